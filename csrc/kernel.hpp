@@ -1,0 +1,42 @@
+// The face of a kernel: what the program hands to it, and how its work is cut into chunks.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "tape.hpp"
+#include "tensor.hpp"
+
+namespace tgm {
+
+// The operands of one call, with the pointers of this step.
+struct Args {
+  const Tensor* in;
+  int32_t n_in;
+  const Tensor* out;
+  int32_t n_out;
+  const int64_t* ints;    // integer parameters, in the order that the kernel's contract lists
+  const Tape* const* tapes;  // the contract's tapes, in its order; never null where listed
+  char* workspace;        // shared by all chunks of the call, 64-byte aligned
+  std::atomic<int64_t>* error;  // kernels that check their input store `call` + 1 here
+  int64_t call;           // number of this call in the plan
+};
+
+// A phase is cut into chunks at boundaries that depend on shapes alone, never on the number of
+// threads, so results have the same bits for any number. All chunks of a phase are done before
+// the next phase starts.
+struct Phase {
+  int64_t (*chunks)(const Args& args);  // shapes and params are set, pointers are not
+  void (*run)(const Args& args, int64_t chunk, int64_t n_chunks);
+};
+
+constexpr int kMaxPhases = 3;
+
+struct Kernel {
+  const char* name;
+  int32_t n_phases;
+  Phase phases[kMaxPhases];
+  size_t (*workspace_bytes)(const Args& args);  // null: needs none
+};
+
+}  // namespace tgm

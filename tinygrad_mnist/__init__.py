@@ -1,0 +1,1 @@
+"""A symbolic-graph autodiff engine that runs a whole training step in one native call."""

@@ -1,0 +1,82 @@
+"""What every kernel promises, whoever implements it.
+
+A contract is the one description of a kernel that all backends share: the order of its
+parameters, its arithmetic as a NumPy function, and its cost as a formula. A backend's kernel of
+the same name must compute what the reference computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Dtype and shape of an operand, without its data."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements, each counted once."""
+        return self.size * np.dtype(self.dtype).itemsize
+
+
+Reference = Callable[[Params, Sequence[Array], Sequence[ArraySpec]], list[Array]]
+Flops = Callable[[Params, Sequence[ArraySpec], Sequence[ArraySpec]], int]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One kernel of the vocabulary.
+
+    name: the kernel's name on every backend.
+    reference: `(params, inputs, outputs) -> arrays`; `outputs` gives the dtypes and shapes wanted.
+    flops: `(params, inputs, outputs) -> int`, multiplies and adds counted separately, dense.
+    ints: names of the integer parameters, in the order in which native code receives them; a
+        parameter that is a tuple contributes its elements one after the other.
+    tapes: names of the parameters that are tapes, in native order.
+    base: whether the kernel belongs to the vocabulary that every backend must have; otherwise
+        it is a fused form, used where a backend declares it.
+    """
+
+    name: str
+    reference: Reference
+    flops: Flops
+    ints: tuple[str, ...] = ()
+    tapes: tuple[str, ...] = ()
+    base: bool = True
+
+    def flat_ints(self, params: Params) -> list[int]:
+        """The integer parameters as one list, in native order."""
+        flat: list[int] = []
+        for name in self.ints:
+            value = params[name]
+            flat.extend(int(v) for v in value) if isinstance(value, tuple) else flat.append(
+                int(value)
+            )
+        return flat
+
+
+CONTRACTS: dict[str, Contract] = {}
+
+
+def register(contract: Contract) -> Contract:
+    """Adds a contract to the vocabulary; a second one of the same name is an error."""
+    if contract.name in CONTRACTS:
+        raise ValueError(f"the contract {contract.name!r} is registered twice")
+    CONTRACTS[contract.name] = contract
+    return contract
