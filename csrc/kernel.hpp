@@ -15,11 +15,13 @@ struct Args {
   int32_t n_in;
   const Tensor* out;
   int32_t n_out;
-  const int64_t* ints;    // integer parameters, in the order that the kernel's contract lists
-  const Tape* const* tapes;  // the contract's tapes, in its order; never null where listed
-  char* workspace;        // shared by all chunks of the call, 64-byte aligned
+  const int64_t* ints;          // integer parameters, in the order that the kernel's contract lists
+  const Tape* const* tapes;     // the contract's tapes, in its order; never null where listed
+  char* workspace;              // shared by all chunks of the call, 64-byte aligned
   std::atomic<int64_t>* error;  // kernels that check their input store `call` + 1 here
-  int64_t call;           // number of this call in the plan
+  int64_t call;                 // number of this call in the plan
+  int32_t n_ints;
+  int32_t n_tapes;
 };
 
 // A phase is cut into chunks at boundaries that depend on shapes alone, never on the number of
@@ -37,6 +39,10 @@ struct Kernel {
   int32_t n_phases;
   Phase phases[kMaxPhases];
   size_t (*workspace_bytes)(const Args& args);  // null: needs none
+  // Checks numbers, ranks, shapes and dtypes of the operands when a program is built, before
+  // `chunks` and `workspace_bytes` are asked. Null if they are right, else what is wrong, e.g.
+  // "input 1 (labels) must have an integer dtype". Run time checks nothing.
+  const char* (*invalid)(const Args& args);
 };
 
 }  // namespace tgm

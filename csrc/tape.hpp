@@ -28,7 +28,9 @@ struct Tape {
   std::vector<int32_t> outputs;  // value numbers
 
   // True for the tape that returns its first input unchanged.
-  bool is_identity() const { return instructions.empty() && outputs.size() == 1 && outputs[0] == 0; }
+  bool is_identity() const {
+    return instructions.empty() && outputs.size() == 1 && outputs[0] == 0;
+  }
 };
 
 // One operand of one row: a pointer to its first element and the step between elements.
