@@ -1,0 +1,117 @@
+"""Max-pooling and its gradient.
+
+    pool2d:      x (N, C, H, W) -> y (N, C, PH, PW) [, winners uint8 (N, C, PH, PW, nbytes)]
+    pool2d_grad: g (N, C, PH, PW), winners -> dx (N, C, H, W)
+
+`window`, `stride` and `padding` are (height, width). The output's shape gives the number of
+windows: whether an incomplete one at the edge counts is the caller's choice. A window is clipped
+to the image, so padding never wins; a window that lies wholly outside is -inf and has no winner.
+
+`winners` is a bit mask: bit i % 8 of byte i // 8, where i = r * window[1] + c, says that the
+position (r, c) of the window equals the maximum; nbytes = ceil(window[0] * window[1] / 8). All
+positions that tie are set. A NaN in the window makes the maximum NaN, and the positions that are
+NaN win. The gradient of a window goes, whole, to each of its winners; where windows overlap, a
+pixel adds its windows up in C order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .base import Array, ArraySpec, Contract, Params, register
+
+Pair = tuple[int, int]
+
+
+def mask_bytes(window: Pair) -> int:
+    """Bytes of one window's winners."""
+    return (window[0] * window[1] + 7) // 8
+
+
+def _taps(
+    image: Pair, pooled: Pair, window: Pair, stride: Pair, padding: Pair
+) -> Iterator[tuple[int, tuple[slice, slice], tuple[slice, slice]]]:
+    """For each position of a window: its bit, the windows where it is inside, their pixels."""
+    for bit in range(window[0] * window[1]):
+        windows, pixels = [], []
+        for axis, tap in enumerate(divmod(bit, window[1])):
+            start = tap - padding[axis]
+            first = max(0, -(start // stride[axis]))
+            last = min(pooled[axis], (image[axis] - 1 - start) // stride[axis] + 1)
+            last = max(first, last)
+            low = first * stride[axis] + start
+            windows.append(slice(first, last))
+            pixels.append(slice(low, low + (last - first) * stride[axis], stride[axis]))
+        if all(s.start < s.stop for s in windows):
+            yield bit, (windows[0], windows[1]), (pixels[0], pixels[1])
+
+
+def max_pool(
+    x: Array, pooled: Pair, window: Pair, stride: Pair, padding: Pair
+) -> tuple[Array, Array]:
+    """The maxima (N, C, PH, PW) and the bit mask of winners."""
+    y = np.full((*x.shape[:2], *pooled), -np.inf, x.dtype)
+    winners = np.zeros((*y.shape, mask_bytes(window)), np.uint8)
+    image = (x.shape[2], x.shape[3])
+    for _, (wh, ww), (ih, iw) in _taps(image, pooled, window, stride, padding):
+        y[:, :, wh, ww] = np.maximum(y[:, :, wh, ww], x[:, :, ih, iw])
+    for bit, (wh, ww), (ih, iw) in _taps(image, pooled, window, stride, padding):
+        pixel = x[:, :, ih, iw]
+        wins = (pixel == y[:, :, wh, ww]) | np.isnan(pixel)
+        winners[:, :, wh, ww, bit // 8] |= wins.astype(np.uint8) << np.uint8(bit % 8)
+    return y, winners
+
+
+def max_pool_grad(
+    g: Array, winners: Array, image: Pair, window: Pair, stride: Pair, padding: Pair
+) -> Array:
+    """The gradient g (N, C, PH, PW), added up at the winners: (N, C, *image)."""
+    dx = np.zeros((*g.shape[:2], *image), g.dtype)
+    pooled = (g.shape[2], g.shape[3])
+    # A pixel's later windows see it at earlier taps: the last tap first adds windows in C order.
+    for bit, (wh, ww), (ih, iw) in reversed(list(_taps(image, pooled, window, stride, padding))):
+        wins = (winners[:, :, wh, ww, bit // 8] >> np.uint8(bit % 8)) & 1
+        pixel = dx[:, :, ih, iw]
+        dx[:, :, ih, iw] = np.where(wins != 0, pixel + g[:, :, wh, ww], pixel)
+    return dx
+
+
+def pool2d_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    """Maxima and, where a second output is wanted, winners."""
+    pooled = (outputs[0].shape[2], outputs[0].shape[3])
+    both = max_pool(inputs[0], pooled, params["window"], params["stride"], params["padding"])
+    return list(both)[: len(outputs)]
+
+
+def pool2d_grad_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    """Each window's gradient, added at its winners."""
+    g, winners = inputs
+    image = (outputs[0].shape[2], outputs[0].shape[3])
+    window, stride, padding = params["window"], params["stride"], params["padding"]
+    return [max_pool_grad(g, winners, image, window, stride, padding)]
+
+
+def pool2d_flops(params: Params, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec]) -> int:
+    """One comparison for each position of each window."""
+    window: Pair = params["window"]
+    return outputs[0].size * window[0] * window[1]
+
+
+def pool2d_grad_flops(
+    params: Params, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec]
+) -> int:
+    """One addition for each window."""
+    return inputs[0].size
+
+
+_INTS = ("window", "stride", "padding")
+POOL2D = register(Contract("pool2d", pool2d_reference, pool2d_flops, ints=_INTS))
+POOL2D_GRAD = register(
+    Contract("pool2d_grad", pool2d_grad_reference, pool2d_grad_flops, ints=_INTS)
+)
