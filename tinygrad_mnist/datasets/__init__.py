@@ -1,0 +1,41 @@
+"""MNIST as NumPy arrays: find it, check it, read it, expand it."""
+
+from tinygrad_mnist.datasets.expand import expand_mnist, save_splits, shift_images
+from tinygrad_mnist.datasets.idx import read_idx_folder
+from tinygrad_mnist.datasets.pickles import read_pickle
+from tinygrad_mnist.datasets.sources import (
+    BOOK_PLACE,
+    Location,
+    cache_folder,
+    load_mnist,
+    locate,
+)
+from tinygrad_mnist.datasets.splits import (
+    Attempt,
+    DatasetError,
+    DatasetNotFoundError,
+    Images,
+    Labels,
+    Pair,
+    Splits,
+)
+
+__all__ = [
+    "BOOK_PLACE",
+    "Attempt",
+    "DatasetError",
+    "DatasetNotFoundError",
+    "Images",
+    "Labels",
+    "Location",
+    "Pair",
+    "Splits",
+    "cache_folder",
+    "expand_mnist",
+    "load_mnist",
+    "locate",
+    "read_idx_folder",
+    "read_pickle",
+    "save_splits",
+    "shift_images",
+]
