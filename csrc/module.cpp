@@ -1,3 +1,239 @@
+// The Python face of the runtime: tinygrad_mnist._native.
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
-PYBIND11_MODULE(_native, module) { module.doc() = "Runs plans on the processor."; }
+#include <cstdlib>
+#include <optional>
+
+#include "dispatch.hpp"
+#include "program.hpp"
+#include "tape.hpp"
+#include "team.hpp"
+
+namespace py = pybind11;
+
+namespace tgm {
+namespace {
+
+DType parse_dtype(const std::string& name) {
+  static const std::pair<const char*, DType> dtypes[] = {
+      {"bool", DType::Bool},       {"int8", DType::Int8},       {"int16", DType::Int16},
+      {"int32", DType::Int32},     {"int64", DType::Int64},     {"uint8", DType::UInt8},
+      {"float32", DType::Float32}, {"float64", DType::Float64},
+  };
+  for (const auto& [known, dtype] : dtypes) {
+    if (name == known) return dtype;
+  }
+  throw std::invalid_argument("the cpu backend has no dtype '" + name + "'");
+}
+
+BufferSpec parse_buffer(const py::tuple& spec) {
+  const auto kind = spec[0].cast<std::string>();
+  const auto value = spec[1].cast<int64_t>();
+  if (kind == "arena") return {BufferSpec::Kind::Arena, value};
+  if (kind == "bind") return {BufferSpec::Kind::Bind, value};
+  if (kind == "fixed") return {BufferSpec::Kind::Fixed, value};
+  throw std::invalid_argument("a buffer is 'arena', 'bind' or 'fixed', not '" + kind + "'");
+}
+
+ViewSpec parse_view(const py::tuple& spec) {
+  return {spec[0].cast<int32_t>(),
+          parse_dtype(spec[1].cast<std::string>()),
+          spec[2].cast<std::vector<int64_t>>(),
+          spec[3].cast<std::vector<int64_t>>(),
+          spec[4].cast<int64_t>(),
+          spec[5].cast<std::vector<std::pair<int32_t, int64_t>>>()};
+}
+
+Opcode parse_opcode(const std::string& name) {
+  const std::vector<std::string>& names = tape_opcodes();
+  for (size_t i = 0; i < names.size(); i++) {
+    if (names[i] == name) return static_cast<Opcode>(i);
+  }
+  throw std::invalid_argument("the cpu backend has no tape operation '" + name + "'");
+}
+
+Tape parse_tape(const py::tuple& spec) {
+  Tape tape;
+  tape.dtype = parse_dtype(spec[0].cast<std::string>());
+  tape.n_inputs = spec[1].cast<int32_t>();
+  for (const py::handle item : spec[2]) {
+    const auto fields = item.cast<py::tuple>();
+    Instruction instruction{};
+    instruction.opcode = parse_opcode(fields[0].cast<std::string>());
+    const auto args = fields[1].cast<std::vector<int32_t>>();
+    if (static_cast<int32_t>(args.size()) != opcode_arity(instruction.opcode)) {
+      throw std::invalid_argument("the tape operation " + fields[0].cast<std::string>() +
+                                  " takes " + std::to_string(opcode_arity(instruction.opcode)) +
+                                  " arguments, not " + std::to_string(args.size()));
+    }
+    std::copy(args.begin(), args.end(), instruction.arg);
+    // An int64 constant may need more digits than a double has.
+    if (tape.dtype == DType::Int64) {
+      instruction.integer = py::int_(fields[2].cast<py::object>()).cast<int64_t>();
+    } else {
+      instruction.immediate = fields[2].cast<double>();
+    }
+    instruction.key = fields[3].cast<uint64_t>();
+    tape.instructions.push_back(instruction);
+  }
+  tape.outputs = spec[3].cast<std::vector<int32_t>>();
+  return tape;
+}
+
+std::vector<ViewSpec> parse_views(const py::handle& specs) {
+  std::vector<ViewSpec> views;
+  for (const py::handle spec : specs) views.push_back(parse_view(spec.cast<py::tuple>()));
+  return views;
+}
+
+CallSpec parse_call(const py::tuple& spec) {
+  CallSpec call;
+  call.kernel = spec[0].cast<std::string>();
+  try {
+    call.inputs = parse_views(spec[1]);
+    call.outputs = parse_views(spec[2]);
+    call.ints = spec[3].cast<std::vector<int64_t>>();
+    for (const py::handle tape : spec[4]) call.tapes.push_back(parse_tape(tape.cast<py::tuple>()));
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(call.kernel + ": " + error.what());
+  }
+  return call;
+}
+
+std::unique_ptr<Program> make_program(const py::iterable& buffers, const py::iterable& calls,
+                                      int64_t arena_bytes) {
+  std::vector<BufferSpec> buffer_specs;
+  for (const py::handle spec : buffers)
+    buffer_specs.push_back(parse_buffer(spec.cast<py::tuple>()));
+  std::vector<CallSpec> call_specs;
+  for (const py::handle spec : calls) call_specs.push_back(parse_call(spec.cast<py::tuple>()));
+  return std::make_unique<Program>(buffer_specs, call_specs, arena_bytes);
+}
+
+// The integers of a list or tuple, without the price of a std::vector for the usual few.
+class Integers {
+ public:
+  Integers(const py::handle& sequence, int32_t needed, const char* what) {
+    const py::object fast = py::reinterpret_steal<py::object>(
+        PySequence_Fast(sequence.ptr(), "addresses and slots are lists of integers"));
+    if (!fast) throw py::error_already_set();
+    const Py_ssize_t n = PySequence_Fast_GET_SIZE(fast.ptr());
+    if (n < needed) {
+      throw std::invalid_argument("the program needs " + std::to_string(needed) + " " + what +
+                                  ", got " + std::to_string(n));
+    }
+    if (n > kFew) more_.resize(n);
+    int64_t* values = n > kFew ? more_.data() : few_;
+    for (Py_ssize_t i = 0; i < n; i++) {
+      values[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast.ptr(), i));
+      if (values[i] == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+    }
+  }
+
+  const int64_t* data() const { return more_.empty() ? few_ : more_.data(); }
+
+ private:
+  static constexpr Py_ssize_t kFew = 64;
+  int64_t few_[kFew];
+  std::vector<int64_t> more_;
+};
+
+// A second run of a program that is running is the caller's mistake, and would corrupt the arena.
+class PyProgram {
+ public:
+  explicit PyProgram(std::unique_ptr<Program> program) : program_(std::move(program)) {}
+
+  int64_t run(const py::handle& addresses, const py::handle& slots) {
+    const Integers address_values(addresses, program_->n_addresses(), "addresses");
+    const Integers slot_values(slots, program_->n_slots(), "slots");
+    const Busy busy(*this);
+    const py::gil_scoped_release release;
+    return program_->run(address_values.data(), slot_values.data());
+  }
+
+  std::vector<std::vector<double>> profile(const py::handle& addresses, const py::handle& slots,
+                                           int64_t repeats) {
+    const Integers address_values(addresses, program_->n_addresses(), "addresses");
+    const Integers slot_values(slots, program_->n_slots(), "slots");
+    const Busy busy(*this);
+    const py::gil_scoped_release release;
+    std::vector<std::vector<double>> seconds;
+    for (int64_t i = 0; i < repeats; i++) {
+      seconds.emplace_back(program_->n_calls(), 0.0);
+      program_->run_timed(address_values.data(), slot_values.data(), seconds.back().data());
+    }
+    return seconds;
+  }
+
+  int64_t arena_bytes() const { return program_->arena_bytes(); }
+  int64_t workspace_bytes() const { return program_->workspace_bytes(); }
+
+ private:
+  // Guarded by the GIL. A run that a fork cut off counts for nothing in the child.
+  class Busy {
+   public:
+    explicit Busy(PyProgram& owner) : owner_(owner) {
+      if (owner.running_in_ == fork_epoch() + 1) {
+        throw std::runtime_error("this program is running already, in another thread");
+      }
+      owner.running_in_ = fork_epoch() + 1;
+    }
+    ~Busy() { owner_.running_in_ = 0; }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+   private:
+    PyProgram& owner_;
+  };
+
+  std::unique_ptr<Program> program_;
+  uint32_t running_in_ = 0;
+};
+
+std::vector<std::string> kernel_names() {
+  std::vector<std::string> names;
+  for (const Kernel* const* kernel = current_target().kernels; *kernel != nullptr; kernel++) {
+    names.push_back((*kernel)->name);
+  }
+  return names;
+}
+
+void set_threads(int threads) {
+  if (threads < 1 || threads > kMaxThreads) {
+    throw std::invalid_argument("threads must be from 1 to " + std::to_string(kMaxThreads));
+  }
+  const py::gil_scoped_release release;
+  set_team_threads(threads);
+}
+
+}  // namespace
+}  // namespace tgm
+
+PYBIND11_MODULE(_native, module) {
+  using namespace tgm;
+  module.doc() = "Runs plans on the processor.";
+  module.def("targets", supported_targets,
+             "Instruction sets compiled in and supported by this processor, best last.");
+  module.def("target", [] { return std::string(current_target().name); });
+  module.def("set_target", set_target, py::arg("name"),
+             "Chooses the instruction set of the programs built from now on.");
+  module.def("kernels", kernel_names);
+  module.def("opcodes", tape_opcodes);
+  module.def("threads", team_threads);
+  module.def("set_threads", set_threads, py::arg("threads"));
+  py::class_<PyProgram>(module, "Program")
+      .def(
+          py::init([](const py::iterable& buffers, const py::iterable& calls, int64_t arena_bytes) {
+            return std::make_unique<PyProgram>(make_program(buffers, calls, arena_bytes));
+          }),
+          py::arg("buffers"), py::arg("calls"), py::arg("arena_bytes"))
+      .def("run", &PyProgram::run, py::arg("addresses"), py::arg("slots"))
+      .def("profile", &PyProgram::profile, py::arg("addresses"), py::arg("slots"),
+           py::arg("repeats"))
+      .def_property_readonly("arena_bytes", &PyProgram::arena_bytes)
+      .def_property_readonly("workspace_bytes", &PyProgram::workspace_bytes);
+  if (const char* wish = std::getenv("TINYGRAD_MNIST_SIMD"); wish != nullptr && *wish != '\0') {
+    set_target(wish);
+  }
+}

@@ -10,14 +10,21 @@
 #include <string>
 #include <vector>
 
+#include "opcodes.hpp"
 #include "tensor.hpp"
 
 namespace tgm {
 
+// Room that the interpreter sets aside on the stack.
+constexpr int kMaxTapeValues = 512;  // inputs and instructions together
+constexpr int kMaxTapeInputs = 64;
+constexpr int kMaxTapeOutputs = 16;
+
 struct Instruction {
-  int32_t opcode;    // index into tape_opcodes()
+  Opcode opcode;
   int32_t arg[3];    // numbers of earlier values: inputs first, then instructions in order
-  double immediate;  // of "const"
+  double immediate;  // of "const" in a float tape
+  int64_t integer;   // of "const" in an int64 tape
   uint64_t key;      // of "uniform": the Philox key
 };
 
@@ -26,6 +33,17 @@ struct Tape {
   int32_t n_inputs = 0;
   std::vector<Instruction> instructions;
   std::vector<int32_t> outputs;  // value numbers
+
+  // The rest is worked out by prepare_tape().
+  // Register of each instruction's value. Inputs own registers 0 .. n_inputs - 1.
+  std::vector<int32_t> registers;
+  int32_t n_registers = 0;
+  // Whether an input is read as a value, and not only by `uniform`.
+  std::vector<char> input_is_read;
+  // From this instruction on results may be written straight into an output, which may be the
+  // memory of an input: no input is read any more.
+  int32_t first_direct = 0;
+  bool has_uniform = false;
 
   // True for the tape that returns its first input unchanged.
   bool is_identity() const {
@@ -39,6 +57,11 @@ struct RowOperand {
   DType dtype;
   int64_t stride;  // in elements; 0 repeats one element
 };
+
+// Checks the tape and assigns registers; throws std::invalid_argument.
+void prepare_tape(Tape& tape);
+
+int32_t opcode_arity(Opcode opcode);
 
 // Names of the opcodes in the order of their numbers.
 const std::vector<std::string>& tape_opcodes();

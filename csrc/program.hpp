@@ -1,0 +1,138 @@
+// A plan made ready to run: kernels looked up, work cut into chunks, memory allocated.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dispatch.hpp"
+#include "kernel.hpp"
+#include "team.hpp"
+
+namespace tgm {
+
+struct BufferSpec {
+  enum class Kind { Arena, Bind, Fixed };
+  Kind kind;
+  int64_t value;  // byte offset in the arena, number of the bound address, or address
+};
+
+// A strided view of a buffer. The first element stands `offset` elements after the buffer's start,
+// plus slot * multiplier for each pair of `slots`.
+struct ViewSpec {
+  int32_t buffer;
+  DType dtype;
+  std::vector<int64_t> shape;
+  std::vector<int64_t> strides;
+  int64_t offset;
+  std::vector<std::pair<int32_t, int64_t>> slots;
+};
+
+struct CallSpec {
+  std::string kernel;
+  std::vector<ViewSpec> inputs;
+  std::vector<ViewSpec> outputs;
+  std::vector<int64_t> ints;
+  std::vector<Tape> tapes;
+};
+
+// Runs its calls in order, on the team where there is work for it. Nothing is allocated in run().
+// One run at a time; the caller sees to that.
+class Program final : public Job {
+ public:
+  // Throws std::invalid_argument with the kernel's name where a call is not what its kernel takes.
+  Program(const std::vector<BufferSpec>& buffers, const std::vector<CallSpec>& calls,
+          int64_t arena_bytes);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  // addresses: of the bound buffers; slots: values of the run-time offsets. Returns 0, or 1 + the
+  // number of the call whose check failed; no call after that one has run.
+  int64_t run(const int64_t* addresses, const int64_t* slots);
+
+  // The same, and adds the seconds of each call to `seconds` (n_calls of them).
+  int64_t run_timed(const int64_t* addresses, const int64_t* slots, double* seconds);
+
+  void work(uint64_t ticket) override;  // for the team
+
+  int64_t arena_bytes() const { return arena_bytes_; }
+  int64_t workspace_bytes() const { return workspace_bytes_; }
+  int32_t n_addresses() const { return n_addresses_; }
+  int32_t n_slots() const { return n_slots_; }
+  int64_t n_calls() const { return static_cast<int64_t>(calls_.size()); }
+
+ private:
+  struct Call {
+    Args args;
+    const Kernel* kernel;
+  };
+
+  struct Phase {
+    void (*run)(const Args& args, int64_t chunk, int64_t n_chunks);
+    const Args* args;
+    int64_t n_chunks;
+    int64_t call;
+  };
+
+  // Chunks given out and chunks done, each below the ticket of the run that they belong to: a
+  // counter that shows an older ticket stands at 0, one with a newer ticket tells a late worker
+  // to leave.
+  struct alignas(64) Counter {
+    std::atomic<uint64_t> next{0};
+    std::atomic<uint64_t> done{0};
+  };
+
+  // A view whose address changes from run to run.
+  struct MovingView {
+    Tensor* tensor;
+    int32_t bind;  // number of the bound address; -1: `base` is fixed
+    int32_t first_term;
+    int32_t n_terms;
+    char* base;
+    int64_t offset;  // bytes
+  };
+
+  struct OffsetTerm {
+    int32_t slot;
+    int64_t bytes;
+  };
+
+  void add_call(const std::vector<BufferSpec>& buffers, const CallSpec& spec);
+  void add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec& view);
+  void add_phases();
+  void resolve(const int64_t* addresses, const int64_t* slots);
+  int64_t run_alone();
+  void walk(uint64_t ticket, bool is_caller);
+  bool take_chunks(const Phase& phase, Counter& counter, uint64_t ticket);
+  bool await_chunks(const Phase& phase, Counter& counter, uint64_t ticket, bool left_it);
+  void note_time(int64_t call);
+
+  int64_t arena_bytes_;
+  int64_t workspace_bytes_ = 0;
+  int32_t n_addresses_ = 0;
+  int32_t n_slots_ = 0;
+  bool parallel_ = false;  // some phase has several chunks
+
+  std::unique_ptr<char, void (*)(void*)> arena_;
+  std::unique_ptr<char, void (*)(void*)> workspace_;
+  std::vector<Tensor> tensors_;  // operands of all calls, in order
+  std::vector<int64_t> ints_;
+  std::vector<Tape> tapes_;
+  std::vector<const Tape*> tape_pointers_;
+  std::vector<Call> calls_;
+  std::vector<Phase> phases_;
+  std::unique_ptr<Counter[]> counters_;
+  std::vector<MovingView> moving_;
+  std::vector<OffsetTerm> terms_;
+
+  alignas(64) std::atomic<int64_t> error_{0};
+  std::atomic<uint64_t> run_number_{0};
+
+  double* seconds_ = nullptr;
+  double last_time_ = 0;
+};
+
+}  // namespace tgm
