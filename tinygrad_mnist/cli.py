@@ -1,0 +1,182 @@
+"""The command `tinygrad-mnist`: train one of the book's networks, or say what runs here."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib import metadata
+
+import numpy as np
+
+from tinygrad_mnist.config import config
+from tinygrad_mnist.datasets import DatasetError, Splits, expand_mnist, load_mnist, locate
+from tinygrad_mnist.models import RECIPES, book_net
+from tinygrad_mnist.network3 import share_data
+
+#: Epochs without --epochs: a few minutes at most, and close to what the net can reach.
+DEFAULT_EPOCHS = {"fc": 30, "conv1": 10, "conv2": 10, "conv2-relu": 10, "dropout": 5}
+MINI_BATCH_SIZE = 10
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C.
+
+    arguments: those after the command's name; None takes them from `sys.argv`.
+    """
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse has printed its help or its complaint
+        return int(stop.code or 0)
+    try:
+        return _train(options) if options.command == "train" else _info(options)
+    except KeyboardInterrupt:
+        print("tinygrad-mnist: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except (DatasetError, ImportError, OSError, ValueError) as error:
+        print(f"tinygrad-mnist: {error}", file=sys.stderr)
+        return FAILURE
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return value
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer in 0..2**32-1")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tinygrad-mnist",
+        description="Handwritten digits, learnt with the networks of chapter 6 of Nielsen's book.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    names = "; ".join(f"{name}: {recipe.summary}" for name, recipe in RECIPES.items())
+    train = commands.add_parser(
+        "train",
+        help="train a network; the last line on standard output is its test accuracy",
+        description="Train one of the book's networks with the book's settings. Lines on"
+        " standard output follow the book's program; the last one is the test accuracy in"
+        f" percent, such as `98.97 %%`. Networks: {names}.",
+    )
+    train.add_argument(
+        "--net", choices=tuple(RECIPES), default="conv2-relu", help="default: %(default)s"
+    )
+    train.add_argument(
+        "--epochs",
+        type=_positive,
+        help="passes over the training data; default: "
+        + ", ".join(f"{name} {epochs}" for name, epochs in DEFAULT_EPOCHS.items()),
+    )
+    train.add_argument(
+        "--seed", type=_seed, default=1, help="of the initial weights; default: %(default)s"
+    )
+    train.add_argument(
+        "--expand",
+        action="store_true",
+        help="add each training image's four shifts by one pixel: five times the data and the time",
+    )
+    train.add_argument("--threads", type=_positive, help="default: one per processor")
+    train.add_argument(
+        "--quiet", action="store_true", help="print the last line alone, draw no progress bar"
+    )
+    info = commands.add_parser(
+        "info", help="show versions, processor features and the data's place"
+    )
+    for command in (train, info):
+        command.add_argument(
+            "--data",
+            metavar="PATH",
+            help="folder of the IDX files, or a pickle such as mnist.pkl.gz; default: the usual"
+            " places, then a download",
+        )
+    return parser
+
+
+def _say(options: argparse.Namespace, text: str) -> None:
+    if not options.quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _train(options: argparse.Namespace) -> int:
+    if options.threads is not None:
+        config.threads = options.threads
+    recipe = RECIPES[options.net]
+    epochs = options.epochs or DEFAULT_EPOCHS[options.net]
+    splits: Splits = load_mnist(options.data)
+    if options.expand:
+        splits = splits._replace(training=expand_mnist(splits.training, options.seed))
+    net = book_net(options.net, MINI_BATCH_SIZE, options.seed)
+    _say(
+        options,
+        f"{recipe.name}: {recipe.summary}; {len(splits.training.labels):,} training images,"
+        f" {epochs} epochs (the book: {recipe.epochs}), seed {options.seed}",
+    )
+    start = time.perf_counter()
+    history = net.train(
+        *share_data(splits),
+        epochs=epochs,
+        quiet=options.quiet,
+        progress=False if options.quiet else None,
+    )
+    _say(options, f"{time.perf_counter() - start:.0f} s")
+    assert history.test_accuracy is not None
+    print(f"{100 * history.test_accuracy:.2f} %")
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    rows = [
+        ("tinygrad_mnist", _version()),
+        ("Python", platform.python_version()),
+        ("NumPy", np.__version__),
+        ("platform", platform.platform()),
+        *_native_rows(),
+        ("device", config.device),
+        ("floatX", config.floatX),
+        ("data", _data_place(options.data)),
+    ]
+    for name, value in rows:
+        print(f"{name:<16}{value}")
+    return 0
+
+
+def _version() -> str:
+    try:
+        return metadata.version("tinygrad_mnist")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _native_rows() -> list[tuple[str, str]]:
+    try:
+        from tinygrad_mnist import _native
+    except ImportError as error:
+        return [("native kernels", f"not built ({error})")]
+    threads = config.threads or _native.threads()
+    return [
+        ("SIMD target", f"{_native.target()} (of {', '.join(_native.targets())})"),
+        ("threads", str(threads)),
+    ]
+
+
+def _data_place(filename: str | None) -> str:
+    try:
+        location = locate(filename, fetch=False)
+    except DatasetError as error:
+        if filename is not None or not error.attempts:
+            return str(error)
+        return "; ".join(f"{attempt.place}: {attempt.problem}" for attempt in error.attempts)
+    return f"{location.path} ({location.place})"

@@ -1,0 +1,484 @@
+"""Convolutional networks as in chapter 6 of Nielsen's book, on this package's engine.
+
+The names and arguments are those of the book's network3, so a program written for
+it runs with `from tinygrad_mnist import network3` in place of `import network3`:
+
+    training_data, validation_data, test_data = load_data_shared()
+    net = Network([
+        ConvPoolLayer(image_shape=(10, 1, 28, 28), filter_shape=(20, 1, 5, 5)),
+        FullyConnectedLayer(n_in=20*12*12, n_out=100),
+        SoftmaxLayer(n_in=100, n_out=10)], 10)
+    net.SGD(training_data, 60, 10, 0.1, validation_data, test_data)
+
+A layer is any object with `params`, `set_inpt(inpt, inpt_dropout, mini_batch_size)`
+and, after that call, `output` and `output_dropout`; the last one also needs `cost(net)`,
+`accuracy(y)` and `y_out`. An activation function is any callable on symbolic variables.
+
+Source: M. Nielsen, Neural Networks and Deep Learning (2015), chapter 6.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.autodiff import grad
+from tinygrad_mnist.config import config
+from tinygrad_mnist.datasets import BOOK_PLACE, Splits, load_mnist
+from tinygrad_mnist.function import Function, function
+from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.shared import shared
+from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax
+from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
+from tinygrad_mnist.tensor.signal import pool
+from tinygrad_mnist.training import History, Reporter, check_data, check_settings
+from tinygrad_mnist.training.checks import positive_integer
+
+Activation = Callable[[Variable], Variable]
+Data = tuple[SharedVariable, Variable]
+Normal = Callable[..., Any]
+
+#: Whether to train on a GPU. There is no CUDA backend yet, so True is refused.
+GPU = False
+
+# Every dropout layer's stream has this seed, the first of RandomState(0).randint(999999).
+_MASK_SEED = 985772
+_LINE_EVERY = 1000  # mini-batches
+_CHUNK = 100  # mini-batches between two looks at the progress bar; divides _LINE_EVERY
+
+
+def linear(z: Variable) -> Variable:
+    """The identity, as an activation function."""
+    return z
+
+
+def ReLU(z: Variable) -> Variable:  # noqa: N802
+    """max(0, z), elementwise; at z = 0 the gradient is 0."""
+    return T.maximum(0.0, z)
+
+
+tanh = T.tanh
+
+
+def load_data_shared(filename: str | os.PathLike[str] = BOOK_PLACE) -> list[Data]:
+    """MNIST as shared variables: [(x, y), (x, y), (x, y)] to train, to validate, to test.
+
+    x is a shared matrix (n, 784) of floatX, pixel = byte / 256; y an int32 vector (n,),
+    cast from a shared vector of floatX.
+
+    With the default name the data are searched for, and downloaded where they are
+    nowhere; see `tinygrad_mnist.datasets.locate` for the places. Another name (a pickle
+    such as mnist_expanded.pkl.gz, an .npz, or a folder of IDX files) is the only
+    place tried.
+
+    Raises DatasetNotFoundError or DatasetError, naming the places or the file.
+    """
+    _refuse_gpu()
+    splits = load_mnist(None if os.fspath(filename) == BOOK_PLACE else filename)
+    return share_data(splits)
+
+
+def share_data(splits: Splits | Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> list[Data]:
+    """Pairs of arrays, images (n, pixels) and labels (n,), as load_data_shared gives them."""
+    _refuse_gpu()
+    pairs = []
+    for images, labels in splits:
+        x = shared(np.asarray(images, dtype=config.floatX), borrow=True)
+        y = shared(np.asarray(labels, dtype=config.floatX), borrow=True)
+        pairs.append((x, T.cast(y, "int32")))
+    return pairs
+
+
+def size(data: Data) -> int:
+    """Number of images in one of the pairs of load_data_shared."""
+    return int(data[0].get_value(borrow=True).shape[0])
+
+
+def dropout_layer(layer: Variable, p_dropout: float) -> Variable:
+    """`layer` with each entry zeroed with probability `p_dropout`, the others left as they are.
+
+    The masks of a training run are the same in every run, and two layers of equal
+    shape share theirs, as in the book's program; the values are not Theano's.
+    """
+    if p_dropout == 0:
+        return layer
+    stream = RandomStreams(_MASK_SEED)
+    mask = stream.binomial(n=1, p=1 - p_dropout, size=layer.shape)
+    return layer * T.cast(mask, config.floatX)
+
+
+def _refuse_gpu() -> None:
+    if GPU:
+        raise NotImplementedError(
+            "network3.GPU is True, but this version has no CUDA backend;"
+            " set network3.GPU = False to train on the CPU."
+        )
+
+
+class _Layer:
+    """What the three kinds of layers share: two parameters, drawn at construction."""
+
+    w: SharedVariable
+    b: SharedVariable
+    params: list[SharedVariable]
+    inpt: Variable
+    inpt_dropout: Variable
+    output: Variable
+    output_dropout: Variable
+    y_out: Variable
+
+    def _make_params(self) -> None:
+        _refuse_gpu()
+        w, b = self._draw(np.random.normal)
+        self.w = shared(np.asarray(w, dtype=config.floatX), name="w")
+        self.b = shared(np.asarray(b, dtype=config.floatX), name="b")
+        self.params = [self.w, self.b]
+
+    def _draw(self, normal: Normal) -> tuple[Any, Any]:
+        raise NotImplementedError
+
+    def initialize(self, rng: np.random.RandomState) -> None:
+        """Give w and b new initial values, drawn from `rng` by the rule of the constructor."""
+        for param, value in zip(self.params, self._draw(rng.normal), strict=True):
+            param.set_value(np.asarray(value, dtype=param.dtype))
+
+
+class ConvPoolLayer(_Layer):
+    """A convolution, a max-pooling, then the bias and the activation function.
+
+    filter_shape: (filters, input maps, filter height, filter width).
+    image_shape: (mini-batch size, input maps, image height, image width).
+    poolsize: (height, width) of the pooled blocks; rows and columns that don't fill a
+        block are dropped.
+
+    The convolution is a true one (filters flipped), valid, stride 1. Initial values,
+    from `numpy.random`'s global generator: w ~ N(0, 1/n) with
+    n = filters * height * width // block size, then b ~ N(0, 1), one per filter.
+
+    Raises ValueError when the shapes don't fit each other.
+    """
+
+    def __init__(
+        self,
+        filter_shape: tuple[int, int, int, int],
+        image_shape: tuple[int, int, int, int],
+        poolsize: tuple[int, int] = (2, 2),
+        activation_fn: Activation = sigmoid,
+    ) -> None:
+        self.filter_shape = filter_shape
+        self.image_shape = image_shape
+        self.poolsize = poolsize
+        self.activation_fn = activation_fn
+        filters, maps, height, width = filter_shape
+        if maps != image_shape[1]:
+            raise ValueError(
+                f"filter_shape {filter_shape} takes {maps} input maps,"
+                f" image_shape {image_shape} has {image_shape[1]}"
+            )
+        rows = (image_shape[2] - height + 1) // poolsize[0]
+        columns = (image_shape[3] - width + 1) // poolsize[1]
+        if rows < 1 or columns < 1:
+            raise ValueError(
+                f"images of {image_shape[2]} x {image_shape[3]} leave nothing after filters of"
+                f" {height} x {width} and blocks of {poolsize[0]} x {poolsize[1]}"
+            )
+        self.n_in = math.prod(image_shape[1:])
+        self.n_out = filters * rows * columns
+        self._make_params()
+
+    def _draw(self, normal: Normal) -> tuple[Any, Any]:
+        filters, _, height, width = self.filter_shape
+        fan_out = filters * height * width // math.prod(self.poolsize)
+        w = normal(0.0, math.sqrt(1.0 / fan_out), self.filter_shape)
+        return w, normal(0.0, 1.0, (filters,))
+
+    def set_inpt(self, inpt: Variable, inpt_dropout: Variable, mini_batch_size: int) -> None:
+        """Connect to the layer before; dropout does not apply, so both paths share the output."""
+        self.inpt = inpt.reshape(self.image_shape)
+        self.inpt_dropout = self.inpt
+        convolved = conv2d(
+            input=self.inpt,
+            filters=self.w,
+            input_shape=self.image_shape,
+            filter_shape=self.filter_shape,
+        )
+        pooled = pool.pool_2d(input=convolved, ws=self.poolsize, ignore_border=True)
+        self.output = self.activation_fn(pooled + self.b.dimshuffle("x", 0, "x", "x"))
+        self.output_dropout = self.output
+
+
+class FullyConnectedLayer(_Layer):
+    """activation_fn(x w + b), with dropout of the layer's input.
+
+    n_in, n_out: numbers of inputs and outputs; w is (n_in, n_out), b (n_out,).
+    p_dropout: probability with which an input is zeroed in training; inference
+        multiplies x w by 1 - p_dropout instead.
+
+    Initial values, from `numpy.random`'s global generator: w ~ N(0, 1/n_out), then
+    b ~ N(0, 1).
+
+    Raises ValueError when p_dropout is not in 0..1.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        activation_fn: Activation = sigmoid,
+        p_dropout: float = 0.0,
+    ) -> None:
+        self.n_in = positive_integer("n_in", n_in)
+        self.n_out = positive_integer("n_out", n_out)
+        self.activation_fn = activation_fn
+        self.p_dropout = p_dropout
+        if not 0 <= p_dropout <= 1:
+            raise ValueError(f"p_dropout must be in 0..1, not {p_dropout}")
+        self._make_params()
+
+    def _draw(self, normal: Normal) -> tuple[Any, Any]:
+        w = normal(0.0, math.sqrt(1.0 / self.n_out), (self.n_in, self.n_out))
+        return w, normal(0.0, 1.0, (self.n_out,))
+
+    def set_inpt(self, inpt: Variable, inpt_dropout: Variable, mini_batch_size: int) -> None:
+        """Connect to the layer before: `inpt` for inference, `inpt_dropout` for training."""
+        shape = (mini_batch_size, self.n_in)
+        self.inpt = inpt.reshape(shape)
+        self.inpt_dropout = dropout_layer(inpt_dropout.reshape(shape), self.p_dropout)
+        keep = 1 - self.p_dropout
+        self.output = self.activation_fn(keep * T.dot(self.inpt, self.w) + self.b)
+        self.output_dropout = self.activation_fn(T.dot(self.inpt_dropout, self.w) + self.b)
+        self.y_out = T.argmax(self.output, axis=1)
+
+    def accuracy(self, y: Variable) -> Variable:
+        """Fraction of the mini-batch for which the largest output stands at the label."""
+        return T.mean(T.eq(y, self.y_out))
+
+
+class SoftmaxLayer(FullyConnectedLayer):
+    """The last layer: softmax(x w + b), with weights and biases that start at zero.
+
+    Arguments, dropout and the two paths are those of FullyConnectedLayer.
+    """
+
+    def __init__(self, n_in: int, n_out: int, p_dropout: float = 0.0) -> None:
+        super().__init__(n_in, n_out, softmax, p_dropout)
+
+    def _draw(self, normal: Normal) -> tuple[Any, Any]:
+        return np.zeros((self.n_in, self.n_out)), np.zeros(self.n_out)
+
+    def cost(self, net: Network) -> Variable:
+        """Mean negative log-likelihood of the labels `net.y`, on the training path."""
+        log_likelihood = T.log(self.output_dropout)
+        return -T.mean(log_likelihood[T.arange(net.y.shape[0]), net.y])
+
+
+class Network:
+    """Layers, connected one after the other, and their training.
+
+    layers: first to last, the last one with a `cost`, such as SoftmaxLayer.
+    mini_batch_size: number of images in every batch, in training and in evaluation.
+    seed: None leaves the layers the weights that they drew from `numpy.random` when
+        they were made. A number gives them those that they would have drawn in this
+        order right after `numpy.random.seed(seed)`; the global generator is not touched.
+
+    Raises ValueError when a layer does not fit the one before it or the mini-batch size.
+    """
+
+    train_mb: Function
+    validate_mb_accuracy: Function
+    test_mb_accuracy: Function
+    test_mb_predictions: Function
+    history: History
+
+    def __init__(
+        self, layers: Sequence[Any], mini_batch_size: int, seed: int | None = None
+    ) -> None:
+        _refuse_gpu()
+        self.layers = list(layers)
+        self.mini_batch_size = positive_integer("mini_batch_size", mini_batch_size)
+        self._check_sizes()
+        if seed is not None:
+            self._initialize(seed)
+        self.params = [param for layer in self.layers for param in layer.params]
+        self.x = T.matrix("x")
+        self.y = T.ivector("y")
+        inpt, inpt_dropout = self.x, self.x
+        for layer in self.layers:
+            layer.set_inpt(inpt, inpt_dropout, self.mini_batch_size)
+            inpt, inpt_dropout = layer.output, layer.output_dropout
+        self.output, self.output_dropout = inpt, inpt_dropout
+
+    def _check_sizes(self) -> None:
+        if not self.layers:
+            raise ValueError("a network needs at least one layer")
+        before = None
+        for number, layer in enumerate(self.layers):
+            title = f"layer {number} ({type(layer).__name__})"
+            if isinstance(layer, ConvPoolLayer) and layer.image_shape[0] != self.mini_batch_size:
+                raise ValueError(
+                    f"{title} has image_shape {layer.image_shape},"
+                    f" but mini_batch_size is {self.mini_batch_size}"
+                )
+            n_in = getattr(layer, "n_in", None)
+            if before is not None and n_in is not None and n_in != before:
+                raise ValueError(f"{title} takes {n_in} values, the layer before gives {before}")
+            before = getattr(layer, "n_out", None)
+
+    def _initialize(self, seed: int) -> None:
+        rng = np.random.RandomState(seed)
+        for number, layer in enumerate(self.layers):
+            if not hasattr(layer, "initialize"):
+                raise TypeError(
+                    f"seed= needs a method initialize(rng), which layer {number}"
+                    f" ({type(layer).__name__}) doesn't have"
+                )
+            layer.initialize(rng)
+
+    def SGD(  # noqa: N802
+        self,
+        training_data: Data,
+        epochs: int,
+        mini_batch_size: int,
+        eta: float | Variable,
+        validation_data: Data,
+        test_data: Data | None,
+        lmbda: float | Variable = 0.0,
+        *,
+        progress: bool | None = None,
+        quiet: bool = False,
+    ) -> History:
+        """Train by stochastic gradient descent on mini-batches, in the data's order.
+
+        training_data, validation_data, test_data: pairs of `load_data_shared`. Batches
+            are whole: images beyond the last whole one are never seen. test_data may be
+            None; else it is evaluated when the validation accuracy is the best so far.
+        epochs: passes over the training data, at least 1.
+        mini_batch_size: that of the network.
+        eta: learning rate, a number or a scalar (shared) variable.
+        lmbda: strength of L2 regularisation; the cost has the term
+            0.5 * lmbda * (sum of squared weights) / (number of training batches).
+        progress: draw a bar on standard error; None: when that is a terminal.
+        quiet: print nothing on standard output.
+
+        Returns the History, which is `self.history` too. A KeyboardInterrupt passes
+        through with every parameter as the last whole step left it, and with what was
+        measured until then in `self.history`.
+
+        Raises TypeError or ValueError before the first step when a setting or the data
+        don't fit; the message names the setting, or the part of the data.
+        """
+        _refuse_gpu()
+        check_settings(epochs, mini_batch_size, self.mini_batch_size, eta, lmbda)
+        self._check_data("training_data", training_data)
+        self._check_data("validation_data", validation_data)
+        if test_data is not None:
+            self._check_data("test_data", test_data)
+        self.history = History()
+        start = time.perf_counter()
+        self.train_mb = self._training_function(training_data, eta, lmbda)
+        self.validate_mb_accuracy = self._accuracy_function(validation_data, "validate_mb_accuracy")
+        if test_data is not None:
+            self.test_mb_accuracy = self._accuracy_function(test_data, "test_mb_accuracy")
+            self.test_mb_predictions = self._prediction_function(test_data)
+        batches = [
+            0 if data is None else size(data) // self.mini_batch_size
+            for data in (training_data, validation_data, test_data)
+        ]
+        try:
+            with Reporter(epochs * batches[0], self.mini_batch_size, progress, quiet) as report:
+                self._run_epochs(epochs, *batches, report)
+        finally:
+            self.history.seconds = time.perf_counter() - start
+        return self.history
+
+    def _check_data(self, name: str, data: Any) -> None:
+        n_in = getattr(self.layers[0], "n_in", None)
+        n_out = getattr(self.layers[-1], "n_out", None)
+        check_data(name, data, self.mini_batch_size, n_in, n_out)
+
+    def _batch(self, values: Variable, i: Variable) -> Variable:
+        return values[i * self.mini_batch_size : (i + 1) * self.mini_batch_size]
+
+    def _training_function(
+        self, data: Data, eta: float | Variable, lmbda: float | Variable
+    ) -> Function:
+        """train_mb(i): one step on mini-batch i; returns the cost before it."""
+        batches = size(data) // self.mini_batch_size
+        cost = self.layers[-1].cost(self)
+        if isinstance(lmbda, Variable) or lmbda != 0:
+            squares = sum((layer.w**2).sum() for layer in self.layers if hasattr(layer, "w"))
+            cost = cost + 0.5 * lmbda * squares / batches
+        grads = grad(cost, self.params)
+        updates = [
+            (param, param - eta * gradient)
+            for param, gradient in zip(self.params, grads, strict=True)
+        ]
+        i = T.lscalar("i")
+        givens = {self.x: self._batch(data[0], i), self.y: self._batch(data[1], i)}
+        return function([i], cost, updates=updates, givens=givens, name="train_mb")
+
+    def _accuracy_function(self, data: Data, name: str) -> Function:
+        """f(i): fraction of right answers on mini-batch i."""
+        i = T.lscalar("i")
+        givens = {self.x: self._batch(data[0], i), self.y: self._batch(data[1], i)}
+        return function([i], self.layers[-1].accuracy(self.y), givens=givens, name=name)
+
+    def _prediction_function(self, data: Data) -> Function:
+        """f(i): the classes, int64 (mini_batch_size,), given to the images of mini-batch i."""
+        i = T.lscalar("i")
+        givens = {self.x: self._batch(data[0], i)}
+        return function([i], self.layers[-1].y_out, givens=givens, name="test_mb_predictions")
+
+    def _run_epochs(
+        self, epochs: int, training: int, validation: int, test: int, report: Reporter
+    ) -> None:
+        """Train and evaluate; the counts are those of the mini-batches."""
+        history = self.history
+        for epoch in range(epochs):
+            report.status(f"Epoch {epoch}")
+            self._run_epoch(epoch * training, training, report)
+            report.status(f"Epoch {epoch}: validation")
+            accuracy = _mean(self.validate_mb_accuracy, validation)
+            report.line(f"Epoch {epoch}: validation accuracy {accuracy:.2%}")
+            if not history.record_validation(accuracy, (epoch + 1) * training - 1):
+                continue
+            report.line("This is the best validation accuracy to date.")
+            if test:
+                history.record_test(_mean(self.test_mb_accuracy, test))
+                report.line(f"The corresponding test accuracy is {history.test_accuracy:.2%}")
+        report.line("Finished training network.")
+        report.line(
+            f"Best validation accuracy of {history.best_validation_accuracy:.2%}"
+            f" obtained at iteration {history.best_iteration}"
+        )
+        if test:
+            report.line(f"Corresponding test accuracy of {history.test_accuracy:.2%}")
+
+    def _run_epoch(self, first: int, batches: int, report: Reporter) -> None:
+        """One pass over the training data, whose first step has the number `first`."""
+        for begin, end in _chunks(first, first + batches):
+            if begin % _LINE_EVERY == 0:
+                report.line(f"Training mini-batch number {begin}")
+            costs = self.train_mb.sweep(range(begin - first, end - first))
+            self.history.record_costs(costs)
+            report.advance(end - begin, float(costs[-1]))
+
+
+def _chunks(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Cut first..last into pieces that end at multiples of _CHUNK."""
+    while first < last:
+        end = min(last, (first // _CHUNK + 1) * _CHUNK)
+        yield first, end
+        first = end
+
+
+def _mean(accuracy: Function, batches: int) -> float:
+    """Mean of an accuracy function over the mini-batches."""
+    return float(np.mean(accuracy.sweep(range(batches))))

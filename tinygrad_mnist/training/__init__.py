@@ -1,0 +1,7 @@
+"""What a training loop needs beside the mathematics: checks, its record, its progress bar."""
+
+from tinygrad_mnist.training.checks import check_data, check_settings
+from tinygrad_mnist.training.history import History
+from tinygrad_mnist.training.progress import Reporter
+
+__all__ = ["History", "Reporter", "check_data", "check_settings"]

@@ -1,0 +1,102 @@
+"""What must be true before the first step, each with an error that names the culprit."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.function import function
+from tinygrad_mnist.graph.variables import SharedVariable, Variable
+
+
+def positive_integer(name: str, value: object) -> int:
+    """`value` as an int; TypeError or ValueError, naming the argument, when it is not one."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value}")
+    return int(value)
+
+
+def _check_rate(name: str, value: object) -> None:
+    """A rate is a finite number, or a scalar variable, which a schedule may change."""
+    if isinstance(value, Variable):
+        if value.ndim != 0:
+            raise TypeError(f"{name} must be a scalar; the variable has {value.ndim} dimensions")
+    elif isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    elif not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value}")
+
+
+def check_settings(
+    epochs: object, mini_batch_size: object, network_size: int, eta: object, lmbda: object
+) -> None:
+    """Types and ranges of SGD's settings.
+
+    Raises TypeError or ValueError, naming the setting.
+    """
+    positive_integer("epochs", epochs)
+    if positive_integer("mini_batch_size", mini_batch_size) != network_size:
+        raise ValueError(
+            f"mini_batch_size is {mini_batch_size} in SGD,"
+            f" but the network was made for {network_size}"
+        )
+    _check_rate("eta", eta)
+    _check_rate("lmbda", lmbda)
+
+
+def check_data(
+    name: str, data: Any, mini_batch_size: int, n_in: int | None, n_out: int | None
+) -> None:
+    """One part of the data: a pair (x, y) as load_data_shared makes it, fit for the network.
+
+    name: the part's name for the message, such as `'training_data'`.
+    n_in: pixels that the first layer takes, or None when it doesn't say.
+    n_out: classes that the last layer tells apart, or None when it doesn't say.
+
+    Raises TypeError when x or y is not what a function can be given, ValueError when
+    their sizes don't fit or a label is not in 0..n_out-1; that message gives the
+    label's value and index. Nothing has been computed or changed by then.
+    """
+    x, y = _pair(name, data)
+    images = x.get_value(borrow=True)
+    labels = np.asarray(function([], y, name=f"labels of {name}")())
+    if len(images) != len(labels):
+        raise ValueError(f"{name}: {len(images)} images, but {len(labels)} labels")
+    if n_in is not None and images.shape[1] != n_in:
+        raise ValueError(
+            f"{name}: an image has {images.shape[1]} pixels, but the first layer takes {n_in}"
+        )
+    if len(images) < mini_batch_size:
+        raise ValueError(
+            f"{name}: mini_batch_size {mini_batch_size} is larger than the data"
+            f" ({len(images)} images)"
+        )
+    if n_out is not None:
+        wrong = np.flatnonzero((labels < 0) | (labels >= n_out))
+        if wrong.size:
+            raise ValueError(
+                f"{name}: label {labels[wrong[0]]} at index {wrong[0]} is not in 0..{n_out - 1}"
+            )
+
+
+def _pair(name: str, data: Any) -> tuple[SharedVariable, Variable]:
+    hint = "make it with load_data_shared, or with shared() and T.cast(..., 'int32')"
+    if not isinstance(data, list | tuple) or len(data) != 2:
+        raise TypeError(f"{name} must be a pair (x, y) of shared variables; {hint}")
+    x, y = data
+    if not isinstance(x, SharedVariable) or x.ndim != 2:
+        raise TypeError(f"{name}: x must be a shared matrix, not {_kind(x)}; {hint}")
+    if not isinstance(y, Variable) or y.ndim != 1 or y.dtype != "int32":
+        raise TypeError(f"{name}: y must be a symbolic int32 vector, not {_kind(y)}; {hint}")
+    return x, y
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Variable):
+        return f"a {value.dtype} variable of {value.ndim} dimensions"
+    return type(value).__name__

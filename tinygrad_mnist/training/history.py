@@ -1,0 +1,60 @@
+"""The record of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass
+class History:
+    """What a training run measured; complete up to the last whole step at any time.
+
+    validation_accuracies: fraction of right answers on the validation data, per epoch.
+    test_accuracies: the same on the test data; NaN for an epoch in which they were not
+        evaluated, because the validation accuracy was below an earlier one.
+    best_validation_accuracy: the best so far (the latest of equal ones), 0.0 before the first.
+    best_iteration: number of the last mini-batch before it was measured, or None.
+    test_accuracy: the test accuracy measured with it, or None.
+    seconds: duration of the run, compilation and evaluation included.
+    """
+
+    validation_accuracies: list[float] = field(default_factory=list)
+    test_accuracies: list[float] = field(default_factory=list)
+    best_validation_accuracy: float = 0.0
+    best_iteration: int | None = None
+    test_accuracy: float | None = None
+    seconds: float = 0.0
+    _costs: list[NDArray[np.float64]] = field(default_factory=list, repr=False)
+
+    @property
+    def costs(self) -> NDArray[np.float64]:
+        """Cost of each mini-batch before its step, of shape (steps,)."""
+        return np.concatenate([np.empty(0), *self._costs])
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs that ended."""
+        return len(self.validation_accuracies)
+
+    def record_costs(self, costs: ArrayLike) -> None:
+        """Note the costs of the next steps."""
+        self._costs.append(np.array(costs, dtype=np.float64))
+
+    def record_validation(self, accuracy: float, iteration: int) -> bool:
+        """Note an epoch's validation accuracy; True when it is at least the best so far."""
+        self.validation_accuracies.append(accuracy)
+        self.test_accuracies.append(float("nan"))
+        if accuracy < self.best_validation_accuracy:
+            return False
+        self.best_validation_accuracy = accuracy
+        self.best_iteration = iteration
+        self.test_accuracy = None
+        return True
+
+    def record_test(self, accuracy: float) -> None:
+        """Note the test accuracy of the epoch whose validation accuracy came last."""
+        self.test_accuracies[-1] = accuracy
+        self.test_accuracy = accuracy

@@ -1,0 +1,94 @@
+"""Where a training run's words go: lines to standard output, a bar to standard error."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Reporter:
+    """Prints a run's lines and, on a terminal, draws a bar; a context manager.
+
+    The lines go to standard output and nothing else does, so that output can be
+    parsed and compared. The bar goes to standard error.
+
+    steps: how many steps the whole run has.
+    images_per_step: the mini-batch size, for the bar's images per second.
+    progress: True or False to have the bar or not; None: when standard error is a terminal.
+    quiet: leave out the lines.
+    """
+
+    def __init__(
+        self, steps: int, images_per_step: int, progress: bool | None = None, quiet: bool = False
+    ) -> None:
+        self._steps = steps
+        self._images_per_step = images_per_step
+        self._quiet = quiet
+        self._wanted = sys.stderr.isatty() if progress is None else progress
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Reporter:
+        if self._wanted:
+            self._bar = _make_bar()
+            self._task = self._bar.add_task("", total=self._steps, cost="", rate="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def line(self, text: str) -> None:
+        """Print one line; the bar steps aside, since both may share a terminal."""
+        if self._quiet:
+            return
+        in_the_way = self._bar is not None and self._bar.console.is_terminal
+        if self._bar is not None and in_the_way:
+            self._bar.stop()
+        print(text, flush=True)
+        if self._bar is not None and in_the_way:
+            self._bar.start()
+
+    def status(self, text: str) -> None:
+        """What the bar says that it is doing."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=text)
+
+    def advance(self, steps: int, cost: float) -> None:
+        """Move the bar on by `steps`, of which the last one cost `cost`."""
+        if self._bar is None or self._task is None:
+            return
+        speed = self._bar.tasks[0].speed
+        rate = f"{speed * self._images_per_step:,.0f} images/s" if speed else ""
+        self._bar.update(self._task, advance=steps, cost=f"cost {cost:.4f}", rate=rate)
+
+
+def _make_bar() -> Progress:
+    # Imported here: it takes longer to load than the rest of the package.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[cost]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        # What is written to standard output must arrive there.
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
