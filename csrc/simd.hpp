@@ -24,6 +24,13 @@
 
 #define TGM_INLINE static inline __attribute__((always_inline))
 
+// Before a loop whose turns don't depend on each other, although its pointers may be equal.
+#if defined(__clang__)
+#define TGM_INDEPENDENT_LOOP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define TGM_INDEPENDENT_LOOP _Pragma("GCC ivdep")
+#endif
+
 namespace tgm::TGM_TARGET {
 
 #if defined(TGM_TARGET_avx512)

@@ -3,8 +3,15 @@
 
 namespace tgm::TGM_TARGET {
 
+#define X(name) extern const Kernel name##_kernel;
+TGM_KERNELS(X)
+#undef X
+
 const Kernel* const kernels[] = {
-    nullptr,
+#define X(name) &name##_kernel,
+    TGM_KERNELS(X)
+#undef X
+        nullptr,
 };
 
 }  // namespace tgm::TGM_TARGET

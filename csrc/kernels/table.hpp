@@ -1,7 +1,10 @@
-// Every kernel of this target, declared once. A kernel's file defines `const Kernel <name>_kernel`.
+// Every kernel of the vocabulary, listed once: the file csrc/kernels/<name>.cpp defines
+// `const Kernel <name>_kernel`.
 #pragma once
 
 #include "kernel.hpp"
+
+#define TGM_KERNELS(X) X(elementwise)
 
 namespace tgm::TGM_TARGET {
 

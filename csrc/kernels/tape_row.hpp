@@ -18,6 +18,11 @@ struct Box {
 // The box that covers a whole tensor.
 Box whole_box(const Tensor& tensor);
 
+// The part of a box or tensor that starts at `begin`. A 0-d tensor stays what it is; sub_tensor
+// leaves the shape.
+Box sub_box(const Box& box, const int64_t* begin, const int64_t* shape);
+Tensor sub_tensor(const Tensor& tensor, const int64_t* begin);
+
 // Runs `tape` over the box. in (tape.n_inputs of them) and out (one per tape output) have a data
 // pointer to the box's first element and a stride per dimension of the box, 0 where they broadcast;
 // their ndim and shape are not read. Inputs that only `uniform` reads may be 0-d. An output may
@@ -34,5 +39,10 @@ void run_tape_row(const Tape& tape, int64_t n, const RowOperand* in, const RowOp
 // call's whole operands; extras have out's shape, or none if only `uniform` reads them.
 void run_epilogue(const Tape& tape, const Tensor& acc, const Tensor* extras, const Tensor& out,
                   const int64_t* begin, const int64_t* shape);
+
+// For a kernel's `invalid`: null if the operands fit the tape: their numbers, out's shape for all
+// that is read as values, a 0-d int64 for what counts `uniform`'s steps.
+const char* tape_mismatch(const Tape& tape, const Tensor* in, int32_t n_in, const Tensor* out,
+                          int32_t n_out);
 
 }  // namespace tgm::TGM_TARGET

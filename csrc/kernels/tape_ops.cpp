@@ -1,0 +1,262 @@
+#include "kernels/tape_ops.hpp"
+
+#include "simd_math.hpp"
+
+namespace tgm::TGM_TARGET {
+namespace {
+
+// One element for all lanes, or the next ones.
+template <bool kSingle, class T>
+TGM_INLINE Vec<T> operand(const void* p, int64_t i) {
+  const T* typed = static_cast<const T*>(p);
+  return kSingle ? splat(*typed) : load(typed + i);
+}
+
+template <bool kSingle, class T>
+TGM_INLINE Vec<T> operand_part(const void* p, int64_t n) {
+  const T* typed = static_cast<const T*>(p);
+  return kSingle ? splat(*typed) : load_part(typed, n);
+}
+
+// Runs Op over whole vectors, the remainder of n included: every element goes through the same
+// instructions. The last vector overlaps the one before; it is computed first, since `out` may be
+// an operand.
+template <class T, class Op, bool kA, bool kB, bool kC>
+void run_block(int64_t n, void* out, const void* a, const void* b, const void* c) {
+  constexpr int64_t lanes = kLanes<T>;
+  T* to = static_cast<T*>(out);
+  if (n < lanes) {
+    if (n == 0) return;
+    store_part(
+        to, Op::of(operand_part<kA, T>(a, n), operand_part<kB, T>(b, n), operand_part<kC, T>(c, n)),
+        n);
+    return;
+  }
+  const int64_t end = n - lanes;
+  Vec<T> last{};
+  if (n % lanes != 0) {
+    last = Op::of(operand<kA, T>(a, end), operand<kB, T>(b, end), operand<kC, T>(c, end));
+  }
+  for (int64_t i = 0; i <= end; i += lanes) {
+    store(to + i, Op::of(operand<kA, T>(a, i), operand<kB, T>(b, i), operand<kC, T>(c, i)));
+  }
+  if (n % lanes != 0) store(to + end, last);
+}
+
+// The same for operations of single elements; the compiler makes vectors of them where it can.
+template <class T, class Op, bool kA, bool kB>
+void run_lanes(int64_t n, void* out, const void* a, const void* b, const void*) {
+  T* to = static_cast<T*>(out);
+  const T* x = static_cast<const T*>(a);
+  const T* y = static_cast<const T*>(b);
+  TGM_INDEPENDENT_LOOP
+  for (int64_t i = 0; i < n; i++) to[i] = Op::of(x[kA ? 0 : i], y[kB ? 0 : i]);
+}
+
+#define TGM_VECTOR_OP(Name, expression)           \
+  struct Name {                                   \
+    template <class V>                            \
+    TGM_INLINE V of(V a, V b, V c) {              \
+      using T [[maybe_unused]] = Element<V>;      \
+      static_cast<void>(b), static_cast<void>(c); \
+      return expression;                          \
+    }                                             \
+  };
+
+#define TGM_TRUTH(mask) ((mask) ? splat<T>(T(1)) : V{})
+
+template <class V>
+TGM_INLINE V absolute(V a) {
+  if constexpr (std::is_floating_point_v<Element<V>>) {
+    return vabs(a);
+  } else {
+    return (a < 0) ? -a : a;
+  }
+}
+
+// NaN stays NaN, and so does a zero.
+template <class V>
+TGM_INLINE V sign(V a) {
+  using T = Element<V>;
+  return (a > T(0)) ? splat<T>(T(1)) : ((a < T(0)) ? splat<T>(T(-1)) : a + T(0));
+}
+
+TGM_VECTOR_OP(NegOp, -a)
+TGM_VECTOR_OP(AbsOp, absolute(a))
+TGM_VECTOR_OP(SignOp, sign(a))
+TGM_VECTOR_OP(ExpOp, vexp(a))
+TGM_VECTOR_OP(LogOp, vlog(a))
+TGM_VECTOR_OP(Log1pOp, vlog1p(a))
+TGM_VECTOR_OP(SqrOp, a* a)
+TGM_VECTOR_OP(SigmoidOp, vsigmoid(a))
+TGM_VECTOR_OP(TanhOp, vtanh(a))
+TGM_VECTOR_OP(SoftplusOp, vsoftplus(a))
+TGM_VECTOR_OP(LogicalNotOp, TGM_TRUTH(a == T(0)))
+TGM_VECTOR_OP(AddOp, a + b)
+TGM_VECTOR_OP(SubOp, a - b)
+TGM_VECTOR_OP(MulOp, a* b)
+TGM_VECTOR_OP(DivOp, a / b)
+TGM_VECTOR_OP(MaximumOp, vmax(a, b))
+TGM_VECTOR_OP(MinimumOp, vmin(a, b))
+TGM_VECTOR_OP(EqOp, TGM_TRUTH(a == b))
+TGM_VECTOR_OP(NeqOp, TGM_TRUTH(a != b))
+TGM_VECTOR_OP(LtOp, TGM_TRUTH(a < b))
+TGM_VECTOR_OP(LeOp, TGM_TRUTH(a <= b))
+TGM_VECTOR_OP(GtOp, TGM_TRUTH(a > b))
+TGM_VECTOR_OP(GeOp, TGM_TRUTH(a >= b))
+TGM_VECTOR_OP(LogicalAndOp, TGM_TRUTH((a != T(0)) & (b != T(0))))
+TGM_VECTOR_OP(LogicalOrOp, TGM_TRUTH((a != T(0)) | (b != T(0))))
+TGM_VECTOR_OP(SwitchOp, (a != T(0)) ? b : c)
+
+#define TGM_LANE_OP(Name, float_call, double_call)                 \
+  struct Name {                                                    \
+    TGM_INLINE float of(float a, float) { return float_call; }     \
+    TGM_INLINE double of(double a, double) { return double_call; } \
+  };
+
+TGM_LANE_OP(SqrtOp, __builtin_sqrtf(a), __builtin_sqrt(a))
+TGM_LANE_OP(FloorOp, __builtin_floorf(a), __builtin_floor(a))
+TGM_LANE_OP(CeilOp, __builtin_ceilf(a), __builtin_ceil(a))
+TGM_LANE_OP(RoundOp, __builtin_rintf(a), __builtin_rint(a))  // half to even
+TGM_LANE_OP(TruncOp, __builtin_truncf(a), __builtin_trunc(a))
+
+struct PowOp {
+  TGM_INLINE float of(float a, float b) { return __builtin_powf(a, b); }
+  TGM_INLINE double of(double a, double b) { return __builtin_pow(a, b); }
+};
+
+TGM_INLINE float remainder_of(float a, float b) { return __builtin_fmodf(a, b); }
+TGM_INLINE double remainder_of(double a, double b) { return __builtin_fmod(a, b); }
+
+// Remainder with the sign of the divisor, as Python has it.
+struct ModOp {
+  template <class T>
+  TGM_INLINE T of(T a, T b) {
+    if constexpr (std::is_integral_v<T>) {
+      if (b == 0 || b == -1) return 0;  // -1: the least integer overflows
+      const T rest = a % b;
+      return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+    } else {
+      const T rest = remainder_of(a, b);
+      if (rest == 0) return __builtin_copysign(T(0), b);
+      return (rest < 0) != (b < 0) ? rest + b : rest;
+    }
+  }
+};
+
+// Quotient rounded down. For floats: from the exact remainder, so that a quotient that rounds up
+// to an integer is not taken for it.
+struct IntDivOp {
+  template <class T>
+  TGM_INLINE T of(T a, T b) {
+    if constexpr (std::is_integral_v<T>) {
+      if (b == 0) return 0;
+      if (b == -1) return static_cast<T>(0 - static_cast<uint64_t>(a));
+      const T quotient = a / b;
+      return a % b != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient;
+    } else {
+      if (b == 0) return a / b;
+      const T rest = remainder_of(a, b);
+      T quotient = (a - rest) / b;
+      if (rest != 0 && (rest < 0) != (b < 0)) quotient -= 1;
+      if (quotient == 0) return __builtin_copysign(T(0), a / b);
+      const T whole = static_cast<T>(__builtin_floor(quotient));
+      return quotient - whole > T(0.5) ? whole + 1 : whole;
+    }
+  }
+};
+
+template <class T, class Op>
+constexpr BlockOp unary() {
+  return {{run_block<T, Op, false, true, true>}};
+}
+
+template <class T, class Op>
+constexpr BlockOp binary() {
+  return {{run_block<T, Op, false, false, true>, run_block<T, Op, true, false, true>,
+           run_block<T, Op, false, true, true>}};
+}
+
+template <class T, class Op>
+constexpr BlockOp ternary() {
+  return {{run_block<T, Op, false, false, false>, run_block<T, Op, true, false, false>,
+           run_block<T, Op, false, true, false>, run_block<T, Op, true, true, false>,
+           run_block<T, Op, false, false, true>, run_block<T, Op, true, false, true>,
+           run_block<T, Op, false, true, true>}};
+}
+
+template <class T, class Op>
+constexpr BlockOp unary_lanes() {
+  return {{run_lanes<T, Op, false, true>}};
+}
+
+template <class T, class Op>
+constexpr BlockOp binary_lanes() {
+  return {{run_lanes<T, Op, false, false>, run_lanes<T, Op, true, false>,
+           run_lanes<T, Op, false, true>}};
+}
+
+struct BlockOps {
+  BlockOp ops[static_cast<int>(Opcode::Count)];
+
+  constexpr BlockOp& operator[](Opcode opcode) { return ops[static_cast<int>(opcode)]; }
+};
+
+template <class T>
+constexpr BlockOps common_ops() {
+  BlockOps all{};
+  all[Opcode::Neg] = unary<T, NegOp>();
+  all[Opcode::Abs] = unary<T, AbsOp>();
+  all[Opcode::Sign] = unary<T, SignOp>();
+  all[Opcode::Sqr] = unary<T, SqrOp>();
+  all[Opcode::LogicalNot] = unary<T, LogicalNotOp>();
+  all[Opcode::Add] = binary<T, AddOp>();
+  all[Opcode::Sub] = binary<T, SubOp>();
+  all[Opcode::Mul] = binary<T, MulOp>();
+  all[Opcode::IntDiv] = binary_lanes<T, IntDivOp>();
+  all[Opcode::Mod] = binary_lanes<T, ModOp>();
+  all[Opcode::Maximum] = binary<T, MaximumOp>();
+  all[Opcode::Minimum] = binary<T, MinimumOp>();
+  all[Opcode::Eq] = binary<T, EqOp>();
+  all[Opcode::Neq] = binary<T, NeqOp>();
+  all[Opcode::Lt] = binary<T, LtOp>();
+  all[Opcode::Le] = binary<T, LeOp>();
+  all[Opcode::Gt] = binary<T, GtOp>();
+  all[Opcode::Ge] = binary<T, GeOp>();
+  all[Opcode::LogicalAnd] = binary<T, LogicalAndOp>();
+  all[Opcode::LogicalOr] = binary<T, LogicalOrOp>();
+  all[Opcode::Switch] = ternary<T, SwitchOp>();
+  return all;
+}
+
+template <class T>
+constexpr BlockOps float_ops() {
+  BlockOps all = common_ops<T>();
+  all[Opcode::Exp] = unary<T, ExpOp>();
+  all[Opcode::Log] = unary<T, LogOp>();
+  all[Opcode::Log1p] = unary<T, Log1pOp>();
+  all[Opcode::Sqrt] = unary_lanes<T, SqrtOp>();
+  all[Opcode::Sigmoid] = unary<T, SigmoidOp>();
+  all[Opcode::Tanh] = unary<T, TanhOp>();
+  all[Opcode::Softplus] = unary<T, SoftplusOp>();
+  all[Opcode::Floor] = unary_lanes<T, FloorOp>();
+  all[Opcode::Ceil] = unary_lanes<T, CeilOp>();
+  all[Opcode::Round] = unary_lanes<T, RoundOp>();
+  all[Opcode::Trunc] = unary_lanes<T, TruncOp>();
+  all[Opcode::Div] = binary<T, DivOp>();
+  all[Opcode::Pow] = binary_lanes<T, PowOp>();
+  return all;
+}
+
+constexpr BlockOps kFloatOps = float_ops<float>();
+constexpr BlockOps kDoubleOps = float_ops<double>();
+constexpr BlockOps kIntOps = common_ops<int64_t>();
+
+}  // namespace
+
+const BlockOp* block_ops(DType dtype) {
+  if (dtype == DType::Float32) return kFloatOps.ops;
+  return dtype == DType::Float64 ? kDoubleOps.ops : kIntOps.ops;
+}
+
+}  // namespace tgm::TGM_TARGET
