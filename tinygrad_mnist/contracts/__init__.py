@@ -1,0 +1,34 @@
+"""What every kernel computes, whoever implements it."""
+
+from __future__ import annotations
+
+# Each family registers its contracts when it is imported.
+from . import (
+    argmax,
+    check_range,
+    conv2d,
+    elementwise,
+    gather,
+    gemm,
+    pool2d,
+    reduce,
+    softmax,
+)
+from .base import CONTRACTS, Array, ArraySpec, Contract, Params
+
+__all__ = [
+    "CONTRACTS",
+    "Array",
+    "ArraySpec",
+    "Contract",
+    "Params",
+    "argmax",
+    "check_range",
+    "conv2d",
+    "elementwise",
+    "gather",
+    "gemm",
+    "pool2d",
+    "reduce",
+    "softmax",
+]

@@ -7,7 +7,13 @@ give 0 or 1 in the tape's dtype. Values are numbered: inputs first, then instruc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+
+from . import philox
+from .base import Array, ArraySpec
 
 
 @dataclass(frozen=True)
@@ -44,3 +50,131 @@ class Tape:
     def is_identity(self) -> bool:
         """Whether the tape returns its first input unchanged."""
         return not self.instructions and self.outputs == (0,)
+
+
+@dataclass(frozen=True)
+class Opcode:
+    """What an operation of a tape computes.
+
+    function: of `arity` arrays of one dtype. dtypes: of the tapes that may have it.
+    flops: per element.
+    """
+
+    arity: int
+    function: Callable[..., Array]
+    dtypes: tuple[str, ...]
+    flops: int = 1
+
+
+_FLOATS = ("float32", "float64")
+_NUMBERS = ("float32", "float64", "int64")
+
+
+def _sigmoid(x: Array) -> Array:
+    power = np.exp(-np.abs(x))
+    return np.asarray(np.where(x < 0, power, np.ones_like(power)) / (1 + power))
+
+
+def _switch(condition: Array, a: Array, b: Array) -> Array:
+    return np.asarray(np.where(np.asarray(condition != 0), a, b))
+
+
+def _no_function(*_: Array) -> Array:
+    raise NotImplementedError("run_tape computes this one itself")
+
+
+OPCODES: dict[str, Opcode] = {
+    "const": Opcode(0, _no_function, _NUMBERS, flops=0),
+    "neg": Opcode(1, np.negative, _NUMBERS),
+    "abs": Opcode(1, np.abs, _NUMBERS),
+    "sign": Opcode(1, np.sign, _NUMBERS),
+    "exp": Opcode(1, np.exp, _FLOATS),
+    "log": Opcode(1, np.log, _FLOATS),
+    "log1p": Opcode(1, np.log1p, _FLOATS),
+    "sqrt": Opcode(1, np.sqrt, _FLOATS),
+    "sqr": Opcode(1, np.square, _NUMBERS),
+    "sigmoid": Opcode(1, _sigmoid, _FLOATS),
+    "tanh": Opcode(1, np.tanh, _FLOATS),
+    "softplus": Opcode(1, lambda x: np.logaddexp(x.dtype.type(0), x), _FLOATS),
+    "floor": Opcode(1, np.floor, _FLOATS),
+    "ceil": Opcode(1, np.ceil, _FLOATS),
+    "round": Opcode(1, np.rint, _FLOATS),
+    "trunc": Opcode(1, np.trunc, _FLOATS),
+    "logical_not": Opcode(1, np.logical_not, _NUMBERS),
+    "add": Opcode(2, np.add, _NUMBERS),
+    "sub": Opcode(2, np.subtract, _NUMBERS),
+    "mul": Opcode(2, np.multiply, _NUMBERS),
+    "div": Opcode(2, np.true_divide, _FLOATS),
+    "int_div": Opcode(2, np.floor_divide, _NUMBERS),
+    "mod": Opcode(2, np.mod, _NUMBERS),
+    "pow": Opcode(2, np.power, _FLOATS),
+    "maximum": Opcode(2, np.maximum, _NUMBERS),
+    "minimum": Opcode(2, np.minimum, _NUMBERS),
+    "eq": Opcode(2, np.equal, _NUMBERS),
+    "neq": Opcode(2, np.not_equal, _NUMBERS),
+    "lt": Opcode(2, np.less, _NUMBERS),
+    "le": Opcode(2, np.less_equal, _NUMBERS),
+    "gt": Opcode(2, np.greater, _NUMBERS),
+    "ge": Opcode(2, np.greater_equal, _NUMBERS),
+    "logical_and": Opcode(2, np.logical_and, _NUMBERS),
+    "logical_or": Opcode(2, np.logical_or, _NUMBERS),
+    "switch": Opcode(3, _switch, _NUMBERS),
+    "uniform": Opcode(1, _no_function, _FLOATS, flops=0),
+}
+"""The operations by name. `const` reads its immediate. `uniform` reads `args[0]`, the number of
+the 0-d int64 input that counts steps: not a value of the tape, and never converted."""
+
+
+def tape_flops(tape: Tape) -> int:
+    """Floating-point operations per element."""
+    return sum(OPCODES[instruction.op].flops for instruction in tape.instructions)
+
+
+def compute_dtype(dtype: str, inputs: Sequence[Array]) -> np.dtype[np.generic]:
+    """The dtype in which a reference computes for a tape of `dtype`.
+
+    That of the tape; but float64 where a test passes float64 for all float inputs of a float32
+    tape, to get a more exact answer.
+    """
+    floats = [x.dtype for x in inputs if x.dtype.kind == "f"]
+    if dtype == "float32" and floats and all(d == np.float64 for d in floats):
+        return np.dtype(np.float64)
+    return np.dtype(dtype)
+
+
+def run_tape(tape: Tape, inputs: Sequence[Array], outputs: Sequence[ArraySpec]) -> list[Array]:
+    """The tape's results.
+
+    inputs: broadcast to the outputs' shape. outputs: what is wanted, all of one shape. A result
+    has the dtype of its spec, unless it is the tape's: then it has that of the computation (see
+    `compute_dtype`).
+    """
+    dtype = compute_dtype(tape.dtype, inputs)
+    shape = outputs[0].shape
+    with np.errstate(all="ignore"):
+        values: list[Array] = [np.asarray(x).astype(dtype) for x in inputs]
+        for instruction in tape.instructions:
+            if instruction.op == "const":
+                value = np.asarray(instruction.immediate, dtype)
+            elif instruction.op == "uniform":
+                step = int(inputs[instruction.args[0]])
+                index = np.arange(outputs[0].size, dtype=np.int64).reshape(shape)
+                value = philox.uniform(tape.dtype, index, step, instruction.key)
+            else:
+                args = [values[arg] for arg in instruction.args]
+                value = np.asarray(OPCODES[instruction.op].function(*args))
+            values.append(value.astype(dtype))
+        results = []
+        for number, spec in zip(tape.outputs, outputs, strict=True):
+            wanted = dtype if spec.dtype == tape.dtype else np.dtype(spec.dtype)
+            results.append(np.broadcast_to(_stored(values[number], wanted), spec.shape))
+    return results
+
+
+def _stored(value: Array, dtype: np.dtype[np.generic]) -> Array:
+    """The value as a store converts it: bools by truth, integers truncated, then wrapped."""
+    if dtype.kind == "b":
+        return np.asarray(value != 0)
+    if dtype.kind in "iu" and value.dtype.kind == "f":
+        value = value.astype(np.int64)
+    return value.astype(dtype)

@@ -1,0 +1,146 @@
+"""Runs one kernel of the native module on NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_mnist import _native
+from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
+from tinygrad_mnist.contracts.tape import Instruction, Tape
+
+AnyArray = NDArray[Any]
+
+TARGETS = _native.targets()
+
+
+def view_of(number: int, array: AnyArray) -> tuple[Any, ...]:
+    """The view that shows the whole of `array` in bound buffer `number`."""
+    item = array.dtype.itemsize
+    strides = [s // item for s in array.strides]
+    assert all(s % item == 0 for s in array.strides)
+    return (number, array.dtype.name, list(array.shape), strides, 0, [])
+
+
+def tape_of(tape: Tape) -> tuple[Any, ...]:
+    """The tape as the native module takes it."""
+    code = [(i.op, list(i.args), i.immediate, i.key) for i in tape.instructions]
+    return (tape.dtype, tape.n_inputs, code, list(tape.outputs))
+
+
+def unary(op: str, dtype: str = "float32") -> Tape:
+    """The tape of one operation of one input."""
+    return Tape(dtype, 1, (Instruction(op, (0,)),), (1,))
+
+
+def binary(op: str, dtype: str = "float32") -> Tape:
+    """The tape of one operation of two inputs."""
+    return Tape(dtype, 2, (Instruction(op, (0, 1)),), (2,))
+
+
+def poisoned(spec: ArraySpec) -> AnyArray:
+    """An array of NaN, or of 0xAB bytes where the dtype has no NaN."""
+    array = np.empty(spec.shape, spec.dtype)
+    if array.dtype.kind == "f":
+        array.fill(np.nan)
+    else:
+        array.reshape(-1).view(np.uint8)[...] = 1 if spec.dtype == "bool" else 0xAB
+    return array
+
+
+@contextmanager
+def settings(target: str | None = None, threads: int | None = None) -> Iterator[None]:
+    """Another SIMD target and number of threads for a while."""
+    before = _native.target(), _native.threads()
+    try:
+        if target is not None:
+            _native.set_target(target)
+        if threads is not None and threads != before[1]:
+            _native.set_threads(threads)
+        yield
+    finally:
+        _native.set_target(before[0])
+        if _native.threads() != before[1]:
+            _native.set_threads(before[1])
+
+
+def call_spec(
+    name: str, inputs: Sequence[AnyArray], outputs: Sequence[AnyArray], params: Mapping[str, Any]
+) -> tuple[Any, ...]:
+    """A call whose operand k is bound to address k, inputs first."""
+    contract = CONTRACTS[name]
+    n_in = len(inputs)
+    return (
+        name,
+        [view_of(k, array) for k, array in enumerate(inputs)],
+        [view_of(n_in + k, array) for k, array in enumerate(outputs)],
+        contract.flat_ints(params),
+        [tape_of(params[tape]) for tape in contract.tapes],
+    )
+
+
+def addresses_of(arrays: Sequence[AnyArray]) -> list[int]:
+    """Where the first element of each array lies."""
+    return [array.__array_interface__["data"][0] for array in arrays]
+
+
+def run_kernel(
+    name: str,
+    inputs: Sequence[AnyArray],
+    outputs: Sequence[ArraySpec | AnyArray],
+    params: Mapping[str, Any] | None = None,
+    target: str | None = None,
+    threads: int | None = None,
+) -> list[AnyArray]:
+    """The kernel's outputs for `inputs`, which may be views with any strides.
+
+    outputs: specs, for which poisoned arrays are made; or arrays to write to, which may be views,
+    or inputs.
+    Raises IndexError where a checking kernel fails.
+    """
+    results = [poisoned(o) if isinstance(o, ArraySpec) else o for o in outputs]
+    arrays = [*inputs, *results]
+    with settings(target, threads):
+        program = _native.Program(
+            [("bind", k) for k in range(len(arrays))],
+            [call_spec(name, inputs, results, params or {})],
+            0,
+        )
+        failed = program.run(addresses_of(arrays), [])
+    if failed:
+        raise IndexError(f"call {failed - 1} failed its check")
+    return results
+
+
+def expect(
+    name: str,
+    inputs: Sequence[AnyArray],
+    outputs: Sequence[ArraySpec],
+    params: Mapping[str, Any] | None = None,
+) -> list[AnyArray]:
+    """The contract's answer, computed in float64 for float inputs."""
+    exact = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in inputs]
+    return CONTRACTS[name].reference(params or {}, exact, outputs)
+
+
+def assert_near(result: AnyArray, exact: AnyArray, tolerance: float | None = None) -> None:
+    """|result - exact| / |exact| in norm, NaN and infinities in the same places.
+
+    tolerance: by default 32 roundings of the result's dtype.
+    """
+    assert result.shape == exact.shape
+    if result.dtype.kind != "f":
+        np.testing.assert_array_equal(result, exact)
+        return
+    if tolerance is None:
+        tolerance = 32 * float(np.finfo(result.dtype).eps)
+    with np.errstate(over="ignore"):
+        rounded = exact.astype(result.dtype)
+    finite = np.isfinite(rounded)
+    np.testing.assert_array_equal(result[~finite], rounded[~finite])
+    error = np.linalg.norm(result[finite].astype(np.float64) - exact[finite])
+    assert error <= tolerance * np.linalg.norm(exact[finite]) + np.finfo(result.dtype).tiny
