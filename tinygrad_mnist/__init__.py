@@ -1,1 +1,34 @@
-"""A symbolic-graph autodiff engine that runs a whole training step in one native call."""
+"""A symbolic-graph autodiff engine that runs a whole training step in one native call.
+
+It is written for readers of Theano programs:
+
+    import tinygrad_mnist as theano
+    import tinygrad_mnist.tensor as T
+
+On top stands `network3`, the API of chapter 6 of Michael Nielsen's *Neural Networks and Deep
+Learning*.
+"""
+
+from tinygrad_mnist import printing, tensor
+from tinygrad_mnist._version import __version__
+from tinygrad_mnist.autodiff import grad
+from tinygrad_mnist.config import config
+from tinygrad_mnist.function import Function, function
+from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.printing import debugprint
+from tinygrad_mnist.shared import shared
+
+__all__ = [
+    "Constant",
+    "Function",
+    "SharedVariable",
+    "Variable",
+    "__version__",
+    "config",
+    "debugprint",
+    "function",
+    "grad",
+    "printing",
+    "shared",
+    "tensor",
+]

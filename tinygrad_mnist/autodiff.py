@@ -1,0 +1,112 @@
+"""Symbolic reverse-mode differentiation: `grad` extends the graph by the gradient's own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Sequence
+from typing import overload
+
+from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError
+from tinygrad_mnist.graph.op import constant
+from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.ops.elementwise import add
+from tinygrad_mnist.ops.shape import broadcast_like
+
+
+@overload
+def grad(
+    cost: Variable,
+    wrt: Variable,
+    consider_constant: Collection[Variable] | None = None,
+    disconnected_inputs: str = "raise",
+) -> Variable: ...
+
+
+@overload
+def grad(
+    cost: Variable,
+    wrt: Sequence[Variable],
+    consider_constant: Collection[Variable] | None = None,
+    disconnected_inputs: str = "raise",
+) -> list[Variable]: ...
+
+
+def grad(
+    cost: Variable,
+    wrt: Variable | Sequence[Variable],
+    consider_constant: Collection[Variable] | None = None,
+    disconnected_inputs: str = "raise",
+) -> Variable | list[Variable]:
+    """The gradient of a scalar `cost` with respect to one variable or each of several.
+
+    consider_constant: variables through which no gradient passes. disconnected_inputs: what to do
+    where `cost` does not depend on a variable differentiably: 'raise' a DisconnectedInputError,
+    'warn', or 'ignore'; with the last two its gradient is zeros.
+
+    Each gradient has the dtype and shape of its variable. At a kink every winner
+    of a maximum gets the gradient whole: see `maximum`, `max` and `max_pool`. Raises GraphTypeError where `cost` is no float
+    scalar or a variable holds integers.
+    """
+    variables = [wrt] if isinstance(wrt, Variable) else list(wrt)
+    if cost.ndim != 0 or not cost.type.is_float:
+        raise GraphTypeError(f"the cost must be a float scalar, not {cost.type}{at(cost.source)}")
+    for v in variables:
+        if not v.type.is_float:
+            raise GraphTypeError(f"{v} is {v.type}: no gradient with respect to integers")
+    if disconnected_inputs not in ("raise", "warn", "ignore"):
+        raise GraphTypeError(f"disconnected_inputs is {disconnected_inputs!r}")
+    cotangents = _pull_back(cost, variables, set(consider_constant or ()))
+    results = []
+    for v in variables:
+        if v not in cotangents:
+            _report_disconnected(cost, v, disconnected_inputs)
+        results.append(cotangents[v] if v in cotangents else _zeros_like(v))
+    return results[0] if isinstance(wrt, Variable) else results
+
+
+def _pull_back(
+    cost: Variable, wrt: Sequence[Variable], stop: set[Variable]
+) -> dict[Variable, Variable]:
+    """Cotangents of everything between `cost` and `wrt`."""
+    order = toposort([cost])
+    reached = set(wrt) - stop
+    for node in order:
+        if any(v in reached for v in node.inputs):
+            reached.update(v for v in node.outputs if v not in stop)
+    cotangents: dict[Variable, Variable] = {}
+    if cost in reached:
+        cotangents[cost] = constant(1, cost.dtype)
+    for node in reversed(order):
+        outgoing = [cotangents.get(v) for v in node.outputs]
+        if node.op.vjp is None or all(g is None for g in outgoing):
+            continue
+        incoming = node.op.vjp(node, outgoing)
+        for v, g in zip(node.inputs, incoming, strict=True):
+            if g is None or v not in reached:
+                continue
+            _check(node, v, g)
+            cotangents[v] = add(cotangents[v], g) if v in cotangents else g
+    return cotangents
+
+
+def _check(node: Node, v: Variable, g: Variable) -> None:
+    """A vjp rule must answer in the type of the input that it answers for."""
+    if g.dtype != v.dtype or g.ndim != v.ndim:
+        raise GraphTypeError(f"the vjp of {node.op.name} gives {g.type} for an input of {v.type}")
+
+
+def _report_disconnected(cost: Variable, v: Variable, how: str) -> None:
+    message = (
+        f"the cost does not depend on {v} through differentiable operations; pass "
+        f"disconnected_inputs='ignore' if its gradient is to be zeros{at(v.source or cost.source)}"
+    )
+    if how == "raise":
+        raise DisconnectedInputError(message)
+    if how == "warn":
+        warnings.warn(message, stacklevel=3)
+
+
+def _zeros_like(v: Variable) -> Variable:
+    return broadcast_like(constant(0, v.dtype), v)

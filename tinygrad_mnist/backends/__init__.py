@@ -1,0 +1,17 @@
+"""Backends run plans. Each declares the kernels it has; `backend(name)` finds one."""
+
+from __future__ import annotations
+
+from tinygrad_mnist.backends.base import Backend, Program
+from tinygrad_mnist.backends.cpu import CpuBackend
+from tinygrad_mnist.backends.reference import ReferenceBackend
+
+BACKENDS: dict[str, Backend] = {b.name: b for b in (CpuBackend(), ReferenceBackend())}
+
+
+def backend(name: str) -> Backend:
+    """The backend of that name."""
+    return BACKENDS[name]
+
+
+__all__ = ["BACKENDS", "Backend", "Program", "backend"]

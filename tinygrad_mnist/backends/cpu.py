@@ -1,0 +1,94 @@
+"""The cpu backend: plans run in C++, one native call per run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import tinygrad_mnist._native as _native
+from tinygrad_mnist.backends.base import Program, bound_buffers, range_error
+from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan, View
+from tinygrad_mnist.config import config
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.tape import Tape
+
+
+class CpuProgram:
+    """A plan as a native program, with the constants that it reads."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._constants: list[Array] = []
+        self._native = _native.Program(
+            self._native_buffers(plan), [_native_call(c) for c in plan.calls], plan.arena_bytes
+        )
+
+    def _native_buffers(self, plan: Plan) -> list[tuple[str, int]]:
+        position = {number: i for i, number in enumerate(bound_buffers(plan))}
+        buffers = []
+        for number, buffer in enumerate(plan.buffers):
+            if buffer.kind == TEMPORARY:
+                buffers.append(("arena", buffer.offset))
+            elif buffer.kind == CONSTANT:
+                assert buffer.value is not None
+                self._constants.append(np.ascontiguousarray(buffer.value))
+                buffers.append(("fixed", self._constants[-1].ctypes.data))
+            else:
+                buffers.append(("bind", position[number]))
+        return buffers
+
+    def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
+        apply_threads()
+        failed = self._native.run([a.__array_interface__["data"][0] for a in arrays], slots)
+        if failed:
+            raise range_error(self._plan.calls[failed - 1])
+
+
+def apply_threads() -> None:
+    """Gives the native team the configured number of threads."""
+    if config.threads is not None and config.threads != _native.threads():
+        _native.set_threads(config.threads)
+
+
+def _native_view(view: View) -> tuple[Any, ...]:
+    layout = view.layout
+    return (
+        view.buffer,
+        view.dtype,
+        list(layout.shape),
+        list(layout.strides),
+        layout.offset,
+        list(layout.slots),
+    )
+
+
+def _native_tape(tape: Tape) -> tuple[Any, ...]:
+    instructions = [(i.op, list(i.args), i.immediate, i.key) for i in tape.instructions]
+    return (tape.dtype, tape.n_inputs, instructions, list(tape.outputs))
+
+
+def _native_call(call: KernelCall) -> tuple[Any, ...]:
+    return (
+        call.kernel,
+        [_native_view(v) for v in call.inputs],
+        [_native_view(v) for v in call.outputs],
+        CONTRACTS[call.kernel].flat_ints(call.params),
+        [_native_tape(t) for t in call.tapes],
+    )
+
+
+class CpuBackend:
+    """C++ kernels, fused forms included, run by a team of threads."""
+
+    name = "cpu"
+    fuses = True
+
+    @property
+    def kernels(self) -> frozenset[str]:
+        return frozenset(_native.kernels())
+
+    def program(self, plan: Plan) -> Program:
+        return CpuProgram(plan)

@@ -1,0 +1,1 @@
+"""From a symbolic graph to a plan: specialise, (rewrite,) schedule, memory."""

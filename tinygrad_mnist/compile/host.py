@@ -1,0 +1,172 @@
+"""Integer scalars that live on the host: slice bounds, lengths, indices.
+
+While a graph is specialised, every integer that a shape or a slice depends on is traced back to
+the function's integer inputs. What shapes depend on becomes a *guard*: the plan holds only where
+it has the same value again. What merely moves a view becomes a *slot*, computed anew for every
+call. Both end up in one small Python function of the inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError
+from tinygrad_mnist.graph.host import Offset
+from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.types import INTEGERS
+from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
+
+# Arithmetic that host integers may go through, as Python expressions.
+_ARITHMETIC = {
+    "add": "({} + {})",
+    "sub": "({} - {})",
+    "mul": "({} * {})",
+    "int_div": "({} // {})",
+    "mod": "({} % {})",
+    "neg": "(-{})",
+    "maximum": "max({}, {})",
+    "minimum": "min({}, {})",
+    "cast": "{}",
+}
+
+HostFunction = Callable[..., tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class HostProgram:
+    """What each call computes on the host before the plan runs.
+
+    inputs: the integer scalars that it takes, in order.
+    function: their values -> (guards, slots).
+    guards: the values for which the plan was made.
+    n_slots: number of slots.
+    text: the function's source, for printing.
+    """
+
+    inputs: tuple[Variable, ...]
+    function: HostFunction
+    guards: tuple[int, ...]
+    n_slots: int
+    text: str
+
+
+def checked_index(index: int, length: int) -> int:
+    """`index` counted from 0; IndexOutOfRangeError where it is not in a dimension so long."""
+    if not -length <= index < length:
+        raise IndexOutOfRangeError(f"index {index} is out of range for a length of {length}")
+    return index + length if index < 0 else index
+
+
+@dataclass(frozen=True)
+class _Scalar:
+    """A host integer: its value in this call and the expression that gives it in others."""
+
+    value: int
+    text: str
+    known: bool  # the same in every call of the plan
+
+
+class HostTrace:
+    """Collects the guards and slots of one specialisation.
+
+    values: integer scalars that are function inputs or shared, with this call's values.
+    specialised: variables of the symbolic graph with their counterparts of known shape.
+    """
+
+    def __init__(
+        self, values: Mapping[Variable, int], specialised: Mapping[Variable, Variable]
+    ) -> None:
+        self._values = values
+        self._specialised = specialised
+        self._inputs: dict[Variable, str] = {}
+        self._lines: list[str] = []
+        self._guards: dict[str, int] = {}
+        self._slots: dict[str, int] = {}
+
+    # --- what ops ask (graph.host.HostValues) -----------------------------------------------
+
+    def by_value(self, scalar: Variable) -> int:
+        traced = self._trace(scalar)
+        self._guard(traced)
+        return traced.value
+
+    def slice(
+        self, start: Variable | None, stop: Variable | None, step: int, length: int
+    ) -> tuple[Offset, int]:
+        bounds = [None if b is None else self._trace(b) for b in (start, stop)]
+        values = [None if b is None else b.value for b in bounds]
+        first, last, _ = slice(*values, step).indices(length)
+        count = len(range(first, last, step))
+        if all(b is None or b.known for b in bounds):
+            return Offset(first), count
+        texts = ["None" if b is None else b.text for b in bounds]
+        name = f"t{len(self._lines)}"
+        self._lines.append(f"{name} = slice({texts[0]}, {texts[1]}, {step}).indices({length})")
+        self._guard(_Scalar(count, f"len(range(*{name}))", False))
+        if count == 0:
+            return Offset(0), 0
+        return self._slot(f"{name}[0]"), count
+
+    def index(self, scalar: Variable, length: int) -> Offset:
+        traced = self._trace(scalar)
+        value = checked_index(traced.value, length)
+        if traced.known:
+            return Offset(value)
+        return self._slot(f"checked_index({traced.text}, {length})")
+
+    # --- tracing ------------------------------------------------------------------------------
+
+    def _trace(self, scalar: Variable) -> _Scalar:
+        counterpart = self._specialised.get(scalar, scalar)
+        if isinstance(counterpart, Constant):
+            value = int(counterpart.value)
+            return _Scalar(value, str(value), True)
+        if scalar in self._values:
+            name = self._inputs.setdefault(scalar, f"s{len(self._inputs)}")
+            return _Scalar(self._values[scalar], name, False)
+        node = scalar.node
+        if node is None or node.op.name not in _ARITHMETIC or scalar.dtype not in INTEGERS:
+            kind = "the result of " + node.op.name if node else "no input of the function"
+            raise GraphTypeError(
+                f"{scalar} can't be a slice bound, an index or a length: it is {kind}; the host "
+                f"computes those from integer inputs and shapes{at(scalar.source)}"
+            )
+        arguments = [self._trace(v) for v in node.inputs]
+        template = _ARITHMETIC[node.op.name]
+        value = int(eval(template.format(*(a.value for a in arguments)), {}))
+        if all(a.known for a in arguments):
+            return _Scalar(value, str(value), True)
+        return _Scalar(value, template.format(*(a.text for a in arguments)), False)
+
+    def _guard(self, traced: _Scalar) -> None:
+        if not traced.known:
+            self._guards.setdefault(traced.text, traced.value)
+
+    def _slot(self, text: str) -> Offset:
+        return Offset(0, self._slots.setdefault(text, len(self._slots)))
+
+    def finish(self) -> HostProgram:
+        """The function that later calls run."""
+        arguments = ", ".join(self._inputs.values())
+        guards, slots = (
+            "(" + "".join(f"{text}, " for text in texts) + ")"
+            for texts in (self._guards, self._slots)
+        )
+        body = "".join(f"    {line}\n" for line in self._lines)
+        text = f"def host({arguments}):\n{body}    return {guards}, {slots}\n"
+        scope: dict[str, Any] = {"checked_index": checked_index}
+        exec(compile(text, "<host program>", "exec"), scope)
+        return HostProgram(
+            tuple(self._inputs), scope["host"], tuple(self._guards.values()), len(self._slots), text
+        )
+
+
+def host_scalars(variables: Sequence[Variable]) -> list[Variable]:
+    """The integer scalars among inputs and shared variables, whose values the host can read."""
+    return [
+        v
+        for v in variables
+        if isinstance(v, Input | SharedVariable) and v.ndim == 0 and v.dtype in INTEGERS
+    ]

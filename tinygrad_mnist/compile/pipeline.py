@@ -1,0 +1,60 @@
+"""The stages in a row: symbolic graph in, plan out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tinygrad_mnist.compile.order import arrange
+from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.compile.schedule import draft_calls
+from tinygrad_mnist.compile.specialise import specialise
+from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.rewrite.engine import Context
+from tinygrad_mnist.rewrite.passes import PASSES, PLAIN_PASSES, rewrite
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A plan, and the shared variables that change their shape in it.
+
+    resized: these with the number of the plan's output that is their new value; such an output
+    comes after the function's own.
+    """
+
+    plan: Plan
+    resized: tuple[tuple[SharedVariable, int], ...]
+
+
+def compile_plan(
+    outputs: Sequence[Variable],
+    updates: Mapping[SharedVariable, Variable],
+    shapes: Mapping[Variable, tuple[int, ...]],
+    scalars: Mapping[Variable, int],
+    backend: str,
+    kernels: frozenset[str],
+    fuse: bool,
+) -> Compiled:
+    """The plan that computes `outputs` and `updates` for leaves of the given shapes.
+
+    shapes: of all inputs and shared variables. scalars: values of the integer scalars among them.
+    backend, kernels: what the plan is for. fuse: rewrite to fused kernels, or run the graph as it
+    is.
+    """
+    special = specialise([*outputs, *updates.values()], shapes, scalars)
+    context = Context(kernels)
+    rewritten = rewrite(special.outputs, context, PASSES if fuse else PLAIN_PASSES)
+    results = rewritten[: len(outputs)]
+    in_place: dict[SharedVariable, Variable] = {}
+    resized: list[tuple[SharedVariable, int]] = []
+    for shared, value in zip(updates, rewritten[len(outputs) :], strict=True):
+        if value.type.shape == shapes[shared]:
+            in_place[shared] = value
+        else:
+            resized.append((shared, len(results)))
+            results.append(value)
+    draft = draft_calls([*results, *in_place.values()], special.leaves, kernels, backend)
+    plan = arrange(
+        draft, results, in_place, special.leaves, special.host, backend, context.fired
+    )
+    return Compiled(plan, tuple(resized))

@@ -1,0 +1,96 @@
+"""Specialise: a symbolic graph becomes one in which every shape is a number.
+
+Leaves get the shapes of the values of one call; every node is rebuilt on top of them. Ops whose
+results depend on integers (reshape, slices, arange) ask the host for these and turn into static
+ones. Small results of constants alone are computed on the spot, which folds all arithmetic on
+shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygrad_mnist.compile.host import HostProgram, HostTrace
+from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.types import TensorType
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
+
+FOLD_LIMIT = 1024  # elements up to which a constant result is worth keeping
+
+
+@dataclass(frozen=True)
+class Specialised:
+    """The graph of one plan before rewriting.
+
+    outputs: the wanted results, over leaves of known shape.
+    leaves: symbolic leaves with their counterparts.
+    host: what each call computes on the host.
+    """
+
+    outputs: tuple[Variable, ...]
+    leaves: Mapping[Variable, Variable]
+    host: HostProgram
+
+
+def specialise(
+    outputs: Sequence[Variable],
+    shapes: Mapping[Variable, tuple[int, ...]],
+    scalars: Mapping[Variable, int],
+) -> Specialised:
+    """Rebuilds `outputs` for leaves of the given shapes.
+
+    shapes: of every input and shared variable that `outputs` depend on. scalars: the values of
+    the integer scalars among them. Raises ShapeError or GraphTypeError, with the user's line,
+    where shapes do not fit.
+    """
+    env: dict[Variable, Variable] = {}
+    for leaf, shape in shapes.items():
+        type = TensorType(leaf.dtype, leaf.broadcastable, shape)
+        env[leaf] = Variable(type, name=leaf.name, source=leaf.source)
+    fresh = dict(env)
+    trace = HostTrace(scalars, env)
+    for node in toposort(outputs):
+        inputs = [env.get(v, v) for v in node.inputs]
+        for old, new in zip(node.outputs, _rebuild(node, inputs, trace), strict=True):
+            folded = fold(new)
+            if folded.name is None and folded.node is not None:
+                folded.name = old.name
+            env[old] = folded
+    return Specialised(tuple(env.get(v, v) for v in outputs), fresh, trace.finish())
+
+
+def _rebuild(node: Node, inputs: Sequence[Variable], trace: HostTrace) -> Sequence[Variable]:
+    if node.op.specialise is None:
+        return node.op.rebuild(inputs, node.params, node.source).outputs
+    try:
+        return node.op.specialise(node, inputs, trace)
+    except (TypeError, ValueError, IndexError) as error:
+        if hasattr(error, "located"):
+            raise
+        located = type(error)(f"{node.op.name}: {error}{at(node.source)}")
+        located.located = True  # type: ignore[union-attr]
+        raise located from None
+
+
+def fold(variable: Variable) -> Variable:
+    """The value of `variable` as a constant where it is small and depends on constants alone."""
+    node = variable.node
+    if (
+        node is None
+        or len(node.outputs) != 1
+        or node.op.reference is None
+        or not all(isinstance(v, Constant) for v in node.inputs)
+        or not node.inputs
+        or int(np.prod(variable.type.static_shape)) > FOLD_LIMIT
+    ):
+        return variable
+    arrays = [v.value for v in node.inputs if isinstance(v, Constant)]
+    with np.errstate(all="ignore"):
+        (value,) = node.op.evaluate(node, arrays)
+    constant = Constant(value)
+    constant.type = variable.type
+    return constant

@@ -1,0 +1,79 @@
+"""Settings of the process: `config.floatX`, `config.device`, `config.threads`."""
+
+from __future__ import annotations
+
+import os
+
+_FLOATS = ("float32", "float64")
+_DEVICES = ("cpu", "reference")
+
+
+class Config:
+    """The settings, one object for the process; each is checked when it is set.
+
+    floatX: dtype of `T.matrix()` and of Python floats, `'float32'` or `'float64'`.
+    device: backend of functions made from now on, `'cpu'` or `'reference'` (NumPy).
+    threads: threads of the cpu backend, or None for one per processor that is available.
+    plan_cache_size: plans that a function keeps, the last used first.
+
+    The first three start from TINYGRAD_MNIST_FLOATX, TINYGRAD_MNIST_DEVICE and
+    TINYGRAD_MNIST_THREADS where these are set.
+    """
+
+    def __init__(self) -> None:
+        self.floatX = os.environ.get("TINYGRAD_MNIST_FLOATX", "float32")
+        self.device = os.environ.get("TINYGRAD_MNIST_DEVICE", "cpu")
+        threads = os.environ.get("TINYGRAD_MNIST_THREADS")
+        self.threads = None if threads is None else _integer("TINYGRAD_MNIST_THREADS", threads)
+        self.plan_cache_size = 16
+
+    @property
+    def floatX(self) -> str:
+        return self._float_x
+
+    @floatX.setter
+    def floatX(self, value: str) -> None:
+        if value not in _FLOATS:
+            raise ValueError(f"floatX is {value!r}; it can be {' or '.join(map(repr, _FLOATS))}")
+        self._float_x = value
+
+    @property
+    def device(self) -> str:
+        return self._device
+
+    @device.setter
+    def device(self, value: str) -> None:
+        if value not in _DEVICES:
+            known = " or ".join(map(repr, _DEVICES))
+            raise ValueError(f"device is {value!r}; this version has {known}")
+        self._device = value
+
+    @property
+    def threads(self) -> int | None:
+        return self._threads
+
+    @threads.setter
+    def threads(self, value: int | None) -> None:
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ValueError(f"threads is {value!r}; it can be a positive integer or None")
+        self._threads = value
+
+    @property
+    def plan_cache_size(self) -> int:
+        return self._plan_cache_size
+
+    @plan_cache_size.setter
+    def plan_cache_size(self, value: int) -> None:
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"plan_cache_size is {value!r}; it must be a positive integer")
+        self._plan_cache_size = value
+
+
+def _integer(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}, not an integer") from None
+
+
+config = Config()

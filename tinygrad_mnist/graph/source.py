@@ -1,0 +1,37 @@
+"""Where in the user's program a variable was made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NamedTuple
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class Source(NamedTuple):
+    """A file and a line of the user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def user_source() -> Source | None:
+    """The innermost line on the stack that is not this package's, or None."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_PACKAGE) and not file.startswith("<"):
+            return Source(file, frame.f_lineno)
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
+
+
+def at(source: Source | None) -> str:
+    """`source` as the tail of an error message; empty where it is not known."""
+    return "" if source is None else f"\n  made at {source}"

@@ -1,0 +1,62 @@
+"""Walks over graphs: topological order, inputs, substitution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tinygrad_mnist.graph.variables import Node, Variable
+
+
+def toposort(outputs: Iterable[Variable]) -> list[Node]:
+    """The nodes that `outputs` depend on, each after those it depends on."""
+    order: list[Node] = []
+    done: set[Node] = set()
+    for output in outputs:
+        if output.node is None:
+            continue
+        stack: list[tuple[Node, int]] = [(output.node, 0)]
+        while stack:
+            node, position = stack.pop()
+            if node in done:
+                continue
+            for i in range(position, len(node.inputs)):
+                parent = node.inputs[i].node
+                if parent is not None and parent not in done:
+                    stack.append((node, i + 1))
+                    stack.append((parent, 0))
+                    break
+            else:
+                done.add(node)
+                order.append(node)
+    return order
+
+
+def leaves(outputs: Sequence[Variable]) -> list[Variable]:
+    """Inputs, constants and shared variables that `outputs` depend on, in order of first use."""
+    found: dict[Variable, None] = {}
+    for node in toposort(outputs):
+        for v in node.inputs:
+            if v.node is None:
+                found.setdefault(v)
+    for v in outputs:
+        if v.node is None:
+            found.setdefault(v)
+    return list(found)
+
+
+def substitute(
+    outputs: Sequence[Variable], replacements: Mapping[Variable, Variable]
+) -> list[Variable]:
+    """`outputs` with variables replaced throughout; names and the user's lines stay."""
+    if not replacements:
+        return list(outputs)
+    mapped: dict[Variable, Variable] = dict(replacements)
+    for node in toposort(outputs):
+        inputs = [mapped.get(v, v) for v in node.inputs]
+        if all(new is old for new, old in zip(inputs, node.inputs, strict=True)):
+            continue
+        copy = node.op.rebuild(inputs, node.params, node.source)
+        for old, new in zip(node.outputs, copy.outputs, strict=True):
+            new.name = old.name
+            mapped.setdefault(old, new)
+    return [mapped.get(v, v) for v in outputs]

@@ -1,0 +1,115 @@
+"""Static types of variables, and Theano's rules for the dtype of a result.
+
+A type says dtype and which dimensions broadcast. Its shape has a number where a dimension is
+known: everywhere once a graph is specialised, seldom before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+BOOL = "bool"
+FLOATS = ("float32", "float64")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
+DTYPES = (BOOL, *INTEGERS, *FLOATS)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """dtype, and per dimension: does it broadcast, and how long is it (None: not known yet).
+
+    A dimension that broadcasts has length 1. The reverse does not hold: a dimension that merely
+    happens to be 1 long does not stretch, as in Theano.
+    """
+
+    dtype: str
+    broadcastable: tuple[bool, ...]
+    shape: tuple[int | None, ...]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.broadcastable)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether every dimension's length is known."""
+        return None not in self.shape
+
+    @property
+    def static_shape(self) -> tuple[int, ...]:
+        """The shape of a static type; TypeError for any other."""
+        shape = tuple(n for n in self.shape if n is not None)
+        if len(shape) != self.ndim:
+            raise TypeError(f"the shape of {self} is not known before a function is called")
+        return shape
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOATS
+
+    @property
+    def is_discrete(self) -> bool:
+        return self.dtype not in FLOATS
+
+    def with_dtype(self, dtype: str) -> TensorType:
+        return TensorType(dtype, self.broadcastable, self.shape)
+
+    def __str__(self) -> str:
+        if any(n is not None for n in self.shape):
+            dims = ", ".join("?" if n is None else str(n) for n in self.shape)
+            return f"{self.dtype}({dims})"
+        names = {(): "scalar", (False,): "vector", (False, False): "matrix"}
+        kind = names.get(self.broadcastable)
+        if kind is None:
+            kind = f"tensor{self.ndim}" if not any(self.broadcastable) else "tensor"
+            if any(self.broadcastable):
+                kind += "(" + ", ".join("1" if b else "?" for b in self.broadcastable) + ")"
+        return f"{self.dtype} {kind}"
+
+
+def tensor_type(dtype: str, broadcastable: Iterable[bool]) -> TensorType:
+    """A type whose lengths are not known, but for broadcastable dimensions."""
+    pattern = tuple(bool(b) for b in broadcastable)
+    return TensorType(check_dtype(dtype), pattern, tuple(1 if b else None for b in pattern))
+
+
+def static_type(dtype: str, shape: Iterable[int], broadcastable: Iterable[bool]) -> TensorType:
+    """A type whose shape is known."""
+    return TensorType(dtype, tuple(broadcastable), tuple(int(n) for n in shape))
+
+
+def check_dtype(dtype: object) -> str:
+    """The name of a dtype that the engine has; TypeError otherwise."""
+    try:
+        name = np.dtype(dtype).name  # type: ignore[call-overload]
+    except TypeError:
+        name = str(dtype)
+    if name not in DTYPES:
+        raise TypeError(f"there is no dtype {name!r} here; there are {', '.join(DTYPES)}")
+    return str(name)
+
+
+def upcast(*dtypes: str) -> str:
+    """The dtype that holds values of all these: NumPy's promotion between arrays, so that
+    int32 with float32 is float64, as in Theano."""
+    result = np.dtype(dtypes[0])
+    for dtype in dtypes[1:]:
+        result = np.promote_types(result, dtype)
+    return check_dtype(result)
+
+
+def smallest_integer(value: int) -> str:
+    """The narrowest signed integer dtype that holds a Python int."""
+    for dtype in ("int8", "int16", "int32", "int64"):
+        info = np.iinfo(dtype)
+        if info.min <= value <= info.max:
+            return dtype
+    raise OverflowError(f"{value} does not fit in int64")
+
+
+def accumulator(dtype: str) -> str:
+    """The dtype in which a sum of values of `dtype` is kept: integers and bool widen to int64."""
+    return dtype if dtype in FLOATS else "int64"

@@ -1,0 +1,179 @@
+"""Nodes and variables: the graph itself.
+
+A `Node` is an op applied to variables; its results are variables that point back to it. Nothing
+here changes after it is made, so a graph can be shared, rewritten by copying, and walked freely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_mnist.graph.operators import Operators
+from tinygrad_mnist.graph.source import Source, user_source
+from tinygrad_mnist.graph.types import TensorType, static_type
+
+if TYPE_CHECKING:
+    from tinygrad_mnist.graph.op import Op
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Variable(Operators):
+    """A value in a graph: an input (no node), or result number `index` of `node`.
+
+    type: dtype and dimensions.
+    name: the user's name for it, or None.
+    source: the user's line that made it, or None.
+    """
+
+    __slots__ = ("index", "name", "node", "source", "type")
+
+    def __init__(
+        self,
+        type: TensorType,
+        node: Node | None = None,
+        index: int = 0,
+        name: str | None = None,
+        source: Source | None = None,
+    ) -> None:
+        self.type = type
+        self.node = node
+        self.index = index
+        self.name = name
+        self.source = source
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.type.ndim
+
+    @property
+    def broadcastable(self) -> tuple[bool, ...]:
+        return self.type.broadcastable
+
+    def __str__(self) -> str:
+        if self.name is not None:
+            return self.name
+        if self.node is not None:
+            suffix = f".{self.index}" if len(self.node.outputs) > 1 else ""
+            return f"{self.node.op.name}{suffix}"
+        return f"<{self.type}>"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Input(Variable):
+    """A variable that the user hands a value for: `T.matrix('x')`."""
+
+    __slots__ = ()
+
+    def __init__(self, type: TensorType, name: str | None = None) -> None:
+        super().__init__(type, None, 0, name, user_source())
+
+
+class Constant(Variable):
+    """A variable whose value is part of the graph.
+
+    weak: True for a Python number: it takes the dtype of what it meets.
+    """
+
+    __slots__ = ("value", "weak")
+
+    def __init__(self, value: Array, weak: bool = False, name: str | None = None) -> None:
+        array = np.array(value)
+        array.flags.writeable = False
+        broadcastable = tuple(n == 1 for n in array.shape)
+        super().__init__(static_type(array.dtype.name, array.shape, broadcastable), name=name)
+        self.value = array
+        self.weak = weak
+
+    def __str__(self) -> str:
+        if self.name is not None:
+            return self.name
+        if self.value.ndim == 0:
+            return str(self.value.item())
+        return f"<constant {self.type}>"
+
+
+class SharedVariable(Variable):
+    """A variable that keeps a value from call to call; functions read it and update it.
+
+    The value lives in one C-contiguous array that no other shared variable aliases.
+    """
+
+    __slots__ = ("_storage", "default_update")
+
+    def __init__(self, value: Array, type: TensorType, name: str | None = None) -> None:
+        super().__init__(type, None, 0, name, user_source())
+        self._storage = value
+        self.default_update: Variable | None = None
+
+    @property
+    def storage(self) -> Array:
+        """The array itself, for the engine; users take `get_value()`."""
+        return self._storage
+
+    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Array:
+        """The present value; a copy, unless `borrow` is true.
+
+        A borrowed array is the storage itself: it changes when a function updates the variable.
+        """
+        return self._storage if borrow else self._storage.copy()
+
+    def set_value(self, new_value: Any, borrow: bool = False) -> None:
+        """Puts in a new value of the same dtype and number of dimensions; its shape may differ.
+
+        It is copied even with `borrow`, since shared variables never alias anything.
+
+        Raises TypeError where the dtype would lose values or the number of dimensions differs.
+        """
+        array = np.asarray(new_value)
+        label = f"the shared variable {self.name!r}" if self.name else "the shared variable"
+        if array.ndim != self.ndim:
+            raise TypeError(f"{label} has {self.ndim} dimensions; the new value has {array.ndim}")
+        if array.dtype != self.dtype and not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            raise TypeError(f"{label} is {self.dtype}; the new value is {array.dtype}")
+        for axis, fixed in enumerate(self.type.broadcastable):
+            if fixed and array.shape[axis] != 1:
+                raise TypeError(
+                    f"{label} broadcasts along axis {axis}, so its length there stays 1; "
+                    f"the new value's shape is {array.shape}"
+                )
+        if array.shape == self._storage.shape:
+            self._storage[...] = array
+        else:
+            self._storage = np.array(array, dtype=self.dtype, order="C")
+
+    def __str__(self) -> str:
+        return self.name if self.name is not None else f"<shared {self.type}>"
+
+
+class Node:
+    """An op applied to inputs, with its static parameters; `outputs` are its results."""
+
+    __slots__ = ("inputs", "op", "outputs", "params", "source")
+
+    def __init__(
+        self,
+        op: Op,
+        inputs: Sequence[Variable],
+        params: Mapping[str, Any],
+        types: Sequence[TensorType],
+        source: Source | None,
+    ) -> None:
+        self.op = op
+        self.inputs = tuple(inputs)
+        self.params: Mapping[str, Any] = MappingProxyType(dict(params))
+        self.source = source
+        self.outputs = tuple(Variable(t, self, i, None, source) for i, t in enumerate(types))
+
+    def __repr__(self) -> str:
+        return f"{self.op.name}({', '.join(map(str, self.inputs))})"

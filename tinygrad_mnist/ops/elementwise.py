@@ -1,0 +1,269 @@
+"""Elementwise ops: one table row each.
+
+A row names the op, the tape instruction that computes it, how the result's dtype follows from
+the operands', and its vector-Jacobian product. All of them broadcast as Theano does: a dimension
+stretches only where its type says that it broadcasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.config import config
+from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.tape import Instruction, Tape, run_tape
+from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, check_dtype, upcast
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
+
+Rule = Callable[[Variable, Variable, tuple[Variable, ...]], Sequence[Variable | None]]
+Word = Callable[..., Variable]
+
+
+def broadcast_types(types: Sequence[TensorType], dtype: str) -> TensorType:
+    """The type of a result over operands with the same number of dimensions."""
+    broadcastable, shape = [], []
+    for axis in range(types[0].ndim):
+        lengths = {t.shape[axis] for t in types if not t.broadcastable[axis]}
+        known = lengths - {None}
+        if len(known) > 1:
+            raise ShapeError(
+                f"shapes {', '.join(str(t.shape) for t in types)} differ along axis {axis}"
+            )
+        broadcastable.append(not lengths)
+        shape.append(1 if not lengths else known.pop() if known else None)
+    return TensorType(dtype, tuple(broadcastable), tuple(shape))
+
+
+def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [broadcast_types(types, params["dtype"])]
+
+
+def single_tape(node: Node) -> Tape:
+    """The tape of one instruction that computes an elementwise node."""
+    assert node.op.tape_op is not None
+    return _tape(node.op.tape_op, len(node.inputs), node.params)
+
+
+def _tape(tape_op: str, arity: int, params: Params) -> Tape:
+    if tape_op == "identity":
+        return Tape.identity(params["compute"])
+    instruction = Instruction(tape_op, tuple(range(arity)))
+    return Tape(params["compute"], arity, (instruction,), (arity,))
+
+
+def _reference(tape_op: str) -> Callable[..., list[Array]]:
+    def reference(
+        params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+    ) -> list[Array]:
+        shape = outputs[0].shape
+        stretched = [np.broadcast_to(array, shape) for array in inputs]
+        return run_tape(_tape(tape_op, len(inputs), params), stretched, outputs)
+
+    return reference
+
+
+def sum_to(cotangent: Variable, like: Variable) -> Variable:
+    """Sums away the dimensions along which `like` was stretched, and takes on its dtype."""
+    axes = tuple(
+        axis
+        for axis, (ours, theirs) in enumerate(zip(cotangent.broadcastable, like.broadcastable, strict=True))
+        if theirs and not ours
+    )
+    if axes:
+        cotangent = OPS["sum"](cotangent, axes=axes)
+    return cast(cotangent, like.dtype)
+
+
+def _vjp(rule: Rule) -> Callable[[Node, Sequence[Variable | None]], list[Variable | None]]:
+    def vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+        g = cotangents[0]
+        assert g is not None
+        terms = rule(g, node.outputs[0], node.inputs)
+        return [
+            None if term is None or x.type.is_discrete else sum_to(term, x)
+            for term, x in zip(terms, node.inputs, strict=True)
+        ]
+
+    return vjp
+
+
+# --- dtypes ---------------------------------------------------------------------------------
+
+
+def _float_of(dtype: str) -> str:
+    return dtype if dtype in FLOATS else config.floatX
+
+
+def _same(dtypes: Sequence[str]) -> tuple[str, str]:
+    dtype = upcast(*dtypes)
+    return dtype, dtype if dtype in FLOATS else "int64"
+
+
+def _floating(dtypes: Sequence[str]) -> tuple[str, str]:
+    dtype = _float_of(upcast(*dtypes))
+    return dtype, dtype
+
+
+def _truth(dtypes: Sequence[str]) -> tuple[str, str]:
+    return BOOL, _same(dtypes)[1]
+
+
+def _choice(dtypes: Sequence[str]) -> tuple[str, str]:
+    return _same(dtypes[1:])
+
+
+def settle_constants(variables: Sequence[Variable]) -> list[Variable]:
+    """Gives every weak constant (a Python number) the dtype of what it meets.
+
+    A Python number beside a float takes the float's dtype; a Python float beside integers takes
+    floatX; a Python int beside integers keeps the narrowest dtype that holds it.
+    """
+    strong = [v.dtype for v in variables if not (isinstance(v, Constant) and v.weak)]
+    common = upcast(*strong) if strong else BOOL
+    settled: list[Variable] = []
+    for v in variables:
+        if isinstance(v, Constant) and v.weak:
+            if common in FLOATS:
+                settled.append(constant(v.value, common))
+            elif v.dtype in FLOATS:
+                settled.append(constant(v.value, config.floatX))
+            else:
+                settled.append(constant(v.value))
+        else:
+            settled.append(v)
+    return settled
+
+
+def _align(variables: Sequence[Variable]) -> list[Variable]:
+    """Adds broadcastable dimensions on the left until all have the same number."""
+    ndim = max(v.ndim for v in variables)
+    return [
+        v if v.ndim == ndim
+        else OPS["dimshuffle"](v, pattern=("x",) * (ndim - v.ndim) + tuple(range(v.ndim)))
+        for v in variables
+    ]  # fmt: skip
+
+
+def _define(
+    name: str,
+    arity: int,
+    dtypes: Callable[[Sequence[str]], tuple[str, str]],
+    rule: Rule | None,
+    tape_op: str | None = None,
+    doc: str = "",
+) -> Word:
+    """Registers an elementwise op and returns the word that applies it."""
+    tape_op = tape_op or name
+    op = register_op(
+        Op(name, _infer, _reference(tape_op), _vjp(rule) if rule else None, tape_op=tape_op)
+    )
+
+    def apply(*args: Any) -> Variable:
+        if len(args) != arity:
+            raise GraphTypeError(f"{name} takes {arity} arguments; {len(args)} were given")
+        inputs = _align(settle_constants([as_variable(a) for a in args]))
+        dtype, compute = dtypes([v.dtype for v in inputs])
+        return op(*inputs, dtype=dtype, compute=compute)
+
+    apply.__name__ = name
+    apply.__doc__ = doc
+    return word(apply)
+
+
+# --- the table ------------------------------------------------------------------------------
+
+add = _define("add", 2, _same, lambda g, z, i: (g, g), doc="x + y")
+sub = _define("sub", 2, _same, lambda g, z, i: (g, -g), doc="x - y")
+mul = _define("mul", 2, _same, lambda g, z, i: (g * i[1], g * i[0]), doc="x * y")
+true_div = _define(
+    "true_div", 2, _floating, lambda g, z, i: (g / i[1], -(g * z) / i[1]), "div",
+    doc="x / y; integers give floatX",
+)  # fmt: skip
+int_div = _define("int_div", 2, _same, None, doc="x // y, rounded down")
+mod = _define("mod", 2, _same, None, doc="x % y, with the sign of y")
+pow_ = _define(
+    "pow", 2, _same,
+    lambda g, z, i: (
+        g * i[1] * pow_(i[0], i[1] - 1),
+        None if isinstance(i[1], Constant) else g * switch(gt(i[0], 0), z * log(i[0]), 0),
+    ),
+    doc="x ** y",
+)  # fmt: skip
+# At x = y the first argument is the winner, so `maximum(0.0, z)` has slope 0 at z = 0.
+maximum = _define(
+    "maximum", 2, _same,
+    lambda g, z, i: (switch(ge(i[0], i[1]), g, 0), switch(gt(i[1], i[0]), g, 0)),
+    doc="the larger of x and y; NaN where either is",
+)  # fmt: skip
+minimum = _define(
+    "minimum", 2, _same,
+    lambda g, z, i: (switch(le(i[0], i[1]), g, 0), switch(lt(i[1], i[0]), g, 0)),
+    doc="the smaller of x and y; NaN where either is",
+)  # fmt: skip
+
+eq = _define("eq", 2, _truth, None, doc="x equals y")
+neq = _define("neq", 2, _truth, None, doc="x differs from y")
+lt = _define("lt", 2, _truth, None, doc="x < y")
+le = _define("le", 2, _truth, None, doc="x <= y")
+gt = _define("gt", 2, _truth, None, doc="x > y")
+ge = _define("ge", 2, _truth, None, doc="x >= y")
+switch = _define(
+    "switch", 3, _choice,
+    lambda g, z, i: (None, switch(i[0], g, 0), switch(i[0], 0, g)),
+    doc="y where x is true, else z",
+)  # fmt: skip
+
+neg = _define("neg", 1, _same, lambda g, z, i: (-g,), doc="-x")
+abs_ = _define("abs", 1, _same, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")
+sgn = _define("sgn", 1, _same, None, "sign", doc="-1, 0 or 1")
+sqr = _define("sqr", 1, _same, lambda g, z, i: (g * 2 * i[0],), doc="x squared")
+sqrt = _define("sqrt", 1, _floating, lambda g, z, i: (g * 0.5 / z,), doc="square root")
+exp = _define("exp", 1, _floating, lambda g, z, i: (g * z,), doc="e to the x")
+log = _define("log", 1, _floating, lambda g, z, i: (g / i[0],), doc="natural logarithm")
+log1p = _define("log1p", 1, _floating, lambda g, z, i: (g / (i[0] + 1),), doc="log(1 + x)")
+sigmoid = _define(
+    "sigmoid", 1, _floating, lambda g, z, i: (g * z * (1 - z),), doc="1 / (1 + exp(-x))"
+)
+tanh = _define(
+    "tanh", 1, _floating, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent"
+)
+softplus = _define(
+    "softplus", 1, _floating, lambda g, z, i: (g * sigmoid(i[0]),), doc="log(1 + exp(x))"
+)
+floor = _define("floor", 1, _same, None, doc="the largest integer not above x")
+ceil = _define("ceil", 1, _same, None, doc="the smallest integer not below x")
+
+
+# --- cast: the one row whose dtype is the user's choice ----------------------------------------
+
+_CAST = register_op(
+    Op(
+        "cast",
+        _infer,
+        _reference("identity"),
+        _vjp(lambda g, z, i: (g,)),
+        tape_op="identity",
+    )
+)
+
+
+@word
+def cast(x: Any, dtype: str) -> Variable:
+    """`x` as another dtype: floats lose their fraction, bool is "not zero".
+
+    'floatX' names the configured float.
+    """
+    variable = as_variable(x)
+    dtype = config.floatX if dtype == "floatX" else check_dtype(dtype)
+    if isinstance(variable, Constant) and variable.weak:
+        return constant(variable.value, dtype)
+    if variable.dtype == dtype:
+        return variable
+    compute = upcast(variable.dtype, dtype)
+    return _CAST(variable, dtype=dtype, compute=compute if compute in FLOATS else "int64")

@@ -1,0 +1,67 @@
+"""Fused forms: kernels that stand for a chain of others where a backend has them.
+
+Only rewrite rules make these; nothing differentiates them. Each promises the numbers of the chain
+that it replaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts.base import Params
+from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.types import TensorType
+from tinygrad_mnist.graph.variables import Node
+from tinygrad_mnist.ops.kernels import define_kernel
+
+
+def _types_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return list(params["types"])
+
+
+# x, w, epilogue operands -> pooled [, winners]; params of conv2d, pool, winners, types
+CONV2D_POOL = define_kernel("conv2d_pool", _types_infer)
+# w, g (pooled), winners, epilogue operands -> gradient of the images
+CONV2D_POOL_GRAD_INPUT = define_kernel("conv2d_pool_grad_input", _types_infer)
+# x, g (pooled), winners, epilogue operands -> gradient of the filters
+CONV2D_POOL_GRAD_FILTER = define_kernel("conv2d_pool_grad_filter", _types_infer)
+
+
+def _xent_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    logits = types[0]
+    loss = TensorType(logits.dtype, (logits.broadcastable[0],), (logits.shape[0],))
+    return [loss, logits]
+
+
+def _xent_checks(node: Node) -> list[tuple[int, int, int]]:
+    classes = node.inputs[0].type.static_shape[1]
+    return [(1, -classes, classes)]
+
+
+# logits (n, c), labels (n,) -> loss (n,), softmax of the logits (n, c)
+SOFTMAX_XENT = register_op(
+    Op(
+        "softmax_xent",
+        _xent_infer,
+        CONTRACTS["softmax_xent"].reference,
+        contract="softmax_xent",
+        checks=_xent_checks,
+    )
+)
+
+
+def _xent_grad_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [types[0]]
+
+
+# softmax (n, c), labels (n,), g (n,), epilogue operands -> (softmax - onehot(labels)) * g
+SOFTMAX_XENT_GRAD = register_op(
+    Op(
+        "softmax_xent_grad",
+        _xent_grad_infer,
+        CONTRACTS["softmax_xent_grad"].reference,
+        contract="softmax_xent_grad",
+        checks=_xent_checks,
+    )
+)

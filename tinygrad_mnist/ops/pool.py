@@ -1,0 +1,147 @@
+"""Max-pooling over the last two axes, and its gradient.
+
+A pooled value comes with a bit mask of the positions that equal it. The gradient goes whole to
+each of them, as in Theano, and needs nothing but that mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts.base import Params
+from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.graph.host import HostValues
+from tinygrad_mnist.graph.op import Op, as_variable, register_op
+from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.types import TensorType
+from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.ops.shape import length, reshape
+
+Pair = tuple[int, int]
+
+
+def pooled_length(n: int, window: int, stride: int, padding: int, ignore_border: bool) -> int:
+    """Length of a pooled axis: whole windows only, or also what is left at the border."""
+    if ignore_border:
+        return max((n + 2 * padding - window) // stride + 1, 0)
+    if stride >= window:
+        return (n - 1) // stride + 1
+    return max(0, (n - 1 - window + stride) // stride) + 1
+
+
+def mask_bytes(window: Pair) -> int:
+    """Bytes of one window's winner mask, a bit per position."""
+    return (window[0] * window[1] + 7) // 8
+
+
+def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    (x,) = types
+    spatial: list[int | None] = []
+    for axis in (0, 1):
+        n = x.shape[2 + axis]
+        if n is None:
+            spatial.append(None)
+            continue
+        window, stride, padding = (params[k][axis] for k in ("window", "stride", "padding"))
+        pooled = pooled_length(n, window, stride, padding, params["ignore_border"])
+        if pooled < 1:
+            raise ShapeError(f"a pool of {params['window']} leaves nothing of shape {x.shape}")
+        spatial.append(pooled)
+    broadcastable = (*x.broadcastable[:2], False, False)
+    shape = (*x.shape[:2], *spatial)
+    y = TensorType(x.dtype, broadcastable, shape)
+    if not params["winners"]:
+        return [y]
+    bits = mask_bytes(params["window"])
+    return [y, TensorType("uint8", (*broadcastable, bits == 1), (*shape, bits))]
+
+
+def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    g = cotangents[0]
+    if g is None:
+        return [None]
+    params = {k: node.params[k] for k in ("window", "stride", "padding")}
+    return [_POOL2D_GRAD_OF(g, node.outputs[1], node.inputs[0], **params)]
+
+
+# x (N, C, H, W) -> y (N, C, PH, PW), winners uint8 (N, C, PH, PW, bytes)
+POOL2D = register_op(
+    Op("pool2d", _infer, CONTRACTS["pool2d"].reference, vjp=_vjp, contract="pool2d")
+)
+
+
+def _grad_of_specialise(
+    node: Node, inputs: Sequence[Variable], host: HostValues
+) -> list[Variable]:
+    g, winners, x = inputs
+    return [
+        POOL2D_GRAD(
+            g,
+            winners,
+            **node.params,
+            shape=x.type.static_shape,
+            broadcastable=x.broadcastable,
+        )
+    ]
+
+
+def _grad_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [TensorType(types[0].dtype, params["broadcastable"], params["shape"])]
+
+
+_POOL2D_GRAD_OF = register_op(
+    Op(
+        "pool2d_grad_of",
+        lambda params, types: [types[2]],
+        None,
+        specialise=_grad_of_specialise,
+    )
+)
+# g (N, C, PH, PW), winners -> gradient of the images, (N, C, H, W)
+POOL2D_GRAD = register_op(
+    Op("pool2d_grad", _grad_infer, CONTRACTS["pool2d_grad"].reference, contract="pool2d_grad")
+)
+
+
+def _pair(value: Any, name: str, least: int) -> Pair:
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or not all(isinstance(n, int) and n >= least for n in pair):
+        raise GraphTypeError(f"{name} is {value!r}; it is two ints >= {least}")
+    return pair[0], pair[1]
+
+
+@word
+def max_pool(
+    input: Any, window: Any, ignore_border: bool, stride: Any = None, padding: Any = (0, 0)
+) -> Variable:
+    """The maximum over windows of the last two axes; earlier axes are kept.
+
+    window, stride (default: the window), padding: pairs (rows, columns). ignore_border: drop
+    windows that are not whole. Raises GraphTypeError, ShapeError.
+    """
+    x = as_variable(input)
+    if x.ndim < 2 or not x.type.is_float:
+        raise GraphTypeError(f"pooling takes floats with 2 or more dimensions, not {x.type}")
+    size = _pair(window, "the pool's window", 1)
+    step = size if stride is None else _pair(stride, "the pool's stride", 1)
+    pad = _pair(padding, "the pool's padding", 0)
+    if pad != (0, 0) and not ignore_border:
+        raise GraphTypeError("padding goes with ignore_border=True")
+    if pad[0] >= size[0] or pad[1] >= size[1]:
+        raise GraphTypeError(f"the padding {pad} must be less than the window {size}")
+    leading = [length(x, i) for i in range(x.ndim - 2)]
+    spatial = [length(x, x.ndim - 2), length(x, x.ndim - 1)]
+    images = x if x.ndim == 4 else reshape(x, [-1, 1, *spatial])
+    pooled = POOL2D(
+        images,
+        window=size,
+        stride=step,
+        padding=pad,
+        ignore_border=bool(ignore_border),
+        winners=True,
+    )
+    if x.ndim == 4:
+        return pooled
+    return reshape(pooled, [*leading, length(pooled, 2), length(pooled, 3)])

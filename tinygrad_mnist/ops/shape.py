@@ -1,0 +1,387 @@
+"""Shapes and views: reshape, dimshuffle, flatten, transpose, shape, alloc, arange.
+
+Ops whose result's shape comes from symbolic integers (`reshape`, `alloc`, `arange`) become static
+ones when a graph is specialised; the static ones are views or constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
+from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.graph.host import HostValues
+from tinygrad_mnist.graph.layout import Layout, reshaped
+from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.types import (
+    INTEGERS,
+    TensorType,
+    check_dtype,
+    static_type,
+    tensor_type,
+    upcast,
+)
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
+
+
+def as_integer_scalar(value: Any, what: str) -> Variable:
+    """A 0-d integer variable; GraphTypeError that says `what` it was wanted for otherwise."""
+    variable = as_variable(value)
+    if variable.ndim != 0 or variable.dtype not in INTEGERS:
+        raise GraphTypeError(f"{what} must be an integer scalar, not {variable.type}")
+    return variable
+
+
+# --- shape ------------------------------------------------------------------------------------
+
+
+def _shape_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [static_type("int64", (types[0].ndim,), (types[0].ndim == 1,))]
+
+
+def _shape_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    return [np.array(inputs[0].shape, dtype="int64")]
+
+
+def _shape_specialise(
+    node: Node, inputs: Sequence[Variable], host: HostValues
+) -> list[Variable]:
+    return [constant(inputs[0].type.static_shape, "int64")]
+
+
+_SHAPE = register_op(
+    Op("shape", _shape_infer, _shape_reference, specialise=_shape_specialise)
+)
+
+
+@word
+def shape(x: Any) -> Variable:
+    """The shape of `x`, an int64 vector; index it for one length."""
+    return _SHAPE(as_variable(x))
+
+
+def length(x: Variable, axis: int) -> Variable:
+    """The length of one axis of `x`, a constant where it is already known."""
+    known = x.type.shape[axis]
+    return constant(known, "int64") if known is not None else shape(x)[axis]
+
+
+# --- reshape ----------------------------------------------------------------------------------
+
+
+def _reshape_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [tensor_type(types[0].dtype, params["broadcastable"])]
+
+
+def resolve_shape(wanted: Sequence[int], given: tuple[int, ...]) -> tuple[int, ...]:
+    """`wanted` with a -1 replaced by what is left; ShapeError where the sizes differ."""
+    size = int(np.prod(given, dtype=np.int64))
+    unknown = [i for i, n in enumerate(wanted) if n == -1]
+    if len(unknown) > 1 or any(n < -1 for n in wanted):
+        raise ShapeError(f"{tuple(wanted)} is no shape: one length may be -1, none less")
+    rest = int(np.prod([n for n in wanted if n != -1], dtype=np.int64))
+    if unknown and rest and size % rest == 0:
+        wanted = [size // rest if n == -1 else n for n in wanted]
+        rest = size
+    if rest != size or (unknown and -1 in wanted):
+        raise ShapeError(f"an array of shape {given} can't be reshaped to {tuple(wanted)}")
+    return tuple(wanted)
+
+
+def _reshape_specialise(
+    node: Node, inputs: Sequence[Variable], host: HostValues
+) -> list[Variable]:
+    x = inputs[0]
+    wanted = [host.by_value(n) for n in node.inputs[1:]]
+    lengths = resolve_shape(wanted, x.type.static_shape)
+    for axis, fixed in enumerate(node.params["broadcastable"]):
+        if fixed and lengths[axis] != 1:
+            raise ShapeError(f"axis {axis} of the reshaped array broadcasts; it has {lengths}")
+    return [static_reshape(x, lengths, node.params["broadcastable"])]
+
+
+def _reshape_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    x, g = node.inputs[0], cotangents[0]
+    assert g is not None
+    back = _RESHAPE(
+        g, *(length(x, i) for i in range(x.ndim)), broadcastable=x.broadcastable
+    )
+    return [back, *(None for _ in node.inputs[1:])]
+
+
+_RESHAPE = register_op(
+    Op("reshape", _reshape_infer, None, vjp=_reshape_vjp, specialise=_reshape_specialise)
+)
+
+
+@word
+def reshape(x: Any, newshape: Any, ndim: int | None = None) -> Variable:
+    """`x` in another shape, C order: `newshape` is a tuple of ints and integer scalars, one of
+    them -1 if wanted, or a symbolic vector such as `y.shape` with `ndim` its length."""
+    variable = as_variable(x)
+    lengths = shape_scalars(newshape, ndim)
+    broadcastable = tuple(isinstance(n, Constant) and int(n.value) == 1 for n in lengths)
+    return _RESHAPE(variable, *lengths, broadcastable=broadcastable)
+
+
+def shape_scalars(lengths: Any, ndim: int | None = None) -> list[Variable]:
+    """The integer scalars of a shape given as a tuple, one integer, or a symbolic vector."""
+    if isinstance(lengths, Variable) and lengths.ndim == 1:
+        known = lengths.type.shape[0]
+        if ndim is None and known is None:
+            raise GraphTypeError("a symbolic shape needs ndim=, the number of dimensions")
+        return [lengths[i] for i in range(ndim if known is None else known)]  # type: ignore[arg-type]
+    if isinstance(lengths, Variable | int | np.integer):
+        lengths = (lengths,)
+    return [as_integer_scalar(n, "a length in a shape") for n in lengths]
+
+
+def _static_reshape_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    resolve_shape(params["shape"], types[0].static_shape)
+    return [static_type(types[0].dtype, params["shape"], params["broadcastable"])]
+
+
+_STATIC_RESHAPE = register_op(
+    Op(
+        "static_reshape",
+        _static_reshape_infer,
+        lambda params, inputs, outputs: [inputs[0].reshape(params["shape"])],
+        view=lambda params, layout: reshaped(layout, params["shape"]),
+    )
+)
+
+
+def static_reshape(
+    x: Variable, lengths: tuple[int, ...], broadcastable: tuple[bool, ...]
+) -> Variable:
+    """`x` of known shape, reshaped to numbers."""
+    if x.type.shape == lengths and x.broadcastable == broadcastable:
+        return x
+    return _STATIC_RESHAPE(x, shape=lengths, broadcastable=broadcastable)
+
+
+# --- dimshuffle -------------------------------------------------------------------------------
+
+
+def _dimshuffle_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    (x,) = types
+    pattern = params["pattern"]
+    kept = [p for p in pattern if p != "x"]
+    if len(set(kept)) != len(kept) or any(not 0 <= p < x.ndim for p in kept):
+        raise GraphTypeError(f"pattern {pattern} doesn't fit {x.ndim} dimensions")
+    for axis in set(range(x.ndim)) - set(kept):
+        if not x.broadcastable[axis]:
+            raise GraphTypeError(f"axis {axis} of {x} is dropped but doesn't broadcast")
+    return [
+        TensorType(
+            x.dtype,
+            tuple(p == "x" or x.broadcastable[p] for p in pattern),
+            tuple(1 if p == "x" else x.shape[p] for p in pattern),
+        )
+    ]
+
+
+def _dimshuffle_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    pattern = params["pattern"]
+    (x,) = inputs
+    kept = [p for p in pattern if p != "x"]
+    dropped = [i for i in range(x.ndim) if i not in kept]
+    moved = x.transpose(kept + dropped).reshape([x.shape[p] for p in kept])
+    return [np.expand_dims(moved, [i for i, p in enumerate(pattern) if p == "x"])]
+
+
+def _dimshuffle_view(params: Params, layout: Layout) -> Layout:
+    pattern = params["pattern"]
+    return layout.rearranged(
+        (1 if p == "x" else layout.shape[p] for p in pattern),
+        (0 if p == "x" else layout.strides[p] for p in pattern),
+    )
+
+
+def _dimshuffle_vjp(
+    node: Node, cotangents: Sequence[Variable | None]
+) -> list[Variable | None]:
+    pattern, g = node.params["pattern"], cotangents[0]
+    assert g is not None
+    back = tuple(
+        pattern.index(i) if i in pattern else "x" for i in range(node.inputs[0].ndim)
+    )
+    extra = tuple(i for i, p in enumerate(pattern) if p == "x")
+    if extra:  # these broadcast in the result, so the cotangent may have been left unsummed
+        g = OPS["sum"](g, axes=extra)
+    return [_DIMSHUFFLE(g, pattern=back)]
+
+
+_DIMSHUFFLE = register_op(
+    Op(
+        "dimshuffle",
+        _dimshuffle_infer,
+        _dimshuffle_reference,
+        vjp=_dimshuffle_vjp,
+        view=_dimshuffle_view,
+    )
+)
+
+
+@word
+def dimshuffle(x: Any, *pattern: Any) -> Variable:
+    """The axes of `x` in another order; `'x'` adds an axis that broadcasts, a broadcastable axis
+    that is left out is dropped: `b.dimshuffle('x', 0, 'x', 'x')`."""
+    variable = as_variable(x)
+    if len(pattern) == 1 and isinstance(pattern[0], list | tuple):
+        pattern = tuple(pattern[0])
+    if pattern == tuple(range(variable.ndim)):
+        return variable
+    return _DIMSHUFFLE(variable, pattern=tuple(p if p == "x" else int(p) for p in pattern))
+
+
+@word
+def transpose(x: Any, *axes: Any) -> Variable:
+    """`x` with its axes in reverse order, or in the order of `axes`."""
+    variable = as_variable(x)
+    if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], list | tuple)):
+        axes = tuple(axes[0] or ())
+    return dimshuffle(variable, *(axes or reversed(range(variable.ndim))))
+
+
+@word
+def flatten(x: Any, ndim: int = 1) -> Variable:
+    """`x` with its last axes joined so that `ndim` are left; C order."""
+    variable = as_variable(x)
+    if not 1 <= ndim <= max(variable.ndim, 1):
+        raise GraphTypeError(f"flatten to {ndim} dimensions of {variable.ndim}")
+    return reshape(variable, [length(variable, i) for i in range(ndim - 1)] + [-1])
+
+
+# --- alloc ------------------------------------------------------------------------------------
+
+
+def _alloc_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [tensor_type(types[0].dtype, params["broadcastable"])]
+
+
+def _alloc_specialise(
+    node: Node, inputs: Sequence[Variable], host: HostValues
+) -> list[Variable]:
+    lengths = tuple(host.by_value(n) for n in node.inputs[1:])
+    if any(n < 0 for n in lengths):
+        raise ShapeError(f"{lengths} is no shape: lengths can't be negative")
+    return [static_broadcast(inputs[0], lengths, node.params["broadcastable"])]
+
+
+def _alloc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    x, g = node.inputs[0], cotangents[0]
+    assert g is not None
+    left = g.ndim - x.ndim
+    stretched = [
+        left + i for i, b in enumerate(x.broadcastable) if b and not g.broadcastable[left + i]
+    ]
+    back: Variable = g
+    axes = (*range(left), *stretched)
+    if axes:
+        back = _DIMSHUFFLE(OPS["sum"](g, axes=axes), pattern=tuple(range(left, g.ndim)))
+    return [back, *(None for _ in node.inputs[1:])]
+
+
+_ALLOC = register_op(
+    Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, specialise=_alloc_specialise)
+)
+
+
+@word
+def alloc(value: Any, *lengths: Any) -> Variable:
+    """`value` repeated to a shape, whose lengths are ints or integer scalars."""
+    scalars = shape_scalars(lengths)
+    variable = as_variable(value)
+    if variable.ndim > len(scalars):
+        raise GraphTypeError(
+            f"a value with {variable.ndim} dimensions can't fill {len(scalars)} dimensions"
+        )
+    broadcastable = tuple(isinstance(n, Constant) and int(n.value) == 1 for n in scalars)
+    return _ALLOC(variable, *scalars, broadcastable=broadcastable)
+
+
+def broadcast_like(x: Variable, like: Variable) -> Variable:
+    """`x` repeated to the shape of `like`."""
+    lengths = [length(like, i) for i in range(like.ndim)]
+    return _ALLOC(x, *lengths, broadcastable=like.broadcastable)
+
+
+def _static_broadcast_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    (x,) = types
+    lengths = params["shape"]
+    given = (1,) * (len(lengths) - x.ndim) + x.static_shape
+    if any(n not in (1, m) for n, m in zip(given, lengths, strict=True)):
+        raise ShapeError(f"an array of shape {x.static_shape} doesn't fill {lengths}")
+    return [static_type(x.dtype, lengths, params["broadcastable"])]
+
+
+def _static_broadcast_view(params: Params, layout: Layout) -> Layout:
+    lengths = params["shape"]
+    left = len(lengths) - len(layout.shape)
+    strides = (0,) * left + tuple(
+        0 if n == 1 and m != 1 else s
+        for n, s, m in zip(layout.shape, layout.strides, lengths[left:], strict=True)
+    )
+    return layout.rearranged(lengths, strides)
+
+
+_STATIC_BROADCAST = register_op(
+    Op(
+        "static_broadcast",
+        _static_broadcast_infer,
+        lambda params, inputs, outputs: [np.broadcast_to(inputs[0], params["shape"])],
+        view=_static_broadcast_view,
+    )
+)
+
+
+def static_broadcast(
+    x: Variable, lengths: tuple[int, ...], broadcastable: tuple[bool, ...] | None = None
+) -> Variable:
+    """`x` of known shape, repeated to a shape of numbers; costs no memory."""
+    if broadcastable is None:
+        broadcastable = tuple(False for _ in lengths)
+    if x.type.shape == lengths and x.broadcastable == broadcastable:
+        return x
+    return _STATIC_BROADCAST(x, shape=lengths, broadcastable=broadcastable)
+
+
+# --- arange -----------------------------------------------------------------------------------
+
+
+def _arange_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [tensor_type(params["dtype"], (False,))]
+
+
+def _arange_specialise(
+    node: Node, inputs: Sequence[Variable], host: HostValues
+) -> list[Variable]:
+    start, stop, step = (host.by_value(n) for n in node.inputs)
+    if step == 0:
+        raise ShapeError("the step of arange is 0")
+    values = Constant(np.arange(start, stop, step, dtype=node.params["dtype"]))
+    return [static_reshape(values, values.type.static_shape, (False,))]
+
+
+_ARANGE = register_op(Op("arange", _arange_infer, None, specialise=_arange_specialise))
+
+
+@word
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None) -> Variable:
+    """The integers from `start` (0 if left out) up to but not including `stop`."""
+    if stop is None:
+        start, stop = 0, start
+    scalars = [
+        as_integer_scalar(n, "an argument of arange") for n in (start, stop, step)
+    ]
+    chosen = check_dtype(dtype) if dtype else upcast("int64", *(n.dtype for n in scalars))
+    return _ARANGE(*scalars, dtype=chosen)

@@ -1,0 +1,1 @@
+"""Rewriting: named rules in fixed passes; `passes.PASSES` is their order."""

@@ -1,0 +1,148 @@
+"""How rules are applied: bottom-up, equal nodes shared, types checked after every replacement.
+
+A rule looks at one node, whose inputs are already rewritten, and answers with other variables for
+its results, or with None. Rules never change a graph; they build beside it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
+
+Replacement = Sequence[Variable] | None
+_ROUNDS = 20  # more rounds than any chain of rules needs: beyond it two rules undo each other
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One identity: where a node of one of `ops` matches, `apply` says what it equals."""
+
+    name: str
+    ops: tuple[str, ...]
+    apply: Callable[[Node, Context], Replacement]
+
+
+@dataclass
+class Context:
+    """What a rule may know beyond its node.
+
+    kernels: names of the kernels that the backend has.
+    fired: rules that have been applied, for `DEBUG` output.
+    """
+
+    kernels: frozenset[str]
+    fired: Counter[str] = field(default_factory=Counter)
+    _nodes: dict[Any, Node] = field(default_factory=dict)
+    _by_first: dict[Any, list[Node]] = field(default_factory=dict)
+
+    def find(self, op: str, inputs: Sequence[Variable]) -> Node | None:
+        """A node of the present graph that applies `op` to these inputs, if there is one."""
+        wanted = [identity(v) for v in inputs]
+        for node in self._by_first.get((op, wanted[0]), ()):
+            if [identity(v) for v in node.inputs[: len(wanted)]] == wanted:
+                return node
+        return None
+
+    def intern(self, node: Node) -> Node:
+        """`node`, or the one met before that computes the same."""
+        key = (node.op.name, tuple(identity(v) for v in node.inputs), params_key(node.params))
+        return self._nodes.setdefault(key, node)
+
+    def start_round(self, outputs: Sequence[Variable]) -> None:
+        """Forgets the last round, and lists the nodes of the present graph for `find`."""
+        self._nodes.clear()
+        self._by_first.clear()
+        for node in toposort(outputs):
+            if node.inputs:
+                first = (node.op.name, identity(node.inputs[0]))
+                self._by_first.setdefault(first, []).append(node)
+
+
+def identity(v: Variable) -> Any:
+    """A key under which a variable equals those that hold the same value for certain."""
+    if isinstance(v, Constant) and v.value.size <= 1024:
+        return (v.type, v.value.tobytes())
+    return id(v)
+
+
+def params_key(params: Mapping[str, Any]) -> Any:
+    """A hashable form of a node's parameters."""
+    return tuple(sorted(params.items()))
+
+
+def rebuild(
+    outputs: Sequence[Variable],
+    emit: Callable[[Node, list[Variable]], Sequence[Variable] | None],
+) -> list[Variable]:
+    """Walks a graph from its leaves and builds it anew.
+
+    `emit(node, new inputs)` gives the new results, or None for a node that another one takes in.
+    """
+    env: dict[Variable, Variable] = {}
+    for node in toposort(outputs):
+        results = emit(node, [env.get(v, v) for v in node.inputs])
+        if results is not None:
+            env.update(zip(node.outputs, results, strict=True))
+    return [env.get(v, v) for v in outputs]
+
+
+def copied(node: Node, inputs: Sequence[Variable]) -> Node:
+    """`node` over other inputs; itself where they are the same."""
+    if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+        return node
+    copy = node.op.rebuild(inputs, node.params, node.source)
+    for old, new in zip(node.outputs, copy.outputs, strict=True):
+        new.name = old.name
+    return copy
+
+
+def uses(outputs: Sequence[Variable]) -> Counter[Variable]:
+    """How often each variable is read: by nodes, and once as each output."""
+    counts: Counter[Variable] = Counter(outputs)
+    for node in toposort(outputs):
+        counts.update(node.inputs)
+    return counts
+
+
+def apply_rules(
+    outputs: Sequence[Variable], rules: Iterable[Rule], context: Context
+) -> list[Variable]:
+    """Applies rules everywhere until none matches any more; equal nodes become one."""
+    table: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for op in rule.ops:
+            table.setdefault(op, []).append(rule)
+    current = list(outputs)
+    for _ in range(_ROUNDS):
+        context.start_round(current)
+        before = context.fired.total()
+        current = rebuild(current, lambda node, inputs: _emit(node, inputs, table, context))
+        if context.fired.total() == before:
+            return current
+    raise AssertionError(f"rules undo each other: {dict(context.fired)}")
+
+
+def _emit(
+    node: Node, inputs: Sequence[Variable], table: Mapping[str, list[Rule]], context: Context
+) -> Sequence[Variable]:
+    current = context.intern(copied(node, inputs))
+    for rule in table.get(current.op.name, ()):
+        replacement = rule.apply(current, context)
+        if replacement is None:
+            continue
+        for old, new in zip(current.outputs, replacement, strict=True):
+            check_type(rule.name, old, new)
+        context.fired[rule.name] += 1
+        return replacement
+    return current.outputs
+
+
+def check_type(rule: str, old: Variable, new: Variable) -> None:
+    """What replaces a variable has its dtype and shape; anything else is a wrong rule."""
+    if new.dtype != old.dtype or new.type.shape != old.type.shape:
+        raise AssertionError(f"the rule {rule} turns {old.type} into {new.type}: {old}")

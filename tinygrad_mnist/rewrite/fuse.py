@@ -1,0 +1,327 @@
+"""Fuse: kernels take in what surrounds them, where the backend has the fused form.
+
+Three families: a max-pool joins the convolution before it (and its gradient the convolution's
+gradients); a reshape or dimshuffle moves behind the tape that follows it, out of the way; a tape
+joins the kernel whose result it works on, as epilogue, or the reduction that reads it, as
+prologue. So bias and activation, and the SGD update, cost no pass over memory of their own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_mnist.contracts.operands import own_operands
+from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops.conv import CONV2D, CONV2D_GRAD_FILTER, CONV2D_GRAD_INPUT
+from tinygrad_mnist.ops.fused import (
+    CONV2D_POOL,
+    CONV2D_POOL_GRAD_FILTER,
+    CONV2D_POOL_GRAD_INPUT,
+)
+from tinygrad_mnist.ops.kernels import REDUCE, TAPE
+from tinygrad_mnist.ops.pool import POOL2D, POOL2D_GRAD
+from tinygrad_mnist.ops.shape import dimshuffle, static_reshape
+from tinygrad_mnist.rewrite.engine import Context, rebuild, uses
+from tinygrad_mnist.rewrite.tapes import MAX_INPUTS, TapeBuilder
+
+
+def operands_before_epilogue(node: Node) -> int | None:
+    """How many inputs of a node are the kernel's own; None where it has no epilogue."""
+    if node.op is TAPE or node.op.contract is None:
+        return None
+    return own_operands(node.op.contract, node.params)
+
+
+# --- convolution and pooling --------------------------------------------------------------------
+
+
+def _whole_blocks(params: Any) -> bool:
+    """Whether a pool's windows are blocks side by side, what doesn't fill one left out."""
+    return bool(
+        params["window"] == params["stride"]
+        and params["padding"] == (0, 0)
+        and params["ignore_border"]
+    )
+
+
+def fuse_pools(outputs: Sequence[Variable], context: Context) -> list[Variable]:
+    """conv2d then max-pool is one kernel, and so are their gradients; unread masks are dropped."""
+    counts = uses(outputs)
+
+    def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable]:
+        if node.op is POOL2D:
+            return _fuse_forward(node, inputs, counts, context)
+        if node.op in (CONV2D_GRAD_INPUT, CONV2D_GRAD_FILTER):
+            return [_fuse_gradient(node, inputs, context)]
+        return node.op.rebuild(inputs, node.params, node.source).outputs
+
+    return rebuild(outputs, emit)
+
+
+def _fuse_forward(
+    node: Node, inputs: list[Variable], counts: Counter[Variable], context: Context
+) -> Sequence[Variable]:
+    winners = counts[node.outputs[1]] > 0 if len(node.outputs) > 1 else False
+    conv = inputs[0].node
+    types = tuple(v.type for v in node.outputs[: 1 + winners])
+    if (
+        conv is not None
+        and conv.op is CONV2D
+        and counts[node.inputs[0]] == 1
+        and _whole_blocks(node.params)
+        and CONV2D_POOL.name in context.kernels
+    ):
+        context.fired["conv2d_then_pool2d"] += 1
+        kept = {k: conv.params[k] for k in ("stride", "padding", "flip", "epilogue")}
+        fused = CONV2D_POOL.rebuild(
+            conv.inputs, {**kept, "pool": node.params["window"], "types": types}, node.source
+        )
+        results = fused.outputs
+    else:
+        results = POOL2D.rebuild(inputs, {**node.params, "winners": winners}, node.source).outputs
+    return results if winners else [*results, *node.outputs[1:]]
+
+
+def _fuse_gradient(node: Node, inputs: list[Variable], context: Context) -> Variable:
+    """conv2d_grad_*(.., pool2d_grad(g, winners)) works at the winners only."""
+    pool = inputs[1].node
+    fused = (
+        CONV2D_POOL_GRAD_INPUT if node.op is CONV2D_GRAD_INPUT else CONV2D_POOL_GRAD_FILTER
+    )
+    params = node.params
+    if (
+        pool is None
+        or pool.op is not POOL2D_GRAD
+        or not _whole_blocks({**pool.params, "ignore_border": True})
+        or fused.name not in context.kernels
+        or not _blocks_cover_output(pool)
+    ):
+        return node.op.rebuild(inputs, params, node.source).outputs[0]
+    context.fired[f"{node.op.name} of pool2d_grad"] += 1
+    g, winners = pool.inputs
+    kept = {k: params[k] for k in ("stride", "padding", "flip", "epilogue")}
+    types = (node.outputs[0].type,)
+    return fused.rebuild(
+        [inputs[0], g, winners], {**kept, "pool": pool.params["window"], "types": types}, node.source
+    ).outputs[0]
+
+
+def _blocks_cover_output(pool: Node) -> bool:
+    """Whether the pooled size is that of whole blocks only (borders ignored)."""
+    size = pool.outputs[0].type.static_shape[2:]
+    pooled = pool.inputs[0].type.static_shape[2:]
+    window = pool.params["window"]
+    return all(p == n // w for p, n, w in zip(pooled, size, window, strict=True))
+
+
+# --- views out of the way -----------------------------------------------------------------------
+
+
+def sink_views(outputs: Sequence[Variable], context: Context) -> list[Variable]:
+    """tape(view(x), y) is view(tape(x, inverse view(y))) where x comes from a kernel that could
+    take the tape in as its epilogue."""
+    counts = uses(outputs)
+    sunk: Counter[Variable] = Counter()
+
+    def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable]:
+        if node.op is TAPE and len(node.outputs) == 1:
+            for old, new in zip(node.inputs, inputs, strict=True):
+                if counts[old] == 1 and _is_view_of_kernel(new, old, counts):
+                    moved = _sink(node, inputs, new)
+                    if moved is not None:
+                        context.fired["view_after_tape"] += 1
+                        sunk[moved] += 1
+                        return [moved]
+        return node.op.rebuild(inputs, node.params, node.source).outputs
+
+    return rebuild(outputs, emit)
+
+
+def _is_view_of_kernel(new: Variable, old: Variable, counts: Counter[Variable]) -> bool:
+    view = new.node
+    if view is None or view.op.name not in ("static_reshape", "dimshuffle"):
+        return False
+    source, old_node = view.inputs[0].node, old.node
+    return (
+        source is not None
+        and operands_before_epilogue(source) is not None
+        and old_node is not None
+        and old_node.op is view.op
+        and counts[old_node.inputs[0]] == 1
+    )
+
+
+def _sink(node: Node, inputs: Sequence[Variable], viewed: Variable) -> Variable | None:
+    view = viewed.node
+    assert view is not None
+    source, result = view.inputs[0], node.outputs[0]
+    if viewed.type.shape != result.type.shape:
+        return None
+    operands = []
+    for v in inputs:
+        moved = source if v is viewed else _inverse_view(v, view, source)
+        if moved is None:
+            return None
+        operands.append(moved)
+    type = source.type.with_dtype(result.dtype)
+    tape = TAPE.rebuild(operands, {**node.params, "types": (type,)}, node.source).outputs[0]
+    return view.op.rebuild([tape], view.params, node.source).outputs[0]
+
+
+def _inverse_view(v: Variable, view: Node, source: Variable) -> Variable | None:
+    """An operand of the viewed shape as it lies before the view; None where it can't be."""
+    if view.op.name == "dimshuffle":
+        pattern = view.params["pattern"]
+        if "x" in pattern:
+            return None
+        return dimshuffle(
+            v, *(pattern.index(i) if i in pattern else "x" for i in range(source.ndim))
+        )
+    if v.type.shape == view.outputs[0].type.shape:
+        return static_reshape(v, source.type.static_shape, source.broadcastable)
+    if isinstance(v, Constant) and v.value.size == 1:
+        return static_reshape(v, (1,) * source.ndim, (True,) * source.ndim)
+    return None
+
+
+# --- epilogues and prologues --------------------------------------------------------------------
+
+
+def fuse_prologues(outputs: Sequence[Variable], context: Context) -> list[Variable]:
+    """A tape that only a reduction reads is computed while it reduces."""
+    counts = uses(outputs)
+    absorbed = {
+        v.node
+        for node in toposort(outputs)
+        if node.op is REDUCE
+        for v in node.inputs[: node.params["n_prologue"]]
+        if _joins_prologue(v, node, counts)
+    }
+    fresh: dict[Variable, Variable] = {}
+
+    def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable] | None:
+        fresh.update(zip(node.inputs, inputs, strict=True))
+        if node in absorbed:
+            return None
+        if node.op is REDUCE and node.inputs[0].node in absorbed:
+            context.fired["prologue"] += 1
+            return [_with_prologue(node, fresh)]
+        return node.op.rebuild(inputs, node.params, node.source).outputs
+
+    return rebuild(outputs, emit)
+
+
+def fuse_epilogues(outputs: Sequence[Variable], context: Context) -> list[Variable]:
+    """A tape that only works on a kernel's result becomes that kernel's epilogue."""
+    hosts = _epilogue_hosts(toposort(outputs), uses(outputs))
+    guests = set(hosts.values())
+    fresh: dict[Variable, Variable] = {}
+    # Other results of a kernel that waits for its epilogue, such as the winners of a pool.
+    late: dict[Variable, Variable] = {}
+
+    def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable] | None:
+        current = [late.get(v, v) for v in inputs]
+        fresh.update(zip(node.inputs, current, strict=True))
+        if node in guests:
+            return None
+        if node in hosts:
+            context.fired["epilogue"] += 1
+            result = _with_epilogue(hosts[node], node, fresh)
+            late.update(zip(hosts[node].outputs[1:], result.outputs[1:], strict=True))
+            return [result.outputs[0]]
+        return node.op.rebuild(current, node.params, node.source).outputs
+
+    return [late.get(v, v) for v in rebuild(outputs, emit)]
+
+
+def _epilogue_hosts(order: Sequence[Node], counts: Counter[Variable]) -> dict[Node, Node]:
+    """Tapes that become epilogues, each with its kernel."""
+    position = {node: i for i, node in enumerate(order)}
+    readers: dict[Variable, list[Node]] = {}
+    for node in order:
+        for v in node.inputs:
+            readers.setdefault(v, []).append(node)
+    hosts: dict[Node, Node] = {}
+    taken: set[Node] = set()
+    for node in order:
+        if node.op is not TAPE or len(node.outputs) != 1:
+            continue
+        for v in node.inputs:
+            kernel = v.node
+            if kernel is None or kernel in taken or not _takes_epilogue(kernel, v, node, counts):
+                continue
+            others = [r for extra in kernel.outputs[1:] for r in readers.get(extra, ())]
+            if all(position[r] > position[node] for r in others):
+                hosts[node] = kernel
+                taken.add(kernel)
+                break
+    return hosts
+
+
+def _takes_epilogue(kernel: Node, v: Variable, tape: Node, counts: Counter[Variable]) -> bool:
+    n_own = operands_before_epilogue(kernel)
+    result = tape.outputs[0]
+    return (
+        n_own is not None
+        and v.index == 0
+        and counts[v] == 1
+        and tape.params["tape"].dtype == v.dtype == result.dtype
+        and v.type.shape == result.type.shape
+        and len(tape.inputs) - 1 + len(kernel.inputs) - n_own <= MAX_INPUTS
+        and not any(i.op == "uniform" for i in tape.params["tape"].instructions)
+    )
+
+
+def _with_epilogue(kernel: Node, tape: Node, fresh: dict[Variable, Variable]) -> Node:
+    """The kernel with `tape` behind the epilogue that it has."""
+    n_own = operands_before_epilogue(kernel)
+    assert n_own is not None
+    inputs = [fresh[v] for v in kernel.inputs]
+    accumulated = kernel.outputs[0]
+    first: Tape = kernel.params["epilogue"]
+    builder = TapeBuilder(first.dtype)
+    start = builder.load(accumulated)
+    extras = inputs[n_own:]
+    value = builder.append(
+        first, [start, *map(builder.load, extras)], [accumulated, *extras]
+    )
+    raw = [v if v is accumulated else fresh[v] for v in tape.inputs]
+    values = [value if v is accumulated else builder.load(v) for v in raw]
+    output = builder.append(tape.params["tape"], values, raw)
+    params = {**kernel.params, "epilogue": builder.finish(output)}
+    if "types" in params:
+        params["types"] = (tape.outputs[0].type, *params["types"][1:])
+    result = kernel.op.rebuild([*inputs[:n_own], *builder.operands[1:]], params, tape.source)
+    result.outputs[0].name = tape.outputs[0].name
+    return result
+
+
+def _joins_prologue(v: Variable, reduction: Node, counts: Counter[Variable]) -> bool:
+    node = v.node
+    prologue: Tape = reduction.params["prologue"]
+    return (
+        node is not None
+        and node.op is TAPE
+        and len(node.outputs) == 1
+        and counts[v] == 1
+        and node.params["tape"].dtype == v.dtype == prologue.dtype
+    )
+
+
+def _with_prologue(reduction: Node, fresh: dict[Variable, Variable]) -> Variable:
+    """The reduction with the tape that made its input in front."""
+    n = reduction.params["n_prologue"]
+    (v,) = reduction.inputs[:n]
+    assert v.node is not None
+    operands = [fresh[u] for u in v.node.inputs]
+    params = {
+        **reduction.params,
+        "prologue": v.node.params["tape"],
+        "n_prologue": len(operands),
+    }
+    extras = [fresh[u] for u in reduction.inputs[n:]]
+    return reduction.op.rebuild([*operands, *extras], params, reduction.source).outputs[0]

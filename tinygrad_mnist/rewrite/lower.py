@@ -1,0 +1,29 @@
+"""Lower: ops that have no kernel of their own become ones that do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.rewrite.engine import Context, check_type, copied, rebuild
+
+
+def lower(outputs: Sequence[Variable], context: Context) -> list[Variable]:
+    """Replaces every op by its lowering, again where that has ops to lower itself."""
+    current = list(outputs)
+    context.start_round(current)
+    while any(node.op.lower is not None for node in toposort(current)):
+        current = rebuild(
+            current, lambda node, inputs: _lowered(context.intern(copied(node, inputs)))
+        )
+    return current
+
+
+def _lowered(node: Node) -> Sequence[Variable]:
+    if node.op.lower is None:
+        return node.outputs
+    results = node.op.lower(node)
+    for old, new in zip(node.outputs, results, strict=True):
+        check_type(f"lower {node.op.name}", old, new)
+    return results

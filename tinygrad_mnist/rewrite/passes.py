@@ -1,0 +1,50 @@
+"""The passes, in the order in which a specialised graph goes through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.rewrite.engine import Context, apply_rules, check_type
+from tinygrad_mnist.rewrite.fuse import (
+    fuse_epilogues,
+    fuse_pools,
+    fuse_prologues,
+    sink_views,
+)
+from tinygrad_mnist.rewrite.lower import lower
+from tinygrad_mnist.rewrite.simplify import SIMPLIFY
+from tinygrad_mnist.rewrite.stabilise import STABILISE
+from tinygrad_mnist.rewrite.tapes import make_tapes
+
+Pass = Callable[[Sequence[Variable], Context], list[Variable]]
+
+# Every pass gives a graph with the same results; after `lower` all ops have kernels or are views.
+PASSES: tuple[tuple[str, Pass], ...] = (
+    ("simplify", lambda outputs, context: apply_rules(outputs, SIMPLIFY, context)),
+    ("stabilise", lambda outputs, context: apply_rules(outputs, STABILISE + SIMPLIFY, context)),
+    ("lower", lower),
+    ("fuse_pools", fuse_pools),
+    ("make_tapes", lambda outputs, context: make_tapes(outputs, join=True)),
+    ("fuse_prologues", fuse_prologues),
+    ("sink_views", sink_views),
+    ("fuse_epilogues", fuse_epilogues),
+)
+# What a backend without fused kernels needs, and no more: the oracle runs the graph as it is.
+PLAIN_PASSES: tuple[tuple[str, Pass], ...] = (
+    ("lower", lower),
+    ("make_tapes", lambda outputs, context: make_tapes(outputs, join=False)),
+)
+
+
+def rewrite(
+    outputs: Sequence[Variable], context: Context, passes: Sequence[tuple[str, Pass]]
+) -> list[Variable]:
+    """Runs the passes; each must leave the dtype and shape of every result as they are."""
+    current = list(outputs)
+    for name, run in passes:
+        rewritten = run(current, context)
+        for old, new in zip(current, rewritten, strict=True):
+            check_type(name, old, new)
+        current = rewritten
+    return current

@@ -1,0 +1,235 @@
+"""Simplify: algebra and views. One identity per rule; shapes are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.compile.specialise import fold
+from tinygrad_mnist.graph.host import Offset
+from tinygrad_mnist.graph.op import OPS, constant
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops.elementwise import gt, neg, sqr, sqrt, true_div
+from tinygrad_mnist.ops.index import STATIC_SLICE
+from tinygrad_mnist.ops.shape import dimshuffle, static_broadcast, static_reshape
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule
+
+SIMPLIFY: list[Rule] = []
+ELEMENTWISE = tuple(op.name for op in OPS.values() if op.tape_op is not None)
+
+
+def _rule(*ops: str) -> Callable[[Callable[[Node, Context], Replacement]], Rule]:
+    def register(apply: Callable[[Node, Context], Replacement]) -> Rule:
+        rule = Rule(apply.__name__.lstrip("_"), ops, apply)
+        SIMPLIFY.append(rule)
+        return rule
+
+    return register
+
+
+def constant_value(v: Variable) -> float | None:
+    """The number that fills a constant, seen through views; None for anything else."""
+    while v.node is not None and v.node.op.name in ("static_broadcast", "dimshuffle"):
+        v = v.node.inputs[0]
+    if isinstance(v, Constant) and v.value.size == 1:
+        return v.value.item()  # type: ignore[no-any-return]
+    return None
+
+
+def _if_same_type(old: Variable, new: Variable) -> Replacement:
+    same = new.dtype == old.dtype and new.type.shape == old.type.shape
+    return (new,) if same else None
+
+
+@_rule(*ELEMENTWISE, "static_reshape", "dimshuffle")
+def fold_constants(node: Node, context: Context) -> Replacement:
+    """f(constants) is a constant."""
+    folded = fold(node.outputs[0])
+    return None if folded is node.outputs[0] else (folded,)
+
+
+@_rule(*ELEMENTWISE)
+def fold_filled(node: Node, context: Context) -> Replacement:
+    """f(arrays filled with constants) is an array filled with a constant."""
+    z = node.outputs[0]
+    values = [constant_value(v) for v in node.inputs]
+    if any(v is None for v in values) or z.ndim == 0 or z.type.static_shape == ():
+        return None
+    scalars = [
+        constant(value, v.dtype) for value, v in zip(values, node.inputs, strict=True)
+    ]
+    result = fold(node.op(*scalars, **node.params))
+    filled = static_broadcast(result, z.type.static_shape, z.broadcastable)
+    return (filled,) if isinstance(result, Constant) else None
+
+
+@_rule("add", "sub", "mul", "true_div", "pow")
+def neutral_element(node: Node, context: Context) -> Replacement:
+    """x + 0, x - 0, x * 1, x / 1 and x ** 1 are x."""
+    x, y = node.inputs
+    neutral = 0 if node.op.name in ("add", "sub") else 1
+    if constant_value(y) == neutral:
+        return _if_same_type(node.outputs[0], x)
+    if node.op.name in ("add", "mul") and constant_value(x) == neutral:
+        return _if_same_type(node.outputs[0], y)
+    return None
+
+
+@_rule("pow")
+def small_powers(node: Node, context: Context) -> Replacement:
+    """x ** 2 is sqr(x), x ** 0.5 is sqrt(x), x ** -1 is 1 / x."""
+    x, y = node.inputs
+    if not x.type.is_float:
+        return None
+    value = constant_value(y)
+    if value == 2:
+        return _if_same_type(node.outputs[0], sqr(x))
+    if value == 0.5:
+        return _if_same_type(node.outputs[0], sqrt(x))
+    if value == -1:
+        return _if_same_type(node.outputs[0], true_div(1, x))
+    return None
+
+
+@_rule("neg")
+def double_negation(node: Node, context: Context) -> Replacement:
+    """-(-x) is x."""
+    inner = node.inputs[0].node
+    return (inner.inputs[0],) if inner is not None and inner.op.name == "neg" else None
+
+
+@_rule("sub")
+def zero_minus(node: Node, context: Context) -> Replacement:
+    """0 - x is -x."""
+    x, y = node.inputs
+    if constant_value(x) == 0 and x.dtype == y.dtype:
+        return _if_same_type(node.outputs[0], neg(y))
+    return None
+
+
+@_rule("gt")
+def compare_with_maximum(node: Node, context: Context) -> Replacement:
+    """z > c is max(c, z) > c: with ReLU the gradient needs the output only, not its argument."""
+    z, c = node.inputs
+    if constant_value(c) is None:
+        return None
+    found = context.find("maximum", (c, z)) or context.find("maximum", (z, c))
+    return None if found is None else (gt(found.outputs[0], c),)
+
+
+@_rule("lt")
+def certain_draw(node: Node, context: Context) -> Replacement:
+    """A uniform draw from [0, 1) is below any number from 1 on."""
+    u, p = node.inputs
+    value = constant_value(p)
+    if u.node is None or u.node.op.name != "static_uniform" or value is None or value < 1:
+        return None
+    z = node.outputs[0]
+    return (static_broadcast(constant(True), z.type.static_shape, z.broadcastable),)
+
+
+@_rule("dimshuffle")
+def merge_dimshuffles(node: Node, context: Context) -> Replacement:
+    """A dimshuffle of a dimshuffle is one; one that moves nothing is none."""
+    x, pattern = node.inputs[0], node.params["pattern"]
+    if pattern == tuple(range(x.ndim)):
+        return (x,)
+    if x.node is None or x.node.op.name != "dimshuffle":
+        return None
+    inner = x.node.params["pattern"]
+    if any(inner[p] != "x" and x.broadcastable[p] for p in range(x.ndim) if p not in pattern):
+        return None
+    merged = tuple(p if p == "x" else inner[p] for p in pattern)
+    return (dimshuffle(x.node.inputs[0], *merged),)
+
+
+@_rule("static_reshape")
+def merge_reshapes(node: Node, context: Context) -> Replacement:
+    """A reshape of a reshape is one; one that changes nothing is none."""
+    x, params = node.inputs[0], node.params
+    if x.node is None or x.node.op.name != "static_reshape":
+        return None
+    return (static_reshape(x.node.inputs[0], params["shape"], params["broadcastable"]),)
+
+
+@_rule(*ELEMENTWISE)
+def unstretched_operands(node: Node, context: Context) -> Replacement:
+    """f(x, y repeated) is f(x, y): elementwise ops stretch their operands themselves."""
+    inputs = [_unstretched(v) for v in node.inputs]
+    if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+        return None
+    shapes = zip(*(v.type.static_shape for v in inputs), strict=True)
+    flags = zip(*(v.broadcastable for v in inputs), strict=True)
+    for lengths, stretch, n in zip(shapes, flags, node.outputs[0].type.static_shape, strict=True):
+        if not any(m == n and (n == 1 or not b) for m, b in zip(lengths, stretch, strict=True)):
+            return None
+    return _if_same_type(node.outputs[0], node.op(*inputs, **node.params))
+
+
+def _unstretched(v: Variable) -> Variable:
+    if v.node is None or v.node.op.name != "static_broadcast":
+        return v
+    source = v.node.inputs[0]
+    lengths = (1,) * (v.ndim - source.ndim) + source.type.static_shape
+    flags = tuple(
+        m == 1 and (n != 1 or b)
+        for m, n, b in zip(lengths, v.type.static_shape, v.broadcastable, strict=True)
+    )
+    return static_reshape(source, lengths, flags)
+
+
+@_rule("sum", "prod", "max", "min")
+def reduce_nothing(node: Node, context: Context) -> Replacement:
+    """Reducing axes of length 1 changes nothing."""
+    x = node.inputs[0]
+    if any(x.type.static_shape[a] != 1 for a in node.params["axes"]):
+        return None
+    z = node.outputs[0]
+    return _if_same_type(z, static_reshape(x, z.type.static_shape, z.broadcastable))
+
+
+@_rule("static_slice")
+def slice_before_elementwise(node: Node, context: Context) -> Replacement:
+    """f(x, y)[a:b] is f(x[a:b], y[a:b]): compute what is wanted only."""
+    inner = node.inputs[0].node
+    if inner is None or inner.op.tape_op is None:
+        return None
+    params = node.params
+    whole = inner.outputs[0].type.static_shape
+    for axis, flag in enumerate(inner.outputs[0].broadcastable):
+        if flag and (params["lengths"][axis] != whole[axis] or axis not in params["kept"]):
+            return None
+    inputs = [_slice_operand(v, params, node.outputs[0].broadcastable) for v in inner.inputs]
+    return _if_same_type(node.outputs[0], inner.op(*inputs, **inner.params))
+
+
+def _slice_operand(v: Variable, params: Any, flags: tuple[bool, ...]) -> Variable:
+    stretched = v.broadcastable
+    per_axis = zip(params["starts"], params["lengths"], params["steps"], stretched, strict=True)
+    starts, lengths, steps = zip(
+        *((Offset(0), 1, 1) if b else (s, n, k) for s, n, k, b in per_axis), strict=True
+    )
+    broadcastable = tuple(
+        stretched[axis] or flag for axis, flag in zip(params["kept"], flags, strict=True)
+    )
+    return STATIC_SLICE(
+        v,
+        starts=starts,
+        lengths=lengths,
+        steps=steps,
+        kept=params["kept"],
+        broadcastable=broadcastable,
+    )
+
+
+def is_arange(v: Variable, n: int) -> bool:
+    """Whether `v` is the constant 0, 1, ..., n - 1."""
+    while v.node is not None and v.node.op.name == "static_reshape":
+        v = v.node.inputs[0]
+    return (
+        isinstance(v, Constant)
+        and v.value.shape == (n,)
+        and bool(np.array_equal(v.value, np.arange(n)))
+    )

@@ -1,0 +1,181 @@
+"""Tapes: elementwise nodes become tapes, and chains of them become one.
+
+A node joins the tape of its consumer when nothing else reads it, it has the consumer's shape and
+both compute in the same dtype. Numbers that fill a whole operand become instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.types import BOOL
+from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.ops.elementwise import single_tape
+from tinygrad_mnist.ops.kernels import TAPE
+from tinygrad_mnist.ops.shape import dimshuffle
+from tinygrad_mnist.rewrite.engine import rebuild, uses
+from tinygrad_mnist.rewrite.simplify import constant_value
+
+MAX_INPUTS = 12  # operands of one tape: beyond this a row's operands crowd the first-level cache
+MAX_INSTRUCTIONS = 64  # of one tape; also bounds how deep `_write` goes
+# Results that are 0 or 1 inside a tape too; any other bool is made so only when it is stored.
+_TRUTHS = ("eq", "neq", "lt", "le", "gt", "ge")
+
+
+def tape_of(node: Node) -> Tape | None:
+    """The tape that computes a node, or None where it is not elementwise."""
+    if node.op.tape_op is not None:
+        return single_tape(node)
+    if node.op is TAPE and len(node.outputs) == 1:
+        tape: Tape = node.params["tape"]
+        return tape
+    return None
+
+
+@dataclass
+class TapeBuilder:
+    """Writes one tape from several: operands are loaded once, instructions follow each other."""
+
+    dtype: str
+    operands: list[Variable] = field(default_factory=list)
+    instructions: list[Instruction] = field(default_factory=list)
+    # Operands and instructions are numbered apart until the number of operands is final.
+    _loads: dict[Variable, int] = field(default_factory=dict)
+
+    def load(self, operand: Variable) -> int:
+        """The value of an operand; a filled one is a constant instruction."""
+        if operand not in self._loads:
+            value = constant_value(operand)
+            if value is not None and abs(value) < 2**53:
+                self._loads[operand] = self._emit(Instruction("const", immediate=float(value)))
+            else:
+                self.operands.append(operand)
+                self._loads[operand] = -len(self.operands)
+        return self._loads[operand]
+
+    def append(self, tape: Tape, values: Sequence[int], raw: Sequence[Variable]) -> int:
+        """Adds a tape with one output, whose inputs are values made before; returns its value.
+
+        raw: the variables that its inputs stand for; `uniform` reads its own directly.
+        """
+        numbers = list(values)
+        for instruction in tape.instructions:
+            if instruction.op == "uniform":
+                args = (self._operand(raw[instruction.args[0]]),)
+            else:
+                args = tuple(numbers[a] for a in instruction.args)
+            renumbered = Instruction(
+                instruction.op, args, instruction.immediate, instruction.key
+            )
+            numbers.append(self._emit(renumbered))
+        return numbers[tape.outputs[0]]
+
+    def _operand(self, operand: Variable) -> int:
+        if self._loads.get(operand, 0) >= 0:
+            self.operands.append(operand)
+            self._loads[operand] = -len(self.operands)
+        return self._loads[operand]
+
+    def _emit(self, instruction: Instruction) -> int:
+        self.instructions.append(instruction)
+        return len(self.instructions) - 1
+
+    def finish(self, output: int) -> Tape:
+        """The tape whose result is value `output`."""
+        n = len(self.operands)
+
+        def number(value: int) -> int:
+            return -value - 1 if value < 0 else n + value
+
+        instructions = tuple(
+            Instruction(i.op, tuple(map(number, i.args)), i.immediate, i.key)
+            for i in self.instructions
+        )
+        return Tape(self.dtype, n, instructions, (number(output),))
+
+
+def make_tapes(outputs: Sequence[Variable], join: bool) -> list[Variable]:
+    """Turns elementwise nodes into tapes; with `join`, chains into one tape each."""
+    order = toposort(outputs)
+    counts = uses(outputs)
+    absorbed = _absorbed(order, counts) if join else set()
+    fresh: dict[Variable, Variable] = {}
+
+    def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable] | None:
+        fresh.update(zip(node.inputs, inputs, strict=True))
+        tape = tape_of(node)
+        if tape is None:
+            return node.op.rebuild(inputs, node.params, node.source).outputs
+        if node in absorbed:
+            return None
+        builder = TapeBuilder(tape.dtype)
+        value = _write(node, builder, absorbed, fresh)
+        return [_finish(node.outputs[0], builder, value)]
+
+    return rebuild(outputs, emit)
+
+
+def _absorbed(order: Sequence[Node], counts: dict[Variable, int]) -> set[Node]:
+    """Nodes that join the tape of their only consumer."""
+    root: dict[Node, Node] = {}
+    operands: dict[Node, int] = {}
+    length: dict[Node, int] = {}
+    absorbed: set[Node] = set()
+    for node in reversed(order):
+        tape = tape_of(node)
+        if tape is None:
+            continue
+        group = root.setdefault(node, node)
+        operands.setdefault(group, len(set(node.inputs)))
+        length.setdefault(group, len(tape.instructions))
+        for v in set(node.inputs):
+            inner = v.node
+            if inner is None or counts[v] != node.inputs.count(v):
+                continue
+            inner_tape = tape_of(inner)
+            if (
+                inner_tape is None
+                or inner_tape.dtype != tape.dtype
+                or not (v.dtype == tape.dtype or (v.dtype == BOOL and inner.op.name in _TRUTHS))
+                or v.type.shape != node.outputs[0].type.shape
+                or operands[group] + len(set(inner.inputs)) - 1 > MAX_INPUTS
+                or length[group] + len(inner_tape.instructions) > MAX_INSTRUCTIONS
+            ):
+                continue
+            length[group] += len(inner_tape.instructions)
+            operands[group] += len(set(inner.inputs)) - 1
+            root[inner] = group
+            absorbed.add(inner)
+    return absorbed
+
+
+def _write(
+    node: Node, builder: TapeBuilder, absorbed: set[Node], fresh: dict[Variable, Variable]
+) -> int:
+    """Writes a node and what it absorbed; returns the value that holds its result."""
+    tape = tape_of(node)
+    assert tape is not None
+    raw = [fresh[v] for v in node.inputs]
+    seen: dict[Variable, int] = {}
+    for v in node.inputs:
+        if v in seen:
+            continue
+        if v.node is not None and v.node in absorbed:
+            seen[v] = _write(v.node, builder, absorbed, fresh)
+        elif not any(i.op == "uniform" for i in tape.instructions):
+            seen[v] = builder.load(fresh[v])
+    return builder.append(tape, [seen.get(v, 0) for v in node.inputs], raw)
+
+
+def _finish(old: Variable, builder: TapeBuilder, value: int) -> Variable:
+    operands = [_aligned(v, old.ndim) for v in builder.operands]
+    result = TAPE(*operands, tape=builder.finish(value), types=(old.type,))
+    result.name = old.name
+    return result
+
+
+def _aligned(v: Variable, ndim: int) -> Variable:
+    return v if v.ndim == ndim else dimshuffle(v, *("x",) * (ndim - v.ndim), *range(v.ndim))

@@ -1,0 +1,43 @@
+"""`shared`: variables that keep their value from call to call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.types import check_dtype, tensor_type
+from tinygrad_mnist.graph.variables import SharedVariable, Variable
+
+
+def shared(
+    value: Any,
+    name: str | None = None,
+    strict: bool = False,
+    allow_downcast: bool | None = None,
+    borrow: bool = False,
+    broadcastable: Sequence[bool] | None = None,
+) -> SharedVariable:
+    """A variable with a value that functions read and, by `updates`, change.
+
+    value: an array, a number or a nested list; its dtype stays. It is copied even with
+    `borrow=True`, so that shared variables never alias anything. broadcastable: which dimensions
+    stretch (they must be 1 long); none by default, as in Theano. strict: take arrays and NumPy
+    scalars only. allow_downcast: accepted, and without effect, since dtypes are never changed.
+
+    Raises TypeError for a value that is no array of a known dtype.
+    """
+    if isinstance(value, Variable):
+        raise GraphTypeError("the value of a shared variable can't be symbolic; use .eval()")
+    if strict and not isinstance(value, np.ndarray | np.generic):
+        raise GraphTypeError(f"strict: the value is a {type(value).__name__}, not an array")
+    array = np.array(value, order="C")
+    dtype = check_dtype(array.dtype)
+    pattern = tuple(broadcastable) if broadcastable is not None else (False,) * array.ndim
+    if len(pattern) != array.ndim or any(
+        b and n != 1 for b, n in zip(pattern, array.shape, strict=False)
+    ):
+        raise GraphTypeError(f"broadcastable={pattern} doesn't fit a value of {array.shape}")
+    return SharedVariable(array, tensor_type(dtype, pattern), name)

@@ -1,0 +1,24 @@
+"""Theano's older home of conv2d, with the older order of its arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.ops import conv as ops
+
+
+def conv2d(
+    input: Any,
+    filters: Any,
+    image_shape: Any = None,
+    filter_shape: Any = None,
+    border_mode: Any = "valid",
+    subsample: tuple[int, int] = (1, 1),
+) -> Variable:
+    """Convolution as `nnet.conv2d` has it, filters flipped: `conv.conv2d(input=x, filters=w,
+    filter_shape=..., image_shape=...)`."""
+    return ops.conv2d(input, filters, image_shape, filter_shape, border_mode, subsample)
+
+
+__all__ = ["conv2d"]
