@@ -4,7 +4,17 @@
 
 #include "kernel.hpp"
 
-#define TGM_KERNELS(X) X(elementwise)
+#define TGM_KERNELS(X)       \
+  X(conv2d)                  \
+  X(conv2d_grad_filter)      \
+  X(conv2d_grad_input)       \
+  X(conv2d_pool)             \
+  X(conv2d_pool_grad_filter) \
+  X(conv2d_pool_grad_input)  \
+  X(elementwise)             \
+  X(gemm)                    \
+  X(pool2d)                  \
+  X(pool2d_grad)
 
 namespace tgm::TGM_TARGET {
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .base import Array, ArraySpec, Params
-from .tape import Tape, run_tape
+from .tape import Tape, run_tape, tape_flops
 
 
 def apply_epilogue(
@@ -25,6 +25,6 @@ def apply_epilogue(
 
 
 def epilogue_flops(params: Params, output: ArraySpec) -> int:
-    """One operation per element and instruction."""
+    """Those of the tape."""
     tape: Tape = params["epilogue"]
-    return len(tape.instructions) * output.size
+    return tape_flops(tape) * output.size

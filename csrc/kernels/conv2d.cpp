@@ -1,0 +1,104 @@
+// conv2d: x (N, C, H, W), w (O, C, KH, KW), extras (N, O, OH, OW) -> epilogue(convolution, extras)
+//
+// ints: stride_h, stride_w, pad_h, pad_w, flip. tapes: epilogue.
+//
+// The inner loop of conv_common.hpp, four pixels side by side in the output at a time. A tile of
+// results lies pixel by pixel, is transposed to filter by filter, as the output has it, and goes
+// through the epilogue in long rows.
+#include "kernels/conv_check.hpp"
+#include "kernels/conv_forward.hpp"
+#include "kernels/table.hpp"
+
+namespace tgm::TGM_TARGET {
+namespace {
+
+// Results of the positions [first, last), pixel by pixel: values[position][V vectors].
+template <class T, int V>
+void convolve_positions(const ConvShape& s, const Image<T>& images, const T* x, const T* filters,
+                        const int64_t* offsets, Span positions, T* values) {
+  const int64_t step_h = s.stride_h * images.stride[2], step_w = s.stride_w * images.stride[3];
+  int64_t h = positions.first / s.OW, w = positions.first % s.OW;
+  for (int64_t q = positions.first; q < positions.last; q += kPixels) {
+    const T* pixel[kPixels];
+    for (int p = 0; p < kPixels; p++) {
+      pixel[p] = x + h * step_h + w * step_w;
+      if (q + p + 1 >= positions.last) continue;  // the last pixel fills the group
+      if (++w == s.OW) w = 0, h++;
+    }
+    Accumulators<T, V> acc;
+    accumulate_taps<T, V>(pixel, offsets, s.taps(), filters, acc);
+#pragma GCC unroll 32
+    for (int p = 0; p < kPixels; p++) {
+#pragma GCC unroll 32
+      for (int v = 0; v < V; v++) store(values + (p * V + v) * kLanes<T>, acc[p][v]);
+    }
+    values += kPixels * V * kLanes<T>;
+  }
+}
+
+template <class T>
+void run_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const ConvShape s = conv_shape(args.in[0], args.in[1], args.ints, false);
+  const ForwardUnits<T> units(s);
+  const ForwardWork<T> work = forward_work<T>(s, args.workspace);
+  const Image<T> images = forward_image(s, args.in[0], work);
+  alignas(64) T values[kTileElements + kPixels * kMaxFilterVectors * kLanes<T>];
+  alignas(64) T rows[kTileElements];
+  const Span span = span_of(units.count(), chunk, n_chunks);
+  for (int64_t unit = span.first; unit < span.last; unit++) {
+    const ForwardTile<T> tile(units, work, images, s.taps(), unit);
+    const int64_t width = units.blocks.width(tile.block), size = units.blocks.size(tile.block);
+    const int64_t n = tile.positions.last - tile.positions.first;
+    with_width(width, [&]<int V>() {
+      convolve_positions<T, V>(s, images, tile.x, tile.filters, work.offsets, tile.positions,
+                               values);
+    });
+    transpose(values, width * kLanes<T>, rows, n, n, size);
+    finish_tile(*args.tapes[0],
+                {reinterpret_cast<const char*>(rows), n, 1, tile.image,
+                 units.blocks.first(tile.block), size, tile.positions.first, n},
+                args.in + 2, args.out[0]);
+  }
+}
+
+ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.in[1], args.ints, false); }
+
+template <class T>
+int64_t unit_chunks(const Args& args) {
+  return ForwardUnits<T>(shape(args)).chunks(shape(args));
+}
+
+template <class T>
+int64_t pack_chunk_count(const Args& args) {
+  return forward_pack_chunks(shape(args), FilterBlocks<T>(args.in[1].shape[0]).count);
+}
+
+template <class T>
+size_t work_bytes(const Args& args) {
+  return forward_work<T>(shape(args), nullptr).bytes;
+}
+
+int64_t pack_chunks(const Args& args) {
+  return TGM_FLOATS(args.in[0].dtype, pack_chunk_count, args);
+}
+
+void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
+  TGM_FLOATS(args.in[0].dtype, forward_pack, shape(args), args.in[0], args.in[1], args.workspace,
+             chunk, n_chunks);
+}
+
+int64_t chunks(const Args& args) { return TGM_FLOATS(args.in[0].dtype, unit_chunks, args); }
+
+void run(const Args& args, int64_t chunk, int64_t n_chunks) {
+  TGM_FLOATS(args.in[0].dtype, run_tiles, args, chunk, n_chunks);
+}
+
+size_t workspace_bytes(const Args& args) { return TGM_FLOATS(args.in[0].dtype, work_bytes, args); }
+
+const char* invalid(const Args& args) { return check_conv(args, {0, 1, kOut, -1, 2, false}); }
+
+}  // namespace
+
+extern const Kernel conv2d_kernel = {"conv2d", 2, {{pack_chunks, pack}, {chunks, run}}, workspace_bytes, invalid};
+
+}  // namespace tgm::TGM_TARGET

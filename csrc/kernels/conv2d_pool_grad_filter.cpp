@@ -1,0 +1,204 @@
+// conv2d_pool_grad_filter: the filters' gradient, the result's gradient coming from behind a pool.
+//
+//   x (N, C, H, W), g (N, O, PH, PW), winners uint8 (N, O, PH, PW, bytes), extras (O, C, KH, KW)
+//     -> epilogue(dw, extras); the output may alias an extra (an update in place)
+// ints: stride_h, stride_w, pad_h, pad_w, flip, pool_h, pool_w. tapes: epilogue.
+//
+//   dw[o] = sum over images and windows, over the window's winners, of g * (patch of x there)
+//
+// Only winners have a gradient: for a 2 x 2 pool that is a quarter of the dense arithmetic, and
+// those whose gradient is zero, as behind ReLU many are, are left out too. Phase 0 packs x channels
+// last. Phase 1 works filter by filter: it lists the terms (gradient, place of the patch) of a
+// block of images that fits the L2 cache, then adds the patches up with the sums in registers.
+#include "kernels/conv_check.hpp"
+#include "kernels/patch_rows.hpp"
+#include "kernels/table.hpp"
+
+namespace tgm::TGM_TARGET {
+namespace {
+
+constexpr int64_t kMaxTerms = 2048;            // listed at once
+constexpr int64_t kBlockBytes = 256 * 1024;    // of packed images that are worked on together
+constexpr int64_t kFlopsPerWindow = 40;        // of listing a term, roughly
+
+ConvShape shape(const Args& args) {
+  return conv_shape(args.in[0], args.out[0], args.ints, true);
+}
+
+template <class T>
+struct Work {
+  T* images;        // [n][h][w][c]
+  T* sums;          // [o][kh][padded row]
+  T* filters;       // [o][c][kh][kw], before the epilogue
+  int64_t* inside;  // by bit of the winners: the place of that position's patch in its window's
+  size_t bytes;
+
+  Work(const ConvShape& s, char* workspace) {
+    Pieces pieces{workspace};
+    images = pieces.take<T>(PatchImages<T>(s).size(s.N));
+    sums = pieces.take<T>(s.O * s.KH * PatchRows<T>(s).padded());
+    filters = pieces.take<T>(s.O * s.taps());
+    inside = pieces.take<int64_t>(8 * s.winner_bytes() + 1);
+    bytes = pieces.used;
+  }
+};
+
+// Lists terms, and adds their patches to one filter's sums.
+template <class T>
+class FilterSum {
+ public:
+  FilterSum(const ConvShape& s, const int64_t* inside) : s_(s), rows_(s), inside_(inside) {
+    row_ = PatchImages<T>(s).row;
+  }
+
+  // Terms that follow are of these images and go into these sums.
+  void begin(const T* images, T* sums) { images_ = images, sums_ = sums, n_ = 0; }
+
+  // The windows of one image, whose place is counted from `images`. g, winners: the filter's plane.
+  void add_plane(const T* g, const int64_t* g_stride, const uint8_t* winners,
+                 const int64_t* winners_stride, int64_t place) {
+    const int64_t window_h = s_.pool_h * s_.stride_h * row_;
+    const int64_t window_w = s_.pool_w * s_.stride_w * s_.C;
+    const int64_t n_bytes = s_.winner_bytes();
+    for (int64_t h = 0; h < s_.PH; h++) {
+      const T* factor = g + h * g_stride[0];
+      const uint8_t* bytes = winners + h * winners_stride[0];
+      int64_t patch = place + h * window_h;
+      for (int64_t w = 0; w < s_.PW; w++) {
+        for (int64_t b = 0; b < n_bytes; b++) {
+          add_winners(*factor, bytes[b * winners_stride[2]], inside_ + 8 * b, patch);
+        }
+        factor += g_stride[1];
+        bytes += winners_stride[1];
+        patch += window_w;
+      }
+    }
+  }
+
+  void flush() {
+    for (int64_t block = 0; block < rows_.blocks() && n_ > 0; block++) {
+      const Span r = rows_.block_rows(block), v = rows_.block_vectors(block);
+      const auto add = find_add_patch_block<T>(r.last - r.first, v.last - v.first);
+      add(images_ + r.first * row_ + v.first * kLanes<T>, row_, terms_, n_,
+          sums_ + r.first * rows_.padded() + v.first * kLanes<T>, rows_.padded());
+    }
+    n_ = 0;
+  }
+
+ private:
+  // Whether a gradient counts can't be foreseen, so there is no branch on it: a term is written,
+  // and kept if it counts.
+  __attribute__((always_inline)) void add_winners(T factor, unsigned mask, const int64_t* inside,
+                                                  int64_t patch) {
+    const bool counts = factor != T(0);
+    do {
+      if (n_ == kMaxTerms) flush();
+      const int64_t place = patch + inside[__builtin_ctz(mask | 0x100u)];
+      terms_[n_] = {factor, static_cast<int32_t>(place)};
+      n_ += counts & (mask != 0);
+      mask &= mask - 1;
+    } while (mask != 0);
+  }
+
+  const ConvShape& s_;
+  PatchRows<T> rows_;
+  const int64_t* inside_;
+  int64_t row_;
+  const T* images_ = nullptr;
+  T* sums_ = nullptr;
+  int64_t n_ = 0;
+  Term<T> terms_[kMaxTerms];
+};
+
+int64_t pack_chunks(const Args& args) {
+  const ConvShape s = shape(args);
+  return std::max<int64_t>(1, chunks_for(s.N, kPackFlops * s.C * s.H * s.W));
+}
+
+template <class T>
+void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const ConvShape s = shape(args);
+  const Work<T> work(s, args.workspace);
+  const PatchImages<T> packed(s);
+  const Span span = span_of(s.N, chunk, n_chunks);
+  for (int64_t n = span.first; n < span.last; n++) {
+    pack_patch_image(s, args.in[0], n, work.images + n * packed.image);
+  }
+  if (chunk > 0) return;
+  std::memset(work.images + s.N * packed.image, 0, kLanes<T> * sizeof(T));
+  for (int64_t bit = 0; bit <= 8 * s.winner_bytes(); bit++) {
+    work.inside[bit] =
+        bit / s.pool_w * s.stride_h * packed.row + bit % s.pool_w * s.stride_w * s.C;
+  }
+}
+
+int64_t filter_chunks(const Args& args) {
+  const ConvShape s = shape(args);
+  const int64_t windows = s.N * s.PH * s.PW;
+  const int64_t flops = windows * (2 * s.taps() + kFlopsPerWindow) +
+                        s.taps() * (4 + epilogue_cost(*args.tapes[0]));
+  return chunks_for(s.O, flops);
+}
+
+template <class T>
+void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const ConvShape s = shape(args);
+  const Work<T> work(s, args.workspace);
+  const PatchImages<T> packed(s);
+  const Tensor &g = args.in[1], &winners = args.in[2];
+  const int64_t padded = PatchRows<T>(s).padded(), filter_sums = s.KH * padded;
+  const Span filters = span_of(s.O, chunk, n_chunks);
+  const int64_t n_filters = filters.last - filters.first;
+  std::memset(work.sums + filters.first * filter_sums, 0, n_filters * filter_sums * sizeof(T));
+
+  FilterSum<T> sum(s, work.inside);
+  const int64_t image_bytes = std::max<int64_t>(1, packed.image * sizeof(T));
+  const int64_t together = std::max<int64_t>(1, kBlockBytes / image_bytes);
+  for (int64_t first = 0; first < s.N; first += together) {
+    for (int64_t o = filters.first; o < filters.last; o++) {
+      sum.begin(work.images + first * packed.image, work.sums + o * filter_sums);
+      for (int64_t n = first; n < std::min(s.N, first + together); n++) {
+        sum.add_plane(g.as<T>() + n * g.stride[0] + o * g.stride[1], g.stride + 2,
+                      winners.as<uint8_t>() + n * winners.stride[0] + o * winners.stride[1],
+                      winners.stride + 2, (n - first) * packed.image);
+      }
+      sum.flush();
+    }
+  }
+  T* const result = work.filters + filters.first * s.taps();
+  for (int64_t o = 0; o < n_filters; o++) {
+    unpack_filter(s, work.sums + (filters.first + o) * filter_sums, padded,
+                  result + o * s.taps());
+  }
+  finish_tile(*args.tapes[0],
+              {reinterpret_cast<const char*>(result), s.taps(), 0, 0, filters.first, n_filters, 0,
+               s.taps()},
+              args.in + 3, args.out[0]);
+}
+
+template <class T>
+size_t work_bytes(const Args& args) {
+  return Work<T>(shape(args), nullptr).bytes;
+}
+
+void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
+  TGM_FLOATS(args.in[0].dtype, pack_images, args, chunk, n_chunks);
+}
+
+void run(const Args& args, int64_t chunk, int64_t n_chunks) {
+  TGM_FLOATS(args.in[0].dtype, sum_filters, args, chunk, n_chunks);
+}
+
+size_t workspace_bytes(const Args& args) { return TGM_FLOATS(args.in[0].dtype, work_bytes, args); }
+
+const char* invalid(const Args& args) { return check_conv(args, {0, kOut, 1, 2, 3, true}); }
+
+}  // namespace
+
+extern const Kernel conv2d_pool_grad_filter_kernel = {"conv2d_pool_grad_filter",
+                                                      2,
+                                                      {{pack_chunks, pack}, {filter_chunks, run}},
+                                                      workspace_bytes,
+                                                      invalid};
+
+}  // namespace tgm::TGM_TARGET

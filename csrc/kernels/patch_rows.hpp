@@ -1,0 +1,160 @@
+// Patches of images that lie channels last: what the gradients of a convolution are made of.
+//
+// With x as [h][w][c], the KW * C values that a row of a filter meets at one output position lie
+// side by side: a *patch row*. Padded to whole vectors, patch rows and filter rows are added up by
+// one loop over contiguous memory, whatever C and KW are; the lanes of the padding hold rubbish and
+// are dropped at the end. A *patch block* is the part of the KH rows that is kept in registers at
+// once: R rows of V vectors.
+#pragma once
+
+#include "kernels/conv_common.hpp"
+
+namespace tgm::TGM_TARGET {
+
+// Accumulators of a patch block; with a broadcast they fit 16 registers.
+constexpr int kMaxPatchVectors = 13;
+
+// How KH rows of `length` elements are cut into patch blocks.
+template <class T>
+struct PatchRows {
+  int64_t rows, length;
+  int64_t vectors;         // of a padded row
+  int64_t across, down;    // number of blocks along a row, and over the rows
+
+  explicit PatchRows(const ConvShape& s, int64_t most = kMaxPatchVectors)
+      : rows(s.KH), length(s.KW * s.C), vectors(ceil_div(length, kLanes<T>)) {
+    across = std::max<int64_t>(1, ceil_div(vectors, most));
+    const int64_t widest = std::max<int64_t>(1, ceil_div(vectors, across));
+    down = ceil_div(rows, std::min(rows, most / widest));
+  }
+
+  int64_t padded() const { return vectors * kLanes<T>; }
+  int64_t blocks() const { return vectors == 0 ? 0 : across * down; }
+  Span block_rows(int64_t block) const { return span_of(rows, block / across, down); }
+  Span block_vectors(int64_t block) const { return span_of(vectors, block % across, across); }
+};
+
+// Images as [n][padded h][padded w][c], with room behind for the last vector of the last row.
+template <class T>
+struct PatchImages {
+  int64_t row, image;  // elements
+
+  explicit PatchImages(const ConvShape& s)
+      : row(s.padded_w() * s.C), image(s.padded_h() * row) {}
+  int64_t size(int64_t n) const { return n * image + kLanes<T>; }
+};
+
+// Image n of x, channels last, into the middle of zeros.
+template <class T>
+void pack_patch_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
+  const PatchImages<T> packed(s);
+  const int64_t* stride = x.stride;
+  if (s.pad_h || s.pad_w) std::memset(to, 0, packed.image * sizeof(T));
+  to += s.pad_h * packed.row + s.pad_w * s.C;
+  const T* from = x.as<T>() + n * stride[0];
+  if (stride[3] == 1 && stride[2] == s.W && s.pad_w == 0 && s.C > 1) {
+    return transpose(from, stride[1], to, s.C, s.C, s.H * s.W);
+  }
+  for (int64_t h = 0; h < s.H; h++, from += stride[2], to += packed.row) {
+    if (stride[3] == 1 && s.C == 1) {
+      std::memcpy(to, from, s.W * sizeof(T));
+    } else if (stride[3] == 1) {
+      transpose(from, stride[1], to, s.C, s.C, s.W);
+    } else {
+      for (int64_t w = 0; w < s.W; w++) {
+        for (int64_t c = 0; c < s.C; c++) to[w * s.C + c] = from[c * stride[1] + w * stride[3]];
+      }
+    }
+  }
+}
+
+// A factor and the place of the patch that it multiplies.
+template <class T>
+struct Term {
+  T factor;
+  int32_t offset;  // elements
+};
+
+// acc[r][v] += sum over terms of factor * patches[offset + r * row + v * L], in two interleaved
+// sums where one would leave the multipliers waiting.
+template <class T, int R, int V>
+void add_patch_block(const T* patches, int64_t row, const Term<T>* terms, int64_t n, T* acc,
+                     int64_t acc_row) {
+  constexpr int L = kLanes<T>;
+  constexpr int kSums = R * V <= 6 ? 2 : 1;
+  Vec<T> sum[kSums][R][V];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; v++) {
+      sum[0][r][v] = load(acc + r * acc_row + v * L);
+      if constexpr (kSums == 2) sum[1][r][v] = Vec<T>{};
+    }
+  }
+  auto add = [&](const Term<T>& term, int which) __attribute__((always_inline)) {
+    const Vec<T> factor = splat<T>(term.factor);
+    const T* patch = patches + term.offset;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
+      for (int v = 0; v < V; v++) {
+        sum[which][r][v] = fmadd(factor, load(patch + r * row + v * L), sum[which][r][v]);
+      }
+    }
+  };
+  int64_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    add(terms[i], 0);
+    if constexpr (kSums == 2) add(terms[i + 1], 1);
+  }
+  if (i < n) add(terms[i], 0);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; v++) {
+      if constexpr (kSums == 2) sum[0][r][v] += sum[1][r][v];
+      store(acc + r * acc_row + v * L, sum[0][r][v]);
+    }
+  }
+}
+
+template <class T>
+using AddPatchBlock = void (*)(const T*, int64_t, const Term<T>*, int64_t, T*, int64_t);
+
+template <class T, int Code>
+constexpr AddPatchBlock<T> add_patch_block_entry() {
+  constexpr int R = Code / kMaxPatchVectors + 1, V = Code % kMaxPatchVectors + 1;
+  if constexpr (R * V <= kMaxPatchVectors) {
+    return add_patch_block<T, R, V>;
+  } else {
+    return nullptr;
+  }
+}
+
+template <class T, int... Codes>
+AddPatchBlock<T> add_patch_block_of(int64_t code, std::integer_sequence<int, Codes...>) {
+  static constexpr AddPatchBlock<T> table[] = {add_patch_block_entry<T, Codes>()...};
+  return table[code];
+}
+
+// The loop for blocks of `rows` rows of `vectors` vectors; rows * vectors <= kMaxPatchVectors.
+template <class T>
+AddPatchBlock<T> find_add_patch_block(int64_t rows, int64_t vectors) {
+  constexpr int n = kMaxPatchVectors * kMaxPatchVectors;
+  return add_patch_block_of<T>((rows - 1) * kMaxPatchVectors + vectors - 1,
+                               std::make_integer_sequence<int, n>{});
+}
+
+// Sums of patches [kh][padded row], as x meets the filter, to one filter's gradient [c][kh][kw].
+template <class T>
+void unpack_filter(const ConvShape& s, const T* sums, int64_t padded_row, T* to) {
+  for (int64_t a = 0; a < s.KH; a++, sums += padded_row) {
+    const int64_t kh = s.flip ? s.KH - 1 - a : a;
+    for (int64_t b = 0; b < s.KW; b++) {
+      T* tap = to + kh * s.KW + (s.flip ? s.KW - 1 - b : b);
+      for (int64_t c = 0; c < s.C; c++) tap[c * s.KH * s.KW] = sums[b * s.C + c];
+    }
+  }
+}
+
+}  // namespace tgm::TGM_TARGET

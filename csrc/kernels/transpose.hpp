@@ -1,0 +1,56 @@
+// Transposes through registers: NCHW keeps channels far apart, vectors across channels want them
+// side by side.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "simd.hpp"
+
+namespace tgm::TGM_TARGET {
+
+// One step of the butterfly: lanes whose number has bit S change places between a and b.
+template <class T, size_t S, size_t... J>
+TGM_INLINE void exchange(Vec<T>& a, Vec<T>& b, std::index_sequence<J...>) {
+  constexpr size_t n = sizeof...(J);
+  const Vec<T> low = __builtin_shufflevector(a, b, ((J & S) ? n + J - S : J)...);
+  b = __builtin_shufflevector(a, b, ((J & S) ? n + J : J + S)...);
+  a = low;
+}
+
+template <class T, size_t S = 1>
+TGM_INLINE void transpose_registers(Vec<T> (&rows)[kLanes<T>]) {
+  if constexpr (S < kLanes<T>) {
+#pragma GCC unroll 16
+    for (size_t i = 0; i < kLanes<T>; i++) {
+      if ((i & S) == 0) exchange<T, S>(rows[i], rows[i + S], std::make_index_sequence<kLanes<T>>{});
+    }
+    transpose_registers<T, 2 * S>(rows);
+  }
+}
+
+// to[c * to_stride + r] = from[r * from_stride + c] for r < rows, c < columns.
+template <class T>
+void transpose(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows,
+               int64_t columns) {
+  constexpr int L = kLanes<T>;
+  const int64_t whole_rows = rows / L * L, whole_columns = columns / L * L;
+  for (int64_t r = 0; r < whole_rows; r += L) {
+    for (int64_t c = 0; c < whole_columns; c += L) {
+      Vec<T> block[L];
+#pragma GCC unroll 16
+      for (int i = 0; i < L; i++) block[i] = load(from + (r + i) * from_stride + c);
+      transpose_registers<T>(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < L; i++) store(to + (c + i) * to_stride + r, block[i]);
+    }
+  }
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = r < whole_rows ? whole_columns : 0; c < columns; c++) {
+      to[c * to_stride + r] = from[r * from_stride + c];
+    }
+  }
+}
+
+}  // namespace tgm::TGM_TARGET
