@@ -111,7 +111,9 @@ class Function:
         Arrays are fresh. Raises GraphTypeError or ShapeError for values that do not fit, and
         IndexOutOfRangeError for indices out of range; shared variables are then as before.
         """
-        values = self._positional(args, kwargs) if kwargs or len(args) != len(self._inputs) else args
+        values = (
+            self._positional(args, kwargs) if kwargs or len(args) != len(self._inputs) else args
+        )
         arrays: list[Array] = []
         integers: dict[Variable, int] = {}
         for value, v, label in zip(values, self._inputs, self._labels, strict=True):
@@ -235,10 +237,10 @@ def function(
 
     Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line.
     """
-    from_user = list(inputs)
-    for v in from_user:
-        if not isinstance(v, Input):
-            raise GraphTypeError(f"{v!r} can't be an input of a function; T.matrix() and such can")
+    from_user: list[Variable] = list(inputs)
+    for given in from_user:
+        if not isinstance(given, Input):
+            raise GraphTypeError(f"{given!r} can't be an input of a function; T.matrix() and such can")
     if len(set(from_user)) != len(from_user):
         raise GraphTypeError("a variable stands twice among the inputs")
     single = not isinstance(outputs, list | tuple)
@@ -327,12 +329,11 @@ def _add_default_updates(
 def _check_inputs(
     inputs: Sequence[Variable], expressions: Sequence[Variable], on_unused: str
 ) -> None:
-    used = [v for v in leaves(expressions) if isinstance(v, Input)]
+    used: list[Variable] = [v for v in leaves(expressions) if isinstance(v, Input)]
     for v in used:
         if v not in inputs:
             raise MissingInputError(
-                f"the expressions depend on {v}, which is neither an input nor given"
-                f"{at(v.source)}"
+                f"the expressions depend on {v}, which is neither an input nor given{at(v.source)}"
             )
     if on_unused not in ("raise", "warn", "ignore"):
         raise GraphTypeError(f"on_unused_input is {on_unused!r}")

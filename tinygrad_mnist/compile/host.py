@@ -96,8 +96,8 @@ class HostTrace:
         self, start: Variable | None, stop: Variable | None, step: int, length: int
     ) -> tuple[Offset, int]:
         bounds = [None if b is None else self._trace(b) for b in (start, stop)]
-        values = [None if b is None else b.value for b in bounds]
-        first, last, _ = slice(*values, step).indices(length)
+        low, high = (None if b is None else b.value for b in bounds)
+        first, last, _ = slice(low, high, step).indices(length)
         count = len(range(first, last, step))
         if all(b is None or b.known for b in bounds):
             return Offset(first), count

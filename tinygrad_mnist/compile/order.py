@@ -129,7 +129,12 @@ def _may_overwrite(call: KernelCall, result: View, home: View) -> bool:
     for number, operand in enumerate(call.inputs):
         if operand.buffer != home.buffer:
             continue
-        if own is None or number < own or operand.dtype != home.dtype or not _same_elements(operand, written):
+        if (
+            own is None
+            or number < own
+            or operand.dtype != home.dtype
+            or not _same_elements(operand, written)
+        ):
             return False
     return True
 

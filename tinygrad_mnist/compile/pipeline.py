@@ -54,7 +54,5 @@ def compile_plan(
             resized.append((shared, len(results)))
             results.append(value)
     draft = draft_calls([*results, *in_place.values()], special.leaves, kernels, backend)
-    plan = arrange(
-        draft, results, in_place, special.leaves, special.host, backend, context.fired
-    )
+    plan = arrange(draft, results, in_place, special.leaves, special.host, backend, context.fired)
     return Compiled(plan, tuple(resized))

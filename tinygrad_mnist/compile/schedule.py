@@ -67,9 +67,7 @@ class Draft:
     ) -> int:
         """Adds a call; it comes after those that write what it reads."""
         number = len(self.calls)
-        self.calls.append(
-            KernelCall(kernel, tuple(inputs), tuple(outputs), params, source, label)
-        )
+        self.calls.append(KernelCall(kernel, tuple(inputs), tuple(outputs), params, source, label))
         before: set[int] = set()
         for view in (*inputs, *outputs):
             before.update(self.writers.get(view.buffer, ()))
@@ -135,9 +133,7 @@ def _add_node(draft: Draft, node: Node, kernels: frozenset[str], backend: str) -
         )
     checks = _add_checks(draft, node)
     inputs = _operands(draft, node)
-    results = [
-        draft.temporary(v.dtype, v.type.static_shape) for v in node.outputs
-    ]
+    results = [draft.temporary(v.dtype, v.type.static_shape) for v in node.outputs]
     params = {k: p for k, p in node.params.items() if k not in ("types", "broadcastable")}
     number = draft.call(kernel, inputs, results, params, node.source)
     draft.depends[number] |= checks

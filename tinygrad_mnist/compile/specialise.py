@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_mnist.compile.host import HostProgram, HostTrace
-from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.op import located
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
@@ -66,14 +66,8 @@ def specialise(
 def _rebuild(node: Node, inputs: Sequence[Variable], trace: HostTrace) -> Sequence[Variable]:
     if node.op.specialise is None:
         return node.op.rebuild(inputs, node.params, node.source).outputs
-    try:
+    with located(node.op.name, node.source):
         return node.op.specialise(node, inputs, trace)
-    except (TypeError, ValueError, IndexError) as error:
-        if hasattr(error, "located"):
-            raise
-        located = type(error)(f"{node.op.name}: {error}{at(node.source)}")
-        located.located = True  # type: ignore[union-attr]
-        raise located from None
 
 
 def fold(variable: Variable) -> Variable:
@@ -85,6 +79,8 @@ def fold(variable: Variable) -> Variable:
         or node.op.reference is None
         or not all(isinstance(v, Constant) for v in node.inputs)
         or not node.inputs
+        or node.op.name == "static_broadcast"  # worth more as one number and a stride of 0
+        or any(start.slot is not None for start in node.params.get("starts", ()))
         or int(np.prod(variable.type.static_shape)) > FOLD_LIMIT
     ):
         return variable

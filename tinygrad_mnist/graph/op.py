@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from tinygrad_mnist.contracts.base import Array, ArraySpec, Params, Reference
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.layout import Layout
-from tinygrad_mnist.graph.source import at, user_source
+from tinygrad_mnist.graph.source import Source, at, user_source
 from tinygrad_mnist.graph.types import TensorType, smallest_integer
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
@@ -66,21 +67,12 @@ class Op:
         """Applies the op: infers the types of the results and remembers the user's line."""
         return self.rebuild(inputs, params, None)
 
-    def rebuild(
-        self, inputs: Sequence[Variable], params: Mapping[str, Any], source: Any
-    ) -> Node:
+    def rebuild(self, inputs: Sequence[Variable], params: Mapping[str, Any], source: Source | None) -> Node:
         """Applies the op on behalf of `source` (None: the user's present line)."""
         if source is None:
             source = user_source()
-        try:
+        with located(self.name, source):
             types = self.infer(params, [v.type for v in inputs])
-        except (TypeError, ValueError) as error:
-            kind = type(error)
-            if hasattr(error, "located"):
-                raise
-            located = kind(f"{self.name}: {error}{at(source)}")
-            located.located = True  # type: ignore[attr-defined]
-            raise located from None
         return Node(self, inputs, params, types, source)
 
     def evaluate(self, node: Node, arrays: Sequence[Array]) -> list[Array]:
@@ -89,6 +81,18 @@ class Op:
             raise NotImplementedError(f"{self.name} has no value before it is specialised")
         specs = [ArraySpec(v.dtype, v.type.static_shape) for v in node.outputs]
         return self.reference(node.params, arrays, specs)
+
+
+@contextmanager
+def located(op: str, source: Source | None) -> Iterator[None]:
+    """Adds the op and the user's line to an error of a rule, unless it says them already."""
+    try:
+        yield
+    except (TypeError, ValueError, IndexError) as error:
+        text = str(error)
+        if "made at" in text:
+            raise
+        raise type(error)(f"{op}: {text}{at(source)}") from None
 
 
 OPS: dict[str, Op] = {}

@@ -134,9 +134,7 @@ def _grad_input_specialise(
     w, g, x = inputs
     params = _static_params(node, w.type.static_shape)
     return [
-        CONV2D_GRAD_INPUT(
-            w, g, **params, shape=x.type.static_shape, broadcastable=x.broadcastable
-        )
+        CONV2D_GRAD_INPUT(w, g, **params, shape=x.type.static_shape, broadcastable=x.broadcastable)
     ]
 
 
@@ -146,9 +144,7 @@ def _grad_filter_specialise(
     x, g, w = inputs
     params = _static_params(node, w.type.static_shape)
     return [
-        CONV2D_GRAD_FILTER(
-            x, g, **params, shape=w.type.static_shape, broadcastable=w.broadcastable
-        )
+        CONV2D_GRAD_FILTER(x, g, **params, shape=w.type.static_shape, broadcastable=w.broadcastable)
     ]
 
 

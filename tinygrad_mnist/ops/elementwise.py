@@ -72,7 +72,9 @@ def sum_to(cotangent: Variable, like: Variable) -> Variable:
     """Sums away the dimensions along which `like` was stretched, and takes on its dtype."""
     axes = tuple(
         axis
-        for axis, (ours, theirs) in enumerate(zip(cotangent.broadcastable, like.broadcastable, strict=True))
+        for axis, (ours, theirs) in enumerate(
+            zip(cotangent.broadcastable, like.broadcastable, strict=True)
+        )
         if theirs and not ours
     )
     if axes:
@@ -178,16 +180,16 @@ def _define(
 
 # --- the table ------------------------------------------------------------------------------
 
-add = _define("add", 2, _same, lambda g, z, i: (g, g), doc="x + y")
-sub = _define("sub", 2, _same, lambda g, z, i: (g, -g), doc="x - y")
-mul = _define("mul", 2, _same, lambda g, z, i: (g * i[1], g * i[0]), doc="x * y")
-true_div = _define(
+add: Word = _define("add", 2, _same, lambda g, z, i: (g, g), doc="x + y")
+sub: Word = _define("sub", 2, _same, lambda g, z, i: (g, -g), doc="x - y")
+mul: Word = _define("mul", 2, _same, lambda g, z, i: (g * i[1], g * i[0]), doc="x * y")
+true_div: Word = _define(
     "true_div", 2, _floating, lambda g, z, i: (g / i[1], -(g * z) / i[1]), "div",
     doc="x / y; integers give floatX",
 )  # fmt: skip
-int_div = _define("int_div", 2, _same, None, doc="x // y, rounded down")
-mod = _define("mod", 2, _same, None, doc="x % y, with the sign of y")
-pow_ = _define(
+int_div: Word = _define("int_div", 2, _same, None, doc="x // y, rounded down")
+mod: Word = _define("mod", 2, _same, None, doc="x % y, with the sign of y")
+pow_: Word = _define(
     "pow", 2, _same,
     lambda g, z, i: (
         g * i[1] * pow_(i[0], i[1] - 1),
@@ -196,48 +198,46 @@ pow_ = _define(
     doc="x ** y",
 )  # fmt: skip
 # At x = y the first argument is the winner, so `maximum(0.0, z)` has slope 0 at z = 0.
-maximum = _define(
+maximum: Word = _define(
     "maximum", 2, _same,
     lambda g, z, i: (switch(ge(i[0], i[1]), g, 0), switch(gt(i[1], i[0]), g, 0)),
     doc="the larger of x and y; NaN where either is",
 )  # fmt: skip
-minimum = _define(
+minimum: Word = _define(
     "minimum", 2, _same,
     lambda g, z, i: (switch(le(i[0], i[1]), g, 0), switch(lt(i[1], i[0]), g, 0)),
     doc="the smaller of x and y; NaN where either is",
 )  # fmt: skip
 
-eq = _define("eq", 2, _truth, None, doc="x equals y")
-neq = _define("neq", 2, _truth, None, doc="x differs from y")
-lt = _define("lt", 2, _truth, None, doc="x < y")
-le = _define("le", 2, _truth, None, doc="x <= y")
-gt = _define("gt", 2, _truth, None, doc="x > y")
-ge = _define("ge", 2, _truth, None, doc="x >= y")
-switch = _define(
+eq: Word = _define("eq", 2, _truth, None, doc="x equals y")
+neq: Word = _define("neq", 2, _truth, None, doc="x differs from y")
+lt: Word = _define("lt", 2, _truth, None, doc="x < y")
+le: Word = _define("le", 2, _truth, None, doc="x <= y")
+gt: Word = _define("gt", 2, _truth, None, doc="x > y")
+ge: Word = _define("ge", 2, _truth, None, doc="x >= y")
+switch: Word = _define(
     "switch", 3, _choice,
     lambda g, z, i: (None, switch(i[0], g, 0), switch(i[0], 0, g)),
     doc="y where x is true, else z",
 )  # fmt: skip
 
-neg = _define("neg", 1, _same, lambda g, z, i: (-g,), doc="-x")
-abs_ = _define("abs", 1, _same, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")
-sgn = _define("sgn", 1, _same, None, "sign", doc="-1, 0 or 1")
-sqr = _define("sqr", 1, _same, lambda g, z, i: (g * 2 * i[0],), doc="x squared")
-sqrt = _define("sqrt", 1, _floating, lambda g, z, i: (g * 0.5 / z,), doc="square root")
-exp = _define("exp", 1, _floating, lambda g, z, i: (g * z,), doc="e to the x")
-log = _define("log", 1, _floating, lambda g, z, i: (g / i[0],), doc="natural logarithm")
-log1p = _define("log1p", 1, _floating, lambda g, z, i: (g / (i[0] + 1),), doc="log(1 + x)")
-sigmoid = _define(
+neg: Word = _define("neg", 1, _same, lambda g, z, i: (-g,), doc="-x")
+abs_: Word = _define("abs", 1, _same, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")
+sgn: Word = _define("sgn", 1, _same, None, "sign", doc="-1, 0 or 1")
+sqr: Word = _define("sqr", 1, _same, lambda g, z, i: (g * 2 * i[0],), doc="x squared")
+sqrt: Word = _define("sqrt", 1, _floating, lambda g, z, i: (g * 0.5 / z,), doc="square root")
+exp: Word = _define("exp", 1, _floating, lambda g, z, i: (g * z,), doc="e to the x")
+log: Word = _define("log", 1, _floating, lambda g, z, i: (g / i[0],), doc="natural logarithm")
+log1p: Word = _define("log1p", 1, _floating, lambda g, z, i: (g / (i[0] + 1),), doc="log(1 + x)")
+sigmoid: Word = _define(
     "sigmoid", 1, _floating, lambda g, z, i: (g * z * (1 - z),), doc="1 / (1 + exp(-x))"
 )
-tanh = _define(
-    "tanh", 1, _floating, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent"
-)
-softplus = _define(
+tanh: Word = _define("tanh", 1, _floating, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent")
+softplus: Word = _define(
     "softplus", 1, _floating, lambda g, z, i: (g * sigmoid(i[0]),), doc="log(1 + exp(x))"
 )
-floor = _define("floor", 1, _same, None, doc="the largest integer not above x")
-ceil = _define("ceil", 1, _same, None, doc="the smallest integer not below x")
+floor: Word = _define("floor", 1, _same, None, doc="the largest integer not above x")
+ceil: Word = _define("ceil", 1, _same, None, doc="the smallest integer not below x")
 
 
 # --- cast: the one row whose dtype is the user's choice ----------------------------------------

@@ -151,9 +151,7 @@ def _subtensor_grad_specialise(
     return [EMBED(g, **where, shape=x.type.static_shape, broadcastable=x.broadcastable)]
 
 
-def _subtensor_grad_vjp(
-    node: Node, cotangents: Sequence[Variable | None]
-) -> list[Variable | None]:
+def _subtensor_grad_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     g = cotangents[0]
     assert g is not None
     back = _SUBTENSOR(g, *node.inputs[2:], index=node.params["index"])
@@ -211,9 +209,7 @@ def _gather_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Varia
 
 def _gather_checks(node: Node) -> list[tuple[int, int, int]]:
     lengths = node.inputs[0].type.static_shape
-    return [
-        (1 + axis, -lengths[axis], lengths[axis]) for axis in range(node.params["n_index"])
-    ]
+    return [(1 + axis, -lengths[axis], lengths[axis]) for axis in range(node.params["n_index"])]
 
 
 GATHER = register_op(
@@ -263,9 +259,7 @@ _GATHER_GRAD = register_op(
 
 def _scatter_checks(node: Node) -> list[tuple[int, int, int]]:
     lengths = node.params["shape"]
-    return [
-        (1 + axis, -lengths[axis], lengths[axis]) for axis in range(node.params["n_index"])
-    ]
+    return [(1 + axis, -lengths[axis], lengths[axis]) for axis in range(node.params["n_index"])]
 
 
 # Zeros of `shape`, with row i of the first input added at (index_0[i], index_1[i], ...).

@@ -34,8 +34,7 @@ def _full_type(types: Sequence[TensorType], dtype: str) -> TensorType:
     """The type over which operands of equal rank and known shape are combined."""
     broadcastable = tuple(all(flags) for flags in zip(*(t.broadcastable for t in types)))
     lengths = tuple(
-        next((t.shape[i] for t in types if not t.broadcastable[i]), 1)
-        for i in range(types[0].ndim)
+        next((t.shape[i] for t in types if not t.broadcastable[i]), 1) for i in range(types[0].ndim)
     )
     return TensorType(dtype, broadcastable, lengths)
 
@@ -58,9 +57,7 @@ def _reduce_infer(params: Params, types: Sequence[TensorType]) -> list[TensorTyp
     full = _full_type(types[: params["n_prologue"]], params["dtype"])
     mask = params["axes_mask"]
     kept = [not mask >> i & 1 for i in range(full.ndim)]
-    broadcastable = tuple(
-        b or not k for b, k in zip(full.broadcastable, kept, strict=True)
-    )
+    broadcastable = tuple(b or not k for b, k in zip(full.broadcastable, kept, strict=True))
     lengths = tuple(n if k else 1 for n, k in zip(full.shape, kept, strict=True))
     return [TensorType(params["dtype"], broadcastable, lengths)]
 

@@ -23,11 +23,7 @@ def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
     a, b = types
     if None not in (a.shape[1], b.shape[0]) and a.shape[1] != b.shape[0]:
         raise ShapeError(f"the product of {a.shape} and {b.shape}: {a.shape[1]} != {b.shape[0]}")
-    return [
-        TensorType(
-            a.dtype, (a.broadcastable[0], b.broadcastable[1]), (a.shape[0], b.shape[1])
-        )
-    ]
+    return [TensorType(a.dtype, (a.broadcastable[0], b.broadcastable[1]), (a.shape[0], b.shape[1]))]
 
 
 def _reference(

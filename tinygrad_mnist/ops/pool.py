@@ -72,9 +72,7 @@ POOL2D = register_op(
 )
 
 
-def _grad_of_specialise(
-    node: Node, inputs: Sequence[Variable], host: HostValues
-) -> list[Variable]:
+def _grad_of_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     g, winners, x = inputs
     return [
         POOL2D_GRAD(

@@ -49,15 +49,11 @@ def _shape_reference(
     return [np.array(inputs[0].shape, dtype="int64")]
 
 
-def _shape_specialise(
-    node: Node, inputs: Sequence[Variable], host: HostValues
-) -> list[Variable]:
+def _shape_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     return [constant(inputs[0].type.static_shape, "int64")]
 
 
-_SHAPE = register_op(
-    Op("shape", _shape_infer, _shape_reference, specialise=_shape_specialise)
-)
+_SHAPE = register_op(Op("shape", _shape_infer, _shape_reference, specialise=_shape_specialise))
 
 
 @word
@@ -94,9 +90,7 @@ def resolve_shape(wanted: Sequence[int], given: tuple[int, ...]) -> tuple[int, .
     return tuple(wanted)
 
 
-def _reshape_specialise(
-    node: Node, inputs: Sequence[Variable], host: HostValues
-) -> list[Variable]:
+def _reshape_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     x = inputs[0]
     wanted = [host.by_value(n) for n in node.inputs[1:]]
     lengths = resolve_shape(wanted, x.type.static_shape)
@@ -109,9 +103,7 @@ def _reshape_specialise(
 def _reshape_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     x, g = node.inputs[0], cotangents[0]
     assert g is not None
-    back = _RESHAPE(
-        g, *(length(x, i) for i in range(x.ndim)), broadcastable=x.broadcastable
-    )
+    back = _RESHAPE(g, *(length(x, i) for i in range(x.ndim)), broadcastable=x.broadcastable)
     return [back, *(None for _ in node.inputs[1:])]
 
 
@@ -206,14 +198,10 @@ def _dimshuffle_view(params: Params, layout: Layout) -> Layout:
     )
 
 
-def _dimshuffle_vjp(
-    node: Node, cotangents: Sequence[Variable | None]
-) -> list[Variable | None]:
+def _dimshuffle_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     pattern, g = node.params["pattern"], cotangents[0]
     assert g is not None
-    back = tuple(
-        pattern.index(i) if i in pattern else "x" for i in range(node.inputs[0].ndim)
-    )
+    back = tuple(pattern.index(i) if i in pattern else "x" for i in range(node.inputs[0].ndim))
     extra = tuple(i for i, p in enumerate(pattern) if p == "x")
     if extra:  # these broadcast in the result, so the cotangent may have been left unsummed
         g = OPS["sum"](g, axes=extra)
@@ -268,9 +256,7 @@ def _alloc_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType
     return [tensor_type(types[0].dtype, params["broadcastable"])]
 
 
-def _alloc_specialise(
-    node: Node, inputs: Sequence[Variable], host: HostValues
-) -> list[Variable]:
+def _alloc_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     lengths = tuple(host.by_value(n) for n in node.inputs[1:])
     if any(n < 0 for n in lengths):
         raise ShapeError(f"{lengths} is no shape: lengths can't be negative")
@@ -291,9 +277,7 @@ def _alloc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variab
     return [back, *(None for _ in node.inputs[1:])]
 
 
-_ALLOC = register_op(
-    Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, specialise=_alloc_specialise)
-)
+_ALLOC = register_op(Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, specialise=_alloc_specialise))
 
 
 @word
@@ -362,9 +346,7 @@ def _arange_infer(params: Params, types: Sequence[TensorType]) -> list[TensorTyp
     return [tensor_type(params["dtype"], (False,))]
 
 
-def _arange_specialise(
-    node: Node, inputs: Sequence[Variable], host: HostValues
-) -> list[Variable]:
+def _arange_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     start, stop, step = (host.by_value(n) for n in node.inputs)
     if step == 0:
         raise ShapeError("the step of arange is 0")
@@ -380,8 +362,6 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
     """The integers from `start` (0 if left out) up to but not including `stop`."""
     if stop is None:
         start, stop = 0, start
-    scalars = [
-        as_integer_scalar(n, "an argument of arange") for n in (start, stop, step)
-    ]
+    scalars = [as_integer_scalar(n, "an argument of arange") for n in (start, stop, step)]
     chosen = check_dtype(dtype) if dtype else upcast("int64", *(n.dtype for n in scalars))
     return _ARANGE(*scalars, dtype=chosen)

@@ -27,9 +27,7 @@ def _softmax_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Vari
     return [SOFTMAX_GRAD(g, node.outputs[0])]
 
 
-def _log_softmax_vjp(
-    node: Node, cotangents: Sequence[Variable | None]
-) -> list[Variable | None]:
+def _log_softmax_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     g, z = cotangents[0], node.outputs[0]
     assert g is not None
     return [g - exp(z) * sum_(g, axis=1, keepdims=True)]

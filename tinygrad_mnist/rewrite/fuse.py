@@ -89,9 +89,7 @@ def _fuse_forward(
 def _fuse_gradient(node: Node, inputs: list[Variable], context: Context) -> Variable:
     """conv2d_grad_*(.., pool2d_grad(g, winners)) works at the winners only."""
     pool = inputs[1].node
-    fused = (
-        CONV2D_POOL_GRAD_INPUT if node.op is CONV2D_GRAD_INPUT else CONV2D_POOL_GRAD_FILTER
-    )
+    fused = CONV2D_POOL_GRAD_INPUT if node.op is CONV2D_GRAD_INPUT else CONV2D_POOL_GRAD_FILTER
     params = node.params
     if (
         pool is None
@@ -106,7 +104,9 @@ def _fuse_gradient(node: Node, inputs: list[Variable], context: Context) -> Vari
     kept = {k: params[k] for k in ("stride", "padding", "flip", "epilogue")}
     types = (node.outputs[0].type,)
     return fused.rebuild(
-        [inputs[0], g, winners], {**kept, "pool": pool.params["window"], "types": types}, node.source
+        [inputs[0], g, winners],
+        {**kept, "pool": pool.params["window"], "types": types},
+        node.source,
     ).outputs[0]
 
 
@@ -286,9 +286,7 @@ def _with_epilogue(kernel: Node, tape: Node, fresh: dict[Variable, Variable]) ->
     builder = TapeBuilder(first.dtype)
     start = builder.load(accumulated)
     extras = inputs[n_own:]
-    value = builder.append(
-        first, [start, *map(builder.load, extras)], [accumulated, *extras]
-    )
+    value = builder.append(first, [start, *map(builder.load, extras)], [accumulated, *extras])
     raw = [v if v is accumulated else fresh[v] for v in tape.inputs]
     values = [value if v is accumulated else builder.load(v) for v in raw]
     output = builder.append(tape.params["tape"], values, raw)

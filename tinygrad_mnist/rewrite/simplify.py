@@ -57,9 +57,7 @@ def fold_filled(node: Node, context: Context) -> Replacement:
     values = [constant_value(v) for v in node.inputs]
     if any(v is None for v in values) or z.ndim == 0 or z.type.static_shape == ():
         return None
-    scalars = [
-        constant(value, v.dtype) for value, v in zip(values, node.inputs, strict=True)
-    ]
+    scalars = [constant(value, v.dtype) for value, v in zip(values, node.inputs, strict=True)]
     result = fold(node.op(*scalars, **node.params))
     filled = static_broadcast(result, z.type.static_shape, z.broadcastable)
     return (filled,) if isinstance(result, Constant) else None

@@ -81,8 +81,10 @@ def gradient_of_cross_entropy(node: Node, context: Context) -> Replacement:
     for s, total in (product.inputs, product.inputs[::-1]):
         summed = made_by(total, "sum")
         if (
-            made_by(s, "softmax") or made_by(s, "softmax_xent")
-        ) and summed is not None and summed.inputs[0] is scattered.outputs[0]:
+            (made_by(s, "softmax") or made_by(s, "softmax_xent"))
+            and summed is not None
+            and summed.inputs[0] is scattered.outputs[0]
+        ):
             return (SOFTMAX_XENT_GRAD(s, labels, neg(values), **_identity(s)),)
     return None
 

@@ -64,12 +64,10 @@ class TapeBuilder:
         numbers = list(values)
         for instruction in tape.instructions:
             if instruction.op == "uniform":
-                args = (self._operand(raw[instruction.args[0]]),)
+                args: tuple[int, ...] = (self._operand(raw[instruction.args[0]]),)
             else:
                 args = tuple(numbers[a] for a in instruction.args)
-            renumbered = Instruction(
-                instruction.op, args, instruction.immediate, instruction.key
-            )
+            renumbered = Instruction(instruction.op, args, instruction.immediate, instruction.key)
             numbers.append(self._emit(renumbered))
         return numbers[tape.outputs[0]]
 

@@ -1,8 +1,8 @@
 """Theano's `tensor`: constructors of inputs, and functions of variables.
 
-    import tinygrad_mnist.tensor as T
-    x = T.matrix("x")
-    y = T.mean(T.exp(x), axis=1)
+import tinygrad_mnist.tensor as T
+x = T.matrix("x")
+y = T.mean(T.exp(x), axis=1)
 """
 
 from __future__ import annotations
