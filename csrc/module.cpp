@@ -1,7 +1,9 @@
 // The Python face of the runtime: tinygrad_mnist._native.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <optional>
 
@@ -152,6 +154,37 @@ class PyProgram {
     return program_->run(address_values.data(), slot_values.data());
   }
 
+  // Runs one step per row of `slots`. The addresses of step i are addresses + i * step_bytes. Returns
+  // (steps that ran whole, 0 or the failing check + 1). Signals are looked at between steps, every
+  // few milliseconds: an interrupt leaves all memory as of a whole step.
+  std::pair<int64_t, int64_t> sweep(
+      const py::handle& addresses, const py::handle& step_bytes,
+      const py::array_t<int64_t, py::array::c_style | py::array::forcecast>& slots) {
+    if (slots.ndim() != 2 || slots.shape(1) < program_->n_slots()) {
+      throw std::invalid_argument("slots must have a row per step and a column per slot");
+    }
+    const int32_t n = program_->n_addresses();
+    const Integers first(addresses, n, "addresses");
+    const Integers strides(step_bytes, n, "step_bytes");
+    std::vector<int64_t> current(first.data(), first.data() + n);
+    const int64_t* row = slots.data();
+    const int64_t n_steps = slots.shape(0);
+    const int64_t n_columns = slots.shape(1);
+    const Busy busy(*this);
+    const py::gil_scoped_release release;
+    auto next_look = Clock::now() + kSignalPeriod;
+    for (int64_t step = 0; step < n_steps; step++, row += n_columns) {
+      const int64_t failed = program_->run(current.data(), row);
+      if (failed != 0) return {step, failed};
+      for (int32_t i = 0; i < n; i++) current[i] += strides.data()[i];
+      if (Clock::now() < next_look) continue;
+      const py::gil_scoped_acquire acquire;
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      next_look = Clock::now() + kSignalPeriod;
+    }
+    return {n_steps, 0};
+  }
+
   std::vector<std::vector<double>> profile(const py::handle& addresses, const py::handle& slots,
                                            int64_t repeats) {
     const Integers address_values(addresses, program_->n_addresses(), "addresses");
@@ -186,6 +219,9 @@ class PyProgram {
    private:
     PyProgram& owner_;
   };
+
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kSignalPeriod{20};
 
   std::unique_ptr<Program> program_;
   uint32_t running_in_ = 0;
@@ -229,6 +265,8 @@ PYBIND11_MODULE(_native, module) {
           }),
           py::arg("buffers"), py::arg("calls"), py::arg("arena_bytes"))
       .def("run", &PyProgram::run, py::arg("addresses"), py::arg("slots"))
+      .def("sweep", &PyProgram::sweep, py::arg("addresses"), py::arg("step_bytes"),
+           py::arg("slots"))
       .def("profile", &PyProgram::profile, py::arg("addresses"), py::arg("slots"),
            py::arg("repeats"))
       .def_property_readonly("arena_bytes", &PyProgram::arena_bytes)

@@ -1,4 +1,7 @@
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
 
 _Buffer = tuple[str, int]
 _View = tuple[int, str, list[int], list[int], int, list[tuple[int, int]]]
@@ -18,6 +21,12 @@ class Program:
         self, buffers: Iterable[_Buffer], calls: Iterable[_Call], arena_bytes: int
     ) -> None: ...
     def run(self, addresses: Sequence[int], slots: Sequence[int]) -> int: ...
+    def sweep(
+        self,
+        addresses: Sequence[int],
+        step_bytes: Sequence[int],
+        slots: np.ndarray[Any, np.dtype[np.int64]],
+    ) -> tuple[int, int]: ...
     def profile(
         self, addresses: Sequence[int], slots: Sequence[int], repeats: int
     ) -> list[list[float]]: ...

@@ -44,9 +44,7 @@ def _converted(
 ) -> Array:
     dtype = variable.dtype
     if array.dtype.kind not in "biuf":
-        raise GraphTypeError(
-            f"{label} is {dtype}; the value is {array.dtype}{at(variable.source)}"
-        )
+        raise GraphTypeError(f"{label} is {dtype}; the value is {array.dtype}{at(variable.source)}")
     if allow_downcast or np.can_cast(array.dtype, dtype, "safe"):
         return array.astype(dtype)
     is_python = not isinstance(value, np.ndarray | np.generic)
@@ -78,3 +76,24 @@ def host_integer(value: Any, variable: Variable, label: str) -> int | None:
     if not info.min <= value <= info.max:
         raise GraphTypeError(f"{label} is {variable.dtype}; {value} doesn't fit in it")
     return int(value)
+
+
+def has_steps(value: Any, variable: Variable) -> bool:
+    """Whether an argument of a sweep gives an integer scalar one value per step."""
+    if variable.ndim or variable.dtype not in INTEGERS:
+        return False
+    return isinstance(value, range | list | tuple) or (
+        isinstance(value, np.ndarray) and value.ndim == 1
+    )
+
+
+def steps_of(value: Any, variable: Variable, label: str) -> Array:
+    """The values per step as an int64 vector; GraphTypeError where they are no integers or don't
+    fit in the variable's dtype."""
+    array = np.asarray(value if len(value) else np.empty(0, dtype=np.int64))
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise GraphTypeError(f"{label} takes integers per step, not {array.dtype}")
+    info = np.iinfo(variable.dtype)
+    if array.size and not (info.min <= array.min() and array.max() <= info.max):
+        raise GraphTypeError(f"{label} is {variable.dtype}; not all values per step fit in it")
+    return array.astype(np.int64)

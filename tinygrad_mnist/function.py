@@ -5,22 +5,21 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.arguments import convert, host_integer
-from tinygrad_mnist.backends import Program, backend
-from tinygrad_mnist.backends.base import bound_buffers
+from tinygrad_mnist.arguments import convert, has_steps, host_integer, steps_of
+from tinygrad_mnist.backends import backend
 from tinygrad_mnist.compile.host import host_scalars
-from tinygrad_mnist.compile.pipeline import Compiled, compile_plan
-from tinygrad_mnist.compile.plan import OUTPUT, SHARED, Plan
+from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.errors import (
     GraphTypeError,
+    IndexOutOfRangeError,
     MissingInputError,
+    ShapeError,
     UnusedInputError,
 )
 from tinygrad_mnist.graph.op import as_variable
@@ -29,20 +28,9 @@ from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
 from tinygrad_mnist.ops.elementwise import cast
+from tinygrad_mnist.plans import Entry, Key, PlanCache, Slots
 
 Pairs = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
-Key = tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A plan in the cache: for which shapes, and how its buffers are bound."""
-
-    key: Key
-    compiled: Compiled
-    program: Program
-    # Per bound buffer: the input's number, or the shared variable, or the output's spec.
-    bindings: tuple[int | SharedVariable | tuple[int, tuple[int, ...], str], ...]
 
 
 class Function:
@@ -68,12 +56,12 @@ class Function:
         self._downcast = allow_input_downcast
         self._backend = backend(config.device)
         self._lock = threading.RLock()
-        self._entries: list[_Entry] = []
         used = leaves([*outputs, *updates.values()])
         shared = [v for v in used if isinstance(v, SharedVariable)]
         self._shared = tuple(dict.fromkeys([*shared, *updates]))
         self._scalars = host_scalars([*self._inputs, *self._shared])
         self._labels = tuple(self._label(i, v) for i, v in enumerate(self._inputs))
+        self._cache = PlanCache(inputs, self._shared, outputs, updates, self._backend)
 
     def _label(self, number: int, v: Variable) -> str:
         where = f" of {self.name}" if self.name else ""
@@ -82,14 +70,14 @@ class Function:
     @property
     def plans(self) -> list[Plan]:
         """The plans that are kept, the last used first."""
-        return [entry.compiled.plan for entry in self._entries]
+        return [entry.plan for entry in self._cache.entries]
 
     @property
     def plan(self) -> Plan:
         """The plan of the last call; a function has none before its first."""
-        if not self._entries:
+        if not self._cache.entries:
             raise ValueError("a function has no plan before its first call, which tells the shapes")
-        return self._entries[0].compiled.plan
+        return self._cache.entries[0].plan
 
     @property
     def expressions(self) -> list[Variable]:
@@ -114,6 +102,45 @@ class Function:
         values = (
             self._positional(args, kwargs) if kwargs or len(args) != len(self._inputs) else args
         )
+        arrays, integers = self._arguments(values)
+        with self._lock:
+            return self._run(arrays, integers)
+
+    def sweep(self, *args: Any) -> Any:
+        """Many calls in one: `fn.sweep(range(n))` is `[fn(i) for i in range(n)]`, without going
+        back to Python in between where the backend can.
+
+        args: a value per input; for an integer scalar it may be a range, list or vector, one
+        integer per step, all equally long. Returns what a call returns, each array with a leading
+        axis of steps. An interrupt, or an error in one step, leaves shared variables as of the
+        last whole step.
+
+        Raises GraphTypeError where no argument has steps, where a slice or shape depends on a
+        shared variable that the function updates, or where an update changes a shape.
+        """
+        if len(args) != len(self._inputs):
+            raise GraphTypeError(f"sweep takes {len(self._inputs)} values, not {len(args)}")
+        steps = {
+            v: steps_of(value, v, label)
+            for value, v, label in zip(args, self._inputs, self._labels, strict=True)
+            if has_steps(value, v)
+        }
+        lengths = {len(s) for s in steps.values()}
+        if len(lengths) != 1:
+            raise GraphTypeError(
+                f"sweep needs integers per step, equally many for each input; it got {lengths or 0}"
+            )
+        n = lengths.pop()
+        first = [
+            (int(steps[v][0]) if n else 0) if v in steps else value
+            for value, v in zip(args, self._inputs, strict=True)
+        ]
+        arrays, integers = self._arguments(first)
+        with self._lock:
+            return self._sweep(arrays, integers, steps, n)
+
+    def _arguments(self, values: Sequence[Any]) -> tuple[list[Array], dict[Variable, int]]:
+        """Arrays of the inputs, and the values of the integer scalars among them."""
         arrays: list[Array] = []
         integers: dict[Variable, int] = {}
         for value, v, label in zip(values, self._inputs, self._labels, strict=True):
@@ -125,8 +152,7 @@ class Function:
                 arrays.append(convert(value, v, label, self._downcast))
                 if v in self._scalars:
                     integers[v] = int(arrays[-1])
-        with self._lock:
-            return self._run(arrays, integers)
+        return arrays, integers
 
     def _positional(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """Arguments in the order of the inputs; GraphTypeError for missing or unknown ones."""
@@ -146,12 +172,15 @@ class Function:
             raise GraphTypeError(f"{label} needs a value for {', '.join(missing)}")
         return [*args, *(kwargs[str(n)] for n in names[len(args) :])]
 
-    def _run(self, arrays: list[Array], integers: dict[Variable, int]) -> Any:
+    def _key(self, arrays: Sequence[Array], integers: dict[Variable, int]) -> Key:
+        """The shapes of this call; also reads the integer scalars that are shared."""
         for v in self._scalars:
             if isinstance(v, SharedVariable):
                 integers[v] = int(v.storage)
-        key = (*(a.shape for a in arrays), *(s.storage.shape for s in self._shared))
-        entry, slots = self._find(key, arrays, integers)
+        return (*(a.shape for a in arrays), *(s.storage.shape for s in self._shared))
+
+    def _run(self, arrays: list[Array], integers: dict[Variable, int]) -> Any:
+        entry, slots = self._cache.find(self._key(arrays, integers), integers)
         bound: list[Array] = []
         results: dict[int, Array] = {}
         for binding in entry.bindings:
@@ -160,61 +189,112 @@ class Function:
             elif isinstance(binding, SharedVariable):
                 bound.append(binding.storage)
             else:
-                number, shape, dtype = binding
-                results[number] = np.empty(shape, dtype)
-                bound.append(results[number])
+                results[binding.buffer] = np.empty(binding.shape, binding.dtype)
+                bound.append(results[binding.buffer])
         entry.program.run(bound, slots)
-        plan = entry.compiled.plan
+        outputs = [results[number] for number in entry.plan.outputs]
         for shared, number in entry.compiled.resized:
-            shared.set_value(results[plan.outputs[number]])
-        ordered = [results[plan.outputs[i]] for i in range(len(self._outputs))]
-        if not self._outputs:
-            return None if self._single else []
-        return ordered[0] if self._single else ordered
+            shared.set_value(outputs[number])
+        return self._returned(outputs[: len(self._outputs)])
 
-    def _find(
-        self, key: Key, arrays: Sequence[Array], integers: Mapping[Variable, int]
-    ) -> tuple[_Entry, tuple[int, ...]]:
-        """The plan for this call and its slots; a new plan where none fits."""
-        for position, entry in enumerate(self._entries):
-            if entry.key != key:
-                continue
-            host = entry.compiled.plan.host
-            guards, slots = host.function(*[integers[v] for v in host.inputs])
-            if guards == host.guards:
-                if position:
-                    self._entries.insert(0, self._entries.pop(position))
-                return entry, slots
-        entry = self._compile(key, integers)
-        self._entries.insert(0, entry)
-        del self._entries[config.plan_cache_size :]
-        host = entry.compiled.plan.host
-        return entry, host.function(*[integers[v] for v in host.inputs])[1]
+    def _returned(self, outputs: list[Array]) -> Any:
+        if self._single:
+            return outputs[0] if outputs else None
+        return outputs
 
-    def _compile(self, key: Key, integers: Mapping[Variable, int]) -> _Entry:
-        leaf_shapes = dict(zip((*self._inputs, *self._shared), key, strict=True))
-        compiled = compile_plan(
-            self._outputs,
-            self._updates,
-            leaf_shapes,
-            integers,
-            self._backend.name,
-            self._backend.kernels,
-            self._backend.fuses,
-        )
-        plan = compiled.plan
-        bindings: list[int | SharedVariable | tuple[int, tuple[int, ...], str]] = []
-        for number in bound_buffers(plan):
-            buffer = plan.buffers[number]
-            if buffer.kind == OUTPUT:
-                bindings.append((number, buffer.shape, buffer.dtype))
-            elif buffer.kind == SHARED:
-                assert isinstance(buffer.leaf, SharedVariable)
-                bindings.append(buffer.leaf)
+    def _sweep(
+        self,
+        arrays: list[Array],
+        integers: dict[Variable, int],
+        steps: Mapping[Variable, Array],
+        n: int,
+    ) -> Any:
+        key = self._key(arrays, integers)
+        if n == 0:
+            return self._returned([np.empty((0,) * (1 + v.ndim), v.dtype) for v in self._outputs])
+        results: list[Array] = []
+        begin = 0
+        while begin < n:
+            entry, rows = self._segment(key, integers, steps, begin, n)
+            if not results:
+                shapes = [entry.plan.buffers[number].shape for number in entry.plan.outputs]
+                results = [
+                    np.empty((n, *shape), dtype=v.dtype)
+                    for shape, v in zip(shapes, self._outputs, strict=True)
+                ]
+            self._run_segment(entry, arrays, steps, results, begin, rows)
+            begin += len(rows)
+        return self._returned(results)
+
+    def _segment(
+        self,
+        key: Key,
+        integers: dict[Variable, int],
+        steps: Mapping[Variable, Array],
+        begin: int,
+        n: int,
+    ) -> tuple[Entry, list[Slots]]:
+        """The plan of step `begin`, and the slots of it and of those behind it that share it."""
+        columns = [(v, values[begin:n].tolist()) for v, values in steps.items()]
+        integers.update((v, values[0]) for v, values in columns)
+        entry, slots = self._cache.find(key, integers)
+        self._check_sweepable(entry)
+        rows = [slots]
+        for step in range(1, n - begin):
+            integers.update((v, values[step]) for v, values in columns)
+            following = entry.slots(integers)
+            if following is None:
+                break
+            rows.append(following)
+        return entry, rows
+
+    def _check_sweepable(self, entry: Entry) -> None:
+        for v in entry.plan.host.inputs:
+            if v in self._updates:
+                raise GraphTypeError(
+                    f"a slice or shape depends on {v}, which the function updates, so its calls "
+                    f"can't be swept{at(v.source)}"
+                )
+        if entry.compiled.resized:
+            shared = entry.compiled.resized[0][0]
+            raise GraphTypeError(
+                f"the update of {shared} changes its shape, so the calls can't be swept"
+            )
+
+    def _run_segment(
+        self,
+        entry: Entry,
+        arrays: Sequence[Array],
+        steps: Mapping[Variable, Array],
+        results: Sequence[Array],
+        begin: int,
+        rows: Sequence[Slots],
+    ) -> None:
+        end = begin + len(rows)
+        position = {buffer: i for i, buffer in enumerate(entry.plan.outputs)}
+        bound: list[Array] = []
+        stacked: list[bool] = []
+        for binding in entry.bindings:
+            if isinstance(binding, SharedVariable):
+                bound.append(binding.storage)
+                stacked.append(False)
+            elif isinstance(binding, int):
+                v = self._inputs[binding]
+                stacked.append(v in steps)
+                bound.append(steps[v][begin:end].astype(v.dtype) if v in steps else arrays[binding])
             else:
-                assert buffer.leaf is not None
-                bindings.append(self._inputs.index(buffer.leaf))
-        return _Entry(key, compiled, self._backend.program(plan), tuple(bindings))
+                result = results[position[binding.buffer]]
+                if result.shape[1:] != binding.shape:
+                    raise ShapeError(
+                        f"step {begin} gives an output of shape {binding.shape}, the steps before "
+                        f"it {result.shape[1:]}: they can't be stacked; sweep them apart"
+                    )
+                bound.append(result[begin:end])
+                stacked.append(True)
+        table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)
+        done, error = entry.program.sweep(bound, stacked, table)
+        if error is not None:
+            raise IndexOutOfRangeError(f"step {begin + done} of the sweep: {error}") from error
 
 
 def function(
@@ -240,7 +320,9 @@ def function(
     from_user: list[Variable] = list(inputs)
     for given in from_user:
         if not isinstance(given, Input):
-            raise GraphTypeError(f"{given!r} can't be an input of a function; T.matrix() and such can")
+            raise GraphTypeError(
+                f"{given!r} can't be an input of a function; T.matrix() and such can"
+            )
     if len(set(from_user)) != len(from_user):
         raise GraphTypeError("a variable stands twice among the inputs")
     single = not isinstance(outputs, list | tuple)

@@ -22,6 +22,16 @@ class Program(Protocol):
         variable has changed.
         """
 
+    def sweep(
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+    ) -> tuple[int, IndexOutOfRangeError | None]:
+        """Runs the plan once per row of `slots`, an int64 array (steps, slots), without going back
+        to Python in between where the backend can.
+
+        stacked: which arrays have a leading axis of steps; the others serve every step. Returns
+        how many steps ran whole, and the error of the one that did not.
+        """
+
 
 class Backend(Protocol):
     """Makes programs of plans.

@@ -14,6 +14,7 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.errors import IndexOutOfRangeError
 
 
 class CpuProgram:
@@ -45,6 +46,18 @@ class CpuProgram:
         failed = self._native.run([a.__array_interface__["data"][0] for a in arrays], slots)
         if failed:
             raise range_error(self._plan.calls[failed - 1])
+
+    def sweep(
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+    ) -> tuple[int, IndexOutOfRangeError | None]:
+        """Runs the plan once per row of `slots`, in one native call; see `Program`."""
+        apply_threads()
+        steps, failed = self._native.sweep(
+            [a.__array_interface__["data"][0] for a in arrays],
+            [a.strides[0] if s else 0 for a, s in zip(arrays, stacked, strict=True)],
+            slots,
+        )
+        return steps, range_error(self._plan.calls[failed - 1]) if failed else None
 
 
 def apply_threads() -> None:

@@ -11,6 +11,7 @@ from tinygrad_mnist.backends.base import Program, bound_buffers, range_error
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, Plan, View
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.errors import IndexOutOfRangeError
 
 
 class ReferenceProgram:
@@ -41,6 +42,21 @@ class ReferenceProgram:
                 results = contract.reference(call.params, inputs, [v.spec for v in call.outputs])
             for view, result in zip(call.outputs, results, strict=True):
                 _array(memory, view, slots)[...] = result
+
+    def sweep(
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+    ) -> tuple[int, IndexOutOfRangeError | None]:
+        """Runs the plan once per row of `slots`; see `Program`."""
+        for step, row in enumerate(slots.tolist()):
+            current = [
+                a[step : step + 1].reshape(a.shape[1:]) if s else a
+                for a, s in zip(arrays, stacked, strict=True)
+            ]
+            try:
+                self.run(current, row)
+            except IndexOutOfRangeError as error:
+                return step, error
+        return len(slots), None
 
 
 def _array(memory: dict[int, Array], view: View, slots: Sequence[int]) -> Array:

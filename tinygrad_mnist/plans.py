@@ -1,0 +1,116 @@
+"""The plans of one function: found by shapes and guards, made where none fits, kept a while."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tinygrad_mnist.backends import Backend, Program
+from tinygrad_mnist.backends.base import bound_buffers
+from tinygrad_mnist.compile.pipeline import Compiled, compile_plan
+from tinygrad_mnist.compile.plan import OUTPUT, SHARED, Plan
+from tinygrad_mnist.config import config
+from tinygrad_mnist.graph.variables import SharedVariable, Variable
+
+Key = tuple[tuple[int, ...], ...]
+Slots = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A binding to an array that the caller gets: the buffer's number, shape and dtype."""
+
+    buffer: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+Binding = int | SharedVariable | Result  # an int is the number of an input
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plan with its program.
+
+    key: the shapes of inputs and shared variables that it is for. bindings: what each bound buffer
+    is bound to.
+    """
+
+    key: Key
+    compiled: Compiled
+    program: Program
+    bindings: tuple[Binding, ...]
+
+    @property
+    def plan(self) -> Plan:
+        return self.compiled.plan
+
+    def slots(self, integers: Mapping[Variable, int]) -> Slots | None:
+        """The slots of a call with these integers, or None where the plan is not for them."""
+        host = self.plan.host
+        try:
+            guards, slots = host.function(*[integers[v] for v in host.inputs])
+        except IndexError:  # out of range here; a plan for these integers would say it again
+            return None
+        return slots if guards == host.guards else None
+
+
+class PlanCache:
+    """The plans that a function keeps, the last used first.
+
+    inputs, shared: the leaves, in the order of a key. outputs, updates: the expressions.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Variable],
+        shared: Sequence[SharedVariable],
+        outputs: Sequence[Variable],
+        updates: Mapping[SharedVariable, Variable],
+        backend: Backend,
+    ) -> None:
+        self.entries: list[Entry] = []
+        self._leaves = (*inputs, *shared)
+        self._inputs = tuple(inputs)
+        self._outputs = tuple(outputs)
+        self._updates = dict(updates)
+        self._backend = backend
+
+    def find(self, key: Key, integers: Mapping[Variable, int]) -> tuple[Entry, Slots]:
+        """The plan for a call and the call's slots; a new plan where none fits."""
+        for position, entry in enumerate(self.entries):
+            if entry.key == key:
+                slots = entry.slots(integers)
+                if slots is not None:
+                    if position:
+                        self.entries.insert(0, self.entries.pop(position))
+                    return entry, slots
+        entry = self._compile(key, integers)
+        self.entries.insert(0, entry)
+        del self.entries[config.plan_cache_size :]
+        host = entry.plan.host
+        return entry, host.function(*[integers[v] for v in host.inputs])[1]
+
+    def _compile(self, key: Key, integers: Mapping[Variable, int]) -> Entry:
+        compiled = compile_plan(
+            self._outputs,
+            self._updates,
+            dict(zip(self._leaves, key, strict=True)),
+            integers,
+            self._backend.name,
+            self._backend.kernels,
+            self._backend.fuses,
+        )
+        plan = compiled.plan
+        bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
+        return Entry(key, compiled, self._backend.program(plan), bindings)
+
+    def _binding(self, plan: Plan, number: int) -> Binding:
+        buffer = plan.buffers[number]
+        if buffer.kind == OUTPUT:
+            return Result(number, buffer.shape, buffer.dtype)
+        assert buffer.leaf is not None
+        if buffer.kind == SHARED:
+            assert isinstance(buffer.leaf, SharedVariable)
+            return buffer.leaf
+        return self._inputs.index(buffer.leaf)
