@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.convolutions import AWKWARD, POOLS, Case, cases
+from helpers.epilogues import EPILOGUES, epilogue
+from helpers.native import TARGETS, assert_near, expect, run_kernel
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def operands(case, rng, which, strided):
+    """Inputs of a gradient kernel without extras, and the spec of its output."""
+    g = case.operand(rng, case.y, strided)
+    g *= rng.integers(0, 2, g.shape)  # as behind ReLU
+    winners = [] if case.pool is None else [case.random_winners(rng, strided)]
+    if which == "filter":
+        return [case.operand(rng, case.x, strided), g, *winners], case.w
+    return [case.operand(rng, case.w, strided), g, *winners], case.x
+
+
+def kernel_name(case, which):
+    return f"conv2d_{'pool_' if case.pool else ''}grad_{which}"
+
+
+@given(
+    case=st.one_of(cases(pooled=True), cases(pooled=False)),
+    which=st.sampled_from(["filter", "input"]),
+    target=st.sampled_from(TARGETS),
+    kind=st.sampled_from(EPILOGUES),
+    strided=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_convolution(case, which, target, kind, strided, seed):
+    rng = np.random.default_rng(seed)
+    own, spec = operands(case, rng, which, strided)
+    bias_axis = 0 if which == "filter" else 1
+    tail = epilogue(kind, rng, spec.shape, case.dtype, bias_axis)
+    inputs, params = [*own, *tail.extras], case.params(tail.tape)
+    name = kernel_name(case, which)
+    exact = expect(name, inputs, [spec], params)[0]
+    output = spec if tail.output is None else tail.output
+    [result] = run_kernel(name, inputs, [output], params, target)
+    assert_near(result, exact)
+
+
+# Wide rows of patches, many filters at a time, large images, windows of many positions.
+LARGE = [
+    Case(2, 40, (8, 8), 300, (3, 3), pool=(2, 2)),
+    Case(1, 3, (90, 90), 5, (3, 3), padding=(1, 1), pool=(40, 44)),
+    Case(40, 1, (28, 28), 20, (5, 5), pool=(2, 2)),
+    Case(1, 2, (4, 5000), 3, (2, 3), pool=(2, 2)),
+    Case(1, 2, (6, 4200), 12, (3, 2), stride=(2, 2)),
+    Case(60, 16, (12, 12), 8, (3, 3), padding=(1, 1)),
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("which", ["filter", "input"])
+@pytest.mark.parametrize("case", LARGE)
+def test_large_shapes(case, which, dtype, target):
+    rng = np.random.default_rng(6)
+    case = replace(case, dtype=dtype)
+    inputs, spec = operands(case, rng, which, False)
+    name, params = kernel_name(case, which), case.params()
+    assert_near(
+        run_kernel(name, inputs, [spec], params, target)[0],
+        expect(name, inputs, [spec], params)[0],
+        tolerance=1e-5 if dtype == "float32" else None,
+    )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("which", ["filter", "input"])
+@pytest.mark.parametrize("pool", [None, *POOLS])
+@pytest.mark.parametrize("case", AWKWARD)
+def test_same_bits_for_any_number_of_threads(case, pool, which, target):
+    rng = np.random.default_rng(7)
+    case = replace(case, pool=pool)
+    inputs, spec = operands(case, rng, which, False)
+    name, params = kernel_name(case, which), case.params()
+    results = [run_kernel(name, inputs, [spec], params, target, t)[0] for t in (1, 2, 4)]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("which", ["filter", "input"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_inf_reach_what_they_should(bad, which, target):
+    rng = np.random.default_rng(8)
+    case = Case(2, 3, (9, 9), 5, (3, 3), pool=(2, 2))
+    inputs, spec = operands(case, rng, which, False)
+    inputs[1][...] = 0
+    inputs[1][0, 1, 1, 1] = bad
+    inputs[2][0, 1, 1, 1] = 0b0010
+    name = kernel_name(case, which)
+    [result] = run_kernel(name, inputs, [spec], case.params(), target)
+    hit = np.zeros(spec.shape, bool)
+    if which == "filter":
+        hit[1] = True
+    else:
+        hit[0, :, 2:5, 3:6] = True  # the patch of position (2, 3)
+    assert not np.isfinite(result[hit]).any()
+    np.testing.assert_array_equal(result[~hit], 0)
+
+
+@pytest.mark.parametrize("which", ["filter", "input"])
+def test_a_zero_gradient_adds_nothing(which):
+    rng = np.random.default_rng(9)
+    case = Case(1, 2, (7, 7), 3, (2, 2), pool=(2, 2))
+    inputs, spec = operands(case, rng, which, False)
+    inputs[0][...] = np.inf
+    inputs[1][...] = 0
+    [result] = run_kernel(kernel_name(case, which), inputs, [spec], case.params())
+    np.testing.assert_array_equal(result, 0)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.epilogues import EPILOGUES, epilogue
+from helpers.layouts import normal, relaid
+from helpers.native import TARGETS, assert_near, expect, run_kernel
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.contracts.tape import Tape
+
+SIZES = st.one_of(st.integers(0, 20), st.sampled_from([33, 64, 100, 130]))
+
+
+def operand(rng: np.random.Generator, layout: str, shape: tuple[int, int], dtype: str):
+    values = normal(rng, shape, dtype)
+    if layout == "rows":
+        return values
+    return np.asfortranarray(values) if layout == "columns" else relaid(values, rng)
+
+
+LAYOUTS = st.sampled_from(["rows", "columns", "any"])
+
+
+@given(
+    m=SIZES,
+    n=SIZES,
+    k=SIZES,
+    layouts=st.tuples(LAYOUTS, LAYOUTS),
+    dtype=st.sampled_from(["float32", "float64"]),
+    target=st.sampled_from(TARGETS),
+    kind=st.sampled_from(EPILOGUES),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_shape(m, n, k, layouts, dtype, target, kind, seed):
+    rng = np.random.default_rng(seed)
+    a = operand(rng, layouts[0], (m, k), dtype)
+    b = operand(rng, layouts[1], (k, n), dtype)
+    tail = epilogue(kind, rng, (m, n), dtype, bias_axis=1)
+    spec, params = ArraySpec(dtype, (m, n)), {"epilogue": tail.tape}
+    exact = expect("gemm", [a, b, *tail.extras], [spec], params)[0]
+    output = spec if tail.output is None else tail.output
+    [result] = run_kernel("gemm", [a, b, *tail.extras], [output], params, target)
+    assert_near(result, exact)
+
+
+# (m, n, k): layers and weight gradients at batch 10, and shapes that cut every way.
+SHAPES = [
+    (10, 100, 640),
+    (640, 100, 10),
+    (10, 640, 100),
+    (100, 10, 10),
+    (1, 1000, 1000),
+    (200, 300, 400),
+    (50, 17, 1030),
+    (130, 1500, 70),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("target", TARGETS)
+def test_same_bits_for_any_number_of_threads(shape, target):
+    m, n, k = shape
+    rng = np.random.default_rng(3)
+    a, b = normal(rng, (m, k), "float32"), normal(rng, (n, k), "float32").T
+    spec, params = ArraySpec("float32", (m, n)), {"epilogue": Tape.identity("float32")}
+    results = [run_kernel("gemm", [a, b], [spec], params, target, t)[0] for t in (1, 2, 4)]
+    assert_near(results[0], expect("gemm", [a, b], [spec], params)[0])
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("n", [3, 8, 19, 100])
+def test_layouts_and_tiles_do_not_change_a_bit(target, n):
+    rng = np.random.default_rng(4)
+    a, b = normal(rng, (61, 300), "float32"), normal(rng, (300, n), "float32")
+    params = {"epilogue": Tape.identity("float32")}
+    spec = ArraySpec("float32", (61, n))
+    [whole] = run_kernel("gemm", [a, b], [spec], params, target)
+    for left in (np.asfortranarray(a), relaid(a, rng)):
+        for right in (np.asfortranarray(b), relaid(b, rng)):
+            [result] = run_kernel("gemm", [left, right], [spec], params, target)
+            np.testing.assert_array_equal(result, whole)
+    for i in (0, 1, 60):
+        one = ArraySpec("float32", (1, n))
+        [row] = run_kernel("gemm", [a[i : i + 1], b], [one], params, target)
+        np.testing.assert_array_equal(row, whole[i : i + 1])
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_no_terms_is_zero(k):
+    a, b = np.ones((3, k), np.float32), np.ones((k, 5), np.float32)
+    params = {"epilogue": Tape.identity("float32")}
+    [result] = run_kernel("gemm", [a, b], [ArraySpec("float32", (3, 5))], params)
+    np.testing.assert_array_equal(result, np.full((3, 5), float(k), np.float32))
+
+
+def test_refuses_wrong_operands():
+    params = {"epilogue": Tape.identity("float32")}
+    a, b = np.ones((3, 4), np.float32), np.ones((5, 2), np.float32)
+    with pytest.raises(ValueError, match=r"gemm.*input 1 \(b\).*size 4 on axis 0"):
+        run_kernel("gemm", [a, b], [ArraySpec("float32", (3, 2))], params)
+    with pytest.raises(ValueError, match=r"gemm.*input 1 \(b\).*float32"):
+        run_kernel("gemm", [a, b.astype(np.float64)], [ArraySpec("float32", (3, 2))], params)
