@@ -38,7 +38,8 @@ def constant_value(v: Variable) -> float | None:
     return None
 
 
-def _if_same_type(old: Variable, new: Variable) -> Replacement:
+def if_same_type(old: Variable, new: Variable) -> Replacement:
+    """`new` in place of `old`, or no replacement where it has another dtype or shape."""
     same = new.dtype == old.dtype and new.type.shape == old.type.shape
     return (new,) if same else None
 
@@ -69,9 +70,9 @@ def neutral_element(node: Node, context: Context) -> Replacement:
     x, y = node.inputs
     neutral = 0 if node.op.name in ("add", "sub") else 1
     if constant_value(y) == neutral:
-        return _if_same_type(node.outputs[0], x)
+        return if_same_type(node.outputs[0], x)
     if node.op.name in ("add", "mul") and constant_value(x) == neutral:
-        return _if_same_type(node.outputs[0], y)
+        return if_same_type(node.outputs[0], y)
     return None
 
 
@@ -83,11 +84,11 @@ def small_powers(node: Node, context: Context) -> Replacement:
         return None
     value = constant_value(y)
     if value == 2:
-        return _if_same_type(node.outputs[0], sqr(x))
+        return if_same_type(node.outputs[0], sqr(x))
     if value == 0.5:
-        return _if_same_type(node.outputs[0], sqrt(x))
+        return if_same_type(node.outputs[0], sqrt(x))
     if value == -1:
-        return _if_same_type(node.outputs[0], true_div(1, x))
+        return if_same_type(node.outputs[0], true_div(1, x))
     return None
 
 
@@ -103,7 +104,7 @@ def zero_minus(node: Node, context: Context) -> Replacement:
     """0 - x is -x."""
     x, y = node.inputs
     if constant_value(x) == 0 and x.dtype == y.dtype:
-        return _if_same_type(node.outputs[0], neg(y))
+        return if_same_type(node.outputs[0], neg(y))
     return None
 
 
@@ -163,7 +164,7 @@ def unstretched_operands(node: Node, context: Context) -> Replacement:
     for lengths, stretch, n in zip(shapes, flags, node.outputs[0].type.static_shape, strict=True):
         if not any(m == n and (n == 1 or not b) for m, b in zip(lengths, stretch, strict=True)):
             return None
-    return _if_same_type(node.outputs[0], node.op(*inputs, **node.params))
+    return if_same_type(node.outputs[0], node.op(*inputs, **node.params))
 
 
 def _unstretched(v: Variable) -> Variable:
@@ -185,7 +186,7 @@ def reduce_nothing(node: Node, context: Context) -> Replacement:
     if any(x.type.static_shape[a] != 1 for a in node.params["axes"]):
         return None
     z = node.outputs[0]
-    return _if_same_type(z, static_reshape(x, z.type.static_shape, z.broadcastable))
+    return if_same_type(z, static_reshape(x, z.type.static_shape, z.broadcastable))
 
 
 @_rule("static_slice")
@@ -200,7 +201,7 @@ def slice_before_elementwise(node: Node, context: Context) -> Replacement:
         if flag and (params["lengths"][axis] != whole[axis] or axis not in params["kept"]):
             return None
     inputs = [_slice_operand(v, params, node.outputs[0].broadcastable) for v in inner.inputs]
-    return _if_same_type(node.outputs[0], inner.op(*inputs, **inner.params))
+    return if_same_type(node.outputs[0], inner.op(*inputs, **inner.params))
 
 
 def _slice_operand(v: Variable, params: Any, flags: tuple[bool, ...]) -> Variable:

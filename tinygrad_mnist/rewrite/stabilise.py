@@ -12,7 +12,7 @@ from tinygrad_mnist.ops.reduce import sum_
 from tinygrad_mnist.ops.shape import static_broadcast
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX, SOFTMAX
 from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule
-from tinygrad_mnist.rewrite.simplify import constant_value, is_arange
+from tinygrad_mnist.rewrite.simplify import constant_value, if_same_type, is_arange
 
 STABILISE: list[Rule] = []
 
@@ -45,7 +45,7 @@ def gradient_of_log_of_softmax(node: Node, context: Context) -> Replacement:
     quotient = made_by(g, "true_div")
     if made_by(s, "softmax") is None or quotient is None or quotient.inputs[1] is not s:
         return None
-    g = quotient.inputs[0]
+    g = static_broadcast(quotient.inputs[0], s.type.static_shape, s.broadcastable)
     return (sub(g, mul(s, sum_(g, axis=1, keepdims=True))),)
 
 
@@ -85,6 +85,7 @@ def gradient_of_cross_entropy(node: Node, context: Context) -> Replacement:
             (made_by(s, "softmax") or made_by(s, "softmax_xent"))
             and summed is not None
             and summed.inputs[0] is scattered.outputs[0]
+            and summed.params["axes"] == (1,)
         ):
             return (SOFTMAX_XENT_GRAD(s, labels, neg(values), **_identity(s)),)
     return None
@@ -111,8 +112,7 @@ def logistic(node: Node, context: Context) -> Replacement:
     for first, second in (total.inputs, total.inputs[::-1]):
         power = made_by(second, "exp")
         if constant_value(first) == 1 and power is not None:
-            result = sigmoid(neg(power.inputs[0]))
-            return (result,) if result.type.shape == denominator.type.shape else None
+            return if_same_type(node.outputs[0], sigmoid(neg(power.inputs[0])))
     return None
 
 
@@ -130,7 +130,9 @@ def log_of_one_minus_sigmoid(node: Node, context: Context) -> Replacement:
     if difference is None or constant_value(difference.inputs[0]) != 1:
         return None
     inner = made_by(difference.inputs[1], "sigmoid")
-    return None if inner is None else (neg(softplus(inner.inputs[0])),)
+    if inner is None:
+        return None
+    return if_same_type(node.outputs[0], neg(softplus(inner.inputs[0])))
 
 
 @_rule("log")
@@ -142,8 +144,7 @@ def log_of_one_plus_exp(node: Node, context: Context) -> Replacement:
     for first, second in (total.inputs, total.inputs[::-1]):
         power = made_by(second, "exp")
         if constant_value(first) == 1 and power is not None:
-            result = softplus(power.inputs[0])
-            return (result,) if result.type.shape == node.outputs[0].type.shape else None
+            return if_same_type(node.outputs[0], softplus(power.inputs[0]))
     return None
 
 
