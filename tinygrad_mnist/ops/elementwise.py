@@ -120,6 +120,11 @@ def _choice(dtypes: Sequence[str]) -> tuple[str, str]:
     return _same(dtypes[1:])
 
 
+def _power(dtypes: Sequence[str]) -> tuple[str, str]:
+    dtype = upcast(*dtypes)
+    return dtype, dtype if dtype in FLOATS else "float64"  # tapes of integers have no pow
+
+
 def settle_constants(variables: Sequence[Variable]) -> list[Variable]:
     """Gives every weak constant (a Python number) the dtype of what it meets.
 
@@ -142,6 +147,14 @@ def settle_constants(variables: Sequence[Variable]) -> list[Variable]:
     return settled
 
 
+def _settle_branches(variables: Sequence[Variable]) -> list[Variable]:
+    """A condition as a bool, and the constants among the branches settled between these alone."""
+    condition, *branches = variables
+    if condition.dtype != BOOL:
+        condition = neq(condition, 0)
+    return [condition, *settle_constants(branches)]
+
+
 def _align(variables: Sequence[Variable]) -> list[Variable]:
     """Adds broadcastable dimensions on the left until all have the same number."""
     ndim = max(v.ndim for v in variables)
@@ -159,6 +172,7 @@ def _define(
     rule: Rule | None,
     tape_op: str | None = None,
     doc: str = "",
+    settle: Callable[[Sequence[Variable]], list[Variable]] = settle_constants,
 ) -> Word:
     """Registers an elementwise op and returns the word that applies it."""
     tape_op = tape_op or name
@@ -169,7 +183,7 @@ def _define(
     def apply(*args: Any) -> Variable:
         if len(args) != arity:
             raise GraphTypeError(f"{name} takes {arity} arguments; {len(args)} were given")
-        inputs = _align(settle_constants([as_variable(a) for a in args]))
+        inputs = _align(settle([as_variable(a) for a in args]))
         dtype, compute = dtypes([v.dtype for v in inputs])
         return op(*inputs, dtype=dtype, compute=compute)
 
@@ -188,9 +202,12 @@ true_div: Word = _define(
     doc="x / y; integers give floatX",
 )  # fmt: skip
 int_div: Word = _define("int_div", 2, _same, None, doc="x // y, rounded down")
-mod: Word = _define("mod", 2, _same, None, doc="x % y, with the sign of y")
+mod: Word = _define(
+    "mod", 2, _same, lambda g, z, i: (g, -(g * int_div(i[0], i[1]))),
+    doc="x % y, with the sign of y",
+)  # fmt: skip
 pow_: Word = _define(
-    "pow", 2, _same,
+    "pow", 2, _power,
     lambda g, z, i: (
         g * i[1] * pow_(i[0], i[1] - 1),
         None if isinstance(i[1], Constant) else g * switch(gt(i[0], 0), z * log(i[0]), 0),
@@ -219,6 +236,7 @@ switch: Word = _define(
     "switch", 3, _choice,
     lambda g, z, i: (None, switch(i[0], g, 0), switch(i[0], 0, g)),
     doc="y where x is true, else z",
+    settle=_settle_branches,
 )  # fmt: skip
 
 neg: Word = _define("neg", 1, _same, lambda g, z, i: (-g,), doc="-x")
@@ -232,12 +250,28 @@ log1p: Word = _define("log1p", 1, _floating, lambda g, z, i: (g / (i[0] + 1),), 
 sigmoid: Word = _define(
     "sigmoid", 1, _floating, lambda g, z, i: (g * z * (1 - z),), doc="1 / (1 + exp(-x))"
 )
-tanh: Word = _define("tanh", 1, _floating, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent")
+tanh: Word = _define(
+    "tanh", 1, _floating, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent"
+)
 softplus: Word = _define(
     "softplus", 1, _floating, lambda g, z, i: (g * sigmoid(i[0]),), doc="log(1 + exp(x))"
 )
-floor: Word = _define("floor", 1, _same, None, doc="the largest integer not above x")
-ceil: Word = _define("ceil", 1, _same, None, doc="the smallest integer not below x")
+_floor = _define("floor", 1, _same, None)
+_ceil = _define("ceil", 1, _same, None)
+
+
+@word
+def floor(x: Any) -> Variable:
+    """The largest integer not above x, in the dtype of x."""
+    variable = as_variable(x)
+    return variable if variable.type.is_discrete else _floor(variable)
+
+
+@word
+def ceil(x: Any) -> Variable:
+    """The smallest integer not below x, in the dtype of x."""
+    variable = as_variable(x)
+    return variable if variable.type.is_discrete else _ceil(variable)
 
 
 # --- cast: the one row whose dtype is the user's choice ----------------------------------------
