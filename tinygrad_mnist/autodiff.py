@@ -45,9 +45,9 @@ def grad(
     where `cost` does not depend on a variable differentiably: 'raise' a DisconnectedInputError,
     'warn', or 'ignore'; with the last two its gradient is zeros.
 
-    Each gradient has the dtype and shape of its variable. At a kink every winner
-    of a maximum gets the gradient whole: see `maximum`, `max` and `max_pool`. Raises GraphTypeError where `cost` is no float
-    scalar or a variable holds integers.
+    Each gradient has the dtype and shape of its variable. At a kink every winner of a maximum gets
+    the gradient whole: see `maximum`, `max` and `max_pool`. Raises GraphTypeError where `cost` is
+    no float scalar or a variable holds integers.
     """
     variables = [wrt] if isinstance(wrt, Variable) else list(wrt)
     if cost.ndim != 0 or not cost.type.is_float:

@@ -28,11 +28,11 @@ class Config:
         self.plan_cache_size = 16
 
     @property
-    def floatX(self) -> str:
+    def floatX(self) -> str:  # noqa: N802
         return self._float_x
 
     @floatX.setter
-    def floatX(self, value: str) -> None:
+    def floatX(self, value: str) -> None:  # noqa: N802
         if value not in _FLOATS:
             raise ValueError(f"floatX is {value!r}; it can be {' or '.join(map(repr, _FLOATS))}")
         self._float_x = value

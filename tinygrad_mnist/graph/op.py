@@ -67,7 +67,9 @@ class Op:
         """Applies the op: infers the types of the results and remembers the user's line."""
         return self.rebuild(inputs, params, None)
 
-    def rebuild(self, inputs: Sequence[Variable], params: Mapping[str, Any], source: Source | None) -> Node:
+    def rebuild(
+        self, inputs: Sequence[Variable], params: Mapping[str, Any], source: Source | None
+    ) -> Node:
         """Applies the op on behalf of `source` (None: the user's present line)."""
         if source is None:
             source = user_source()

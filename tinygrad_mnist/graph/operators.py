@@ -121,7 +121,7 @@ class Operators:
         return words("shape")(self)  # type: ignore[no-any-return]
 
     @property
-    def T(self) -> Variable:
+    def T(self) -> Variable:  # noqa: N802
         """The variable with its axes in reverse order."""
         return words("transpose")(self)  # type: ignore[no-any-return]
 

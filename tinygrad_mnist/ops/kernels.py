@@ -30,9 +30,11 @@ def define_kernel(name: str, infer: Infer) -> Op:
     return register_op(Op(name, infer, CONTRACTS[name].reference, contract=name))
 
 
-def _full_type(types: Sequence[TensorType], dtype: str) -> TensorType:
+def full_type(types: Sequence[TensorType], dtype: str) -> TensorType:
     """The type over which operands of equal rank and known shape are combined."""
-    broadcastable = tuple(all(flags) for flags in zip(*(t.broadcastable for t in types)))
+    broadcastable = tuple(
+        all(flags) for flags in zip(*(t.broadcastable for t in types), strict=True)
+    )
     lengths = tuple(
         next((t.shape[i] for t in types if not t.broadcastable[i]), 1) for i in range(types[0].ndim)
     )
@@ -54,7 +56,7 @@ TAPE = define_kernel("elementwise", _tape_infer)
 
 
 def _reduce_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    full = _full_type(types[: params["n_prologue"]], params["dtype"])
+    full = full_type(types[: params["n_prologue"]], params["dtype"])
     mask = params["axes_mask"]
     kept = [not mask >> i & 1 for i in range(full.ndim)]
     broadcastable = tuple(b or not k for b, k in zip(full.broadcastable, kept, strict=True))
