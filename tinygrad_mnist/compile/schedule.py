@@ -169,8 +169,7 @@ def _operands(draft: Draft, node: Node) -> list[View]:
     """Views of a node's inputs; those that a tape reads are stretched to the tape's shape."""
     views = [view_of(draft, v) for v in node.inputs]
     if node.op is TAPE:
-        shape = node.outputs[0].type.static_shape
-        return [_stretched(v, shape) for v in views]
+        return _tape_operands(node.params["tape"], views, node.outputs[0].type.static_shape)
     n_own = operands_before_epilogue(node)
     if n_own is None:
         return views
@@ -178,9 +177,18 @@ def _operands(draft: Draft, node: Node) -> list[View]:
     if node.op.name == "reduce":
         shapes = [v.type.static_shape for v in node.inputs[:n_own]]
         full = tuple(map(_longest, zip(*shapes, strict=True)))
-        own = [_stretched(v, full) for v in own]
+        own = _tape_operands(node.params["prologue"], own, full)
     extra_shape = node.outputs[0].type.static_shape
     return own + [_stretched(v, extra_shape) for v in views[n_own:]]
+
+
+def _tape_operands(tape: Tape, views: Sequence[View], shape: tuple[int, ...]) -> list[View]:
+    """Operands in the tape's shape; step counters, which only `uniform` reads, are 0-d."""
+    steps = {i.args[0] for i in tape.instructions if i.op == "uniform"}
+    return [
+        View(v.buffer, v.dtype, v.layout.rearranged((), ())) if k in steps else _stretched(v, shape)
+        for k, v in enumerate(views)
+    ]
 
 
 def _longest(lengths: Sequence[int]) -> int:

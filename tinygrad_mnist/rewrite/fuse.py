@@ -22,7 +22,7 @@ from tinygrad_mnist.ops.fused import (
     CONV2D_POOL_GRAD_FILTER,
     CONV2D_POOL_GRAD_INPUT,
 )
-from tinygrad_mnist.ops.kernels import REDUCE, TAPE
+from tinygrad_mnist.ops.kernels import REDUCE, TAPE, full_type
 from tinygrad_mnist.ops.pool import POOL2D, POOL2D_GRAD
 from tinygrad_mnist.ops.shape import dimshuffle, static_reshape
 from tinygrad_mnist.rewrite.engine import Context, rebuild, uses
@@ -161,6 +161,8 @@ def _sink(node: Node, inputs: Sequence[Variable], viewed: Variable) -> Variable 
     source, result = view.inputs[0], node.outputs[0]
     if viewed.type.shape != result.type.shape:
         return None
+    if any(i.op == "uniform" for i in node.params["tape"].instructions):
+        return None  # a draw belongs to a position in C order
     operands = []
     for v in inputs:
         moved = source if v is viewed else _inverse_view(v, view, source)
@@ -307,6 +309,8 @@ def _joins_prologue(v: Variable, reduction: Node, counts: Counter[Variable]) -> 
         and len(node.outputs) == 1
         and counts[v] == 1
         and node.params["tape"].dtype == v.dtype == prologue.dtype
+        # The kernel learns the shape that it reduces from the operands.
+        and full_type([u.type for u in node.inputs], v.dtype).shape == v.type.shape
     )
 
 

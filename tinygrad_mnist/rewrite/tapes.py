@@ -44,6 +44,7 @@ class TapeBuilder:
     instructions: list[Instruction] = field(default_factory=list)
     # Operands and instructions are numbered apart until the number of operands is final.
     _loads: dict[Variable, int] = field(default_factory=dict)
+    _steps: dict[Variable, int] = field(default_factory=dict)  # operands that `uniform` reads
 
     def load(self, operand: Variable) -> int:
         """The value of an operand; a filled one is a constant instruction."""
@@ -72,10 +73,10 @@ class TapeBuilder:
         return numbers[tape.outputs[0]]
 
     def _operand(self, operand: Variable) -> int:
-        if self._loads.get(operand, 0) >= 0:
+        if operand not in self._steps:
             self.operands.append(operand)
-            self._loads[operand] = -len(self.operands)
-        return self._loads[operand]
+            self._steps[operand] = -len(self.operands)
+        return self._steps[operand]
 
     def _emit(self, instruction: Instruction) -> int:
         self.instructions.append(instruction)
