@@ -50,7 +50,7 @@ class Entry:
         host = self.plan.host
         try:
             guards, slots = host.function(*[integers[v] for v in host.inputs])
-        except IndexError:  # out of range here; a plan for these integers would say it again
+        except (IndexError, ZeroDivisionError):  # a plan for these integers would say it again
             return None
         return slots if guards == host.guards else None
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError
+from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, ShapeError
 from tinygrad_mnist.graph.host import Offset
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import INTEGERS
@@ -135,7 +135,10 @@ class HostTrace:
             )
         arguments = [self._trace(v) for v in node.inputs]
         template = _ARITHMETIC[node.op.name]
-        value = int(eval(template.format(*(a.value for a in arguments)), {}))
+        try:
+            value = int(eval(template.format(*(a.value for a in arguments)), {}))
+        except ZeroDivisionError:
+            raise ShapeError(f"{scalar} divides by 0{at(scalar.source)}") from None
         if all(a.known for a in arguments):
             return _Scalar(value, str(value), True)
         return _Scalar(value, template.format(*(a.text for a in arguments)), False)

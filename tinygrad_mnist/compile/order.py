@@ -114,7 +114,9 @@ def _place_update(place: _Placement, home: View, view: View) -> bool:
     if not _may_overwrite(draft.calls[writer], view, home):
         return False
     earlier = draft.readers.get(home.buffer, set()) - {writer}
-    if any(_reaches(draft.depends, reader, writer) for reader in earlier):
+    # Range checks come before every write, so a check of the new value itself asks for a copy.
+    before = earlier | set(draft.checks.values())
+    if any(_reaches(draft.depends, call, writer) for call in before):
         return False
     place.target[view.buffer] = home.buffer
     draft.depends[writer] |= earlier

@@ -9,6 +9,8 @@ from tinygrad_mnist.compile.order import arrange
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.compile.schedule import draft_calls
 from tinygrad_mnist.compile.specialise import specialise
+from tinygrad_mnist.errors import ShapeError
+from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.rewrite.engine import Context
 from tinygrad_mnist.rewrite.passes import PASSES, PLAIN_PASSES, rewrite
@@ -51,8 +53,19 @@ def compile_plan(
         if value.type.shape == shapes[shared]:
             in_place[shared] = value
         else:
+            _check_resized(shared, value)
             resized.append((shared, len(results)))
             results.append(value)
     draft = draft_calls([*results, *in_place.values()], special.leaves, kernels, backend)
     plan = arrange(draft, results, in_place, special.leaves, special.host, backend, context.fired)
     return Compiled(plan, tuple(resized))
+
+
+def _check_resized(shared: SharedVariable, value: Variable) -> None:
+    """A dimension that broadcasts stays 1 long."""
+    lengths = value.type.static_shape
+    if any(fixed and n != 1 for fixed, n in zip(shared.broadcastable, lengths, strict=True)):
+        raise ShapeError(
+            f"the update of {shared} has shape {lengths}, but {shared} is a {shared.type}"
+            f"{at(value.source or shared.source)}"
+        )

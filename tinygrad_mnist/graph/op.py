@@ -124,7 +124,7 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
         return Constant(np.asarray(value, dtype="float64"), weak=True, name=name)
     if isinstance(value, np.ndarray | np.generic | list | tuple):
         if isinstance(value, list | tuple) and any(isinstance(v, Variable) for v in value):
-            raise GraphTypeError("a list of symbolic variables is no variable; use T.stack")
+            raise GraphTypeError("a list of symbolic variables is no variable")
         array = np.asarray(value)
         if array.dtype == np.uint16 or array.dtype.kind not in "bif" + "u":
             raise GraphTypeError(f"an array of dtype {array.dtype} can't be a constant")

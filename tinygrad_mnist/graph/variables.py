@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_mnist.graph.operators import Operators
 from tinygrad_mnist.graph.source import Source, user_source
-from tinygrad_mnist.graph.types import TensorType, static_type
+from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type
 
 if TYPE_CHECKING:
     from tinygrad_mnist.graph.op import Op
@@ -135,11 +135,17 @@ class SharedVariable(Variable):
 
         Raises TypeError where the dtype would lose values or the number of dimensions differs.
         """
-        array = np.asarray(new_value)
         label = f"the shared variable {self.name!r}" if self.name else "the shared variable"
+        if isinstance(new_value, Variable):
+            raise TypeError(f"{label} takes values; {new_value} is symbolic")
+        array = np.asarray(new_value)
         if array.ndim != self.ndim:
             raise TypeError(f"{label} has {self.ndim} dimensions; the new value has {array.ndim}")
-        if array.dtype != self.dtype and not np.can_cast(array.dtype, self.dtype, "same_kind"):
+        if array.dtype.kind in "iu" and self.dtype in INTEGERS:
+            info = np.iinfo(self.dtype)
+            if array.size and not (info.min <= array.min() and array.max() <= info.max):
+                raise TypeError(f"{label} is {self.dtype}, which can't hold the new value")
+        elif array.dtype != self.dtype and not np.can_cast(array.dtype, self.dtype, "same_kind"):
             raise TypeError(f"{label} is {self.dtype}; the new value is {array.dtype}")
         for axis, fixed in enumerate(self.type.broadcastable):
             if fixed and array.shape[axis] != 1:

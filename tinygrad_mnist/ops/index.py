@@ -191,6 +191,9 @@ EMBED = register_op(Op("embed", _embed_infer, _embed_reference))
 def _gather_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
     x, first = types[:2]
     n = params["n_index"]
+    if len({t.shape[0] for t in types[1:]} - {None}) > 1:
+        lengths = ", ".join(str(t.shape[0]) for t in types[1:])
+        raise ShapeError(f"index vectors of lengths {lengths} can't index together")
     return [
         TensorType(
             x.dtype,

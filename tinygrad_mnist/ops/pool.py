@@ -15,6 +15,7 @@ from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.op import Op, as_variable, register_op
 from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.shape import length, reshape
@@ -89,11 +90,16 @@ def _grad_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]
     return [TensorType(types[0].dtype, params["broadcastable"], params["shape"])]
 
 
+def _grad_of_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    raise GraphTypeError(f"max-pooling has no second derivative here{at(node.source)}")
+
+
 _POOL2D_GRAD_OF = register_op(
     Op(
         "pool2d_grad_of",
         lambda params, types: [types[2]],
         None,
+        vjp=_grad_of_vjp,
         specialise=_grad_of_specialise,
     )
 )

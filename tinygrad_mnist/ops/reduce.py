@@ -82,7 +82,20 @@ def _define(
 
 
 _SUM = _define("sum", accumulator, lambda g, z, x: broadcast_like(g, x))
-_PROD = _define("prod", accumulator, lambda g, z, x: g * z / x)
+
+
+def _prod_vjp(g: Variable, z: Variable, x: Variable) -> Variable:
+    """g times the product of the other elements, which a zero among these makes zero."""
+    axes = tuple(i for i, reduced in enumerate(z.broadcastable) if reduced)
+    zero = eq(x, 0)
+    zeros = _SUM(zero, axes=axes)
+    nonzero = switch(zero, 1, x)
+    product = _PROD(nonzero, axes=axes)
+    others = switch(eq(zeros, 0), product / nonzero, 0)
+    return g * switch(zero, switch(eq(zeros, 1), product, 0), others)
+
+
+_PROD = _define("prod", accumulator, _prod_vjp)
 _MAX = _define("max", lambda dtype: dtype, lambda g, z, x: switch(eq(x, z), g, 0))
 _MIN = _define("min", lambda dtype: dtype, lambda g, z, x: switch(eq(x, z), g, 0))
 

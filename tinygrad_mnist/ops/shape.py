@@ -260,7 +260,11 @@ def _alloc_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
     lengths = tuple(host.by_value(n) for n in node.inputs[1:])
     if any(n < 0 for n in lengths):
         raise ShapeError(f"{lengths} is no shape: lengths can't be negative")
-    return [static_broadcast(inputs[0], lengths, node.params["broadcastable"])]
+    x = inputs[0]
+    for axis, (n, stretches) in enumerate(zip(x.type.static_shape, x.broadcastable, strict=True)):
+        if not stretches and n != lengths[len(lengths) - x.ndim + axis]:
+            raise ShapeError(f"an array of shape {x.type.static_shape} doesn't fill {lengths}")
+    return [static_broadcast(x, lengths, node.params["broadcastable"])]
 
 
 def _alloc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:

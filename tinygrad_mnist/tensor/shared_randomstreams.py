@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.variables import Constant, Variable
-from tinygrad_mnist.ops.elementwise import add, cast, lt, mul, sub
+from tinygrad_mnist.ops.elementwise import add, cast, lt, mul
 from tinygrad_mnist.ops.random import UNIFORM
 from tinygrad_mnist.ops.shape import shape_scalars
 from tinygrad_mnist.shared import shared
@@ -61,7 +61,7 @@ class RandomStreams:
     ) -> Variable:
         """Floats between `low` and `high` (default 0 and 1), in floatX or `dtype`."""
         drawn = self._uniform(size, ndim, dtype or config.floatX)
-        return add(mul(drawn, sub(high, low)), low)
+        return add(mul(drawn, high - low), low)
 
     def binomial(
         self,
