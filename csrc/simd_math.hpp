@@ -96,26 +96,42 @@ TGM_INLINE V with_sign_of(V x, V y) {
   return bits<V>((bits<I>(x) & ~sign) | (bits<I>(y) & sign));
 }
 
-// exp(x) = 2^n exp(r) with r = x - n ln 2, |r| <= ln(2) / 2. 2^n is applied as two factors, since
-// n runs from below the smallest normal exponent to above the largest.
+// exp(x) = (1 + t) * scale[0] * scale[1].
 template <class V>
-TGM_INLINE V vexp(V x) {
+struct ExpParts {
+  V t;
+  V scale[2];
+};
+
+// x = n ln 2 + r with |r| <= ln(2) / 2, t = exp(r) - 1. 2^n comes as two factors, since n runs from
+// below the smallest normal exponent to above the largest.
+template <class V>
+TGM_INLINE ExpParts<V> exp_parts(V x) {
   using T = Element<V>;
   using C = MathConstants<T>;
   using I = Vec<typename C::Int>;
   const V shifter = splat<T>(C::shifter);
   x = vmin(vmax(x, splat<T>(C::exp_low)), splat<T>(C::exp_high));
   const V n = fmadd(x, splat<T>(C::log2_e), shifter) - shifter;
-  const V r = (x - n * C::ln2_high) - n * C::ln2_low;
-  const V tail = r * r * fmadd(polynomial(r, C::exp_poly), r, splat<T>(T(0.5)));
-  const V power = (tail + r) + T(1);
+  const V high = x - n * C::ln2_high;
+  const V r = high - n * C::ln2_low;
+  const V lost = (high - r) - n * C::ln2_low;
+  const V square = r * r;
+  const V tail = square * fmadd(polynomial(r, C::exp_poly), r, splat<T>(T(0.5)));
   // The integer stands in the low bits of shifter + integer.
   const V half = n * T(0.5) + shifter;
   const V rest = (n - (half - shifter)) + shifter;
   const I one = bits<I>(splat<T>(T(1))) - (bits<I>(shifter) << C::mantissa_bits);
-  const V scale_half = bits<V>((bits<I>(half) << C::mantissa_bits) + one);
-  const V scale_rest = bits<V>((bits<I>(rest) << C::mantissa_bits) + one);
-  return power * scale_half * scale_rest;
+  return {(tail + lost) + r,
+          {bits<V>((bits<I>(half) << C::mantissa_bits) + one),
+           bits<V>((bits<I>(rest) << C::mantissa_bits) + one)}};
+}
+
+template <class V>
+TGM_INLINE V vexp(V x) {
+  using T = Element<V>;
+  const ExpParts<V> e = exp_parts(x);
+  return (e.t + T(1)) * e.scale[0] * e.scale[1];
 }
 
 // log(1 + f) + k ln 2 + c for sqrt(1/2) - 1 <= f <= sqrt(2) - 1, k an integer and c a small
@@ -194,12 +210,21 @@ TGM_INLINE V vtanh(V x) {
   return with_sign_of((a < T(0.625)) ? near : far, x);
 }
 
-// 1 / (1 + exp(-x)), with an exp that never overflows.
+// With e = exp(-|x|), which never overflows: 1 / (1 + e), or e / (1 + e) for x < 0. What 1 + t and
+// 1 + e lose to rounding is given back at the end, divided by a line close to 1 + e.
 template <class V>
 TGM_INLINE V vsigmoid(V x) {
   using T = Element<V>;
-  const V e = vexp(-vabs(x));
-  return ((x < T(0)) ? e : splat<T>(T(1))) / (e + T(1));
+  const ExpParts<V> parts = exp_parts(-vabs(x));
+  const V power = parts.t + T(1);
+  const V e = power * parts.scale[0] * parts.scale[1];
+  const V e_lost = (parts.t - (power - T(1))) * parts.scale[0] * parts.scale[1];
+  const V sum = e + T(1);
+  const V sum_lost = (e - (sum - T(1))) + e_lost;
+  const auto negative = x < T(0);
+  const V y = (negative ? e : splat<T>(T(1))) / sum;
+  const V rest = (negative ? e_lost : V{}) - y * sum_lost;
+  return y + rest * (T(1.4571) - sum * T(0.5));
 }
 
 // log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)).

@@ -14,7 +14,8 @@
   X(elementwise)             \
   X(gemm)                    \
   X(pool2d)                  \
-  X(pool2d_grad)
+  X(pool2d_grad)             \
+  X(reduce)
 
 namespace tgm::TGM_TARGET {
 
