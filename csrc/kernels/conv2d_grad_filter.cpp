@@ -28,6 +28,7 @@ struct Work {
   T* images;   // [n][h][w][c]
   T* sums;     // [o][kh][padded row]
   T* filters;  // [o][c][kh][kw], before the epilogue
+  T* turned;   // [o][kh][kw][c], on the way there
   size_t bytes;
 
   Work(const ConvShape& s, char* workspace) {
@@ -35,6 +36,7 @@ struct Work {
     images = pieces.take<T>(PatchImages<T>(s).size(s.N));
     sums = pieces.take<T>(s.O * s.KH * PatchRows<T>(s, kSharedVectors).padded());
     filters = pieces.take<T>(s.O * s.taps());
+    turned = pieces.take<T>(s.O * s.taps());
     bytes = pieces.used;
   }
 };
@@ -189,7 +191,8 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
   T* const result = work.filters + first_filter * s.taps();
   for (int64_t o = 0; o < n_filters; o++) {
-    unpack_filter(s, work.sums + (first_filter + o) * filter_sums, padded, result + o * s.taps());
+    unpack_filter(s, work.sums + (first_filter + o) * filter_sums, padded,
+                  work.turned + (first_filter + o) * s.taps(), result + o * s.taps());
   }
   finish_tile(*args.tapes[0],
               {reinterpret_cast<const char*>(result), s.taps(), 0, 0, first_filter, n_filters, 0,

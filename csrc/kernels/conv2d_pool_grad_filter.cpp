@@ -17,7 +17,8 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kMaxTerms = 2048;            // listed at once
+constexpr int64_t kMaxTerms = 2048;            // listed at once, or a few more
+constexpr int64_t kMaxSegment = 256;
 constexpr int64_t kBlockBytes = 256 * 1024;    // of packed images that are worked on together
 constexpr int64_t kFlopsPerWindow = 40;        // of listing a term, roughly
 
@@ -30,7 +31,10 @@ struct Work {
   T* images;        // [n][h][w][c]
   T* sums;          // [o][kh][padded row]
   T* filters;       // [o][c][kh][kw], before the epilogue
-  int64_t* inside;  // by bit of the winners: the place of that position's patch in its window's
+  T* turned;   // [o][kh][kw][c], on the way there
+  // By byte of the winners and its value: where the patch of the only winner lies, from the
+  // window's first; -1 where there is not just one.
+  int32_t* lone;
   size_t bytes;
 
   Work(const ConvShape& s, char* workspace) {
@@ -38,7 +42,8 @@ struct Work {
     images = pieces.take<T>(PatchImages<T>(s).size(s.N));
     sums = pieces.take<T>(s.O * s.KH * PatchRows<T>(s).padded());
     filters = pieces.take<T>(s.O * s.taps());
-    inside = pieces.take<int64_t>(8 * s.winner_bytes() + 1);
+    turned = pieces.take<T>(s.O * s.taps());
+    lone = pieces.take<int32_t>(256 * s.winner_bytes());
     bytes = pieces.used;
   }
 };
@@ -47,7 +52,7 @@ struct Work {
 template <class T>
 class FilterSum {
  public:
-  FilterSum(const ConvShape& s, const int64_t* inside) : s_(s), rows_(s), inside_(inside) {
+  FilterSum(const ConvShape& s, const int32_t* lone) : s_(s), rows_(s), lone_(lone) {
     row_ = PatchImages<T>(s).row;
   }
 
@@ -59,18 +64,18 @@ class FilterSum {
                  const int64_t* winners_stride, int64_t place) {
     const int64_t window_h = s_.pool_h * s_.stride_h * row_;
     const int64_t window_w = s_.pool_w * s_.stride_w * s_.C;
-    const int64_t n_bytes = s_.winner_bytes();
-    for (int64_t h = 0; h < s_.PH; h++) {
-      const T* factor = g + h * g_stride[0];
-      const uint8_t* bytes = winners + h * winners_stride[0];
-      int64_t patch = place + h * window_h;
-      for (int64_t w = 0; w < s_.PW; w++) {
-        for (int64_t b = 0; b < n_bytes; b++) {
-          add_winners(*factor, bytes[b * winners_stride[2]], inside_ + 8 * b, patch);
+    // Rows that are sure to fit between two looks at how full the list is.
+    const int64_t width = std::min(kMaxSegment, s_.PW);
+    const int64_t height = std::max<int64_t>(1, kMaxSegment / std::max<int64_t>(1, width));
+    for (int64_t h = 0; h < s_.PH; h += height) {
+      for (int64_t w = 0; w < s_.PW; w += width) {
+        for (int64_t byte = 0; byte < s_.winner_bytes(); byte++) {
+          const uint8_t* mask = winners + h * winners_stride[0] + w * winners_stride[1];
+          list_windows({g + h * g_stride[0] + w * g_stride[1], g_stride,
+                        mask + byte * winners_stride[2], winners_stride, lone_ + 256 * byte,
+                        place + h * window_h + w * window_w, window_h, window_w,
+                        std::min(height, s_.PH - h), std::min(width, s_.PW - w)});
         }
-        factor += g_stride[1];
-        bytes += winners_stride[1];
-        patch += window_w;
       }
     }
   }
@@ -86,28 +91,80 @@ class FilterSum {
   }
 
  private:
+  // A box of windows, and one byte of the winners of each.
+  struct Windows {
+    const T* factor;
+    const int64_t* factor_stride;
+    const uint8_t* mask;
+    const int64_t* mask_stride;
+    const int32_t* lone;
+    int64_t place, step_h, step_w;
+    int64_t height, width;
+  };
+
   // Whether a gradient counts can't be foreseen, so there is no branch on it: a term is written,
-  // and kept if it counts.
-  __attribute__((always_inline)) void add_winners(T factor, unsigned mask, const int64_t* inside,
-                                                  int64_t patch) {
-    const bool counts = factor != T(0);
-    do {
-      if (n_ == kMaxTerms) flush();
-      const int64_t place = patch + inside[__builtin_ctz(mask | 0x100u)];
-      terms_[n_] = {factor, static_cast<int32_t>(place)};
-      n_ += counts & (mask != 0);
-      mask &= mask - 1;
-    } while (mask != 0);
+  // and kept if it counts. That a window has not just one winner is rare, or comes in runs.
+  __attribute__((noinline)) void list_windows(const Windows& box) {
+    if (n_ > kMaxTerms) flush();
+    const int32_t* const lone = box.lone;
+    const int64_t factor_step = box.factor_stride[1], mask_step = box.mask_stride[1];
+    const int64_t place_step = box.step_w;
+    Term<T>* next = terms_ + n_;
+    for (int64_t h = 0; h < box.height; h++) {
+      const T* factors = box.factor + h * box.factor_stride[0];
+      const uint8_t* masks = box.mask + h * box.mask_stride[0];
+      int64_t place = box.place + h * box.step_h;
+      for (int64_t left = box.width; left > 0; left--) {
+        const T factor = *factors;
+        const unsigned mask = *masks;
+        const int32_t inside = lone[mask];
+        if (inside < 0) [[unlikely]] {
+          if (is_not_zero(factor)) next = list_winners(factor, mask, lone, place, next);
+        } else {
+          *next = term(factor, place, inside);
+          next += is_not_zero(factor);
+        }
+        factors += factor_step;
+        masks += mask_step;
+        place += place_step;
+      }
+    }
+    n_ = next - terms_;
+  }
+
+  // By its bits: compiles to fewer instructions than the comparison. NaN is not zero.
+  static bool is_not_zero(T x) {
+    std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t> bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return (bits << 1) != 0;
+  }
+
+  // All winners of a window.
+  __attribute__((noinline)) Term<T>* list_winners(T factor, unsigned mask, const int32_t* lone,
+                                                  int64_t place, Term<T>* next) {
+    for (; mask != 0; mask &= mask - 1) {
+      if (next - terms_ > kMaxTerms) {
+        n_ = next - terms_;
+        flush();
+        next = terms_;
+      }
+      *next++ = term(factor, place, lone[mask & -mask]);
+    }
+    return next;
+  }
+
+  static Term<T> term(T factor, int64_t place, int64_t inside) {
+    return {factor, static_cast<int32_t>(place + inside)};
   }
 
   const ConvShape& s_;
   PatchRows<T> rows_;
-  const int64_t* inside_;
+  const int32_t* lone_;
   int64_t row_;
   const T* images_ = nullptr;
   T* sums_ = nullptr;
   int64_t n_ = 0;
-  Term<T> terms_[kMaxTerms];
+  Term<T> terms_[kMaxTerms + kMaxSegment + 2];
 };
 
 int64_t pack_chunks(const Args& args) {
@@ -126,9 +183,10 @@ void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
   if (chunk > 0) return;
   std::memset(work.images + s.N * packed.image, 0, kLanes<T> * sizeof(T));
-  for (int64_t bit = 0; bit <= 8 * s.winner_bytes(); bit++) {
-    work.inside[bit] =
-        bit / s.pool_w * s.stride_h * packed.row + bit % s.pool_w * s.stride_w * s.C;
+  std::memset(work.lone, -1, 256 * s.winner_bytes() * sizeof(int32_t));
+  for (int64_t p = 0; p < s.pool_size(); p++) {
+    const int64_t h = p / s.pool_w * s.stride_h, w = p % s.pool_w * s.stride_w;
+    work.lone[p / 8 * 256 + (1 << p % 8)] = static_cast<int32_t>(h * packed.row + w * s.C);
   }
 }
 
@@ -151,7 +209,7 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   const int64_t n_filters = filters.last - filters.first;
   std::memset(work.sums + filters.first * filter_sums, 0, n_filters * filter_sums * sizeof(T));
 
-  FilterSum<T> sum(s, work.inside);
+  FilterSum<T> sum(s, work.lone);
   const int64_t image_bytes = std::max<int64_t>(1, packed.image * sizeof(T));
   const int64_t together = std::max<int64_t>(1, kBlockBytes / image_bytes);
   for (int64_t first = 0; first < s.N; first += together) {
@@ -168,7 +226,7 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   T* const result = work.filters + filters.first * s.taps();
   for (int64_t o = 0; o < n_filters; o++) {
     unpack_filter(s, work.sums + (filters.first + o) * filter_sums, padded,
-                  result + o * s.taps());
+                  work.turned + (filters.first + o) * s.taps(), result + o * s.taps());
   }
   finish_tile(*args.tapes[0],
               {reinterpret_cast<const char*>(result), s.taps(), 0, 0, filters.first, n_filters, 0,

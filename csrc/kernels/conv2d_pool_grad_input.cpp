@@ -8,9 +8,9 @@
 //
 // Only winners have a gradient, and those whose gradient is zero are left out. Phase 0 packs the
 // filters as patch rows (channels last). Phase 1 works image by image: it lists, position by
-// position, the filters that won there, adds their rows up in registers, and adds the sum once to an
-// image that lies channels last too. A row of all filters is worked through at all positions before
-// the next, so that it stays in the L1 cache.
+// position, the filters that won there, and adds their rows, in registers, to the patch of an image
+// that lies channels last too. A row of all filters is worked through at all positions before the
+// next, so that it stays in the L1 cache.
 #include "kernels/conv_check.hpp"
 #include "kernels/patch_rows.hpp"
 #include "kernels/table.hpp"
@@ -18,19 +18,13 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kTerms = 4096;           // listed at once; more if a window has more positions
+constexpr int64_t kTerms = 4096;           // room for what is listed at once
 constexpr int64_t kRowBytes = 24 * 1024;   // of one packed row of the filters worked on together
 constexpr int64_t kMaxFilters = 256;       // worked on together
 
 ConvShape shape(const Args& args) {
   return conv_shape(args.out[0], args.in[0], args.ints, true);
 }
-
-// A position of the convolution with its terms.
-struct Place {
-  int32_t offset;  // of its patch in the image
-  int32_t first, last;
-};
 
 int64_t image_chunks(const Args& args) {
   const ConvShape s = shape(args);
@@ -40,31 +34,49 @@ int64_t image_chunks(const Args& args) {
   return std::min(kMaxStrips, chunks_for(s.N, flops));
 }
 
+// What a chunk has for itself.
+template <class T>
+struct Strip {
+  T* image;         // [h][w][c]
+  Term<T>* terms;   // [place][filters_together]: a place is a position of the convolution
+  int32_t* offset;  // [place], of its patch in the image
+  Term<T>** end;    // [place], of its terms
+};
+
 template <class T>
 struct Work {
-  T* filters;     // [kh][o][padded row]
-  T* image;       // of this chunk: [h][w][c]
-  Term<T>* terms;
-  Place* places;
-  int64_t max_terms, max_places;
-  size_t bytes;
+  T* filters;       // [kh][o][padded row]
+  T* turned;        // [o][kh][kw][c], on the way there
+  int16_t* lone;    // [byte of the winners][its value]: the only winner's position in the window, or -1
+  int64_t together; // filters
+  int64_t max_places;
+  Strip<T> first;
+  size_t strip_bytes, bytes;
 
-  Work(const Args& args, char* workspace, int64_t chunk) {
+  Work(const Args& args, char* workspace) {
     const ConvShape s = shape(args);
-    const int64_t n_chunks = image_chunks(args);
+    const int64_t padded = PatchRows<T>(s).padded();
+    const int64_t row_bytes = std::max<int64_t>(1, padded * sizeof(T));
+    together = std::clamp<int64_t>(kRowBytes / row_bytes, 8, kMaxFilters);
+    max_places = std::max(kTerms / together, s.pool_size());
     Pieces pieces{workspace};
-    max_terms = std::max(kTerms, s.pool_size());
-    max_places = std::max(kTerms / 4, s.pool_size());
-    filters = pieces.take<T>(s.KH * s.O * PatchRows<T>(s).padded());
+    filters = pieces.take<T>(s.KH * s.O * padded);
+    turned = pieces.take<T>(s.O * s.taps());
+    lone = pieces.take<int16_t>(256 * s.winner_bytes());
     const size_t start = pieces.used;
-    image = pieces.take<T>(PatchImages<T>(s).size(1));
-    terms = pieces.take<Term<T>>(max_terms);
-    places = pieces.take<Place>(max_places);
-    const size_t strip = pieces.used - start;
-    image = reinterpret_cast<T*>(reinterpret_cast<char*>(image) + chunk * strip);
-    terms = reinterpret_cast<Term<T>*>(reinterpret_cast<char*>(terms) + chunk * strip);
-    places = reinterpret_cast<Place*>(reinterpret_cast<char*>(places) + chunk * strip);
-    bytes = start + n_chunks * strip;
+    first.image = pieces.take<T>(PatchImages<T>(s).size(1));
+    first.terms = pieces.take<Term<T>>(max_places * together + 1);
+    first.offset = pieces.take<int32_t>(max_places);
+    first.end = pieces.take<Term<T>*>(max_places);
+    strip_bytes = pieces.used - start;
+    bytes = start + image_chunks(args) * strip_bytes;
+  }
+
+  Strip<T> strip(int64_t chunk) const {
+    auto moved = [&](auto* p) {
+      return reinterpret_cast<decltype(p)>(reinterpret_cast<char*>(p) + chunk * strip_bytes);
+    };
+    return {moved(first.image), moved(first.terms), moved(first.offset), moved(first.end)};
   }
 };
 
@@ -76,87 +88,85 @@ int64_t pack_chunks(const Args& args) {
 template <class T>
 void pack_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  const Work<T> work(args, args.workspace, 0);
+  const Work<T> work(args, args.workspace);
   const Tensor& w = args.in[0];
   const int64_t padded = PatchRows<T>(s).padded(), length = s.KW * s.C;
   const Span span = span_of(s.O, chunk, n_chunks);
   for (int64_t o = span.first; o < span.last; o++) {
+    pack_filter(s, w.as<T>() + o * w.stride[0], w.stride + 1, work.turned + o * s.taps(),
+                work.filters + o * padded, s.O * padded);
     for (int64_t a = 0; a < s.KH; a++) {
-      T* to = work.filters + (a * s.O + o) * padded;
-      const T* from = w.as<T>() + o * w.stride[0] + (s.flip ? s.KH - 1 - a : a) * w.stride[2];
-      for (int64_t b = 0; b < s.KW; b++) {
-        const T* tap = from + (s.flip ? s.KW - 1 - b : b) * w.stride[3];
-        for (int64_t c = 0; c < s.C; c++) to[b * s.C + c] = tap[c * w.stride[1]];
-      }
-      for (int64_t i = length; i < padded; i++) to[i] = T(0);
+      T* row = work.filters + (a * s.O + o) * padded;
+      for (int64_t i = length; i < padded; i++) row[i] = T(0);
     }
   }
-}
-
-// The filters [first, last) that are worked on together.
-int64_t filters_together(const ConvShape& s, int64_t row_bytes, int64_t max_terms) {
-  const int64_t fit = std::clamp<int64_t>(kRowBytes / std::max<int64_t>(1, row_bytes), 8, kMaxFilters);
-  return std::min(fit, std::max<int64_t>(1, max_terms / s.pool_size()));
+  if (chunk > 0) return;
+  std::memset(work.lone, -1, 256 * s.winner_bytes() * sizeof(int16_t));
+  for (int64_t p = 0; p < std::min<int64_t>(s.pool_size(), INT16_MAX); p++) {
+    work.lone[p / 8 * 256 + (1 << p % 8)] = static_cast<int16_t>(p);
+  }
 }
 
 // One image: lists terms, adds their rows to the image's gradient.
 template <class T>
 class ImageSum {
  public:
-  ImageSum(const ConvShape& s, const Work<T>& work)
-      : s_(s), work_(work), rows_(s), packed_(s), padded_(rows_.padded()) {
-    const int64_t last = rows_.length - (rows_.vectors - 1) * kLanes<T>;
-    for (int64_t i = 0; i < kLanes<T>; i++) kept_[i] = i < last;
-  }
+  ImageSum(const ConvShape& s, const Work<T>& work, const Strip<T>& strip)
+      : s_(s), work_(work), strip_(strip), rows_(s), packed_(s), padded_(rows_.padded()) {}
 
   void add(const Tensor& g, const Tensor& winners, int64_t n) {
-    std::memset(work_.image, 0, packed_.size(1) * sizeof(T));
-    const int64_t together = filters_together(s_, padded_ * sizeof(T), work_.max_terms);
-    for (int64_t o = 0; o < s_.O; o += together) {
-      const Span filters{o, std::min(s_.O, o + together)};
-      for (int64_t h = 0; h < s_.PH; h++) {
-        for (int64_t w = 0; w < s_.PW; w++) list_window(g, winners, n, filters, h, w);
+    std::memset(strip_.image, 0, packed_.size(1) * sizeof(T));
+    for (int64_t o = 0; o < s_.O; o += work_.together) {
+      const int64_t count = std::min(work_.together, s_.O - o);
+      const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1];
+      const uint8_t* masks = winners.as<uint8_t>() + n * winners.stride[0] + o * winners.stride[1];
+      for (int64_t w = 0; w < s_.PW; w++) {
+        for (int64_t h = 0; h < s_.PH; h++) {
+          begin_window(h, w);
+          for (int64_t byte = 0; byte < s_.winner_bytes(); byte++) {
+            list_window(factors + h * g.stride[2] + w * g.stride[3], g.stride[1],
+                        masks + h * winners.stride[2] + w * winners.stride[3] +
+                            byte * winners.stride[4],
+                        winners.stride[1], work_.lone + 256 * byte, o, count);
+          }
+          n_places_ += s_.pool_size();
+        }
       }
       flush();
     }
   }
 
  private:
-  void list_window(const Tensor& g, const Tensor& winners, int64_t n, Span filters, int64_t h,
-                   int64_t w) {
-    const int64_t count = filters.last - filters.first;
-    if (n_terms_ + count * s_.pool_size() > work_.max_terms ||
-        n_places_ + s_.pool_size() > work_.max_places) {
-      flush();
+  void begin_window(int64_t h, int64_t w) {
+    if (n_places_ + s_.pool_size() > work_.max_places) flush();
+    for (int64_t p = 0; p < s_.pool_size(); p++) {
+      const int64_t row = (h * s_.pool_h + p / s_.pool_w) * s_.stride_h;
+      const int64_t column = (w * s_.pool_w + p % s_.pool_w) * s_.stride_w;
+      strip_.offset[n_places_ + p] = static_cast<int32_t>(row * packed_.row + column * s_.C);
+      strip_.end[n_places_ + p] = strip_.terms + (n_places_ + p) * work_.together;
     }
-    const T* from = g.as<T>() + n * g.stride[0] + filters.first * g.stride[1] + h * g.stride[2] +
-                    w * g.stride[3];
-    const uint8_t* mask = winners.as<uint8_t>() + n * winners.stride[0] +
-                          filters.first * winners.stride[1] + h * winners.stride[2] +
-                          w * winners.stride[3];
-    // The filters with a gradient first: which they are can't be foreseen, so no branch on it.
-    T factor[kMaxFilters];
-    int32_t number[kMaxFilters];
-    int64_t live = 0;
-    for (int64_t i = 0; i < count; i++) {
-      factor[live] = from[i * g.stride[1]];
-      number[live] = static_cast<int32_t>(i);
-      live += factor[live] != T(0);
-    }
-    for (int64_t bit = 0; bit < s_.pool_size(); bit++) {
-      const int32_t first = static_cast<int32_t>(n_terms_);
-      const uint8_t* byte = mask + bit / 8 * winners.stride[4];
-      for (int64_t i = 0; i < live; i++) {
-        const int64_t offset = (filters.first + number[i]) * padded_;
-        work_.terms[n_terms_] = {factor[i], static_cast<int32_t>(offset)};
-        n_terms_ += byte[number[i] * winners.stride[1]] >> bit % 8 & 1;
+  }
+
+  // The terms of one window, of `count` filters from `o` on, to the places of their winners.
+  __attribute__((noinline)) void list_window(const T* factors, int64_t factor_step,
+                                             const uint8_t* masks, int64_t mask_step,
+                                             const int16_t* lone, int64_t o, int64_t count) {
+    Term<T>** const ends = strip_.end + n_places_;
+    T rubbish = rubbish_;
+    int64_t offset = o * padded_;
+    for (; count > 0; count--, offset += padded_, factors += factor_step, masks += mask_step) {
+      const T factor = *factors;
+      rubbish += factor - factor;
+      const int position = lone[*masks];
+      const Term<T> term{factor, static_cast<int32_t>(offset)};
+      if (position >= 0) [[likely]] {
+        *ends[position] = term;  // no branch on what can't be foreseen: kept if it counts
+        ends[position] += factor != T(0);
+      } else if (factor != T(0)) {
+        for (unsigned mask = *masks; mask != 0; mask &= mask - 1) *ends[lone[mask & -mask]]++ = term;
       }
-      const int64_t row = (h * s_.pool_h + bit / s_.pool_w) * s_.stride_h;
-      const int64_t column = (w * s_.pool_w + bit % s_.pool_w) * s_.stride_w;
-      work_.places[n_places_] = {static_cast<int32_t>(row * packed_.row + column * s_.C), first,
-                                 static_cast<int32_t>(n_terms_)};
-      n_places_ += n_terms_ > first;
     }
+    rubbish_ = rubbish;
   }
 
   void flush() {
@@ -165,41 +175,50 @@ class ImageSum {
       const int64_t down = r.last - r.first, across = v.last - v.first;
       const auto add_terms = find_add_patch_block<T>(down, across);
       const T* filters = work_.filters + r.first * s_.O * padded_ + v.first * kLanes<T>;
-      T* image = work_.image + r.first * packed_.row + v.first * kLanes<T>;
-      alignas(64) T sums[kMaxPatchVectors * kLanes<T>];
-      for (int64_t p = 0; p < n_places_; p++) {
-        const Place& place = work_.places[p];
-        std::memset(sums, 0, down * across * sizeof(Vec<T>));
-        add_terms(filters, s_.O * padded_, work_.terms + place.first, place.last - place.first,
-                  sums, across * kLanes<T>);
-        add_to_image(sums, down, across, v.last == rows_.vectors, image + place.offset);
+      T* image = strip_.image + r.first * packed_.row + v.first * kLanes<T>;
+      const bool direct = v.last < rows_.vectors || rubbish_ == T(0);
+      // Windows are listed column by column, and all first positions come first, then all second
+      // ones: so patches that overlap don't follow one another, and none is loaded while what was
+      // added to it is still on the way to the cache.
+      for (int64_t first = 0; first < s_.pool_size(); first++) {
+        for (int64_t p = first; p < n_places_; p += s_.pool_size()) {
+          const Term<T>* terms = strip_.terms + p * work_.together;
+          const int64_t n = strip_.end[p] - terms;
+          if (n == 0) continue;
+          T* patch = image + strip_.offset[p];
+          if (direct) {
+            add_terms(filters, s_.O * padded_, terms, n, patch, packed_.row);
+          } else {
+            add_cautiously(add_terms, filters, terms, n, patch, down,
+                           rows_.length - v.first * kLanes<T>);
+          }
+        }
       }
     }
-    n_terms_ = n_places_ = 0;
+    n_places_ = 0;
+    rubbish_ = T(0);
   }
 
-  // The lanes behind a row's end are left out: 0 * inf is not 0, and they are other pixels.
-  void add_to_image(const T* sums, int64_t down, int64_t across, bool has_end, T* image) {
-    for (int64_t r = 0; r < down; r++, image += packed_.row, sums += across * kLanes<T>) {
-      const int64_t whole = across - has_end;
-      for (int64_t v = 0; v < whole; v++) {
-        T* to = image + v * kLanes<T>;
-        store(to, load(to) + load(sums + v * kLanes<T>));
-      }
-      if (!has_end) continue;
-      T* to = image + whole * kLanes<T>;
-      const Vec<T> sum = load(sums + whole * kLanes<T>);
-      store(to, load(to) + (load(kept_) != Vec<T>{} ? sum : Vec<T>{}));
+  // Where a factor is NaN or inf: the lanes behind a row's end, which are other pixels, would
+  // become NaN. So the sum is formed elsewhere, and without them added to the image.
+  void add_cautiously(AddPatchBlock<T> add_terms, const T* filters, const Term<T>* terms, int64_t n,
+                      T* patch, int64_t down, int64_t length) {
+    T sums[kMaxPatchVectors * kMaxPatchVectors * kLanes<T>] = {};
+    const int64_t row = kMaxPatchVectors * kLanes<T>;
+    add_terms(filters, s_.O * padded_, terms, n, sums, row);
+    for (int64_t r = 0; r < down; r++) {
+      for (int64_t i = 0; i < length; i++) patch[r * packed_.row + i] += sums[r * row + i];
     }
   }
 
   const ConvShape& s_;
   const Work<T>& work_;
+  Strip<T> strip_;
   PatchRows<T> rows_;
   PatchImages<T> packed_;
   int64_t padded_;
-  int64_t n_terms_ = 0, n_places_ = 0;
-  alignas(64) T kept_[kLanes<T>];  // 1 for the lanes of a row's last vector that belong to it
+  int64_t n_places_ = 0;
+  T rubbish_ = T(0);  // NaN if a listed factor is NaN or inf, else 0
 };
 
 // The image's gradient to channels first, and through the epilogue.
@@ -215,9 +234,13 @@ void finish_image(const Args& args, const ConvShape& s, const T* image, int64_t 
       for (int64_t w = 0; w < s.W; w += width) {
         const int64_t nc = std::min(channels, s.C - c), nh = std::min(height, s.H - h),
                       nw = std::min(width, s.W - w), pixels = nh * nw;
-        for (int64_t i = 0; i < nh; i++) {
-          const T* from = image + (h + i + s.pad_h) * packed.row + (w + s.pad_w) * s.C + c;
-          transpose(from, s.C, values + i * nw, pixels, nw, nc);
+        const T* from = image + (h + s.pad_h) * packed.row + (w + s.pad_w) * s.C + c;
+        if (nw * s.C == packed.row) {
+          transpose(from, s.C, values, pixels, pixels, nc);
+        } else {
+          for (int64_t i = 0; i < nh; i++) {
+            transpose(from + i * packed.row, s.C, values + i * nw, pixels, nw, nc);
+          }
         }
         finish_tile(*args.tapes[0],
                     {reinterpret_cast<const char*>(values), pixels, 1, n, c, nc, h * s.W + w,
@@ -232,17 +255,18 @@ template <class T>
 void sum_images(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   if (s.C * s.H * s.W == 0) return;
-  const Work<T> work(args, args.workspace, chunk);
+  const Work<T> work(args, args.workspace);
+  const Strip<T> strip = work.strip(chunk);
   const Span span = span_of(s.N, chunk, n_chunks);
   for (int64_t n = span.first; n < span.last; n++) {
-    ImageSum<T>(s, work).add(args.in[1], args.in[2], n);
-    finish_image(args, s, work.image, n);
+    ImageSum<T>(s, work, strip).add(args.in[1], args.in[2], n);
+    finish_image(args, s, strip.image, n);
   }
 }
 
 template <class T>
 size_t work_bytes(const Args& args) {
-  return Work<T>(args, nullptr, 0).bytes;
+  return Work<T>(args, nullptr).bytes;
 }
 
 void pack(const Args& args, int64_t chunk, int64_t n_chunks) {

@@ -145,16 +145,41 @@ AddPatchBlock<T> find_add_patch_block(int64_t rows, int64_t vectors) {
                                std::make_integer_sequence<int, n>{});
 }
 
-// Sums of patches [kh][padded row], as x meets the filter, to one filter's gradient [c][kh][kw].
+// Taps [kh * KW + kw][c] in the order in which x meets them, or back: all turned if flipped.
 template <class T>
-void unpack_filter(const ConvShape& s, const T* sums, int64_t padded_row, T* to) {
-  for (int64_t a = 0; a < s.KH; a++, sums += padded_row) {
-    const int64_t kh = s.flip ? s.KH - 1 - a : a;
+void copy_taps(const ConvShape& s, const T* from, int64_t from_row, T* to, int64_t to_row) {
+  for (int64_t a = 0; a < s.KH; a++) {
     for (int64_t b = 0; b < s.KW; b++) {
-      T* tap = to + kh * s.KW + (s.flip ? s.KW - 1 - b : b);
-      for (int64_t c = 0; c < s.C; c++) tap[c * s.KH * s.KW] = sums[b * s.C + c];
+      const T* tap = from + a * from_row + b * s.C;
+      T* place = s.flip ? to + (s.KH - 1 - a) * to_row + (s.KW - 1 - b) * s.C
+                        : to + a * to_row + b * s.C;
+      for (int64_t c = 0; c < s.C; c++) place[c] = tap[c];
     }
   }
+}
+
+// Sums of patches [kh][padded row], as x meets the filter, to one filter's gradient [c][kh][kw].
+// `buffer` has room for a filter.
+template <class T>
+void unpack_filter(const ConvShape& s, const T* sums, int64_t padded_row, T* buffer, T* to) {
+  copy_taps(s, sums, padded_row, buffer, s.KW * s.C);
+  transpose(buffer, s.C, to, s.KH * s.KW, s.KH * s.KW, s.C);
+}
+
+// One filter [c][kh][kw] of any strides to patch rows [kh][row_stride], as x meets it.
+template <class T>
+void pack_filter(const ConvShape& s, const T* w, const int64_t* stride, T* buffer, T* to,
+                 int64_t row_stride) {
+  const int64_t taps = s.KH * s.KW;
+  if (stride[2] == 1 && stride[1] == s.KW) {
+    transpose(w, stride[0], buffer, s.C, s.C, taps);
+  } else {
+    for (int64_t t = 0; t < taps; t++) {
+      const T* from = w + t / s.KW * stride[1] + t % s.KW * stride[2];
+      for (int64_t c = 0; c < s.C; c++) buffer[t * s.C + c] = from[c * stride[0]];
+    }
+  }
+  copy_taps(s, buffer, s.KW * s.C, to, row_stride);
 }
 
 }  // namespace tgm::TGM_TARGET

@@ -30,25 +30,28 @@ TGM_INLINE void transpose_registers(Vec<T> (&rows)[kLanes<T>]) {
   }
 }
 
-// to[c * to_stride + r] = from[r * from_stride + c] for r < rows, c < columns.
+// to[c * to_stride + r] = from[r * from_stride + c] for r < rows, c < columns; no overlap.
+// The last blocks lie over the ones before them, if there is room for a block at all.
 template <class T>
 void transpose(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows,
                int64_t columns) {
   constexpr int L = kLanes<T>;
-  const int64_t whole_rows = rows / L * L, whole_columns = columns / L * L;
-  for (int64_t r = 0; r < whole_rows; r += L) {
-    for (int64_t c = 0; c < whole_columns; c += L) {
+  if (rows < L || columns < L) {
+    for (int64_t c = 0; c < columns; c++) {
+      for (int64_t r = 0; r < rows; r++) to[c * to_stride + r] = from[r * from_stride + c];
+    }
+    return;
+  }
+  for (int64_t r = 0; r < rows; r += L) {
+    r = std::min(r, rows - L);
+    for (int64_t c = 0; c < columns; c += L) {
+      c = std::min(c, columns - L);
       Vec<T> block[L];
 #pragma GCC unroll 16
       for (int i = 0; i < L; i++) block[i] = load(from + (r + i) * from_stride + c);
       transpose_registers<T>(block);
 #pragma GCC unroll 16
       for (int i = 0; i < L; i++) store(to + (c + i) * to_stride + r, block[i]);
-    }
-  }
-  for (int64_t r = 0; r < rows; r++) {
-    for (int64_t c = r < whole_rows ? whole_columns : 0; c < columns; c++) {
-      to[c * to_stride + r] = from[r * from_stride + c];
     }
   }
 }
