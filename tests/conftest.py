@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.backends import DEVICES, making_functions_for
+
+from tinygrad_mnist import config
 
 _BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+
+
+@pytest.fixture(autouse=True)
+def _settings_as_before() -> Iterator[None]:
+    """Undoes what a test sets in `config`."""
+    before = config.floatX, config.device, config.threads, config.plan_cache_size
+    yield
+    config.floatX, config.device, config.threads, config.plan_cache_size = before
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every backend in turn; functions made in the test run on it."""
+    with making_functions_for(request.param):
+        yield request.param
 
 
 @pytest.fixture(scope="session")
