@@ -9,7 +9,7 @@ import pytest
 from helpers.expressions import AnyArray, Case, check_forward, check_gradient, evaluate
 
 import tinygrad_mnist as theano
-import tinygrad_mnist.tensor as T
+import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.tensor.nnet import conv, conv2d
 
 _rng = np.random.default_rng(7)

@@ -10,7 +10,7 @@ import pytest
 from helpers.expressions import Case, check_forward, check_gradient, evaluate
 
 import tinygrad_mnist as theano
-import tinygrad_mnist.tensor as T
+import tinygrad_mnist.tensor as T  # noqa: N812
 
 _rng = np.random.default_rng(4)
 V = _rng.normal(size=7)

@@ -9,7 +9,7 @@ import pytest
 from helpers.expressions import AnyArray, Case, check_forward, check_gradient, evaluate
 
 import tinygrad_mnist as theano
-import tinygrad_mnist.tensor as T
+import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.tensor.nnet import conv2d
 from tinygrad_mnist.tensor.signal import downsample, pool
 
@@ -194,14 +194,14 @@ def test_borders_are_kept_by_default(device: str) -> None:
 def test_second_derivative_is_refused() -> None:
     x = T.dmatrix("x")
     gradient = T.grad(T.sum(pool.pool_2d(x, (2, 2)) ** 2), x)
-    with pytest.raises(TypeError, match="(?s)no second derivative.*test_pool.py"):
+    with pytest.raises(TypeError, match=r"(?s)no second derivative.*test_pool.py"):
         T.grad(T.sum(gradient**2), x)
 
 
 def test_a_window_larger_than_the_image(device: str) -> None:
     x = T.dmatrix("x")
     function = theano.function([x], pool.pool_2d(x, (5, 5), ignore_border=True))
-    with pytest.raises(ValueError, match="(?s)leaves nothing.*test_pool.py"):
+    with pytest.raises(ValueError, match=r"(?s)leaves nothing.*test_pool.py"):
         function(TIED)
 
 

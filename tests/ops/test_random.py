@@ -10,7 +10,7 @@ from helpers.backends import DEVICES
 from helpers.expressions import evaluate
 
 import tinygrad_mnist as theano
-import tinygrad_mnist.tensor as T
+import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.contracts.philox import philox4x32
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 

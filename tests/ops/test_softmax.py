@@ -9,7 +9,7 @@ import pytest
 from helpers.expressions import Case, check_forward, check_gradient, evaluate
 
 import tinygrad_mnist as theano
-import tinygrad_mnist.tensor as T
+import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.ops.softmax import log_softmax
 
 _rng = np.random.default_rng(6)
@@ -134,7 +134,7 @@ def test_a_confident_mistake_has_a_finite_cost_and_gradient(fused: str) -> None:
 def test_labels_out_of_range(device: str, label: int) -> None:
     z, y = T.dmatrix("z"), T.vector("y", "int8")
     function = theano.function([z, y], T.mean(cross_entropy(z, y)))
-    with pytest.raises(IndexError, match="(?s)y has to lie between -5 and 4.*test_softmax.py"):
+    with pytest.raises(IndexError, match=r"(?s)y has to lie between -5 and 4.*test_softmax.py"):
         function(Z, [0, label, 1])
 
 
