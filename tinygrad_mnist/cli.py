@@ -125,9 +125,12 @@ def _train(options: argparse.Namespace) -> int:
         f" {epochs} epochs (the book: {recipe.epochs}), seed {options.seed}",
     )
     start = time.perf_counter()
+    training, validation, test = share_data(splits)
     history = net.train(
-        *share_data(splits),
-        epochs=epochs,
+        training,
+        validation,
+        test,
+        epochs,
         quiet=options.quiet,
         progress=False if options.quiet else None,
     )

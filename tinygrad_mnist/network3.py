@@ -38,8 +38,33 @@ from tinygrad_mnist.shared import shared
 from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 from tinygrad_mnist.tensor.signal import pool
-from tinygrad_mnist.training import History, Reporter, check_data, check_settings
-from tinygrad_mnist.training.checks import positive_integer
+from tinygrad_mnist.training import (
+    History,
+    Reporter,
+    check_data,
+    check_layers,
+    check_settings,
+    positive_integer,
+)
+
+__all__ = [
+    "GPU",
+    "Activation",
+    "ConvPoolLayer",
+    "Data",
+    "FullyConnectedLayer",
+    "History",
+    "Network",
+    "ReLU",
+    "SoftmaxLayer",
+    "dropout_layer",
+    "linear",
+    "load_data_shared",
+    "share_data",
+    "sigmoid",
+    "size",
+    "tanh",
+]
 
 Activation = Callable[[Variable], Variable]
 Data = tuple[SharedVariable, Variable]
@@ -303,7 +328,7 @@ class Network:
         _refuse_gpu()
         self.layers = list(layers)
         self.mini_batch_size = positive_integer("mini_batch_size", mini_batch_size)
-        self._check_sizes()
+        check_layers(self.layers, self.mini_batch_size)
         if seed is not None:
             self._initialize(seed)
         self.params = [param for layer in self.layers for param in layer.params]
@@ -314,22 +339,6 @@ class Network:
             layer.set_inpt(inpt, inpt_dropout, self.mini_batch_size)
             inpt, inpt_dropout = layer.output, layer.output_dropout
         self.output, self.output_dropout = inpt, inpt_dropout
-
-    def _check_sizes(self) -> None:
-        if not self.layers:
-            raise ValueError("a network needs at least one layer")
-        before = None
-        for number, layer in enumerate(self.layers):
-            title = f"layer {number} ({type(layer).__name__})"
-            if isinstance(layer, ConvPoolLayer) and layer.image_shape[0] != self.mini_batch_size:
-                raise ValueError(
-                    f"{title} has image_shape {layer.image_shape},"
-                    f" but mini_batch_size is {self.mini_batch_size}"
-                )
-            n_in = getattr(layer, "n_in", None)
-            if before is not None and n_in is not None and n_in != before:
-                raise ValueError(f"{title} takes {n_in} values, the layer before gives {before}")
-            before = getattr(layer, "n_out", None)
 
     def _initialize(self, seed: int) -> None:
         rng = np.random.RandomState(seed)
@@ -387,13 +396,13 @@ class Network:
         if test_data is not None:
             self.test_mb_accuracy = self._accuracy_function(test_data, "test_mb_accuracy")
             self.test_mb_predictions = self._prediction_function(test_data)
-        batches = [
+        training, validation, test = (
             0 if data is None else size(data) // self.mini_batch_size
             for data in (training_data, validation_data, test_data)
-        ]
+        )
         try:
-            with Reporter(epochs * batches[0], self.mini_batch_size, progress, quiet) as report:
-                self._run_epochs(epochs, *batches, report)
+            with Reporter(epochs * training, self.mini_batch_size, progress, quiet) as report:
+                self._run_epochs(epochs, training, validation, test, report)
         finally:
             self.history.seconds = time.perf_counter() - start
         return self.history

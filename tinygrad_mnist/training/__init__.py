@@ -1,7 +1,19 @@
 """What a training loop needs beside the mathematics: checks, its record, its progress bar."""
 
-from tinygrad_mnist.training.checks import check_data, check_settings
+from tinygrad_mnist.training.checks import (
+    check_data,
+    check_layers,
+    check_settings,
+    positive_integer,
+)
 from tinygrad_mnist.training.history import History
 from tinygrad_mnist.training.progress import Reporter
 
-__all__ = ["History", "Reporter", "check_data", "check_settings"]
+__all__ = [
+    "History",
+    "Reporter",
+    "check_data",
+    "check_layers",
+    "check_settings",
+    "positive_integer",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -19,6 +20,27 @@ def positive_integer(name: str, value: object) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1, not {value}")
     return int(value)
+
+
+def check_layers(layers: Sequence[Any], mini_batch_size: int) -> None:
+    """Whether each layer fits the one before it, as far as they say their sizes.
+
+    Raises ValueError, naming the layer by its number and class.
+    """
+    if not layers:
+        raise ValueError("a network needs at least one layer")
+    before = None
+    for number, layer in enumerate(layers):
+        title = f"layer {number} ({type(layer).__name__})"
+        image_shape = getattr(layer, "image_shape", None)
+        if hasattr(layer, "filter_shape") and image_shape and image_shape[0] != mini_batch_size:
+            raise ValueError(
+                f"{title} has image_shape {image_shape}, but mini_batch_size is {mini_batch_size}"
+            )
+        n_in = getattr(layer, "n_in", None)
+        if before is not None and n_in is not None and n_in != before:
+            raise ValueError(f"{title} takes {n_in} values, the layer before gives {before}")
+        before = getattr(layer, "n_out", None)
 
 
 def _check_rate(name: str, value: object) -> None:

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers.small_mnist import small_arrays, write_idx_folder
+
+from tinygrad_mnist import cli
+from tinygrad_mnist.config import config
+
+COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
+LAST_LINE = re.compile(r"\d{1,3}\.\d\d %")
+
+
+@pytest.fixture
+def small_folder(tmp_path: Path) -> Path:
+    write_idx_folder(tmp_path / "small", small_arrays(training=120, test=40))
+    return tmp_path / "small"
+
+
+def test_train_ends_with_the_test_accuracy(
+    small_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--net", "fc", "--epochs", "2", "--data", str(small_folder)]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == "Training mini-batch number 0"
+    assert lines[-4] == "Finished training network."
+    assert LAST_LINE.fullmatch(lines[-1])
+    assert lines[-2] == f"Corresponding test accuracy of {lines[-1].replace(' ', '')}"
+    assert "fc: 100 sigmoid neurons; 100 training images, 2 epochs (the book: 60), seed 1" in err
+
+
+def test_quiet_leaves_the_last_line(small_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "--net", "conv1", "--epochs", "1", "--quiet", "--data", str(small_folder)]
+    assert cli.main(arguments) == 0
+    first, err = capsys.readouterr()
+    assert LAST_LINE.fullmatch(first.strip())
+    assert err == ""
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_expand_makes_the_data_five_times_as_many(
+    small_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "--net", "fc", "--epochs", "1", "--expand", "--data", str(small_folder)]
+    assert cli.main(arguments) == 0
+    assert "; 500 training images" in capsys.readouterr().err
+
+
+def test_threads_go_into_the_configuration(
+    small_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "threads", config.threads)
+    arguments = ["train", "--net", "fc", "--epochs", "1", "--quiet", "--threads", "1"]
+    assert cli.main([*arguments, "--data", str(small_folder)]) == 0
+    assert config.threads == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["train", "--net", "resnet"], "invalid choice: 'resnet'"),
+        (["train", "--epochs", "0"], "'0' is not a positive integer"),
+        (["train", "--threads", "many"], "'many' is not a positive integer"),
+        (["train", "--seed", "-1"], "--seed"),
+        (["train", "--seed", "4294967296"], "is not an integer in 0"),
+        (["info", "--epochs", "3"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "default: conv2-relu" in out
+    assert "`98.97 %`" in " ".join(out.split())
+
+
+def test_missing_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    absent = tmp_path / "absent"
+    assert cli.main(["train", "--data", str(absent)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"tinygrad-mnist: {absent}: no such file or folder\n"
+
+
+def test_too_few_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_idx_folder(tmp_path, small_arrays(training=30, test=10))
+    assert cli.main(["train", "--net", "fc", "--data", str(tmp_path)]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("tinygrad-mnist: validation_data: mini_batch_size 10 is larger")
+
+
+def test_info(small_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", "--data", str(small_folder)]) == 0
+    out = capsys.readouterr().out
+    rows = dict(line.split(maxsplit=1) for line in out.splitlines())
+    for name in ("tinygrad_mnist", "Python", "NumPy", "SIMD", "threads", "device", "floatX"):
+        assert rows[name]
+    assert rows["data"] == f"{small_folder} (the given name)"
+
+
+def test_info_downloads_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYGRAD_MNIST_DATA", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    assert cli.main(["info"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "$TINYGRAD_MNIST_DATA: not set" in last
+    assert last.endswith("download: not tried")
+
+
+def test_python_m_is_the_command(small_folder: Path) -> None:
+    arguments = ["train", "--net", "fc", "--epochs", "1", "--data", str(small_folder)]
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=True)
+    assert LAST_LINE.fullmatch(done.stdout.splitlines()[-1])
+    assert subprocess.run(COMMAND, capture_output=True, check=False).returncode == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_ctrl_c_ends_with_130(small_folder: Path) -> None:
+    arguments = ["train", "--net", "fc", "--epochs", "1000000", "--data", str(small_folder)]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "Training mini-batch number 0\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "tinygrad-mnist: interrupted"
+    assert "Traceback" not in err

@@ -1,0 +1,56 @@
+"""Every example runs from its first to its last line; one epoch on small data stands for many."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.small_mnist import small_arrays, write_idx_folder
+
+from tinygrad_mnist.network3 import Network
+from tinygrad_mnist.training import History
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+@pytest.fixture
+def one_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[History]:
+    """Small data in reach, and SGD that stops after an epoch; gives the histories."""
+    write_idx_folder(tmp_path / "small", small_arrays(training=60, test=20))
+    monkeypatch.setenv("TINYGRAD_MNIST_DATA", str(tmp_path / "small"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    histories: list[History] = []
+    whole = Network.SGD
+
+    def short(self: Network, data: Any, epochs: int, *args: Any, **options: Any) -> History:
+        assert epochs > 1
+        histories.append(whole(self, data, 1, *args, **options))
+        return histories[-1]
+
+    monkeypatch.setattr(Network, "SGD", short)
+    return histories
+
+
+def run(name: str) -> None:
+    runpy.run_path(str(EXAMPLES[0].with_name(f"{name}.py")), run_name="__main__")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in EXAMPLES if path.stem != "dropout"])
+def test_example(name: str, one_epoch: list[History], capsys: pytest.CaptureFixture[str]) -> None:
+    run(name)
+    assert len(one_epoch) == 1
+    assert len(one_epoch[0].costs) == (25 if name == "expanded" else 5)
+    assert "Finished training network." in capsys.readouterr().out
+
+
+def test_dropout_after_expanded(
+    one_epoch: list[History], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("expanded")
+    run("dropout")
+    assert len(one_epoch) == 6
+    assert capsys.readouterr().out.splitlines()[-1].startswith("The vote of five: ")
