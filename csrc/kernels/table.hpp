@@ -1,10 +1,12 @@
-// Every kernel of the vocabulary, listed once: the file csrc/kernels/<name>.cpp defines
+// Every kernel of the vocabulary, listed once: the file of its family in csrc/kernels/ defines
 // `const Kernel <name>_kernel`.
 #pragma once
 
 #include "kernel.hpp"
 
 #define TGM_KERNELS(X)       \
+  X(argmax)                  \
+  X(check_range)             \
   X(conv2d)                  \
   X(conv2d_grad_filter)      \
   X(conv2d_grad_input)       \
@@ -12,10 +14,16 @@
   X(conv2d_pool_grad_filter) \
   X(conv2d_pool_grad_input)  \
   X(elementwise)             \
+  X(gather)                  \
   X(gemm)                    \
+  X(log_softmax)             \
   X(pool2d)                  \
   X(pool2d_grad)             \
-  X(reduce)
+  X(reduce)                  \
+  X(scatter_add)             \
+  X(softmax)                 \
+  X(softmax_xent)            \
+  X(softmax_xent_grad)
 
 namespace tgm::TGM_TARGET {
 

@@ -218,9 +218,7 @@ def test_equal_elements_give_equal_bits() -> None:
         ([(3, 4)], Tape("float32", 1, (), (2,)), "output value 2"),
     ],
 )
-def test_wrong_calls_are_refused(
-    arrays: list[tuple[int, ...]], tape: Tape, message: str
-) -> None:
+def test_wrong_calls_are_refused(arrays: list[tuple[int, ...]], tape: Tape, message: str) -> None:
     inputs = [np.zeros(shape, np.float32) for shape in arrays]
     with pytest.raises(ValueError, match=message):
         run_kernel("elementwise", inputs, [ArraySpec("float32", (3, 4))], {"tape": tape})

@@ -1,0 +1,36 @@
+// Vectors of indices or labels, of any integer dtype.
+#pragma once
+
+#include "simd.hpp"
+#include "tensor.hpp"
+
+namespace tgm::TGM_TARGET {
+
+TGM_INLINE bool is_integer(DType dtype) {
+  return dtype != DType::Float32 && dtype != DType::Float64 && dtype != DType::Bool;
+}
+
+// The integer at p.
+TGM_INLINE int64_t read_integer(const char* p, DType dtype) {
+  switch (dtype) {
+    case DType::Int8:
+      return *reinterpret_cast<const int8_t*>(p);
+    case DType::Int16:
+      return *reinterpret_cast<const int16_t*>(p);
+    case DType::Int32:
+      return *reinterpret_cast<const int32_t*>(p);
+    case DType::Int64:
+      return *reinterpret_cast<const int64_t*>(p);
+    default:
+      return *reinterpret_cast<const uint8_t*>(p);
+  }
+}
+
+// Element i of an index vector into `size` elements; negative ones count from the end.
+TGM_INLINE int64_t read_index(const Tensor& index, int64_t i, int64_t size) {
+  const auto item = static_cast<int64_t>(item_size(index.dtype));
+  const int64_t value = read_integer(index.data + i * index.stride[0] * item, index.dtype);
+  return value < 0 ? value + size : value;
+}
+
+}  // namespace tgm::TGM_TARGET
