@@ -1,0 +1,242 @@
+"""Fusion: which kernel calls an expression becomes, and that the numbers stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.backends import making_functions_for
+from helpers.expressions import evaluate
+from helpers.graphs import ALL_KERNELS
+
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.compile.pipeline import compile_plan
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.tensor.nnet import conv2d
+from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
+from tinygrad_mnist.tensor.signal import pool
+
+M, N, B, I = T.dmatrix("m"), T.dmatrix("n"), T.dvector("b"), T.ivector("i")  # noqa: E741
+X, W = T.tensor4("x", "float64"), T.tensor4("w", "float64")
+SHAPES = {M: (3, 4), N: (4, 5), B: (5,), I: (3,), X: (2, 1, 8, 8), W: (3, 1, 3, 3)}
+
+
+def pooled(window: tuple[int, int] = (2, 2), **how: Any) -> theano.Variable:
+    return pool.pool_2d(conv2d(X, W), window, ignore_border=True, **how)
+
+
+def cross_entropy() -> theano.Variable:
+    return -T.mean(T.log(T.nnet.softmax(M))[T.arange(I.shape[0]), I])
+
+
+PLANS: list[tuple[str, Callable[[], Any], list[str]]] = [
+    (
+        "a chain is one tape",
+        lambda: T.tanh(T.exp(M) * 2 + 1),
+        ["out0:3x4 = elementwise(m:3x4)  tape: tanh(add(mul(exp(i0), 2), 1))"],
+    ),
+    (
+        "what is read twice is computed once",
+        lambda: [T.exp(M), T.exp(M) + 1],
+        [
+            "out0:3x4 = elementwise(m:3x4)  tape: exp(i0)",
+            "out1:3x4 = elementwise(out0:3x4)  tape: add(i0, 1)",
+        ],
+    ),
+    (
+        "operands stretch inside a tape",
+        lambda: T.dot(M, N)[0] * B + T.ones_like(B),
+        [
+            "t0:3x5 = gemm(m:3x4, n:4x5)",
+            "out0:5 = elementwise(t0:5, b:5)  tape: add(mul(i0, i1), 1)",
+        ],
+    ),
+    (
+        "another dtype is another tape",
+        lambda: T.cast(T.cast(M, "float32") + 1, "float64") * 2,
+        [
+            "t0:3x4 = elementwise(m:3x4)",
+            "t1:3x4 = elementwise(t0:3x4)  tape: add(i0, 1)",
+            "out0:3x4 = elementwise(t1:3x4)  tape: mul(i0, 2)",
+        ],
+    ),
+    (
+        "a tape before a reduction",
+        lambda: T.sum(T.exp(M) * 2, axis=0),
+        ["out0:1x4 = reduce(m:3x4)  prologue: mul(exp(i0), 2)"],
+    ),
+    (
+        "tapes on both sides of a reduction",
+        lambda: T.mean((M - T.mean(M, axis=0)) ** 2),
+        [
+            "t0:1x4 = reduce(m:3x4)  epilogue: div(i0, 3)",
+            "out0:1x1 = reduce(m:3x4, t0:3x4)  prologue: sqr(sub(i0, i1))  epilogue: div(i0, 12)",
+        ],
+    ),
+    (
+        "bias and activation of a product",
+        lambda: T.nnet.sigmoid(T.dot(M, N) + B),
+        ["out0:3x5 = gemm(m:3x4, n:4x5, b:3x5)  epilogue: sigmoid(add(i0, i1))"],
+    ),
+    (
+        "behind a reshape",
+        lambda: T.dot(M, N).reshape((15,)) * 2,
+        ["out0:3x5 = gemm(m:3x4, n:4x5)  epilogue: mul(i0, 2)"],
+    ),
+    (
+        "a product that is read twice has no epilogue",
+        lambda: T.dot(M, N) + T.sum(T.dot(M, N)),
+        [
+            "t0:3x5 = gemm(m:3x4, n:4x5)",
+            "t1:1x1 = reduce(t0:3x5)",
+            "out0:3x5 = elementwise(t0:3x5, t1:3x5)  tape: add(i0, i1)",
+        ],
+    ),
+    (
+        "convolution, pool, bias and activation",
+        lambda: T.tanh(pooled() + 1),
+        ["out0:2x3x3x3 = conv2d_pool(x:2x1x8x8, w:3x1x3x3)  epilogue: tanh(add(i0, 1))"],
+    ),
+    (
+        "their gradients",
+        lambda: T.grad(T.sum(T.tanh(pooled() + 1)), [X, W]),
+        [
+            "t0:2x3x3x3, t1:2x3x3x3x1 = conv2d_pool(x:2x1x8x8, w:3x1x3x3)"
+            "  epilogue: sub(1, sqr(tanh(add(i0, 1))))",
+            "out0:2x1x8x8 = conv2d_pool_grad_input(w:3x1x3x3, t0:2x3x3x3, t1:2x3x3x3x1)",
+            "out1:3x1x3x3 = conv2d_pool_grad_filter(x:2x1x8x8, t0:2x3x3x3, t1:2x3x3x3x1)",
+        ],
+    ),
+    (
+        "a convolution that is read beside its pool",
+        lambda: [pooled(), T.sum(conv2d(X, W))],
+        [
+            "t0:2x3x6x6 = conv2d(x:2x1x8x8, w:3x1x3x3)",
+            "out0:2x3x3x3 = pool2d(t0:2x3x6x6)",
+            "out1:1x1x1x1 = reduce(t0:2x3x6x6)",
+        ],
+    ),
+    (
+        "windows that overlap",
+        lambda: pooled((3, 3), stride=(1, 1)),
+        [
+            "t0:2x3x6x6 = conv2d(x:2x1x8x8, w:3x1x3x3)",
+            "out0:2x3x4x4 = pool2d(t0:2x3x6x6)",
+        ],
+    ),
+    (
+        "cross-entropy",
+        lambda: T.sum(-T.log(T.nnet.softmax(M))[T.arange(3), I]),
+        [
+            "- = check_range(i:3)",
+            "t0:3, t1:3x4 = softmax_xent(m:3x4, i:3)",
+            "out0:1 = reduce(t0:3)",
+        ],
+    ),
+    (
+        "cross-entropy and its gradient",
+        lambda: [cross_entropy(), T.grad(cross_entropy(), M)],
+        [
+            "- = check_range(i:3)",
+            "t0:3, t1:3x4 = softmax_xent(m:3x4, i:3)",
+            "t2:1 = reduce(t0:3)  prologue: neg(i0)  epilogue: div(i0, 3)",
+            "out0:scalar = elementwise(t2:scalar)  tape: neg(i0)",
+            "out1:3x4 = softmax_xent_grad(t1:3x4, i:3, c10:3)",
+        ],
+    ),
+    (
+        "a slice before the work",
+        lambda: T.exp(M)[1:],
+        ["out0:2x4 = elementwise(m:2x4)  tape: exp(i0)"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"), [p[1:] for p in PLANS], ids=[name for name, *_ in PLANS]
+)
+def test_plan(make: Callable[[], Any], expected: list[str]) -> None:
+    made = make()
+    outputs = made if isinstance(made, list) else [made]
+    plan = compile_plan(outputs, {}, SHAPES, {}, "fused", ALL_KERNELS, True).plan
+    assert [line[5:] for line in str(plan).splitlines()[1:]] == expected
+
+
+@pytest.mark.parametrize("make", [p[1] for p in PLANS], ids=[name for name, *_ in PLANS])
+def test_numbers_stay(make: Callable[[], Any]) -> None:
+    rng = np.random.default_rng(1)
+    values = [
+        rng.integers(0, 4, shape).astype("int32") if v is I else rng.normal(size=shape)
+        for v, shape in SHAPES.items()
+    ]
+    made = make()
+    outputs = made if isinstance(made, list) else [made]
+    plain, fused = (
+        evaluate(device, list(SHAPES), outputs, *values, on_unused_input="ignore")
+        for device in ("reference", "fused")
+    )
+    for result, expected in zip(fused, plain, strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-7)
+
+
+def test_only_kernels_of_the_backend_are_used() -> None:
+    base = frozenset(name for name, contract in CONTRACTS.items() if contract.base)
+    outputs = [cross_entropy(), *T.grad(T.sum(T.tanh(pooled())), [X, W])]
+    plan = compile_plan(outputs, {}, SHAPES, {}, "small", base, True).plan
+    assert {call.kernel for call in plan.calls} <= base
+    assert "pool2d_grad" in {call.kernel for call in plan.calls}
+
+
+def test_a_missing_kernel_is_named_with_the_line() -> None:
+    product = T.dot(M, N)
+    with pytest.raises(NotImplementedError, match=r"(?s)'small' has no kernel 'gemm'.*test_fusion"):
+        compile_plan([product], {}, SHAPES, {}, "small", ALL_KERNELS - {"gemm"}, True)
+
+
+def test_draws_stay_in_their_places() -> None:
+    """A draw belongs to a position: no rule may move it behind a transpose."""
+
+    def outputs() -> list[theano.Variable]:
+        stream = RandomStreams(1)
+        return [
+            T.dot(M, N).T * stream.uniform((5, 3), dtype="float64"),
+            T.sum(stream.uniform((3, 4), dtype="float64"), axis=0),
+            T.sum(stream.uniform((3, 4), dtype="float64") * M, axis=1),
+        ]
+
+    values = [np.ones((3, 4)), np.ones((4, 5))]
+    plain, fused = (evaluate(d, [M, N], outputs(), *values) for d in ("reference", "fused"))
+    for result, expected in zip(fused, plain, strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-12)
+
+
+def test_large_tapes_are_cut() -> None:
+    x = T.dvector("x")
+    total = x
+    for number in range(200):
+        total = T.tanh(total + number)
+    result = {}
+    for device in ("reference", "fused"):
+        with making_functions_for(device):
+            function = theano.function([x], total)
+            result[device] = function(np.linspace(-1, 1, 5))
+    np.testing.assert_array_equal(result["fused"], result["reference"])
+    lengths = [len(call.params["tape"].instructions) for call in function.plan.calls]
+    assert 1 < len(lengths) < 20
+    assert max(lengths) <= 192
+
+
+def test_many_operands_are_cut() -> None:
+    inputs = [T.dvector(f"x{i}") for i in range(30)]
+    total = inputs[0]
+    for v in inputs[1:]:
+        total = T.tanh(total) + v
+    values = [np.array([float(i)]) for i in range(30)]
+    with making_functions_for("fused"):
+        function = theano.function(inputs, total)
+        result = function(*values)
+    np.testing.assert_array_equal(result, evaluate("reference", inputs, total, *values))
+    assert all(len(call.inputs) <= 12 for call in function.plan.calls)
