@@ -81,7 +81,7 @@ class HostTrace:
         self._values = values
         self._specialised = specialised
         self._inputs: dict[Variable, str] = {}
-        self._lines: list[str] = []
+        self._lines: dict[str, str] = {}  # expressions with the names of their values
         self._guards: dict[str, int] = {}
         self._slots: dict[str, int] = {}
 
@@ -102,8 +102,8 @@ class HostTrace:
         if all(b is None or b.known for b in bounds):
             return Offset(first), count
         texts = ["None" if b is None else b.text for b in bounds]
-        name = f"t{len(self._lines)}"
-        self._lines.append(f"{name} = slice({texts[0]}, {texts[1]}, {step}).indices({length})")
+        line = f"slice({texts[0]}, {texts[1]}, {step}).indices({length})"
+        name = self._lines.setdefault(line, f"t{len(self._lines)}")
         self._guard(_Scalar(count, f"len(range(*{name}))", False))
         if count == 0:
             return Offset(0), 0
@@ -157,7 +157,7 @@ class HostTrace:
             "(" + "".join(f"{text}, " for text in texts) + ")"
             for texts in (self._guards, self._slots)
         )
-        body = "".join(f"    {line}\n" for line in self._lines)
+        body = "".join(f"    {name} = {line}\n" for line, name in self._lines.items())
         text = f"def host({arguments}):\n{body}    return {guards}, {slots}\n"
         scope: dict[str, Any] = {"checked_index": checked_index}
         exec(compile(text, "<host program>", "exec"), scope)
