@@ -99,6 +99,7 @@ const char* invalid(const Args& args) { return check_conv(args, {0, 1, kOut, -1,
 
 }  // namespace
 
-extern const Kernel conv2d_kernel = {"conv2d", 2, {{pack_chunks, pack}, {chunks, run}}, workspace_bytes, invalid};
+extern const Kernel conv2d_kernel = {
+    "conv2d", 2, {{pack_chunks, pack}, {chunks, run}}, workspace_bytes, invalid};
 
 }  // namespace tgm::TGM_TARGET

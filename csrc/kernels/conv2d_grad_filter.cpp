@@ -19,9 +19,7 @@ constexpr int kFilters = 3;        // that share what is loaded of x
 constexpr int kSharedVectors = 4;  // of a patch
 constexpr int64_t kBlockBytes = 256 * 1024;
 
-ConvShape shape(const Args& args) {
-  return conv_shape(args.in[0], args.out[0], args.ints, false);
-}
+ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args.ints, false); }
 
 template <class T>
 struct Work {
@@ -44,10 +42,10 @@ struct Work {
 // The positions of one image under a patch block, and the block's sums for F filters.
 template <class T>
 struct Plane {
-  const T* x;       // first position's patch
-  int64_t row;      // from one row of the image to the next
+  const T* x;   // first position's patch
+  int64_t row;  // from one row of the image to the next
   int64_t step_h, step_w;
-  const T* g;       // first filter, first position
+  const T* g;  // first filter, first position
   int64_t g_filter, g_h, g_w;
   int64_t height, width;
   T* sums;
@@ -131,7 +129,8 @@ int64_t groups(const ConvShape& s) { return ceil_div(s.O, kFilters); }
 
 int64_t filter_chunks(const Args& args) {
   const ConvShape s = shape(args);
-  const int64_t flops = s.O * s.taps() * (2 * s.N * s.OH * s.OW + 4 + epilogue_cost(*args.tapes[0]));
+  const int64_t flops =
+      s.O * s.taps() * (2 * s.N * s.OH * s.OW + 4 + epilogue_cost(*args.tapes[0]));
   return chunks_for(groups(s), flops / std::max<int64_t>(1, groups(s)));
 }
 
@@ -194,10 +193,10 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
     unpack_filter(s, work.sums + (first_filter + o) * filter_sums, padded,
                   work.turned + (first_filter + o) * s.taps(), result + o * s.taps());
   }
-  finish_tile(*args.tapes[0],
-              {reinterpret_cast<const char*>(result), s.taps(), 0, 0, first_filter, n_filters, 0,
-               s.taps()},
-              args.in + 2, args.out[0]);
+  finish_tile(
+      *args.tapes[0],
+      {reinterpret_cast<const char*>(result), s.taps(), 0, 0, first_filter, n_filters, 0, s.taps()},
+      args.in + 2, args.out[0]);
 }
 
 template <class T>
@@ -219,10 +218,7 @@ const char* invalid(const Args& args) { return check_conv(args, {0, kOut, 1, -1,
 
 }  // namespace
 
-extern const Kernel conv2d_grad_filter_kernel = {"conv2d_grad_filter",
-                                                 2,
-                                                 {{pack_chunks, pack}, {filter_chunks, run}},
-                                                 workspace_bytes,
-                                                 invalid};
+extern const Kernel conv2d_grad_filter_kernel = {
+    "conv2d_grad_filter", 2, {{pack_chunks, pack}, {filter_chunks, run}}, workspace_bytes, invalid};
 
 }  // namespace tgm::TGM_TARGET

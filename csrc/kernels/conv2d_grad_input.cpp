@@ -15,9 +15,7 @@ namespace {
 
 constexpr int64_t kPackChunks = 16;
 
-ConvShape shape(const Args& args) {
-  return conv_shape(args.out[0], args.in[0], args.ints, false);
-}
+ConvShape shape(const Args& args) { return conv_shape(args.out[0], args.in[0], args.ints, false); }
 
 // One axis of the problem. Position r of the padded image, r = phase + stride * m, meets the taps
 // phase + stride * t at the output's positions m - t.
@@ -30,7 +28,9 @@ struct Axis {
         before(ceil_div(kernel, stride) - 1),
         size(before + std::max(output, ceil_div(image, stride))) {}
   int64_t phases() const { return stride; }
-  int64_t taps(int64_t phase) const { return phase < kernel ? ceil_div(kernel - phase, stride) : 0; }
+  int64_t taps(int64_t phase) const {
+    return phase < kernel ? ceil_div(kernel - phase, stride) : 0;
+  }
 };
 
 template <class T>
@@ -83,8 +83,8 @@ void pack_taps(const ConvShape& s, const Work<T>& work, const Tensor& w) {
         int64_t kh = phase_h + t / across % down * s.stride_h;
         int64_t kw = phase_w + t % across * s.stride_w;
         if (s.flip) kh = s.KH - 1 - kh, kw = s.KW - 1 - kw;
-        const T* from = w.as<T>() + o * w.stride[0] + first * w.stride[1] + kh * w.stride[2] +
-                        kw * w.stride[3];
+        const T* from =
+            w.as<T>() + o * w.stride[0] + first * w.stride[1] + kh * w.stride[2] + kw * w.stride[3];
         const int64_t n = work.blocks.size(block);
         for (int64_t c = 0; c < n; c++) to[c] = from[c * w.stride[1]];
         for (int64_t c = n; c < width; c++) to[c] = T(0);
@@ -114,7 +114,8 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
 }
 
-// Units of work: an image x a tile of its pixels (whole rows, or part of one) x a block of channels.
+// Units of work: an image x a tile of its pixels (whole rows, or part of one) x a block of
+// channels.
 template <class T>
 struct Units {
   FilterBlocks<T> blocks;
@@ -137,8 +138,8 @@ struct Units {
 
 // The pixels of one row from `first` on, `step` apart, all of one phase.
 template <class T, int V>
-void convolve_row(const T* g, int64_t count, const T* filters, const int64_t* offsets,
-                  int64_t taps, T* values, int64_t step) {
+void convolve_row(const T* g, int64_t count, const T* filters, const int64_t* offsets, int64_t taps,
+                  T* values, int64_t step) {
   for (int64_t q = 0; q < count; q += kPixels) {
     const T* pixel[kPixels];
     for (int p = 0; p < kPixels; p++) pixel[p] = g + std::min(q + p, count - 1);
@@ -168,8 +169,8 @@ void convolve_tile(const ConvShape& s, const Work<T>& work, int64_t image, int64
       const int64_t phase_w = w % s.stride_w, m_w = w / s.stride_w;
       const int64_t before = s.O * work.taps_before(phase_h, phase_w);
       const int64_t taps = s.O * work.h.taps(phase_h) * work.w.taps(phase_w);
-      const T* filters = work.filters + before * work.blocks.vectors * kLanes<T> +
-                         work.blocks.first(block) * taps;
+      const T* filters =
+          work.filters + before * work.blocks.vectors * kLanes<T> + work.blocks.first(block) * taps;
       convolve_row<T, V>(g + m_w + work.w.before, ceil_div(n_columns - j, s.stride_w), filters,
                          work.offsets + before, taps,
                          values + ((h - rows.first) * n_columns + j) * V * kLanes<T>, s.stride_w);
@@ -193,13 +194,12 @@ void run_units(const Args& args, int64_t chunk, int64_t n_chunks) {
     const Span columns{w, std::min(s.W, w + units.width)};
     const int64_t pixels = (rows.last - h) * (columns.last - w);
     const int64_t width = units.blocks.width(block), size = units.blocks.size(block);
-    with_width(width, [&]<int V>() {
-      convolve_tile<T, V>(s, work, image, block, rows, columns, values);
-    });
+    with_width(width,
+               [&]<int V>() { convolve_tile<T, V>(s, work, image, block, rows, columns, values); });
     transpose(values, width * kLanes<T>, result, pixels, pixels, size);
     finish_tile(*args.tapes[0],
-                {reinterpret_cast<const char*>(result), pixels, 1, image,
-                 units.blocks.first(block), size, h * s.W + w, pixels},
+                {reinterpret_cast<const char*>(result), pixels, 1, image, units.blocks.first(block),
+                 size, h * s.W + w, pixels},
                 args.in + 2, args.out[0]);
   }
 }
@@ -209,9 +209,9 @@ int64_t unit_chunks(const Args& args) {
   const ConvShape s = shape(args);
   const Units<T> units(s);
   if (units.count == 0) return 0;
-  const int64_t flops = s.N * s.C * s.H * s.W *
-                        (2 * s.O * s.KH * s.KW / (s.stride_h * s.stride_w) +
-                         epilogue_cost(*args.tapes[0]));
+  const int64_t flops =
+      s.N * s.C * s.H * s.W *
+      (2 * s.O * s.KH * s.KW / (s.stride_h * s.stride_w) + epilogue_cost(*args.tapes[0]));
   return chunks_for(units.count, flops / units.count);
 }
 

@@ -137,7 +137,8 @@ void pool_buffered(const PoolTile<T>& tile, T* buffer, const WinnersOut& out) {
       if (!out.winners) continue;
       const int64_t lanes = std::min<int64_t>(L, out.n_filters - v * L);
       for (int64_t byte = 0; byte < s.winner_bytes(); byte++) {
-        const auto marks = pool_winners<T>(8 * byte, std::min<int64_t>(8, n - 8 * byte), pixel, top);
+        const auto marks =
+            pool_winners<T>(8 * byte, std::min<int64_t>(8, n - 8 * byte), pixel, top);
         for (int64_t lane = 0; lane < lanes; lane++) {
           const int64_t o = out.first_filter + v * L + lane;
           uint8_t* to = winners_of(*out.winners, out.image, o, h, w);
@@ -190,8 +191,14 @@ void run_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
     const int64_t first = units.blocks.first(tile.block), size = units.blocks.size(tile.block);
     const int64_t width = units.blocks.width(tile.block);
     const int64_t n = tile.positions.last - tile.positions.first;
-    const PoolTile<T> pool{s,      images, work.offsets, tile.x, tile.filters, tile.positions,
-                           maxima, winners ? marks : nullptr};
+    const PoolTile<T> pool{s,
+                           images,
+                           work.offsets,
+                           tile.x,
+                           tile.filters,
+                           tile.positions,
+                           maxima,
+                           winners ? marks : nullptr};
     with_width(width, [&]<int V>() {
       if (in_registers) return pool_in_registers<T, V>(pool);
       pool_buffered<T, V>(pool, buffer, {winners, tile.image, first, size});

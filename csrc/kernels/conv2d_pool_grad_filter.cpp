@@ -17,20 +17,18 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kMaxTerms = 2048;            // listed at once, or a few more
+constexpr int64_t kMaxTerms = 2048;  // listed at once, or a few more
 constexpr int64_t kMaxSegment = 256;
-constexpr int64_t kBlockBytes = 256 * 1024;    // of packed images that are worked on together
-constexpr int64_t kFlopsPerWindow = 40;        // of listing a term, roughly
+constexpr int64_t kBlockBytes = 256 * 1024;  // of packed images that are worked on together
+constexpr int64_t kFlopsPerWindow = 40;      // of listing a term, roughly
 
-ConvShape shape(const Args& args) {
-  return conv_shape(args.in[0], args.out[0], args.ints, true);
-}
+ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args.ints, true); }
 
 template <class T>
 struct Work {
-  T* images;        // [n][h][w][c]
-  T* sums;          // [o][kh][padded row]
-  T* filters;       // [o][c][kh][kw], before the epilogue
+  T* images;   // [n][h][w][c]
+  T* sums;     // [o][kh][padded row]
+  T* filters;  // [o][c][kh][kw], before the epilogue
   T* turned;   // [o][kh][kw][c], on the way there
   // By byte of the winners and its value: where the patch of the only winner lies, from the
   // window's first; -1 where there is not just one.
@@ -193,8 +191,8 @@ void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
 int64_t filter_chunks(const Args& args) {
   const ConvShape s = shape(args);
   const int64_t windows = s.N * s.PH * s.PW;
-  const int64_t flops = windows * (2 * s.taps() + kFlopsPerWindow) +
-                        s.taps() * (4 + epilogue_cost(*args.tapes[0]));
+  const int64_t flops =
+      windows * (2 * s.taps() + kFlopsPerWindow) + s.taps() * (4 + epilogue_cost(*args.tapes[0]));
   return chunks_for(s.O, flops);
 }
 

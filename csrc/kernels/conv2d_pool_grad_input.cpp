@@ -18,19 +18,17 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kTerms = 4096;           // room for what is listed at once
-constexpr int64_t kRowBytes = 24 * 1024;   // of one packed row of the filters worked on together
-constexpr int64_t kMaxFilters = 256;       // worked on together
+constexpr int64_t kTerms = 4096;          // room for what is listed at once
+constexpr int64_t kRowBytes = 24 * 1024;  // of one packed row of the filters worked on together
+constexpr int64_t kMaxFilters = 256;      // worked on together
 
-ConvShape shape(const Args& args) {
-  return conv_shape(args.out[0], args.in[0], args.ints, true);
-}
+ConvShape shape(const Args& args) { return conv_shape(args.out[0], args.in[0], args.ints, true); }
 
 int64_t image_chunks(const Args& args) {
   const ConvShape s = shape(args);
   const int64_t windows = s.O * s.PH * s.PW;
-  const int64_t flops =
-      windows * (2 * s.taps() + 8 * s.pool_size()) + s.C * s.H * s.W * epilogue_cost(*args.tapes[0]);
+  const int64_t flops = windows * (2 * s.taps() + 8 * s.pool_size()) +
+                        s.C * s.H * s.W * epilogue_cost(*args.tapes[0]);
   return std::min(kMaxStrips, chunks_for(s.N, flops));
 }
 
@@ -45,10 +43,11 @@ struct Strip {
 
 template <class T>
 struct Work {
-  T* filters;       // [kh][o][padded row]
-  T* turned;        // [o][kh][kw][c], on the way there
-  int16_t* lone;    // [byte of the winners][its value]: the only winner's position in the window, or -1
-  int64_t together; // filters
+  T* filters;  // [kh][o][padded row]
+  T* turned;   // [o][kh][kw][c], on the way there
+  int16_t*
+      lone;  // [byte of the winners][its value]: the only winner's position in the window, or -1
+  int64_t together;  // filters
   int64_t max_places;
   Strip<T> first;
   size_t strip_bytes, bytes;
@@ -124,10 +123,10 @@ class ImageSum {
         for (int64_t h = 0; h < s_.PH; h++) {
           begin_window(h, w);
           for (int64_t byte = 0; byte < s_.winner_bytes(); byte++) {
-            list_window(factors + h * g.stride[2] + w * g.stride[3], g.stride[1],
-                        masks + h * winners.stride[2] + w * winners.stride[3] +
-                            byte * winners.stride[4],
-                        winners.stride[1], work_.lone + 256 * byte, o, count);
+            list_window(
+                factors + h * g.stride[2] + w * g.stride[3], g.stride[1],
+                masks + h * winners.stride[2] + w * winners.stride[3] + byte * winners.stride[4],
+                winners.stride[1], work_.lone + 256 * byte, o, count);
           }
           n_places_ += s_.pool_size();
         }
@@ -163,7 +162,8 @@ class ImageSum {
         *ends[position] = term;  // no branch on what can't be foreseen: kept if it counts
         ends[position] += factor != T(0);
       } else if (factor != T(0)) {
-        for (unsigned mask = *masks; mask != 0; mask &= mask - 1) *ends[lone[mask & -mask]]++ = term;
+        for (unsigned mask = *masks; mask != 0; mask &= mask - 1)
+          *ends[lone[mask & -mask]]++ = term;
       }
     }
     rubbish_ = rubbish;
@@ -242,10 +242,10 @@ void finish_image(const Args& args, const ConvShape& s, const T* image, int64_t 
             transpose(from + i * packed.row, s.C, values + i * nw, pixels, nw, nc);
           }
         }
-        finish_tile(*args.tapes[0],
-                    {reinterpret_cast<const char*>(values), pixels, 1, n, c, nc, h * s.W + w,
-                     pixels},
-                    args.in + 3, args.out[0]);
+        finish_tile(
+            *args.tapes[0],
+            {reinterpret_cast<const char*>(values), pixels, 1, n, c, nc, h * s.W + w, pixels},
+            args.in + 3, args.out[0]);
       }
     }
   }

@@ -3,9 +3,9 @@
 // The inner loop keeps kPixels output pixels x up to kMaxFilterVectors vectors of filters in
 // registers. For each tap (c, kh, kw) it loads the filters' vectors, which lie packed one after the
 // other, and one broadcast value per pixel, straight from the image: no im2col. Filters are padded
-// to whole vectors with zeros and pixels to whole groups by repeating one, so there is no other code
-// for remainders and every output adds its taps in the same order with the same rounding: equal
-// patches give equal bits. A table holds each tap's offset in the image; strides, flips and
+// to whole vectors with zeros and pixels to whole groups by repeating one, so there is no other
+// code for remainders and every output adds its taps in the same order with the same rounding:
+// equal patches give equal bits. A table holds each tap's offset in the image; strides, flips and
 // channels are worked out there once, and the loop knows nothing of them.
 #pragma once
 
@@ -27,10 +27,10 @@ constexpr int kMaxFilterVectors = 6;
 #else
 constexpr int kMaxFilterVectors = 3;
 #endif
-constexpr int64_t kTileElements = 4096;    // of one tile of results: 16 KiB of float32
-constexpr int64_t kChunkFlops = 400'000;   // some 5 us: less isn't worth handing out
-constexpr int64_t kPackFlops = 16;         // what copying an element costs, as arithmetic
-constexpr int64_t kMaxStrips = 64;         // accumulators or images that live in the workspace at once
+constexpr int64_t kTileElements = 4096;   // of one tile of results: 16 KiB of float32
+constexpr int64_t kChunkFlops = 400'000;  // some 5 us: less isn't worth handing out
+constexpr int64_t kPackFlops = 16;        // what copying an element costs, as arithmetic
+constexpr int64_t kMaxStrips = 64;  // accumulators or images that live in the workspace at once
 
 TGM_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -75,9 +75,7 @@ struct FilterBlocks {
   int64_t filters, vectors, count;
 
   explicit FilterBlocks(int64_t n)
-      : filters(n),
-        vectors(ceil_div(n, kLanes<T>)),
-        count(ceil_div(vectors, kMaxFilterVectors)) {}
+      : filters(n), vectors(ceil_div(n, kLanes<T>)), count(ceil_div(vectors, kMaxFilterVectors)) {}
 
   int64_t first_vector(int64_t block) const {
     return block * (vectors / count) + std::min(block, vectors % count);
@@ -113,8 +111,8 @@ struct Pieces {
 // Groups equal units of work into chunks of at least `kChunkFlops`.
 TGM_INLINE int64_t chunks_for(int64_t units, int64_t flops_per_unit) {
   if (units == 0) return 0;
-  const int64_t per_chunk = std::clamp<int64_t>(kChunkFlops / std::max<int64_t>(1, flops_per_unit),
-                                                1, units);
+  const int64_t per_chunk =
+      std::clamp<int64_t>(kChunkFlops / std::max<int64_t>(1, flops_per_unit), 1, units);
   return ceil_div(units, per_chunk);
 }
 

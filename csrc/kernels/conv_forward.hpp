@@ -15,8 +15,8 @@ template <class T>
 struct ForwardWork {
   T* filters;
   int64_t* offsets;
-  T* padded;       // null without padding
-  T* window;       // per chunk of phase 1: the pixels of one window of the pool
+  T* padded;  // null without padding
+  T* window;  // per chunk of phase 1: the pixels of one window of the pool
   size_t bytes;
 };
 

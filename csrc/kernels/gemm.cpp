@@ -20,12 +20,12 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int kRows = 4;
-constexpr int kVectors = kMaxFilterVectors;
-constexpr int kThinVectors = 6;       // for one or two rows
-constexpr int64_t kStep = 256;        // of k: kVectors vectors of b stay in L1
-constexpr int64_t kDirectRows = 48;   // up to which b is not packed
-constexpr int64_t kShallow = 64;      // up to which a is not copied, and n is not cut
+constexpr int kRows = 6;
+constexpr int kVectors = 6;
+constexpr int kSums = kPixels * kMaxFilterVectors;  // vectors that fit the registers
+constexpr int64_t kStep = 256;                      // of k: what is used of b stays in L1
+constexpr int64_t kDirectRows = 48;                 // up to which b is not packed
+constexpr int64_t kShallow = 64;                    // up to which a is not copied, and n is not cut
 constexpr int64_t kMaxBlocks = 64;
 constexpr int64_t kMaxThinBlocks = 16;  // of few rows: b is streamed, in not too narrow pieces
 
@@ -40,7 +40,7 @@ template <class T>
 struct Scheme {
   Shape s;
   bool copy_a, pack_b;
-  int64_t vectors;           // of columns
+  int64_t vectors;  // of columns
   int64_t row_blocks, column_blocks;
   T *a, *b;
   size_t bytes;
@@ -59,10 +59,14 @@ struct Scheme {
 
   void cut(double flops) {
     const int64_t most = s.m <= kDirectRows ? kMaxThinBlocks : kMaxBlocks;
-    const double wanted = std::min<double>(most, std::max(1.0, std::round(flops / kChunkFlops)));
-    const int64_t max_rows = std::max<int64_t>(1, s.m / (3 * kRows));
+    // Even, for two threads.
+    const double wanted = flops < 2 * kChunkFlops
+                              ? 1
+                              : std::min<double>(most, 2 * std::floor(flops / kChunkFlops / 2));
+    const int64_t max_rows = std::max<int64_t>(1, s.m / (2 * kRows));
     const int64_t max_columns = std::max<int64_t>(1, vectors / 4);
-    const double rows = s.k <= kShallow ? wanted : std::sqrt(wanted * s.m / std::max<int64_t>(1, s.n));
+    const double rows =
+        s.k <= kShallow ? wanted : std::sqrt(wanted * s.m / std::max<int64_t>(1, s.n));
     row_blocks = std::clamp<int64_t>(std::llround(rows), 1, max_rows);
     column_blocks = std::clamp<int64_t>(std::ceil(wanted / row_blocks), 1, max_columns);
     row_blocks = std::clamp<int64_t>(std::ceil(wanted / column_blocks), 1, max_rows);
@@ -131,16 +135,16 @@ template <class T>
 struct Strip {
   const T* a;
   int64_t a_row, a_step;
-  const T* b[kThinVectors];
+  const T* b[kVectors];
   int64_t b_step;
-  T* sums[kThinVectors];
+  T* sums[kVectors];
   int64_t sums_row;
   int64_t steps;
   bool first;  // sums start at zero
 };
 
 template <class T, int R, int V>
-void add_strip(const Strip<T>& strip) {
+__attribute__((noinline)) void add_strip(const Strip<T>& strip) {
   Vec<T> sum[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++) {
@@ -174,21 +178,19 @@ void add_strip(const Strip<T>& strip) {
   }
 }
 
-template <class T>
+// The most vectors of columns that go with a number of rows.
+constexpr int widest(int rows) { return std::min(kVectors, kSums / rows); }
+
+template <class T, int R = kRows>
 void add_strip_of(int64_t rows, int64_t vectors, const Strip<T>& strip) {
-  auto wide = [&]<int V>() {
-    if (rows == 3) return add_strip<T, 3, V>(strip);
-    add_strip<T, 4, V>(strip);
-  };
-  auto thin = [&]<int V>() {
-    if (rows == 1) return add_strip<T, 1, V>(strip);
-    add_strip<T, 2, V>(strip);
-  };
-  if (rows > 2) return with_width<kVectors>(vectors, wide);
-  with_width<kThinVectors>(vectors, thin);
+  if constexpr (R > 1) {
+    if (rows < R) return add_strip_of<T, R - 1>(rows, vectors, strip);
+  }
+  with_width<widest(R)>(vectors, [&]<int V>() { add_strip<T, R, V>(strip); });
 }
 
-// The sums of rows x vectors (a tile) into values[row][column].
+// The sums of rows x vectors (a tile) into values[row][column]; if values_row has no room for the
+// last vector, it lies over the one before it, with the same bits.
 template <class T>
 void multiply_tile(const Scheme<T>& scheme, const Tensor& left, const Tensor& right, Span rows,
                    Span vectors, T* values, int64_t values_row) {
@@ -196,9 +198,10 @@ void multiply_tile(const Scheme<T>& scheme, const Tensor& left, const Tensor& ri
   const Shape& s = scheme.s;
   const int64_t n_rows = rows.last - rows.first, n_vectors = vectors.last - vectors.first;
   const int64_t row_groups = ceil_div(n_rows, kRows);
-  const int64_t widest = n_rows <= 2 ? kThinVectors : kVectors;
-  const int64_t column_groups = ceil_div(n_vectors, widest);
+  const int64_t most = widest(static_cast<int>(ceil_div(n_rows, row_groups)));
+  const int64_t column_groups = ceil_div(n_vectors, most);
   const T* a = scheme.copy_a ? scheme.a : left.as<T>();
+  const bool tight = values_row < n_vectors * L;
   Strip<T> strip{};
   strip.a_row = scheme.copy_a ? s.k : left.stride[0];
   strip.a_step = scheme.copy_a ? 1 : left.stride[1];
@@ -218,7 +221,9 @@ void multiply_tile(const Scheme<T>& scheme, const Tensor& left, const Tensor& ri
           const int64_t column = scheme.column(vector);
           strip.b[v] = (scheme.pack_b ? scheme.b + vector * s.k * L : right.as<T>() + column) +
                        k * strip.b_step;
-          strip.sums[v] = values + part.first * values_row + (columns.first + v) * L;
+          const int64_t place =
+              tight ? column - scheme.column(vectors.first) : (columns.first + v) * L;
+          strip.sums[v] = values + part.first * values_row + place;
         }
         add_strip_of(part.last - part.first, width, strip);
       }
@@ -245,20 +250,22 @@ void multiply_block(const Args& args, int64_t chunk, int64_t) {
   alignas(64) T values[kTileElements];
   // Tiles of whole vectors, and rows as many as fit.
   const int64_t n_vectors = vectors.last - vectors.first;
-  const int64_t parts = ceil_div(n_vectors, kTileElements / (2 * kRows * L));
+  const int64_t parts = ceil_div(n_vectors, kTileElements / (kRows * L));
   for (int64_t part = 0; part < parts; part++) {
     const Span within = span_of(n_vectors, part, parts);
     const Span columns{vectors.first + within.first, vectors.first + within.last};
-    const int64_t width = (columns.last - columns.first) * L;
-    const int64_t first = columns.first * L;
+    const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
     const int64_t n_columns = std::min(width, scheme.s.n - first);
+    // Sums that are not taken up again may lie without gaps: then the epilogue has longer rows.
+    const bool tight = scheme.s.k <= kStep && n_columns > L;
+    const int64_t row = tight ? n_columns : width;
     const int64_t height = kTileElements / width / kRows * kRows;
     for (int64_t i = rows.first; i < rows.last; i += height) {
       const int64_t n_rows = std::min(height, rows.last - i);
-      multiply_tile(scheme, args.in[0], args.in[1], {i, i + n_rows}, columns, values, width);
-      close_gap(scheme, columns.last - 1, values + width - L, n_rows, width);
+      multiply_tile(scheme, args.in[0], args.in[1], {i, i + n_rows}, columns, values, row);
+      if (!tight) close_gap(scheme, columns.last - 1, values + width - L, n_rows, width);
       finish_tile(*args.tapes[0],
-                  {reinterpret_cast<const char*>(values), width, 0, 0, i, n_rows, first, n_columns},
+                  {reinterpret_cast<const char*>(values), row, 0, 0, i, n_rows, first, n_columns},
                   args.in + 2, args.out[0]);
     }
   }

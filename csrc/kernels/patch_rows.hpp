@@ -18,8 +18,8 @@ constexpr int kMaxPatchVectors = 13;
 template <class T>
 struct PatchRows {
   int64_t rows, length;
-  int64_t vectors;         // of a padded row
-  int64_t across, down;    // number of blocks along a row, and over the rows
+  int64_t vectors;       // of a padded row
+  int64_t across, down;  // number of blocks along a row, and over the rows
 
   explicit PatchRows(const ConvShape& s, int64_t most = kMaxPatchVectors)
       : rows(s.KH), length(s.KW * s.C), vectors(ceil_div(length, kLanes<T>)) {
@@ -39,8 +39,7 @@ template <class T>
 struct PatchImages {
   int64_t row, image;  // elements
 
-  explicit PatchImages(const ConvShape& s)
-      : row(s.padded_w() * s.C), image(s.padded_h() * row) {}
+  explicit PatchImages(const ConvShape& s) : row(s.padded_w() * s.C), image(s.padded_h() * row) {}
   int64_t size(int64_t n) const { return n * image + kLanes<T>; }
 };
 
@@ -151,8 +150,8 @@ void copy_taps(const ConvShape& s, const T* from, int64_t from_row, T* to, int64
   for (int64_t a = 0; a < s.KH; a++) {
     for (int64_t b = 0; b < s.KW; b++) {
       const T* tap = from + a * from_row + b * s.C;
-      T* place = s.flip ? to + (s.KH - 1 - a) * to_row + (s.KW - 1 - b) * s.C
-                        : to + a * to_row + b * s.C;
+      T* place =
+          s.flip ? to + (s.KH - 1 - a) * to_row + (s.KW - 1 - b) * s.C : to + a * to_row + b * s.C;
       for (int64_t c = 0; c < s.C; c++) place[c] = tap[c];
     }
   }

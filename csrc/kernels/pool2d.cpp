@@ -146,13 +146,9 @@ void spread_planes(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
 }
 
-int64_t pool_chunks(const Args& args) {
-  return Pool(args.in[0], args.out[0], args.ints).chunks();
-}
+int64_t pool_chunks(const Args& args) { return Pool(args.in[0], args.out[0], args.ints).chunks(); }
 
-int64_t grad_chunks(const Args& args) {
-  return Pool(args.out[0], args.in[0], args.ints).chunks();
-}
+int64_t grad_chunks(const Args& args) { return Pool(args.out[0], args.in[0], args.ints).chunks(); }
 
 void run_pool(const Args& args, int64_t chunk, int64_t n_chunks) {
   TGM_FLOATS(args.in[0].dtype, pool_planes, args, chunk, n_chunks);
@@ -192,8 +188,7 @@ const char* grad_invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel pool2d_kernel = {
-    "pool2d", 1, {{pool_chunks, run_pool}}, nullptr, pool_invalid};
+extern const Kernel pool2d_kernel = {"pool2d", 1, {{pool_chunks, run_pool}}, nullptr, pool_invalid};
 extern const Kernel pool2d_grad_kernel = {
     "pool2d_grad", 1, {{grad_chunks, run_grad}}, nullptr, grad_invalid};
 

@@ -9,7 +9,7 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kBlock = 1024;             // elements of a joined row where operands are spread out
+constexpr int64_t kBlock = 1024;  // elements of a joined row where operands are spread out
 constexpr int64_t kBufferBytes = 48 * 1024;  // for all spread operands together
 constexpr int kMaxOperands = kMaxEpilogueInputs + 1;
 
@@ -114,8 +114,7 @@ struct Block {
 };
 
 char* element(const View& view, int64_t row, int64_t offset) {
-  return view.data +
-         (row * view.row_stride + offset) * static_cast<int64_t>(item_size(view.dtype));
+  return view.data + (row * view.row_stride + offset) * static_cast<int64_t>(item_size(view.dtype));
 }
 
 // Between a block under `view` and the same elements side by side in `buffer`.
@@ -138,7 +137,7 @@ void copy_block(const View& view, const Block& block, char* buffer, bool to_buff
 
 struct Operands {
   View view[kMaxOperands];
-  int n;         // values, extras, output
+  int n;  // values, extras, output
   bool all_joined;
 };
 
