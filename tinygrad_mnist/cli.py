@@ -16,7 +16,7 @@ from tinygrad_mnist.datasets import DatasetError, Splits, expand_mnist, load_mni
 from tinygrad_mnist.models import RECIPES, book_net
 from tinygrad_mnist.network3 import share_data
 
-#: Epochs without --epochs: a few minutes at most, and close to what the net can reach.
+#: Epochs without --epochs: a few minutes on two cores, and close to what the net can reach.
 DEFAULT_EPOCHS = {"fc": 30, "conv1": 10, "conv2": 10, "conv2-relu": 10, "dropout": 5}
 MINI_BATCH_SIZE = 10
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         help="train a network; the last line on standard output is its test accuracy",
         description="Train one of the book's networks with the book's settings. Lines on"
         " standard output follow the book's program; the last one is the test accuracy in"
-        f" percent, such as `98.97 %%`. Networks: {names}.",
+        f" percent, such as `98.97 %`. Networks: {names}.",
     )
     train.add_argument(
         "--net", choices=tuple(RECIPES), default="conv2-relu", help="default: %(default)s"
