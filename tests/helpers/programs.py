@@ -1,0 +1,62 @@
+"""Small native programs for the tests of the runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from helpers.native import AnyArray, addresses_of, binary, tape_of, unary
+
+from tinygrad_mnist import _native
+from tinygrad_mnist.contracts.tape import Tape
+
+IDENTITY = Tape.identity("float32")
+
+
+def view(
+    buffer: int, *shape: int, offset: int = 0, slots: list[tuple[int, int]] | None = None
+) -> tuple[Any, ...]:
+    """A contiguous float32 view."""
+    strides = [int(np.prod(shape[d + 1 :])) for d in range(len(shape))]
+    return (buffer, "float32", list(shape), strides, offset, slots or [])
+
+
+def elementwise(tape: Tape, inputs: list[Any], output: Any) -> tuple[Any, ...]:
+    return ("elementwise", inputs, [output], [], [tape_of(tape)])
+
+
+def check_range(buffer: int, n: int, low: int, high: int) -> tuple[Any, ...]:
+    """A check of n int64 indices."""
+    return ("check_range", [(buffer, "int64", [n], [1], 0, [])], [], [low, high], [])
+
+
+def sum_all(input_view: Any, output: Any) -> tuple[Any, ...]:
+    """The sum of a vector, into one element."""
+    return ("reduce", [input_view], [output], [0, 1, 1], [tape_of(IDENTITY), tape_of(IDENTITY)])
+
+
+class Chain:
+    """y = sum(exp(x) * tanh(x)) and z = exp(x) * tanh(x), with two temporaries in the arena.
+
+    Large enough for several chunks per phase.
+    """
+
+    def __init__(self, n: int = 200_000, seed: int = 0) -> None:
+        self.x = np.random.default_rng(seed).normal(size=n).astype(np.float32)
+        self.z = np.zeros(n, np.float32)
+        self.y = np.zeros(1, np.float32)
+        buffers = [("bind", 0), ("bind", 1), ("bind", 2), ("arena", 0), ("arena", 4 * n)]
+        calls = [
+            elementwise(unary("exp"), [view(0, n)], view(3, n)),
+            elementwise(unary("tanh"), [view(0, n)], view(4, n)),
+            elementwise(binary("mul"), [view(3, n), view(4, n)], view(1, n)),
+            sum_all(view(1, n), view(2, 1)),
+        ]
+        self.program = _native.Program(buffers, calls, 8 * n)
+
+    def run(self) -> tuple[AnyArray, AnyArray]:
+        """Poisons the outputs, runs, returns copies of them."""
+        self.z.fill(np.nan)
+        self.y.fill(np.nan)
+        assert self.program.run(addresses_of([self.x, self.z, self.y]), []) == 0
+        return self.z.copy(), self.y.copy()
