@@ -189,6 +189,40 @@ def test_float32_training_is_near_that_of_numpy() -> None:
     check_training(net, twin, arrays((26, 9, 8)), 0.5, 0.3, 2e-5)
 
 
+def dropout_net() -> Network:
+    """A convolutional net with dropout and ReLU, for images of 12 x 12 and 4 classes."""
+    layers = [
+        ConvPoolLayer((3, 1, 3, 3), (5, 1, 12, 12), activation_fn=ReLU),
+        FullyConnectedLayer(75, 20, ReLU, p_dropout=0.5),
+        SoftmaxLayer(20, 4, p_dropout=0.5),
+    ]
+    return Network(layers, 5, seed=3)
+
+
+def costs_of_dropout_net() -> np.ndarray[Any, Any]:
+    data = share_data(arrays((100, 10, 10), 144, 4))
+    return dropout_net().SGD(data[0], 2, 5, 0.05, data[1], data[2], 0.1, quiet=True).costs
+
+
+@pytest.mark.usefixtures("float64")
+def test_both_backends_give_the_same_costs() -> None:
+    costs = []
+    for device in ("cpu", "reference"):
+        config.device = device
+        costs.append(costs_of_dropout_net())
+    assert costs[0].shape == (40,)
+    np.testing.assert_allclose(costs[0], costs[1], rtol=1e-10)
+
+
+def test_the_number_of_threads_does_not_change_a_bit() -> None:
+    costs = []
+    for threads in (1, 2, 3):
+        config.threads = threads
+        costs.append(costs_of_dropout_net())
+    np.testing.assert_array_equal(costs[0], costs[1])
+    np.testing.assert_array_equal(costs[0], costs[2])
+
+
 @pytest.mark.usefixtures("float64")
 def test_a_confident_mistake_has_a_finite_cost_and_gradient() -> None:
     net = Network([SoftmaxLayer(2, 3)], 2)
@@ -283,6 +317,7 @@ def test_functions_stay_on_the_network() -> None:
     right = [np.mean(net.test_mb_predictions(j) == labels[4 * j : 4 * j + 4]) for j in range(3)]
     assert [float(net.test_mb_accuracy(j)) for j in range(3)] == pytest.approx(right)
     assert float(net.validate_mb_accuracy(0)) in (0, 0.25, 0.5, 0.75, 1)
+    assert "gemm" in str(net.train_mb.plan)
     before = net.params[0].get_value()
     assert np.isfinite(net.train_mb(0))
     assert not np.array_equal(before, net.params[0].get_value())

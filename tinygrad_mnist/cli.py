@@ -7,10 +7,10 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from importlib import metadata
 
 import numpy as np
 
+from tinygrad_mnist._version import __version__
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import DatasetError, Splits, expand_mnist, load_mnist, locate
 from tinygrad_mnist.models import RECIPES, book_net
@@ -119,10 +119,11 @@ def _train(options: argparse.Namespace) -> int:
     if options.expand:
         splits = splits._replace(training=expand_mnist(splits.training, options.seed))
     net = book_net(options.net, MINI_BATCH_SIZE, options.seed)
+    hint = ", a few minutes" if options.epochs is None and not options.expand else ""
     _say(
         options,
         f"{recipe.name}: {recipe.summary}; {len(splits.training.labels):,} training images,"
-        f" {epochs} epochs (the book: {recipe.epochs}), seed {options.seed}",
+        f" {epochs} epochs{hint} (the book: {recipe.epochs}), seed {options.seed}",
     )
     start = time.perf_counter()
     training, validation, test = share_data(splits)
@@ -142,7 +143,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def _info(options: argparse.Namespace) -> int:
     rows = [
-        ("tinygrad_mnist", _version()),
+        ("tinygrad_mnist", __version__),
         ("Python", platform.python_version()),
         ("NumPy", np.__version__),
         ("platform", platform.platform()),
@@ -154,13 +155,6 @@ def _info(options: argparse.Namespace) -> int:
     for name, value in rows:
         print(f"{name:<16}{value}")
     return 0
-
-
-def _version() -> str:
-    try:
-        return metadata.version("tinygrad_mnist")
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _native_rows() -> list[tuple[str, str]]:

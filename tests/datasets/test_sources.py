@@ -147,6 +147,8 @@ def test_a_set_variable_is_not_passed_over(
 def test_a_given_name_is_the_only_place(nowhere: Path) -> None:
     with pytest.raises(DatasetNotFoundError, match=r"^absent\.pkl\.gz: no such file or folder$"):
         load_mnist("absent.pkl.gz")
+    with pytest.raises(DatasetNotFoundError, match="expand_mnist makes such data"):
+        load_mnist("../data/mnist_expanded.pkl.gz")
 
 
 def test_without_pooch_the_error_says_so(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

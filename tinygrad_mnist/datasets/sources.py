@@ -138,7 +138,10 @@ def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True
     if filename is not None:
         path = Path(filename)
         if not path.exists():
-            raise DatasetNotFoundError(f"{path}: no such file or folder")
+            hint = "; expand_mnist makes such data, save_splits writes them"
+            raise DatasetNotFoundError(
+                f"{path}: no such file or folder{hint if 'expanded' in path.name else ''}"
+            )
         return Location(path, "the given name")
     attempts = []
     book = Path(BOOK_PLACE)
