@@ -1,0 +1,195 @@
+"""Plans as text and as data: a whole training step, and what holds of every plan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.backends import making_functions_for
+from helpers.graphs import ALL_KERNELS
+from helpers.random_graphs import RandomGraph
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.compile.memory import ALIGNMENT, Lifetime, assign_offsets
+from tinygrad_mnist.compile.pipeline import compile_plan
+from tinygrad_mnist.compile.plan import SHARED, TEMPORARY, Plan
+from tinygrad_mnist.tensor.nnet import conv2d
+from tinygrad_mnist.tensor.signal import pool
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def weights(rng: np.random.Generator, name: str, *shape: int) -> Any:
+    return theano.shared(rng.normal(scale=0.1, size=shape).astype("float32"), name=name)
+
+
+def convolution(x: Any, w: Any, b: Any) -> Any:
+    pooled = pool.pool_2d(conv2d(x, w), (2, 2), ignore_border=True)
+    return T.nnet.relu(pooled + b.dimshuffle("x", 0, "x", "x"))
+
+
+def conv2_relu_step(mini_batch: int = 10, images: int = 25) -> theano.Function:
+    """A step of SGD for the book's two convolutions, a ReLU layer and a softmax, with L2."""
+    rng = np.random.default_rng(1)
+    data = theano.shared(rng.uniform(size=(images, 784)).astype("float32"), name="data")
+    labels = T.cast(theano.shared(rng.integers(0, 10, images), name="labels"), "int32")
+    w1, b1 = weights(rng, "w1", 20, 1, 5, 5), weights(rng, "b1", 20)
+    w2, b2 = weights(rng, "w2", 40, 20, 5, 5), weights(rng, "b2", 40)
+    w3, b3 = weights(rng, "w3", 640, 100), weights(rng, "b3", 100)
+    w4, b4 = weights(rng, "w4", 100, 10), weights(rng, "b4", 10)
+    params = [w1, b1, w2, b2, w3, b3, w4, b4]
+    x, y, i = T.matrix("x"), T.ivector("y"), T.lscalar("i")
+    hidden = convolution(x.reshape((mini_batch, 1, 28, 28)), w1, b1)
+    hidden = convolution(hidden, w2, b2).reshape((mini_batch, 640))
+    hidden = T.nnet.relu(T.dot(hidden, w3) + b3)
+    scores = T.nnet.softmax(T.dot(hidden, w4) + b4)
+    squares = sum((T.sum(w**2) for w in (w2, w3, w4)), T.sum(w1**2))
+    cost = -T.mean(T.log(scores)[T.arange(y.shape[0]), y]) + 0.5 * 0.1 * squares / 100
+    updates = [(p, p - 0.03 * g) for p, g in zip(params, T.grad(cost, params), strict=True)]
+    here = slice(i * mini_batch, (i + 1) * mini_batch)
+    return theano.function([i], cost, updates=updates, givens={x: data[here], y: labels[here]})
+
+
+def test_a_training_step_is_this_plan() -> None:
+    """After a wanted change, TINYGRAD_MNIST_UPDATE_GOLDEN=1 writes the file anew."""
+    with making_functions_for("fused"):
+        step = conv2_relu_step()
+    step(0)
+    text = f"{step.plan}\n\n{step.plan.host.text}"
+    path = GOLDEN / "conv2_relu_step.txt"
+    if os.environ.get("TINYGRAD_MNIST_UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def test_the_native_backend_gets_the_same_plan() -> None:
+    plans = []
+    for device in ("fused", "cpu"):
+        with making_functions_for(device):
+            step = conv2_relu_step()
+        step(0)
+        plans.append(str(step.plan).splitlines()[1:])
+    assert plans[0] == plans[1]
+
+
+def test_a_training_step_costs_the_same_everywhere() -> None:
+    costs = []
+    for device in ("reference", "fused", "cpu"):
+        with making_functions_for(device):
+            step = conv2_relu_step()
+        costs.append([float(step(number)) for number in (0, 1, 0, 1)])
+    np.testing.assert_allclose(costs[1], costs[0], rtol=2e-5)
+    np.testing.assert_allclose(costs[2], costs[0], rtol=2e-5)
+    assert costs[0][3] < costs[0][1]
+
+
+def test_a_training_step_allocates_nothing_for_updates() -> None:
+    with making_functions_for("fused"):
+        step = conv2_relu_step()
+    step(0)
+    assert not [call for call in step.plan.calls if call.label == "copy"]
+    written = {step.plan.buffers[v.buffer].name for c in step.plan.calls for v in c.outputs}
+    assert {"w1", "b1", "w2", "b2", "w3", "b3", "w4", "b4"} <= written
+
+
+def test_equal_plans_compare_equal() -> None:
+    x = T.dmatrix("x")
+
+    def plan(shape: tuple[int, int]) -> Plan:
+        return compile_plan([T.exp(x) * 2], {}, {x: shape}, {}, "fused", ALL_KERNELS, True).plan
+
+    assert plan((2, 3)) == plan((2, 3))
+    assert plan((2, 3)) != plan((3, 2))
+
+
+def test_flops_add_up() -> None:
+    a, b = T.dmatrix("a"), T.dmatrix("b")
+    shapes = {a: (3, 4), b: (4, 5)}
+    plan = compile_plan([T.dot(a, b) + 1], {}, shapes, {}, "fused", ALL_KERNELS, True).plan
+    assert plan.flops == 2 * 3 * 4 * 5 + 3 * 5
+
+
+# --- what holds of every plan ---------------------------------------------------------------------
+
+
+def check_plan(plan: Plan) -> None:
+    """No two temporaries that live at once overlap; each is written before it is read; range
+    checks come before the first write of a shared variable.
+    """
+    lives: dict[int, list[int]] = {}
+    written: set[int] = set()
+    for position, call in enumerate(plan.calls):
+        for view in call.inputs:
+            if plan.buffers[view.buffer].kind == TEMPORARY:
+                assert view.buffer in written
+        written.update(v.buffer for v in call.outputs)
+        for view in (*call.inputs, *call.outputs):
+            if plan.buffers[view.buffer].kind == TEMPORARY:
+                lives.setdefault(view.buffer, []).append(position)
+    spans = [
+        (b.offset, b.offset + b.nbytes, positions[0], positions[-1])
+        for b, positions in ((plan.buffers[n], p) for n, p in lives.items())
+    ]
+    assert_disjoint(spans)
+    assert all(end <= plan.arena_bytes for _, end, _, _ in spans)
+    checks = [p for p, call in enumerate(plan.calls) if call.kernel == "check_range"]
+    for position, call in enumerate(plan.calls):
+        for view in call.outputs:
+            if plan.buffers[view.buffer].kind == SHARED:
+                assert all(check < position for check in checks)
+
+
+def assert_disjoint(spans: list[tuple[int, int, int, int]]) -> None:
+    """Spans (start, end, first use, last use) share memory only at different times."""
+    for number, (start, end, first, last) in enumerate(spans):
+        for other_start, other_end, other_first, other_last in spans[:number]:
+            together = first <= other_last and other_first <= last
+            assert not (together and start < other_end and other_start < end)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_steps=st.integers(5, 30))
+def test_memory_of_random_plans(seed: int, n_steps: int) -> None:
+    graph = RandomGraph(Random(seed), n_steps, smooth=True)
+    cost = T.sum(T.tanh(graph.outputs()[0]))
+    outputs = [cost, *T.grad(cost, graph.inputs, disconnected_inputs="ignore")]
+    for fuse in (False, True):
+        shapes = {v: a.shape for v, a in zip(graph.inputs, graph.values, strict=True)}
+        check_plan(compile_plan(outputs, {}, shapes, {}, "any", ALL_KERNELS, fuse).plan)
+
+
+@pytest.mark.parametrize("device", ["reference", "fused"])
+def test_memory_of_a_training_step(device: str) -> None:
+    with making_functions_for(device):
+        step = conv2_relu_step()
+    step(0)
+    check_plan(step.plan)
+
+
+LIFETIMES = st.lists(
+    st.tuples(st.integers(0, 500), st.integers(0, 20), st.integers(0, 20)), max_size=40
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LIFETIMES)
+def test_offsets_never_overlap(items: list[tuple[int, int, int]]) -> None:
+    lifetimes = [Lifetime(n, min(a, b), max(a, b)) for n, a, b in items]
+    total = assign_offsets(lifetimes)
+    spans = [(t.offset, t.offset + t.nbytes, t.first, t.last) for t in lifetimes]
+    assert_disjoint(spans)
+    assert all(t.offset % ALIGNMENT == 0 and t.offset + t.nbytes <= total for t in lifetimes)
+    busiest = max(sum(n for n, a, b in items if min(a, b) <= p <= max(a, b)) for p in range(21))
+    assert total >= busiest
+
+
+def test_memory_is_used_again() -> None:
+    chain = [Lifetime(640, position, position + 1) for position in range(10)]
+    assert assign_offsets(chain) == 2 * 640
