@@ -137,6 +137,20 @@ def test_python_m_is_the_command(small_folder: Path) -> None:
     assert subprocess.run(COMMAND, capture_output=True, check=False).returncode == 2
 
 
+def test_a_reader_that_leaves_is_no_error_message(small_folder: Path) -> None:
+    arguments = ["train", "--net", "fc", "--epochs", "300", "--data", str(small_folder)]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 1
+    assert len(err.splitlines()) == 1  # what is trained
+
+
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 def test_ctrl_c_ends_with_130(small_folder: Path) -> None:
     arguments = ["train", "--net", "fc", "--epochs", "1000000", "--data", str(small_folder)]

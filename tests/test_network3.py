@@ -555,6 +555,8 @@ def test_layers_that_do_not_fit() -> None:
         ConvPoolLayer((2, 2, 3, 3), (4, 1, 8, 8))
     with pytest.raises(ValueError, match="4 x 4 leave nothing after filters of 5 x 5"):
         ConvPoolLayer((2, 1, 5, 5), (4, 1, 4, 4))
+    with pytest.raises(ValueError, match=r"fewer weights than a block \(2, 2\)"):
+        ConvPoolLayer((3, 1, 1, 1), (4, 1, 4, 4))
     with pytest.raises(TypeError, match=r"n_out must be an integer, not 10\.5"):
         SoftmaxLayer(3, 10.5)
 

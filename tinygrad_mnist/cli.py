@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 import time
@@ -19,6 +20,8 @@ from tinygrad_mnist.network3 import share_data
 #: Epochs without --epochs: a few minutes on two cores, and close to what the net can reach.
 DEFAULT_EPOCHS = {"fc": 30, "conv1": 10, "conv2": 10, "conv2-relu": 10, "dropout": 5}
 MINI_BATCH_SIZE = 10
+#: Runs with fewer epochs anneal the learning rate where the network has a peak for that.
+FULL_RUN = 20
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
 
@@ -36,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tinygrad-mnist: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of standard output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
     except (DatasetError, ImportError, OSError, ValueError) as error:
         print(f"tinygrad-mnist: {error}", file=sys.stderr)
         return FAILURE
@@ -67,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train a network; the last line on standard output is its test accuracy",
-        description="Train one of the book's networks with the book's settings. Lines on"
+        description="Train one of the book's networks with the book's settings, but for the"
+        " learning rate of short runs (see --rate). Lines on"
         " standard output follow the book's program; the last one is the test accuracy in"
         f" percent, such as `98.97 %`. Networks: {names}.",
     )
@@ -79,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         help="passes over the training data; default: "
         + ", ".join(f"{name} {epochs}" for name, epochs in DEFAULT_EPOCHS.items()),
+    )
+    train.add_argument(
+        "--rate",
+        choices=("auto", "book", "annealed"),
+        default="auto",
+        help="learning rate: the book's constant one, or one that rises and falls, with which few"
+        f" epochs go further; auto: annealed below {FULL_RUN} epochs where the network has it",
     )
     train.add_argument(
         "--seed", type=_seed, default=1, help="of the initial weights; default: %(default)s"
@@ -119,11 +133,16 @@ def _train(options: argparse.Namespace) -> int:
     if options.expand:
         splits = splits._replace(training=expand_mnist(splits.training, options.seed))
     net = book_net(options.net, MINI_BATCH_SIZE, options.seed)
+    anneal = options.rate == "annealed" or (
+        options.rate == "auto" and recipe.peak is not None and epochs < FULL_RUN
+    )
+    rate = f"rising to {recipe.peak} and falling to 0" if anneal else f"{recipe.eta}"
     hint = ", a few minutes" if options.epochs is None and not options.expand else ""
     _say(
         options,
         f"{recipe.name}: {recipe.summary}; {len(splits.training.labels):,} training images,"
-        f" {epochs} epochs{hint} (the book: {recipe.epochs}), seed {options.seed}",
+        f" {epochs} epochs{hint} (the book: {recipe.epochs}), learning rate {rate}"
+        f" (the book: {recipe.eta}), seed {options.seed}",
     )
     start = time.perf_counter()
     training, validation, test = share_data(splits)
@@ -132,6 +151,7 @@ def _train(options: argparse.Namespace) -> int:
         validation,
         test,
         epochs,
+        anneal,
         quiet=options.quiet,
         progress=False if options.quiet else None,
     )

@@ -214,15 +214,21 @@ class ConvPoolLayer(_Layer):
                 f"images of {image_shape[2]} x {image_shape[3]} leave nothing after filters of"
                 f" {height} x {width} and blocks of {poolsize[0]} x {poolsize[1]}"
             )
+        if self._fan_out() < 1:
+            raise ValueError(
+                f"filters of {filter_shape} have fewer weights than a block {poolsize}"
+            )
         self.n_in = math.prod(image_shape[1:])
         self.n_out = filters * rows * columns
         self._make_params()
 
-    def _draw(self, normal: Normal) -> tuple[Any, Any]:
+    def _fan_out(self) -> int:
         filters, _, height, width = self.filter_shape
-        fan_out = filters * height * width // math.prod(self.poolsize)
-        w = normal(0.0, math.sqrt(1.0 / fan_out), self.filter_shape)
-        return w, normal(0.0, 1.0, (filters,))
+        return filters * height * width // math.prod(self.poolsize)
+
+    def _draw(self, normal: Normal) -> tuple[Any, Any]:
+        w = normal(0.0, math.sqrt(1.0 / self._fan_out()), self.filter_shape)
+        return w, normal(0.0, 1.0, self.filter_shape[:1])
 
     def set_inpt(self, inpt: Variable, inpt_dropout: Variable, mini_batch_size: int) -> None:
         """Connect to the layer before; dropout does not apply, so both paths share the output."""
