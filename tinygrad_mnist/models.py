@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.network3 import (
     Activation,
     ConvPoolLayer,
@@ -14,9 +15,11 @@ from tinygrad_mnist.network3 import (
     Network,
     ReLU,
     SoftmaxLayer,
-    sigmoid,
+    size,
 )
+from tinygrad_mnist.tensor.nnet import sigmoid
 from tinygrad_mnist.training import History
+from tinygrad_mnist.training.schedule import annealed
 
 Layers = list[Any]
 
@@ -29,6 +32,8 @@ class Recipe:
     summary: one line on the architecture.
     layers: makes the layers for a mini-batch size.
     eta, lmbda, epochs: the book's settings, for mini-batches of 10.
+    peak: highest learning rate of a short run, which anneals; see `training.schedule`. None
+        where a short run has no better rate than the book's.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Recipe:
     eta: float
     lmbda: float
     epochs: int
+    peak: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,17 +58,28 @@ class BookNet:
         validation_data: Data,
         test_data: Data | None,
         epochs: int | None = None,
+        anneal: bool = False,
         **options: Any,
     ) -> History:
         """`network.SGD` with the recipe's eta and lmbda, and its epochs unless given.
 
+        anneal: use a rate that rises to the recipe's `peak` and falls to 0 instead of eta.
         options: the keyword arguments `progress` and `quiet` of SGD.
+
+        Raises ValueError where the recipe has no peak to anneal from.
         """
+        recipe, batch = self.recipe, self.network.mini_batch_size
+        epochs = recipe.epochs if epochs is None else epochs
+        eta: float | Variable = recipe.eta
+        if anneal:
+            if recipe.peak is None:
+                raise ValueError(f"the network {recipe.name!r} has no annealed rate")
+            eta = annealed(recipe.peak, max(1, epochs * (size(training_data) // batch)))
         return self.network.SGD(
             training_data,
-            self.recipe.epochs if epochs is None else epochs,
-            self.network.mini_batch_size,
-            self.recipe.eta,
+            epochs,
+            batch,
+            eta,
             validation_data,
             test_data,
             self.recipe.lmbda,
@@ -126,7 +143,13 @@ RECIPES = {
         Recipe("conv1", "conv 20 of 5x5, 100 sigmoid", _conv1, eta=0.1, lmbda=0.0, epochs=60),
         Recipe("conv2", "conv 20, conv 40, 100 sigmoid", _conv2, eta=0.1, lmbda=0.0, epochs=60),
         Recipe(
-            "conv2-relu", "conv 20, conv 40, 100, ReLU", _conv2_relu, eta=0.03, lmbda=0.1, epochs=60
+            "conv2-relu",
+            "conv 20, conv 40, 100, ReLU",
+            _conv2_relu,
+            eta=0.03,
+            lmbda=0.1,
+            epochs=60,
+            peak=0.08,
         ),
         Recipe(
             "dropout",

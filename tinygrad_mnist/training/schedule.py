@@ -1,0 +1,31 @@
+"""Learning rates that change from step to step, as expressions of a step counter.
+
+The counter is a shared variable with a default update: it advances whenever a function that uses
+the rate runs a step, called or swept, and costs no trip to Python.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.shared import shared
+
+_WARM_UP = 0.1  # part of the steps in which the rate rises
+
+
+def annealed(peak: float, steps: int) -> Variable:
+    """A rate that rises from 0 to `peak` in the first tenth of `steps` and then falls to 0.
+
+    Both ways are straight lines. A few epochs with it come as far as many with a constant rate:
+    the start is gentle on weights that are still random, the end settles.
+
+    Returns a floatX scalar to use as `eta`; beyond `steps` it is 0. Source: L. N. Smith,
+    "A disciplined approach to neural network hyper-parameters" (2018), without the momentum.
+    """
+    counter = shared(np.int64(0), name="step")
+    counter.default_update = counter + 1
+    t = T.cast(counter, "floatX") / steps
+    rising, falling = t / _WARM_UP, (1 - t) / (1 - _WARM_UP)
+    return peak * T.maximum(T.minimum(rising, falling), 0)
