@@ -33,8 +33,9 @@ def shared(
         raise GraphTypeError("the value of a shared variable can't be symbolic; use .eval()")
     if strict and not isinstance(value, np.ndarray | np.generic):
         raise GraphTypeError(f"strict: the value is a {type(value).__name__}, not an array")
-    array = np.array(value, order="C")
-    dtype = check_dtype(array.dtype)
+    given = np.asarray(value)
+    dtype = check_dtype(given.dtype)
+    array = np.array(given, dtype=dtype, order="C")  # a copy, in this machine's byte order
     pattern = tuple(broadcastable) if broadcastable is not None else (False,) * array.ndim
     if len(pattern) != array.ndim or any(
         b and n != 1 for b, n in zip(pattern, array.shape, strict=False)

@@ -14,7 +14,7 @@ from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.layout import Layout
 from tinygrad_mnist.graph.source import Source, at, user_source
-from tinygrad_mnist.graph.types import TensorType, smallest_integer
+from tinygrad_mnist.graph.types import DTYPES, TensorType, smallest_integer
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
 Infer = Callable[[Params, Sequence[TensorType]], Sequence[TensorType]]
@@ -126,7 +126,7 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
         if isinstance(value, list | tuple) and any(isinstance(v, Variable) for v in value):
             raise GraphTypeError("a list of symbolic variables is no variable")
         array = np.asarray(value)
-        if array.dtype == np.uint16 or array.dtype.kind not in "bif" + "u":
+        if array.dtype.name not in DTYPES:
             raise GraphTypeError(f"an array of dtype {array.dtype} can't be a constant")
         return Constant(array, name=name)
     raise GraphTypeError(

@@ -88,7 +88,7 @@ class Constant(Variable):
     __slots__ = ("value", "weak")
 
     def __init__(self, value: Array, weak: bool = False, name: str | None = None) -> None:
-        array = np.array(value)
+        array = np.array(value, dtype=value.dtype.newbyteorder("="))
         array.flags.writeable = False
         broadcastable = tuple(n == 1 for n in array.shape)
         super().__init__(static_type(array.dtype.name, array.shape, broadcastable), name=name)
