@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -25,18 +26,18 @@ def assign_offsets(lifetimes: Sequence[Lifetime]) -> int:
 
     Greedy by size: the largest first, each at the lowest offset that is free during its life.
     """
-    placed: list[Lifetime] = []
+    placed: list[Lifetime] = []  # by offset
     total = 0
     for current in sorted(lifetimes, key=lambda b: (-b.nbytes, b.first)):
         offset = 0
-        for other in sorted(placed, key=lambda b: b.offset):
+        for other in placed:
             if other.last < current.first or current.last < other.first:
                 continue
             if offset + current.nbytes <= other.offset:
                 break
             offset = max(offset, _aligned(other.offset + other.nbytes))
         current.offset = offset
-        placed.append(current)
+        insort(placed, current, key=lambda b: b.offset)
         total = max(total, offset + current.nbytes)
     return _aligned(total)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 
 from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.memory import Lifetime, assign_offsets
@@ -180,15 +181,20 @@ def _guard_writes(draft: Draft, place: _Placement) -> None:
 
 def _topological(depends: Sequence[set[int]]) -> list[int]:
     """Calls in an order that respects `depends`; among those that are ready, as drafted."""
+    after: list[list[int]] = [[] for _ in depends]
+    for call, before in enumerate(depends):
+        for other in before:
+            after[other].append(call)
+    missing = [len(before) for before in depends]
+    ready = [call for call, n in enumerate(missing) if n == 0]  # sorted, so a heap
     order: list[int] = []
-    done: set[int] = set()
-    waiting = list(range(len(depends)))
-    while waiting:
-        ready = [i for i in waiting if depends[i] <= done]
-        assert ready, "calls wait for each other"
-        order.append(ready[0])
-        done.add(ready[0])
-        waiting.remove(ready[0])
+    while ready:
+        order.append(heappop(ready))
+        for call in after[order[-1]]:
+            missing[call] -= 1
+            if missing[call] == 0:
+                heappush(ready, call)
+    assert len(order) == len(depends), "calls wait for each other"
     return order
 
 
