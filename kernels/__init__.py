@@ -1,0 +1,1 @@
+"""Numba-CUDA kernels, one file per family; installed as `tinygrad_mnist.kernels`."""
