@@ -154,9 +154,9 @@ class PyProgram {
     return program_->run(address_values.data(), slot_values.data());
   }
 
-  // Runs one step per row of `slots`. The addresses of step i are addresses + i * step_bytes. Returns
-  // (steps that ran whole, 0 or the failing check + 1). Signals are looked at between steps, every
-  // few milliseconds: an interrupt leaves all memory as of a whole step.
+  // Runs one step per row of `slots`. The addresses of step i are addresses + i * step_bytes.
+  // Returns (steps that ran whole, 0 or the failing check + 1). Signals are looked at between
+  // steps, every few milliseconds: an interrupt leaves all memory as of a whole step.
   std::pair<int64_t, int64_t> sweep(
       const py::handle& addresses, const py::handle& step_bytes,
       const py::array_t<int64_t, py::array::c_style | py::array::forcecast>& slots) {
