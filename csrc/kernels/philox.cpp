@@ -9,79 +9,89 @@ constexpr uint32_t kWeyl0 = 0x9E3779B9;
 constexpr uint32_t kWeyl1 = 0xBB67AE85;
 constexpr int kRounds = 10;
 
-// Blocks computed at a time: enough for the loops over them to become vector code.
-constexpr int kWide = 16;
+// Blocks computed at a time: a vector of 64-bit lanes holds one word of each of its blocks.
+using Words = Vec<uint64_t>;
+constexpr int kGroup = kLanes<uint64_t>;
+constexpr int kGroups = 2;  // independent of each other; more would not fit the registers
+constexpr int kWide = kGroups * kGroup;
 
-// Four numbers each of kWide blocks in a row, of which the first is `block`.
-struct Blocks {
-  uint32_t x[4][kWide];
-};
-
-void philox(Blocks& blocks, uint64_t block, uint64_t step, uint64_t key) {
-  for (int i = 0; i < kWide; i++) {
-    blocks.x[0][i] = static_cast<uint32_t>(block + i);
-    blocks.x[1][i] = static_cast<uint32_t>((block + i) >> 32);
-    blocks.x[2][i] = static_cast<uint32_t>(step);
-    blocks.x[3][i] = static_cast<uint32_t>(step >> 32);
+// Computes the words of kWide blocks in a row, of which `first` is the first: four words per block.
+// The upper halves of the lanes hold leftovers, which the multiplication doesn't read.
+void philox(uint32_t* words, uint64_t first, uint64_t step, uint64_t key) {
+  Words x0[kGroups], x1[kGroups], x2[kGroups], x3[kGroups];
+  for (int g = 0; g < kGroups; g++) {
+    for (int lane = 0; lane < kGroup; lane++) {
+      const uint64_t block = first + static_cast<uint64_t>(g * kGroup + lane);
+      x0[g][lane] = block;
+      x1[g][lane] = block >> 32;
+    }
+    x2[g] = splat<uint64_t>(step);
+    x3[g] = splat<uint64_t>(step >> 32);
   }
   uint32_t key0 = static_cast<uint32_t>(key);
   uint32_t key1 = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < kRounds; round++) {
-    for (int i = 0; i < kWide; i++) {
-      const uint64_t product0 = static_cast<uint64_t>(kMultiplier0) * blocks.x[0][i];
-      const uint64_t product1 = static_cast<uint64_t>(kMultiplier1) * blocks.x[2][i];
-      blocks.x[0][i] = static_cast<uint32_t>(product1 >> 32) ^ blocks.x[1][i] ^ key0;
-      blocks.x[1][i] = static_cast<uint32_t>(product1);
-      blocks.x[2][i] = static_cast<uint32_t>(product0 >> 32) ^ blocks.x[3][i] ^ key1;
-      blocks.x[3][i] = static_cast<uint32_t>(product0);
+    for (int g = 0; g < kGroups; g++) {
+      const Words product0 = multiply_low_halves(x0[g], splat<uint64_t>(kMultiplier0));
+      const Words product1 = multiply_low_halves(x2[g], splat<uint64_t>(kMultiplier1));
+      x0[g] = (product1 >> 32) ^ x1[g] ^ key0;
+      x1[g] = product1;
+      x2[g] = (product0 >> 32) ^ x3[g] ^ key1;
+      x3[g] = product0;
     }
     key0 += kWeyl0;
     key1 += kWeyl1;
   }
+  // Two words at a time, the first in the lower half (of a little-endian lane).
+  uint64_t front[kWide];
+  uint64_t back[kWide];
+  uint64_t pairs[2 * kWide];
+  for (int g = 0; g < kGroups; g++) {
+    store(front + g * kGroup, (x0[g] & 0xFFFFFFFF) | (x1[g] << 32));
+    store(back + g * kGroup, (x2[g] & 0xFFFFFFFF) | (x3[g] << 32));
+  }
+  for (int block = 0; block < kWide; block++) {
+    pairs[2 * block] = front[block];
+    pairs[2 * block + 1] = back[block];
+  }
+  std::memcpy(words, pairs, sizeof pairs);
 }
 
-// A float takes the high 24 bits of one number, a double the high 27 and 26 bits of two.
+// A float takes the high 24 bits of one word, a double the high 27 and 26 bits of two.
 template <class T>
-constexpr int kPerBlock = std::is_same_v<T, float> ? 4 : 2;
+constexpr int kWords = sizeof(T) / sizeof(uint32_t);
 
-TGM_INLINE float uniform_of(const Blocks& blocks, int i, int lane, float) {
-  return static_cast<float>(blocks.x[lane][i] >> 8) * 0x1p-24f;
+// From int32_t, which has vector conversions: the shifted words fit.
+TGM_INLINE float uniform_of(const uint32_t* words, float) {
+  return static_cast<float>(static_cast<int32_t>(words[0] >> 8)) * 0x1p-24f;
 }
 
-TGM_INLINE double uniform_of(const Blocks& blocks, int i, int lane, double) {
-  const uint32_t high = blocks.x[2 * lane][i] >> 5;
-  const uint32_t low = blocks.x[2 * lane + 1][i] >> 6;
+TGM_INLINE double uniform_of(const uint32_t* words, double) {
+  const auto high = static_cast<int32_t>(words[0] >> 5);
+  const auto low = static_cast<int32_t>(words[1] >> 6);
   return (high * 67108864.0 + low) * 0x1p-53;
 }
 
 template <class T>
 void fill(T* to, int64_t n, int64_t index, int64_t index_stride, int64_t step, uint64_t key) {
-  constexpr int64_t per_block = kPerBlock<T>;
-  Blocks blocks;
-  int64_t first = 0;  // first block of `blocks`, once there is one
-  bool filled = false;
+  constexpr int64_t per_call = kWide * 4 / kWords<T>;  // elements
+  constexpr int64_t per_block = per_call / kWide;
+  uint32_t words[kWide * 4];
+  int64_t begin = 0;  // elements begin .. end - 1 are in `words`
+  int64_t end = 0;
   for (int64_t i = 0; i < n;) {
     const int64_t element = index + i * index_stride;
-    const int64_t block = element / per_block;
-    if (!filled || block < first || block >= first + kWide) {
-      philox(blocks, static_cast<uint64_t>(block), static_cast<uint64_t>(step), key);
-      first = block;
-      filled = true;
+    if (element < begin || element >= end) {
+      const int64_t block = element / per_block;
+      philox(words, static_cast<uint64_t>(block), static_cast<uint64_t>(step), key);
+      begin = block * per_block;
+      end = begin + per_call;
     }
-    const bool whole_run = index_stride == 1 && block == first && element % per_block == 0 &&
-                           n - i >= kWide * per_block;
-    if (whole_run) {
-      for (int b = 0; b < kWide; b++) {
-        for (int lane = 0; lane < per_block; lane++) {
-          to[i + b * per_block + lane] = uniform_of(blocks, b, lane, T{});
-        }
-      }
-      i += kWide * per_block;
-    } else {
-      to[i] = uniform_of(blocks, static_cast<int>(block - first),
-                         static_cast<int>(element % per_block), T{});
-      i++;
-    }
+    int64_t run = 1;
+    if (index_stride == 1) run = end - element < n - i ? end - element : n - i;
+    const uint32_t* from = words + (element - begin) * kWords<T>;
+    for (int64_t k = 0; k < run; k++) to[i + k] = uniform_of(from + k * kWords<T>, T{});
+    i += run;
   }
 }
 
