@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import DatasetError, Splits, expand_mnist, load_mnist, locate
@@ -178,10 +179,6 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _native_rows() -> list[tuple[str, str]]:
-    try:
-        from tinygrad_mnist import _native
-    except ImportError as error:
-        return [("native kernels", f"not built ({error})")]
     threads = config.threads or _native.threads()
     return [
         ("SIMD target", f"{_native.target()} (of {', '.join(_native.targets())})"),

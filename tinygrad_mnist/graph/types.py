@@ -62,12 +62,7 @@ class TensorType:
             dims = ", ".join("?" if n is None else str(n) for n in self.shape)
             return f"{self.dtype}({dims})"
         names = {(): "scalar", (False,): "vector", (False, False): "matrix"}
-        kind = names.get(self.broadcastable)
-        if kind is None:
-            kind = f"tensor{self.ndim}" if not any(self.broadcastable) else "tensor"
-            if any(self.broadcastable):
-                kind += "(" + ", ".join("1" if b else "?" for b in self.broadcastable) + ")"
-        return f"{self.dtype} {kind}"
+        return f"{self.dtype} {names.get(self.broadcastable, f'tensor{self.ndim}')}"
 
 
 def tensor_type(dtype: str, broadcastable: Iterable[bool]) -> TensorType:
