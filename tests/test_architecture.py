@@ -1,0 +1,187 @@
+"""Who may import whom: only downwards, without circles, and not inside functions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tinygrad_mnist
+
+ROOT = Path(tinygrad_mnist.__file__).parent
+CUDA_KERNELS = Path(__file__).parents[1] / "kernels"
+
+# From the ground up; the modules of one row don't import each other.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("config", "errors", "contracts", "_version", "_native"),
+    ("graph",),
+    ("ops", "printing", "arguments"),
+    ("autodiff", "rewrite"),
+    ("compile",),
+    ("backends",),
+    ("plans", "shared"),
+    ("function", "tensor"),
+    ("training", "datasets"),
+    ("network3",),
+    ("models",),
+    ("cli",),
+    ("__main__", "__init__"),
+)
+RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
+# Constants are folded by one function, which specialising and simplifying share.
+EXCEPTIONS = {("rewrite.simplify", "compile.specialise")}
+# What a function may import when it runs: libraries that only some users have or need.
+LAZY = {"rich", "pooch"}
+
+
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package by its name below `tinygrad_mnist`, as a syntax tree."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[0] != "kernels":
+            found[".".join(parts)] = ast.parse(path.read_text(), str(path))
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str, nodes: list[ast.AST]) -> Iterator[str]:
+    """What the import statements among `nodes` name: modules below `tinygrad_mnist` by their
+    names there, others by 'other:' and their top-level package.
+    """
+    package = name.split(".")[:-1]
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ["tinygrad_mnist", *package[: len(package) - node.level + 1]]
+            prefix = base if node.level else []
+            module = ".".join([*prefix, *([node.module] if node.module else [])])
+            targets = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for target in targets:
+            first, *rest = target.split(".")
+            yield ".".join(rest) if first == "tinygrad_mnist" else f"other:{first}"
+
+
+def type_checking_only(tree: ast.Module) -> set[ast.AST]:
+    """Statements under `if TYPE_CHECKING:`."""
+    return {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+
+
+def module_of(target: str) -> str:
+    """The module that an imported name is, or is in."""
+    while target and target not in MODULES and f"{target}.__init__" not in MODULES:
+        target = target.rpartition(".")[0]
+    return target
+
+
+def module_edges() -> set[tuple[str, str]]:
+    """Pairs (module, module that it imports), both below `tinygrad_mnist`, types left out."""
+    edges = set()
+    for name, tree in MODULES.items():
+        typing = type_checking_only(tree)
+        for target in imports(name, [n for n in ast.walk(tree) if n not in typing]):
+            if target.startswith("other:"):
+                continue
+            module = "_native" if target.startswith("_native") else module_of(target)
+            edges.add((name, module or "__init__"))
+    return edges
+
+
+EDGES = module_edges()
+
+
+def test_every_part_has_a_place() -> None:
+    assert {name.split(".")[0] for name in MODULES} <= set(RANKS)
+
+
+@pytest.mark.parametrize("part", sorted(RANKS))
+def test_imports_go_downwards(part: str) -> None:
+    upwards = [
+        (name, target)
+        for name, target in sorted(EDGES)
+        if name.split(".")[0] == part != target.split(".")[0]
+        and RANKS[target.split(".")[0]] >= RANKS[part]
+        and (name, target) not in EXCEPTIONS
+    ]
+    assert upwards == []
+
+
+def test_exceptions_are_needed() -> None:
+    assert EXCEPTIONS <= EDGES
+
+
+def test_no_circles() -> None:
+    below: dict[str, set[str]] = {}
+    for name, target in EDGES:
+        target = target if target in MODULES else f"{target}.__init__"
+        if name != target and not name.startswith(target.removesuffix("__init__")):
+            below.setdefault(name, set()).add(target)
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name not in done:
+            for target in sorted(below.get(name, ())):
+                visit(target, (*path, name))
+            done.add(name)
+
+    for name in sorted(below):
+        visit(name, ())
+
+
+def test_no_import_inside_a_function() -> None:
+    hidden = {
+        (name, target)
+        for name, tree in MODULES.items()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for target in imports(name, list(ast.walk(function)))
+        if target.removeprefix("other:") not in LAZY
+    }
+    assert hidden == set()
+
+
+def test_only_the_cpu_backend_and_the_command_know_the_native_module() -> None:
+    assert {name for name, target in EDGES if target == "_native"} <= {"backends.cpu", "cli"}
+
+
+def test_contracts_know_numpy_alone() -> None:
+    """What kernels compute is told without anything of the package above."""
+    others = {
+        target
+        for name, tree in MODULES.items()
+        if name.startswith("contracts")
+        for target in imports(name, list(ast.walk(tree)))
+        if not target.startswith("contracts")
+    }
+    assert others <= {
+        f"other:{name}"
+        for name in ("__future__", "collections", "dataclasses", "itertools", "numpy", "typing")
+    }
+
+
+def test_device_kernels_import_numba_numpy_and_math_alone() -> None:
+    allowed = {f"other:{name}" for name in ("__future__", "math", "numba", "numpy", "typing")}
+    for path in sorted(CUDA_KERNELS.rglob("*.py")):
+        found = set(imports(path.stem, list(ast.walk(ast.parse(path.read_text())))))
+        assert {t for t in found if t.startswith("other:")} <= allowed, path
+
+
+def test_files_stay_readable() -> None:
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines())
+        for path in ROOT.rglob("*.py")
+    }
+    assert {name: n for name, n in lengths.items() if n > 520} == {}

@@ -1,0 +1,131 @@
+"""Nothing is half there: ops, contracts, kernels and instructions all have what they need."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinygrad_mnist import _native
+from tinygrad_mnist import ops as _ops  # fills the registry
+from tinygrad_mnist.backends import BACKENDS
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts.operands import own_operands
+from tinygrad_mnist.contracts.tape import OPCODES
+from tinygrad_mnist.graph.op import OPS
+from tinygrad_mnist.rewrite.simplify import SIMPLIFY
+from tinygrad_mnist.rewrite.stabilise import STABILISE
+
+STEPS = "a step function: its slope is 0 wherever it has one"
+TRUTH = "its result is a bool"
+SHAPE = "it depends on shapes and integers alone"
+STATIC = "made by specialising, after gradients are taken"
+FUSED = "made by rewriting, after gradients are taken"
+NO_GRADIENT = {
+    **dict.fromkeys(("int_div", "sgn", "floor", "ceil", "argmax"), STEPS),
+    **dict.fromkeys(("eq", "neq", "lt", "le", "gt", "ge"), TRUTH),
+    **dict.fromkeys(("shape", "arange"), SHAPE),
+    "uniform": "a draw depends on no float",
+    **dict.fromkeys(
+        (
+            "static_reshape",
+            "static_broadcast",
+            "static_slice",
+            "static_uniform",
+            "embed",
+            "scatter_add",
+            "conv2d_grad_input",
+            "conv2d_grad_filter",
+            "pool2d_grad",
+        ),
+        STATIC,
+    ),
+    **dict.fromkeys(
+        (
+            "elementwise",
+            "reduce",
+            "gemm",
+            "check_range",
+            "conv2d_pool",
+            "conv2d_pool_grad_input",
+            "conv2d_pool_grad_filter",
+            "softmax_xent",
+            "softmax_xent_grad",
+        ),
+        FUSED,
+    ),
+}
+
+
+def test_the_registry_is_filled() -> None:
+    assert len(OPS) > 50
+    assert all(hasattr(_ops, family) for family in _ops.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_an_op_has_a_value(name: str) -> None:
+    op = OPS[name]
+    assert op.name == name
+    assert op.reference is not None or op.specialise is not None
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_an_op_has_a_gradient_or_a_reason_for_none(name: str) -> None:
+    assert (OPS[name].vjp is None) == (name in NO_GRADIENT)
+
+
+def test_no_reason_without_an_op() -> None:
+    assert set(NO_GRADIENT) <= set(OPS)
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_an_op_has_one_way_to_a_kernel(name: str) -> None:
+    """A static op is a view, lowers to others, is a tape instruction, or has a kernel."""
+    op = OPS[name]
+    symbolic = op.reference is None or name in ("shape", "embed")
+    ways = [op.view, op.lower, op.tape_op, op.contract]
+    assert sum(way is not None for way in ways) == (0 if symbolic else 1), ways
+    if op.tape_op is not None:
+        assert op.tape_op == "identity" or op.tape_op in OPCODES
+    if op.contract is not None:
+        assert op.contract in CONTRACTS
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_a_backend_has_the_base_vocabulary(backend: str) -> None:
+    base = {name for name, contract in CONTRACTS.items() if contract.base}
+    assert base <= BACKENDS[backend].kernels
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_a_backend_has_no_kernel_without_a_contract(backend: str) -> None:
+    assert BACKENDS[backend].kernels <= set(CONTRACTS)
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACTS))
+def test_a_contract_has_a_native_kernel(name: str) -> None:
+    assert name in _native.kernels()
+    assert CONTRACTS[name].name == name
+
+
+@pytest.mark.parametrize("name", sorted(OPCODES))
+def test_an_instruction_is_known_natively(name: str) -> None:
+    assert name in _native.opcodes()
+
+
+def test_native_instructions_are_all_described() -> None:
+    assert set(_native.opcodes()) == set(OPCODES)
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACTS))
+def test_a_kernel_with_an_epilogue_says_where_it_starts(name: str) -> None:
+    contract = CONTRACTS[name]
+    params = {"n_prologue": 1}
+    has_tail = "epilogue" in contract.tapes or name == "elementwise"
+    assert (own_operands(name, params) is not None) == has_tail
+
+
+def test_rules_have_different_names_and_known_ops() -> None:
+    rules = [*SIMPLIFY, *STABILISE]
+    assert len({rule.name for rule in rules}) == len(rules)
+    for rule in rules:
+        assert set(rule.ops) <= set(OPS), rule.name
+        assert rule.apply.__doc__, rule.name

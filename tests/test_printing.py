@@ -1,0 +1,93 @@
+"""Graphs as text."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+
+
+def test_a_tree_with_what_is_shared_expanded_once() -> None:
+    x, w = T.dmatrix("x"), theano.shared([[1.0]], "w")
+    z = T.dot(x, w)
+    assert theano.debugprint(T.exp(z) + z, file="str") == "\n".join(
+        [
+            "add [A]",
+            " |exp [B]",
+            " | |dot [C]",
+            " | | |x [D]",
+            " | | |w [E]",
+            " |dot [C] ...",
+        ]
+    )
+
+
+def test_types_names_and_constants() -> None:
+    x = T.fvector("x")
+    y = 2 * x
+    y.name = "double"
+    assert theano.debugprint([y, y], file="str", print_type=True) == "\n".join(
+        [
+            "mul 'double' [A] <float32 vector>",
+            " |dimshuffle [B] <float32(1)>",
+            " | |2.0 [C] <float32 scalar>",
+            " |x [D] <float32 vector>",
+            "mul 'double' [A] <float32 vector> ...",
+        ]
+    )
+
+
+def test_a_function_shows_outputs_then_updates() -> None:
+    x, w = T.dscalar("x"), theano.shared(1.0, "w")
+    function = theano.function([x], x * 2, updates=[(w, w + x)])
+    lines = theano.printing.debugprint(function, file="str")
+    assert lines is not None
+    assert [line for line in lines.splitlines() if not line.startswith(" ")] == [
+        "mul [A]",
+        "add [D]",
+    ]
+
+
+def test_printed_to_standard_output_or_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    x = T.dscalar("x")
+    assert theano.debugprint(-x) is None
+    file = io.StringIO()
+    theano.debugprint(-x, file=file)
+    assert capsys.readouterr().out == file.getvalue() == "neg [A]\n |x [B]\n"
+
+
+def test_letters_go_on_after_z() -> None:
+    x = T.dscalar("x")
+    for _ in range(30):
+        x = -x
+    text = theano.debugprint(x, file="str")
+    assert text is not None
+    assert text.splitlines()[25].endswith("neg [Z]")
+    assert text.splitlines()[26].endswith("neg [AA]")
+    assert text.splitlines()[30].endswith("|x [AE]")
+
+
+def test_words_for_variables() -> None:
+    x = T.dmatrix("x")
+    assert str(x) == repr(x) == "x"
+    assert str(T.exp(x)) == "exp"
+    assert str(T.dmatrix()) == "<float64 matrix>"
+    assert str(T.as_tensor_variable(3)) == "3"
+    assert str(T.as_tensor_variable([1.0, 2.0])) == "<constant float64(2)>"
+    assert str(T.row("r", "float32").type) == "float32(1, ?)"
+    assert str(T.tensor4("t", "int8").type) == "int8 tensor4"
+    assert repr(T.exp(x).node) == "exp(x)"
+
+
+def test_a_plan_says_what_runs(device: str) -> None:
+    x, i = T.dmatrix("x"), T.lscalar("i")
+    function = theano.function([x, i], T.exp(x[i]) * 2)
+    function([[1.0, 2.0], [3.0, 4.0]], 1)
+    first, *calls = str(function.plan).splitlines()
+    assert first.startswith(f"plan for {function.device}: {len(calls)} calls, 0.0 MFLOP")
+    assert first.endswith("1 slots")
+    assert "elementwise(x+s0:2" in calls[0]
+    assert "exp(i0)" in calls[0]
