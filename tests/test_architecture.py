@@ -30,8 +30,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__", "__init__"),
 )
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
-# Constants are folded by one function, which specialising and simplifying share.
-EXCEPTIONS = {("rewrite.simplify", "compile.specialise")}
 # What a function may import when it runs: libraries that only some users have or need.
 LAZY = {"rich", "pooch"}
 
@@ -113,13 +111,8 @@ def test_imports_go_downwards(part: str) -> None:
         for name, target in sorted(EDGES)
         if name.split(".")[0] == part != target.split(".")[0]
         and RANKS[target.split(".")[0]] >= RANKS[part]
-        and (name, target) not in EXCEPTIONS
     ]
     assert upwards == []
-
-
-def test_exceptions_are_needed() -> None:
-    assert EXCEPTIONS <= EDGES
 
 
 def test_no_circles() -> None:

@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tinygrad_mnist.compile.host import HostProgram, HostTrace
+from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.op import located
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
-
-FOLD_LIMIT = 1024  # elements up to which a constant result is worth keeping
+from tinygrad_mnist.graph.variables import Node, Variable
 
 
 @dataclass(frozen=True)
@@ -68,25 +65,3 @@ def _rebuild(node: Node, inputs: Sequence[Variable], trace: HostTrace) -> Sequen
         return node.op.rebuild(inputs, node.params, node.source).outputs
     with located(node.op.name, node.source):
         return node.op.specialise(node, inputs, trace)
-
-
-def fold(variable: Variable) -> Variable:
-    """The value of `variable` as a constant where it is small and depends on constants alone."""
-    node = variable.node
-    if (
-        node is None
-        or len(node.outputs) != 1
-        or node.op.reference is None
-        or not all(isinstance(v, Constant) for v in node.inputs)
-        or not node.inputs
-        or node.op.name == "static_broadcast"  # worth more as one number and a stride of 0
-        or any(start.slot is not None for start in node.params.get("starts", ()))
-        or int(np.prod(variable.type.static_shape)) > FOLD_LIMIT
-    ):
-        return variable
-    arrays = [v.value for v in node.inputs if isinstance(v, Constant)]
-    with np.errstate(all="ignore"):
-        (value,) = node.op.evaluate(node, arrays)
-    constant = Constant(value)
-    constant.type = variable.type
-    return constant

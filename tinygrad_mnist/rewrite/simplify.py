@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.compile.specialise import fold
+from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.host import Offset
 from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.graph.variables import Constant, Node, Variable

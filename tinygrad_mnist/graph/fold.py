@@ -1,0 +1,31 @@
+"""Folding: what depends on constants alone is computed at once, by the op's reference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad_mnist.graph.variables import Constant, Variable
+
+LIMIT = 1024  # elements up to which a result is worth keeping
+
+
+def fold(variable: Variable) -> Variable:
+    """The value of `variable` as a constant where it is small and depends on constants alone."""
+    node = variable.node
+    if (
+        node is None
+        or len(node.outputs) != 1
+        or node.op.reference is None
+        or not all(isinstance(v, Constant) for v in node.inputs)
+        or not node.inputs
+        or node.op.name == "static_broadcast"  # worth more as one number and a stride of 0
+        or any(start.slot is not None for start in node.params.get("starts", ()))
+        or int(np.prod(variable.type.static_shape)) > LIMIT
+    ):
+        return variable
+    arrays = [v.value for v in node.inputs if isinstance(v, Constant)]
+    with np.errstate(all="ignore"):
+        (value,) = node.op.evaluate(node, arrays)
+    constant = Constant(value)
+    constant.type = variable.type
+    return constant
