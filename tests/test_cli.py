@@ -34,7 +34,8 @@ def test_train_ends_with_the_test_accuracy(
     assert lines[-4] == "Finished training network."
     assert LAST_LINE.fullmatch(lines[-1])
     assert lines[-2] == f"Corresponding test accuracy of {lines[-1].replace(' ', '')}"
-    assert "fc: 100 sigmoid neurons; 100 training images, 2 epochs (the book: 60), seed 1" in err
+    assert "fc: 100 sigmoid neurons; 100 training images, 2 epochs (the book: 60), " in err
+    assert "learning rate 0.1, seed 1\n" in err
 
 
 def test_quiet_leaves_the_last_line(small_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,3 +166,28 @@ def test_ctrl_c_ends_with_130(small_folder: Path) -> None:
     assert process.returncode == 130
     assert err.splitlines()[-1] == "tinygrad-mnist: interrupted"
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [
+        (["--epochs", "2"], "up to 0.08 and down to 0, the book's is 0.03"),
+        (["--epochs", "2", "--rate", "book"], "0.03"),
+        (["--epochs", "20"], "0.03"),
+        (["--epochs", "20", "--rate", "annealed"], "up to 0.08 and down to 0, the book's is 0.03"),
+    ],
+)
+def test_short_runs_anneal_the_learning_rate(
+    options: list[str], rate: str, small_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--data", str(small_folder), *options]) == 0
+    assert f"learning rate {rate}, seed 1\n" in capsys.readouterr().err
+
+
+def test_a_network_without_an_annealed_rate_is_named(
+    small_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        cli.main(["train", "--net", "fc", "--rate", "annealed", "--data", str(small_folder)]) == 1
+    )
+    assert "the network 'fc' has no annealed rate" in capsys.readouterr().err

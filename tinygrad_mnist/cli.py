@@ -137,13 +137,13 @@ def _train(options: argparse.Namespace) -> int:
     anneal = options.rate == "annealed" or (
         options.rate == "auto" and recipe.peak is not None and epochs < FULL_RUN
     )
-    rate = f"rising to {recipe.peak} and falling to 0" if anneal else f"{recipe.eta}"
+    rate = f"up to {recipe.peak} and down to 0, the book's is {recipe.eta}"
     hint = ", a few minutes" if options.epochs is None and not options.expand else ""
     _say(
         options,
         f"{recipe.name}: {recipe.summary}; {len(splits.training.labels):,} training images,"
-        f" {epochs} epochs{hint} (the book: {recipe.epochs}), learning rate {rate}"
-        f" (the book: {recipe.eta}), seed {options.seed}",
+        f" {epochs} epochs{hint} (the book: {recipe.epochs}), learning rate"
+        f" {rate if anneal else recipe.eta}, seed {options.seed}",
     )
     start = time.perf_counter()
     training, validation, test = share_data(splits)
