@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kFilters = 3;        // that share what is loaded of x
 constexpr int kSharedVectors = 4;  // of a patch
-constexpr int64_t kBlockBytes = 256 * 1024;
+constexpr int64_t kBlockBytes = 24 * 1024;
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args.ints, false); }
 

@@ -24,6 +24,7 @@ constexpr int kRows = 6;
 constexpr int kVectors = 6;
 constexpr int kSums = kPixels * kMaxFilterVectors;  // vectors that fit the registers
 constexpr int64_t kStep = 256;                      // of k: what is used of b stays in L1
+constexpr int64_t kAhead = 8;                       // steps of k that b is fetched before its use
 constexpr int64_t kDirectRows = 48;                 // up to which b is not packed
 constexpr int64_t kShallow = 64;                    // up to which a is not copied, and n is not cut
 constexpr int64_t kMaxBlocks = 64;
@@ -164,6 +165,8 @@ __attribute__((noinline)) void add_strip(const Strip<T>& strip) {
     Vec<T> row[V];
 #pragma GCC unroll 8
     for (int v = 0; v < V; v++) row[v] = load(b[v] + b_offset);
+    // Rows of b in place are too far apart for the processor to foresee the next one.
+    __builtin_prefetch(b[0] + b_offset + kAhead * strip.b_step);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
       const Vec<T> factor = splat<T>(a[r][a_offset]);

@@ -7,7 +7,8 @@
 // One plane (n, c) after the other, window by window. Windows are clipped to the image. Bit
 // i = r * window_w + c of `winners` says that the window's position (r, c) equals the maximum: ties
 // are all set, and of a window with NaNs the NaNs. The gradient walks over the windows in C order,
-// so a pixel that several windows share adds them up in that order.
+// so a pixel that several windows share adds them up in that order. Windows of 2 x 2 and 3 x 3 that
+// lie inside have code of their own, with loops that the compiler unrolls.
 #include <limits>
 
 #include "kernels/conv_check.hpp"
@@ -71,35 +72,71 @@ TGM_INLINE void for_windows(const Pool& pool, const Tensor& image, int64_t index
 }
 
 template <class T>
-TGM_INLINE T* at_window(const Tensor& t, const Pool& pool, int64_t plane, int64_t h, int64_t w) {
-  return t.as<T>() + plane / pool.channels * t.stride[0] + plane % pool.channels * t.stride[1] +
-         h * t.stride[2] + w * t.stride[3];
+T* plane_of(const Tensor& t, const Pool& pool, int64_t plane) {
+  return t.as<T>() + plane / pool.channels * t.stride[0] + plane % pool.channels * t.stride[1];
 }
 
+// Calls visit(x, bit) for the pixels of a window.
+template <class T, class Visit>
+TGM_INLINE void for_pixels(const Window<T>& window, int64_t width, Visit visit) {
+  for (int64_t r = window.rows.first; r < window.rows.last; r++) {
+    for (int64_t c = window.columns.first; c < window.columns.last; c++) {
+      visit(window.at(r, c), r * width + c);
+    }
+  }
+}
+
+// The same for a window of N x N pixels, all inside.
+template <int N, class T, class Visit>
+TGM_INLINE void for_inner_pixels(const Window<T>& window, Visit visit) {
+#pragma GCC unroll 4
+  for (int r = 0; r < N; r++) {
+#pragma GCC unroll 4
+    for (int c = 0; c < N; c++) visit(window.at(r, c), r * N + c);
+  }
+}
+
+// A maximum that a NaN makes NaN, without a branch on which is larger.
 template <class T>
-TGM_INLINE T window_maximum(const Window<T>& window) {
+struct Maximum {
   T top = -std::numeric_limits<T>::infinity();
-  for (int64_t r = window.rows.first; r < window.rows.last; r++) {
-    for (int64_t c = window.columns.first; c < window.columns.last; c++) {
-      const T x = window.at(r, c);
-      top = ((x > top) | (x != x)) ? x : top;  // a NaN stays: nothing is above it
-    }
+  bool has_nan = false;
+
+  void add(T x) {
+    top = x > top ? x : top;
+    has_nan |= x != x;
   }
-  return top;
+  T value() const { return has_nan ? std::numeric_limits<T>::quiet_NaN() : top; }
+};
+
+template <int N, class T>
+TGM_INLINE void pool_inner(const Window<T>& window, T* y, uint8_t* mask, int64_t byte_stride) {
+  Maximum<T> maximum;
+  for_inner_pixels<N>(window, [&](T x, int) { maximum.add(x); });
+  const T top = maximum.value();
+  *y = top;
+  if (!mask) return;
+  unsigned winners = 0;
+  for_inner_pixels<N>(window, [&](T x, int bit) {
+    const unsigned wins = (x == top) | (x != x);
+    winners |= wins << bit;
+  });
+  mask[0] = static_cast<uint8_t>(winners);
+  if (N * N > 8) mask[byte_stride] = static_cast<uint8_t>(winners >> 8);
 }
 
 template <class T>
-TGM_INLINE void mark_winners(const Pool& pool, const Window<T>& window, T top, uint8_t* to,
-                             int64_t byte_stride) {
-  for (int64_t byte = 0; byte < pool.bytes(); byte++) to[byte * byte_stride] = 0;
-  for (int64_t r = window.rows.first; r < window.rows.last; r++) {
-    for (int64_t c = window.columns.first; c < window.columns.last; c++) {
-      const T x = window.at(r, c);
-      const int64_t bit = r * pool.window[1] + c;
-      const int wins = (x == top) | (x != x);
-      to[bit / 8 * byte_stride] |= static_cast<uint8_t>(wins << bit % 8);
-    }
-  }
+void pool_any(const Pool& pool, const Window<T>& window, T* y, uint8_t* mask, int64_t byte_stride) {
+  Maximum<T> maximum;
+  for_pixels(window, pool.window[1], [&](T x, int64_t) { maximum.add(x); });
+  const T top = maximum.value();
+  *y = top;
+  if (!mask) return;
+  for (int64_t byte = 0; byte < pool.bytes(); byte++) mask[byte * byte_stride] = 0;
+  for_pixels(window, pool.window[1], [&](T x, int64_t bit) {
+    const int wins = (x == top) | (x != x);
+    mask[bit / 8 * byte_stride] |= static_cast<uint8_t>(wins << bit % 8);
+  });
 }
 
 template <class T>
@@ -108,12 +145,19 @@ void pool_planes(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Pool pool(args.in[0], y, args.ints);
   const Span planes = span_of(pool.planes, chunk, n_chunks);
   for (int64_t plane = planes.first; plane < planes.last; plane++) {
+    T* const maxima = plane_of<T>(y, pool, plane);
+    uint8_t* const marks = winners ? plane_of<uint8_t>(*winners, pool, plane) : nullptr;
     for_windows<T>(pool, args.in[0], plane, [&](const Window<T>& window, int64_t h, int64_t w) {
-      const T top = window_maximum(window);
-      *at_window<T>(y, pool, plane, h, w) = top;
-      if (!winners) return;
-      uint8_t* to = at_window<uint8_t>(*winners, pool, plane, h, w);
-      mark_winners(pool, window, top, to, winners->stride[4]);
+      T* to = maxima + h * y.stride[2] + w * y.stride[3];
+      uint8_t* mask = marks;
+      if (mask) mask += h * winners->stride[2] + w * winners->stride[3];
+      const int64_t byte_stride = winners ? winners->stride[4] : 0;
+      const int64_t rows = window.rows.last - window.rows.first;
+      const int64_t columns = window.columns.last - window.columns.first;
+      const bool whole = rows == pool.window[0] && columns == pool.window[1] && rows == columns;
+      if (whole && rows == 2) return pool_inner<2>(window, to, mask, byte_stride);
+      if (whole && rows == 3) return pool_inner<3>(window, to, mask, byte_stride);
+      pool_any(pool, window, to, mask, byte_stride);
     });
   }
 }
@@ -121,7 +165,7 @@ void pool_planes(const Args& args, int64_t chunk, int64_t n_chunks) {
 template <class T>
 void clear_plane(const Pool& pool, const Tensor& dx, int64_t plane) {
   for (int64_t h = 0; h < pool.image[0]; h++) {
-    T* row = at_window<T>(dx, pool, plane, h, 0);
+    T* row = plane_of<T>(dx, pool, plane) + h * dx.stride[2];
     for (int64_t w = 0; w < pool.image[1]; w++) row[w * dx.stride[3]] = T(0);
   }
 }
@@ -133,9 +177,11 @@ void spread_planes(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Span planes = span_of(pool.planes, chunk, n_chunks);
   for (int64_t plane = planes.first; plane < planes.last; plane++) {
     clear_plane<T>(pool, dx, plane);
+    const T* const factors = plane_of<T>(g, pool, plane);
+    const uint8_t* const marks = plane_of<uint8_t>(winners, pool, plane);
     for_windows<T>(pool, dx, plane, [&](const Window<T>& window, int64_t h, int64_t w) {
-      const T factor = *at_window<T>(g, pool, plane, h, w);
-      const uint8_t* mask = at_window<uint8_t>(winners, pool, plane, h, w);
+      const T factor = factors[h * g.stride[2] + w * g.stride[3]];
+      const uint8_t* mask = marks + h * winners.stride[2] + w * winners.stride[3];
       for (int64_t byte = 0; byte < pool.bytes(); byte++) {
         for (unsigned set = mask[byte * winners.stride[4]]; set; set &= set - 1) {
           const int64_t bit = 8 * byte + __builtin_ctz(set);
