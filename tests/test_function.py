@@ -439,3 +439,13 @@ def test_a_sweep_is_many_calls(device: str) -> None:
         np.testing.assert_allclose(totals, [e[0] for e in expected])
         np.testing.assert_allclose(weights, [e[1] for e in expected])
         assert w.get_value() == v.get_value()
+
+
+def test_a_borrowed_value_as_input_is_read_before_it_is_overwritten(device: str) -> None:
+    w = theano.shared(np.arange(6.0).reshape(2, 3), "w")
+    x = T.dmatrix("x")
+    b = theano.shared(0.0)
+    step = theano.function([x], T.sum(x * w), updates=[(w, w * 2), (b, T.sum(x))])
+    assert step(w.get_value(borrow=True)) == 55.0
+    np.testing.assert_array_equal(w.get_value(), 2 * np.arange(6.0).reshape(2, 3))
+    assert b.get_value() == 15.0

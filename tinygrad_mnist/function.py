@@ -149,7 +149,10 @@ class Function:
                 integers[v] = integer
                 arrays.append(np.asarray(integer, dtype=v.dtype))
             else:
-                arrays.append(convert(value, v, label, self._downcast))
+                array = convert(value, v, label, self._downcast)
+                if any(np.may_share_memory(array, s.storage) for s in self._updates):
+                    array = array.copy()  # borrowed from a variable that this call overwrites
+                arrays.append(array)
                 if v in self._scalars:
                     integers[v] = int(arrays[-1])
         return arrays, integers
