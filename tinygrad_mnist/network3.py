@@ -397,7 +397,7 @@ class Network:
             self._check_data("test_data", test_data)
         self.history = History()
         start = time.perf_counter()
-        self.train_mb = self._training_function(training_data, eta, lmbda)
+        self.train_mb = self.training_function(training_data, eta, lmbda)
         self.validate_mb_accuracy = self._accuracy_function(validation_data, "validate_mb_accuracy")
         if test_data is not None:
             self.test_mb_accuracy = self._accuracy_function(test_data, "test_mb_accuracy")
@@ -421,7 +421,7 @@ class Network:
     def _batch(self, values: Variable, i: Variable) -> Variable:
         return values[i * self.mini_batch_size : (i + 1) * self.mini_batch_size]
 
-    def _training_function(
+    def training_function(
         self, data: Data, eta: float | Variable, lmbda: float | Variable
     ) -> Function:
         """train_mb(i): one step on mini-batch i; returns the cost before it."""
