@@ -7,7 +7,7 @@
 //   dw[o] = sum over images and positions of g * (patch of x there)
 //
 // Phase 0 packs x channels last. Phase 1 keeps the sums of up to three filters x four vectors of a
-// patch in registers while it goes over all positions of a block of images that fits the L2 cache.
+// patch in registers while it goes over all positions of a block of images that fits the L1 cache.
 #include "kernels/conv_check.hpp"
 #include "kernels/patch_rows.hpp"
 #include "kernels/table.hpp"

@@ -9,7 +9,7 @@
 // Only winners have a gradient: for a 2 x 2 pool that is a quarter of the dense arithmetic, and
 // those whose gradient is zero, as behind ReLU many are, are left out too. Phase 0 packs x channels
 // last. Phase 1 works filter by filter: it lists the terms (gradient, place of the patch) of a
-// block of images that fits the L2 cache, then adds the patches up with the sums in registers.
+// block of images that fits the L1 cache, then adds the patches up with the sums in registers.
 #include "kernels/conv_check.hpp"
 #include "kernels/patch_rows.hpp"
 #include "kernels/table.hpp"
