@@ -20,7 +20,7 @@ namespace {
 constexpr int64_t kMaxTerms = 2048;  // listed at once, or a few more
 constexpr int64_t kMaxSegment = 256;
 constexpr int64_t kBlockBytes = 24 * 1024;  // of packed images that are worked on together
-constexpr int64_t kFlopsPerWindow = 40;      // of listing a term, roughly
+constexpr int64_t kFlopsPerWindow = 40;     // of listing a term, roughly
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args.ints, true); }
 

@@ -18,7 +18,9 @@ The pool has windows of `pool` = (ph, pw) that don't overlap; incomplete ones ar
 epilogue follows it. `winners` is the bit mask that `pool2d` describes. The gradients with
 `winners` equal those of the dense kernels with the gradient of the pool put in between, up to
 the order of the sum and to this: a zero gradient adds nothing, even where the other factor is
-inf or NaN (0 * inf would be NaN); a gradient that is itself NaN or inf always counts.
+inf or NaN (0 * inf would be NaN); a gradient that is itself NaN or inf always counts. In
+`conv2d_grad_input` a tap that meets no output position may add 0 * w, which shows only where w is
+inf or NaN.
 
 Ties are exact: each position of y adds its products in the order (c, kh, kw) with the same
 rounding, so equal patches of x give equal bits wherever they lie. That is why the reference adds
