@@ -140,7 +140,15 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("fc", "100 sigmoid neurons", _fc, eta=0.1, lmbda=0.0, epochs=60),
-        Recipe("conv1", "conv 20 of 5x5, 100 sigmoid", _conv1, eta=0.1, lmbda=0.0, epochs=60),
+        Recipe(
+            "conv1",
+            "conv 20 of 5x5, 100 sigmoid",
+            _conv1,
+            eta=0.1,
+            lmbda=0.0,
+            epochs=60,
+            peak=0.4,
+        ),
         Recipe("conv2", "conv 20, conv 40, 100 sigmoid", _conv2, eta=0.1, lmbda=0.0, epochs=60),
         Recipe(
             "conv2-relu",
