@@ -193,9 +193,10 @@ void Program::add_phases() {
       const int64_t n_chunks = phase.chunks(call.args);
       if (n_chunks <= 0) continue;
       if (n_chunks > kMaxChunks) refuse(call.kernel->name, "too many chunks");
-      phases_.push_back({phase.run, &call.args, n_chunks, call.args.call});
+      phases_.push_back({phase.run, &call.args, n_chunks, call.args.call, false});
       parallel_ = parallel_ || n_chunks > 1;
     }
+    if (!phases_.empty()) phases_.back().ends_call = true;
   }
   counters_ = std::make_unique<Counter[]>(phases_.size());
 }
@@ -245,10 +246,17 @@ int64_t Program::run_alone() {
       phase.run(*phase.args, chunk, phase.n_chunks);
     }
     if (seconds_ != nullptr) note_time(phase.call);
-    const int64_t error = error_.load(std::memory_order_relaxed);
-    if (error != 0) return error;
+    if (has_failed(phase)) break;
   }
-  return 0;
+  return error_.load(std::memory_order_relaxed);
+}
+
+// Whether the call that this phase completes has failed its check, or one before. A thread ahead
+// of this one may have noted the failure of the next call, which this thread must still help to
+// complete: nobody may leave while others hold chunks.
+bool Program::has_failed(const Phase& phase) const {
+  const int64_t error = error_.load();
+  return error != 0 && error - 1 <= phase.call && phase.ends_call;
 }
 
 void Program::work(uint64_t ticket) { walk(ticket, false); }
@@ -264,7 +272,7 @@ void Program::walk(uint64_t ticket, bool is_caller) {
     if (is_mine && !take_chunks(phase, counter, ticket)) return;
     if (!await_chunks(phase, counter, ticket, !is_mine)) return;
     if (is_caller && seconds_ != nullptr) note_time(phase.call);
-    if (error_.load() != 0 || run_number_.load() != ticket) return;
+    if (has_failed(phase) || run_number_.load() != ticket) return;
   }
 }
 

@@ -75,6 +75,7 @@ class Program final : public Job {
     const Args* args;
     int64_t n_chunks;
     int64_t call;
+    bool ends_call;
   };
 
   // Chunks given out and chunks done, each below the ticket of the run that they belong to: a
@@ -105,6 +106,7 @@ class Program final : public Job {
   void add_phases();
   void resolve(const int64_t* addresses, const int64_t* slots);
   int64_t run_alone();
+  bool has_failed(const Phase& phase) const;
   void walk(uint64_t ticket, bool is_caller);
   bool take_chunks(const Phase& phase, Counter& counter, uint64_t ticket);
   bool await_chunks(const Phase& phase, Counter& counter, uint64_t ticket, bool left_it);

@@ -5,6 +5,7 @@
 //   splat<T>(x)       x in every lane
 //   load(p) store(p, v)               any alignment
 //   load_part(p, n) store_part(p, v, n)   the first n < kLanes<T> elements; the others are 0
+//   add subtract multiply negate      integers wrap
 //   fmadd(a, b, c)    a * b + c, fused where the target can
 //   vmax vmin         as np.maximum, np.minimum: NaN if either is
 //   reduce_add(v)     sum of the lanes in a fixed order
@@ -102,6 +103,43 @@ TGM_INLINE void store_part(T* p, V v, int64_t n) {
   alignas(kVectorBytes) T lanes[kLanes<T>];
   store(lanes, v);
   copy_part(p, lanes, n);
+}
+
+// The unsigned type of an int64 or a vector of them, other types as they are: integers wrap, and
+// only unsigned arithmetic may.
+template <class V>
+struct WrappingOf {
+  using type = V;
+};
+template <>
+struct WrappingOf<int64_t> {
+  using type = uint64_t;
+};
+template <>
+struct WrappingOf<Vec<int64_t>> {
+  using type = Vec<uint64_t>;
+};
+template <class V>
+using Wrapping = typename WrappingOf<V>::type;
+
+template <class V>
+TGM_INLINE V add(V a, V b) {
+  return (V)((Wrapping<V>)a + (Wrapping<V>)b);
+}
+
+template <class V>
+TGM_INLINE V subtract(V a, V b) {
+  return (V)((Wrapping<V>)a - (Wrapping<V>)b);
+}
+
+template <class V>
+TGM_INLINE V multiply(V a, V b) {
+  return (V)((Wrapping<V>)a * (Wrapping<V>)b);
+}
+
+template <class V>
+TGM_INLINE V negate(V a) {
+  return (V)(-(Wrapping<V>)a);
 }
 
 template <class V>

@@ -15,9 +15,9 @@ struct MathConstants;
 
 template <>
 struct MathConstants<float> {
-  using Int = int32_t;
+  using Bits = uint32_t;
   static constexpr int mantissa_bits = 23;
-  static constexpr Int bias = 127;
+  static constexpr int bias = 127;
   static constexpr float shifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   static constexpr float two_to_mantissa = 8388608.0f;
   static constexpr float log2_e = 1.44269504f;
@@ -41,9 +41,9 @@ struct MathConstants<float> {
 
 template <>
 struct MathConstants<double> {
-  using Int = int64_t;
+  using Bits = uint64_t;
   static constexpr int mantissa_bits = 52;
-  static constexpr Int bias = 1023;
+  static constexpr int bias = 1023;
   static constexpr double shifter = 6755399441055744.0;
   static constexpr double two_to_mantissa = 4503599627370496.0;
   static constexpr double log2_e = 1.4426950408889634;
@@ -83,7 +83,7 @@ TGM_INLINE V polynomial(V x, const T (&c)[n]) {
 template <class V>
 TGM_INLINE V vabs(V x) {
   using T = Element<V>;
-  using I = Vec<typename MathConstants<T>::Int>;
+  using I = Vec<typename MathConstants<T>::Bits>;
   return bits<V>(bits<I>(x) & ~bits<I>(splat<T>(T(-0.0))));
 }
 
@@ -91,7 +91,7 @@ TGM_INLINE V vabs(V x) {
 template <class V>
 TGM_INLINE V with_sign_of(V x, V y) {
   using T = Element<V>;
-  using I = Vec<typename MathConstants<T>::Int>;
+  using I = Vec<typename MathConstants<T>::Bits>;
   const I sign = bits<I>(splat<T>(T(-0.0)));
   return bits<V>((bits<I>(x) & ~sign) | (bits<I>(y) & sign));
 }
@@ -109,7 +109,7 @@ template <class V>
 TGM_INLINE ExpParts<V> exp_parts(V x) {
   using T = Element<V>;
   using C = MathConstants<T>;
-  using I = Vec<typename C::Int>;
+  using I = Vec<typename C::Bits>;
   const V shifter = splat<T>(C::shifter);
   x = vmin(vmax(x, splat<T>(C::exp_low)), splat<T>(C::exp_high));
   const V n = fmadd(x, splat<T>(C::log2_e), shifter) - shifter;
@@ -152,14 +152,13 @@ template <class V>
 TGM_INLINE V split_exponent(V x, V* k) {
   using T = Element<V>;
   using C = MathConstants<T>;
-  using I = Vec<typename C::Int>;
-  using U = Vec<std::make_unsigned_t<typename C::Int>>;
+  using I = Vec<typename C::Bits>;
   // One more in the exponent for every mantissa from sqrt(2) on.
   const I offset = bits<I>(splat<T>(T(1))) - bits<I>(splat<T>(C::sqrt_half));
-  const U exponent = bits<U>(bits<I>(x) + offset) >> C::mantissa_bits;
-  const I mantissa = bits<I>(x) - (bits<I>(exponent) << C::mantissa_bits);
+  const I exponent = (bits<I>(x) + offset) >> C::mantissa_bits;
+  const I mantissa = bits<I>(x) - (exponent << C::mantissa_bits);
   const V magic = splat<T>(C::two_to_mantissa);
-  *k = (bits<V>(bits<I>(exponent) | bits<I>(magic)) - magic) - T(C::bias);
+  *k = (bits<V>(exponent | bits<I>(magic)) - magic) - T(C::bias);
   return bits<V>(mantissa + bits<I>(splat<T>(T(1)))) - T(1);
 }
 

@@ -15,7 +15,7 @@ struct SumOp {
   static constexpr T identity = 0;
   template <class V>
   TGM_INLINE V of(V a, V b) {
-    return a + b;
+    return add(a, b);
   }
 };
 
@@ -24,7 +24,7 @@ struct ProdOp {
   static constexpr T identity = 1;
   template <class V>
   TGM_INLINE V of(V a, V b) {
-    return a * b;
+    return multiply(a, b);
   }
 };
 

@@ -5,23 +5,27 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-// One element for all lanes, or the next ones.
-template <bool kSingle, class T>
+// What an argument is: an element per element, one for all, or nothing that the operation reads.
+enum Argument { kMany, kOne, kNone };
+
+template <Argument kind, class T>
 TGM_INLINE Vec<T> operand(const void* p, int64_t i) {
   const T* typed = static_cast<const T*>(p);
-  return kSingle ? splat(*typed) : load(typed + i);
+  if constexpr (kind == kNone) return Vec<T>{};
+  return kind == kOne ? splat(*typed) : load(typed + i);
 }
 
-template <bool kSingle, class T>
+template <Argument kind, class T>
 TGM_INLINE Vec<T> operand_part(const void* p, int64_t n) {
   const T* typed = static_cast<const T*>(p);
-  return kSingle ? splat(*typed) : load_part(typed, n);
+  if constexpr (kind == kNone) return Vec<T>{};
+  return kind == kOne ? splat(*typed) : load_part(typed, n);
 }
 
 // Runs Op over whole vectors, the remainder of n included: every element goes through the same
 // instructions. The last vector overlaps the one before; it is computed first, since `out` may be
 // an operand.
-template <class T, class Op, bool kA, bool kB, bool kC>
+template <class T, class Op, Argument kA, Argument kB, Argument kC>
 void run_block(int64_t n, void* out, const void* a, const void* b, const void* c) {
   constexpr int64_t lanes = kLanes<T>;
   T* to = static_cast<T*>(out);
@@ -44,13 +48,15 @@ void run_block(int64_t n, void* out, const void* a, const void* b, const void* c
 }
 
 // The same for operations of single elements; the compiler makes vectors of them where it can.
-template <class T, class Op, bool kA, bool kB>
+template <class T, class Op, Argument kA, Argument kB>
 void run_lanes(int64_t n, void* out, const void* a, const void* b, const void*) {
   T* to = static_cast<T*>(out);
   const T* x = static_cast<const T*>(a);
   const T* y = static_cast<const T*>(b);
   TGM_INDEPENDENT_LOOP
-  for (int64_t i = 0; i < n; i++) to[i] = Op::of(x[kA ? 0 : i], y[kB ? 0 : i]);
+  for (int64_t i = 0; i < n; i++) {
+    to[i] = Op::of(x[kA == kMany ? i : 0], kB == kNone ? T(0) : y[kB == kMany ? i : 0]);
+  }
 }
 
 #define TGM_VECTOR_OP(Name, expression)           \
@@ -70,7 +76,7 @@ TGM_INLINE V absolute(V a) {
   if constexpr (std::is_floating_point_v<Element<V>>) {
     return vabs(a);
   } else {
-    return (a < 0) ? -a : a;
+    return (a < 0) ? negate(a) : a;
   }
 }
 
@@ -81,20 +87,20 @@ TGM_INLINE V sign(V a) {
   return (a > T(0)) ? splat<T>(T(1)) : ((a < T(0)) ? splat<T>(T(-1)) : a + T(0));
 }
 
-TGM_VECTOR_OP(NegOp, -a)
+TGM_VECTOR_OP(NegOp, negate(a))
 TGM_VECTOR_OP(AbsOp, absolute(a))
 TGM_VECTOR_OP(SignOp, sign(a))
 TGM_VECTOR_OP(ExpOp, vexp(a))
 TGM_VECTOR_OP(LogOp, vlog(a))
 TGM_VECTOR_OP(Log1pOp, vlog1p(a))
-TGM_VECTOR_OP(SqrOp, a* a)
+TGM_VECTOR_OP(SqrOp, multiply(a, a))
 TGM_VECTOR_OP(SigmoidOp, vsigmoid(a))
 TGM_VECTOR_OP(TanhOp, vtanh(a))
 TGM_VECTOR_OP(SoftplusOp, vsoftplus(a))
 TGM_VECTOR_OP(LogicalNotOp, TGM_TRUTH(a == T(0)))
-TGM_VECTOR_OP(AddOp, a + b)
-TGM_VECTOR_OP(SubOp, a - b)
-TGM_VECTOR_OP(MulOp, a* b)
+TGM_VECTOR_OP(AddOp, add(a, b))
+TGM_VECTOR_OP(SubOp, subtract(a, b))
+TGM_VECTOR_OP(MulOp, multiply(a, b))
 TGM_VECTOR_OP(DivOp, a / b)
 TGM_VECTOR_OP(MaximumOp, vmax(a, b))
 TGM_VECTOR_OP(MinimumOp, vmin(a, b))
@@ -168,32 +174,32 @@ struct IntDivOp {
 
 template <class T, class Op>
 constexpr BlockOp unary() {
-  return {{run_block<T, Op, false, true, true>}};
+  return {{run_block<T, Op, kMany, kNone, kNone>}};
 }
 
 template <class T, class Op>
 constexpr BlockOp binary() {
-  return {{run_block<T, Op, false, false, true>, run_block<T, Op, true, false, true>,
-           run_block<T, Op, false, true, true>}};
+  return {{run_block<T, Op, kMany, kMany, kNone>, run_block<T, Op, kOne, kMany, kNone>,
+           run_block<T, Op, kMany, kOne, kNone>}};
 }
 
 template <class T, class Op>
 constexpr BlockOp ternary() {
-  return {{run_block<T, Op, false, false, false>, run_block<T, Op, true, false, false>,
-           run_block<T, Op, false, true, false>, run_block<T, Op, true, true, false>,
-           run_block<T, Op, false, false, true>, run_block<T, Op, true, false, true>,
-           run_block<T, Op, false, true, true>}};
+  return {{run_block<T, Op, kMany, kMany, kMany>, run_block<T, Op, kOne, kMany, kMany>,
+           run_block<T, Op, kMany, kOne, kMany>, run_block<T, Op, kOne, kOne, kMany>,
+           run_block<T, Op, kMany, kMany, kOne>, run_block<T, Op, kOne, kMany, kOne>,
+           run_block<T, Op, kMany, kOne, kOne>}};
 }
 
 template <class T, class Op>
 constexpr BlockOp unary_lanes() {
-  return {{run_lanes<T, Op, false, true>}};
+  return {{run_lanes<T, Op, kMany, kNone>}};
 }
 
 template <class T, class Op>
 constexpr BlockOp binary_lanes() {
-  return {{run_lanes<T, Op, false, false>, run_lanes<T, Op, true, false>,
-           run_lanes<T, Op, false, true>}};
+  return {{run_lanes<T, Op, kMany, kMany>, run_lanes<T, Op, kOne, kMany>,
+           run_lanes<T, Op, kMany, kOne>}};
 }
 
 struct BlockOps {

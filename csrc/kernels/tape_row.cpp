@@ -232,8 +232,8 @@ class Runner {
     }
     for (int32_t i = 0; i < tape_.n_inputs; i++) {
       Operand& operand = *input(i);
-      if (operand.span == Span::Unread) continue;
       values_[i] = register_of(i);
+      if (operand.span == Span::Unread) continue;
       if (operand.inner == 0 && operand.linear) {
         operand.span = Span::Box;
         values_[i] = singles_[i];
