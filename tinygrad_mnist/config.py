@@ -6,6 +6,7 @@ import os
 
 _FLOATS = ("float32", "float64")
 _DEVICES = ("cpu", "reference")
+MAX_THREADS = 256  # of the native team
 
 
 class Config:
@@ -16,9 +17,11 @@ class Config:
     threads: threads of the cpu backend, or None for one per processor that is available.
     plan_cache_size: plans that a function keeps, the last used first.
 
-    The first three start from TINYGRAD_MNIST_FLOATX, TINYGRAD_MNIST_DEVICE and
-    TINYGRAD_MNIST_THREADS where these are set.
+    A name that is none of these is an error. The first three start from TINYGRAD_MNIST_FLOATX,
+    TINYGRAD_MNIST_DEVICE and TINYGRAD_MNIST_THREADS where these are set.
     """
+
+    __slots__ = ("_device", "_float_x", "_plan_cache_size", "_threads")
 
     def __init__(self) -> None:
         self.floatX = os.environ.get("TINYGRAD_MNIST_FLOATX", "float32")
@@ -54,8 +57,8 @@ class Config:
 
     @threads.setter
     def threads(self, value: int | None) -> None:
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise ValueError(f"threads is {value!r}; it can be a positive integer or None")
+        if value is not None and (type(value) is not int or not 1 <= value <= MAX_THREADS):
+            raise ValueError(f"threads is {value!r}; it can be None or from 1 to {MAX_THREADS}")
         self._threads = value
 
     @property

@@ -15,6 +15,7 @@ from tinygrad_mnist import Variable
 from tinygrad_mnist.contracts.tape import Tape
 from tinygrad_mnist.graph.host import Offset
 from tinygrad_mnist.graph.op import OPS, constant
+from tinygrad_mnist.ops.elementwise import log
 from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
 from tinygrad_mnist.ops.index import STATIC_SLICE
 from tinygrad_mnist.ops.shape import static_broadcast, static_reshape
@@ -237,16 +238,27 @@ CASES = [
     case(
         "slice_before_elementwise", "matrix", lambda x: T.sum(x, axis=1)[1:], None, "of a reduction"
     ),
-    case("log_of_softmax", "matrix", lambda x: T.log(T.nnet.softmax(x)), log_softmax),
-    case("log_of_softmax", "matrix", lambda x: T.log(T.nnet.softmax(x) + 1), None, "plus 1"),
+    case("safe_form_of_log", "matrix", lambda x: log(T.nnet.softmax(x)), log_softmax),
+    case("safe_form_of_log", "matrix", lambda x: log(T.nnet.softmax(x) + 1), None, "plus 1"),
     case(
-        "gradient_of_log_of_softmax",
-        "matrix matrix",
-        lambda x, g: T.grad(T.sum(g * T.log(T.nnet.softmax(x))), x),
-        lambda x, g: (
-            (full(1.0, ndim=2) * g)
-            - T.nnet.softmax(x) * T.sum(full(1.0, ndim=2) * g, axis=1, keepdims=True)
-        ),
+        "merge_casts",
+        "matrix",
+        lambda x: T.cast(T.cast(T.lt(x, 0), "int64"), "float64"),
+        lambda x: T.cast(T.lt(x, 0), "float64"),
+    ),
+    case("merge_casts", "matrix", lambda x: T.cast(T.cast(x, "int64"), "float64"), None, "lossy"),
+    case(
+        "decided_switch",
+        "matrix",
+        lambda x: T.switch(constant([[True]]), x, T.exp(x)),
+        lambda x: x,
+    ),
+    case(
+        "decided_switch",
+        "matrix",
+        lambda x: T.switch(constant([[0]]), x, T.exp(x)),
+        T.exp,
+        "for the second",
     ),
     case("exp_of_log_softmax", "matrix", lambda x: T.exp(log_softmax(x)), T.nnet.softmax),
     case(
@@ -316,83 +328,54 @@ CASES = [
         "that stretches inside",
     ),
     case(
-        "log_of_sigmoid",
+        "safe_form_of_log",
         "matrix",
-        lambda x: T.log(T.nnet.sigmoid(x)),
+        lambda x: log(T.nnet.sigmoid(x)),
         lambda x: -T.nnet.softplus(-x),
     ),
     case(
-        "log_of_one_minus_sigmoid",
+        "safe_form_of_log",
         "matrix",
-        lambda x: T.log(1 - T.nnet.sigmoid(x)),
+        lambda x: log(1 - T.nnet.sigmoid(x)),
         lambda x: -T.nnet.softplus(x),
     ),
+    case("safe_form_of_log", "matrix", lambda x: log(2 - T.nnet.sigmoid(x)), None, "of 2"),
     case(
-        "log_of_one_minus_sigmoid", "matrix", lambda x: T.log(2 - T.nnet.sigmoid(x)), None, "of 2"
-    ),
-    case(
-        "log_of_one_minus_sigmoid",
+        "safe_form_of_log",
         "row matrix",
-        lambda r, x: T.log(T.ones_like(x) - T.nnet.sigmoid(r)),
+        lambda r, x: log(T.ones_like(x) - T.nnet.sigmoid(r)),
         None,
         "that stretches",
     ),
-    case("log_of_one_plus_exp", "matrix", lambda x: T.log(1 + T.exp(x)), T.nnet.softplus),
+    case("safe_form_of_log", "matrix", lambda x: log(1 + T.exp(x)), T.nnet.softplus),
     case(
-        "log_of_one_plus_exp",
+        "safe_form_of_log",
         "matrix",
-        lambda x: T.log(T.exp(x) + 1),
+        lambda x: log(T.exp(x) + 1),
         T.nnet.softplus,
         "other order",
     ),
-    case("log_of_one_plus_exp", "matrix", lambda x: T.log(2 + T.exp(x)), None, "of 2"),
+    case("safe_form_of_log", "matrix", lambda x: log(2 + T.exp(x)), None, "of 2"),
     case(
-        "log_of_one_plus_exp",
+        "safe_form_of_log",
         "row matrix",
-        lambda r, x: T.log(T.ones_like(x) + T.exp(r)),
+        lambda r, x: log(T.ones_like(x) + T.exp(r)),
         None,
         "that stretches",
     ),
     case(
-        "quotient_times_divisor",
-        "matrix matrix",
-        lambda x, g: g / T.nnet.sigmoid(x) * T.nnet.sigmoid(x),
-        lambda x, g: g,
-    ),
-    case(
-        "quotient_times_divisor",
-        "matrix matrix",
-        lambda x, g: -(g / T.exp(x)) * x * T.exp(x),
-        lambda x, g: -g * x,
-        "with other factors",
-    ),
-    case("quotient_times_divisor", "matrix matrix", lambda x, g: g / x * x, None, "that may be 0"),
-    case(
-        "quotient_times_divisor",
-        "matrix matrix",
-        lambda x, g: g / T.exp(x) * T.exp(g),
-        None,
-        "of another",
-    ),
-    case(
-        "gradient_of_log_of_one_plus_exp",
-        "matrix matrix",
-        lambda x, g: g / (1 + T.exp(x)) * T.exp(x),
-        lambda x, g: g * T.nnet.sigmoid(x),
-    ),
-    case(
-        "gradient_of_log_of_one_plus_exp",
+        "safe_form_of_log",
         "matrix",
-        lambda x: T.nnet.sigmoid(-x) * T.exp(x),
-        T.nnet.sigmoid,
-        "of 1",
+        lambda x: log(T.nnet.softmax(x)[1:3].T),
+        lambda x: slice_of(log_softmax(x), 1, 2).T,
+        "behind views",
     ),
     case(
-        "gradient_of_log_of_one_plus_exp",
-        "matrix matrix",
-        lambda x, g: g / (2 + T.exp(x)) * T.exp(x),
-        None,
-        "of 2",
+        "safe_form_of_log",
+        "matrix",
+        lambda x: log(T.nnet.softmax(x)[constant([2, 1, 0]), labels()]),
+        lambda x: log_softmax(x)[constant([2, 1, 0]), labels()],
+        "of chosen elements",
     ),
 ]
 

@@ -16,6 +16,8 @@ from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.contracts.tape import Tape
 from tinygrad_mnist.errors import IndexOutOfRangeError
 
+_PROCESSORS = _native.threads()  # before anybody sets another number
+
 
 class CpuProgram:
     """A plan as a native program, with the constants that it reads."""
@@ -61,9 +63,10 @@ class CpuProgram:
 
 
 def apply_threads() -> None:
-    """Gives the native team the configured number of threads."""
-    if config.threads is not None and config.threads != _native.threads():
-        _native.set_threads(config.threads)
+    """Gives the native team the configured number of threads, by default one per processor."""
+    wanted = _PROCESSORS if config.threads is None else config.threads
+    if wanted != _native.threads():
+        _native.set_threads(wanted)
 
 
 def _native_view(view: View) -> tuple[Any, ...]:

@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, ShapeError
 from tinygrad_mnist.graph.host import Offset
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.types import INTEGERS
+from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.types import BOOL, INTEGERS
 from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
 
 # Arithmetic that host integers may go through, as Python expressions.
@@ -59,6 +62,11 @@ def checked_index(index: int, length: int) -> int:
     return index + length if index < 0 else index
 
 
+def wrapped(value: int, dtype: str) -> int:
+    """`value` as an integer dtype has it, which wraps around."""
+    return int(np.asarray(value, dtype="int64").astype(dtype))
+
+
 @dataclass(frozen=True)
 class _Scalar:
     """A host integer: its value in this call and the expression that gives it in others."""
@@ -81,6 +89,7 @@ class HostTrace:
         self._values = values
         self._specialised = specialised
         self._inputs: dict[Variable, str] = {}
+        self._traced: dict[Variable, _Scalar] = {}
         self._lines: dict[str, str] = {}  # expressions with the names of their values
         self._guards: dict[str, int] = {}
         self._slots: dict[str, int] = {}
@@ -102,8 +111,7 @@ class HostTrace:
         if all(b is None or b.known for b in bounds):
             return Offset(first), count
         texts = ["None" if b is None else b.text for b in bounds]
-        line = f"slice({texts[0]}, {texts[1]}, {step}).indices({length})"
-        name = self._lines.setdefault(line, f"t{len(self._lines)}")
+        name = self._line(f"slice({texts[0]}, {texts[1]}, {step}).indices({length})")
         self._guard(_Scalar(count, f"len(range(*{name}))", False))
         if count == 0:
             return Offset(0), 0
@@ -119,29 +127,63 @@ class HostTrace:
     # --- tracing ------------------------------------------------------------------------------
 
     def _trace(self, scalar: Variable) -> _Scalar:
-        counterpart = self._specialised.get(scalar, scalar)
-        if isinstance(counterpart, Constant):
-            value = int(counterpart.value)
-            return _Scalar(value, str(value), True)
-        if scalar in self._values:
-            name = self._inputs.setdefault(scalar, f"s{len(self._inputs)}")
-            return _Scalar(self._values[scalar], name, False)
-        node = scalar.node
-        if node is None or node.op.name not in _ARITHMETIC or scalar.dtype not in INTEGERS:
-            kind = "the result of " + node.op.name if node else "no input of the function"
+        """A scalar as an expression of the inputs; each step on the way gets a line of its own, so
+        that what is used twice is computed once."""
+        for node in toposort([scalar]):
+            for v in (*node.inputs, *node.outputs):
+                if v not in self._traced:
+                    traced = self._leaf(v) or self._computed(v)
+                    if traced is not None:
+                        self._traced[v] = traced
+        traced = self._traced.get(scalar) or self._leaf(scalar)
+        if traced is None:
+            source = scalar.node
+            kind = "the result of " + source.op.name if source else "no input of the function"
             raise GraphTypeError(
                 f"{scalar} can't be a slice bound, an index or a length: it is {kind}; the host "
                 f"computes those from integer inputs and shapes{at(scalar.source)}"
             )
-        arguments = [self._trace(v) for v in node.inputs]
-        template = _ARITHMETIC[node.op.name]
-        try:
-            value = int(eval(template.format(*(a.value for a in arguments)), {}))
-        except ZeroDivisionError:
-            raise ShapeError(f"{scalar} divides by 0{at(scalar.source)}") from None
-        if all(a.known for a in arguments):
+        return traced
+
+    def _leaf(self, v: Variable) -> _Scalar | None:
+        """What is known of `v` without looking at how it is computed."""
+        counterpart = self._specialised.get(v, v)
+        if isinstance(counterpart, Constant) and counterpart.value.size == 1:
+            value = int(counterpart.value.item())
             return _Scalar(value, str(value), True)
-        return _Scalar(value, template.format(*(a.text for a in arguments)), False)
+        if v in self._values:
+            name = self._inputs.setdefault(v, f"s{len(self._inputs)}")
+            return _Scalar(self._values[v], name, False)
+        return None
+
+    def _computed(self, v: Variable) -> _Scalar | None:
+        """`v` as arithmetic on scalars traced before; None where it is something else."""
+        node = v.node
+        if node is None or node.op.name not in _ARITHMETIC or v.dtype not in INTEGERS:
+            return None
+        known = [
+            self._traced[x]
+            for x in node.inputs
+            if x in self._traced and x.dtype in (*INTEGERS, BOOL)
+        ]
+        if len(known) != len(node.inputs):
+            return None
+        template = _ARITHMETIC[node.op.name]
+        if node.op.name == "cast" and not np.can_cast(node.inputs[0].dtype, v.dtype, "safe"):
+            template = f"wrapped({{}}, {v.dtype!r})"
+        try:
+            value = int(eval(template.format(*(x.value for x in known)), {"wrapped": wrapped}))
+        except ZeroDivisionError:
+            raise ShapeError(f"{v} divides by 0{at(v.source)}") from None
+        if all(x.known for x in known):
+            return _Scalar(value, str(value), True)
+        if template == "{}":
+            return _Scalar(value, known[0].text, False)
+        return _Scalar(value, self._line(template.format(*(x.text for x in known))), False)
+
+    def _line(self, expression: str) -> str:
+        """The name of the line that computes an expression."""
+        return self._lines.setdefault(expression, f"t{len(self._lines)}")
 
     def _guard(self, traced: _Scalar) -> None:
         if not traced.known:
@@ -159,7 +201,7 @@ class HostTrace:
         )
         body = "".join(f"    {name} = {line}\n" for line, name in self._lines.items())
         text = f"def host({arguments}):\n{body}    return {guards}, {slots}\n"
-        scope: dict[str, Any] = {"checked_index": checked_index}
+        scope: dict[str, Any] = {"checked_index": checked_index, "wrapped": wrapped}
         exec(compile(text, "<host program>", "exec"), scope)
         return HostProgram(
             tuple(self._inputs), scope["host"], tuple(self._guards.values()), len(self._slots), text

@@ -133,7 +133,8 @@ class SharedVariable(Variable):
 
         It is copied even with `borrow`, since shared variables never alias anything.
 
-        Raises TypeError where the dtype would lose values or the number of dimensions differs.
+        Floats are rounded to the variable's dtype. Raises TypeError where floats would become
+        integers, integers don't fit, or the number of dimensions differs.
         """
         label = f"the shared variable {self.name!r}" if self.name else "the shared variable"
         if isinstance(new_value, Variable):

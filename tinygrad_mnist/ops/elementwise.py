@@ -209,7 +209,7 @@ mod: Word = _define(
 pow_: Word = _define(
     "pow", 2, _power,
     lambda g, z, i: (
-        g * i[1] * pow_(i[0], i[1] - 1),
+        switch(eq(i[1], 0), 0, g * i[1] * pow_(i[0], i[1] - 1)),
         None if isinstance(i[1], Constant) else g * switch(gt(i[0], 0), z * log(i[0]), 0),
     ),
     doc="x ** y",

@@ -167,7 +167,7 @@ def mean(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = F
     count: Variable = as_variable(1)
     for a in axes:
         count = count * lengths[a]
-    return _drop(total / cast(count, variable.dtype), axes, keepdims)
+    return _drop(total, axes, keepdims) / cast(count, variable.dtype)
 
 
 @word

@@ -11,7 +11,7 @@ from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.host import Offset
 from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
-from tinygrad_mnist.ops.elementwise import gt, neg, sqr, sqrt, true_div
+from tinygrad_mnist.ops.elementwise import cast, gt, neg, sqr, sqrt, true_div
 from tinygrad_mnist.ops.index import STATIC_SLICE
 from tinygrad_mnist.ops.shape import dimshuffle, static_broadcast, static_reshape
 from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule
@@ -31,7 +31,7 @@ def _rule(*ops: str) -> Callable[[Callable[[Node, Context], Replacement]], Rule]
 
 def constant_value(v: Variable) -> float | None:
     """The number that fills a constant, seen through views; None for anything else."""
-    while v.node is not None and v.node.op.name in ("static_broadcast", "dimshuffle"):
+    while v.node is not None and v.node.op.view is not None:
         v = v.node.inputs[0]
     if isinstance(v, Constant) and v.value.size == 1:
         return v.value.item()  # type: ignore[no-any-return]
@@ -90,6 +90,27 @@ def small_powers(node: Node, context: Context) -> Replacement:
     if value == -1:
         return if_same_type(node.outputs[0], true_div(1, x))
     return None
+
+
+@_rule("cast")
+def merge_casts(node: Node, context: Context) -> Replacement:
+    """cast(cast(x, a), b) is cast(x, b) where `a` holds every value of x."""
+    inner = node.inputs[0].node
+    if inner is None or inner.op.name != "cast":
+        return None
+    x = inner.inputs[0]
+    if not np.can_cast(x.dtype, inner.outputs[0].dtype, "safe"):
+        return None
+    return (cast(x, node.outputs[0].dtype),)
+
+
+@_rule("switch")
+def decided_switch(node: Node, context: Context) -> Replacement:
+    """switch(c, x, y) with a constant c is x or y."""
+    value = constant_value(node.inputs[0])
+    if value is None:
+        return None
+    return if_same_type(node.outputs[0], node.inputs[1 if value else 2])
 
 
 @_rule("neg")

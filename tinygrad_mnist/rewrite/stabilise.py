@@ -1,4 +1,8 @@
-"""Stabilise: formulas that overflow or cancel become ones that do not, with their gradients."""
+"""Stabilise: formulas that overflow or cancel become ones that do not.
+
+The word `log` (see `ops.log`) has done the most before anything was differentiated; here is what
+specialisation and simplification bring together.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,10 @@ from collections.abc import Callable
 
 from tinygrad_mnist.contracts.tape import Tape
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.elementwise import mul, neg, sigmoid, softplus, sub
+from tinygrad_mnist.ops.elementwise import neg, sigmoid
 from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
-from tinygrad_mnist.ops.reduce import sum_
-from tinygrad_mnist.ops.shape import static_broadcast
-from tinygrad_mnist.ops.softmax import LOG_SOFTMAX, SOFTMAX
+from tinygrad_mnist.ops.log import safe_log
+from tinygrad_mnist.ops.softmax import SOFTMAX
 from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule
 from tinygrad_mnist.rewrite.simplify import constant_value, if_same_type, is_arange
 
@@ -32,21 +35,11 @@ def made_by(v: Variable, op: str) -> Node | None:
 
 
 @_rule("log")
-def log_of_softmax(node: Node, context: Context) -> Replacement:
-    """log(softmax(z)) is log_softmax(z), which a confident mistake leaves finite."""
-    softmax = made_by(node.inputs[0], "softmax")
-    return None if softmax is None else (LOG_SOFTMAX(softmax.inputs[0]),)
-
-
-@_rule("softmax_grad")
-def gradient_of_log_of_softmax(node: Node, context: Context) -> Replacement:
-    """The gradient of log(softmax(z)), (g / s) pulled back through s, is g - s * sum(g)."""
-    g, s = node.inputs
-    quotient = made_by(g, "true_div")
-    if made_by(s, "softmax") is None or quotient is None or quotient.inputs[1] is not s:
-        return None
-    g = static_broadcast(quotient.inputs[0], s.type.static_shape, s.broadcastable)
-    return (sub(g, mul(s, sum_(g, axis=1, keepdims=True))),)
+def safe_form_of_log(node: Node, context: Context) -> Replacement:
+    """log(softmax(z)) is log_softmax(z), also where elements are chosen or moved in between;
+    log(sigmoid(z)), log(1 - sigmoid(z)) and log(1 + exp(z)) are softplus; see `ops.log`."""
+    safe = safe_log(node.inputs[0])
+    return None if safe is None else (safe,)
 
 
 @_rule("exp")
@@ -113,110 +106,4 @@ def logistic(node: Node, context: Context) -> Replacement:
         power = made_by(second, "exp")
         if constant_value(first) == 1 and power is not None:
             return if_same_type(node.outputs[0], sigmoid(neg(power.inputs[0])))
-    return None
-
-
-@_rule("log")
-def log_of_sigmoid(node: Node, context: Context) -> Replacement:
-    """log(sigmoid(x)) is -softplus(-x)."""
-    inner = made_by(node.inputs[0], "sigmoid")
-    return None if inner is None else (neg(softplus(neg(inner.inputs[0]))),)
-
-
-@_rule("log")
-def log_of_one_minus_sigmoid(node: Node, context: Context) -> Replacement:
-    """log(1 - sigmoid(x)) is -softplus(x)."""
-    difference = made_by(node.inputs[0], "sub")
-    if difference is None or constant_value(difference.inputs[0]) != 1:
-        return None
-    inner = made_by(difference.inputs[1], "sigmoid")
-    if inner is None:
-        return None
-    return if_same_type(node.outputs[0], neg(softplus(inner.inputs[0])))
-
-
-@_rule("log")
-def log_of_one_plus_exp(node: Node, context: Context) -> Replacement:
-    """log(1 + exp(x)) is softplus(x)."""
-    total = made_by(node.inputs[0], "add")
-    if total is None:
-        return None
-    for first, second in (total.inputs, total.inputs[::-1]):
-        power = made_by(second, "exp")
-        if constant_value(first) == 1 and power is not None:
-            return if_same_type(node.outputs[0], softplus(power.inputs[0]))
-    return None
-
-
-def _is_positive(v: Variable) -> bool:
-    """Whether `v` is above 0 by its formula, though it may underflow: sigmoid, exp, 1 - sigmoid."""
-    if v.node is None:
-        return False
-    if v.node.op.name in ("sigmoid", "exp", "softmax"):
-        return True
-    difference = made_by(v, "sub")
-    return (
-        difference is not None
-        and constant_value(difference.inputs[0]) == 1
-        and made_by(difference.inputs[1], "sigmoid") is not None
-    )
-
-
-def _without_divisor(product: Variable, divisor: Variable) -> Variable | None:
-    """`product` times `divisor`, where a factor of `product` is a quotient by just that."""
-    node = product.node
-    if node is None:
-        return None
-    if node.op.name == "true_div":
-        return node.inputs[0] if node.inputs[1] is divisor else None
-    if node.op.name == "neg":
-        inner = _without_divisor(node.inputs[0], divisor)
-        return None if inner is None else neg(inner)
-    if node.op.name == "mul":
-        first, second = node.inputs
-        inner = _without_divisor(first, divisor)
-        if inner is not None:
-            return mul(inner, second)
-        inner = _without_divisor(second, divisor)
-        return None if inner is None else mul(first, inner)
-    return None
-
-
-@_rule("mul")
-def quotient_times_divisor(node: Node, context: Context) -> Replacement:
-    """(g / s) * s is g for s > 0: the gradients of log(sigmoid(x)) and log(1 - sigmoid(x))."""
-    for product, divisor in (node.inputs, node.inputs[::-1]):
-        if _is_positive(divisor):
-            result = _without_divisor(product, divisor)
-            if result is not None:
-                return _stretched_to(node.outputs[0], result)
-    return None
-
-
-def _stretched_to(z: Variable, result: Variable) -> Replacement:
-    """`result`, which may have lost operands that stretched it, in the shape of `z`."""
-    if result.dtype != z.dtype:
-        return None
-    return (static_broadcast(result, z.type.static_shape, z.broadcastable),)
-
-
-@_rule("mul")
-def gradient_of_log_of_one_plus_exp(node: Node, context: Context) -> Replacement:
-    """(g / (1 + exp(x))) * exp(x) is g * sigmoid(x), and so is sigmoid(-x) * exp(x) for g = 1."""
-    for quotient, power in (node.inputs, node.inputs[::-1]):
-        exponential = made_by(power, "exp")
-        if exponential is None:
-            continue
-        x = exponential.inputs[0]
-        logistic_node, division = made_by(quotient, "sigmoid"), made_by(quotient, "true_div")
-        if logistic_node is not None:
-            negated = made_by(logistic_node.inputs[0], "neg")
-            if negated is not None and negated.inputs[0] is x:
-                return _stretched_to(node.outputs[0], sigmoid(x))
-        if division is not None:
-            total = made_by(division.inputs[1], "add")
-            if total is not None and power in total.inputs:
-                other = total.inputs[total.inputs[0] is power]
-                if constant_value(other) == 1:
-                    return _stretched_to(node.outputs[0], mul(division.inputs[0], sigmoid(x)))
     return None

@@ -27,7 +27,6 @@ from tinygrad_mnist.ops.elementwise import (
     gt,
     int_div,
     le,
-    log,
     log1p,
     lt,
     maximum,
@@ -46,6 +45,7 @@ from tinygrad_mnist.ops.elementwise import (
 )
 from tinygrad_mnist.ops.elementwise import pow_ as pow
 from tinygrad_mnist.ops.linalg import dot
+from tinygrad_mnist.ops.log import log
 from tinygrad_mnist.ops.reduce import argmax, mean, prod
 from tinygrad_mnist.ops.reduce import max_ as max
 from tinygrad_mnist.ops.reduce import min_ as min

@@ -1,0 +1,74 @@
+"""The logarithm as users write it: of a softmax, a sigmoid and their like it takes the safe form.
+
+`log(softmax(z))` of a confident mistake is log(0), and its gradient 0/0 times 0. So the word `log`
+looks at what it is applied to and builds log_softmax or softplus instead, whose values and
+gradients stay finite. It must happen here, before anything is differentiated; the rules in
+`rewrite/stabilise.py` catch what only substitution brings together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.variables import Constant, Variable
+from tinygrad_mnist.ops import elementwise
+from tinygrad_mnist.ops.elementwise import neg, softplus
+from tinygrad_mnist.ops.softmax import LOG_SOFTMAX
+
+# Ops that only choose or move elements: the logarithm may as well be taken before them.
+_MOVING = ("dimshuffle", "reshape", "static_reshape", "subtensor", "static_slice", "gather")
+
+
+@word
+def log(x: Any) -> Variable:
+    """Natural logarithm; of softmax(z), sigmoid(z), 1 - sigmoid(z) and 1 + exp(z) without
+    overflow or cancellation, in value and gradient."""
+    variable = as_variable(x)
+    safe = safe_log(variable)
+    return elementwise.log(variable) if safe is None else safe
+
+
+def safe_log(v: Variable) -> Variable | None:
+    """The logarithm of `v` in a form that does not go through `v`; None where there is none."""
+    result = _safe_log(v)
+    return result if result is not None and result.type == v.type else None
+
+
+def _safe_log(v: Variable) -> Variable | None:
+    node = v.node
+    if node is None:
+        return None
+    name, inputs = node.op.name, node.inputs
+    if name == "softmax":
+        return LOG_SOFTMAX(inputs[0])
+    if name == "sigmoid":
+        return neg(softplus(neg(inputs[0])))
+    if name in _MOVING:
+        inner = safe_log(inputs[0])
+        if inner is None:
+            return None
+        return node.op.rebuild([inner, *inputs[1:]], node.params, None).outputs[0]
+    if name == "sub" and _is_one(inputs[0]) and _made_by(inputs[1], "sigmoid"):
+        return neg(softplus(_argument(inputs[1])))
+    if name == "add":
+        for one, power in (inputs, inputs[::-1]):
+            if _is_one(one) and _made_by(power, "exp"):
+                return softplus(_argument(power))
+    return None
+
+
+def _made_by(v: Variable, op: str) -> bool:
+    return v.node is not None and v.node.op.name == op
+
+
+def _argument(v: Variable) -> Variable:
+    assert v.node is not None
+    return v.node.inputs[0]
+
+
+def _is_one(v: Variable) -> bool:
+    while v.node is not None and v.node.op.name == "dimshuffle":
+        v = v.node.inputs[0]
+    return isinstance(v, Constant) and v.value.size == 1 and v.value.item() == 1
