@@ -449,3 +449,31 @@ def test_a_borrowed_value_as_input_is_read_before_it_is_overwritten(device: str)
     assert step(w.get_value(borrow=True)) == 55.0
     np.testing.assert_array_equal(w.get_value(), 2 * np.arange(6.0).reshape(2, 3))
     assert b.get_value() == 15.0
+
+
+def test_two_functions_that_update_one_variable_take_turns() -> None:
+    w = theano.shared(np.zeros(100_000), "w")
+    by_one, by_two = (theano.function([], updates=[(w, w + n)]) for n in (1.0, 2.0))
+    threads = [
+        threading.Thread(target=lambda f=f: [f() for _ in range(200)]) for f in (by_one, by_two)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(w.get_value(), 600.0)
+
+
+@pytest.mark.parametrize("wrong", [3.0, np.ones(2)])
+def test_grad_takes_symbolic_variables(wrong: Any) -> None:
+    x = T.dscalar("x")
+    with pytest.raises(GraphTypeError, match="grad takes symbolic variables, not a"):
+        T.grad(wrong, x)
+    with pytest.raises(GraphTypeError, match="grad takes symbolic variables, not a"):
+        T.grad(x, [wrong])
+
+
+def test_inputs_are_a_list() -> None:
+    x = T.dscalar("x")
+    with pytest.raises(GraphTypeError, match="the inputs of a function are a list"):
+        theano.function(x, x)

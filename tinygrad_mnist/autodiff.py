@@ -50,6 +50,10 @@ def grad(
     no float scalar or a variable holds integers.
     """
     variables = [wrt] if isinstance(wrt, Variable) else list(wrt)
+    for given in (cost, *variables):
+        if not isinstance(given, Variable):
+            kind = type(given).__name__
+            raise GraphTypeError(f"grad takes symbolic variables, not a {kind}: {given!r}")
     if cost.ndim != 0 or not cost.type.is_float:
         raise GraphTypeError(f"the cost must be a float scalar, not {cost.type}{at(cost.source)}")
     for v in variables:

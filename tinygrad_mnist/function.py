@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ class Function:
         self._downcast = allow_input_downcast
         self._backend = backend(config.device)
         self._lock = threading.RLock()
+        self._locked = sorted(updates, key=id)
         used = leaves([*outputs, *updates.values()])
         shared = [v for v in used if isinstance(v, SharedVariable)]
         self._shared = tuple(dict.fromkeys([*shared, *updates]))
@@ -102,9 +104,8 @@ class Function:
         values = (
             self._positional(args, kwargs) if kwargs or len(args) != len(self._inputs) else args
         )
-        arrays, integers = self._arguments(values)
-        with self._lock:
-            return self._run(arrays, integers)
+        with self._alone():
+            return self._run(*self._arguments(values))
 
     def sweep(self, *args: Any) -> Any:
         """Many calls in one: `fn.sweep(range(n))` is `[fn(i) for i in range(n)]`, without going
@@ -135,9 +136,23 @@ class Function:
             (int(steps[v][0]) if n else 0) if v in steps else value
             for value, v in zip(args, self._inputs, strict=True)
         ]
-        arrays, integers = self._arguments(first)
+        with self._alone():
+            return self._sweep(*self._arguments(first), steps, n)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other threads out of this function and out of the variables that it updates, so
+        that their steps are whole. The locks are taken in one order everywhere."""
         with self._lock:
-            return self._sweep(arrays, integers, steps, n)
+            held = 0
+            try:
+                for shared in self._locked:
+                    shared.lock.acquire()
+                    held += 1
+                yield
+            finally:
+                for shared in self._locked[:held]:
+                    shared.lock.release()
 
     def _arguments(self, values: Sequence[Any]) -> tuple[list[Array], dict[Variable, int]]:
         """Arrays of the inputs, and the values of the integer scalars among them."""
@@ -320,6 +335,8 @@ def function(
 
     Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line.
     """
+    if not isinstance(inputs, list | tuple):
+        raise GraphTypeError(f"the inputs of a function are a list; {inputs!r} is none")
     from_user: list[Variable] = list(inputs)
     for given in from_user:
         if not isinstance(given, Input):

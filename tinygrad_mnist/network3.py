@@ -426,6 +426,7 @@ class Network:
     ) -> Function:
         """train_mb(i): one step on mini-batch i; returns the cost before it."""
         batches = size(data) // self.mini_batch_size
+        eta, lmbda = _rate(eta), _rate(lmbda)
         cost = self.layers[-1].cost(self)
         if isinstance(lmbda, Variable) or lmbda != 0:
             squares = sum((layer.w**2).sum() for layer in self.layers if hasattr(layer, "w"))
@@ -484,6 +485,12 @@ class Network:
             costs = self.train_mb.sweep(range(begin - first, end - first))
             self.history.record_costs(costs)
             report.advance(end - begin, float(costs[-1]))
+
+
+def _rate(value: float | Variable) -> float | Variable:
+    """A learning rate or an L2 strength that leaves floatX as it is: a NumPy float64, or a shared
+    variable made from a Python float, would turn every update into float64."""
+    return T.cast(value, config.floatX) if isinstance(value, Variable) else float(value)
 
 
 def _chunks(first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -9,9 +9,7 @@ from typing import Any, TextIO
 from tinygrad_mnist.graph.variables import Variable
 
 
-def debugprint(
-    obj: Any, file: TextIO | str | None = None, print_type: bool = False
-) -> str | None:
+def debugprint(obj: Any, file: TextIO | str | None = None, print_type: bool = False) -> str | None:
     """Prints a graph as a tree: one line per variable, what it is computed from below it.
 
     obj: a variable, a list of them, or a function. What stands twice is expanded once. file: where

@@ -138,3 +138,27 @@ def test_checked_index(index: int, length: int, result: int) -> None:
 def test_checked_index_out_of_range(index: int, length: int) -> None:
     with pytest.raises(IndexError, match="out of range"):
         checked_index(index, length)
+
+
+def test_a_bound_that_doubles_many_times_is_traced_once_per_step() -> None:
+    x, k = T.dvector("x"), T.lscalar("k")
+    bound = k
+    for _ in range(30):
+        bound = bound + bound
+    f = theano.function([x, k], x[bound : bound + 2])
+    np.testing.assert_array_equal(f(np.arange(5.0), 0), [0, 1])
+    assert len(f.plan.host.text) < 2000
+
+
+def test_a_long_chain_of_bounds() -> None:
+    x, k = T.dvector("x"), T.lscalar("k")
+    bound = k
+    for _ in range(2000):
+        bound = bound + 1
+    assert theano.function([x, k], x[bound])(np.arange(5.0), -1998) == 2.0
+
+
+def test_a_narrowing_cast_of_a_bound_wraps() -> None:
+    x, k = T.dvector("x"), T.lscalar("k")
+    f = theano.function([x, k], x[T.cast(k, "int8")])
+    assert f(np.arange(400.0), 300) == 44.0

@@ -17,8 +17,7 @@ import numpy as np
 from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, ShapeError
 from tinygrad_mnist.graph.host import Offset
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.traversal import toposort
-from tinygrad_mnist.graph.types import BOOL, INTEGERS
+from tinygrad_mnist.graph.types import INTEGERS
 from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
 
 # Arithmetic that host integers may go through, as Python expressions.
@@ -129,21 +128,32 @@ class HostTrace:
     def _trace(self, scalar: Variable) -> _Scalar:
         """A scalar as an expression of the inputs; each step on the way gets a line of its own, so
         that what is used twice is computed once."""
-        for node in toposort([scalar]):
-            for v in (*node.inputs, *node.outputs):
-                if v not in self._traced:
-                    traced = self._leaf(v) or self._computed(v)
-                    if traced is not None:
-                        self._traced[v] = traced
-        traced = self._traced.get(scalar) or self._leaf(scalar)
-        if traced is None:
-            source = scalar.node
-            kind = "the result of " + source.op.name if source else "no input of the function"
+        stack = [scalar]
+        while stack:
+            v = stack[-1]
+            if v not in self._traced:
+                leaf = self._leaf(v)
+                if leaf is not None:
+                    self._traced[v] = leaf
+                else:
+                    pending = [x for x in self._arguments(v, scalar) if x not in self._traced]
+                    if pending:
+                        stack.extend(pending)
+                        continue
+                    self._traced[v] = self._computed(v)
+            stack.pop()
+        return self._traced[scalar]
+
+    def _arguments(self, v: Variable, scalar: Variable) -> Sequence[Variable]:
+        """What `v`, met on the way to `scalar`, is computed from; an error where the host can't."""
+        node = v.node
+        if node is None or node.op.name not in _ARITHMETIC or v.dtype not in INTEGERS:
+            kind = "the result of " + node.op.name if node else "no input of the function"
             raise GraphTypeError(
-                f"{scalar} can't be a slice bound, an index or a length: it is {kind}; the host "
+                f"{scalar} can't be a slice bound, an index or a length: {v} is {kind}; the host "
                 f"computes those from integer inputs and shapes{at(scalar.source)}"
             )
-        return traced
+        return node.inputs
 
     def _leaf(self, v: Variable) -> _Scalar | None:
         """What is known of `v` without looking at how it is computed."""
@@ -156,18 +166,11 @@ class HostTrace:
             return _Scalar(self._values[v], name, False)
         return None
 
-    def _computed(self, v: Variable) -> _Scalar | None:
-        """`v` as arithmetic on scalars traced before; None where it is something else."""
+    def _computed(self, v: Variable) -> _Scalar:
+        """`v` as arithmetic on scalars that are traced."""
         node = v.node
-        if node is None or node.op.name not in _ARITHMETIC or v.dtype not in INTEGERS:
-            return None
-        known = [
-            self._traced[x]
-            for x in node.inputs
-            if x in self._traced and x.dtype in (*INTEGERS, BOOL)
-        ]
-        if len(known) != len(node.inputs):
-            return None
+        assert node is not None
+        known = [self._traced[x] for x in node.inputs]
         template = _ARITHMETIC[node.op.name]
         if node.op.name == "cast" and not np.can_cast(node.inputs[0].dtype, v.dtype, "safe"):
             template = f"wrapped({{}}, {v.dtype!r})"

@@ -6,6 +6,7 @@ here changes after it is made, so a graph can be shared, rewritten by copying, a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -109,12 +110,13 @@ class SharedVariable(Variable):
     The value lives in one C-contiguous array that no other shared variable aliases.
     """
 
-    __slots__ = ("_storage", "default_update")
+    __slots__ = ("_storage", "default_update", "lock")
 
     def __init__(self, value: Array, type: TensorType, name: str | None = None) -> None:
         super().__init__(type, None, 0, name, user_source())
         self._storage = value
         self.default_update: Variable | None = None
+        self.lock = threading.RLock()  # held by a function that updates the variable
 
     @property
     def storage(self) -> Array:

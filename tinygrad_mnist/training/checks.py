@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_mnist.config import config
 from tinygrad_mnist.function import function
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
@@ -115,6 +116,11 @@ def _pair(name: str, data: Any) -> tuple[SharedVariable, Variable]:
         raise TypeError(f"{name}: x must be a shared matrix, not {_kind(x)}; {hint}")
     if not isinstance(y, Variable) or y.ndim != 1 or y.dtype != "int32":
         raise TypeError(f"{name}: y must be a symbolic int32 vector, not {_kind(y)}; {hint}")
+    if not np.can_cast(x.dtype, config.floatX, "safe"):
+        raise TypeError(
+            f"{name}: x is {x.dtype}, but floatX is {config.floatX}; make the data and the network"
+            " under the same floatX"
+        )
     return x, y
 
 
