@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -240,13 +241,17 @@ def test_targets() -> None:
         _native.set_target("mmx")
 
 
-def test_target_from_the_environment() -> None:
+def test_target_from_the_environment(tmp_path: Path) -> None:
     code = "import tinygrad_mnist._native as n; print(n.target())"
 
     def run_with(target: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "TINYGRAD_MNIST_SIMD": target}
         return subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+            [sys.executable, "-c", code],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
         )
 
     for target in _native.targets():

@@ -20,7 +20,8 @@ def check_range_reference(
 ) -> list[Array]:
     """Raises IndexError with the first value that is out of range."""
     low, high = params["low"], params["high"]
-    (index,) = inputs
+    # int64: NumPy before 2.3 may crash where a uint8 array is compared with a negative integer.
+    index = inputs[0].astype(np.int64)
     wrong = index[~((index >= low) & (index < high))]
     if wrong.size:
         raise IndexError(f"index {np.ravel(wrong)[0]} is out of range: {low} <= index < {high}")
