@@ -8,7 +8,7 @@ come before the first update, so a step is whole or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
@@ -57,12 +57,12 @@ def arrange(
         number = draft.copy(source, target, None)
         draft.depends[number] |= readers | set(draft.checks.values())
     order = _topological(draft.depends)
-    calls = [_renamed(draft.calls[i], place) for i in order]
+    calls = [_moved(draft.calls[i], place) for i in order]
     buffers, numbers, arena = _with_memory(draft.buffers, calls, places)
     return Plan(
         backend,
         buffers,
-        tuple(_renumbered(call, numbers) for call in calls),
+        tuple(_moved(call, numbers.__getitem__) for call in calls),
         tuple(numbers[p] for p in places),
         arena,
         host,
@@ -198,16 +198,11 @@ def _topological(depends: Sequence[set[int]]) -> list[int]:
     return order
 
 
-def _renamed(call: KernelCall, place: _Placement) -> KernelCall:
+def _moved(call: KernelCall, number: Callable[[int], int]) -> KernelCall:
+    """`call` over the same buffers under other numbers."""
+
     def moved(views: Iterable[View]) -> tuple[View, ...]:
-        return tuple(v._replace(buffer=place(v.buffer)) for v in views)
-
-    return replace(call, inputs=moved(call.inputs), outputs=moved(call.outputs))
-
-
-def _renumbered(call: KernelCall, numbers: Mapping[int, int]) -> KernelCall:
-    def moved(views: Iterable[View]) -> tuple[View, ...]:
-        return tuple(v._replace(buffer=numbers[v.buffer]) for v in views)
+        return tuple(v._replace(buffer=number(v.buffer)) for v in views)
 
     return replace(call, inputs=moved(call.inputs), outputs=moved(call.outputs))
 

@@ -27,12 +27,25 @@ class Rule:
     apply: Callable[[Node, Context], Replacement]
 
 
+def rule_into(rules: list[Rule]) -> Callable[..., Callable[..., Rule]]:
+    """A decorator that makes a rule of a function and adds it to a list: `@rule("mul", "add")`."""
+
+    def rule(*ops: str) -> Callable[..., Rule]:
+        def register(apply: Callable[[Node, Context], Replacement]) -> Rule:
+            rules.append(Rule(apply.__name__, ops, apply))
+            return rules[-1]
+
+        return register
+
+    return rule
+
+
 @dataclass
 class Context:
     """What a rule may know beyond its node.
 
     kernels: names of the kernels that the backend has.
-    fired: rules that have been applied, for `DEBUG` output.
+    fired: rules that have been applied, and how often; a plan shows it.
     """
 
     kernels: frozenset[str]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,11 @@ from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.elementwise import cast, gt, neg, sqr, sqrt, true_div
 from tinygrad_mnist.ops.index import STATIC_SLICE
 from tinygrad_mnist.ops.shape import dimshuffle, static_broadcast, static_reshape
-from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
 
 SIMPLIFY: list[Rule] = []
 ELEMENTWISE = tuple(op.name for op in OPS.values() if op.tape_op is not None)
-
-
-def _rule(*ops: str) -> Callable[[Callable[[Node, Context], Replacement]], Rule]:
-    def register(apply: Callable[[Node, Context], Replacement]) -> Rule:
-        rule = Rule(apply.__name__.lstrip("_"), ops, apply)
-        SIMPLIFY.append(rule)
-        return rule
-
-    return register
+_rule = rule_into(SIMPLIFY)
 
 
 def constant_value(v: Variable) -> float | None:

@@ -6,27 +6,17 @@ specialisation and simplification bring together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tinygrad_mnist.contracts.tape import Tape
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import neg, sigmoid
 from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
 from tinygrad_mnist.ops.log import safe_log
 from tinygrad_mnist.ops.softmax import SOFTMAX
-from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
 from tinygrad_mnist.rewrite.simplify import constant_value, if_same_type, is_arange
 
 STABILISE: list[Rule] = []
-
-
-def _rule(*ops: str) -> Callable[[Callable[[Node, Context], Replacement]], Rule]:
-    def register(apply: Callable[[Node, Context], Replacement]) -> Rule:
-        rule = Rule(apply.__name__, ops, apply)
-        STABILISE.append(rule)
-        return rule
-
-    return register
+_rule = rule_into(STABILISE)
 
 
 def made_by(v: Variable, op: str) -> Node | None:
