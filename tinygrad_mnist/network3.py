@@ -384,7 +384,7 @@ class Network:
 
         Returns the History, which is `self.history` too. A KeyboardInterrupt passes
         through with every parameter as the last whole step left it, and with what was
-        measured until then in `self.history`.
+        measured until then in `self.history`, but for the last few costs.
 
         Raises TypeError or ValueError before the first step when a setting or the data
         don't fit; the message names the setting, or the part of the data.

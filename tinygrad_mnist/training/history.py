@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass
 class History:
-    """What a training run measured; complete up to the last whole step at any time.
+    """What a training run measured; complete up to the last hundred steps at any time:
+    costs come in from the engine in pieces of up to so many.
 
     validation_accuracies: fraction of right answers on the validation data, per epoch.
     test_accuracies: the same on the test data; NaN for an epoch in which they were not
