@@ -113,6 +113,16 @@ std::unique_ptr<Program> make_program(const py::iterable& buffers, const py::ite
   return std::make_unique<Program>(buffer_specs, call_specs, arena_bytes);
 }
 
+// An integer, or the address of an array's first element: cheaper here than asked for in Python.
+int64_t integer_or_address(PyObject* item) {
+  if (!PyLong_Check(item) && py::isinstance<py::array>(item)) {
+    return reinterpret_cast<int64_t>(py::detail::array_proxy(item)->data);
+  }
+  const int64_t value = PyLong_AsLongLong(item);
+  if (value == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+  return value;
+}
+
 // The integers of a list or tuple, without the price of a std::vector for the usual few.
 class Integers {
  public:
@@ -128,8 +138,7 @@ class Integers {
     if (n > kFew) more_.resize(n);
     int64_t* values = n > kFew ? more_.data() : few_;
     for (Py_ssize_t i = 0; i < n; i++) {
-      values[i] = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast.ptr(), i));
-      if (values[i] == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+      values[i] = integer_or_address(PySequence_Fast_GET_ITEM(fast.ptr(), i));
     }
   }
 

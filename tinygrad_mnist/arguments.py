@@ -12,6 +12,8 @@ from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
 from tinygrad_mnist.graph.variables import Variable
 
+_RANGES = {dtype: (np.iinfo(dtype).min, np.iinfo(dtype).max) for dtype in INTEGERS}
+
 
 def convert(value: Any, variable: Variable, label: str, allow_downcast: bool | None) -> Array:
     """`value` as a C-contiguous array of the variable's type.
@@ -72,8 +74,8 @@ def host_integer(value: Any, variable: Variable, label: str) -> int | None:
         if not isinstance(value, np.integer):
             return None
         value = int(value)
-    info = np.iinfo(variable.dtype)
-    if not info.min <= value <= info.max:
+    low, high = _RANGES[variable.dtype]
+    if not low <= value <= high:
         raise GraphTypeError(f"{label} is {variable.dtype}; {value} doesn't fit in it")
     return int(value)
 

@@ -45,7 +45,7 @@ class CpuProgram:
 
     def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
         apply_threads()
-        failed = self._native.run([a.__array_interface__["data"][0] for a in arrays], slots)
+        failed = self._native.run(arrays, slots)
         if failed:
             raise range_error(self._plan.calls[failed - 1])
 
@@ -55,7 +55,7 @@ class CpuProgram:
         """Runs the plan once per row of `slots`, in one native call; see `Program`."""
         apply_threads()
         steps, failed = self._native.sweep(
-            [a.__array_interface__["data"][0] for a in arrays],
+            arrays,
             [a.strides[0] if s else 0 for a, s in zip(arrays, stacked, strict=True)],
             slots,
         )
