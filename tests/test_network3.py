@@ -632,3 +632,38 @@ def test_one_epoch_on_real_digits(mnist_folder: Path) -> None:
     assert history.costs.shape == (5000,)
     assert history.costs[0] == pytest.approx(np.log(10), rel=1e-5)
     assert history.best_validation_accuracy > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"poolsize": 2}, "poolsize must be 2 integers, not 2"),
+        ({"image_shape": (10, 28, 28)}, r"image_shape must be 4 integers, not \(10, 28, 28\)"),
+        ({"filter_shape": (20, 1, 5, 0.5)}, "filter_shape must be an integer, not 0.5"),
+    ],
+)
+def test_a_shape_that_is_none_is_named(options: dict[str, Any], message: str) -> None:
+    settings = {"filter_shape": (20, 1, 5, 5), "image_shape": (10, 1, 28, 28)} | options
+    with pytest.raises(TypeError, match=message):
+        network3.ConvPoolLayer(**settings)
+
+
+@pytest.mark.parametrize("eta", [np.float64(0.5), np.float32(0.5), 1, shared(0.5)])
+def test_a_rate_of_any_float_type_leaves_float32(eta: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "floatX", "float32")
+    layer = network3.SoftmaxLayer(n_in=4, n_out=2)
+    net = network3.Network([layer], 2)
+    pixels, labels = np.arange(16.0).reshape(4, 4), np.array([0, 1, 1, 0])
+    (data,) = network3.share_data([(pixels, labels)])
+    net.SGD(data, 1, 2, eta, data, data, lmbda=np.float64(0.1), quiet=True)
+    assert layer.w.get_value().dtype == np.float32
+    assert np.abs(layer.w.get_value()).max() > 0
+
+
+def test_data_of_another_floatx_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "floatX", "float64")
+    (data,) = network3.share_data([(np.zeros((4, 4)), np.zeros(4))])
+    monkeypatch.setattr(config, "floatX", "float32")
+    net = network3.Network([network3.SoftmaxLayer(n_in=4, n_out=2)], 2)
+    with pytest.raises(TypeError, match="training_data: x is float64, but floatX is float32"):
+        net.SGD(data, 1, 2, 0.1, data, data)

@@ -23,6 +23,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,9 @@ from tinygrad_mnist.training import (
     check_layers,
     check_settings,
     positive_integer,
+    positive_integers,
 )
+from tinygrad_mnist.training.schedule import as_rate
 
 __all__ = [
     "GPU",
@@ -187,19 +190,19 @@ class ConvPoolLayer(_Layer):
     from `numpy.random`'s global generator: w ~ N(0, 1/n) with
     n = filters * height * width // block size, then b ~ N(0, 1), one per filter.
 
-    Raises ValueError when the shapes don't fit each other.
+    Raises TypeError or ValueError when a shape is none or the shapes don't fit each other.
     """
 
     def __init__(
         self,
-        filter_shape: tuple[int, int, int, int],
-        image_shape: tuple[int, int, int, int],
-        poolsize: tuple[int, int] = (2, 2),
+        filter_shape: Sequence[int],
+        image_shape: Sequence[int],
+        poolsize: Sequence[int] = (2, 2),
         activation_fn: Activation = sigmoid,
     ) -> None:
-        self.filter_shape = filter_shape
-        self.image_shape = image_shape
-        self.poolsize = poolsize
+        self.filter_shape = filter_shape = positive_integers("filter_shape", filter_shape, 4)
+        self.image_shape = image_shape = positive_integers("image_shape", image_shape, 4)
+        self.poolsize = poolsize = positive_integers("poolsize", poolsize, 2)
         self.activation_fn = activation_fn
         filters, maps, height, width = filter_shape
         if maps != image_shape[1]:
@@ -269,7 +272,7 @@ class FullyConnectedLayer(_Layer):
         self.n_out = positive_integer("n_out", n_out)
         self.activation_fn = activation_fn
         self.p_dropout = p_dropout
-        if not 0 <= p_dropout <= 1:
+        if not isinstance(p_dropout, Real) or not 0 <= p_dropout <= 1:
             raise ValueError(f"p_dropout must be in 0..1, not {p_dropout}")
         self._make_params()
 
@@ -426,7 +429,7 @@ class Network:
     ) -> Function:
         """train_mb(i): one step on mini-batch i; returns the cost before it."""
         batches = size(data) // self.mini_batch_size
-        eta, lmbda = _rate(eta), _rate(lmbda)
+        eta, lmbda = as_rate(eta), as_rate(lmbda)
         cost = self.layers[-1].cost(self)
         if isinstance(lmbda, Variable) or lmbda != 0:
             squares = sum((layer.w**2).sum() for layer in self.layers if hasattr(layer, "w"))
@@ -485,12 +488,6 @@ class Network:
             costs = self.train_mb.sweep(range(begin - first, end - first))
             self.history.record_costs(costs)
             report.advance(end - begin, float(costs[-1]))
-
-
-def _rate(value: float | Variable) -> float | Variable:
-    """A learning rate or an L2 strength that leaves floatX as it is: a NumPy float64, or a shared
-    variable made from a Python float, would turn every update into float64."""
-    return T.cast(value, config.floatX) if isinstance(value, Variable) else float(value)
 
 
 def _chunks(first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -22,6 +22,7 @@ from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import cast
+from tinygrad_mnist.ops.shape import integer_pair
 
 Pair = tuple[int, int]
 Border = str | Pair
@@ -225,10 +226,7 @@ def _border(border_mode: Any) -> Border:
                 "or a pair of ints"
             )
         return border_mode
-    pair = (border_mode, border_mode) if isinstance(border_mode, int) else tuple(border_mode)
-    if len(pair) != 2 or not all(isinstance(p, int) and p >= 0 for p in pair):
-        raise GraphTypeError(f"border_mode is {border_mode!r}; paddings are two ints >= 0")
-    return pair[0], pair[1]
+    return integer_pair(border_mode, "border_mode", 0)
 
 
 @word
@@ -256,9 +254,7 @@ def conv2d(
         raise GraphTypeError(f"conv2d takes two 4-d tensors, not {x.type} and {w.type}")
     if image_shape is not None and input_shape is not None:
         raise GraphTypeError("conv2d got input_shape and image_shape, which are one thing")
-    strides = tuple(int(s) for s in subsample)
-    if len(strides) != 2 or min(strides) < 1:
-        raise GraphTypeError(f"subsample is {subsample!r}; strides are two ints >= 1")
+    strides = integer_pair(subsample, "subsample", 1)
     dtype = upcast(x.dtype, w.dtype)
     dtype = dtype if dtype in FLOATS else config.floatX
     declared = (

@@ -18,7 +18,7 @@ from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.shape import length, reshape
+from tinygrad_mnist.ops.shape import integer_pair, length, reshape
 
 Pair = tuple[int, int]
 
@@ -109,13 +109,6 @@ POOL2D_GRAD = register_op(
 )
 
 
-def _pair(value: Any, name: str, least: int) -> Pair:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or not all(isinstance(n, int) and n >= least for n in pair):
-        raise GraphTypeError(f"{name} is {value!r}; it is two ints >= {least}")
-    return pair[0], pair[1]
-
-
 @word
 def max_pool(
     input: Any, window: Any, ignore_border: bool, stride: Any = None, padding: Any = (0, 0)
@@ -128,9 +121,9 @@ def max_pool(
     x = as_variable(input)
     if x.ndim < 2 or not x.type.is_float:
         raise GraphTypeError(f"pooling takes floats with 2 or more dimensions, not {x.type}")
-    size = _pair(window, "the pool's window", 1)
-    step = size if stride is None else _pair(stride, "the pool's stride", 1)
-    pad = _pair(padding, "the pool's padding", 0)
+    size = integer_pair(window, "the pool's window", 1)
+    step = size if stride is None else integer_pair(stride, "the pool's stride", 1)
+    pad = integer_pair(padding, "the pool's padding", 0)
     if pad != (0, 0) and not ignore_border:
         raise GraphTypeError("padding goes with ignore_border=True")
     if pad[0] >= size[0] or pad[1] >= size[1]:

@@ -36,6 +36,18 @@ def as_integer_scalar(value: Any, what: str) -> Variable:
     return variable
 
 
+def integer_pair(value: Any, name: str, least: int) -> tuple[int, int]:
+    """Two ints, given as such or as one int for both; GraphTypeError that names them otherwise."""
+    pair = value if isinstance(value, list | tuple | np.ndarray) else (value, value)
+    if (
+        len(pair) != 2
+        or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in pair)
+        or min(pair) < least
+    ):
+        raise GraphTypeError(f"{name} is {value!r}; it is two ints >= {least}")
+    return int(pair[0]), int(pair[1])
+
+
 # --- shape ------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from tinygrad_mnist.training.checks import (
     check_layers,
     check_settings,
     positive_integer,
+    positive_integers,
 )
 from tinygrad_mnist.training.history import History
 from tinygrad_mnist.training.progress import Reporter
@@ -16,4 +17,5 @@ __all__ = [
     "check_layers",
     "check_settings",
     "positive_integer",
+    "positive_integers",
 ]

@@ -23,6 +23,13 @@ def positive_integer(name: str, value: object) -> int:
     return int(value)
 
 
+def positive_integers(name: str, value: object, count: int) -> tuple[int, ...]:
+    """`value` as a tuple of so many ints; TypeError or ValueError, naming the argument."""
+    if not isinstance(value, list | tuple | np.ndarray) or len(value) != count:
+        raise TypeError(f"{name} must be {count} integers, not {value!r}")
+    return tuple(positive_integer(name, n) for n in value)
+
+
 def check_layers(layers: Sequence[Any], mini_batch_size: int) -> None:
     """Whether each layer fits the one before it, as far as they say their sizes.
 

@@ -15,6 +15,12 @@ from tinygrad_mnist.shared import shared
 _WARM_UP = 0.1  # part of the steps in which the rate rises
 
 
+def as_rate(value: float | Variable) -> float | Variable:
+    """A learning rate or an L2 strength that leaves floatX as it is: a NumPy float64, or a shared
+    variable made from a Python float, would turn every update into float64."""
+    return T.cast(value, "floatX") if isinstance(value, Variable) else float(value)
+
+
 def annealed(peak: float, steps: int) -> Variable:
     """A rate that rises from 0 to `peak` in the first tenth of `steps` and then falls to 0.
 
