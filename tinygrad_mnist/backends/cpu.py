@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-import tinygrad_mnist._native as _native
 from tinygrad_mnist.backends.base import Program, bound_buffers, range_error
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan, View
 from tinygrad_mnist.config import config
@@ -15,6 +14,14 @@ from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.contracts.tape import Tape
 from tinygrad_mnist.errors import IndexOutOfRangeError
+
+try:
+    import tinygrad_mnist._native as _native
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "tinygrad_mnist's native module is not beside its sources: install with pip install . and "
+        "start Python outside the source folder, or with pip install -e . to work in it"
+    ) from error
 
 _PROCESSORS = _native.threads()  # before anybody sets another number
 
