@@ -667,3 +667,15 @@ def test_data_of_another_floatx_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     net = network3.Network([network3.SoftmaxLayer(n_in=4, n_out=2)], 2)
     with pytest.raises(TypeError, match="training_data: x is float64, but floatX is float32"):
         net.SGD(data, 1, 2, 0.1, data, data)
+
+
+@pytest.mark.parametrize("name", [[], [None], ["../data/mnist.pkl.gz"]])
+def test_without_a_name_the_data_are_searched_for(
+    name: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_idx_folder(tmp_path / "mnist", small_arrays())
+    monkeypatch.setenv("TINYGRAD_MNIST_DATA", str(tmp_path / "mnist"))
+    sizes = [network3.size(pair) for pair in network3.load_data_shared(*name)]
+    assert len(sizes) == 3
+    assert min(sizes) > 0

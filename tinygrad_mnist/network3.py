@@ -95,22 +95,21 @@ def ReLU(z: Variable) -> Variable:  # noqa: N802
 tanh = T.tanh
 
 
-def load_data_shared(filename: str | os.PathLike[str] = BOOK_PLACE) -> list[Data]:
+def load_data_shared(filename: str | os.PathLike[str] | None = None) -> list[Data]:
     """MNIST as shared variables: [(x, y), (x, y), (x, y)] to train, to validate, to test.
 
     x is a shared matrix (n, 784) of floatX, pixel = byte / 256; y an int32 vector (n,),
     cast from a shared vector of floatX.
 
-    With the default name the data are searched for, and downloaded where they are
-    nowhere; see `tinygrad_mnist.datasets.locate` for the places. Another name (a pickle
-    such as mnist_expanded.pkl.gz, an .npz, or a folder of IDX files) is the only
-    place tried.
+    Without a name, or with the book's `"../data/mnist.pkl.gz"`, the data are searched for,
+    and downloaded where they are nowhere; `tinygrad_mnist.datasets.locate` has the places.
+    Another name (a pickle, an .npz, or a folder of IDX files) is the only place tried.
 
     Raises DatasetNotFoundError or DatasetError, naming the places or the file.
     """
     _refuse_gpu()
-    splits = load_mnist(None if os.fspath(filename) == BOOK_PLACE else filename)
-    return share_data(splits)
+    search = filename is None or os.fspath(filename) == BOOK_PLACE
+    return share_data(load_mnist(None if search else filename))
 
 
 def share_data(splits: Splits | Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> list[Data]:
