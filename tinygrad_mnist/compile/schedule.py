@@ -26,9 +26,10 @@ from tinygrad_mnist.errors import IndexOutOfRangeError, MissingKernelError
 from tinygrad_mnist.graph.layout import Layout, contiguous
 from tinygrad_mnist.graph.source import Source, at
 from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.types import compute_dtype
 from tinygrad_mnist.graph.variables import Constant, Node, SharedVariable, Variable
 from tinygrad_mnist.ops.index import EMBED, sliced_layout
-from tinygrad_mnist.ops.kernels import TAPE, compute_dtype
+from tinygrad_mnist.ops.kernels import TAPE
 from tinygrad_mnist.rewrite.fuse import operands_before_epilogue
 
 

@@ -88,11 +88,6 @@ def find_idx(folder: Path, name: str) -> Path | None:
     return None
 
 
-def has_idx_files(folder: Path) -> bool:
-    """Whether all four IDX files are in `folder`; their contents are not read."""
-    return all(find_idx(folder, name) for name in IDX_NAMES)
-
-
 def as_floats(pixels: NDArray[np.uint8]) -> Images:
     """Bytes of shape (n, ...) as float32 rows (n, 784), byte / 256 as in the book's file."""
     return pixels.reshape(len(pixels), -1).astype(np.float32) / np.float32(256)

@@ -105,6 +105,7 @@ def smallest_integer(value: int) -> str:
     raise OverflowError(f"{value} does not fit in int64")
 
 
-def accumulator(dtype: str) -> str:
-    """The dtype in which a sum of values of `dtype` is kept: integers and bool widen to int64."""
+def compute_dtype(dtype: str) -> str:
+    """The dtype in which values of `dtype` are computed with and added up: a float's own, int64 for
+    integers and bool."""
     return dtype if dtype in FLOATS else "int64"

@@ -18,7 +18,7 @@ from tinygrad_mnist.contracts.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
-from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, check_dtype, upcast
+from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, check_dtype, compute_dtype, upcast
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
 Rule = Callable[[Variable, Variable, tuple[Variable, ...]], Sequence[Variable | None]]
@@ -104,7 +104,7 @@ def _float_of(dtype: str) -> str:
 
 def _same(dtypes: Sequence[str]) -> tuple[str, str]:
     dtype = upcast(*dtypes)
-    return dtype, dtype if dtype in FLOATS else "int64"
+    return dtype, compute_dtype(dtype)
 
 
 def _floating(dtypes: Sequence[str]) -> tuple[str, str]:

@@ -14,15 +14,10 @@ from tinygrad_mnist.contracts.base import Params
 from tinygrad_mnist.contracts.tape import Tape
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.op import Infer, Op, register_op
-from tinygrad_mnist.graph.types import FLOATS, TensorType
+from tinygrad_mnist.graph.types import TensorType, compute_dtype
 from tinygrad_mnist.graph.variables import Variable
 
 REDUCTIONS = ("sum", "prod", "max", "min")  # in the order of the native kernel's `op` parameter
-
-
-def compute_dtype(dtype: str) -> str:
-    """The dtype in which a tape works on values of `dtype`."""
-    return dtype if dtype in FLOATS else "int64"
 
 
 def define_kernel(name: str, infer: Infer) -> Op:

@@ -15,7 +15,7 @@ from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import Op, as_variable, register_op
 from tinygrad_mnist.graph.operators import word
-from tinygrad_mnist.graph.types import FLOATS, TensorType, accumulator
+from tinygrad_mnist.graph.types import FLOATS, TensorType, compute_dtype
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops import kernels
 from tinygrad_mnist.ops.elementwise import cast, eq, switch
@@ -81,7 +81,7 @@ def _define(
     return register_op(Op(name, infer, reference, vjp=pull, lower=lower))
 
 
-_SUM = _define("sum", accumulator, lambda g, z, x: broadcast_like(g, x))
+_SUM = _define("sum", compute_dtype, lambda g, z, x: broadcast_like(g, x))
 
 
 def _prod_vjp(g: Variable, z: Variable, x: Variable) -> Variable:
@@ -95,7 +95,7 @@ def _prod_vjp(g: Variable, z: Variable, x: Variable) -> Variable:
     return g * switch(zero, switch(eq(zeros, 1), product, 0), others)
 
 
-_PROD = _define("prod", accumulator, _prod_vjp)
+_PROD = _define("prod", compute_dtype, _prod_vjp)
 _MAX = _define("max", lambda dtype: dtype, lambda g, z, x: switch(eq(x, z), g, 0))
 _MIN = _define("min", lambda dtype: dtype, lambda g, z, x: switch(eq(x, z), g, 0))
 
