@@ -232,3 +232,12 @@ def test_a_long_chain(device: str) -> None:
         slope *= 1 + 0.01 * (1 - np.tanh(value) ** 2)
         value += 0.01 * np.tanh(value)
     assert evaluate(device, [x], T.grad(y, x), 0.3) == pytest.approx(slope, rel=1e-9)
+
+
+@pytest.mark.parametrize("wrong", [3.0, np.ones(2)])
+def test_grad_takes_symbolic_variables(wrong: Any) -> None:
+    x = T.dscalar("x")
+    with pytest.raises(GraphTypeError, match="grad takes symbolic variables, not a"):
+        T.grad(wrong, x)
+    with pytest.raises(GraphTypeError, match="grad takes symbolic variables, not a"):
+        T.grad(x, [wrong])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import config, network3
-from tinygrad_mnist.function import Function
+from tinygrad_mnist.functions import Function
 from tinygrad_mnist.models import RECIPES, book_net
 
 BATCH, IMAGES, STEPS = 10, 100, 50

@@ -6,7 +6,7 @@ import pytest
 from helpers.small_mnist import small_arrays
 
 from tinygrad_mnist.config import config
-from tinygrad_mnist.function import function
+from tinygrad_mnist.functions import function
 from tinygrad_mnist.models import RECIPES, book_net
 from tinygrad_mnist.network3 import share_data
 

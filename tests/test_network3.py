@@ -16,7 +16,7 @@ from helpers.small_mnist import small_arrays, write_idx_folder
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import network3
 from tinygrad_mnist.config import config
-from tinygrad_mnist.function import function
+from tinygrad_mnist.functions import function
 from tinygrad_mnist.network3 import (
     ConvPoolLayer,
     FullyConnectedLayer,
@@ -29,7 +29,7 @@ from tinygrad_mnist.network3 import (
     sigmoid,
     tanh,
 )
-from tinygrad_mnist.shared import shared
+from tinygrad_mnist.sharedvalue import shared
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -13,10 +13,10 @@ from tinygrad_mnist import printing, tensor
 from tinygrad_mnist._version import __version__
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
-from tinygrad_mnist.function import Function, function
+from tinygrad_mnist.functions import Function, function
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.printing import debugprint
-from tinygrad_mnist.shared import shared
+from tinygrad_mnist.sharedvalue import shared
 
 __all__ = [
     "Constant",

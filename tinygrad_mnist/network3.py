@@ -33,9 +33,9 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import BOOK_PLACE, Splits, load_mnist
-from tinygrad_mnist.function import Function, function
+from tinygrad_mnist.functions import Function, function
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
-from tinygrad_mnist.shared import shared
+from tinygrad_mnist.sharedvalue import shared
 from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 from tinygrad_mnist.tensor.signal import pool

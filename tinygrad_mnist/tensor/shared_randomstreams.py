@@ -17,7 +17,7 @@ from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.elementwise import add, cast, lt, mul
 from tinygrad_mnist.ops.random import UNIFORM
 from tinygrad_mnist.ops.shape import shape_scalars
-from tinygrad_mnist.shared import shared
+from tinygrad_mnist.sharedvalue import shared
 
 
 class RandomStreams:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.config import config
-from tinygrad_mnist.function import function
+from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
 

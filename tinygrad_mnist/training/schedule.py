@@ -10,7 +10,7 @@ import numpy as np
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.shared import shared
+from tinygrad_mnist.sharedvalue import shared
 
 _WARM_UP = 0.1  # part of the steps in which the rate rises
 

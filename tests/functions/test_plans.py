@@ -1,0 +1,47 @@
+"""The plans of a function: which are kept, and on which device they run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+
+
+def test_plans_are_kept_up_to_a_limit(device: str) -> None:
+    theano.config.plan_cache_size = 3
+    x = T.dvector("x")
+    function = theano.function([x], x * 2)
+    for n in (1, 2, 3, 1, 4):
+        function(np.zeros(n))
+    lengths = [plan.buffers[plan.outputs[0]].shape[0] for plan in function.plans]
+    assert lengths == [4, 1, 3]
+    assert function.plan is function.plans[0]
+
+
+def test_there_is_no_plan_before_the_first_call() -> None:
+    function = theano.function([], T.as_tensor_variable(1.0))
+    with pytest.raises(ValueError, match="no plan before its first call"):
+        _ = function.plan
+    assert function.plans == []
+
+
+def test_an_error_keeps_a_function_usable(device: str) -> None:
+    x, y = T.dvector("x"), T.dvector("y")
+    function = theano.function([x, y], x + y)
+    with pytest.raises(ValueError, match="differ"):
+        function(np.zeros(3), np.zeros(4))
+    np.testing.assert_array_equal(function(np.ones(3), np.ones(3)), [2, 2, 2])
+
+
+def test_a_function_keeps_its_device() -> None:
+    x = T.dvector("x")
+    theano.config.device = "reference"
+    function = theano.function([x], x)
+    theano.config.device = "cpu"
+    assert function.device == "reference"
+    assert theano.function([x], x).device == "cpu"
+    function(np.zeros(2))
+    assert "reference" in str(function.plan)
+    assert repr(function) == "<function (x) on reference>"
