@@ -20,8 +20,8 @@ SHAPE = "it depends on shapes and integers alone"
 STATIC = "made by specialising, after gradients are taken"
 FUSED = "made by rewriting, after gradients are taken"
 NO_GRADIENT = {
-    **dict.fromkeys(("int_div", "sgn", "floor", "ceil", "argmax"), STEPS),
-    **dict.fromkeys(("eq", "neq", "lt", "le", "gt", "ge"), TRUTH),
+    **dict.fromkeys(("int_div", "sgn", "floor", "ceil", "argmax", "argmin"), STEPS),
+    **dict.fromkeys(("eq", "neq", "lt", "le", "gt", "ge", "all", "any"), TRUTH),
     **dict.fromkeys(("shape", "arange"), SHAPE),
     "uniform": "a draw depends on no float",
     **dict.fromkeys(

@@ -1,11 +1,12 @@
-// argmax: index of the greatest element along an axis; the first of equal ones, NaN the greatest.
+// argmax, argmin: index of the greatest (least) element along an axis; the first of equal ones; NaN
+// comes before any number.
 //
 //   inputs    x, any dtype
 //   outputs   int64, x's shape with size 1 along the axis
 //   ints      axis
 //
 // Results are taken in C order. Where x is contiguous along the axis, a row is first scanned in
-// vectors for its maximum, then for the place of it.
+// vectors for its extreme, then for the place of it.
 #include "kernels/reduce_ops.hpp"
 #include "kernels/tape_row.hpp"
 
@@ -20,12 +21,31 @@ int64_t n_results(const Args& args) {
   return n;
 }
 
-// Place of the greatest of n > 0 elements, `stride` apart.
-template <class T>
-int64_t place_of_max(const T* p, int64_t stride, int64_t n) {
+// Whether x beats y: is greater, or less.
+struct Greater {
+  template <class T>
+  using Op = MaxOp<T>;
+  template <class T>
+  TGM_INLINE bool beats(T x, T y) {
+    return x > y;
+  }
+};
+
+struct Less {
+  template <class T>
+  using Op = MinOp<T>;
+  template <class T>
+  TGM_INLINE bool beats(T x, T y) {
+    return x < y;
+  }
+};
+
+// Place of the extreme one of n > 0 elements, `stride` apart.
+template <class Order, class T>
+int64_t place_of_extreme(const T* p, int64_t stride, int64_t n) {
   if constexpr (std::is_floating_point_v<T>) {
     if (stride == 1 && n >= 2 * kLanes<T>) {
-      const T most = reduce_block<T, MaxOp<T>>(p, n);
+      const T most = reduce_block<T, typename Order::template Op<T>>(p, n);
       int64_t i = 0;
       if (most == most) {
         while (p[i] != most) i++;
@@ -40,7 +60,7 @@ int64_t place_of_max(const T* p, int64_t stride, int64_t n) {
   if (most != most) return 0;
   for (int64_t i = 1; i < n; i++) {
     const T x = p[i * stride];
-    if (x > most) {
+    if (Order::beats(x, most)) {
       most = x;
       best = i;
     } else if (x != x) {
@@ -50,23 +70,24 @@ int64_t place_of_max(const T* p, int64_t stride, int64_t n) {
   return best;
 }
 
+template <class Order>
 int64_t place_in(DType dtype, const char* p, int64_t stride, int64_t n) {
   switch (dtype) {
     case DType::Bool:
     case DType::UInt8:
-      return place_of_max(reinterpret_cast<const uint8_t*>(p), stride, n);
+      return place_of_extreme<Order>(reinterpret_cast<const uint8_t*>(p), stride, n);
     case DType::Int8:
-      return place_of_max(reinterpret_cast<const int8_t*>(p), stride, n);
+      return place_of_extreme<Order>(reinterpret_cast<const int8_t*>(p), stride, n);
     case DType::Int16:
-      return place_of_max(reinterpret_cast<const int16_t*>(p), stride, n);
+      return place_of_extreme<Order>(reinterpret_cast<const int16_t*>(p), stride, n);
     case DType::Int32:
-      return place_of_max(reinterpret_cast<const int32_t*>(p), stride, n);
+      return place_of_extreme<Order>(reinterpret_cast<const int32_t*>(p), stride, n);
     case DType::Int64:
-      return place_of_max(reinterpret_cast<const int64_t*>(p), stride, n);
+      return place_of_extreme<Order>(reinterpret_cast<const int64_t*>(p), stride, n);
     case DType::Float32:
-      return place_of_max(reinterpret_cast<const float*>(p), stride, n);
+      return place_of_extreme<Order>(reinterpret_cast<const float*>(p), stride, n);
     default:
-      return place_of_max(reinterpret_cast<const double*>(p), stride, n);
+      return place_of_extreme<Order>(reinterpret_cast<const double*>(p), stride, n);
   }
 }
 
@@ -78,6 +99,7 @@ int64_t chunks(const Args& args) {
   return wanted < results ? wanted : results;
 }
 
+template <class Order>
 void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tensor& x = args.in[0];
   const Tensor& out = args.out[0];
@@ -95,7 +117,8 @@ void run(const Args& args, int64_t chunk, int64_t n_chunks) {
       from += at * x.stride[d];
       to += at * out.stride[d];
     }
-    out.as<int64_t>()[to] = place_in(x.dtype, x.data + from * item, x.stride[axis], x.shape[axis]);
+    out.as<int64_t>()[to] =
+        place_in<Order>(x.dtype, x.data + from * item, x.stride[axis], x.shape[axis]);
   }
 }
 
@@ -120,6 +143,8 @@ const char* invalid(const Args& args) {
 }  // namespace
 
 extern const Kernel argmax_kernel;
-const Kernel argmax_kernel = {"argmax", 1, {{chunks, run}}, nullptr, invalid};
+extern const Kernel argmin_kernel;
+const Kernel argmax_kernel = {"argmax", 1, {{chunks, run<Greater>}}, nullptr, invalid};
+const Kernel argmin_kernel = {"argmin", 1, {{chunks, run<Less>}}, nullptr, invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -6,6 +6,7 @@
 
 #define TGM_KERNELS(X)       \
   X(argmax)                  \
+  X(argmin)                  \
   X(check_range)             \
   X(conv2d)                  \
   X(conv2d_grad_filter)      \

@@ -1,4 +1,4 @@
-"""argmax: the place of the greatest element."""
+"""argmax and argmin: the place of the greatest and of the least element."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float6
 
 def check(x: np.ndarray, axis: int, target: str | None, threads: int | None = None) -> None:  # type: ignore[type-arg]
     spec = ArraySpec("int64", tuple(1 if d == axis else side for d, side in enumerate(x.shape)))
-    (result,) = run_kernel("argmax", [x], [spec], {"axis": axis}, target, threads)
-    (exact,) = expect("argmax", [x], [spec], {"axis": axis})
-    np.testing.assert_array_equal(result, exact)
+    for name in ("argmax", "argmin"):
+        (result,) = run_kernel(name, [x], [spec], {"axis": axis}, target, threads)
+        (exact,) = expect(name, [x], [spec], {"axis": axis})
+        np.testing.assert_array_equal(result, exact)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=150)
 @given(dtype=st.sampled_from(DTYPES), shape=shapes(), seed=seeds)
-def test_argmax(target: str, dtype: str, shape: tuple[int, ...], seed: int) -> None:
+def test_place(target: str, dtype: str, shape: tuple[int, ...], seed: int) -> None:
     """Ties are frequent: integers are small, floats are rounded."""
     rng = np.random.default_rng(seed)
     x = operand(rng, (3, *shape), dtype)
@@ -44,7 +45,8 @@ def test_nan_and_infinities(dtype: str, target: str) -> None:
                 row[rng.integers(0, side, len(special))] = special
             check(x, 1, target)
             check(x, 0, target)
-        check(np.full((2, side), -np.inf, dtype), 1, target)
+        for infinity in (-np.inf, np.inf):
+            check(np.full((2, side), infinity, dtype), 1, target)
 
 
 def test_threads() -> None:

@@ -18,6 +18,16 @@ P = _rng.uniform(0.5, 1.5, size=(2, 3, 4))
 M = _rng.normal(size=(3, 5))
 INTS = np.array([[3, -7, 0], [2, 1, -1]], "int32")
 
+
+def joined_axes(function: Callable[..., Any], x: Any, axes: Any, keep: bool) -> Any:
+    """`function` of NumPy, which takes one axis, over several as one."""
+    axes = sorted(a % x.ndim for a in axes)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    joined = x.transpose(rest + axes).reshape([x.shape[i] for i in rest] + [-1])
+    result = function(joined, axis=-1)
+    return np.expand_dims(result, axes) if keep else result
+
+
 AXES: list[Any] = [None, 0, 1, -1, (0, 2), (1, 2), (0, 1, 2), ()]
 CASES = [
     Case(
@@ -38,15 +48,54 @@ CASES = [
 ]
 CASES += [
     Case(
-        f"argmax over {axis}{' kept' if keep else ''}",
-        lambda x, axis=axis, keep=keep: T.argmax(x, axis=axis, keepdims=keep),
-        lambda x, axis=axis, keep=keep: np.argmax(x, axis=axis, keepdims=keep),
+        f"{name} over {axis}{' kept' if keep else ''}",
+        lambda x, word=word, axis=axis, keep=keep: word(x, axis=axis, keepdims=keep),
+        lambda x, f=function, axis=axis, keep=keep: f(x, axis=axis, keepdims=keep),
+        (A,),
+    )
+    for name, word, function in (("var", T.var, np.var), ("std", T.std, np.std))
+    for axis in (None, -2, (0, 2))
+    for keep in (False, True)
+]
+CASES += [
+    Case(
+        f"{name} over {axis}{' kept' if keep else ''}",
+        lambda x, word=word, axis=axis, keep=keep: word(x, axis=axis, keepdims=keep),
+        lambda x, f=function, axis=axis, keep=keep: f(x, axis=axis, keepdims=keep),
+        (values,),
+        dtype=dtype,
+        gradient=False,
+    )
+    for name, word, function, values, dtype in (
+        ("argmax", T.argmax, np.argmax, A, "int64"),
+        ("argmin", T.argmin, np.argmin, A, "int64"),
+        ("all", T.all, np.all, np.round(A), "bool"),
+        ("any", T.any, np.any, np.round(A / 2), "bool"),
+    )
+    for axis in (None, 0, 1, -1)
+    for keep in (False, True)
+]
+CASES += [
+    Case(
+        f"{name} over {axis}{' kept' if keep else ''}",
+        lambda x, word=word, axis=axis, keep=keep: word(x, axis=axis, keepdims=keep),
+        lambda x, name=name, axis=axis, keep=keep: joined_axes(getattr(np, name), x, axis, keep),
         (A,),
         dtype="int64",
         gradient=False,
     )
-    for axis in (None, 0, 1, -1)
+    for name, word in (("argmax", T.argmax), ("argmin", T.argmin))
+    for axis in ((0, 2), (-1, 1), (0, 1, 2))
     for keep in (False, True)
+]
+CASES += [
+    Case(
+        f"var with ddof {d}",
+        lambda x, d=d: T.var(x, 1, ddof=d),
+        lambda x, d=d: x.var(1, ddof=d),
+        (A,),
+    )
+    for d in (1, 2)
 ]
 CASES += [
     Case("sum of a transpose", lambda x: T.sum(x.T, axis=0), lambda x: x.T.sum(axis=0), (M,)),
@@ -69,6 +118,34 @@ CASES += [
         lambda x: T.mean((x - T.mean(x)) ** 2),
         lambda x: np.mean((x - x.mean()) ** 2),
         (M,),
+    ),
+    Case("corrected variance", lambda x: T.var(x, 0, corrected=True), lambda x: x.var(0), (M,)),
+    Case("x.std", lambda x: x.std(axis=0, ddof=1), lambda x: x.std(axis=0, ddof=1), (M,)),
+    Case("x.var", lambda x: x.var(1, keepdims=True), lambda x: x.var(1, keepdims=True), (M,)),
+    Case(
+        "x.all, x.any",
+        lambda x: T.eq((x > 0).all(axis=0), (x > 0).any(axis=0)),
+        lambda x: (x > 0).all(axis=0) == (x > 0).any(axis=0),
+        (M,),
+        dtype="bool",
+        gradient=False,
+    ),
+    Case(
+        "x.argmin",
+        lambda x: x.argmin(0),
+        lambda x: x.argmin(0),
+        (M,),
+        dtype="int64",
+        gradient=False,
+    ),
+    Case("maximum and its place", lambda x: T.max_and_argmax(x, 1)[0], lambda x: x.max(1), (M,)),
+    Case(
+        "place of the maximum",
+        lambda x: T.max_and_argmax(x, 1, keepdims=True)[1],
+        lambda x: x.argmax(1)[:, None],
+        (M,),
+        dtype="int64",
+        gradient=False,
     ),
     Case("methods", lambda x: x.sum(0).max(), lambda x: x.sum(0).max(), (M,)),
     Case(
@@ -106,10 +183,10 @@ CASES += [
     ),
     Case(
         "sum of int8 as int8",
-        lambda x: T.sum(T.cast(x, "int8"), dtype="int8"),
-        lambda x: x.sum(),
+        lambda x: T.sum(T.cast(x, "int8") * 50, dtype="int8"),
+        lambda x: (x * 50).sum().astype("int8"),
         (INTS,),
-        dtype="int64",
+        dtype="int8",
         gradient=False,
     ),
     Case(
@@ -178,6 +255,79 @@ def test_nan_propagates(device: str, name: str) -> None:
     assert np.isnan(result).tolist() == [True, False]
 
 
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+WORDS: list[tuple[str, dict[str, str]]] = [  # with the dtype of the result for other than floats
+    ("sum", {"": "int64"}),
+    ("prod", {"": "int64"}),
+    ("max", {}),
+    ("min", {}),
+    ("mean", {"": "float64"}),
+    ("var", {"": "float64"}),
+    ("std", {"": "float64"}),
+    ("all", {"": "bool", "f": "bool"}),
+    ("any", {"": "bool", "f": "bool"}),
+    ("argmax", {"": "int64", "f": "int64"}),
+    ("argmin", {"": "int64", "f": "int64"}),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_reduction_of_every_dtype(device: str, dtype: str) -> None:
+    rng = np.random.default_rng(6)
+    info = np.iinfo(dtype) if dtype not in ("bool", "float32", "float64") else None
+    low, high = (info.min, info.max) if info else (0, 2)
+    values = rng.integers(low, high, (3, 4, 2), endpoint=bool(info), dtype="int64").astype(dtype)
+    if info is None and dtype != "bool":
+        values += rng.normal(size=values.shape).astype(dtype)
+    values[1] = 0
+    x = T.tensor(dtype, [False] * 3, "x")
+    kind = "f" if dtype.startswith("float") else ""
+    outputs, expected = [], []
+    for axis in (None, 1, -1):
+        for name, dtypes in WORDS:
+            outputs.append(getattr(T, name)(x, axis=axis))
+            wide = values.astype("float64") if kind or name in ("mean", "var", "std") else values
+            exact = wide.astype("int64") if name in ("sum", "prod") and not kind else wide
+            wanted = dtypes.get(kind, dtype)
+            expected.append((name, np.asarray(getattr(np, name)(exact, axis=axis)), wanted))
+    for result, (name, exact, wanted) in zip(
+        evaluate(device, [x], outputs, values), expected, strict=True
+    ):
+        assert result.dtype == wanted, name
+        if wanted.startswith("float"):
+            np.testing.assert_allclose(
+                result, exact, rtol=1e-5 if wanted == "float32" else 1e-12, err_msg=name
+            )
+        else:
+            np.testing.assert_array_equal(result, exact, err_msg=name)
+
+
+def test_reductions_of_nothing(device: str) -> None:
+    x = T.dmatrix("x")
+    words = (T.sum, T.prod, T.all, T.any, T.mean)
+    results = evaluate(device, [x], [w(x, axis=0) for w in words], np.zeros((0, 3)))
+    for result, value in zip(results, (0, 1, True, False, np.nan), strict=True):
+        np.testing.assert_array_equal(result, [value] * 3)
+    for result, word in zip(
+        evaluate(device, [x], [w(x, axis=1) for w in words], np.zeros((0, 3))), words, strict=True
+    ):
+        assert result.shape == (0,), word
+
+
+def test_all_and_any_take_nan_for_true(device: str) -> None:
+    x = T.dmatrix("x")
+    values = np.array([[np.nan, 0.0], [np.nan, 2.0], [0.0, -0.0]])
+    both = evaluate(device, [x], [T.all(x, axis=1), T.any(x, axis=1)], values)
+    np.testing.assert_array_equal(both, [[False, True, False], [True, True, False]])
+
+
+def test_argmin_takes_the_first_of_equal_ones_and_nan_first_of_all(device: str) -> None:
+    x = T.dmatrix("x")
+    values = np.array([[3.0, 1.0, 1.0], [5.0, np.nan, np.nan], [np.inf] * 3])
+    result = evaluate(device, [x], T.argmin(x, axis=1), values)
+    np.testing.assert_array_equal(result, [1, 1, 0])
+
+
 def test_argmax_takes_the_first_of_equal_ones_and_nan_first_of_all(device: str) -> None:
     x = T.dmatrix("x")
     values = np.array([[1.0, 3.0, 3.0], [5.0, np.nan, np.nan], [-np.inf] * 3])
@@ -185,18 +335,11 @@ def test_argmax_takes_the_first_of_equal_ones_and_nan_first_of_all(device: str) 
     np.testing.assert_array_equal(result, [1, 1, 0])
 
 
-def test_sum_and_prod_of_nothing(device: str) -> None:
-    x = T.dmatrix("x")
-    results = evaluate(device, [x], [T.sum(x, axis=0), T.prod(x, axis=0)], np.zeros((0, 3)))
-    np.testing.assert_array_equal(results[0], np.zeros(3))
-    np.testing.assert_array_equal(results[1], np.ones(3))
-
-
-@pytest.mark.parametrize("word", [T.max, T.min, lambda x: T.argmax(x, axis=0)])
-def test_greatest_and_least_of_nothing_are_errors(device: str, word: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("name", ["max", "min", "argmax", "argmin"])
+def test_greatest_and_least_of_nothing_are_errors(device: str, name: str) -> None:
     x = T.dvector("x")
-    function = theano.function([x], word(x))
-    with pytest.raises(ValueError, match="of no elements"):
+    function = theano.function([x], getattr(T, name)(x))
+    with pytest.raises(ValueError, match=f"(?s)the {name} of no elements.*made at .*test_reduce"):
         function(np.zeros(0))
 
 
@@ -212,5 +355,13 @@ def test_a_float32_sum_of_many_is_exact_enough(device: str) -> None:
     [(2, "axis 2 is out of range"), ((0, -2), "named twice"), (0.5, "'float' object|integer")],
 )
 def test_bad_axes(axis: Any, message: str) -> None:
-    with pytest.raises(TypeError, match=message):
-        T.sum(T.matrix("x"), axis=axis)
+    for word in (T.sum, T.var, T.argmin, T.all):
+        with pytest.raises(TypeError, match=message):
+            word(T.matrix("x"), axis=axis)
+
+
+def test_a_mean_is_a_float_and_ddof_an_integer() -> None:
+    with pytest.raises(TypeError, match="can't be int32"):
+        T.mean(T.matrix("x"), dtype="int32")
+    with pytest.raises(TypeError, match=r"ddof is 0\.5"):
+        T.var(T.matrix("x"), ddof=0.5)  # type: ignore[arg-type]

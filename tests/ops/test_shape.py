@@ -109,74 +109,9 @@ CASES = [
         lambda x, y: x * y,
         (np.asarray(1.5), M),
     ),
-    Case("zeros_like", T.zeros_like, np.zeros_like, (M,), gradient=False),
-    Case("ones_like", lambda x: T.ones_like(x) - x, lambda x: 1 - x, (M,)),
-    Case(
-        "ones_like as int",
-        lambda x: T.ones_like(x, "int32"),
-        np.ones_like,
-        (M,),
-        dtype="int32",
-        gradient=False,
-    ),
-    Case(
-        "zeros",
-        lambda x: T.zeros((2, x.shape[1]), dtype="int8"),
-        lambda x: np.zeros((2, 4)),
-        (M,),
-        dtype="int8",
-        gradient=False,
-    ),
-    Case(
-        "ones",
-        lambda x: T.ones(x.shape[0], dtype=x.dtype),
-        lambda x: np.ones(3),
-        (M,),
-        gradient=False,
-    ),
     Case("shape", lambda x: x.shape, np.shape, (A,), dtype="int64", gradient=False),
     Case("shape as a number", lambda x: x * x.shape[1], lambda x: x * 4, (M,), dtype="float64"),
     Case("size", lambda x: T.prod(x.shape), np.size, (A,), dtype="int64", gradient=False),
-    Case(
-        "arange",
-        lambda x: T.arange(x.shape[0]),
-        lambda x: np.arange(3),
-        (M,),
-        dtype="int64",
-        gradient=False,
-    ),
-    Case(
-        "arange with steps",
-        lambda x: T.arange(1, 10, 4),
-        lambda x: np.arange(1, 10, 4),
-        (M,),
-        dtype="int64",
-        gradient=False,
-    ),
-    Case(
-        "arange downwards",
-        lambda x: T.arange(5, -1, -2),
-        lambda x: np.arange(5, -1, -2),
-        (M,),
-        dtype="int64",
-        gradient=False,
-    ),
-    Case(
-        "arange as float",
-        lambda x: T.arange(4, dtype="float32"),
-        lambda x: np.arange(4),
-        (M,),
-        dtype="float32",
-        gradient=False,
-    ),
-    Case(
-        "empty arange",
-        lambda x: T.arange(3, 3),
-        lambda x: np.arange(0),
-        (M,),
-        dtype="int64",
-        gradient=False,
-    ),
 ]
 
 
@@ -224,14 +159,6 @@ def test_reshape_by_a_value_of_the_call(device: str) -> None:
         function(np.arange(12.0), 5)
 
 
-def test_arange_by_a_value_of_the_call(device: str) -> None:
-    n = T.iscalar("n")
-    function = theano.function([n], T.arange(n) * 2)
-    np.testing.assert_array_equal(function(4), [0, 2, 4, 6])
-    np.testing.assert_array_equal(function(2), [0, 2])
-    np.testing.assert_array_equal(function(-3), [])
-
-
 def test_alloc_does_not_stretch_what_does_not_broadcast(device: str) -> None:
     x = T.dvector("x")
     function = theano.function([x], T.alloc(x, 5))
@@ -248,7 +175,6 @@ ERRORS: list[tuple[Any, str]] = [
     (lambda: T.matrix().reshape((T.vector(), 2)), "a length in a shape must be an integer scalar"),
     (lambda: T.matrix().reshape(T.lvector()), "a symbolic shape needs ndim="),
     (lambda: T.alloc(T.matrix(), 3), "can't fill 1 dimensions"),
-    (lambda: T.arange(T.scalar()), "an argument of arange must be an integer scalar"),
 ]
 
 

@@ -158,8 +158,36 @@ class Operators:
     def min(self, axis: Any = None, keepdims: bool = False) -> Variable:
         return words("min")(self, axis, keepdims)  # type: ignore[no-any-return]
 
+    def all(self, axis: Any = None, keepdims: bool = False) -> Variable:
+        return words("all")(self, axis, keepdims)  # type: ignore[no-any-return]
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Variable:
+        return words("any")(self, axis, keepdims)  # type: ignore[no-any-return]
+
+    def var(
+        self, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
+    ) -> Variable:
+        return words("var")(self, axis, ddof, keepdims, corrected)  # type: ignore[no-any-return]
+
+    def std(
+        self, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
+    ) -> Variable:
+        return words("std")(self, axis, ddof, keepdims, corrected)  # type: ignore[no-any-return]
+
     def argmax(self, axis: Any = None, keepdims: bool = False) -> Variable:
         return words("argmax")(self, axis, keepdims)  # type: ignore[no-any-return]
+
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> Variable:
+        return words("argmin")(self, axis, keepdims)  # type: ignore[no-any-return]
+
+    def zeros_like(self, dtype: str | None = None) -> Variable:
+        return words("zeros_like")(self, dtype)  # type: ignore[no-any-return]
+
+    def ones_like(self, dtype: str | None = None) -> Variable:
+        return words("ones_like")(self, dtype)  # type: ignore[no-any-return]
+
+    def fill(self, value: Any) -> Variable:
+        return words("fill")(self, value)  # type: ignore[no-any-return]
 
     def eval(self, inputs_to_values: dict[Any, Any] | None = None) -> Any:
         """The value, given values of the inputs it depends on: `(x * 2).eval({x: 3})`."""

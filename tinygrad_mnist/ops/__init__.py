@@ -2,6 +2,7 @@
 
 from tinygrad_mnist.ops import (
     conv,
+    creation,
     elementwise,
     fused,
     index,
@@ -17,6 +18,7 @@ from tinygrad_mnist.ops import (
 
 __all__ = [
     "conv",
+    "creation",
     "elementwise",
     "fused",
     "index",

@@ -1,4 +1,4 @@
-"""Reductions over axes: sum, prod, max, min, mean, argmax.
+"""Reductions over axes: sum, prod, max, min, all, any, mean, var, std, argmax, argmin.
 
 The ops themselves keep the reduced axes with length 1, which makes their gradients broadcast; the
 words drop them afterwards unless `keepdims` is true.
@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import Op, as_variable, register_op
 from tinygrad_mnist.graph.operators import word
-from tinygrad_mnist.graph.types import FLOATS, TensorType, compute_dtype
+from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, compute_dtype
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops import kernels
-from tinygrad_mnist.ops.elementwise import cast, eq, switch
-from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle, flatten, shape
+from tinygrad_mnist.ops.elementwise import cast, eq, neq, sqr, sqrt, switch
+from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle, length, reshape, shape
 
 Axis = int | Sequence[int] | None
 
@@ -51,10 +52,14 @@ def _reduced_type(params: Params, x: TensorType, dtype: str) -> TensorType:
     return TensorType(dtype, broadcastable, lengths)
 
 
+# The kernel's operation where its name is not the op's: truth values are 0 and 1.
+_KERNELS = {"all": "prod", "any": "sum"}
+
+
 def _define(
     name: str,
     dtype_of: Callable[[str], str],
-    vjp: Callable[[Variable, Variable, Variable], Variable],
+    vjp: Callable[[Variable, Variable, Variable], Variable] | None,
 ) -> Op:
     def infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
         (x,) = types
@@ -72,13 +77,15 @@ def _define(
     def pull(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
         (x,), z, g = node.inputs, node.outputs[0], cotangents[0]
         assert g is not None
+        assert vjp is not None
         return [None if x.type.is_discrete else cast(vjp(g, z, x), x.dtype)]
 
     def lower(node: Node) -> list[Variable]:
         x, z = node.inputs[0], node.outputs[0]
-        return [kernels.plain_reduce(name, x, node.params["axes"], z.dtype)]
+        kernel = _KERNELS.get(name, name)
+        return [kernels.plain_reduce(kernel, x, node.params["axes"], z.dtype)]
 
-    return register_op(Op(name, infer, reference, vjp=pull, lower=lower))
+    return register_op(Op(name, infer, reference, vjp=pull if vjp else None, lower=lower))
 
 
 _SUM = _define("sum", compute_dtype, lambda g, z, x: broadcast_like(g, x))
@@ -100,20 +107,24 @@ _MAX = _define("max", lambda dtype: dtype, lambda g, z, x: switch(eq(x, z), g, 0
 _MIN = _define("min", lambda dtype: dtype, lambda g, z, x: switch(eq(x, z), g, 0))
 
 
-def _argmax_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    (x,) = types
-    if x.shape[params["axis"]] == 0:
-        raise ShapeError(f"the argmax of no elements: shape {x.shape}, axis {params['axis']}")
-    return [_reduced_type({"axes": (params["axis"],)}, x, "int64")]
+_ALL = _define("all", lambda dtype: BOOL, None)
+_ANY = _define("any", lambda dtype: BOOL, None)
 
 
-def _argmax_reference(
-    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
-) -> list[Array]:
-    return [np.expand_dims(np.argmax(inputs[0], params["axis"]), params["axis"])]
+def _define_place(name: str) -> Op:
+    """The op that finds the place of an extreme element along params["axis"], which it keeps."""
+
+    def infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+        (x,) = types
+        if x.shape[params["axis"]] == 0:
+            raise ShapeError(f"the {name} of no elements: shape {x.shape}, axis {params['axis']}")
+        return [_reduced_type({"axes": (params["axis"],)}, x, "int64")]
+
+    return register_op(Op(name, infer, CONTRACTS[name].reference, contract=name))
 
 
-_ARGMAX = register_op(Op("argmax", _argmax_infer, _argmax_reference, contract="argmax"))
+_ARGMAX = _define_place("argmax")
+_ARGMIN = _define_place("argmin")
 
 
 def _drop(kept: Variable, axes: tuple[int, ...], keepdims: bool) -> Variable:
@@ -129,16 +140,23 @@ def _reduce(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
     return _drop(op(variable, axes=axes), axes, keepdims)
 
 
+def _accumulate(op: Op, x: Any, axis: Axis, dtype: str | None, keepdims: bool) -> Variable:
+    """A sum or product; integers are accumulated in int64 also where the result is narrower."""
+    if dtype is None:
+        return _reduce(op, x, axis, keepdims)
+    return cast(_reduce(op, cast(x, dtype), axis, keepdims), dtype)
+
+
 @word
 def sum_(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-    """The sum over `axis` (None: all); integers and bool add up in int64, or in `dtype`."""
-    return _reduce(_SUM, x if dtype is None else cast(x, dtype), axis, keepdims)
+    """The sum over `axis` (None: all); of integers and bool it is int64, or `dtype`."""
+    return _accumulate(_SUM, x, axis, dtype, keepdims)
 
 
 @word
 def prod(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-    """The product over `axis` (None: all); integers and bool multiply in int64, or in `dtype`."""
-    return _reduce(_PROD, x if dtype is None else cast(x, dtype), axis, keepdims)
+    """The product over `axis` (None: all); of integers and bool it is int64, or `dtype`."""
+    return _accumulate(_PROD, x, axis, dtype, keepdims)
 
 
 @word
@@ -153,31 +171,108 @@ def min_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     return _reduce(_MIN, x, axis, keepdims)
 
 
-@word
-def mean(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-    """The mean over `axis` (None: all); of integers and bool it is float64, or `dtype`."""
+def _truth(x: Any) -> Variable:
     variable = as_variable(x)
-    if dtype is not None:
-        variable = cast(variable, dtype)
-    elif variable.dtype not in FLOATS:
-        variable = cast(variable, "float64")
-    axes = normalise_axes(axis, variable.ndim)
-    total = _SUM(variable, axes=axes)
-    lengths = shape(variable)
+    return variable if variable.dtype == BOOL else neq(variable, 0)
+
+
+@word
+def all_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """Whether all elements over `axis` (None: all) are true, that is, not 0; true of none."""
+    return _reduce(_ALL, _truth(x), axis, keepdims)
+
+
+@word
+def any_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """Whether some element over `axis` (None: all) is true, that is, not 0; false of none."""
+    return _reduce(_ANY, _truth(x), axis, keepdims)
+
+
+def _as_float(x: Any) -> Variable:
+    """`x` as what means are taken of: integers and bool become float64."""
+    variable = as_variable(x)
+    return variable if variable.dtype in FLOATS else cast(variable, "float64")
+
+
+def _count(x: Variable, axes: Sequence[int]) -> Variable:
+    """The number of elements over these axes, an integer scalar."""
+    lengths = shape(x)
     count: Variable = as_variable(1)
     for a in axes:
         count = count * lengths[a]
-    return _drop(total, axes, keepdims) / cast(count, variable.dtype)
+    return count
 
 
 @word
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Variable:
-    """Where the maximum along `axis` is (None: in the flattened array), int64; the first of equal
-    ones."""
+def mean(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
+    """The mean over `axis` (None: all); of integers and bool it is float64, or `dtype`, a float
+    dtype."""
+    variable = _as_float(x) if dtype is None else cast(x, dtype)
+    if variable.dtype not in FLOATS:
+        raise GraphTypeError(f"a mean is a float; it can't be {variable.dtype}")
+    axes = normalise_axes(axis, variable.ndim)
+    total = _SUM(variable, axes=axes)
+    return _drop(total, axes, keepdims) / cast(_count(variable, axes), variable.dtype)
+
+
+@word
+def var(
+    x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
+) -> Variable:
+    """The variance over `axis` (None: all): squared distances from the mean, added up and divided
+    by the number of elements less `ddof`; of integers and bool it is float64.
+
+    corrected: takes off what rounding of the mean adds.
+    """
+    if not isinstance(ddof, int | np.integer) or isinstance(ddof, bool):
+        raise GraphTypeError(f"ddof is {ddof!r}; it is an integer")
+    variable = _as_float(x)
+    axes = normalise_axes(axis, variable.ndim)
+    distance = variable - mean(variable, axis=axes, keepdims=True)
+    total = _SUM(sqr(distance), axes=axes)
+    count = _count(variable, axes)
+    if corrected:
+        total = total - sqr(_SUM(distance, axes=axes)) / cast(count, variable.dtype)
+    return _drop(total, axes, keepdims) / cast(count - int(ddof), variable.dtype)
+
+
+@word
+def std(
+    x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
+) -> Variable:
+    """The standard deviation over `axis` (None: all), the square root of `var`."""
+    return sqrt(var(x, axis, ddof, keepdims, corrected))
+
+
+def _place(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
+    """Where an extreme is; several axes are looked at as one, in C order."""
     variable = as_variable(x)
-    if axis is None:
-        flat = _ARGMAX(flatten(variable), axis=0)
-        kept = dimshuffle(flat, *("x",) * (variable.ndim - 1), 0) if variable.ndim else flat
-        return _drop(kept, tuple(range(kept.ndim)), keepdims)
-    (axis,) = normalise_axes(axis, variable.ndim)
-    return _drop(_ARGMAX(variable, axis=axis), (axis,), keepdims)
+    axes = normalise_axes(axis, variable.ndim)
+    if len(axes) == 1:
+        return _drop(op(variable, axis=axes[0]), axes, keepdims)
+    rest = [i for i in range(variable.ndim) if i not in axes]
+    lengths = [length(variable, i) for i in rest]
+    joined = reshape(dimshuffle(variable, *rest, *axes), [*lengths, _count(variable, axes)])
+    place = _drop(op(joined, axis=len(rest)), (len(rest),), False)
+    if not keepdims:
+        return place
+    return dimshuffle(place, *("x" if i in axes else rest.index(i) for i in range(variable.ndim)))
+
+
+@word
+def argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """Where the maximum over `axis` is, int64; the first of equal ones. Over several axes, or all
+    (None), it counts their elements in C order."""
+    return _place(_ARGMAX, x, axis, keepdims)
+
+
+@word
+def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """Where the minimum over `axis` is, int64; the first of equal ones. Over several axes, or all
+    (None), it counts their elements in C order."""
+    return _place(_ARGMIN, x, axis, keepdims)
+
+
+def max_and_argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Variable, Variable]:
+    """The maximum over `axis` (None: all), and where it is: `max` and `argmax`."""
+    return max_(x, axis, keepdims), argmax(x, axis, keepdims)

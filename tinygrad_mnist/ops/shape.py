@@ -1,7 +1,7 @@
-"""Shapes and views: reshape, dimshuffle, flatten, transpose, shape, alloc, arange.
+"""Shapes and views: reshape, dimshuffle, flatten, transpose, shape, alloc.
 
-Ops whose result's shape comes from symbolic integers (`reshape`, `alloc`, `arange`) become static
-ones when a graph is specialised; the static ones are views or constants.
+Ops whose result's shape comes from symbolic integers (`reshape`, `alloc`) become static ones
+when a graph is specialised; the static ones are views.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import (
     INTEGERS,
     TensorType,
-    check_dtype,
     static_type,
     tensor_type,
-    upcast,
 )
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
@@ -353,31 +351,3 @@ def static_broadcast(
     if x.type.shape == lengths and x.broadcastable == broadcastable:
         return x
     return _STATIC_BROADCAST(x, shape=lengths, broadcastable=broadcastable)
-
-
-# --- arange -----------------------------------------------------------------------------------
-
-
-def _arange_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    return [tensor_type(params["dtype"], (False,))]
-
-
-def _arange_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
-    start, stop, step = (host.by_value(n) for n in node.inputs)
-    if step == 0:
-        raise ShapeError("the step of arange is 0")
-    values = Constant(np.arange(start, stop, step, dtype=node.params["dtype"]))
-    return [static_reshape(values, values.type.static_shape, (False,))]
-
-
-_ARANGE = register_op(Op("arange", _arange_infer, None, specialise=_arange_specialise))
-
-
-@word
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None) -> Variable:
-    """The integers from `start` (0 if left out) up to but not including `stop`."""
-    if stop is None:
-        start, stop = 0, start
-    scalars = [as_integer_scalar(n, "an argument of arange") for n in (start, stop, step)]
-    chosen = check_dtype(dtype) if dtype else upcast("int64", *(n.dtype for n in scalars))
-    return _ARANGE(*scalars, dtype=chosen)

@@ -191,7 +191,7 @@ def _unstretched(v: Variable) -> Variable:
     return static_reshape(source, lengths, flags)
 
 
-@_rule("sum", "prod", "max", "min")
+@_rule("sum", "prod", "max", "min", "all", "any")
 def reduce_nothing(node: Node, context: Context) -> Replacement:
     """Reducing axes of length 1 changes nothing."""
     x = node.inputs[0]

@@ -8,13 +8,24 @@ y = T.mean(T.exp(x), axis=1)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.graph.op import as_variable, constant
 from tinygrad_mnist.graph.types import TensorType, tensor_type
 from tinygrad_mnist.graph.variables import Input, Variable
+from tinygrad_mnist.ops.creation import (
+    arange,
+    eye,
+    fill,
+    full,
+    full_like,
+    identity_like,
+    ones,
+    ones_like,
+    zeros,
+    zeros_like,
+)
 from tinygrad_mnist.ops.elementwise import (
     abs_,
     add,
@@ -46,14 +57,14 @@ from tinygrad_mnist.ops.elementwise import (
 from tinygrad_mnist.ops.elementwise import pow_ as pow
 from tinygrad_mnist.ops.linalg import dot
 from tinygrad_mnist.ops.log import log
-from tinygrad_mnist.ops.reduce import argmax, mean, prod
+from tinygrad_mnist.ops.reduce import all_ as all
+from tinygrad_mnist.ops.reduce import any_ as any
+from tinygrad_mnist.ops.reduce import argmax, argmin, max_and_argmax, mean, prod, std, var
 from tinygrad_mnist.ops.reduce import max_ as max
 from tinygrad_mnist.ops.reduce import min_ as min
 from tinygrad_mnist.ops.reduce import sum_ as sum
 from tinygrad_mnist.ops.shape import (
     alloc,
-    arange,
-    broadcast_like,
     dimshuffle,
     flatten,
     reshape,
@@ -164,40 +175,17 @@ def imatrix(name: str | None = None) -> Variable:
     return matrix(name, "int32")
 
 
-def zeros_like(x: Any, dtype: str | None = None) -> Variable:
-    """Zeros in the shape of `x`, in its dtype or another."""
-    variable = as_variable(x)
-    return broadcast_like(constant(0, dtype or variable.dtype), variable)
-
-
-def ones_like(x: Any, dtype: str | None = None) -> Variable:
-    """Ones in the shape of `x`, in its dtype or another."""
-    variable = as_variable(x)
-    return broadcast_like(constant(1, dtype or variable.dtype), variable)
-
-
-def zeros(shape: Any, dtype: str | None = None) -> Variable:
-    """Zeros in a shape of ints and integer scalars."""
-    return alloc(constant(0, _dtype(dtype)), *_lengths(shape))
-
-
-def ones(shape: Any, dtype: str | None = None) -> Variable:
-    """Ones in a shape of ints and integer scalars."""
-    return alloc(constant(1, _dtype(dtype)), *_lengths(shape))
-
-
-def _lengths(shape: Any) -> Sequence[Any]:
-    return shape if isinstance(shape, list | tuple) else (shape,)
-
-
 __all__ = [
     "TensorType",
     "Variable",
     "abs_",
     "add",
+    "all",
     "alloc",
+    "any",
     "arange",
     "argmax",
+    "argmin",
     "as_tensor_variable",
     "cast",
     "ceil",
@@ -210,14 +198,19 @@ __all__ = [
     "dvector",
     "eq",
     "exp",
+    "eye",
+    "fill",
     "flatten",
     "floor",
     "fmatrix",
     "fscalar",
+    "full",
+    "full_like",
     "fvector",
     "ge",
     "grad",
     "gt",
+    "identity_like",
     "imatrix",
     "int_div",
     "iscalar",
@@ -230,6 +223,7 @@ __all__ = [
     "lvector",
     "matrix",
     "max",
+    "max_and_argmax",
     "maximum",
     "mean",
     "min",
@@ -252,6 +246,7 @@ __all__ = [
     "signal",
     "sqr",
     "sqrt",
+    "std",
     "sub",
     "sum",
     "switch",
@@ -261,6 +256,7 @@ __all__ = [
     "tensor4",
     "transpose",
     "true_div",
+    "var",
     "vector",
     "zeros",
     "zeros_like",

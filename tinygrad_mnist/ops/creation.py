@@ -1,0 +1,163 @@
+"""Arrays made of a shape and a number: zeros, full, eye, arange, and what is shaped like another.
+
+None of them costs memory where it is only read: a filled array is one number with strides of 0,
+and a range that depends on nothing but integers is a constant of the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.config import config
+from tinygrad_mnist.contracts.base import Params
+from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.graph.host import HostValues
+from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.types import FLOATS, TensorType, check_dtype, tensor_type, upcast
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops.elementwise import cast, eq, settle_constants
+from tinygrad_mnist.ops.shape import (
+    alloc,
+    as_integer_scalar,
+    broadcast_like,
+    dimshuffle,
+    length,
+    shape_scalars,
+    static_reshape,
+)
+
+
+def _dtype(dtype: str | None) -> str:
+    return config.floatX if dtype in (None, "floatX") else check_dtype(dtype)
+
+
+# --- filled -----------------------------------------------------------------------------------
+
+
+def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Variable:
+    """`fill_value` repeated to a shape of ints and integer scalars, in its dtype or another; a
+    Python float is floatX."""
+    (value,) = settle_constants([as_variable(fill_value)])
+    if isinstance(fill_value, int) and not isinstance(fill_value, bool):
+        value = constant(fill_value, "int64")
+    return alloc(value if dtype is None else cast(value, dtype), *shape_scalars(shape))
+
+
+def zeros(shape: Any, dtype: str | None = None) -> Variable:
+    """Zeros in a shape of ints and integer scalars; floatX, or `dtype`."""
+    return alloc(constant(0, _dtype(dtype)), *shape_scalars(shape))
+
+
+def ones(shape: Any, dtype: str | None = None) -> Variable:
+    """Ones in a shape of ints and integer scalars; floatX, or `dtype`."""
+    return alloc(constant(1, _dtype(dtype)), *shape_scalars(shape))
+
+
+def full_like(model: Any, fill_value: Any, dtype: str | None = None) -> Variable:
+    """`fill_value`, a scalar, in the shape of `model`, in its dtype or another."""
+    variable = as_variable(model)
+    value = as_variable(fill_value)
+    if value.ndim:
+        raise GraphTypeError(f"full_like fills with a scalar, not with {value.type}")
+    return broadcast_like(cast(value, dtype or variable.dtype), variable)
+
+
+@word
+def zeros_like(model: Any, dtype: str | None = None) -> Variable:
+    """Zeros in the shape of `model`, in its dtype or another."""
+    return full_like(model, 0, dtype)
+
+
+@word
+def ones_like(model: Any, dtype: str | None = None) -> Variable:
+    """Ones in the shape of `model`, in its dtype or another."""
+    return full_like(model, 1, dtype)
+
+
+@word
+def fill(model: Any, value: Any) -> Variable:
+    """`value`, which may have fewer or stretching dimensions, repeated to the shape of `model`; its
+    dtype stays, and a Python number takes the dtype of `model`."""
+    variable, filling = as_variable(model), as_variable(value)
+    if isinstance(filling, Constant) and filling.weak:
+        filling = cast(filling, variable.dtype)
+    if filling.ndim > variable.ndim:
+        raise GraphTypeError(f"{filling.type} can't fill {variable.type}: it has more dimensions")
+    return broadcast_like(filling, variable)
+
+
+# --- the identity -----------------------------------------------------------------------------
+
+
+def eye(n: Any, m: Any = None, k: Any = 0, dtype: str | None = None) -> Variable:
+    """A matrix (n, m), by default (n, n), of zeros with ones where column - row = k.
+
+    All three are ints or integer scalars; the dtype is floatX, or `dtype`.
+    """
+    rows = dimshuffle(arange(n), 0, "x")
+    columns = dimshuffle(arange(n if m is None else m), "x", 0)
+    return cast(eq(rows + as_integer_scalar(k, "the diagonal of eye"), columns), _dtype(dtype))
+
+
+def identity_like(x: Any) -> Variable:
+    """The identity in the shape and dtype of a matrix."""
+    variable = as_variable(x)
+    if variable.ndim != 2:
+        raise GraphTypeError(f"identity_like takes a matrix, not {variable.type}")
+    return eye(length(variable, 0), length(variable, 1), dtype=variable.dtype)
+
+
+# --- ranges -----------------------------------------------------------------------------------
+
+
+def _arange_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [tensor_type(params["dtype"], (False,))]
+
+
+def _arange_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
+    start, stop, step = (host.by_value(n) for n in node.inputs)
+    if step == 0:
+        raise ShapeError("the step of arange is 0")
+    values = Constant(np.arange(start, stop, step, dtype=node.params["dtype"]))
+    return [static_reshape(values, values.type.static_shape, (False,))]
+
+
+_ARANGE = register_op(Op("arange", _arange_infer, None, specialise=_arange_specialise))
+
+
+@word
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None) -> Variable:
+    """The numbers from `start` (0 if left out) up to but not including `stop`.
+
+    Integers may be symbolic scalars of the host; they give int64. Floats are numbers, known when
+    the expression is made: they say how many elements there are. Of Python floats the result is
+    floatX.
+    """
+    if stop is None:
+        start, stop = 0, start
+    given = [as_variable(n) for n in (start, stop, step)]
+    if any(n.dtype in FLOATS for n in given):
+        return _float_range(given, dtype)
+    scalars = [as_integer_scalar(n, "an argument of arange") for n in given]
+    chosen = check_dtype(dtype) if dtype else upcast("int64", *(n.dtype for n in scalars))
+    return _ARANGE(*scalars, dtype=chosen)
+
+
+def _float_range(given: Sequence[Variable], dtype: str | None) -> Variable:
+    numbers = []
+    for v in given:
+        if v.ndim or not isinstance(v, Constant):
+            raise GraphTypeError(
+                f"{v} is {v.type}: an argument of arange must be an integer scalar or a number, "
+                "because it says how many elements there are"
+            )
+        numbers.append(v.value.item())
+    if numbers[2] == 0:
+        raise ShapeError("the step of arange is 0")
+    chosen = upcast(*(v.dtype for v in settle_constants(given))) if dtype is None else dtype
+    values = Constant(np.arange(*numbers).astype(_dtype(chosen)))
+    return static_reshape(values, values.type.static_shape, (False,))
