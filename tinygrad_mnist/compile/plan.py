@@ -6,13 +6,14 @@ that has its kernels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_mnist.compile.host import HostProgram
+from tinygrad_mnist.compile.listing import show_plan
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Array, ArraySpec
 from tinygrad_mnist.contracts.tape import Tape
@@ -61,6 +62,22 @@ class View(NamedTuple):
     def spec(self) -> ArraySpec:
         return ArraySpec(self.dtype, self.layout.shape)
 
+    @property
+    def true_shape(self) -> tuple[int, ...]:
+        """The shape with 1 in place of the lengths along which one element is repeated."""
+        layout = self.layout
+        return tuple(
+            1 if s == 0 and n > 1 else n for n, s in zip(layout.shape, layout.strides, strict=True)
+        )
+
+    @property
+    def elements(self) -> Hashable:
+        """Equal for views of the same elements of the same buffer, in whatever order of axes."""
+        layout = self.layout
+        steps = zip(self.true_shape, layout.strides, strict=True)
+        axes = tuple(sorted(axis for axis in steps if axis[0] != 1))
+        return self.buffer, layout.offset, layout.slots, axes
+
 
 @dataclass(frozen=True)
 class KernelCall:
@@ -80,6 +97,20 @@ class KernelCall:
         return contract.flops(
             self.params, [v.spec for v in self.inputs], [v.spec for v in self.outputs]
         )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it has to read and write at least: what stands twice among the inputs counts
+        once, what is repeated in a broadcast too; what is updated in place is read and written."""
+        picked = CONTRACTS[self.kernel].picked
+        read: dict[Hashable, int] = {}
+        for number, view in enumerate(self.inputs):
+            spec = ArraySpec(view.dtype, view.true_shape)
+            least = spec.size
+            if number in picked:
+                least = min(least, self.outputs[0].spec.size)
+            read[view.elements] = max(read.get(view.elements, 0), least * spec.itemsize)
+        return sum(read.values()) + sum(v.spec.nbytes for v in self.outputs)
 
     @property
     def tapes(self) -> list[Tape]:
@@ -109,40 +140,15 @@ class Plan:
         """Arithmetic operations of one run, dense."""
         return sum(call.flops for call in self.calls)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the calls of one run have to read and write at least."""
+        return sum(call.nbytes for call in self.calls)
+
+    @property
+    def shared_bytes(self) -> int:
+        """Memory of the shared variables that it reads or updates."""
+        return sum(b.nbytes for b in self.buffers if b.kind == SHARED)
+
     def __str__(self) -> str:
-        temporaries = sum(b.kind == TEMPORARY for b in self.buffers)
-        lines = [
-            f"plan for {self.backend}: {len(self.calls)} calls, "
-            f"{self.flops / 1e6:.1f} MFLOP, {temporaries} temporaries in an arena of "
-            f"{self.arena_bytes / 1024:.1f} KiB, {self.host.n_slots} slots"
-        ]
-        for number, call in enumerate(self.calls):
-            lines.append(f"{number:3d}  {self._show_call(call)}")
-        return "\n".join(lines)
-
-    def _show_call(self, call: KernelCall) -> str:
-        inputs = ", ".join(map(self._show_view, call.inputs))
-        outputs = ", ".join(map(self._show_view, call.outputs)) or "-"
-        tapes = "".join(
-            f"  {name}: {show_tape(tape)}"
-            for name, tape in zip(CONTRACTS[call.kernel].tapes, call.tapes, strict=True)
-            if not tape.is_identity
-        )
-        return f"{outputs} = {call.kernel}({inputs}){tapes}"
-
-    def _show_view(self, view: View) -> str:
-        buffer = self.buffers[view.buffer]
-        shape = "x".join(map(str, view.layout.shape)) or "scalar"
-        slots = "".join(f"+s{slot}" for slot, _ in view.layout.slots)
-        return f"{buffer.name}{slots}:{shape}"
-
-
-def show_tape(tape: Tape) -> str:
-    """A tape as one expression; its inputs are i0, i1, ..."""
-    values = [f"i{k}" for k in range(tape.n_inputs)]
-    for instruction in tape.instructions:
-        if instruction.op == "const":
-            values.append(f"{instruction.immediate:g}")
-        else:
-            values.append(f"{instruction.op}({', '.join(values[a] for a in instruction.args)})")
-    return ", ".join(values[o] for o in tape.outputs)
+        return show_plan(self)

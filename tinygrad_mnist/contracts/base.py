@@ -30,9 +30,14 @@ class ArraySpec:
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return np.dtype(self.dtype).itemsize
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the elements, each counted once."""
-        return self.size * np.dtype(self.dtype).itemsize
+        return self.size * self.itemsize
 
 
 Reference = Callable[[Params, Sequence[Array], Sequence[ArraySpec]], list[Array]]
@@ -49,6 +54,8 @@ class Contract:
     ints: names of the integer parameters, in the order in which native code receives them; a
         parameter that is a tuple contributes its elements one after the other.
     tapes: names of the parameters that are tapes, in native order.
+    picked: numbers of the inputs of which only some elements are read, as many as the first output
+        has at most.
     base: whether the kernel belongs to the vocabulary that every backend must have; otherwise
         it is a fused form, used where a backend declares it.
     """
@@ -58,6 +65,7 @@ class Contract:
     flops: Flops
     ints: tuple[str, ...] = ()
     tapes: tuple[str, ...] = ()
+    picked: tuple[int, ...] = ()
     base: bool = True
 
     def flat_ints(self, params: Params) -> list[int]:

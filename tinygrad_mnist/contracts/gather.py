@@ -48,7 +48,9 @@ def scatter_add_flops(
     return inputs[0].size
 
 
-GATHER = register(Contract("gather", gather_reference, gather_flops, ints=("n_index",)))
+GATHER = register(
+    Contract("gather", gather_reference, gather_flops, ints=("n_index",), picked=(0,))
+)
 SCATTER_ADD = register(
     Contract("scatter_add", scatter_add_reference, scatter_add_flops, ints=("n_index",))
 )

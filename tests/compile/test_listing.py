@@ -1,0 +1,125 @@
+"""Plans as text: calls with what they cost, and the totals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.graphs import ALL_KERNELS
+
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.compile.listing import COLUMNS, counted, scaled
+from tinygrad_mnist.compile.pipeline import compile_plan
+from tinygrad_mnist.compile.plan import Plan
+
+X, Y, R, I = T.dmatrix("x"), T.dmatrix("y"), T.row("r", "float64"), T.lvector("i")  # noqa: E741
+SHAPES = {X: (30, 40), Y: (40, 50), R: (1, 40), I: (7,)}
+
+
+def plan_of(*outputs: Any, fuse: bool = True) -> Plan:
+    return compile_plan(list(outputs), {}, SHAPES, {}, "fused", ALL_KERNELS, fuse).plan
+
+
+@pytest.mark.parametrize(
+    ("expression", "nbytes"),
+    [
+        (T.exp(X), 2 * 30 * 40 * 8),
+        (X * X, 2 * 30 * 40 * 8),  # read once
+        (X + R, (2 * 30 * 40 + 40) * 8),  # the row as it lies in memory
+        (X + 1, 2 * 30 * 40 * 8),
+        (T.dot(X, Y), (30 * 40 + 40 * 50 + 30 * 50) * 8),
+        (T.dot(X, X.T), (30 * 40 + 30 * 30) * 8),  # both operands are the same elements
+        (T.sum(X, axis=0), (30 * 40 + 40) * 8),
+        (T.cast(X, "float32"), 30 * 40 * 12),
+        (X[:10] * X[10:20], 3 * 10 * 40 * 8),
+        (X[:, :1] + X[:, :1], 2 * 30 * 8),
+    ],
+    ids=str,
+)
+def test_bytes_read_and_written(expression: Any, nbytes: int) -> None:
+    plan = plan_of(expression)
+    assert [call.nbytes for call in plan.calls] == [nbytes]
+    assert plan.nbytes == nbytes
+
+
+def test_picked_rows_are_read_alone() -> None:
+    check, gather = plan_of(X[I]).calls
+    assert check.nbytes == 7 * 8
+    assert gather.nbytes == (2 * 7 * 40 + 7) * 8
+
+
+def test_what_is_updated_in_place_is_read_and_written(device: str) -> None:
+    w = theano.shared(np.zeros((20, 5)), "w")
+    step = theano.function([], [], updates=[(w, w * 2)])
+    step()
+    calls = [call for call in step.plan.calls if call.outputs]
+    assert [call.nbytes for call in calls] == [2 * 20 * 5 * 8] * len(calls)
+    assert step.plan.shared_bytes == 20 * 5 * 8
+
+
+def test_a_plan_says_what_runs(device: str) -> None:
+    x, i = T.dmatrix("x"), T.lscalar("i")
+    function = theano.function([x, i], T.exp(x[i]) * 2)
+    function([[1.0, 2.0], [3.0, 4.0]], 1)
+    first, head, *calls, total = str(function.plan).splitlines()
+    n = len(function.plan.calls)
+    assert first == f"plan for {function.device}: {n} call{'s' * (n > 1)}"
+    assert head.split() == ["#", "FLOP", "bytes", "call"]
+    assert len(calls) == n
+    assert calls[0].split()[0] == "0"
+    assert " elementwise(x+s0:2)" in calls[0]
+    assert "tape: exp(i0)" in calls[0]
+    assert total.endswith("; shared 0 B in 0 variables; 1 slot")
+
+
+def test_costs_and_totals() -> None:
+    text = str(plan_of(T.dot(X, Y) * 2)).splitlines()
+    assert text[2:] == [
+        "  0    122 k   37.6 k  out0:30x50 = gemm(x:30x40, y:40x50)  epilogue: i0 * 2",
+        "total: 122 kFLOP; 37.6 kB read and written; arena 0 B for 0 temporaries; "
+        "shared 0 B in 0 variables; 0 slots",
+    ]
+
+
+def test_lines_fit_a_wide_terminal() -> None:
+    x = X
+    for number in range(12):
+        x = T.tanh(x + number) * T.exp(x)
+    text = str(plan_of(x, T.dot(x, Y)))
+    assert max(map(len, text.splitlines())) <= COLUMNS
+    assert len(text.splitlines()) > 5
+    golden = Path(__file__).parent / "golden" / "conv2_relu_step.txt"
+    assert max(map(len, golden.read_text().splitlines())) <= COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 "),
+        (7, "7 "),
+        (999, "999 "),
+        (1000, "1.00 k"),
+        (9994, "9.99 k"),
+        (9996, "10.0 k"),
+        (99_960, "100 k"),
+        (999_600, "1.00 M"),
+        (92_876_543, "92.9 M"),
+        (1.5e9, "1.50 G"),
+        (2e12, "2 T"),
+    ],
+)
+def test_three_digits(value: float, text: str) -> None:
+    assert scaled(value) == text
+
+
+def test_plurals() -> None:
+    assert [counted(n, "temporary") for n in (0, 1, 2)] == [
+        "0 temporaries",
+        "1 temporary",
+        "2 temporaries",
+    ]
+    assert counted(1, "slot") == "1 slot"
+    assert counted(3, "slot") == "3 slots"
