@@ -104,13 +104,13 @@ CallSpec parse_call(const py::tuple& spec) {
 }
 
 std::unique_ptr<Program> make_program(const py::iterable& buffers, const py::iterable& calls,
-                                      int64_t arena_bytes) {
+                                      int64_t arena_bytes, std::shared_ptr<Arena> arena) {
   std::vector<BufferSpec> buffer_specs;
   for (const py::handle spec : buffers)
     buffer_specs.push_back(parse_buffer(spec.cast<py::tuple>()));
   std::vector<CallSpec> call_specs;
   for (const py::handle spec : calls) call_specs.push_back(parse_call(spec.cast<py::tuple>()));
-  return std::make_unique<Program>(buffer_specs, call_specs, arena_bytes);
+  return std::make_unique<Program>(buffer_specs, call_specs, arena_bytes, std::move(arena));
 }
 
 // An integer, or the address of an array's first element: cheaper here than asked for in Python.
@@ -150,15 +150,39 @@ class Integers {
   std::vector<int64_t> more_;
 };
 
-// A second run of a program that is running is the caller's mistake, and would corrupt the arena.
+// An arena, and whether one of its programs is running: a second one then is the caller's mistake,
+// and would corrupt what the first has there.
+struct PyArena {
+  std::shared_ptr<Arena> arena = std::make_shared<Arena>();
+  uint32_t running_in = 0;  // 1 + the fork epoch of the run
+
+  // Guarded by the GIL. A run that a fork cut off counts for nothing in the child.
+  class Busy {
+   public:
+    explicit Busy(PyArena& owner) : owner_(owner) {
+      if (owner.running_in == fork_epoch() + 1) {
+        throw std::runtime_error("a program of this arena is running already, in another thread");
+      }
+      owner.running_in = fork_epoch() + 1;
+    }
+    ~Busy() { owner_.running_in = 0; }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+   private:
+    PyArena& owner_;
+  };
+};
+
 class PyProgram {
  public:
-  explicit PyProgram(std::unique_ptr<Program> program) : program_(std::move(program)) {}
+  PyProgram(std::unique_ptr<Program> program, std::shared_ptr<PyArena> arena)
+      : program_(std::move(program)), arena_(std::move(arena)) {}
 
   int64_t run(const py::handle& addresses, const py::handle& slots) {
     const Integers address_values(addresses, program_->n_addresses(), "addresses");
     const Integers slot_values(slots, program_->n_slots(), "slots");
-    const Busy busy(*this);
+    const PyArena::Busy busy(*arena_);
     const py::gil_scoped_release release;
     return program_->run(address_values.data(), slot_values.data());
   }
@@ -179,7 +203,7 @@ class PyProgram {
     const int64_t* row = slots.data();
     const int64_t n_steps = slots.shape(0);
     const int64_t n_columns = slots.shape(1);
-    const Busy busy(*this);
+    const PyArena::Busy busy(*arena_);
     const py::gil_scoped_release release;
     auto next_look = Clock::now() + kSignalPeriod;
     for (int64_t step = 0; step < n_steps; step++, row += n_columns) {
@@ -198,7 +222,7 @@ class PyProgram {
                                            int64_t repeats) {
     const Integers address_values(addresses, program_->n_addresses(), "addresses");
     const Integers slot_values(slots, program_->n_slots(), "slots");
-    const Busy busy(*this);
+    const PyArena::Busy busy(*arena_);
     const py::gil_scoped_release release;
     std::vector<std::vector<double>> seconds;
     for (int64_t i = 0; i < repeats; i++) {
@@ -212,28 +236,11 @@ class PyProgram {
   int64_t workspace_bytes() const { return program_->workspace_bytes(); }
 
  private:
-  // Guarded by the GIL. A run that a fork cut off counts for nothing in the child.
-  class Busy {
-   public:
-    explicit Busy(PyProgram& owner) : owner_(owner) {
-      if (owner.running_in_ == fork_epoch() + 1) {
-        throw std::runtime_error("this program is running already, in another thread");
-      }
-      owner.running_in_ = fork_epoch() + 1;
-    }
-    ~Busy() { owner_.running_in_ = 0; }
-    Busy(const Busy&) = delete;
-    Busy& operator=(const Busy&) = delete;
-
-   private:
-    PyProgram& owner_;
-  };
-
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds kSignalPeriod{20};
 
   std::unique_ptr<Program> program_;
-  uint32_t running_in_ = 0;
+  std::shared_ptr<PyArena> arena_;
 };
 
 std::vector<std::string> kernel_names() {
@@ -267,12 +274,19 @@ PYBIND11_MODULE(_native, module) {
   module.def("opcodes", tape_opcodes);
   module.def("threads", team_threads);
   module.def("set_threads", set_threads, py::arg("threads"));
+  py::class_<PyArena, std::shared_ptr<PyArena>>(module, "Arena")
+      .def(py::init<>())
+      .def_property_readonly("nbytes", [](const PyArena& self) { return self.arena->bytes(); });
   py::class_<PyProgram>(module, "Program")
-      .def(
-          py::init([](const py::iterable& buffers, const py::iterable& calls, int64_t arena_bytes) {
-            return std::make_unique<PyProgram>(make_program(buffers, calls, arena_bytes));
-          }),
-          py::arg("buffers"), py::arg("calls"), py::arg("arena_bytes"))
+      .def(py::init([](const py::iterable& buffers, const py::iterable& calls, int64_t arena_bytes,
+                       std::shared_ptr<PyArena> arena) {
+             if (arena == nullptr) arena = std::make_shared<PyArena>();
+             auto program = make_program(buffers, calls, arena_bytes, arena->arena);
+             return std::make_unique<PyProgram>(std::move(program), std::move(arena));
+           }),
+           py::arg("buffers"), py::arg("calls"), py::arg("arena_bytes"),
+           py::arg("arena") = std::shared_ptr<PyArena>(),
+           "A program of its own arena, or of one that it shares with others.")
       .def("run", &PyProgram::run, py::arg("addresses"), py::arg("slots"))
       .def("sweep", &PyProgram::sweep, py::arg("addresses"), py::arg("step_bytes"),
            py::arg("slots"))

@@ -2,16 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <new>
 #include <stdexcept>
 
 namespace tgm {
 namespace {
-
-constexpr int64_t kAlignment = 64;
-
-int64_t round_up(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 // A counter: the ticket above, 40 bits that last for years, and a number of chunks below.
 constexpr int kCountBits = 24;
@@ -70,17 +64,11 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   if (first < 0 || end > arena_bytes) refuse(call.kernel, operand + " reaches out of the arena");
 }
 
-char* allocate(int64_t bytes) {
-  void* memory = std::aligned_alloc(kAlignment, std::max(round_up(bytes), kAlignment));
-  if (memory == nullptr) throw std::bad_alloc();
-  return static_cast<char*>(memory);
-}
-
 }  // namespace
 
 Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallSpec>& calls,
-                 int64_t arena_bytes)
-    : arena_bytes_(arena_bytes), arena_(nullptr, std::free), workspace_(nullptr, std::free) {
+                 int64_t arena_bytes, std::shared_ptr<Arena> arena)
+    : arena_bytes_(arena_bytes), arena_(std::move(arena)) {
   if (arena_bytes < 0) throw std::invalid_argument("arena_bytes must not be negative");
   size_t n_tensors = 0;
   size_t n_ints = 0;
@@ -96,7 +84,6 @@ Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallS
   tapes_.reserve(n_tapes);
   tape_pointers_.reserve(n_tapes);
   calls_.reserve(calls.size());
-  arena_.reset(allocate(arena_bytes));
   for (const BufferSpec& buffer : buffers) {
     if (buffer.kind == BufferSpec::Kind::Bind) {
       n_addresses_ = std::max(n_addresses_, static_cast<int32_t>(buffer.value + 1));
@@ -111,12 +98,14 @@ Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallS
     }
     add_call(buffers, call);
   }
-  workspace_.reset(allocate(workspace_bytes_));
-  for (Call& call : calls_) call.args.workspace = workspace_.get();
   add_phases();
+  arena_->add_need(needed_bytes());
 }
 
-Program::~Program() { forget_job(this); }
+Program::~Program() {
+  forget_job(this);
+  arena_->drop_need(needed_bytes());
+}
 
 void Program::add_call(const std::vector<BufferSpec>& buffers, const CallSpec& spec) {
   Call call;
@@ -163,19 +152,23 @@ void Program::add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec&
   tensor.ndim = static_cast<int32_t>(view.shape.size());
   std::copy(view.shape.begin(), view.shape.end(), tensor.shape);
   std::copy(view.strides.begin(), view.strides.end(), tensor.stride);
-  char* base = nullptr;
-  if (buffer.kind == BufferSpec::Kind::Arena) base = arena_.get() + buffer.value;
-  if (buffer.kind == BufferSpec::Kind::Fixed) base = reinterpret_cast<char*>(buffer.value);
+  const bool is_fixed = buffer.kind == BufferSpec::Kind::Fixed;
   const bool is_bound = buffer.kind == BufferSpec::Kind::Bind;
-  if (!is_bound) tensor.data = base + view.offset * item;
+  char* base = is_fixed ? reinterpret_cast<char*>(buffer.value) : nullptr;
+  const int64_t offset =
+      view.offset * item + (buffer.kind == BufferSpec::Kind::Arena ? buffer.value : 0);
+  if (is_fixed) tensor.data = base + offset;
   tensors_.push_back(tensor);
-  if (!is_bound && view.slots.empty()) return;
+  if (view.slots.empty() && !is_bound) {
+    if (!is_fixed) in_arena_.push_back({&tensors_.back(), offset});
+    return;
+  }
 
   MovingView moving{};
   moving.tensor = &tensors_.back();
-  moving.bind = is_bound ? static_cast<int32_t>(buffer.value) : -1;
+  moving.bind = is_bound ? static_cast<int32_t>(buffer.value) : is_fixed ? kFixed : kInArena;
   moving.base = base;
-  moving.offset = view.offset * item;
+  moving.offset = offset;
   moving.first_term = static_cast<int32_t>(terms_.size());
   moving.n_terms = static_cast<int32_t>(view.slots.size());
   for (const auto& [slot, multiplier] : view.slots) {
@@ -201,9 +194,20 @@ void Program::add_phases() {
   counters_ = std::make_unique<Counter[]>(phases_.size());
 }
 
+// Lays out anew what lies in the arena, if that has moved since the last run.
+void Program::follow_arena() {
+  char* memory = arena_->memory();
+  if (memory == memory_) return;
+  memory_ = memory;
+  for (const ArenaView& view : in_arena_) view.tensor->data = memory + view.offset;
+  for (Call& call : calls_) call.args.workspace = memory + aligned(arena_bytes_);
+}
+
 void Program::resolve(const int64_t* addresses, const int64_t* slots) {
   for (const MovingView& view : moving_) {
-    char* base = view.bind < 0 ? view.base : reinterpret_cast<char*>(addresses[view.bind]);
+    char* base = view.bind >= 0          ? reinterpret_cast<char*>(addresses[view.bind])
+                 : view.bind == kInArena ? memory_
+                                         : view.base;
     int64_t offset = view.offset;
     for (int32_t t = 0; t < view.n_terms; t++) {
       const OffsetTerm& term = terms_[view.first_term + t];
@@ -214,6 +218,7 @@ void Program::resolve(const int64_t* addresses, const int64_t* slots) {
 }
 
 int64_t Program::run(const int64_t* addresses, const int64_t* slots) {
+  follow_arena();
   // First the number, then the error: a late worker of the last run that finds the error cleared
   // finds the new number too, and leaves.
   const uint64_t number = run_number_.load(std::memory_order_relaxed) + 1;

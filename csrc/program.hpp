@@ -1,4 +1,4 @@
-// A plan made ready to run: kernels looked up, work cut into chunks, memory allocated.
+// A plan made ready to run: kernels looked up, work cut into chunks, operands laid out.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "arena.hpp"
 #include "dispatch.hpp"
 #include "kernel.hpp"
 #include "team.hpp"
@@ -38,13 +39,14 @@ struct CallSpec {
   std::vector<Tape> tapes;
 };
 
-// Runs its calls in order, on the team where there is work for it. Nothing is allocated in run().
-// One run at a time; the caller sees to that.
+// Runs its calls in order, on the team where there is work for it. Temporaries and workspace lie in
+// an arena; run() allocates nothing, unless the arena's largest need has changed since the last
+// run. One run at a time of all programs on an arena; the caller sees to that.
 class Program final : public Job {
  public:
   // Throws std::invalid_argument with the kernel's name where a call is not what its kernel takes.
   Program(const std::vector<BufferSpec>& buffers, const std::vector<CallSpec>& calls,
-          int64_t arena_bytes);
+          int64_t arena_bytes, std::shared_ptr<Arena> arena);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -62,6 +64,7 @@ class Program final : public Job {
   int64_t workspace_bytes() const { return workspace_bytes_; }
   int32_t n_addresses() const { return n_addresses_; }
   int32_t n_slots() const { return n_slots_; }
+  int64_t needed_bytes() const { return aligned(arena_bytes_) + workspace_bytes_; }
   int64_t n_calls() const { return static_cast<int64_t>(calls_.size()); }
 
  private:
@@ -89,10 +92,18 @@ class Program final : public Job {
   // A view whose address changes from run to run.
   struct MovingView {
     Tensor* tensor;
-    int32_t bind;  // number of the bound address; -1: `base` is fixed
+    int32_t bind;  // number of the bound address, kInArena or kFixed
     int32_t first_term;
     int32_t n_terms;
-    char* base;
+    char* base;      // where bind is kFixed
+    int64_t offset;  // bytes
+  };
+  static constexpr int32_t kInArena = -1;
+  static constexpr int32_t kFixed = -2;
+
+  // A view that moves only when the arena does.
+  struct ArenaView {
+    Tensor* tensor;
     int64_t offset;  // bytes
   };
 
@@ -104,6 +115,7 @@ class Program final : public Job {
   void add_call(const std::vector<BufferSpec>& buffers, const CallSpec& spec);
   void add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec& view);
   void add_phases();
+  void follow_arena();
   void resolve(const int64_t* addresses, const int64_t* slots);
   int64_t run_alone();
   bool has_failed(const Phase& phase) const;
@@ -118,8 +130,8 @@ class Program final : public Job {
   int32_t n_slots_ = 0;
   bool parallel_ = false;  // some phase has several chunks
 
-  std::unique_ptr<char, void (*)(void*)> arena_;
-  std::unique_ptr<char, void (*)(void*)> workspace_;
+  std::shared_ptr<Arena> arena_;
+  char* memory_ = nullptr;       // of the arena, at the last run
   std::vector<Tensor> tensors_;  // operands of all calls, in order
   std::vector<int64_t> ints_;
   std::vector<Tape> tapes_;
@@ -128,6 +140,7 @@ class Program final : public Job {
   std::vector<Phase> phases_;
   std::unique_ptr<Counter[]> counters_;
   std::vector<MovingView> moving_;
+  std::vector<ArenaView> in_arena_;
   std::vector<OffsetTerm> terms_;
 
   alignas(64) std::atomic<int64_t> error_{0};

@@ -45,3 +45,24 @@ def test_a_function_keeps_its_device() -> None:
     function(np.zeros(2))
     assert "reference" in str(function.plan)
     assert repr(function) == "<function (x) on reference>"
+
+
+def test_all_plans_run_in_one_arena() -> None:
+    theano.config.plan_cache_size = 3
+    x = T.dmatrix("x")
+    function = theano.function([x], T.dot(T.dot(T.exp(x), x.T), T.tanh(x)))
+    rng = np.random.default_rng(0)
+
+    def call(n: int) -> int:
+        value = rng.normal(size=(n, 5))
+        expected = np.exp(value) @ value.T @ np.tanh(value)
+        np.testing.assert_allclose(function(value), expected, rtol=1e-12, atol=1e-12)
+        return function.arena_bytes
+
+    assert function.arena_bytes == 0
+    sizes = [call(n) for n in (20, 100, 20)]
+    assert sizes[0] < sizes[1] == sizes[2]
+    assert 100 * 100 * 8 <= sizes[1] < 100 * 100 * 8 + 2 * 100 * 5 * 8 + 50_000
+    call(30)
+    call(40)  # the largest plan goes
+    assert 0 < call(20) < sizes[1]

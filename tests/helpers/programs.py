@@ -41,7 +41,7 @@ class Chain:
     Large enough for several chunks per phase.
     """
 
-    def __init__(self, n: int = 200_000, seed: int = 0) -> None:
+    def __init__(self, n: int = 200_000, seed: int = 0, arena: Any = None) -> None:
         self.x = np.random.default_rng(seed).normal(size=n).astype(np.float32)
         self.z = np.zeros(n, np.float32)
         self.y = np.zeros(1, np.float32)
@@ -52,7 +52,7 @@ class Chain:
             elementwise(binary("mul"), [view(3, n), view(4, n)], view(1, n)),
             sum_all(view(1, n), view(2, 1)),
         ]
-        self.program = _native.Program(buffers, calls, 8 * n)
+        self.program = _native.Program(buffers, calls, 8 * n, arena)
 
     def run(self) -> tuple[AnyArray, AnyArray]:
         """Poisons the outputs, runs, returns copies of them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinygrad_mnist.backends.base import Backend, Program
+from tinygrad_mnist.backends.base import Arena, Backend, Program
 from tinygrad_mnist.backends.cpu import CpuBackend
 from tinygrad_mnist.backends.reference import ReferenceBackend
 
@@ -14,4 +14,4 @@ def backend(name: str) -> Backend:
     return BACKENDS[name]
 
 
-__all__ = ["BACKENDS", "Backend", "Program", "backend"]
+__all__ = ["BACKENDS", "Arena", "Backend", "Program", "backend"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan
 from tinygrad_mnist.contracts.base import Array
@@ -33,6 +33,14 @@ class Program(Protocol):
         """
 
 
+class Arena(Protocol):
+    """Memory for the temporaries of several programs, of which one runs at a time."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are allocated at present: what the largest program needs, once one has run."""
+
+
 class Backend(Protocol):
     """Makes programs of plans.
 
@@ -46,8 +54,11 @@ class Backend(Protocol):
     @property
     def kernels(self) -> frozenset[str]: ...
 
-    def program(self, plan: Plan) -> Program:
-        """A program that runs `plan`."""
+    def arena(self) -> Arena:
+        """An arena without programs."""
+
+    def program(self, plan: Plan, arena: Any) -> Program:
+        """A program that runs `plan` in an arena of this backend."""
 
 
 def bound_buffers(plan: Plan) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.backends.base import Program, bound_buffers, range_error
+from tinygrad_mnist.backends.base import Arena, Program, bound_buffers, range_error
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan, View
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
@@ -29,11 +29,14 @@ _PROCESSORS = _native.threads()  # before anybody sets another number
 class CpuProgram:
     """A plan as a native program, with the constants that it reads."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, arena: Any) -> None:
         self._plan = plan
         self._constants: list[Array] = []
         self._native = _native.Program(
-            self._native_buffers(plan), [_native_call(c) for c in plan.calls], plan.arena_bytes
+            self._native_buffers(plan),
+            [_native_call(c) for c in plan.calls],
+            plan.arena_bytes,
+            arena,
         )
 
     def _native_buffers(self, plan: Plan) -> list[tuple[str, int]]:
@@ -113,5 +116,8 @@ class CpuBackend:
     def kernels(self) -> frozenset[str]:
         return frozenset(_native.kernels())
 
-    def program(self, plan: Plan) -> Program:
-        return CpuProgram(plan)
+    def arena(self) -> Arena:
+        return _native.Arena()
+
+    def program(self, plan: Plan, arena: Any) -> Program:
+        return CpuProgram(plan, arena)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.backends.base import Program, bound_buffers, range_error
+from tinygrad_mnist.backends.base import Arena, Program, bound_buffers, range_error
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, Plan, View
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Array
@@ -73,6 +73,12 @@ def _array(memory: dict[int, Array], view: View, slots: Sequence[int]) -> Array:
     return result  # type: ignore[no-any-return]
 
 
+class NoArena:
+    """Temporaries are arrays of their own, made anew in every run."""
+
+    nbytes = 0
+
+
 class ReferenceBackend:
     """NumPy, and the base vocabulary only: the graph as it is, no fusion."""
 
@@ -83,5 +89,8 @@ class ReferenceBackend:
     def kernels(self) -> frozenset[str]:
         return frozenset(name for name, contract in CONTRACTS.items() if contract.base)
 
-    def program(self, plan: Plan) -> Program:
+    def arena(self) -> Arena:
+        return NoArena()
+
+    def program(self, plan: Plan, arena: Any) -> Program:
         return ReferenceProgram(plan)

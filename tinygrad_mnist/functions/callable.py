@@ -70,6 +70,11 @@ class Function:
         return self._cache.entries[0].plan
 
     @property
+    def arena_bytes(self) -> int:
+        """Memory of temporaries: what the largest of its plans needs, once one has run."""
+        return self._cache.arena.nbytes
+
+    @property
     def expressions(self) -> list[Variable]:
         """What it computes: its outputs, then the new values of the variables that it updates."""
         return [*self._outputs, *self._updates.values()]

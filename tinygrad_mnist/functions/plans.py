@@ -56,7 +56,7 @@ class Entry:
 
 
 class PlanCache:
-    """The plans that a function keeps, the last used first.
+    """The plans that a function keeps, the last used first, and the arena that they run in.
 
     inputs, shared: the leaves, in the order of a key. outputs, updates: the expressions.
     """
@@ -70,6 +70,7 @@ class PlanCache:
         backend: Backend,
     ) -> None:
         self.entries: list[Entry] = []
+        self.arena = backend.arena()
         self._leaves = (*inputs, *shared)
         self._inputs = tuple(inputs)
         self._outputs = tuple(outputs)
@@ -103,7 +104,7 @@ class PlanCache:
         )
         plan = compiled.plan
         bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
-        return Entry(key, compiled, self._backend.program(plan), bindings)
+        return Entry(key, compiled, self._backend.program(plan, self.arena), bindings)
 
     def _binding(self, plan: Plan, number: int) -> Binding:
         buffer = plan.buffers[number]
