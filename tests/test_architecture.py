@@ -17,10 +17,10 @@ CUDA_KERNELS = Path(__file__).parents[1] / "kernels"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("config", "errors", "contracts", "_version", "_native"),
     ("graph",),
-    ("ops", "printing"),
+    ("ops",),
     ("autodiff", "rewrite"),
     ("compile",),
-    ("backends",),
+    ("backends", "printing"),
     ("sharedvalue",),
     ("functions", "tensor"),
     ("training", "datasets"),

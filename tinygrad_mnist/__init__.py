@@ -15,7 +15,7 @@ from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import Function, function
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
-from tinygrad_mnist.printing import debugprint
+from tinygrad_mnist.printing import debugprint, pp
 from tinygrad_mnist.sharedvalue import shared
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "debugprint",
     "function",
     "grad",
+    "pp",
     "printing",
     "shared",
     "tensor",

@@ -100,7 +100,7 @@ class Constant(Variable):
         if self.name is not None:
             return self.name
         if self.value.ndim == 0:
-            return str(self.value.item())
+            return str(self.value[()])  # a float32 in its own few digits
         return f"<constant {self.type}>"
 
 

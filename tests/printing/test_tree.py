@@ -1,9 +1,10 @@
-"""Graphs as text."""
+"""`debugprint`, and what variables are called."""
 
 from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 
 import tinygrad_mnist as theano
@@ -32,12 +33,41 @@ def test_types_names_and_constants() -> None:
     assert theano.debugprint([y, y], file="str", print_type=True) == "\n".join(
         [
             "mul 'double' [A] <float32 vector>",
-            " |dimshuffle [B] <float32(1)>",
+            " |dimshuffle{x} [B] <float32(1)>",
             " | |2.0 [C] <float32 scalar>",
             " |x [D] <float32 vector>",
             "mul 'double' [A] <float32 vector> ...",
         ]
     )
+
+
+def test_depth_stops_the_walk() -> None:
+    x = T.dmatrix("x")
+    y = T.tanh(T.sum(x, axis=0)) * 2
+    lines = ["mul [A]", " |tanh [B] ...", " |dimshuffle{x} [C] ..."]
+    assert theano.debugprint(y, 1, file="str") == "\n".join(lines)
+    assert theano.debugprint(y, depth=0, file="str") == "mul [A] ..."
+
+
+def test_parameters_that_tell_what_an_op_does() -> None:
+    x = T.dmatrix("x")
+    for expression, first in [
+        (T.sum(x, axis=0, keepdims=True), "sum{0}"),
+        (x.max(), "dimshuffle{}"),
+        (x.T, "dimshuffle{1,0}"),
+        (T.cast(x, "int32"), "cast{int32}"),
+        (T.argmax(x, axis=1, keepdims=True), "argmax{1}"),
+    ]:
+        text = theano.debugprint(expression, file="str")
+        assert text is not None
+        assert text.splitlines()[0] == f"{first} [A]"
+
+
+def test_what_is_no_graph_is_named() -> None:
+    with pytest.raises(TypeError, match=r"debugprint prints variables, .*; 3 is none"):
+        theano.debugprint(3)
+    with pytest.raises(TypeError, match=r"file object or returns 'str', not 'graph\.txt'"):
+        theano.debugprint(T.dscalar("x"), file="graph.txt")
 
 
 def test_a_function_shows_outputs_then_updates() -> None:
@@ -76,6 +106,7 @@ def test_words_for_variables() -> None:
     assert str(T.exp(x)) == "exp"
     assert str(T.dmatrix()) == "<float64 matrix>"
     assert str(T.as_tensor_variable(3)) == "3"
+    assert str(T.as_tensor_variable(np.float32(0.1))) == "0.1"
     assert str(T.as_tensor_variable([1.0, 2.0])) == "<constant float64(2)>"
     assert str(T.row("r", "float32").type) == "float32(1, ?)"
     assert str(T.tensor4("t", "int8").type) == "int8 tensor4"

@@ -1,0 +1,182 @@
+"""`dot`: graphs and plans in DOT, the language of Graphviz."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tinygrad_mnist.compile.listing import scaled, show_call, show_view
+from tinygrad_mnist.compile.plan import (
+    CONSTANT,
+    INPUT,
+    OUTPUT,
+    SHARED,
+    TEMPORARY,
+    KernelCall,
+    Plan,
+    View,
+)
+from tinygrad_mnist.graph.source import Source
+from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.printing.labels import expressions_of, operation
+
+_COLOURS = {
+    INPUT: "#cfe8cf",
+    SHARED: "#cfdcf2",
+    CONSTANT: "#ececec",
+    OUTPUT: "#f6dcc8",
+    TEMPORARY: "#ffffff",
+}
+_MAX_LABEL = 70  # characters of one line
+
+
+def dot(obj: Any) -> str:
+    """A drawing in DOT, to be laid out by Graphviz.
+
+    obj: a variable or a list of variables: their graph, every variable with op, dtype and shape
+    (where known). A function: the plan of its last call, kernels as boxes with FLOPs and bytes,
+    and between them the buffers that they read and write. A plan: the same. Tooltips, which SVG
+    shows, name the user's line.
+
+    Raises ValueError for a function that was not called yet, TypeError for anything else.
+    """
+    if isinstance(obj, Plan):
+        return _plan(obj)
+    if hasattr(obj, "expressions"):
+        plan: Plan = obj.plan
+        return _plan(plan)
+    return _graph(expressions_of(obj, "dot"))
+
+
+def quoted(text: str) -> str:
+    """A string as DOT has it: with quotes, backslashes and line breaks escaped."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\0", "")
+    return '"' + "\\n".join(escaped.splitlines() or [""]) + '"'
+
+
+def _attributes(**attributes: str) -> str:
+    return f"[{', '.join(f'{name}={quoted(value)}' for name, value in attributes.items())}]"
+
+
+def _drawing(lines: Iterable[str]) -> str:
+    head = [
+        'node [fontname="Helvetica", fontsize="10", style="filled", fillcolor="white"];',
+        'edge [fontname="Helvetica", fontsize="8"];',
+    ]
+    return "\n".join(["digraph {", *(f"  {line}" for line in [*head, *lines]), "}"]) + "\n"
+
+
+def _label(*lines: str) -> str:
+    return "\n".join(_shortened(line) for line in lines if line)
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _MAX_LABEL else line[: _MAX_LABEL - 3] + "..."
+
+
+def _tooltip(source: Source | None) -> str:
+    return "made by the engine" if source is None else str(source)
+
+
+# --- graphs -------------------------------------------------------------------------------------
+
+
+def _graph(outputs: Iterable[Variable]) -> str:
+    names: dict[Variable, str] = {}
+    lines: list[str] = []
+    results = list(outputs)
+    stack = list(reversed(results))
+    while stack:
+        v = stack.pop()
+        if v in names:
+            continue
+        names[v] = f"v{len(names)}"
+        lines.append(f"{names[v]} {_variable_attributes(v, v in results)};")
+        if v.node is not None:
+            stack.extend(reversed(v.node.inputs))
+    for v, name in names.items():
+        inputs = v.node.inputs if v.node is not None else ()
+        for number, x in enumerate(inputs):
+            label = f" {_attributes(label=str(number))}" if len(inputs) > 1 else ""
+            lines.append(f"{names[x]} -> {name}{label};")
+    return _drawing(lines)
+
+
+def _variable_attributes(v: Variable, is_result: bool) -> str:
+    if v.node is not None:
+        kind, shape = TEMPORARY, "ellipse"
+        text = _label(operation(v.node, v.index), f"'{v.name}'" if v.name else "", str(v.type))
+    else:
+        shape = "box"
+        kind = (
+            SHARED if isinstance(v, SharedVariable)
+            else CONSTANT if isinstance(v, Constant) else INPUT
+        )  # fmt: skip
+        text = str(v)
+        text = _label(text, str(v.type)) if str(v.type) not in text else _label(text)
+    kind = OUTPUT if is_result and v.node is not None else kind
+    return _attributes(
+        label=text, shape=shape, fillcolor=_COLOURS[kind], tooltip=_tooltip(v.source)
+    )
+
+
+# --- plans --------------------------------------------------------------------------------------
+
+
+def _plan(plan: Plan) -> str:
+    """A buffer stands once for every time that it is written: what a call reads is what the call
+    before it wrote."""
+    present: dict[int, str] = {}  # the node of each buffer's present content
+    lines: list[str] = []
+
+    def content(number: int, written: bool) -> str:
+        if written or number not in present:
+            present[number] = f"b{len(lines)}"
+            lines.append(f"{present[number]} {_buffer_attributes(plan, number, written)};")
+        return present[number]
+
+    for number, call in enumerate(plan.calls):
+        lines.append(f"k{number} {_call_attributes(plan, number, call)};")
+        for view in dict.fromkeys(call.inputs):
+            lines.append(f"{content(view.buffer, False)} -> k{number}{_part(plan, view)};")
+        for view in call.outputs:
+            before = present.get(view.buffer)
+            name = content(view.buffer, True)
+            lines.append(f"k{number} -> {name}{_part(plan, view)};")
+            if before is not None and not _is_whole(plan, view):
+                lines.append(f'{before} -> {name} [style="dotted"];')
+    return _drawing(lines)
+
+
+def _call_attributes(plan: Plan, number: int, call: KernelCall) -> str:
+    _, *tapes = show_call(plan, call)
+    costs = f"{scaled(call.flops)}FLOP, {scaled(call.nbytes)}B"
+    return _attributes(
+        label=_label(f"{number} {call.kernel}", *tapes, costs),
+        shape="box",
+        fillcolor="#fff6c9",
+        tooltip=_tooltip(call.source),
+    )
+
+
+def _buffer_attributes(plan: Plan, number: int, written: bool) -> str:
+    buffer = plan.buffers[number]
+    shape = "x".join(map(str, buffer.shape)) or "scalar"
+    return _attributes(
+        label=_label(buffer.name, f"{buffer.dtype} {shape}"),
+        shape="ellipse",
+        fillcolor=_COLOURS[buffer.kind],
+        tooltip=f"{buffer.kind}, written" if written else buffer.kind,
+    )
+
+
+def _is_whole(plan: Plan, view: View) -> bool:
+    """Whether a view is the buffer as it lies, but for axes of length 1."""
+    layout, shape = view.layout, plan.buffers[view.buffer].shape
+    long = [[n for n in lengths if n != 1] for lengths in (view.true_shape, shape)]
+    return long[0] == long[1] and layout.offset == 0 and not layout.slots
+
+
+def _part(plan: Plan, view: View) -> str:
+    """The label of an edge where a call sees its buffer otherwise than it lies."""
+    return "" if _is_whole(plan, view) else f" {_attributes(label=show_view(plan, view))}"

@@ -1,0 +1,60 @@
+"""`pydotprint`: drawings as files, laid out by Graphviz where it is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tinygrad_mnist.printing.dot import dot
+
+_TEXT = ("dot", "gv")  # formats that need no layout
+_DEFAULT_OUTFILE = "pydotprint"
+
+
+def pydotprint(
+    fct: Any,
+    outfile: str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    print_output_file: bool = True,
+) -> None:
+    """Draws a function's plan, or the graph of variables, into a file.
+
+    fct: what `dot` takes. outfile: the file; `pydotprint.<format>` in the current folder if left
+    out. format: one that Graphviz writes, such as 'svg', 'png' or 'pdf', or 'dot' for the text,
+    which needs no Graphviz; by default that of the file's suffix, else 'png'. print_output_file:
+    say where the drawing is.
+
+    Raises RuntimeError where Graphviz's command `dot` is missing or refuses the format.
+    """
+    suffix = Path(outfile).suffix.removeprefix(".") if outfile is not None else ""
+    chosen = format or suffix or "png"
+    path = Path(outfile) if outfile is not None else Path(f"{_DEFAULT_OUTFILE}.{chosen}")
+    text = dot(fct)
+    if chosen in _TEXT:
+        path.write_text(text, encoding="utf-8")
+    else:
+        _lay_out(text, path, chosen)
+    if print_output_file:
+        print(f"The output file is available at {path}")
+
+
+def _lay_out(text: str, path: Path, format: str) -> None:
+    command = shutil.which("dot")
+    if command is None:
+        raise RuntimeError(
+            f"a drawing as {format} needs Graphviz, whose command `dot` is not installed here: "
+            "install it (Debian, Ubuntu: apt install graphviz; macOS: brew install graphviz), "
+            "or write the text with format='dot'"
+        )
+    done = subprocess.run(
+        [command, f"-T{format}", "-o", os.fspath(path)],
+        input=text,
+        encoding="utf-8",
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"Graphviz can't write {path}: {done.stderr.strip()}")
