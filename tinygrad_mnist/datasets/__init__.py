@@ -1,5 +1,6 @@
-"""MNIST as NumPy arrays: find it, check it, read it, expand it."""
+"""MNIST as NumPy arrays: find it, check it, read it, expand it; and generated digits."""
 
+from tinygrad_mnist.datasets.digits import draw_digits, load_digits
 from tinygrad_mnist.datasets.expand import expand_mnist, save_splits, shift_images
 from tinygrad_mnist.datasets.idx import read_idx_folder
 from tinygrad_mnist.datasets.pickles import read_pickle
@@ -31,7 +32,9 @@ __all__ = [
     "Pair",
     "Splits",
     "cache_folder",
+    "draw_digits",
     "expand_mnist",
+    "load_digits",
     "load_mnist",
     "locate",
     "read_idx_folder",
