@@ -197,7 +197,7 @@ def test_a_small_net_learns_them() -> None:
 
 
 def test_a_net_that_saw_only_generated_digits_reads_real_ones(mnist_folder: Path) -> None:
-    """A fifth of the images and of the epochs that docs/data.md speaks of; 88 to 89 % were measured."""
+    """A fifth of the usual number of images, two epochs: 88 to 89 % were measured."""
     config.threads = 1
     splits = load_digits(1, training=10_000, validation=500, test=10)
     real = load_mnist(mnist_folder).test
