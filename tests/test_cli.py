@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from helpers.small_mnist import small_arrays, write_idx_folder
 
 from tinygrad_mnist import cli
 from tinygrad_mnist.config import config
+from tinygrad_mnist.datasets import Splits, cache_folder, download, load_digits, sources
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 LAST_LINE = re.compile(r"\d{1,3}\.\d\d %")
@@ -108,6 +110,88 @@ def test_too_few_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert error.startswith("tinygrad-mnist: validation_data: mini_batch_size 10 is larger")
 
 
+@functools.cache
+def few_digits() -> Splits:
+    return load_digits(0, training=100, validation=20, test=20)
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No MNIST anywhere and no network; few generated digits. Returns the user's folder."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("TINYGRAD_MNIST_DATA", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    mirrors = ("http://127.0.0.1:9/", "http://127.0.0.1:9/again/")
+    monkeypatch.setattr(download.download, "__defaults__", (mirrors,))
+    monkeypatch.setattr(sources, "load_digits", few_digits)
+    return tmp_path
+
+
+FALLBACK = (
+    "tinygrad-mnist: MNIST is not in ../data/mnist.pkl.gz, $TINYGRAD_MNIST_DATA or the cache, and"
+    " can't be downloaded (Connection refused): this run uses generated digits instead"
+)
+
+
+def test_without_mnist_and_network_one_line_says_so_and_digits_are_generated(
+    offline: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--net", "fc", "--epochs", "1"]) == 0
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert lines[0] == FALLBACK
+    assert lines[1].startswith("fc: 100 sigmoid neurons; 100 generated training images, 1 epochs")
+    assert len(lines) == 3
+    assert LAST_LINE.fullmatch(out.splitlines()[-1])
+
+
+def test_quiet_does_not_hide_that_the_digits_are_generated(
+    offline: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--net", "fc", "--epochs", "1", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert LAST_LINE.fullmatch(out.strip())
+    assert err == f"{FALLBACK}\n"
+
+
+def test_digits_by_name(offline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--net", "fc", "--epochs", "1", "--data", "digits"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("fc: 100 sigmoid neurons; 100 generated training images, 1 epochs")
+
+
+def test_test_images_of_another_data_set(
+    offline: Path, small_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training on digits, testing on 40 random images: a tenth of them is a multiple of 2.5 %."""
+    arguments = ["train", "--net", "fc", "--epochs", "1", "--data", "digits"]
+    assert cli.main([*arguments, "--test-data", str(small_folder)]) == 0
+    out, err = capsys.readouterr()
+    assert f"100 generated training images, tested on {small_folder}, 1 epochs" in err
+    assert float(out.splitlines()[-1].removesuffix(" %")) % 2.5 == 0
+    assert cli.main([*arguments, "--test-data", str(offline / "absent")]) == 1
+    assert "absent: no such file or folder" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*wrong SHA-256")
+def test_what_is_wrong_is_never_passed_over_for_generated_digits(
+    offline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in download.SHA256:
+        path = cache_folder() / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"damaged")
+    assert cli.main(["train"]) == 1
+    assert "wrong SHA-256, so not used" in capsys.readouterr().err
+    monkeypatch.setenv("TINYGRAD_MNIST_DATA", str(offline / "typo"))
+    assert cli.main(["train"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "typo: no such file or folder" in err
+    assert "generated digits instead" not in err
+
+
 def test_info(small_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["info", "--data", str(small_folder)]) == 0
     out = capsys.readouterr().out
@@ -128,7 +212,9 @@ def test_info_downloads_nothing(
     assert cli.main(["info"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert "$TINYGRAD_MNIST_DATA: not set" in last
-    assert last.endswith("download: not tried")
+    assert last.endswith("download: not tried; else generated digits")
+    assert cli.main(["info", "--data", "digits"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split(maxsplit=1)[1] == "generated digits"
 
 
 def test_python_m_is_the_command(small_folder: Path) -> None:
@@ -156,7 +242,12 @@ def test_a_reader_that_leaves_is_no_error_message(small_folder: Path) -> None:
 def test_ctrl_c_ends_with_130(small_folder: Path) -> None:
     arguments = ["train", "--net", "fc", "--epochs", "1000000", "--data", str(small_folder)]
     with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, and what they start, ignore SIGINT.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "Training mini-batch number 0\n"

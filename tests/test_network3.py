@@ -16,6 +16,7 @@ from helpers.small_mnist import small_arrays, write_idx_folder
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import network3
 from tinygrad_mnist.config import config
+from tinygrad_mnist.datasets import load_digits, sources
 from tinygrad_mnist.functions import function
 from tinygrad_mnist.network3 import (
     ConvPoolLayer,
@@ -679,3 +680,12 @@ def test_without_a_name_the_data_are_searched_for(
     sizes = [network3.size(pair) for pair in network3.load_data_shared(*name)]
     assert len(sizes) == 3
     assert min(sizes) > 0
+
+
+def test_generated_digits_have_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = load_digits(0, training=30, validation=20, test=10)
+    monkeypatch.setattr(sources, "load_digits", lambda: small)
+    data = network3.load_data_shared("digits")
+    assert [network3.size(pair) for pair in data] == [30, 20, 10]
+    np.testing.assert_array_equal(data[0][0].get_value(), small.training.images)
+    np.testing.assert_array_equal(function([], data[2][1])(), small.test.labels)

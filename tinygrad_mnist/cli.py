@@ -14,7 +14,17 @@ import numpy as np
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
 from tinygrad_mnist.config import config
-from tinygrad_mnist.datasets import DatasetError, Splits, expand_mnist, load_mnist, locate
+from tinygrad_mnist.datasets import (
+    BOOK_PLACE,
+    DIGITS,
+    DOWNLOAD,
+    DatasetError,
+    DatasetNotFoundError,
+    Splits,
+    expand_mnist,
+    load_data,
+    locate,
+)
 from tinygrad_mnist.models import RECIPES, book_net
 from tinygrad_mnist.network3 import share_data
 
@@ -107,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--quiet", action="store_true", help="print the last line alone, draw no progress bar"
     )
+    train.add_argument(
+        "--test-data",
+        metavar="PATH",
+        help="take the test images from there instead, such as MNIST's after training on digits",
+    )
     info = commands.add_parser(
         "info", help="show versions, processor features and the data's place"
     )
@@ -114,8 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--data",
             metavar="PATH",
-            help="folder of the IDX files, or a pickle such as mnist.pkl.gz; default: the usual"
-            " places, then a download",
+            help="folder of the IDX files, or a pickle such as mnist.pkl.gz, or the word"
+            f" {DIGITS} for generated digits; default: the usual places, then a download, and"
+            f" {DIGITS} where there is no network",
         )
     return parser
 
@@ -130,9 +146,7 @@ def _train(options: argparse.Namespace) -> int:
         config.threads = options.threads
     recipe = RECIPES[options.net]
     epochs = options.epochs or DEFAULT_EPOCHS[options.net]
-    splits: Splits = load_mnist(options.data)
-    if options.expand:
-        splits = splits._replace(training=expand_mnist(splits.training, options.seed))
+    splits, kind = _load(options)
     net = book_net(options.net, MINI_BATCH_SIZE, options.seed)
     anneal = options.rate == "annealed" or (
         options.rate == "auto" and recipe.peak is not None and epochs < FULL_RUN
@@ -141,7 +155,8 @@ def _train(options: argparse.Namespace) -> int:
     hint = ", a few minutes" if options.epochs is None and not options.expand else ""
     _say(
         options,
-        f"{recipe.name}: {recipe.summary}; {len(splits.training.labels):,} training images,"
+        f"{recipe.name}: {recipe.summary}; {len(splits.training.labels):,} {kind}training images"
+        f"{f', tested on {options.test_data}' if options.test_data else ''},"
         f" {epochs} epochs{hint} (the book: {recipe.epochs}), learning rate"
         f" {rate if anneal else recipe.eta}, seed {options.seed}",
     )
@@ -160,6 +175,30 @@ def _train(options: argparse.Namespace) -> int:
     assert history.test_accuracy is not None
     print(f"{100 * history.test_accuracy:.2f} %")
     return 0
+
+
+def _load(options: argparse.Namespace) -> tuple[Splits, str]:
+    """The data to train with, and the word that says so where they are generated."""
+    kind = "generated " if options.data == DIGITS else ""
+    try:
+        splits = load_data(options.data)
+    except DatasetNotFoundError as error:
+        if not error.nowhere:
+            raise
+        failures = {at.problem for at in error.attempts if at.place.startswith(DOWNLOAD)}
+        print(
+            f"tinygrad-mnist: MNIST is not in {BOOK_PLACE}, $TINYGRAD_MNIST_DATA or the cache, and"
+            f" can't be downloaded ({'; '.join(sorted(failures))}): this run"
+            " uses generated digits instead",
+            file=sys.stderr,
+            flush=True,
+        )
+        splits, kind = load_data(DIGITS), "generated "
+    if options.test_data is not None:
+        splits = splits._replace(test=load_data(options.test_data).test)
+    if options.expand:
+        splits = splits._replace(training=expand_mnist(splits.training, options.seed))
+    return splits, kind
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -187,10 +226,13 @@ def _native_rows() -> list[tuple[str, str]]:
 
 
 def _data_place(filename: str | None) -> str:
+    if filename == DIGITS:
+        return "generated digits"
     try:
         location = locate(filename, fetch=False)
-    except DatasetError as error:
+    except DatasetNotFoundError as error:
         if filename is not None or not error.attempts:
             return str(error)
-        return "; ".join(f"{attempt.place}: {attempt.problem}" for attempt in error.attempts)
+        places = "; ".join(f"{attempt.place}: {attempt.problem}" for attempt in error.attempts)
+        return f"{places}; else generated digits" if error.nowhere else places
     return f"{location.path} ({location.place})"

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
-from tinygrad_mnist.datasets import BOOK_PLACE, Splits, load_mnist
+from tinygrad_mnist.datasets import BOOK_PLACE, Splits, load_data
 from tinygrad_mnist.functions import Function, function
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.sharedvalue import shared
@@ -103,13 +103,14 @@ def load_data_shared(filename: str | os.PathLike[str] | None = None) -> list[Dat
 
     Without a name, or with the book's `"../data/mnist.pkl.gz"`, the data are searched for,
     and downloaded where they are nowhere; `tinygrad_mnist.datasets.locate` has the places.
-    Another name (a pickle, an .npz, or a folder of IDX files) is the only place tried.
+    Another name (a pickle, an .npz, or a folder of IDX files) is the only place tried;
+    "digits" stands for generated digits.
 
     Raises DatasetNotFoundError or DatasetError, naming the places or the file.
     """
     _refuse_gpu()
     search = filename is None or os.fspath(filename) == BOOK_PLACE
-    return share_data(load_mnist(None if search else filename))
+    return share_data(load_data(None if search else filename))
 
 
 def share_data(splits: Splits | Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> list[Data]:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from tinygrad_mnist.datasets import (
     DatasetError,
     DatasetNotFoundError,
     cache_folder,
+    download,
+    load_data,
+    load_digits,
     load_mnist,
     locate,
     sources,
@@ -39,8 +44,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    monkeypatch.setattr(sources, "MIRRORS", (DEAD_MIRROR,))
-    monkeypatch.setattr(sources.download, "__defaults__", ((DEAD_MIRROR,),))
+    use(monkeypatch, DEAD_MIRROR)
     return tmp_path
 
 
@@ -50,7 +54,7 @@ def mirror(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     folder = nowhere / "mirror"
     write_idx_folder(folder, small_arrays())
     sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-    monkeypatch.setattr(sources, "SHA256", sums)
+    monkeypatch.setattr(download, "SHA256", sums)
     handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -61,7 +65,7 @@ def mirror(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, *mirrors: str) -> None:
-    monkeypatch.setattr(sources.download, "__defaults__", (mirrors,))
+    monkeypatch.setattr(download.download, "__defaults__", (mirrors,))
 
 
 def test_one_error_lists_every_place(nowhere: Path) -> None:
@@ -71,8 +75,10 @@ def test_one_error_lists_every_place(nowhere: Path) -> None:
     assert "../data/mnist.pkl.gz (the book's place): no such file" in text
     assert "$TINYGRAD_MNIST_DATA: not set" in text
     assert f"{cache_folder()} (cache): nothing downloaded yet" in text
-    assert f"download from {DEAD_MIRROR}: train-images-idx3-ubyte.gz: " in text
+    assert f"download from {DEAD_MIRROR}: Connection refused" in text
+    assert "the name 'digits' stands for generated digits" in text
     assert len(e.value.attempts) == 4
+    assert e.value.nowhere
     assert isinstance(e.value, FileNotFoundError)
 
 
@@ -96,7 +102,7 @@ def test_download_goes_on_to_the_next_mirror(
 ) -> None:
     use(monkeypatch, DEAD_MIRROR, mirror)
     assert load_mnist().training.images.shape == (50, 784)
-    assert sorted(path.name for path in cache_folder().iterdir()) == sorted(sources.SHA256)
+    assert sorted(path.name for path in cache_folder().iterdir()) == sorted(download.SHA256)
 
 
 def test_a_wrong_download_is_not_kept(
@@ -107,6 +113,7 @@ def test_a_wrong_download_is_not_kept(
     with pytest.raises(DatasetNotFoundError, match="arrived with a wrong SHA-256") as e:
         load_mnist()
     assert "t10k-labels-idx1-ubyte.gz" in str(e.value)
+    assert not e.value.nowhere
     assert not (cache_folder() / "t10k-labels-idx1-ubyte.gz").exists()
 
 
@@ -126,9 +133,12 @@ def test_a_wrong_file_in_the_cache_is_named_and_replaced(
     use(monkeypatch, DEAD_MIRROR)
     with (
         pytest.warns(UserWarning, match="wrong SHA-256"),
-        pytest.raises(DatasetNotFoundError, match=r"t10k-labels-idx1-ubyte\.gz: wrong SHA-256"),
+        pytest.raises(
+            DatasetNotFoundError, match=r"t10k-labels-idx1-ubyte\.gz: wrong SHA-256"
+        ) as e,
     ):
         load_mnist()
+    assert not e.value.nowhere
 
 
 def test_a_set_variable_is_not_passed_over(
@@ -139,14 +149,18 @@ def test_a_set_variable_is_not_passed_over(
     with pytest.raises(DatasetNotFoundError, match="typo: no such file or folder") as e:
         load_mnist()
     assert str(e.value).count("not tried, since $TINYGRAD_MNIST_DATA") == 2
+    assert not e.value.nowhere
     (nowhere / "typo").mkdir()
     with pytest.raises(DatasetError, match="typo: no file train-images-idx3-ubyte or"):
         load_mnist()
 
 
 def test_a_given_name_is_the_only_place(nowhere: Path) -> None:
-    with pytest.raises(DatasetNotFoundError, match=r"^absent\.pkl\.gz: no such file or folder$"):
+    with pytest.raises(
+        DatasetNotFoundError, match=r"^absent\.pkl\.gz: no such file or folder$"
+    ) as e:
         load_mnist("absent.pkl.gz")
+    assert not e.value.nowhere
     with pytest.raises(DatasetNotFoundError, match="expand_mnist makes such data"):
         load_mnist("../data/mnist_expanded.pkl.gz")
 
@@ -155,6 +169,81 @@ def test_without_pooch_the_error_says_so(nowhere: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(DatasetNotFoundError, match="pooch is not installed"):
         load_mnist()
+
+
+@pytest.fixture
+def swallowing_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Looking up a name never ends, as where a firewall drops what is sent."""
+    over = threading.Event()
+
+    def look_up(*args: object, **options: object) -> list[object]:
+        over.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield
+    over.set()
+
+
+def test_a_network_that_swallows_everything_is_given_up_once_for_all_mirrors(
+    nowhere: Path, swallowing_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pooch")  # its own import is not what is timed
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 0.3)
+    use(monkeypatch, "http://one.invalid/", "http://two.invalid/", "http://three.invalid/")
+    start = time.monotonic()
+    with pytest.raises(DatasetNotFoundError) as e:
+        load_mnist()
+    assert time.monotonic() - start < 0.3 + 1
+    assert e.value.nowhere
+    problems = [attempt.problem for attempt in e.value.attempts if "download" in attempt.place]
+    assert problems == ["no answer in 0.3 seconds"] * 3
+
+
+def test_the_wait_for_the_mirrors_is_short() -> None:
+    assert download.ANSWER_SECONDS <= 8
+
+
+def test_a_mirror_that_answers_is_not_kept_waiting_by_one_that_does_not(
+    nowhere: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        use(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}/", mirror)
+        start = time.monotonic()
+        assert locate().place == "a download into the cache"
+        assert time.monotonic() - start < download.ANSWER_SECONDS
+
+
+def test_a_server_without_the_files_is_out_of_reach(
+    nowhere: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, f"{mirror}elsewhere/")
+    with pytest.raises(DatasetNotFoundError, match="the server does not have the files") as e:
+        load_mnist()
+    assert e.value.nowhere
+
+
+def test_a_cache_that_cannot_be_written_is_a_fault(
+    nowhere: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, mirror)
+    (nowhere / "cache").write_text("a file where the folder should be")
+    with pytest.raises(DatasetNotFoundError, match=r"Not a directory|File exists") as e:
+        load_mnist()
+    assert not e.value.nowhere
+
+
+def test_the_name_digits_stands_for_generated_ones(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = load_digits(0, 50, 10, 10)
+    monkeypatch.setattr(sources, "load_digits", lambda: small)
+    assert load_data("digits") is small
+    with pytest.raises(DatasetNotFoundError, match="no such file or folder"):
+        load_data("./digits")
+    write_idx_folder(nowhere / "work" / "digits", small_arrays())
+    assert load_data("digits") is small
+    assert load_data("./digits").training.images.shape == (50, 784)
 
 
 def test_importing_needs_neither_pooch_nor_the_engine() -> None:
@@ -167,4 +256,4 @@ def test_importing_needs_neither_pooch_nor_the_engine() -> None:
 
 
 def test_the_known_sums_are_those_of_the_real_files(mnist_folder: Path) -> None:
-    assert sources.verify_cache(mnist_folder) is None
+    assert download.verify_cache(mnist_folder) is None

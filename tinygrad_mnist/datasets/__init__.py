@@ -1,13 +1,15 @@
 """MNIST as NumPy arrays: find it, check it, read it, expand it; and generated digits."""
 
 from tinygrad_mnist.datasets.digits import draw_digits, load_digits
+from tinygrad_mnist.datasets.download import DOWNLOAD, cache_folder
 from tinygrad_mnist.datasets.expand import expand_mnist, save_splits, shift_images
 from tinygrad_mnist.datasets.idx import read_idx_folder
 from tinygrad_mnist.datasets.pickles import read_pickle
 from tinygrad_mnist.datasets.sources import (
     BOOK_PLACE,
+    DIGITS,
     Location,
-    cache_folder,
+    load_data,
     load_mnist,
     locate,
 )
@@ -23,6 +25,8 @@ from tinygrad_mnist.datasets.splits import (
 
 __all__ = [
     "BOOK_PLACE",
+    "DIGITS",
+    "DOWNLOAD",
     "Attempt",
     "DatasetError",
     "DatasetNotFoundError",
@@ -34,6 +38,7 @@ __all__ = [
     "cache_folder",
     "draw_digits",
     "expand_mnist",
+    "load_data",
     "load_digits",
     "load_mnist",
     "locate",

@@ -1,44 +1,35 @@
-"""Find MNIST: the places where it may lie, and the download where it lies nowhere."""
+"""Find MNIST: the places where it may lie, a download where it lies nowhere; or name digits."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinygrad_mnist.datasets.digits import load_digits
+from tinygrad_mnist.datasets.download import (
+    DOWNLOAD,
+    cache_folder,
+    download,
+    verify_cache,
+)
 from tinygrad_mnist.datasets.expand import read_npz
 from tinygrad_mnist.datasets.idx import IDX_NAMES, read_idx_folder
 from tinygrad_mnist.datasets.pickles import read_pickle
-from tinygrad_mnist.datasets.splits import Attempt, DatasetError, DatasetNotFoundError, Splits
+from tinygrad_mnist.datasets.splits import (
+    Attempt,
+    DatasetError,
+    DatasetNotFoundError,
+    Splits,
+    listing,
+)
 
 BOOK_PLACE = "../data/mnist.pkl.gz"
 VARIABLE = "TINYGRAD_MNIST_DATA"
 
-# Public copies of the four original files, tried in turn.
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
-# SHA-256 of the original gzip files.
-SHA256 = {
-    "train-images-idx3-ubyte.gz": (
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
-    ),
-    "train-labels-idx1-ubyte.gz": (
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
-    ),
-    "t10k-images-idx3-ubyte.gz": (
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
-    ),
-    "t10k-labels-idx1-ubyte.gz": (
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
-    ),
-}
-_TIMEOUT_SECONDS = (10, 60)  # to connect, to wait for data
+#: The name of the generated digits, where the name of a file is expected.
+DIGITS = "digits"
 
 
 @dataclass(frozen=True)
@@ -48,81 +39,6 @@ class Location:
     path: Path
     place: str
     attempts: tuple[Attempt, ...] = ()
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for the downloaded files, by the platform's custom."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "tinygrad_mnist" / "mnist"
-
-
-def verify_cache(folder: Path) -> str | None:
-    """What is wrong with the downloaded files in `folder`, or None when all four are right."""
-    missing = [name for name in SHA256 if not (folder / name).is_file()]
-    if len(missing) == len(SHA256):
-        return "nothing downloaded yet"
-    if missing:
-        return f"{', '.join(missing)} missing"
-    wrong = [name for name, known in SHA256.items() if _sha256(folder / name) != known]
-    if wrong:
-        return f"{', '.join(wrong)}: wrong SHA-256, so not used"
-    return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def download(folder: Path, mirrors: Iterable[str] = MIRRORS) -> None:
-    """Fetch the four files into `folder`, each checked against its SHA-256.
-
-    A file that is there with the right sum stays; one with a wrong sum is replaced.
-    The mirrors are tried in turn. Raises DatasetNotFoundError, with its
-    `attempts`, when none of them gives all the files.
-    """
-    attempts = []
-    for mirror in mirrors:
-        problem = _download_from(mirror, folder)
-        if problem is None:
-            return
-        attempts.append(Attempt(f"download from {mirror}", problem))
-    raise DatasetNotFoundError(_listing("MNIST can't be downloaded.", attempts), attempts)
-
-
-def _download_from(mirror: str, folder: Path) -> str | None:
-    """Fetch what `folder` lacks from one mirror; the problem, or None."""
-    try:
-        import pooch
-    except ImportError:
-        return "the package pooch is not installed (pip install pooch)"
-    fetch = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)
-    for name, known in SHA256.items():
-        try:
-            pooch.retrieve(
-                mirror + name, f"sha256:{known}", fname=name, path=folder, downloader=fetch
-            )
-        except ValueError:
-            return f"{name} arrived with a wrong SHA-256, so it was not kept"
-        except OSError as error:  # the connection's errors are OSErrors too
-            return f"{name}: {_first_line(error)}"
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
-
-
-def _listing(headline: str, attempts: Iterable[Attempt]) -> str:
-    lines = [f"  {attempt.place}: {attempt.problem}" for attempt in attempts]
-    return "\n".join([headline, *lines])
 
 
 def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True) -> Location:
@@ -153,32 +69,32 @@ def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True
     if wish:
         if Path(wish).exists():
             return Location(Path(wish), f"${VARIABLE}", tuple(attempts))
-        attempts.append(Attempt(f"${VARIABLE}={wish}", "no such file or folder"))
+        attempts.append(Attempt(f"${VARIABLE}={wish}", "no such file or folder", fault=True))
     else:
         attempts.append(Attempt(f"${VARIABLE}", "not set"))
 
     cache = cache_folder()
     if wish:
         skipped = f"not tried, since ${VARIABLE} names another place"
-        attempts += [Attempt(f"{cache} (cache)", skipped), Attempt("download", skipped)]
+        attempts += [Attempt(f"{cache} (cache)", skipped), Attempt(DOWNLOAD, skipped)]
     else:
         problem = verify_cache(cache)
         if problem is None:
             return Location(cache, "the cache", tuple(attempts))
-        attempts.append(Attempt(f"{cache} (cache)", problem))
-        if "SHA-256" in problem:
-            warnings.warn(f"{cache}: {problem}", stacklevel=2)
+        attempts.append(problem)
+        if problem.fault:
+            warnings.warn(f"{problem.place}: {problem.problem}", stacklevel=2)
         try:
             if fetch:
                 download(cache)
                 return Location(cache, "a download into the cache", tuple(attempts))
-            attempts.append(Attempt("download", "not tried"))
+            attempts.append(Attempt(DOWNLOAD, "not tried"))
         except DatasetNotFoundError as error:
             attempts += error.attempts
     raise DatasetNotFoundError(
-        _listing("MNIST was found at none of these places:", attempts)
+        listing("MNIST was found at none of these places:", attempts)
         + "\nPut the four IDX files into a folder and name it in"
-        f" ${VARIABLE} or as the file name.",
+        f" ${VARIABLE} or as the file name; the name {DIGITS!r} stands for generated digits.",
         attempts,
     )
 
@@ -215,8 +131,16 @@ def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:
     except DatasetError as error:
         if filename is not None or not location.attempts:
             raise
-        found = Attempt(f"{location.path} ({location.place})", _first_line(error))
+        found = Attempt(f"{location.path} ({location.place})", str(error).partition("\n")[0])
         attempts = (*location.attempts, found)
         raise DatasetError(
-            _listing("MNIST can't be loaded from any of these places:", attempts), attempts
+            listing("MNIST can't be loaded from any of these places:", attempts), attempts
         ) from error
+
+
+def load_data(name: str | os.PathLike[str] | None = None) -> Splits:
+    """What `load_mnist` gives for `name`, or generated digits for the name "digits".
+
+    A file or folder of that name is reached as ./digits. Raises what `load_mnist` raises.
+    """
+    return load_digits() if name == DIGITS else load_mnist(name)

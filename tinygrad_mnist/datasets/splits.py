@@ -18,10 +18,15 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Attempt:
-    """A place where data were looked for, and why it could not serve."""
+    """A place where data were looked for, and why it could not serve.
+
+    fault: something is wrong there, such as a file that can't be trusted or a name that leads
+        nowhere. Where it is false the place is merely empty or out of reach.
+    """
 
     place: str
     problem: str
+    fault: bool = False
 
 
 class DatasetError(ValueError):
@@ -38,8 +43,19 @@ class DatasetError(ValueError):
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
     """No data at any of the places that were tried."""
 
+    @property
+    def nowhere(self) -> bool:
+        """Whether there was a search, and every place was merely empty or out of reach."""
+        return bool(self.attempts) and not any(attempt.fault for attempt in self.attempts)
+
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def listing(headline: str, attempts: Iterable[Attempt]) -> str:
+    """A message: the headline, then a line per attempt."""
+    lines = [f"  {attempt.place}: {attempt.problem}" for attempt in attempts]
+    return "\n".join([headline, *lines])
 
 
 class Pair(NamedTuple):

@@ -1,0 +1,159 @@
+"""The download of MNIST's four original files into the user's cache, each with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tinygrad_mnist.datasets.splits import Attempt, DatasetNotFoundError, listing
+
+# Public copies of the four original files.
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+# SHA-256 of the original gzip files.
+SHA256 = {
+    "train-images-idx3-ubyte.gz": (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+    ),
+}
+#: Where attempts of a download say that they were made.
+DOWNLOAD = "download"
+#: How long the mirrors, all together, may take to say that they are there.
+ANSWER_SECONDS = 8.0
+_TIMEOUT_SECONDS = (10, 30)  # of a file: to connect, to wait for data
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for the downloaded files, by the platform's custom."""
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "tinygrad_mnist" / "mnist"
+
+
+def verify_cache(folder: Path) -> Attempt | None:
+    """What is wrong with the downloaded files in `folder`, or None when all four are right."""
+    place = f"{folder} (cache)"
+    missing = [name for name in SHA256 if not (folder / name).is_file()]
+    if len(missing) == len(SHA256):
+        return Attempt(place, "nothing downloaded yet")
+    if missing:
+        return Attempt(place, f"{', '.join(missing)} missing")
+    wrong = [name for name, known in SHA256.items() if _sha256(folder / name) != known]
+    if wrong:
+        return Attempt(place, f"{', '.join(wrong)}: wrong SHA-256, so not used", fault=True)
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def download(folder: Path, mirrors: Iterable[str] = MIRRORS) -> None:
+    """Fetch the four files into `folder`, each checked against its SHA-256.
+
+    A file that is there with the right sum stays; one with a wrong sum is replaced. All mirrors
+    are asked at once and used in the order in which they answer.
+
+    Raises DatasetNotFoundError, with its `attempts`, when no mirror gives all the files; where
+    there is no network, after ANSWER_SECONDS at the latest.
+    """
+    try:
+        import pooch  # noqa: F401
+    except ImportError:
+        missing = "the package pooch is not installed (pip install pooch)"
+        attempts = [Attempt(DOWNLOAD, missing, fault=True)]
+    else:
+        attempts = []
+        for mirror, problem in _answers(list(mirrors)):
+            fault = False
+            if problem is None:
+                problem, fault = _fetch_all(mirror, folder)
+            if problem is None:
+                return
+            attempts.append(Attempt(f"{DOWNLOAD} from {mirror}", problem, fault))
+    raise DatasetNotFoundError(listing("MNIST can't be downloaded.", attempts), attempts)
+
+
+def _answers(mirrors: list[str]) -> Iterator[tuple[str, str | None]]:
+    """Each mirror, when it answers, with its problem, or None where it has the first file.
+
+    Looking up a name and trying each of its addresses may take minutes where a network swallows
+    what is sent, and no timeout of a connection covers that. So each mirror is asked in a thread
+    of its own, which is left behind when the time is over.
+    """
+    answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
+    for mirror in mirrors:
+        threading.Thread(target=lambda m=mirror: answers.put((m, _ask(m))), daemon=True).start()
+    waiting = list(mirrors)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while waiting:
+        try:
+            mirror, problem = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            break
+        waiting.remove(mirror)
+        yield mirror, problem
+    for mirror in waiting:
+        yield mirror, f"no answer in {ANSWER_SECONDS:g} seconds"
+
+
+def _ask(mirror: str) -> str | None:
+    """Why `mirror` can't be used, or None when it has the first file."""
+    import pooch
+
+    fetch = pooch.HTTPDownloader(timeout=ANSWER_SECONDS)
+    try:
+        there = fetch(mirror + next(iter(SHA256)), None, None, check_only=True)
+    except OSError as error:  # the connection's errors are OSErrors too
+        return reason(error)
+    return None if there else "the server does not have the files"
+
+
+def _fetch_all(mirror: str, folder: Path) -> tuple[str | None, bool]:
+    """Fetch what `folder` lacks from one mirror; the problem, or None, and whether it is a fault
+    of a file and not of the connection."""
+    import pooch
+
+    fetch = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)
+    for name, known in SHA256.items():
+        try:
+            pooch.retrieve(
+                mirror + name, f"sha256:{known}", fname=name, path=folder, downloader=fetch
+            )
+        except ValueError:
+            return f"{name} arrived with a wrong SHA-256, so it was not kept", True
+        except OSError as error:
+            # requests' errors carry no errno; those of files do.
+            return f"{name}: {reason(error)}", error.errno is not None
+    return None, False
+
+
+def reason(error: BaseException) -> str:
+    """What an error comes down to, in a few words: the first line of its first cause."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return text.strip().partition("\n")[0] or type(error).__name__
