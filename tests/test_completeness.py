@@ -30,8 +30,10 @@ NO_GRADIENT = {
             "static_broadcast",
             "static_slice",
             "static_uniform",
-            "embed",
+            "assemble",
+            "gather",
             "scatter_add",
+            "scatter_set",
             "conv2d_grad_input",
             "conv2d_grad_filter",
             "pool2d_grad",
@@ -80,7 +82,7 @@ def test_no_reason_without_an_op() -> None:
 def test_an_op_has_one_way_to_a_kernel(name: str) -> None:
     """A static op is a view, lowers to others, is a tape instruction, or has a kernel."""
     op = OPS[name]
-    symbolic = op.reference is None or name in ("shape", "embed")
+    symbolic = op.reference is None or name in ("shape", "assemble")
     ways = [op.view, op.lower, op.tape_op, op.contract]
     assert sum(way is not None for way in ways) == (0 if symbolic else 1), ways
     if op.tape_op is not None:

@@ -22,6 +22,7 @@
   X(pool2d_grad)             \
   X(reduce)                  \
   X(scatter_add)             \
+  X(scatter_set)             \
   X(softmax)                 \
   X(softmax_xent)            \
   X(softmax_xent_grad)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 AnyArray = NDArray[Any]
 
+INDEX_DTYPES = ["int8", "int16", "int32", "int64", "uint8"]
+
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -54,3 +56,15 @@ def operand(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any
     if layout == 0:
         return array
     return strided(rng, array) if layout == 1 else broadcast(rng, strided(rng, array))
+
+
+def index_vectors(
+    rng: np.random.Generator, shape: tuple[int, ...], k: int, n: int
+) -> list[AnyArray]:
+    """k index vectors into the first axes, negative ones and duplicates included."""
+    vectors = []
+    for side in shape[:k]:
+        dtype = str(rng.choice(INDEX_DTYPES))
+        least = 0 if dtype == "uint8" else -side
+        vectors.append(strided(rng, rng.integers(least, side, n).astype(dtype)))
+    return vectors

@@ -204,7 +204,7 @@ def test_constant_vector_out_of_range(device: str) -> None:
 def test_index_vectors_of_different_lengths(device: str, n: int) -> None:
     x, y = T.dmatrix("x"), T.ivector("y")
     function = theano.function([x, y], x[T.arange(x.shape[0]), y])
-    with pytest.raises(ValueError, match=f"(?s)lengths 4, {n} can't index together.*test_index"):
+    with pytest.raises(ValueError, match=rf"(?s)\(4,\), \({n},\) can't index together.*test_index"):
         function(M, np.zeros(n, "int32"))
 
 
@@ -233,9 +233,12 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("zero step", lambda: T.vector()[::0], TypeError, "a nonzero integer"),
     ("symbolic step", lambda: T.vector()[:: T.lscalar()], TypeError, "a nonzero integer"),
     ("two ellipses", lambda: T.matrix()[..., ...], TypeError, "more than one"),
-    ("bool mask", lambda: T.vector()[T.vector() > 0], TypeError, "must hold integers, not bool"),
-    ("later axis", lambda: T.matrix()[:, T.ivector()], TypeError, "leading axes only"),
-    ("vector and slice", lambda: T.matrix()[T.ivector(), 1:], TypeError, "leading axes only"),
+    (
+        "bool mask",
+        lambda: T.vector()[T.vector() > 0],
+        TypeError,
+        "a boolean mask can't be an index",
+    ),
 ]
 
 

@@ -66,6 +66,11 @@ def wrapped(value: int, dtype: str) -> int:
     return int(np.asarray(value, dtype="int64").astype(dtype))
 
 
+def _is_arithmetic(v: Variable) -> bool:
+    """Whether the host can compute `v` from what it is made of."""
+    return v.node is not None and v.node.op.name in _ARITHMETIC and v.dtype in INTEGERS
+
+
 @dataclass(frozen=True)
 class _Scalar:
     """A host integer: its value in this call and the expression that gives it in others."""
@@ -94,6 +99,17 @@ class HostTrace:
         self._slots: dict[str, int] = {}
 
     # --- what ops ask (graph.host.HostValues) -----------------------------------------------
+
+    def knows(self, scalar: Variable) -> bool:
+        stack = [scalar]
+        while stack:
+            v = stack.pop()
+            if v in self._traced or v in self._values or self._constant(v) is not None:
+                continue
+            if v.node is None or not _is_arithmetic(v):
+                return False
+            stack.extend(v.node.inputs)
+        return True
 
     def by_value(self, scalar: Variable) -> int:
         traced = self._trace(scalar)
@@ -147,7 +163,7 @@ class HostTrace:
     def _arguments(self, v: Variable, scalar: Variable) -> Sequence[Variable]:
         """What `v`, met on the way to `scalar`, is computed from; an error where the host can't."""
         node = v.node
-        if node is None or node.op.name not in _ARITHMETIC or v.dtype not in INTEGERS:
+        if node is None or not _is_arithmetic(v):
             kind = "the result of " + node.op.name if node else "no input of the function"
             raise GraphTypeError(
                 f"{scalar} can't be a slice bound, an index or a length: {v} is {kind}; the host "
@@ -157,13 +173,19 @@ class HostTrace:
 
     def _leaf(self, v: Variable) -> _Scalar | None:
         """What is known of `v` without looking at how it is computed."""
-        counterpart = self._specialised.get(v, v)
-        if isinstance(counterpart, Constant) and counterpart.value.size == 1:
-            value = int(counterpart.value.item())
+        value = self._constant(v)
+        if value is not None:
             return _Scalar(value, str(value), True)
         if v in self._values:
             name = self._inputs.setdefault(v, f"s{len(self._inputs)}")
             return _Scalar(self._values[v], name, False)
+        return None
+
+    def _constant(self, v: Variable) -> int | None:
+        """The value of `v` where it is the same in every call of the plan."""
+        counterpart = self._specialised.get(v, v)
+        if isinstance(counterpart, Constant) and counterpart.value.size == 1:
+            return int(counterpart.value.item())
         return None
 
     def _computed(self, v: Variable) -> _Scalar:

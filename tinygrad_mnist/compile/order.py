@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
+from tinygrad_mnist.compile.draft import Draft, layout_is_whole, view_of
 from tinygrad_mnist.compile.host import HostProgram
+from tinygrad_mnist.compile.in_place import may_overwrite, save_copies
 from tinygrad_mnist.compile.memory import Lifetime, assign_offsets
-from tinygrad_mnist.compile.plan import OUTPUT, SHARED, TEMPORARY, Buffer, KernelCall, Plan, View
-from tinygrad_mnist.compile.schedule import Draft, layout_is_whole, view_of
-from tinygrad_mnist.contracts.operands import own_operands
+from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Buffer, KernelCall, Plan, View
 from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
@@ -42,6 +42,7 @@ def arrange(
     rewrites: Mapping[str, int],
 ) -> Plan:
     """Places results and updates, orders the calls, assigns memory."""
+    save_copies(draft, {view_of(draft, v).buffer for v in (*outputs, *updates.values())})
     place = _Placement(draft, {})
     places = [_place_output(place, v, i) for i, v in enumerate(outputs)]
     late: list[tuple[View, View]] = []
@@ -51,13 +52,13 @@ def arrange(
         home = draft.views[leaves[shared]]
         if not _place_update(place, home, view):
             late.append((view, home))
-    _guard_writes(draft, place)
     for source, target in late:
         readers = set(draft.readers.get(target.buffer, ()))
         number = draft.copy(source, target, None)
         draft.depends[number] |= readers | set(draft.checks.values())
-    order = _topological(draft.depends)
-    calls = [_moved(draft.calls[i], place) for i in order]
+    drafted, depends = draft.without_dropped()
+    order = _topological(depends)
+    calls = [_moved(drafted[i], place) for i in order]
     buffers, numbers, arena = _with_memory(draft.buffers, calls, places)
     return Plan(
         backend,
@@ -105,78 +106,28 @@ def _free_value(place: _Placement, value: Variable) -> View:
 
 
 def _place_update(place: _Placement, home: View, view: View) -> bool:
-    """Lets the call that makes `view` write into the shared variable itself; False where a copy
+    """Lets the calls that make `view` write into the shared variable itself; False where a copy
     has to do it after everything else."""
     draft = place.draft
-    writers = draft.writers[view.buffer]
-    writer = writers[-1]
-    if not _is_free(place, view) or len(writers) > 1:
+    if not _is_free(place, view):
         return False
-    if not _may_overwrite(draft.calls[writer], view, home):
-        return False
-    earlier = draft.readers.get(home.buffer, set()) - {writer}
+    # What starts as a copy of the variable need not start so where it is the variable.
+    copy = draft.bases.get(view.buffer)
+    if copy is not None and not _copies_all_of(draft, copy, home):
+        copy = None
     # Range checks come before every write, so a check of the new value itself asks for a copy.
-    before = earlier | set(draft.checks.values())
-    if any(_reaches(draft.depends, call, writer) for call in before):
+    if not may_overwrite(draft, view.buffer, home, copy, draft.checks.values()):
         return False
+    if copy is not None:
+        draft.drop(copy)
     place.target[view.buffer] = home.buffer
-    draft.depends[writer] |= earlier
     return True
 
 
-def _may_overwrite(call: KernelCall, result: View, home: View) -> bool:
-    """Whether a call may write its result over `home`, which it may also read: only element for
-    element, through the operands of a tape."""
-    (written,) = [v for v in call.outputs if v.buffer == result.buffer]
-    own = own_operands(call.kernel, call.params)
-    for number, operand in enumerate(call.inputs):
-        if operand.buffer != home.buffer:
-            continue
-        if (
-            own is None
-            or number < own
-            or operand.dtype != home.dtype
-            or not _same_elements(operand, written)
-        ):
-            return False
-    return True
-
-
-def _same_elements(a: View, b: View) -> bool:
-    """Whether two views walk through a buffer alike; axes of length 1 may have any stride."""
-    first, second = a.layout, b.layout
-    return (
-        first.shape == second.shape
-        and first.offset == second.offset
-        and not first.slots
-        and not second.slots
-        and all(
-            n == 1 or s == t
-            for n, s, t in zip(first.shape, first.strides, second.strides, strict=True)
-        )
-    )
-
-
-def _reaches(depends: Sequence[set[int]], start: int, goal: int) -> bool:
-    """Whether call `start` has to come after call `goal`."""
-    stack, seen = [start], {start}
-    while stack:
-        current = stack.pop()
-        if current == goal:
-            return True
-        fresh = depends[current] - seen
-        seen |= fresh
-        stack.extend(fresh)
-    return False
-
-
-def _guard_writes(draft: Draft, place: _Placement) -> None:
-    """Every call that writes a shared variable waits for all range checks."""
-    checks = set(draft.checks.values())
-    for temporary, target in place.target.items():
-        if draft.buffers[target].kind == SHARED:
-            for writer in draft.writers[temporary]:
-                draft.depends[writer] |= checks
+def _copies_all_of(draft: Draft, copy: int, home: View) -> bool:
+    (source,) = draft.calls[copy].inputs
+    is_home = copy not in draft.dropped and source.buffer == home.buffer
+    return is_home and layout_is_whole(source, draft.buffers[home.buffer])
 
 
 def _topological(depends: Sequence[set[int]]) -> list[int]:

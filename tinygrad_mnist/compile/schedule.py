@@ -7,82 +7,20 @@ one call per node, in an order that respects who reads what before it is overwri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-
-from tinygrad_mnist.compile.plan import (
-    CONSTANT,
-    INPUT,
-    SHARED,
-    TEMPORARY,
-    Buffer,
-    KernelCall,
-    View,
-)
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.compile.assemble import draft_assembled, draft_scattered
+from tinygrad_mnist.compile.draft import Draft, view_of
+from tinygrad_mnist.compile.plan import INPUT, SHARED, View
+from tinygrad_mnist.contracts.tape import Tape
 from tinygrad_mnist.errors import IndexOutOfRangeError, MissingKernelError
-from tinygrad_mnist.graph.layout import Layout, contiguous
-from tinygrad_mnist.graph.source import Source, at
+from tinygrad_mnist.graph.layout import contiguous
+from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import toposort
-from tinygrad_mnist.graph.types import compute_dtype
 from tinygrad_mnist.graph.variables import Constant, Node, SharedVariable, Variable
-from tinygrad_mnist.ops.index import EMBED, sliced_layout
+from tinygrad_mnist.ops.gather import SCATTER_ADD, SCATTER_SET
 from tinygrad_mnist.ops.kernels import TAPE
+from tinygrad_mnist.ops.slices import ASSEMBLE
 from tinygrad_mnist.rewrite.fuse import operands_before_epilogue
-
-
-@dataclass
-class Draft:
-    """Calls and buffers while they are being collected; `depends[i]` are calls before call i."""
-
-    buffers: list[Buffer] = field(default_factory=list)
-    calls: list[KernelCall] = field(default_factory=list)
-    depends: list[set[int]] = field(default_factory=list)
-    # Calls that write a temporary, and calls that read a buffer.
-    writers: dict[int, list[int]] = field(default_factory=dict)
-    readers: dict[int, set[int]] = field(default_factory=dict)
-    views: dict[Variable, View] = field(default_factory=dict)
-    checks: dict[Any, int] = field(default_factory=dict)
-
-    def new_buffer(self, kind: str, dtype: str, shape: tuple[int, ...], **more: Any) -> int:
-        number = len(self.buffers)
-        name = more.pop("name", None) or f"{kind[0]}{number}"
-        self.buffers.append(Buffer(kind, dtype, shape, name, **more))
-        return number
-
-    def temporary(self, dtype: str, shape: tuple[int, ...]) -> View:
-        """A fresh temporary in C order."""
-        number = self.new_buffer(TEMPORARY, dtype, shape)
-        return View(number, dtype, contiguous(shape))
-
-    def call(
-        self,
-        kernel: str,
-        inputs: Sequence[View],
-        outputs: Sequence[View],
-        params: Mapping[str, Any],
-        source: Source | None,
-        label: str = "",
-    ) -> int:
-        """Adds a call; it comes after those that write what it reads."""
-        number = len(self.calls)
-        self.calls.append(KernelCall(kernel, tuple(inputs), tuple(outputs), params, source, label))
-        before: set[int] = set()
-        for view in (*inputs, *outputs):
-            before.update(self.writers.get(view.buffer, ()))
-        for view in inputs:
-            self.readers.setdefault(view.buffer, set()).add(number)
-        for view in outputs:
-            self.writers.setdefault(view.buffer, []).append(number)
-        self.depends.append(before)
-        return number
-
-    def copy(self, source: View, target: View, line: Source | None) -> int:
-        """Adds a call that copies `source`, element by element, into `target`."""
-        tape = Tape.identity(compute_dtype(target.dtype))
-        return self.call(TAPE.name, [source], [target], {"tape": tape}, line, "copy")
 
 
 def draft_calls(
@@ -109,23 +47,12 @@ def draft_calls(
     return draft
 
 
-def view_of(draft: Draft, v: Variable) -> View:
-    """Where the value of `v` is; a constant gets its buffer here."""
-    if v not in draft.views:
-        assert isinstance(v, Constant), f"{v} has neither a value nor a node"
-        shape = v.type.static_shape
-        value = np.ascontiguousarray(v.value).reshape(shape)
-        number = draft.new_buffer(CONSTANT, v.dtype, shape, value=value)
-        draft.views[v] = View(number, v.dtype, contiguous(shape))
-    return draft.views[v]
-
-
 def _add_node(draft: Draft, node: Node, kernels: frozenset[str], backend: str) -> None:
     if node.op.view is not None:
         draft.views[node.outputs[0]] = _viewed(draft, node)
         return
-    if node.op is EMBED:
-        draft.views[node.outputs[0]] = _embedded(draft, node)
+    if node.op is ASSEMBLE:
+        draft.views[node.outputs[0]] = draft_assembled(draft, node)
         return
     kernel = node.op.contract or (TAPE.name if node.op is TAPE else None)
     if kernel is None or kernel not in kernels:
@@ -133,6 +60,9 @@ def _add_node(draft: Draft, node: Node, kernels: frozenset[str], backend: str) -
             f"the backend {backend!r} has no kernel {kernel or node.op.name!r}{at(node.source)}"
         )
     checks = _add_checks(draft, node)
+    if node.op in (SCATTER_ADD, SCATTER_SET):
+        draft.views[node.outputs[0]] = draft_scattered(draft, node, checks)
+        return
     inputs = _operands(draft, node)
     results = [draft.temporary(v.dtype, v.type.static_shape) for v in node.outputs]
     params = {k: p for k, p in node.params.items() if k not in ("types", "broadcastable")}
@@ -153,17 +83,6 @@ def _viewed(draft: Draft, node: Node) -> View:
         layout = node.op.view(node.params, source.layout)
         assert layout is not None, f"{node.op.name} has no layout over C order"
     return View(source.buffer, source.dtype, layout)
-
-
-def _embedded(draft: Draft, node: Node) -> View:
-    """Zeros with a slice written into them: two calls over one buffer."""
-    result = node.outputs[0]
-    whole = draft.temporary(result.dtype, result.type.static_shape)
-    zeros = Tape(compute_dtype(result.dtype), 0, (Instruction("const", immediate=0.0),), (0,))
-    draft.call(TAPE.name, [], [whole], {"tape": zeros}, node.source, "zeros")
-    part = View(whole.buffer, whole.dtype, sliced_layout(node.params, whole.layout))
-    draft.copy(view_of(draft, node.inputs[0]), part, node.source)
-    return whole
 
 
 def _operands(draft: Draft, node: Node) -> list[View]:
@@ -240,14 +159,3 @@ def _described(v: Variable) -> str:
     while walk.name is None and walk.node is not None and walk.node.inputs:
         walk = walk.node.inputs[0]
     return f"the index {walk}" if walk.name else "an index"
-
-
-def layout_is_whole(view: View, buffer: Buffer) -> bool:
-    """Whether a view covers its buffer completely, in C order."""
-    layout: Layout = view.layout
-    return (
-        layout.offset == 0
-        and not layout.slots
-        and layout.is_contiguous
-        and layout.size == buffer.size
-    )

@@ -12,6 +12,7 @@ from . import (
     gemm,
     pool2d,
     reduce,
+    scatter,
     softmax,
 )
 from .base import CONTRACTS, Array, ArraySpec, Contract, Params
@@ -30,5 +31,6 @@ __all__ = [
     "gemm",
     "pool2d",
     "reduce",
+    "scatter",
     "softmax",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad_mnist.contracts.base import Params
+from tinygrad_mnist.graph.layout import Place
 from tinygrad_mnist.graph.variables import Constant, Variable
 
 LIMIT = 1024  # elements up to which a result is worth keeping
@@ -19,7 +21,7 @@ def fold(variable: Variable) -> Variable:
         or not all(isinstance(v, Constant) for v in node.inputs)
         or not node.inputs
         or node.op.name == "static_broadcast"  # worth more as one number and a stride of 0
-        or any(start.slot is not None for start in node.params.get("starts", ()))
+        or not all(p.is_fixed for p in _places(node.params))
         or int(np.prod(variable.type.static_shape)) > LIMIT
     ):
         return variable
@@ -29,3 +31,8 @@ def fold(variable: Variable) -> Variable:
     constant = Constant(value)
     constant.type = variable.type
     return constant
+
+
+def _places(params: Params) -> tuple[Place, ...]:
+    """The slices among the parameters of a node."""
+    return (*params.get("places", ()), *([params["place"]] if "place" in params else []))

@@ -22,6 +22,9 @@ class Offset(NamedTuple):
 class HostValues(Protocol):
     """Integer scalars of the call that is being specialised; see `compile.host`."""
 
+    def knows(self, scalar: Variable) -> bool:
+        """Whether the host can compute `scalar`; what else it is asked for is an error if not."""
+
     def by_value(self, scalar: Variable) -> int:
         """The value of `scalar`; it becomes part of what the plan is chosen by."""
 

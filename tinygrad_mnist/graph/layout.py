@@ -1,9 +1,12 @@
-"""Where the elements of an array lie in a buffer: shape, strides, offset, run-time slots."""
+"""Where the elements of an array lie in a buffer, and which of them a slice takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import gcd
 from typing import NamedTuple
+
+from tinygrad_mnist.graph.host import Offset
 
 
 class Layout(NamedTuple):
@@ -37,6 +40,16 @@ class Layout(NamedTuple):
                 return self.size == 0
             expected *= length
         return True
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The lowest and the highest offset of an element, without what slots add; (0, -1) of no
+        elements."""
+        if self.size == 0:
+            return 0, -1
+        reach = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
+        low = self.offset + sum(r for r in reach if r < 0)
+        return low, self.offset + sum(r for r in reach if r > 0)
 
     def rearranged(self, shape: Iterable[int], strides: Iterable[int]) -> Layout:
         """The same start with another shape and other strides."""
@@ -82,3 +95,95 @@ def reshaped(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
         if run_length > length:
             runs.insert(0, (run_length // length, stride * length))
     return layout.rearranged(shape, reversed(strides))
+
+
+class Place(NamedTuple):
+    """A slice in numbers: which elements of an array of known shape.
+
+    starts, lengths, steps: for every axis of the array. kept: the axes that the slice has; of each
+    other axis it takes one element.
+    """
+
+    starts: tuple[Offset, ...]
+    lengths: tuple[int, ...]
+    steps: tuple[int, ...]
+    kept: tuple[int, ...]
+
+    @staticmethod
+    def whole(shape: tuple[int, ...]) -> Place:
+        """All of an array."""
+        n = len(shape)
+        return Place((Offset(0),) * n, shape, (1,) * n, tuple(range(n)))
+
+    def along(self, axis: int, start: int, n: int) -> Place:
+        """The same but for one axis, of which it takes n elements from `start` on."""
+        starts, lengths = list(self.starts), list(self.lengths)
+        starts[axis], lengths[axis] = Offset(start), n
+        return self._replace(starts=tuple(starts), lengths=tuple(lengths))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the slice."""
+        return tuple(self.lengths[axis] for axis in self.kept)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether no start is left to be known at run time."""
+        return all(start.slot is None for start in self.starts)
+
+    def covers(self, shape: tuple[int, ...]) -> bool:
+        """Whether this is all of an array of that shape, in its order."""
+        return self.lengths == shape and self == Place.whole(shape)
+
+    def is_apart_from(self, other: Place) -> bool:
+        """Whether two places in one array have, for certain, no element in common."""
+        return any(
+            not _may_meet(self._indices(axis), other._indices(axis))
+            for axis in range(len(self.lengths))
+            if self.starts[axis].slot is None and other.starts[axis].slot is None
+        )
+
+    def _indices(self, axis: int) -> range:
+        """What it takes of an axis whose start is known."""
+        start, step = self.starts[axis].value, self.steps[axis]
+        return range(start, start + step * self.lengths[axis], step)
+
+    def partial_axes(self, shape: tuple[int, ...]) -> list[int]:
+        """The axes of which it does not take every element."""
+        return [axis for axis, n in enumerate(self.lengths) if n != shape[axis]]
+
+    def layout(self, layout: Layout) -> Layout:
+        """Where the slice of an array that lies so lies."""
+        offset, slots = layout.offset, list(layout.slots)
+        for start, stride in zip(self.starts, layout.strides, strict=True):
+            offset += start.value * stride
+            if start.slot is not None and stride:
+                slots.append((start.slot, stride))
+        return Layout(
+            self.shape,
+            tuple(layout.strides[axis] * self.steps[axis] for axis in self.kept),
+            offset,
+            tuple(slots),
+        )
+
+    def key(self) -> tuple[int | slice, ...]:
+        """The slice as NumPy writes it; ValueError where a start is known at run time only."""
+        if not self.is_fixed:
+            raise ValueError("the start of this slice is known only when the plan runs")
+        key: list[int | slice] = []
+        for axis, (start, n, step) in enumerate(
+            zip(self.starts, self.lengths, self.steps, strict=True)
+        ):
+            if axis not in self.kept:
+                key.append(start.value)
+                continue
+            stop = start.value + n * step
+            key.append(slice(start.value, stop if stop >= 0 else None, step) if n else slice(0))
+        return tuple(key)
+
+
+def _may_meet(a: range, b: range) -> bool:
+    """Whether two ranges may have a number in common; where one says so, they need not."""
+    if not a or not b or max(a[0], a[-1]) < min(b[0], b[-1]) or max(b[0], b[-1]) < min(a[0], a[-1]):
+        return False
+    return (a.start - b.start) % gcd(a.step, b.step) == 0

@@ -189,6 +189,12 @@ class Operators:
     def fill(self, value: Any) -> Variable:
         return words("fill")(self, value)  # type: ignore[no-any-return]
 
+    def take(self, indices: Any, axis: int | None = None) -> Variable:
+        return words("take")(self, indices, axis)  # type: ignore[no-any-return]
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Variable:
+        return words("repeat")(self, repeats, axis)  # type: ignore[no-any-return]
+
     def eval(self, inputs_to_values: dict[Any, Any] | None = None) -> Any:
         """The value, given values of the inputs it depends on: `(x * 2).eval({x: 3})`."""
         return words("eval")(self, inputs_to_values)

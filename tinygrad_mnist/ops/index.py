@@ -1,91 +1,200 @@
-"""Indexing: slices with symbolic bounds, single elements, integer vectors.
+"""Indexing: `x[key]`, and `set_subtensor` and `inc_subtensor` for every key.
 
-A slice is a view whose start is filled in at every call, so `x[i*mb:(i+1)*mb]` copies nothing
-and one plan serves every `i`. Integer vectors gather; their gradient scatters.
+A key has slices and single indices, which the host computes, and integer arrays, which are data. A
+slice is a view whose start is filled in at every call, so `x[i*mb:(i+1)*mb]` copies nothing and one
+plan serves every `i`; an index that the host can't know becomes an integer array without axes.
+Arrays gather. Writing goes the same ways back: a slice is assembled, arrays scatter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.host import HostValues, Offset
-from tinygrad_mnist.graph.layout import Layout
-from tinygrad_mnist.graph.op import Op, as_variable, register_op
+from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
-from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type
+from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
-from tinygrad_mnist.ops.shape import as_integer_scalar, dimshuffle, length, reshape
+from tinygrad_mnist.ops.creation import arange, zeros
+from tinygrad_mnist.ops.elementwise import add, broadcast_types, cast, eq, sum_to, switch
+from tinygrad_mnist.ops.gather import GATHER, SCATTER_ADD, SCATTER_SET, indexed_order
+from tinygrad_mnist.ops.keys import FULL, Entry, array_position, parse_key, with_operands
+from tinygrad_mnist.ops.shape import (
+    broadcast_like,
+    dimshuffle,
+    flatten,
+    length,
+    reshape,
+    static_broadcast,
+    static_reshape,
+)
+from tinygrad_mnist.ops.slices import assemble, static_slice
 
-# One entry of a subtensor's `index` per axis: ("index",) takes one element and drops the axis,
-# ("slice", has_start, has_stop, step) keeps it. The scalars follow the array as inputs.
-Entry = tuple[Any, ...]
-FULL: Entry = ("slice", False, False, 1)
+
+def _common_type(arrays: Sequence[TensorType]) -> TensorType:
+    """The type over which index arrays are combined."""
+    ndim = max(t.ndim for t in arrays)
+    aligned = [
+        TensorType(
+            t.dtype, (True,) * (ndim - t.ndim) + t.broadcastable, (1,) * (ndim - t.ndim) + t.shape
+        )
+        for t in arrays
+    ]
+    try:
+        return broadcast_types(aligned, "int64")
+    except ShapeError:
+        shapes = ", ".join(str(t.shape) for t in arrays)
+        raise ShapeError(f"arrays of shapes {shapes} can't index together") from None
 
 
-# --- slices and single elements -----------------------------------------------------------------
+# --- the op `x[key]` ----------------------------------------------------------------------------
 
 
 def _subtensor_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    x = types[0]
-    kept = [i for i, e in enumerate(params["index"]) if e[0] == "slice"]
-    full = [params["index"][i] == FULL for i in kept]
-    return [
-        TensorType(
-            x.dtype,
-            tuple(f and x.broadcastable[i] for i, f in zip(kept, full, strict=True)),
-            tuple(x.shape[i] if f else None for i, f in zip(kept, full, strict=True)),
-        )
-    ]
+    x, *given = types
+    flags: list[bool] = []
+    lengths: list[int | None] = []
+    arrays: list[TensorType] = []
+    axis = 0
+    for entry, operands in with_operands(params["index"], given):
+        if entry[0] == "slice":
+            flags.append(entry == FULL and x.broadcastable[axis])
+            lengths.append(x.shape[axis] if entry == FULL else None)
+        elif entry[0] == "new":
+            flags.append(True)
+            lengths.append(1)
+        elif entry[0] == "array":
+            arrays.extend(operands)
+        axis += entry[0] in ("slice", "index", "array")
+    if arrays:
+        common, at = _common_type(arrays), array_position(params["index"])
+        flags[at:at] = common.broadcastable
+        lengths[at:at] = common.shape
+    return [TensorType(x.dtype, tuple(flags), tuple(lengths))]
+
+
+class _Where(NamedTuple):
+    """A key resolved for an array of known shape.
+
+    place: what its slices and indices take. flags: which axes of that broadcast. vectors: its index
+    arrays, one-dimensional. axes: the axes of the place that they index. common: the type that the
+    arrays have together. pattern: the axes of the result, as a dimshuffle of the arrays' axes
+    followed by what is left of the place's.
+    """
+
+    place: Place
+    flags: tuple[bool, ...]
+    vectors: tuple[Variable, ...]
+    axes: tuple[int, ...]
+    common: TensorType
+    pattern: tuple[Any, ...]
+
+    @property
+    def picked_shape(self) -> tuple[int, ...]:
+        """The shape before the dimshuffle."""
+        return (*self.common.static_shape, *(self.place.shape[a] for a in self.rest))
+
+    @property
+    def picked_flags(self) -> tuple[bool, ...]:
+        return (*self.common.broadcastable, *(self.flags[a] for a in self.rest))
+
+    @property
+    def rest(self) -> tuple[int, ...]:
+        """The axes of the place that are not indexed."""
+        return tuple(a for a in range(len(self.flags)) if a not in self.axes)
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The shape of what is picked, with one axis for the arrays' own."""
+        n = int(np.prod(self.common.static_shape, dtype=np.int64))
+        return (n, *(self.place.shape[a] for a in self.rest))
 
 
 def _resolve(
-    node: Node, scalars: Sequence[Variable], lengths: tuple[int, ...], host: HostValues
-) -> dict[str, Any]:
-    """Starts, lengths and steps of a subtensor over an array of known shape."""
-    remaining = list(scalars)
+    index: Sequence[Entry],
+    scalars: Sequence[Variable],
+    given: Sequence[Variable],
+    x: TensorType,
+    host: HostValues,
+) -> _Where:
+    """The key over an array of type `x`; `scalars` are its operands as the host knows them, `given`
+    the same of known shape."""
     starts: list[Offset] = []
     counts: list[int] = []
     steps: list[int] = []
     kept: list[int] = []
-    for axis, entry in enumerate(node.params["index"]):
-        if entry[0] == "index":
-            starts.append(host.index(remaining.pop(0), lengths[axis]))
-            counts.append(1)
-            steps.append(1)
+    flags: list[bool] = []
+    arrays: dict[int, Variable] = {}
+    basic: list[Any] = []
+    lengths = x.static_shape
+    pairs = zip(with_operands(index, scalars), with_operands(index, given), strict=True)
+    for (entry, symbolic), (_, static) in pairs:
+        axis = len(starts)
+        if entry[0] in ("new", "gap"):
+            basic.extend("x" for _ in range(entry[0] == "new"))
             continue
-        start = remaining.pop(0) if entry[1] else None
-        stop = remaining.pop(0) if entry[2] else None
-        offset, count = host.slice(start, stop, entry[3], lengths[axis])
-        starts.append(offset)
+        start, count, step = Offset(0), lengths[axis], 1
+        if entry[0] == "slice":
+            bounds = list(symbolic)
+            first = bounds.pop(0) if entry[1] else None
+            last = bounds.pop(0) if entry[2] else None
+            step = entry[3]
+            start, count = host.slice(first, last, step, lengths[axis])
+            basic.append(len(kept))
+        elif entry[0] == "index" and host.knows(symbolic[0]):
+            start, count = host.index(symbolic[0], lengths[axis]), 1
+        else:
+            arrays[len(kept)] = static[0]
+        if entry[0] == "slice" or len(kept) in arrays:
+            kept.append(axis)
+            flags.append((entry == FULL or entry[0] != "slice") and x.broadcastable[axis])
+        starts.append(start)
         counts.append(count)
-        steps.append(entry[3])
-        kept.append(axis)
-    return {
-        "starts": tuple(starts),
-        "lengths": tuple(counts),
-        "steps": tuple(steps),
-        "kept": tuple(kept),
-    }
+        steps.append(step)
+    place = Place(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
+    common = _common_type([v.type for v in arrays.values()] or [TensorType("int64", (), ())])
+    rest = [a for a in range(len(kept)) if a not in arrays]
+    pattern = [b if b == "x" else common.ndim + rest.index(b) for b in basic]
+    at = array_position(index)
+    pattern[at:at] = range(common.ndim)
+    vectors = tuple(_flat(v, common.static_shape) for v in arrays.values())
+    return _Where(place, tuple(flags), vectors, tuple(arrays), common, tuple(pattern))
+
+
+def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
+    """An index array repeated to the common shape, as a vector."""
+    if array.type.shape == shape and array.ndim == 1:
+        return array
+    size = int(np.prod(shape, dtype=np.int64))
+    return static_reshape(static_broadcast(array, shape), (size,), (False,))
 
 
 def _subtensor_specialise(
     node: Node, inputs: Sequence[Variable], host: HostValues
 ) -> list[Variable]:
-    where = _resolve(node, node.inputs[1:], inputs[0].type.static_shape, host)
-    return [STATIC_SLICE(inputs[0], **where, broadcastable=node.outputs[0].broadcastable)]
+    x, *given = inputs
+    where = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
+    picked = static_slice(x, where.place, where.flags)
+    if where.vectors:
+        moved = dimshuffle(picked, *indexed_order(where.place, where.axes))
+        rows = GATHER(moved, *where.vectors, n_index=len(where.vectors))
+        picked = static_reshape(rows, where.picked_shape, where.picked_flags)
+    return [dimshuffle(picked, *where.pattern)]
 
 
 def _subtensor_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    x, g = node.inputs[0], cotangents[0]
+    x, *given = node.inputs
+    g = cotangents[0]
     assert g is not None
-    back = _SUBTENSOR_GRAD(x, g, *node.inputs[1:], index=node.params["index"])
-    return [back, *(None for _ in node.inputs[1:])]
+    nothing = broadcast_like(constant(0, g.dtype), x)
+    back = _INC(nothing, sum_to(g, node.outputs[0]), *given, index=node.params["index"])
+    return [back, *(None for _ in given)]
 
 
 _SUBTENSOR = register_op(
@@ -93,278 +202,176 @@ _SUBTENSOR = register_op(
 )
 
 
-def _static_slice_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    lengths = tuple(params["lengths"][i] for i in params["kept"])
-    return [static_type(types[0].dtype, lengths, params["broadcastable"])]
+# --- writing: `inc_subtensor`, `set_subtensor` --------------------------------------------------
 
 
-def _numpy_index(params: Params) -> tuple[Any, ...]:
-    index: list[Any] = []
-    for axis, (start, n, step) in enumerate(
-        zip(params["starts"], params["lengths"], params["steps"], strict=True)
-    ):
-        if start.slot is not None:
-            raise ValueError("the start of this slice is known only when the plan runs")
-        if axis not in params["kept"]:
-            index.append(start.value)
-        else:
-            stop = start.value + n * step
-            index.append(slice(start.value, stop if stop >= 0 else None, step) if n else slice(0))
-    return tuple(index)
+def _write_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    x, value, *given = types
+    _check_fits(value, _subtensor_infer(params, [x, *given])[0])
+    return [x]
 
 
-def _static_slice_reference(
-    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
-) -> list[Array]:
-    return [np.asarray(inputs[0][_numpy_index(params)])]
+def _check_fits(value: TensorType, target: TensorType) -> None:
+    for axis in range(target.ndim):
+        n, m = value.shape[axis], target.shape[axis]
+        if n != m and None not in (n, m) and not value.broadcastable[axis]:
+            raise ShapeError(f"a value of shape {value.shape} doesn't fill {target.shape}")
 
 
-def sliced_layout(params: Params, layout: Layout) -> Layout:
-    """The layout of the slice described by `starts`, `lengths`, `steps` and `kept`."""
-    offset, slots = layout.offset, list(layout.slots)
-    for start, stride in zip(params["starts"], layout.strides, strict=True):
-        offset += start.value * stride
-        if start.slot is not None and stride:
-            slots.append((start.slot, stride))
-    return Layout(
-        tuple(params["lengths"][i] for i in params["kept"]),
-        tuple(layout.strides[i] * params["steps"][i] for i in params["kept"]),
-        offset,
-        tuple(slots),
+def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
+    x, value, *given = inputs
+    is_sum = node.op is _INC
+    where = _resolve(node.params["index"], node.inputs[2:], given, x.type, host)
+    shape = where.picked_shape
+    target = TensorType(
+        x.dtype,
+        tuple(p == "x" or where.picked_flags[p] for p in where.pattern),
+        tuple(1 if p == "x" else shape[p] for p in where.pattern),
     )
+    _check_fits(value.type, target)
+    filling = static_broadcast(value, target.static_shape, target.broadcastable)
+    filling = dimshuffle(filling, *(where.pattern.index(axis) for axis in range(len(shape))))
+    if where.vectors:
+        rows = static_reshape(filling, where.rows, (False,) * len(where.rows))
+        scatter = SCATTER_ADD if is_sum else SCATTER_SET
+        n = len(where.vectors)
+        return [scatter(x, rows, *where.vectors, place=where.place, axes=where.axes, n_index=n)]
+    if is_sum:
+        filling = add(static_slice(x, where.place, where.flags), filling)
+    whole = x.type.static_shape
+    if where.place.covers(whole):
+        return [static_broadcast(filling, whole, x.broadcastable)]
+    return [assemble(x, [(filling, where.place)], whole, x.broadcastable)]
 
 
-STATIC_SLICE = register_op(
-    Op("static_slice", _static_slice_infer, _static_slice_reference, view=sliced_layout)
-)
-
-
-def _subtensor_grad_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    return [types[0].with_dtype(types[1].dtype)]
-
-
-def _subtensor_grad_specialise(
-    node: Node, inputs: Sequence[Variable], host: HostValues
-) -> list[Variable]:
-    x, g = inputs[:2]
-    where = _resolve(node, node.inputs[2:], x.type.static_shape, host)
-    return [EMBED(g, **where, shape=x.type.static_shape, broadcastable=x.broadcastable)]
-
-
-def _subtensor_grad_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    g = cotangents[0]
+def _inc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    (_, value, *given), g = node.inputs, cotangents[0]
     assert g is not None
-    back = _SUBTENSOR(g, *node.inputs[2:], index=node.params["index"])
-    return [None, back, *(None for _ in node.inputs[2:])]
+    picked = _SUBTENSOR(g, *given, index=node.params["index"])
+    return [g, sum_to(picked, value), *(None for _ in given)]
 
 
-_SUBTENSOR_GRAD = register_op(
-    Op(
-        "subtensor_grad",
-        _subtensor_grad_infer,
-        None,
-        vjp=_subtensor_grad_vjp,
-        specialise=_subtensor_grad_specialise,
-    )
-)
-
-
-def _embed_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    return [static_type(types[0].dtype, params["shape"], params["broadcastable"])]
-
-
-def _embed_reference(
-    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
-) -> list[Array]:
-    result = np.zeros(params["shape"], dtype=inputs[0].dtype)
-    result[_numpy_index(params)] = inputs[0]
-    return [result]
-
-
-# An array of zeros with the input written into a slice of it: the gradient of that slice.
-EMBED = register_op(Op("embed", _embed_infer, _embed_reference))
-
-
-# --- integer vectors ----------------------------------------------------------------------------
-
-
-def _gather_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    x, first = types[:2]
-    n = params["n_index"]
-    if len({t.shape[0] for t in types[1:]} - {None}) > 1:
-        lengths = ", ".join(str(t.shape[0]) for t in types[1:])
-        raise ShapeError(f"index vectors of lengths {lengths} can't index together")
+def _set_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    (x, value, *given), g = node.inputs, cotangents[0]
+    assert g is not None
+    index = node.params["index"]
+    picked = _SUBTENSOR(g, *given, index=index)
+    nothing = dimshuffle(constant(0, g.dtype), *("x",) * value.ndim)
+    if ("array",) in index:
+        picked = switch(_stays(index, x, given, picked.ndim), picked, 0)
     return [
-        TensorType(
-            x.dtype,
-            (first.broadcastable[0], *x.broadcastable[n:]),
-            (first.shape[0], *x.shape[n:]),
-        )
+        _SET(g, nothing, *given, index=index),
+        sum_to(picked, value),
+        *(None for _ in given),
     ]
 
 
-def _gather_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    x, g = node.inputs[0], cotangents[0]
-    assert g is not None
-    back = _GATHER_GRAD(g, x, *node.inputs[1:])
-    return [back, *(None for _ in node.inputs[1:])]
+def _stays(index: Sequence[Entry], x: Variable, given: Sequence[Variable], ndim: int) -> Variable:
+    """Which of the elements that index arrays name are the last ones put into their place, with
+    axes of length 1 for the rest of the key."""
+    pairs = with_operands(index, given)
+    arrays = [operands[0] for entry, operands in pairs if entry[0] == "array"]
+    axes = [entry[0] for entry in index if entry[0] in ("slice", "index", "array")]
+    lengths = [length(x, axis) for axis, kind in enumerate(axes) if kind == "array"]
+    common = _common_type([v.type for v in arrays])
+    shape = [_common_length(arrays, axis - common.ndim) for axis in range(common.ndim)]
+    count = as_variable(1)
+    for n in shape:
+        count = count * n
+    numbers = reshape(arange(count), shape)
+    only = (("array",),) * len(arrays)
+    last = _SET(zeros(lengths, dtype="int64"), numbers, *arrays, index=only)
+    stays = eq(_SUBTENSOR(last, *arrays, index=only), numbers)
+    at = array_position(index)
+    left = ndim - common.ndim - at
+    return dimshuffle(stays, *("x",) * at, *range(common.ndim), *("x",) * left)
 
 
-def _gather_checks(node: Node) -> list[tuple[int, int, int]]:
-    lengths = node.inputs[0].type.static_shape
-    return [(1 + axis, -lengths[axis], lengths[axis]) for axis in range(node.params["n_index"])]
+def _common_length(arrays: Sequence[Variable], axis: int) -> Variable:
+    """The length, along an axis counted from the last, of what index arrays have together."""
+    given = [v for v in arrays if v.ndim >= -axis and not v.broadcastable[axis]]
+    return length(given[0], axis) if given else as_variable(1)
 
 
-GATHER = register_op(
-    Op(
-        "gather",
-        _gather_infer,
-        CONTRACTS["gather"].reference,
-        vjp=_gather_vjp,
-        contract="gather",
-        checks=_gather_checks,
-    )
+# x, value (as many axes as x[key], stretching), operands of the key -> x with the value added
+_INC = register_op(
+    Op("inc_subtensor", _write_infer, None, vjp=_inc_vjp, specialise=_write_specialise)
+)
+# The same with the value in place of what was there; of several for one place, the last.
+_SET = register_op(
+    Op("set_subtensor", _write_infer, None, vjp=_set_vjp, specialise=_write_specialise)
 )
 
 
-def _gather_grad_specialise(
-    node: Node, inputs: Sequence[Variable], host: HostValues
-) -> list[Variable]:
-    g, x, *index = inputs
-    return [
-        SCATTER_ADD(
-            g,
-            *index,
-            n_index=len(index),
-            shape=x.type.static_shape,
-            broadcastable=x.broadcastable,
-        )
-    ]
-
-
-def _gather_grad_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    g = cotangents[0]
-    assert g is not None
-    index = node.inputs[2:]
-    return [GATHER(g, *index, n_index=len(index)), None, *(None for _ in index)]
-
-
-_GATHER_GRAD = register_op(
-    Op(
-        "gather_grad",
-        lambda params, types: [types[1].with_dtype(types[0].dtype)],
-        None,
-        vjp=_gather_grad_vjp,
-        specialise=_gather_grad_specialise,
-    )
-)
-
-
-def _scatter_checks(node: Node) -> list[tuple[int, int, int]]:
-    lengths = node.params["shape"]
-    return [(1 + axis, -lengths[axis], lengths[axis]) for axis in range(node.params["n_index"])]
-
-
-# Zeros of `shape`, with row i of the first input added at (index_0[i], index_1[i], ...).
-SCATTER_ADD = register_op(
-    Op(
-        "scatter_add",
-        _embed_infer,
-        CONTRACTS["scatter_add"].reference,
-        contract="scatter_add",
-        checks=_scatter_checks,
-    )
-)
-
-
-def _gather(x: Variable, indices: Sequence[Variable]) -> Variable:
-    ndims = {v.ndim for v in indices}
-    if len(ndims) != 1:
-        raise GraphTypeError("integer arrays that index together need the same number of axes")
-    if len(indices) > x.ndim:
-        raise GraphTypeError(f"{len(indices)} indices for {x.ndim} dimensions")
-    known = {v.type.shape for v in indices if v.type.is_static}
-    if len(known) > 1:
-        raise ShapeError(f"integer arrays of shapes {sorted(known)} can't index together")
-    (ndim,) = ndims
-    if ndim == 1:
-        return GATHER(x, *indices, n_index=len(indices))
-    flat = GATHER(x, *(v.flatten() for v in indices), n_index=len(indices))
-    lengths = [length(indices[0], i) for i in range(ndim)]
-    rest = [length(flat, i) for i in range(1, flat.ndim)]
-    return reshape(flat, [*lengths, *rest])
-
-
-# --- x[...] ---------------------------------------------------------------------------------
-
-
-def _is_vector(item: Any) -> bool:
-    if isinstance(item, Variable):
-        return item.ndim > 0
-    return isinstance(item, list | np.ndarray) and np.ndim(item) > 0
-
-
-def _expand(key: tuple[Any, ...], ndim: int) -> list[Any]:
-    """One item per axis (and None per new axis): Ellipsis and what is left out become `:`."""
-    used = sum(item is not None and item is not Ellipsis for item in key)
-    if used > ndim:
-        raise GraphTypeError(f"{used} indices for {ndim} dimensions")
-    if sum(item is Ellipsis for item in key) > 1:
-        raise GraphTypeError("an index has more than one '...'")
-    fill = [slice(None)] * (ndim - used)
-    if any(item is Ellipsis for item in key):
-        at = next(i for i, item in enumerate(key) if item is Ellipsis)
-        return [*key[:at], *fill, *key[at + 1 :]]
-    return [*key, *fill]
-
-
-def _slice_entry(item: slice) -> tuple[Entry, list[Variable]]:
-    step = 1 if item.step is None else item.step
-    if isinstance(step, Constant):
-        step = int(step.value)
-    if not isinstance(step, int | np.integer) or step == 0:
-        raise GraphTypeError(f"the step of a slice must be a nonzero integer, not {step}")
-    bounds = [
-        as_integer_scalar(b, "a bound of a slice") for b in (item.start, item.stop) if b is not None
-    ]
-    return ("slice", item.start is not None, item.stop is not None, int(step)), bounds
+# --- words ---------------------------------------------------------------------------------------
 
 
 @word
 def getitem(x: Variable, key: Any) -> Variable:
-    """`x[key]`: integers, slices, `...`, None, and integer vectors on the leading axes.
+    """`x[key]` as NumPy has it: integers, slices, `...`, None, and integer arrays.
 
-    Bounds and indices may be symbolic integers of the host: function inputs, shapes, and
-    arithmetic on them. Raises GraphTypeError for anything else.
+    Bounds of slices are integers that the host knows: numbers, function inputs, shapes, and
+    arithmetic on these. Indices and index arrays may be any integers. Arrays index together; one
+    stretches to another where its type broadcasts. Raises GraphTypeError for anything else, boolean
+    masks among it, and ShapeError for arrays that don't fit each other.
     """
-    items = _expand(key if isinstance(key, tuple) else (key,), x.ndim)
-    if any(_is_vector(item) for item in items):
-        vectors = [item for item in items if _is_vector(item)]
-        rest = items[len(vectors) :]
-        if not all(map(_is_vector, items[: len(vectors)])) or any(
-            item != slice(None) for item in rest
-        ):
-            raise GraphTypeError("integer arrays can index the leading axes only, alone")
-        indices = [as_variable(v) for v in vectors]
-        for v in indices:
-            if v.dtype not in INTEGERS:
-                raise GraphTypeError(f"an index array must hold integers, not {v.dtype}")
-        return _gather(x, indices)
-    index: list[Entry] = []
-    scalars: list[Variable] = []
-    pattern: list[Any] = []
-    for item in items:
-        if item is None:
-            pattern.append("x")
-        elif isinstance(item, slice):
-            entry, bounds = _slice_entry(item)
-            index.append(entry)
-            scalars.extend(bounds)
-            pattern.append(sum(p != "x" for p in pattern))
+    index, operands = parse_key(key, x.ndim)
+    return _SUBTENSOR(x, *operands, index=index)
+
+
+def set_subtensor(x: Any, y: Any) -> Variable:
+    """`set_subtensor(a[key], y)`: a copy of `a` that has `y` at the key.
+
+    `y` may have fewer or stretching axes, and a dtype that `a` can hold. Where the key names a
+    place twice, the last one stays. An update `(w, set_subtensor(w[key], y))` writes only there.
+
+    Raises GraphTypeError where `x` is no indexed variable or `y` has too many axes or the wrong
+    dtype, ShapeError where it doesn't fit.
+    """
+    return _write(_SET, x, y)
+
+
+def inc_subtensor(x: Any, y: Any) -> Variable:
+    """`inc_subtensor(a[key], y)`: a copy of `a` that has `y` added at the key, as often as the key
+    names a place. Otherwise as `set_subtensor`."""
+    return _write(_INC, x, y)
+
+
+def _write(op: Op, x: Any, y: Any) -> Variable:
+    node = x.node if isinstance(x, Variable) else None
+    if node is None or node.op is not _SUBTENSOR:
+        raise GraphTypeError(f"{op.name} takes an indexed variable, such as a[1:3], not {x}")
+    value = _settled(as_variable(y), x.dtype, op.name)
+    if value.ndim > x.ndim:
+        raise GraphTypeError(f"{op.name}: the value has {value.ndim} axes; {x.ndim} are indexed")
+    value = dimshuffle(value, *("x",) * (x.ndim - value.ndim), *range(value.ndim))
+    base, *given = node.inputs
+    return op(base, value, *given, index=node.params["index"])
+
+
+def _settled(value: Variable, dtype: str, name: str) -> Variable:
+    """`value` in a dtype that holds it; a Python number takes it on where it fits."""
+    fits = np.can_cast(value.dtype, dtype, "safe")
+    if isinstance(value, Constant) and value.weak:
+        number = value.value.item()
+        if dtype in INTEGERS and isinstance(number, int):
+            fits = np.iinfo(dtype).min <= number <= np.iinfo(dtype).max
         else:
-            index.append(("index",))
-            scalars.append(as_integer_scalar(item, "an index"))
-    result = x
-    if any(entry != FULL for entry in index):
-        result = _SUBTENSOR(x, *scalars, index=tuple(index))
-    return dimshuffle(result, *pattern)
+            fits = fits or dtype not in (*INTEGERS, BOOL)
+    if not fits:
+        raise GraphTypeError(
+            f"{name}: a value of {value.dtype} doesn't go into an array of {dtype}; use "
+            f"T.cast(..., {dtype!r})"
+        )
+    return cast(value, dtype)
+
+
+@word
+def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
+    """The elements of `x` at integer indices along `axis` (None: of the flattened array)."""
+    variable = as_variable(x)
+    if axis is None:
+        return getitem(flatten(variable), indices)
+    if not -variable.ndim <= axis < variable.ndim:
+        raise GraphTypeError(f"axis {axis} is out of range for {variable.ndim} dimensions")
+    return getitem(variable, (*(slice(None),) * (axis % variable.ndim), indices))

@@ -57,10 +57,10 @@ def gradient_of_cross_entropy(node: Node, context: Context) -> Replacement:
     if "softmax_xent_grad" not in context.kernels:
         return None
     scattered, product = made_by(node.inputs[0], "scatter_add"), made_by(node.inputs[1], "mul")
-    if scattered is None or product is None or len(scattered.inputs) != 3:
+    if scattered is None or product is None or len(scattered.inputs) != 4:
         return None
-    values, rows, labels = scattered.inputs
-    if not is_arange(rows, scattered.outputs[0].type.static_shape[0]):
+    base, values, _, labels = scattered.inputs
+    if constant_value(base) != 0 or not _picks_a_column_per_row(scattered):
         return None
     for s, total in (product.inputs, product.inputs[::-1]):
         summed = made_by(total, "sum")
@@ -72,6 +72,14 @@ def gradient_of_cross_entropy(node: Node, context: Context) -> Replacement:
         ):
             return (SOFTMAX_XENT_GRAD(s, labels, neg(values), **_identity(s)),)
     return None
+
+
+def _picks_a_column_per_row(scattered: Node) -> bool:
+    """Whether a scatter writes to (0, i), (1, j), (2, k), ... of a whole matrix."""
+    shape = scattered.outputs[0].type.static_shape
+    params = scattered.params
+    whole = params["place"].covers(shape) and params["axes"] == (0, 1)
+    return whole and is_arange(scattered.inputs[2], shape[0])
 
 
 def _identity(s: Variable) -> dict[str, Tape]:

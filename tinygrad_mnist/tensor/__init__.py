@@ -55,6 +55,8 @@ from tinygrad_mnist.ops.elementwise import (
     true_div,
 )
 from tinygrad_mnist.ops.elementwise import pow_ as pow
+from tinygrad_mnist.ops.index import inc_subtensor, set_subtensor, take
+from tinygrad_mnist.ops.join import concatenate, join, repeat, split, stack, tile
 from tinygrad_mnist.ops.linalg import dot
 from tinygrad_mnist.ops.log import log
 from tinygrad_mnist.ops.reduce import all_ as all
@@ -190,6 +192,7 @@ __all__ = [
     "cast",
     "ceil",
     "col",
+    "concatenate",
     "constant",
     "dimshuffle",
     "dmatrix",
@@ -212,9 +215,11 @@ __all__ = [
     "gt",
     "identity_like",
     "imatrix",
+    "inc_subtensor",
     "int_div",
     "iscalar",
     "ivector",
+    "join",
     "le",
     "log",
     "log1p",
@@ -237,23 +242,29 @@ __all__ = [
     "ones_like",
     "pow",
     "prod",
+    "repeat",
     "reshape",
     "row",
     "scalar",
+    "set_subtensor",
     "sgn",
     "shape",
     "shared_randomstreams",
     "signal",
+    "split",
     "sqr",
     "sqrt",
+    "stack",
     "std",
     "sub",
     "sum",
     "switch",
+    "take",
     "tanh",
     "tensor",
     "tensor3",
     "tensor4",
+    "tile",
     "transpose",
     "true_div",
     "var",

@@ -1,0 +1,218 @@
+"""Joining and splitting: arrays side by side, repeated, and cut apart again.
+
+A join is assembled from its parts: what makes a part writes it straight into its place, where
+nothing else reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.contracts.base import Params
+from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.graph.host import HostValues
+from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.op import Op, as_variable, register_op
+from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.types import TensorType, upcast
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops.creation import zeros_like
+from tinygrad_mnist.ops.elementwise import cast, settle_constants
+from tinygrad_mnist.ops.shape import (
+    alloc,
+    as_integer_scalar,
+    dimshuffle,
+    flatten,
+    length,
+    reshape,
+    static_reshape,
+)
+from tinygrad_mnist.ops.slices import assemble, static_slice
+
+# --- join -------------------------------------------------------------------------------------
+
+
+def _join_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    axis = params["axis"]
+    flags: list[bool] = []
+    shape: list[int | None] = []
+    for d in range(types[0].ndim):
+        lengths = [t.shape[d] for t in types]
+        known = set(lengths) - {None}
+        if d == axis:
+            flags.append(False)
+            shape.append(None if None in lengths else sum(n for n in lengths if n is not None))
+            continue
+        if len(known) > 1:
+            shapes = ", ".join(str(t.shape) for t in types)
+            raise ShapeError(f"arrays of shapes {shapes} can't be joined along axis {axis}")
+        flags.append(any(t.broadcastable[d] for t in types))
+        shape.append(known.pop() if known else None)
+    return [TensorType(types[0].dtype, tuple(flags), tuple(shape))]
+
+
+def _join_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
+    axis = node.params["axis"]
+    (type,) = _join_infer(node.params, [v.type for v in inputs])
+    shape, start = type.static_shape, 0
+    parts = []
+    for part in inputs:
+        n = part.type.static_shape[axis]
+        if n:
+            parts.append((part, Place.whole(shape).along(axis, start, n)))
+        start += n
+    if len(parts) < 2:
+        only = parts[0][0] if parts else inputs[0]
+        return [static_reshape(only, shape, type.broadcastable)]
+    return [assemble(None, parts, shape, type.broadcastable)]
+
+
+def _join_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    axis, g = node.params["axis"], cotangents[0]
+    assert g is not None
+    sizes = [length(v, axis) for v in node.inputs]
+    return list(_SPLIT.node(g, *sizes, axis=axis).outputs)
+
+
+# arrays of one dtype and rank -> them side by side; params axis
+_JOIN = register_op(Op("join", _join_infer, None, vjp=_join_vjp, specialise=_join_specialise))
+
+
+def _checked_axis(axis: Any, ndim: int) -> int:
+    if isinstance(axis, Constant):
+        axis = axis.value.item()
+    if not isinstance(axis, int | np.integer) or isinstance(axis, bool):
+        raise GraphTypeError(f"axis {axis!r} is not an integer")
+    if not -ndim <= axis < ndim:
+        raise GraphTypeError(f"axis {axis} is out of range for {ndim} dimensions")
+    return int(axis) % ndim
+
+
+def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
+    """The arrays side by side along `axis`, in the dtype that holds them all.
+
+    They have as many axes and, along all but this one, the same lengths. Raises GraphTypeError for
+    none, for scalars and for different numbers of axes, ShapeError for lengths that differ.
+    """
+    if isinstance(tensor_list, Variable) or not len(tensor_list):
+        raise GraphTypeError("concatenate takes a list of at least one array")
+    parts = settle_constants([as_variable(v) for v in tensor_list])
+    ndims = [v.ndim for v in parts]
+    if min(ndims) == 0:
+        raise GraphTypeError("scalars can't be concatenated; T.stack makes a vector of them")
+    if len(set(ndims)) > 1:
+        given = ", ".join(map(str, ndims))
+        raise GraphTypeError(f"arrays with {given} dimensions can't be joined")
+    dtype = upcast(*(v.dtype for v in parts))
+    return _JOIN(*(cast(v, dtype) for v in parts), axis=_checked_axis(axis, ndims[0]))
+
+
+def join(axis: int, *tensors: Any) -> Variable:
+    """`concatenate`, in Theano's older order of arguments."""
+    return concatenate(tensors, axis)
+
+
+def stack(*tensors: Any, axis: int = 0) -> Variable:
+    """Arrays of one shape, `stack([a, b])` or `stack(a, b)`, along a new axis."""
+    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
+        (tensors,) = tensors
+    if not tensors:
+        raise GraphTypeError("stack takes at least one array")
+    parts = settle_constants([as_variable(v) for v in tensors])
+    ndims = sorted({v.ndim for v in parts})
+    if len(ndims) > 1:
+        raise GraphTypeError(f"arrays with {ndims[0]} and {ndims[-1]} dimensions can't be stacked")
+    at = _checked_axis(axis, ndims[0] + 1)
+    pattern = [*range(at), "x", *range(at, ndims[0])]
+    return concatenate([dimshuffle(v, *pattern) for v in parts], at)
+
+
+# --- split ------------------------------------------------------------------------------------
+
+
+def _split_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    x, axis = types[0], params["axis"]
+    flags = tuple(b and d != axis for d, b in enumerate(x.broadcastable))
+    lengths = tuple(None if d == axis else n for d, n in enumerate(x.shape))
+    return [TensorType(x.dtype, flags, lengths)] * (len(types) - 1)
+
+
+def _split_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
+    x, axis = inputs[0], node.params["axis"]
+    sizes = [host.by_value(n) for n in node.inputs[1:]]
+    shape = x.type.static_shape
+    if sum(sizes) != shape[axis] or min(sizes) < 0:
+        raise ShapeError(f"an axis of length {shape[axis]} can't be split into {sizes}")
+    starts = [sum(sizes[:k]) for k in range(len(sizes))]
+    return [
+        static_slice(x, Place.whole(shape).along(axis, start, n), out.broadcastable)
+        for start, n, out in zip(starts, sizes, node.outputs, strict=True)
+    ]
+
+
+def _split_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    parts = [
+        zeros_like(v) if g is None else g for v, g in zip(node.outputs, cotangents, strict=True)
+    ]
+    return [_JOIN(*parts, axis=node.params["axis"]), *(None for _ in node.inputs[1:])]
+
+
+# an array, the length of each part -> its parts along params["axis"]
+_SPLIT = register_op(Op("split", _split_infer, None, vjp=_split_vjp, specialise=_split_specialise))
+
+
+def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) -> list[Variable]:
+    """`x` cut along `axis` into parts of the lengths `splits_size`, ints and integer scalars, which
+    add up to that of `x`; n_splits: how many these are, needed for a symbolic vector."""
+    variable = as_variable(x)
+    if isinstance(splits_size, Variable):
+        if n_splits is None:
+            raise GraphTypeError("a symbolic splits_size needs n_splits=, the number of parts")
+        splits_size = [splits_size[k] for k in range(n_splits)]
+    sizes = [as_integer_scalar(n, "a length in splits_size") for n in splits_size]
+    if not sizes or n_splits not in (None, len(sizes)):
+        raise GraphTypeError(f"n_splits is {n_splits}; splits_size has {len(sizes)} lengths")
+    at = _checked_axis(axis, variable.ndim)
+    return list(_SPLIT.node(variable, *sizes, axis=at).outputs)
+
+
+# --- repeated ---------------------------------------------------------------------------------
+
+
+@word
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
+    """Every element along `axis` (None: of the flattened array) `repeats` times, an int or an
+    integer scalar."""
+    variable = as_variable(x)
+    if axis is None:
+        variable, axis = flatten(variable), 0
+    at = _checked_axis(axis, variable.ndim)
+    times = as_integer_scalar(repeats, "repeats")
+    lengths = [length(variable, d) for d in range(variable.ndim)]
+    pattern = [*range(at + 1), "x", *range(at + 1, variable.ndim)]
+    stretched = alloc(dimshuffle(variable, *pattern), *lengths[: at + 1], times, *lengths[at + 1 :])
+    lengths[at] = lengths[at] * times
+    return reshape(stretched, lengths)
+
+
+def tile(x: Any, reps: Any) -> Variable:
+    """`x` side by side with itself, `reps` times along each axis: ints and integer scalars, for the
+    last axes if they are fewer, with new axes in front if they are more."""
+    variable = as_variable(x)
+    times = [
+        as_integer_scalar(n, "a number in reps")
+        for n in (reps if isinstance(reps, list | tuple) else [reps])
+    ]
+    ndim = max(len(times), variable.ndim)
+    times = [as_variable(1)] * (ndim - len(times)) + times
+    added = ndim - variable.ndim
+    lengths = [as_variable(1)] * added + [length(variable, d) for d in range(variable.ndim)]
+    pattern: list[Any] = []
+    for d in range(ndim):
+        pattern.extend(("x", "x" if d < added else d - added))
+    both = [n for pair in zip(times, lengths, strict=True) for n in pair]
+    stretched = alloc(dimshuffle(variable, *pattern), *both)
+    return reshape(stretched, [a * b for a, b in zip(times, lengths, strict=True)])

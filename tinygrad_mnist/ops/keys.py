@@ -1,0 +1,115 @@
+"""Keys: what stands between the brackets of `x[...]`, as entries and operands of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.types import BOOL, INTEGERS
+from tinygrad_mnist.graph.variables import Constant, Variable
+from tinygrad_mnist.ops.shape import as_integer_scalar
+
+# One entry of a node's `index` per item of the key, with the operands that follow the array:
+#   ("slice", has_start, has_stop, step)   a bound each           keeps an axis
+#   ("index",)                             an integer scalar      takes one element of an axis
+#   ("array",)                             an integer array       picks from an axis
+#   ("new",)                                                      adds an axis of length 1
+#   ("gap",)                                                      `...` that stands for no axis
+Entry = tuple[Any, ...]
+FULL: Entry = ("slice", False, False, 1)
+
+
+def with_operands(
+    index: Sequence[Entry], given: Sequence[Any]
+) -> list[tuple[Entry, tuple[Any, ...]]]:
+    """Each entry with its operands."""
+    pairs = []
+    used = 0
+    for entry in index:
+        count = entry[1] + entry[2] if entry[0] == "slice" else entry[0] in ("index", "array")
+        pairs.append((entry, tuple(given[used : used + count])))
+        used += count
+    return pairs
+
+
+def array_position(index: Sequence[Entry]) -> int:
+    """Before which of the axes from slices those from arrays stand in the result: where the arrays
+    are, if they stand together; else in front. Single indices beside arrays count as arrays."""
+    if ("array",) not in index:
+        return 0
+    arrays = [i for i, entry in enumerate(index) if entry[0] in ("array", "index")]
+    if arrays[-1] - arrays[0] + 1 != len(arrays):
+        return 0
+    return sum(entry[0] in ("slice", "new") for entry in index[: arrays[0]])
+
+
+def _is_array(item: Any) -> bool:
+    if isinstance(item, Variable):
+        return item.ndim > 0
+    return isinstance(item, list | tuple | np.ndarray) and np.ndim(item) > 0
+
+
+def _expand(key: tuple[Any, ...], ndim: int) -> list[Any]:
+    """One item per axis (and None per new axis): Ellipsis and what is left out become `:`."""
+    used = sum(item is not None and item is not Ellipsis for item in key)
+    if used > ndim:
+        raise GraphTypeError(f"{used} indices for {ndim} dimensions")
+    if sum(item is Ellipsis for item in key) > 1:
+        raise GraphTypeError("an index has more than one '...'")
+    fill: list[Any] = [slice(None)] * (ndim - used)
+    if any(item is Ellipsis for item in key):
+        at = next(i for i, item in enumerate(key) if item is Ellipsis)
+        return [*key[:at], *(fill or [Ellipsis]), *key[at + 1 :]]
+    return [*key, *fill]
+
+
+def _slice_entry(item: slice) -> tuple[Entry, list[Variable]]:
+    step = 1 if item.step is None else item.step
+    if isinstance(step, Constant):
+        step = int(step.value)
+    if not isinstance(step, int | np.integer) or step == 0:
+        raise GraphTypeError(f"the step of a slice must be a nonzero integer, not {step}")
+    bounds = [
+        as_integer_scalar(b, "a bound of a slice") for b in (item.start, item.stop) if b is not None
+    ]
+    return ("slice", item.start is not None, item.stop is not None, int(step)), bounds
+
+
+def _index_array(item: Any) -> Variable:
+    if isinstance(item, list | tuple) and np.size(item) == 0:
+        item = np.asarray(item, dtype="int64")
+    array = as_variable(item)
+    if array.dtype == BOOL:
+        raise GraphTypeError(
+            "a boolean mask can't be an index: the shape of the result would depend on data; "
+            "choose with T.switch, or by integers"
+        )
+    if array.dtype not in INTEGERS:
+        raise GraphTypeError(f"an index array must hold integers, not {array.dtype}")
+    return array
+
+
+def parse_key(key: Any, ndim: int) -> tuple[tuple[Entry, ...], list[Variable]]:
+    """The entries of a key and their operands."""
+    index: list[Entry] = []
+    operands: list[Variable] = []
+    for item in _expand(key if isinstance(key, tuple) else (key,), ndim):
+        if item is None:
+            index.append(("new",))
+        elif item is Ellipsis:
+            index.append(("gap",))
+        elif isinstance(item, slice):
+            entry, bounds = _slice_entry(item)
+            index.append(entry)
+            operands.extend(bounds)
+        elif _is_array(item):
+            index.append(("array",))
+            operands.append(_index_array(item))
+        else:
+            index.append(("index",))
+            operands.append(as_integer_scalar(item, "an index"))
+    return tuple(index), operands
