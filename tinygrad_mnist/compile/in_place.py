@@ -7,11 +7,11 @@ come before the first change. Where calls would wait for each other in a circle,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole
-from tinygrad_mnist.compile.plan import TEMPORARY, View
+from tinygrad_mnist.compile.plan import TEMPORARY, KernelCall, View
 from tinygrad_mnist.contracts.operands import own_operands
 from tinygrad_mnist.graph.layout import Layout, reshaped
 
@@ -44,12 +44,36 @@ def _write_part_in_place(draft: Draft, copy: int, wanted: Collection[int]) -> No
     if any(reaches(draft.depends, call, writer) for call in before):
         return
     place = View(target.buffer, target.dtype, layout)
+    if not _may_read_base(draft, writer, place):
+        return
     outputs = tuple(place if v is made[0] else v for v in draft.calls[writer].outputs)
     draft.calls[writer] = replace(draft.calls[writer], outputs=outputs)
     draft.depends[writer] |= before
     draft.depends[copy].add(writer)
     draft.writers[target.buffer].append(writer)
     draft.drop(copy)
+
+
+def _may_read_base(draft: Draft, writer: int, place: View) -> bool:
+    """Whether a call that will write to `place` leaves open that the array there is the one that it
+    starts as: what it reads of that one must not be what it overwrites."""
+    copy = draft.bases.get(place.buffer)
+    if copy is None:
+        return True
+    (home,) = draft.calls[copy].inputs
+    return all(
+        operand.buffer != home.buffer or alike or _are_apart(operand, place)
+        for operand, alike in _operands(draft.calls[writer], home, [place])
+    )
+
+
+def _operands(call: KernelCall, home: View, written: Sequence[View]) -> Iterator[tuple[View, bool]]:
+    """A call's inputs, and of each whether the call may overwrite it: through the operands of a
+    tape, element for element."""
+    own = own_operands(call.kernel, call.params)
+    for number, operand in enumerate(call.inputs):
+        is_tape_operand = own is not None and number >= own and operand.dtype == home.dtype
+        yield operand, is_tape_operand and all(_same_elements(operand, v) for v in written)
 
 
 def _as_shape(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
@@ -70,6 +94,10 @@ def _take_over(draft: Draft, buffer: int, copy: int, wanted: Collection[int]) ->
     """Lets an array that starts as a copy of a temporary be that temporary."""
     (base,) = draft.calls[copy].inputs
     if copy in draft.dropped or not _is_own(draft, base, wanted):
+        return
+    # The temporary may by now be what another array has taken over, to change it later.
+    made = [w for w in draft.writers[base.buffer] if w not in draft.dropped]
+    if not all(reaches(draft.depends, copy, w) for w in made):
         return
     if base.dtype != draft.buffers[buffer].dtype or not may_overwrite(draft, buffer, base, copy):
         return
@@ -105,20 +133,13 @@ def _keeps_apart(
     What it overwrites itself it may read only through the operands of a tape, element for element;
     what another one overwrites it may read only if that one comes later.
     """
-    call = draft.calls[reader]
-    own = own_operands(call.kernel, call.params)
-    for number, operand in enumerate(call.inputs):
+    written = {w: [v for v in draft.calls[w].outputs if v.buffer == buffer] for w in writers}
+    for operand, alike in _operands(draft.calls[reader], home, written[reader]):
         if operand.buffer != home.buffer:
             continue
-        is_tape_operand = own is not None and number >= own and operand.dtype == home.dtype
         for w in writers:
-            written = [v for v in draft.calls[w].outputs if v.buffer == buffer]
-            fits = (
-                is_tape_operand and all(_same_elements(operand, v) for v in written)
-                if w == reader
-                else reaches(draft.depends, w, reader)
-            )
-            if not fits and not all(_are_apart(operand, v) for v in written):
+            fits = alike if w == reader else reaches(draft.depends, w, reader)
+            if not fits and not all(_are_apart(operand, v) for v in written[w]):
                 return False
     return True
 

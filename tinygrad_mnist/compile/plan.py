@@ -102,15 +102,21 @@ class KernelCall:
     def nbytes(self) -> int:
         """Bytes that it has to read and write at least: what stands twice among the inputs counts
         once, what is repeated in a broadcast too; what is updated in place is read and written."""
-        picked = CONTRACTS[self.kernel].picked
+        contract = CONTRACTS[self.kernel]
         read: dict[Hashable, int] = {}
         for number, view in enumerate(self.inputs):
             spec = ArraySpec(view.dtype, view.true_shape)
             least = spec.size
-            if number in picked:
+            if number in contract.picked:
                 least = min(least, self.outputs[0].spec.size)
+            if number == 0 and contract.touched is not None:
+                least = min(least, self.inputs[contract.touched].spec.size)
             read[view.elements] = max(read.get(view.elements, 0), least * spec.itemsize)
-        return sum(read.values()) + sum(v.spec.nbytes for v in self.outputs)
+        if contract.touched is not None:
+            written = self.inputs[contract.touched].spec.size * self.outputs[0].spec.itemsize
+        else:
+            written = sum(v.spec.nbytes for v in self.outputs)
+        return sum(read.values()) + written
 
     @property
     def tapes(self) -> list[Tape]:

@@ -17,7 +17,7 @@ from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, SharedVariable, Variable
-from tinygrad_mnist.ops.gather import SCATTER_ADD, SCATTER_SET
+from tinygrad_mnist.ops.gather import GATHER, SCATTER_ADD, SCATTER_SET
 from tinygrad_mnist.ops.kernels import TAPE
 from tinygrad_mnist.ops.slices import ASSEMBLE
 from tinygrad_mnist.rewrite.fuse import operands_before_epilogue
@@ -155,7 +155,18 @@ def _add_checks(draft: Draft, node: Node) -> set[int]:
 
 def _described(v: Variable) -> str:
     """A name for an index in a message: its own, or that of what it is computed from."""
-    walk = v
+    walk, is_computed = v, False
     while walk.name is None and walk.node is not None and walk.node.inputs:
+        is_computed = is_computed or not _only_moves(walk.node)
         walk = walk.node.inputs[0]
-    return f"the index {walk}" if walk.name else "an index"
+    if not walk.name:
+        return "an index"
+    return f"an index computed from {walk}" if is_computed else f"the index {walk}"
+
+
+def _only_moves(node: Node) -> bool:
+    """Whether a node's result has the values of its first input, perhaps as another dtype."""
+    if node.op is TAPE:
+        tape: Tape = node.params["tape"]
+        return tape.is_identity
+    return node.op.view is not None or node.op is GATHER

@@ -56,6 +56,8 @@ class Contract:
     tapes: names of the parameters that are tapes, in native order.
     picked: numbers of the inputs of which only some elements are read, as many as the first output
         has at most.
+    touched: for a kernel whose output is its input 0, updated in place: number of the input that
+        has as many elements as are touched there at most.
     base: whether the kernel belongs to the vocabulary that every backend must have; otherwise
         it is a fused form, used where a backend declares it.
     """
@@ -66,6 +68,7 @@ class Contract:
     ints: tuple[str, ...] = ()
     tapes: tuple[str, ...] = ()
     picked: tuple[int, ...] = ()
+    touched: int | None = None
     base: bool = True
 
     def flat_ints(self, params: Params) -> list[int]:

@@ -59,8 +59,8 @@ def scatter_set_flops(
 
 
 SCATTER_ADD = register(
-    Contract("scatter_add", scatter_add_reference, scatter_add_flops, ints=("n_index",))
+    Contract("scatter_add", scatter_add_reference, scatter_add_flops, ints=("n_index",), touched=1)
 )
 SCATTER_SET = register(
-    Contract("scatter_set", scatter_set_reference, scatter_set_flops, ints=("n_index",))
+    Contract("scatter_set", scatter_set_reference, scatter_set_flops, ints=("n_index",), touched=1)
 )

@@ -183,7 +183,8 @@ def _subtensor_specialise(
     picked = static_slice(x, where.place, where.flags)
     if where.vectors:
         moved = dimshuffle(picked, *indexed_order(where.place, where.axes))
-        rows = GATHER(moved, *where.vectors, n_index=len(where.vectors))
+        params = {"n_index": len(where.vectors)}
+        rows = GATHER.rebuild([moved, *where.vectors], params, node.source).outputs[0]
         picked = static_reshape(rows, where.picked_shape, where.picked_flags)
     return [dimshuffle(picked, *where.pattern)]
 
@@ -234,8 +235,8 @@ def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
     if where.vectors:
         rows = static_reshape(filling, where.rows, (False,) * len(where.rows))
         scatter = SCATTER_ADD if is_sum else SCATTER_SET
-        n = len(where.vectors)
-        return [scatter(x, rows, *where.vectors, place=where.place, axes=where.axes, n_index=n)]
+        params = {"place": where.place, "axes": where.axes, "n_index": len(where.vectors)}
+        return list(scatter.rebuild([x, rows, *where.vectors], params, node.source).outputs)
     if is_sum:
         filling = add(static_slice(x, where.place, where.flags), filling)
     whole = x.type.static_shape

@@ -20,7 +20,7 @@ from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import TensorType, upcast
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.creation import zeros_like
-from tinygrad_mnist.ops.elementwise import cast, settle_constants
+from tinygrad_mnist.ops.elementwise import cast, settle_constants, sum_to
 from tinygrad_mnist.ops.shape import (
     alloc,
     as_integer_scalar,
@@ -74,7 +74,8 @@ def _join_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variabl
     axis, g = node.params["axis"], cotangents[0]
     assert g is not None
     sizes = [length(v, axis) for v in node.inputs]
-    return list(_SPLIT.node(g, *sizes, axis=axis).outputs)
+    parts = _SPLIT.node(g, *sizes, axis=axis).outputs
+    return [sum_to(part, v) for part, v in zip(parts, node.inputs, strict=True)]
 
 
 # arrays of one dtype and rank -> them side by side; params axis
@@ -157,7 +158,8 @@ def _split_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variab
     parts = [
         zeros_like(v) if g is None else g for v, g in zip(node.outputs, cotangents, strict=True)
     ]
-    return [_JOIN(*parts, axis=node.params["axis"]), *(None for _ in node.inputs[1:])]
+    joined = _JOIN(*parts, axis=node.params["axis"])
+    return [sum_to(joined, node.inputs[0]), *(None for _ in node.inputs[1:])]
 
 
 # an array, the length of each part -> its parts along params["axis"]
