@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tinygrad_mnist.contracts.formula import ATOM, Formula, applied, number
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops.keys import with_operands
 
 LIMIT = 1000  # characters up to which everything is written out
 _WORTH_A_NAME = 8  # characters
@@ -137,21 +138,37 @@ def _reduction(node: Node, writer: _Writer, keepdims: bool = True) -> Formula:
     return Formula(f"{node.op.name}({', '.join([writer.formula(x).text, *how])})")
 
 
-def _subtensor(node: Node, writer: _Writer) -> Formula:
-    x, *scalars = node.inputs
-    texts = [writer.formula(v).text for v in scalars]
+def _indexed(node: Node, x: Variable, operands: Sequence[Variable], writer: _Writer) -> Formula:
+    """`x[key]`, the key of a node that reads or writes there."""
     entries = []
-    for entry in node.params["index"]:
-        if entry[0] == "index":
-            entries.append(texts.pop(0))
-            continue
-        _, has_start, has_stop, step = entry
-        start = texts.pop(0) if has_start else ""
-        stop = texts.pop(0) if has_stop else ""
-        entries.append(f"{start}:{stop}" + (f":{step}" if step != 1 else ""))
+    for entry, given in with_operands(node.params["index"], operands):
+        texts = [writer.formula(v).text for v in given]
+        if entry[0] == "slice":
+            _, has_start, has_stop, step = entry
+            start = texts.pop(0) if has_start else ""
+            stop = texts.pop(0) if has_stop else ""
+            entries.append(f"{start}:{stop}" + (f":{step}" if step != 1 else ""))
+        else:
+            entries.append({"new": "None", "gap": "..."}.get(entry[0]) or texts[0])
     while len(entries) > 1 and entries[-1] == ":":
         entries.pop()
     return _method(x, writer, f"[{', '.join(entries)}]")
+
+
+def _subtensor(node: Node, writer: _Writer) -> Formula:
+    x, *operands = node.inputs
+    return _indexed(node, x, operands, writer)
+
+
+def _write_subtensor(node: Node, writer: _Writer) -> Formula:
+    x, value, *operands = node.inputs
+    written = writer.formula(_unpadded(value))
+    return applied(node.op.name, _indexed(node, x, operands, writer), written)
+
+
+def _join(node: Node, writer: _Writer) -> Formula:
+    parts = ", ".join(writer.formula(v).text for v in node.inputs)
+    return Formula(f"concatenate([{parts}], axis={node.params['axis']})")
 
 
 def _gather(node: Node, writer: _Writer) -> Formula:
@@ -176,14 +193,17 @@ def _shape(node: Node, writer: _Writer) -> Formula:
     return _method(node.inputs[0], writer, ".shape")
 
 
-_REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
+_REDUCTIONS = ("sum", "prod", "max", "min", "all", "any", "argmax", "argmin")
 _RULES: dict[str, Callable[[Node, _Writer], Formula]] = {
     **dict.fromkeys(_REDUCTIONS, _reduction),
     "arange": _arange,
     "cast": _cast,
     "dimshuffle": _dimshuffle,
     "gather": _gather,
+    "inc_subtensor": _write_subtensor,
+    "join": _join,
     "reshape": _reshape,
+    "set_subtensor": _write_subtensor,
     "shape": _shape,
     "subtensor": _subtensor,
 }
