@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.expressions import Case, check_forward, check_gradient, evaluate
@@ -14,6 +17,8 @@ A = _rng.normal(size=(3, 4))
 B = _rng.normal(size=(4, 2))
 V = _rng.normal(size=4)
 W = _rng.normal(size=3)
+D = _rng.normal(size=(2, 3, 4))
+E = _rng.normal(size=(3, 4, 2))
 ROW = _rng.normal(size=(1, 4))
 
 CASES = [
@@ -42,6 +47,59 @@ CASES = [
     Case("chain", lambda x, y, v: T.dot(T.dot(x, y), v), lambda x, y, v: x @ y @ v, (A, B, V[:2])),
     Case("inner length 1", lambda x, y: T.dot(x, y), np.dot, (A[:, :1], B[:1])),
     Case("outer", lambda x, y: T.dot(x.dimshuffle(0, "x"), y.dimshuffle("x", 0)), np.outer, (V, W)),
+    *(
+        Case(f"dot of {x.shape} and {y.shape}", T.dot, np.dot, (x, y))
+        for x, y in [(D, B), (A, E), (D, E), (D, V), (V, E), (E, V[:2])]
+    ),
+    *(
+        Case(
+            f"tensordot over {axes}",
+            lambda x, y, axes=axes: T.tensordot(x, y, axes=axes),
+            lambda x, y, axes=axes: np.tensordot(x, y, axes=axes),
+            (x, y),
+        )
+        for x, y, axes in [
+            (A, B, 1),
+            (A, A, 2),
+            (V, W, 0),
+            (D, E, [[2], [1]]),
+            (D, E, [[2, 1], [1, 0]]),
+            (D, E, [[1, 2], [0, 1]]),
+            (D, A, [[-1, 1], [-1, 0]]),
+            (D, A, [1, 0]),
+            (D.transpose(2, 0, 1), D, [[0, 1, 2], [2, 0, 1]]),
+            (D, D, 3),
+        ]
+    ),
+    Case(
+        "tensordot of a row",
+        lambda x, y: T.tensordot(x, y, [[1], [0]]) + y[:3],
+        lambda x, y: x @ y + y[:3],
+        (ROW, B),
+        (0,),
+    ),
+    Case("batched_dot", T.batched_dot, np.matmul, (D, D.transpose(0, 2, 1))),
+    Case(
+        "batched_dot with vectors",
+        lambda x, y: T.batched_dot(T.batched_dot(y, x), y),
+        lambda x, y: np.einsum("nij,ni,nj->n", x, y, y),
+        (_rng.normal(size=(3, 4, 4)), A),
+    ),
+    Case(
+        "batched_dot with numbers",
+        lambda x, y: T.batched_dot(x, y),
+        lambda x, y: x[:, None, None] * y,
+        (V[:2], D),
+    ),
+    Case("T.outer", T.outer, np.outer, (V, B)),
+    Case(
+        "outer of integers",
+        lambda x, i: T.outer(i, i),
+        lambda x, i: np.outer(i, i),
+        (A, np.arange(3, dtype="int8")),
+        dtype="int8",
+        gradient=False,
+    ),
     Case(
         "integers in floatX",
         lambda x, i: T.dot(i, i.T),
@@ -84,6 +142,41 @@ def test_inner_lengths_that_differ(device: str) -> None:
         function(A, A)
 
 
-def test_more_than_two_dimensions() -> None:
-    with pytest.raises(TypeError, match="dot takes vectors and matrices"):
-        T.dot(T.tensor3(), T.matrix())
+def test_lengths_of_tensordot_that_differ(device: str) -> None:
+    """Also where the products over all axes are equal."""
+    x, y = T.dmatrix("x"), T.dmatrix("y")
+    function = theano.function([x, y], T.tensordot(x, y, 2))
+    with pytest.raises(ValueError, match=r"(?s)\(3, 4\) over \(0, 1\) and \(4, 3\).*test_linalg"):
+        function(A, A.T)
+
+
+def test_batches_of_different_sizes_and_of_none(device: str) -> None:
+    x, y = T.tensor3("x", "float64"), T.tensor3("y", "float64")
+    function = theano.function([x, y], [T.batched_dot(x, y), T.grad(T.batched_dot(x, y).sum(), x)])
+    with pytest.raises(ValueError, match=r"(?s)\(2, 3, 4\) and a batch \(3, 4, 2\).*test_linalg"):
+        function(D, E)
+    for result, shape in zip(function(D[:0], D[:0].transpose(0, 2, 1)), (3, 4), strict=True):
+        assert result.shape == (0, 3, shape)
+
+
+def test_products_of_a_batch_are_written_into_their_places() -> None:
+    x, y = T.tensor3("x", "float64"), T.tensor3("y", "float64")
+    function = theano.function([x, y], T.batched_dot(x, y))
+    function(D, D.transpose(0, 2, 1))
+    assert [call.kernel for call in function.plan.calls] == ["gemm", "gemm"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: T.tensordot(T.matrix(), T.matrix(), [[0, 1], [0]]), "two lists equally long"),
+        (lambda: T.tensordot(T.matrix(), T.matrix(), [[2], [0]]), r"axes \[2\] are not"),
+        (lambda: T.tensordot(T.matrix(), T.matrix(), [[1, -1], [0, 1]]), r"are not different"),
+        (lambda: T.tensordot(T.matrix(), T.matrix(), 3), "are not different axes"),
+        (lambda: T.batched_dot(T.tensor4(), T.tensor3()), "batched_dot takes 1 to 3 axes"),
+        (lambda: T.batched_dot(T.scalar(), T.tensor3()), "batched_dot takes 1 to 3 axes"),
+    ],
+)
+def test_errors_when_an_expression_is_made(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make()

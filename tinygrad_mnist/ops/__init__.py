@@ -1,8 +1,11 @@
 """Every op, one file per family; importing this package fills the registry."""
 
 from tinygrad_mnist.ops import (
+    activation,
     conv,
     creation,
+    crossentropy,
+    diagonal,
     elementwise,
     fused,
     gather,
@@ -21,8 +24,11 @@ from tinygrad_mnist.ops import (
 )
 
 __all__ = [
+    "activation",
     "conv",
     "creation",
+    "crossentropy",
+    "diagonal",
     "elementwise",
     "fused",
     "gather",

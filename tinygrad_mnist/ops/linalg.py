@@ -1,22 +1,32 @@
-"""Matrix products."""
+"""Products: of matrices, over any axes of arrays, and of two batches of matrices.
+
+All become `gemm`. A batch becomes one call per matrix, each of which writes into its place of the
+result.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.tape import Tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.op import Op, as_variable, register_op
+from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import cast, mul, settle_constants
 from tinygrad_mnist.ops.kernels import GEMM
-from tinygrad_mnist.ops.shape import dimshuffle
+from tinygrad_mnist.ops.shape import dimshuffle, flatten, static_broadcast, static_reshape
+from tinygrad_mnist.ops.slices import assemble, static_slice
+
+# --- matrices -----------------------------------------------------------------------------------
 
 
 def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -39,30 +49,226 @@ def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | N
     return [_DOT(g, b.T), _DOT(a.T, g)]
 
 
-def _lower(node: Node) -> list[Variable]:
-    dtype = node.outputs[0].dtype
-    return [GEMM(*node.inputs, epilogue=Tape.identity(dtype), dtype=dtype)]
+def _gemm(a: Variable, b: Variable) -> Variable:
+    return GEMM(a, b, epilogue=Tape.identity(a.dtype), dtype=a.dtype)
 
 
 # (m, k), (k, n) -> (m, n), both of the same float dtype
-_DOT = register_op(Op("dot", _infer, _reference, vjp=_vjp, lower=_lower))
+_DOT = register_op(
+    Op("dot", _infer, _reference, vjp=_vjp, lower=lambda node: [_gemm(*node.inputs)])
+)
+
+
+def _same_float(x: Any, y: Any) -> tuple[Variable, Variable]:
+    """Two operands in the float dtype that holds both; integers become floatX."""
+    a, b = settle_constants([as_variable(x), as_variable(y)])
+    dtype = upcast(a.dtype, b.dtype)
+    dtype = dtype if dtype in FLOATS else config.floatX
+    return cast(a, dtype), cast(b, dtype)
 
 
 @word
 def dot(x: Any, y: Any) -> Variable:
-    """The product of vectors and matrices as `numpy.dot` has it; a 0-d operand multiplies.
+    """The product of `x` and `y` as `numpy.dot` has it: over the last axis of `x` and the last but
+    one of `y` (or its only one); a 0-d operand multiplies.
 
-    Integers are computed in floatX. Raises GraphTypeError for more than 2 dimensions and
-    ShapeError where inner lengths differ.
+    Integers are computed in floatX. Raises ShapeError where the two lengths differ.
     """
     a, b = settle_constants([as_variable(x), as_variable(y)])
     if a.ndim == 0 or b.ndim == 0:
         return mul(a, b)
     if a.ndim > 2 or b.ndim > 2:
-        raise GraphTypeError(f"dot takes vectors and matrices, not {a.type} and {b.type}")
-    dtype = upcast(a.dtype, b.dtype)
-    dtype = dtype if dtype in FLOATS else config.floatX
-    left = cast(a if a.ndim == 2 else dimshuffle(a, "x", 0), dtype)
-    right = cast(b if b.ndim == 2 else dimshuffle(b, 0, "x"), dtype)
+        return tensordot(a, b, [[a.ndim - 1], [max(0, b.ndim - 2)]])
+    a, b = _same_float(a, b)
+    left = a if a.ndim == 2 else dimshuffle(a, "x", 0)
+    right = b if b.ndim == 2 else dimshuffle(b, 0, "x")
     product = _DOT(left, right)
     return dimshuffle(product, *([0] if a.ndim == 2 else []), *([1] if b.ndim == 2 else []))
+
+
+def outer(x: Any, y: Any) -> Variable:
+    """The matrix of all products of an element of `x` and one of `y`, both flattened."""
+    a, b = (flatten(as_variable(v)) for v in (x, y))
+    return mul(dimshuffle(a, 0, "x"), dimshuffle(b, "x", 0))
+
+
+# --- over any axes ------------------------------------------------------------------------------
+
+
+def _free(ndim: int, axes: Sequence[int]) -> tuple[int, ...]:
+    """The axes that are left."""
+    return tuple(axis for axis in range(ndim) if axis not in axes)
+
+
+def _tensordot_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    (a, b), (over_a, over_b) = types, params["axes"]
+    for i, j in zip(over_a, over_b, strict=True):
+        n, m = a.shape[i], b.shape[j]
+        if None not in (n, m) and n != m:
+            raise ShapeError(f"the product of {a.shape} over {over_a} and {b.shape} over {over_b}")
+    left, right = _free(a.ndim, over_a), _free(b.ndim, over_b)
+    return [
+        TensorType(
+            a.dtype,
+            (*(a.broadcastable[i] for i in left), *(b.broadcastable[j] for j in right)),
+            (*(a.shape[i] for i in left), *(b.shape[j] for j in right)),
+        )
+    ]
+
+
+def _tensordot_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    a, b = inputs
+    return [np.asarray(np.tensordot(a, b, axes=params["axes"]))]
+
+
+def _tensordot_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    (a, b), (over_a, over_b), g = node.inputs, node.params["axes"], cotangents[0]
+    assert g is not None
+    left, right = _free(a.ndim, over_a), _free(b.ndim, over_b)
+    of_left, of_right = tuple(range(len(left))), tuple(range(len(left), g.ndim))
+    # Both gradients have the axes in another order: which of a's (of b's) each of theirs is.
+    back_a = _TENSORDOT(g, b, axes=(of_right, right))
+    order_a = [*left, *(over_a[over_b.index(j)] for j in sorted(over_b))]
+    back_b = _TENSORDOT(a, g, axes=(left, of_left))
+    order_b = [*(over_b[over_a.index(i)] for i in sorted(over_a)), *right]
+    return [
+        dimshuffle(back_a, *(order_a.index(i) for i in range(a.ndim))),
+        dimshuffle(back_b, *(order_b.index(j) for j in range(b.ndim))),
+    ]
+
+
+def _tensordot_lower(node: Node) -> list[Variable]:
+    (a, b), (over_a, over_b) = node.inputs, node.params["axes"]
+    left, right = _free(a.ndim, over_a), _free(b.ndim, over_b)
+    rows, depth, columns = (
+        int(np.prod([v.type.static_shape[i] for i in axes], dtype=np.int64))
+        for v, axes in ((a, left), (a, over_a), (b, right))
+    )
+    flat = (False, False)
+    product = _gemm(
+        static_reshape(dimshuffle(a, *left, *over_a), (rows, depth), flat),
+        static_reshape(dimshuffle(b, *over_b, *right), (depth, columns), flat),
+    )
+    result = node.outputs[0].type
+    return [static_reshape(product, result.static_shape, result.broadcastable)]
+
+
+# two arrays of one float dtype -> the axes of the first and then of the second that are not summed
+# over; params axes, those of each that are
+_TENSORDOT = register_op(
+    Op(
+        "tensordot",
+        _tensordot_infer,
+        _tensordot_reference,
+        vjp=_tensordot_vjp,
+        lower=_tensordot_lower,
+    )
+)
+
+
+def tensordot(x: Any, y: Any, axes: Any = 2) -> Variable:
+    """Products of `x` and `y` summed over some axes of both; the result has the others of `x` and
+    then of `y`.
+
+    axes: how many of the last of `x` and the first of `y`; or two lists, the axes of `x` and those
+    of `y` that belong to them. Raises GraphTypeError for axes that don't exist or don't match in
+    number, ShapeError for lengths that differ.
+    """
+    a, b = _same_float(x, y)
+    if isinstance(axes, int | np.integer):
+        over = [list(range(a.ndim - int(axes), a.ndim)), list(range(int(axes)))]
+    else:
+        over = [[int(n)] if isinstance(n, int | np.integer) else list(n) for n in axes]
+    if len(over) != 2 or len(over[0]) != len(over[1]):
+        raise GraphTypeError(f"axes is {axes!r}; it is a number, or two lists equally long")
+    for v, given in zip((a, b), over, strict=True):
+        if len({n % v.ndim for n in given if v.ndim}) != len(given) or not all(
+            -v.ndim <= n < v.ndim for n in given
+        ):
+            raise GraphTypeError(f"axes {given} are not different axes of {v.type}")
+    chosen = tuple(
+        tuple(int(n) % v.ndim for n in given) for v, given in zip((a, b), over, strict=True)
+    )
+    return _TENSORDOT(a, b, axes=chosen)
+
+
+# --- batches ------------------------------------------------------------------------------------
+
+
+def _batched_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    a, b = types
+    for i, j in ((0, 0), (2, 1)):
+        if None not in (a.shape[i], b.shape[j]) and a.shape[i] != b.shape[j]:
+            raise ShapeError(f"the products of a batch {a.shape} and a batch {b.shape}")
+    return [
+        TensorType(
+            a.dtype,
+            (a.broadcastable[0] and b.broadcastable[0], a.broadcastable[1], b.broadcastable[2]),
+            (a.shape[0] if a.shape[0] is not None else b.shape[0], a.shape[1], b.shape[2]),
+        )
+    ]
+
+
+def _batched_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    return [np.matmul(*inputs)]
+
+
+def _batched_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    (a, b), g = node.inputs, cotangents[0]
+    assert g is not None
+    return [_BATCHED(g, dimshuffle(b, 0, 2, 1)), _BATCHED(dimshuffle(a, 0, 2, 1), g)]
+
+
+def _batched_lower(node: Node) -> list[Variable]:
+    result = node.outputs[0].type
+    shape = result.static_shape
+    parts = []
+    for i in range(shape[0]):
+        a, b = (_matrix(v, i) for v in node.inputs)
+        product = static_reshape(_gemm(a, b), (1, *shape[1:]), (False,) * 3)
+        parts.append((product, Place.whole(shape).along(0, i, 1)))
+    if not parts:
+        return [static_broadcast(constant(0, result.dtype), shape, result.broadcastable)]
+    return [assemble(None, parts, shape, result.broadcastable)]
+
+
+def _matrix(batch: Variable, i: int) -> Variable:
+    """Number i of a batch of matrices."""
+    whole = Place.whole(batch.type.static_shape)
+    place = whole.along(0, i, 1)._replace(kept=(1, 2))
+    return static_slice(batch, place, batch.broadcastable[1:])
+
+
+# (n, m, k), (n, k, p) -> (n, m, p), both of the same float dtype
+_BATCHED = register_op(
+    Op(
+        "batched_dot",
+        _batched_infer,
+        _batched_reference,
+        vjp=_batched_vjp,
+        lower=_batched_lower,
+    )
+)
+
+
+def batched_dot(x: Any, y: Any) -> Variable:
+    """`dot(x[i], y[i])` for every i: of two batches of matrices (n, m, k) and (n, k, p), or vectors
+    (n, k), or of any number for each i.
+
+    Raises GraphTypeError for fewer than 1 or more than 3 axes, ShapeError where lengths differ.
+    """
+    a, b = _same_float(x, y)
+    if not (1 <= a.ndim <= 3 and 1 <= b.ndim <= 3):
+        raise GraphTypeError(f"batched_dot takes 1 to 3 axes, not {a.type} and {b.type}")
+    if a.ndim == 1 or b.ndim == 1:
+        ndim = max(a.ndim, b.ndim)
+        left, right = (dimshuffle(v, *range(v.ndim), *("x",) * (ndim - v.ndim)) for v in (a, b))
+        return mul(left, right)
+    left = a if a.ndim == 3 else dimshuffle(a, 0, "x", 1)
+    right = b if b.ndim == 3 else dimshuffle(b, 0, 1, "x")
+    product = _BATCHED(left, right)
+    return dimshuffle(product, 0, *([1] if a.ndim == 3 else []), *([2] if b.ndim == 3 else []))

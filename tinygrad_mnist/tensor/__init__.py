@@ -26,6 +26,7 @@ from tinygrad_mnist.ops.creation import (
     zeros,
     zeros_like,
 )
+from tinygrad_mnist.ops.diagonal import diag
 from tinygrad_mnist.ops.elementwise import (
     abs_,
     add,
@@ -57,7 +58,7 @@ from tinygrad_mnist.ops.elementwise import (
 from tinygrad_mnist.ops.elementwise import pow_ as pow
 from tinygrad_mnist.ops.index import inc_subtensor, set_subtensor, take
 from tinygrad_mnist.ops.join import concatenate, join, repeat, split, stack, tile
-from tinygrad_mnist.ops.linalg import dot
+from tinygrad_mnist.ops.linalg import batched_dot, dot, outer, tensordot
 from tinygrad_mnist.ops.log import log
 from tinygrad_mnist.ops.reduce import all_ as all
 from tinygrad_mnist.ops.reduce import any_ as any
@@ -73,7 +74,7 @@ from tinygrad_mnist.ops.shape import (
     shape,
     transpose,
 )
-from tinygrad_mnist.tensor import nnet, shared_randomstreams, signal
+from tinygrad_mnist.tensor import extra_ops, nnet, shared_randomstreams, signal
 
 as_tensor_variable = as_variable
 
@@ -189,11 +190,13 @@ __all__ = [
     "argmax",
     "argmin",
     "as_tensor_variable",
+    "batched_dot",
     "cast",
     "ceil",
     "col",
     "concatenate",
     "constant",
+    "diag",
     "dimshuffle",
     "dmatrix",
     "dot",
@@ -201,6 +204,7 @@ __all__ = [
     "dvector",
     "eq",
     "exp",
+    "extra_ops",
     "eye",
     "fill",
     "flatten",
@@ -240,6 +244,7 @@ __all__ = [
     "nnet",
     "ones",
     "ones_like",
+    "outer",
     "pow",
     "prod",
     "repeat",
@@ -264,6 +269,7 @@ __all__ = [
     "tensor",
     "tensor3",
     "tensor4",
+    "tensordot",
     "tile",
     "transpose",
     "true_div",

@@ -1,20 +1,29 @@
-"""Theano's `tensor.nnet`: activations, softmax, convolution."""
+"""Theano's `tensor.nnet`: activations, softmax, cross-entropies, convolution."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.ops.activation import hard_sigmoid, relu, ultra_fast_sigmoid
 from tinygrad_mnist.ops.conv import conv2d
-from tinygrad_mnist.ops.elementwise import maximum, sigmoid, softplus
-from tinygrad_mnist.ops.softmax import softmax
+from tinygrad_mnist.ops.crossentropy import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    sigmoid_binary_crossentropy,
+)
+from tinygrad_mnist.ops.elementwise import sigmoid, softplus
+from tinygrad_mnist.ops.softmax import log_softmax, softmax
 from tinygrad_mnist.tensor.nnet import conv
 
-
-def relu(x: Any) -> Variable:
-    """max(0, x), with slope 0 at 0."""
-    return maximum(0.0, as_variable(x))
-
-
-__all__ = ["conv", "conv2d", "relu", "sigmoid", "softmax", "softplus"]
+__all__ = [
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "conv",
+    "conv2d",
+    "hard_sigmoid",
+    "log_softmax",
+    "relu",
+    "sigmoid",
+    "sigmoid_binary_crossentropy",
+    "softmax",
+    "softplus",
+    "ultra_fast_sigmoid",
+]

@@ -1,0 +1,51 @@
+"""Cross-entropies. Of a softmax or a sigmoid each takes its safe form, since `log` does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.ops.creation import arange
+from tinygrad_mnist.ops.elementwise import softplus
+from tinygrad_mnist.ops.log import log
+from tinygrad_mnist.ops.reduce import sum_
+from tinygrad_mnist.ops.shape import length
+
+
+def binary_crossentropy(output: Any, target: Any) -> Variable:
+    """-(target * log(output) + (1 - target) * log(1 - output)), element by element.
+
+    output: probabilities; of `sigmoid(z)` value and gradient stay finite however large z is.
+    target: what they should be, 0 to 1.
+    """
+    p, t = as_variable(output), as_variable(target)
+    return -(t * log(p) + (1 - t) * log(1 - p))
+
+
+def sigmoid_binary_crossentropy(output: Any, target: Any) -> Variable:
+    """`binary_crossentropy(sigmoid(output), target)`."""
+    z, t = as_variable(output), as_variable(target)
+    return t * softplus(-z) + (1 - t) * softplus(z)
+
+
+def categorical_crossentropy(coding_dist: Any, true_dist: Any) -> Variable:
+    """How many nats per row the coding distribution takes for the true one.
+
+    coding_dist: a matrix, probabilities in rows; or an array with these along its last axis. Of a
+    `softmax` value and gradient stay finite. true_dist: integers, the class of each row; or an
+    array like coding_dist, and the result is the sum of -true_dist * log(coding_dist) over the last
+    axis.
+
+    Raises GraphTypeError where the numbers of axes don't fit.
+    """
+    coding, true = as_variable(coding_dist), as_variable(true_dist)
+    if coding.ndim == true.ndim and coding.ndim:
+        return -sum_(true * log(coding), axis=coding.ndim - 1)
+    if coding.ndim == 2 and true.ndim == 1:
+        return -log(coding)[arange(length(coding, 0)), true]
+    raise GraphTypeError(
+        "categorical_crossentropy takes a matrix with a vector of classes, or two arrays alike, "
+        f"not {coding.type} with {true.type}"
+    )

@@ -1,0 +1,8 @@
+"""Theano's `tensor.extra_ops`."""
+
+from __future__ import annotations
+
+from tinygrad_mnist.ops.diagonal import to_one_hot
+from tinygrad_mnist.ops.join import repeat
+
+__all__ = ["repeat", "to_one_hot"]
