@@ -6,6 +6,7 @@
 #define TGM_TARGET_ENTRY(name, supported) \
   namespace name {                        \
   extern const Kernel* const kernels[];   \
+  extern const Probe probe;               \
   }
 namespace tgm {
 #include "targets.inc"
@@ -16,7 +17,7 @@ namespace tgm {
 namespace {
 
 #define TGM_TARGET_ENTRY(name, supported) \
-  Target{#name, static_cast<bool>(supported), name::kernels},
+  Target{#name, static_cast<bool>(supported), name::kernels, &name::probe},
 
 const std::vector<Target>& all_targets() {
   static const std::vector<Target> targets = {

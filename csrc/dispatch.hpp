@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernel.hpp"
+#include "probe.hpp"
 
 namespace tgm {
 
@@ -12,6 +13,7 @@ struct Target {
   const char* name;
   bool supported;                // by this processor
   const Kernel* const* kernels;  // ends with a null pointer
+  const Probe* probe;
 };
 
 // Names of the targets that this processor supports, best last.

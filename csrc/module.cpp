@@ -6,9 +6,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <optional>
+#include <tuple>
 
 #include "dispatch.hpp"
 #include "program.hpp"
+#include "roofline.hpp"
 #include "tape.hpp"
 #include "team.hpp"
 
@@ -174,6 +176,9 @@ struct PyArena {
   };
 };
 
+// A row per step, a column per slot.
+using Slots = py::array_t<int64_t, py::array::c_style | py::array::forcecast>;
+
 class PyProgram {
  public:
   PyProgram(std::unique_ptr<Program> program, std::shared_ptr<PyArena> arena)
@@ -188,11 +193,44 @@ class PyProgram {
   }
 
   // Runs one step per row of `slots`. The addresses of step i are addresses + i * step_bytes.
-  // Returns (steps that ran whole, 0 or the failing check + 1). Signals are looked at between
-  // steps, every few milliseconds: an interrupt leaves all memory as of a whole step.
-  std::pair<int64_t, int64_t> sweep(
-      const py::handle& addresses, const py::handle& step_bytes,
-      const py::array_t<int64_t, py::array::c_style | py::array::forcecast>& slots) {
+  // Returns (steps that ran whole, 0 or the failing check + 1).
+  std::pair<int64_t, int64_t> sweep(const py::handle& addresses, const py::handle& step_bytes,
+                                    const Slots& slots) {
+    return run_steps(addresses, step_bytes, slots,
+                     [this](int64_t, const int64_t* current, const int64_t* row) {
+                       return program_->run(current, row);
+                     });
+  }
+
+  // The same, timed. Also returns an array (steps, 1 + calls + 1): when the step's first call
+  // began, the seconds of each call, when the step ended.
+  std::tuple<int64_t, int64_t, py::array_t<double>> profile(const py::handle& addresses,
+                                                            const py::handle& step_bytes,
+                                                            const Slots& slots) {
+    const py::ssize_t width = program_->n_calls() + 2;
+    py::array_t<double> times({slots.ndim() == 2 ? slots.shape(0) : 0, width});
+    double* first = times.mutable_data();
+    const auto [steps, failed] =
+        run_steps(addresses, step_bytes, slots,
+                  [&](int64_t step, const int64_t* current, const int64_t* row) {
+                    return program_->run_timed(current, row, first + step * width);
+                  });
+    return {steps, failed, std::move(times)};
+  }
+
+  int64_t arena_bytes() const { return program_->arena_bytes(); }
+  int64_t workspace_bytes() const { return program_->workspace_bytes(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kSignalPeriod{20};
+
+  // Calls run(step, addresses, row of slots) for every step until one returns the number of a
+  // failing check. Signals are looked at between steps, every few milliseconds: an interrupt leaves
+  // all memory as of a whole step.
+  template <class Run>
+  std::pair<int64_t, int64_t> run_steps(const py::handle& addresses, const py::handle& step_bytes,
+                                        const Slots& slots, const Run& run) {
     if (slots.ndim() != 2 || slots.shape(1) < program_->n_slots()) {
       throw std::invalid_argument("slots must have a row per step and a column per slot");
     }
@@ -207,7 +245,7 @@ class PyProgram {
     const py::gil_scoped_release release;
     auto next_look = Clock::now() + kSignalPeriod;
     for (int64_t step = 0; step < n_steps; step++, row += n_columns) {
-      const int64_t failed = program_->run(current.data(), row);
+      const int64_t failed = run(step, current.data(), row);
       if (failed != 0) return {step, failed};
       for (int32_t i = 0; i < n; i++) current[i] += strides.data()[i];
       if (Clock::now() < next_look) continue;
@@ -217,27 +255,6 @@ class PyProgram {
     }
     return {n_steps, 0};
   }
-
-  std::vector<std::vector<double>> profile(const py::handle& addresses, const py::handle& slots,
-                                           int64_t repeats) {
-    const Integers address_values(addresses, program_->n_addresses(), "addresses");
-    const Integers slot_values(slots, program_->n_slots(), "slots");
-    const PyArena::Busy busy(*arena_);
-    const py::gil_scoped_release release;
-    std::vector<std::vector<double>> seconds;
-    for (int64_t i = 0; i < repeats; i++) {
-      seconds.emplace_back(program_->n_calls(), 0.0);
-      program_->run_timed(address_values.data(), slot_values.data(), seconds.back().data());
-    }
-    return seconds;
-  }
-
-  int64_t arena_bytes() const { return program_->arena_bytes(); }
-  int64_t workspace_bytes() const { return program_->workspace_bytes(); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds kSignalPeriod{20};
 
   std::unique_ptr<Program> program_;
   std::shared_ptr<PyArena> arena_;
@@ -251,12 +268,36 @@ std::vector<std::string> kernel_names() {
   return names;
 }
 
-void set_threads(int threads) {
+void check_threads(int threads) {
   if (threads < 1 || threads > kMaxThreads) {
     throw std::invalid_argument("threads must be from 1 to " + std::to_string(kMaxThreads));
   }
+}
+
+void set_threads(int threads) {
+  check_threads(threads);
   const py::gil_scoped_release release;
   set_team_threads(threads);
+}
+
+double peak(const std::string& dtype, int threads) {
+  const DType chosen = parse_dtype(dtype);
+  if (chosen != DType::Float32 && chosen != DType::Float64) {
+    throw std::invalid_argument("the peak is that of float32 or float64, not '" + dtype + "'");
+  }
+  check_threads(threads);
+  const py::gil_scoped_release release;
+  return measure_peak(chosen, threads);
+}
+
+double bandwidth(int64_t bytes, int threads) {
+  check_threads(threads);
+  if (bytes < kLeastBytes * threads) {
+    throw std::invalid_argument("bytes must be at least " + std::to_string(kLeastBytes) +
+                                " for each thread");
+  }
+  const py::gil_scoped_release release;
+  return measure_bandwidth(bytes, threads);
 }
 
 }  // namespace
@@ -274,6 +315,10 @@ PYBIND11_MODULE(_native, module) {
   module.def("opcodes", tape_opcodes);
   module.def("threads", team_threads);
   module.def("set_threads", set_threads, py::arg("threads"));
+  module.def("measure_peak", peak, py::arg("dtype") = "float32", py::arg("threads") = 1,
+             "FLOP/s of multiply-adds in registers, with the present target.");
+  module.def("measure_bandwidth", bandwidth, py::arg("bytes"), py::arg("threads") = 1,
+             "Bytes/s of threads that go through so much memory in all, again and again.");
   py::class_<PyArena, std::shared_ptr<PyArena>>(module, "Arena")
       .def(py::init<>())
       .def_property_readonly("nbytes", [](const PyArena& self) { return self.arena->bytes(); });
@@ -290,8 +335,8 @@ PYBIND11_MODULE(_native, module) {
       .def("run", &PyProgram::run, py::arg("addresses"), py::arg("slots"))
       .def("sweep", &PyProgram::sweep, py::arg("addresses"), py::arg("step_bytes"),
            py::arg("slots"))
-      .def("profile", &PyProgram::profile, py::arg("addresses"), py::arg("slots"),
-           py::arg("repeats"))
+      .def("profile", &PyProgram::profile, py::arg("addresses"), py::arg("step_bytes"),
+           py::arg("slots"))
       .def_property_readonly("arena_bytes", &PyProgram::arena_bytes)
       .def_property_readonly("workspace_bytes", &PyProgram::workspace_bytes);
   if (const char* wish = std::getenv("TINYGRAD_MNIST_SIMD"); wish != nullptr && *wish != '\0') {

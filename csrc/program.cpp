@@ -225,23 +225,25 @@ int64_t Program::run(const int64_t* addresses, const int64_t* slots) {
   run_number_.store(number);
   error_.store(0);
   resolve(addresses, slots);
-  if (seconds_ != nullptr) last_time_ = now();
+  if (times_ != nullptr) times_[0] = last_time_ = now();
   if (!parallel_ || !enter_team(this, number)) return run_alone();
   walk(number, true);
   leave_team();
   return error_.load(std::memory_order_relaxed);
 }
 
-int64_t Program::run_timed(const int64_t* addresses, const int64_t* slots, double* seconds) {
-  seconds_ = seconds;
+int64_t Program::run_timed(const int64_t* addresses, const int64_t* slots, double* times) {
+  std::fill_n(times, n_calls() + 2, 0.0);
+  times_ = times;
   const int64_t error = run(addresses, slots);
-  seconds_ = nullptr;
+  times_ = nullptr;
+  times[n_calls() + 1] = now();
   return error;
 }
 
 void Program::note_time(int64_t call) {
   const double time = now();
-  seconds_[call] += time - last_time_;
+  times_[1 + call] += time - last_time_;
   last_time_ = time;
 }
 
@@ -250,7 +252,7 @@ int64_t Program::run_alone() {
     for (int64_t chunk = 0; chunk < phase.n_chunks; chunk++) {
       phase.run(*phase.args, chunk, phase.n_chunks);
     }
-    if (seconds_ != nullptr) note_time(phase.call);
+    if (times_ != nullptr) note_time(phase.call);
     if (has_failed(phase)) break;
   }
   return error_.load(std::memory_order_relaxed);
@@ -276,7 +278,7 @@ void Program::walk(uint64_t ticket, bool is_caller) {
     const bool is_mine = is_caller || phase.n_chunks > 1;
     if (is_mine && !take_chunks(phase, counter, ticket)) return;
     if (!await_chunks(phase, counter, ticket, !is_mine)) return;
-    if (is_caller && seconds_ != nullptr) note_time(phase.call);
+    if (is_caller && times_ != nullptr) note_time(phase.call);
     if (has_failed(phase) || run_number_.load() != ticket) return;
   }
 }

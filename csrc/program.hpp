@@ -55,8 +55,9 @@ class Program final : public Job {
   // number of the call whose check failed; no call after that one has run.
   int64_t run(const int64_t* addresses, const int64_t* slots);
 
-  // The same, and adds the seconds of each call to `seconds` (n_calls of them).
-  int64_t run_timed(const int64_t* addresses, const int64_t* slots, double* seconds);
+  // The same, and notes in `times` when the first call began, the seconds of each call, and when
+  // the run ended: 1 + n_calls + 1 numbers, points of time as seconds of the steady clock.
+  int64_t run_timed(const int64_t* addresses, const int64_t* slots, double* times);
 
   void work(uint64_t ticket) override;  // for the team
 
@@ -146,7 +147,7 @@ class Program final : public Job {
   alignas(64) std::atomic<int64_t> error_{0};
   std::atomic<uint64_t> run_number_{0};
 
-  double* seconds_ = nullptr;
+  double* times_ = nullptr;  // of the run that is timed
   double last_time_ = 0;
 };
 

@@ -17,9 +17,11 @@ _BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
 @pytest.fixture(autouse=True)
 def _settings_as_before() -> Iterator[None]:
     """Undoes what a test sets in `config`."""
-    before = config.floatX, config.device, config.threads, config.plan_cache_size
+    names = ("floatX", "device", "threads", "plan_cache_size", "debug")
+    before = {name: getattr(config, name) for name in names}
     yield
-    config.floatX, config.device, config.threads, config.plan_cache_size = before
+    for name, value in before.items():
+        setattr(config, name, value)
 
 
 @pytest.fixture(params=DEVICES)

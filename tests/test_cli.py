@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import signal
@@ -67,10 +68,68 @@ def test_threads_go_into_the_configuration(
     assert config.threads == 1
 
 
+def test_profile_prints_a_row_per_call(
+    small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "trace.json"
+    arguments = ["profile", "--net", "fc", "--batch", "4", "--steps", "25", "--trace", str(trace)]
+    assert cli.main([*arguments, "--data", str(small_folder)]) == 0
+    out, err = capsys.readouterr()
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0][:3] == ["train_mb", "on", "cpu"]
+    assert out.splitlines()[0].endswith(", 1 thread): medians of 30 steps")
+    head = ["#", "kernel", "shapes", "us", "share", "GFLOP/s", "GB/s", "roofline"]
+    start = lines.index(head) + 2
+    rows = [line for line in lines[start:] if line and line[0].isdigit()]
+    assert [int(row[0]) for row in rows] == list(range(len(rows)))
+    assert {"gemm", "softmax_xent"} <= {row[1] for row in rows}
+    assert all(float(row[-5]) > 0 for row in rows)
+    assert sum(float(row[-4].removesuffix("%")) for row in rows) == pytest.approx(100, abs=2)
+    total = next(line for line in lines if line[:1] == ["all"])
+    assert total[1] == str(len(rows))
+    assert "of which kernel calls take" in out
+    assert "this machine: " in out
+    assert max(map(len, out.splitlines())) <= 120
+    assert err == f"trace: {trace} (open it at https://ui.perfetto.dev or in chrome://tracing)\n"
+    events = json.loads(trace.read_text())["traceEvents"]
+    assert len([e for e in events if e.get("cat") == "kernel"]) == 30 * len(rows)
+    assert len([e for e in events if e.get("cat") == "step"]) == 30
+
+
+def test_profile_without_data_takes_generated_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYGRAD_MNIST_DATA", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    arguments = ["profile", "--net", "fc", "--steps", "2", "--device", "reference"]
+    assert cli.main([*arguments, "--batch", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("train_mb on reference (NumPy, 1 thread): medians of 2 steps")
+    assert "this machine" not in out
+    assert err == "tinygrad-mnist: no MNIST found, the images are generated digits\n"
+    assert cli.main([*arguments, "--batch", "2", "--data", "digits"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_profile_names_data_that_are_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = tmp_path / "absent"
+    assert cli.main(["profile", "--data", str(absent)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"tinygrad-mnist: {absent}: no such file or folder\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "COMMAND"),
+        (["profile", "--batch", "0"], "'0' is not a positive integer"),
+        (["profile", "--device", "cuda"], "invalid choice: 'cuda'"),
         (["train", "--net", "resnet"], "invalid choice: 'resnet'"),
         (["train", "--epochs", "0"], "'0' is not a positive integer"),
         (["train", "--threads", "many"], "'many' is not a positive integer"),

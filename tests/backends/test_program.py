@@ -131,11 +131,40 @@ def test_sweep() -> None:
     assert program.sweep(addresses, [0, 0, 16], table[:0]) == (0, 0)
 
 
-def test_profile_times_every_call() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_profile_times_every_call(threads: int) -> None:
     chain = Chain()
-    times = chain.program.profile(addresses_of([chain.x, chain.z, chain.y]), [], 3)
-    assert np.shape(times) == (3, 4)
-    assert np.min(times) > 0
+    addresses = addresses_of([chain.x, chain.z, chain.y])
+    table = np.zeros((5, 0), np.int64)
+    with settings(threads=threads):
+        steps, failed, times = chain.program.profile(addresses, [0, 0, 0], table)
+    assert (steps, failed) == (5, 0)
+    assert times.shape == (5, 1 + 4 + 1)
+    begins, calls, ends = times[:, 0], times[:, 1:-1], times[:, -1]
+    assert calls.min() > 0
+    # Calls follow one another without gaps that nobody accounts for, and so do steps.
+    assert (begins + calls.sum(axis=1) <= ends + 1e-9).all()
+    assert (ends[:-1] <= begins[1:]).all()
+
+
+def test_profile_runs_the_steps() -> None:
+    """As a sweep does: slots, stacked outputs, and a check that fails."""
+    x = np.arange(40, dtype=np.float32)
+    index = np.array([1, 1, 99, 1], np.int64)
+    out = np.zeros((4, 4), np.float32)
+    calls = [
+        ("check_range", [(1, "int64", [1], [1], 0, [(1, 1)])], [], [0, 10], []),
+        elementwise(unary("neg"), [view(0, 4, slots=[(0, 4)])], view(2, 4)),
+    ]
+    program = _native.Program([("bind", k) for k in range(3)], calls, 0)
+    table = np.array([[i, i] for i in range(4)])
+    steps, failed, times = program.profile(addresses_of([x, index, out]), [0, 0, 16], table)
+    assert (steps, failed) == (2, 1)
+    assert times.shape == (4, 4)
+    assert times[2, 2] == 0.0  # the call behind the failed check
+    np.testing.assert_array_equal(out[:2], -x[:8].reshape(2, 4))
+    assert not out[2:].any()
+    assert program.profile(addresses_of([x, index, out]), [0, 0, 16], table[:0])[2].shape == (0, 4)
 
 
 def test_a_program_of_nothing() -> None:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan
 from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
 from tinygrad_mnist.graph.source import at
+
+
+class Timings(NamedTuple):
+    """Points of time and durations of runs that were timed, in seconds.
+
+    begins, ends: (runs,), of each run's first call and of the run, by one steady clock. calls:
+    (runs, calls), how long each call took.
+    """
+
+    begins: Array
+    calls: Array
+    ends: Array
 
 
 class Program(Protocol):
@@ -32,6 +44,13 @@ class Program(Protocol):
         how many steps ran whole, and the error of the one that did not.
         """
 
+    def profile(
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+    ) -> tuple[Timings, IndexOutOfRangeError | None]:
+        """A sweep with every call timed. Returns the timings of the steps that ran whole, and the
+        error of the one that did not.
+        """
+
 
 class Arena(Protocol):
     """Memory for the temporaries of several programs, of which one runs at a time."""
@@ -45,7 +64,8 @@ class Backend(Protocol):
     """Makes programs of plans.
 
     name: the value of `config.device`. kernels: names of the kernels that it has. fuses: whether
-    plans for it are rewritten to fused kernels.
+    plans for it are rewritten to fused kernels. target: what computes, such as an instruction set.
+    threads: how many of them.
     """
 
     name: str
@@ -53,6 +73,18 @@ class Backend(Protocol):
 
     @property
     def kernels(self) -> frozenset[str]: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    def peak(self, dtype: str) -> float | None:
+        """FLOP/s of multiply-adds in registers, measured; None where nobody can tell."""
+
+    def bandwidth(self, nbytes: int) -> float | None:
+        """Bytes/s of going through so much memory again and again, measured, or None."""
 
     def arena(self) -> Arena:
         """An arena without programs."""

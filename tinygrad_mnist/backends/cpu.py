@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.backends.base import Arena, Program, bound_buffers, range_error
+from tinygrad_mnist.backends.base import Arena, Program, Timings, bound_buffers, range_error
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan, View
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
@@ -64,12 +64,26 @@ class CpuProgram:
     ) -> tuple[int, IndexOutOfRangeError | None]:
         """Runs the plan once per row of `slots`, in one native call; see `Program`."""
         apply_threads()
-        steps, failed = self._native.sweep(
-            arrays,
-            [a.strides[0] if s else 0 for a, s in zip(arrays, stacked, strict=True)],
-            slots,
-        )
-        return steps, range_error(self._plan.calls[failed - 1]) if failed else None
+        steps, failed = self._native.sweep(arrays, _step_bytes(arrays, stacked), slots)
+        return steps, self._error(failed)
+
+    def profile(
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+    ) -> tuple[Timings, IndexOutOfRangeError | None]:
+        """A sweep with every call timed; see `Program`."""
+        apply_threads()
+        steps, failed, times = self._native.profile(arrays, _step_bytes(arrays, stacked), slots)
+        whole = times[:steps]
+        return Timings(whole[:, 0], whole[:, 1:-1], whole[:, -1]), self._error(failed)
+
+    def _error(self, failed: int) -> IndexOutOfRangeError | None:
+        """The error of the native code's answer: 0, or 1 + the number of the call that failed."""
+        return range_error(self._plan.calls[failed - 1]) if failed else None
+
+
+def _step_bytes(arrays: Sequence[Array], stacked: Sequence[bool]) -> list[int]:
+    """How far each array's address moves from step to step."""
+    return [a.strides[0] if s else 0 for a, s in zip(arrays, stacked, strict=True)]
 
 
 def apply_threads() -> None:
@@ -115,6 +129,24 @@ class CpuBackend:
     @property
     def kernels(self) -> frozenset[str]:
         return frozenset(_native.kernels())
+
+    @property
+    def target(self) -> str:
+        return _native.target()
+
+    @property
+    def threads(self) -> int:
+        apply_threads()
+        return _native.threads()
+
+    def peak(self, dtype: str) -> float:
+        """That of all threads together, with the present target; takes some 50 ms."""
+        return _native.measure_peak(dtype, self.threads)
+
+    def bandwidth(self, nbytes: int) -> float:
+        """That of all threads together, each in its own part; takes some 50 ms, or longer where
+        `nbytes` is more than the caches hold."""
+        return _native.measure_bandwidth(nbytes, self.threads)
 
     def arena(self) -> Arena:
         return _native.Arena()

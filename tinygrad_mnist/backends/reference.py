@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.backends.base import Arena, Program, bound_buffers, range_error
+from tinygrad_mnist.backends.base import Arena, Program, Timings, bound_buffers, range_error
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, Plan, View
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Array
@@ -22,6 +23,11 @@ class ReferenceProgram:
         self._bound = bound_buffers(plan)
 
     def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
+        for _ in self._calls(arrays, slots):
+            pass
+
+    def _calls(self, arrays: Sequence[Array], slots: Sequence[int]) -> Iterator[None]:
+        """Runs the plan once, with a stop before the first call and after each."""
         memory: dict[int, Array] = dict(zip(self._bound, arrays, strict=True))
         for number, buffer in enumerate(self._plan.buffers):
             if buffer.kind == CONSTANT:
@@ -29,6 +35,7 @@ class ReferenceProgram:
                 memory[number] = buffer.value
             elif buffer.kind == TEMPORARY:
                 memory[number] = np.empty(buffer.shape, dtype=buffer.dtype)
+        yield
         for call in self._plan.calls:
             inputs = [_array(memory, v, slots) for v in call.inputs]
             if call.kernel == "check_range":
@@ -36,27 +43,49 @@ class ReferenceProgram:
                 inside = (call.params["low"] <= index) & (index < call.params["high"])
                 if not inside.all():
                     raise range_error(call)
+                yield
                 continue
             contract = CONTRACTS[call.kernel]
             with np.errstate(all="ignore"):
                 results = contract.reference(call.params, inputs, [v.spec for v in call.outputs])
             for view, result in zip(call.outputs, results, strict=True):
                 _array(memory, view, slots)[...] = result
+            yield
 
     def sweep(
         self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
     ) -> tuple[int, IndexOutOfRangeError | None]:
         """Runs the plan once per row of `slots`; see `Program`."""
         for step, row in enumerate(slots.tolist()):
-            current = [
-                a[step : step + 1].reshape(a.shape[1:]) if s else a
-                for a, s in zip(arrays, stacked, strict=True)
-            ]
             try:
-                self.run(current, row)
+                self.run(_of_step(arrays, stacked, step), row)
             except IndexOutOfRangeError as error:
                 return step, error
         return len(slots), None
+
+    def profile(
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+    ) -> tuple[Timings, IndexOutOfRangeError | None]:
+        """A sweep with every call timed; see `Program`."""
+        points: list[list[float]] = []
+        failure = None
+        for step, row in enumerate(slots.tolist()):
+            try:
+                current = _of_step(arrays, stacked, step)
+                points.append([perf_counter() for _ in self._calls(current, row)])
+            except IndexOutOfRangeError as error:
+                failure = error
+                break
+        times = np.array(points).reshape(len(points), len(self._plan.calls) + 1)
+        return Timings(times[:, 0], np.diff(times, axis=1), times[:, -1]), failure
+
+
+def _of_step(arrays: Sequence[Array], stacked: Sequence[bool], step: int) -> list[Array]:
+    """The arrays of one step of a sweep."""
+    return [
+        a[step : step + 1].reshape(a.shape[1:]) if s else a
+        for a, s in zip(arrays, stacked, strict=True)
+    ]
 
 
 def _array(memory: dict[int, Array], view: View, slots: Sequence[int]) -> Array:
@@ -84,10 +113,18 @@ class ReferenceBackend:
 
     name = "reference"
     fuses = False
+    target = "NumPy"
+    threads = 1
 
     @property
     def kernels(self) -> frozenset[str]:
         return frozenset(name for name, contract in CONTRACTS.items() if contract.base)
+
+    def peak(self, dtype: str) -> None:
+        """Unknown: most of the time is Python's."""
+
+    def bandwidth(self, nbytes: int) -> None:
+        """Unknown, too."""
 
     def arena(self) -> Arena:
         return NoArena()

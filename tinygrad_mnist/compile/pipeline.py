@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinygrad_mnist.compile.order import arrange
 from tinygrad_mnist.compile.plan import Plan
@@ -12,7 +12,7 @@ from tinygrad_mnist.compile.specialise import specialise
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
-from tinygrad_mnist.rewrite.engine import Context
+from tinygrad_mnist.rewrite.engine import Context, Stage
 from tinygrad_mnist.rewrite.passes import PASSES, PLAIN_PASSES, rewrite
 
 
@@ -21,11 +21,16 @@ class Compiled:
     """A plan, and the shared variables that change their shape in it.
 
     resized: these with the number of the plan's output that is their new value; such an output
-    comes after the function's own.
+    comes after the function's own. stages: what was done to make the plan, and how long it took.
     """
 
     plan: Plan
     resized: tuple[tuple[SharedVariable, int], ...]
+    stages: tuple[Stage, ...]
+
+    def with_stage(self, name: str, seconds: float) -> Compiled:
+        """The same with one stage more."""
+        return replace(self, stages=(*self.stages, Stage(name, seconds, {})))
 
 
 def compile_plan(
@@ -43,8 +48,9 @@ def compile_plan(
     backend, kernels: what the plan is for. fuse: rewrite to fused kernels, or run the graph as it
     is.
     """
-    special = specialise([*outputs, *updates.values()], shapes, scalars)
     context = Context(kernels)
+    with context.stage("specialise"):
+        special = specialise([*outputs, *updates.values()], shapes, scalars)
     rewritten = rewrite(special.outputs, context, PASSES if fuse else PLAIN_PASSES)
     results = rewritten[: len(outputs)]
     in_place: dict[SharedVariable, Variable] = {}
@@ -56,9 +62,12 @@ def compile_plan(
             _check_resized(shared, value)
             resized.append((shared, len(results)))
             results.append(value)
-    draft = draft_calls([*results, *in_place.values()], special.leaves, kernels, backend)
-    plan = arrange(draft, results, in_place, special.leaves, special.host, backend, context.fired)
-    return Compiled(plan, tuple(resized))
+    with context.stage("schedule"):
+        draft = draft_calls([*results, *in_place.values()], special.leaves, kernels, backend)
+    with context.stage("arrange"):
+        fired = context.fired
+        plan = arrange(draft, results, in_place, special.leaves, special.host, backend, fired)
+    return Compiled(plan, tuple(resized), tuple(context.stages))
 
 
 def _check_resized(shared: SharedVariable, value: Variable) -> None:

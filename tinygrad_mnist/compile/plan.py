@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.listing import show_plan
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Array, ArraySpec
+from tinygrad_mnist.contracts.base import Array, ArraySpec, Flops
 from tinygrad_mnist.contracts.tape import Tape
 from tinygrad_mnist.graph.layout import Layout
 from tinygrad_mnist.graph.source import Source
@@ -92,11 +92,17 @@ class KernelCall:
 
     @property
     def flops(self) -> int:
-        """Arithmetic operations by the contract's formula."""
+        """Arithmetic operations by the contract's formula, dense."""
+        return self._cost(CONTRACTS[self.kernel].flops)
+
+    @property
+    def least_flops(self) -> int:
+        """Arithmetic operations that can't be left out: behind a max-pool, those of the winners."""
         contract = CONTRACTS[self.kernel]
-        return contract.flops(
-            self.params, [v.spec for v in self.inputs], [v.spec for v in self.outputs]
-        )
+        return self._cost(contract.least_flops or contract.flops)
+
+    def _cost(self, formula: Flops) -> int:
+        return formula(self.params, [v.spec for v in self.inputs], [v.spec for v in self.outputs])
 
     @property
     def nbytes(self) -> int:

@@ -54,6 +54,8 @@ class Contract:
     ints: names of the integer parameters, in the order in which native code receives them; a
         parameter that is a tuple contributes its elements one after the other.
     tapes: names of the parameters that are tapes, in native order.
+    least_flops: like `flops`, but without products that are known to be zero, such as those behind
+        a max-pool; None where it is the same.
     picked: numbers of the inputs of which only some elements are read, as many as the first output
         has at most.
     touched: for a kernel whose output is its input 0, updated in place: number of the input that
@@ -68,6 +70,7 @@ class Contract:
     ints: tuple[str, ...] = ()
     tapes: tuple[str, ...] = ()
     picked: tuple[int, ...] = ()
+    least_flops: Flops | None = None
     touched: int | None = None
     base: bool = True
 

@@ -203,6 +203,26 @@ def grad_filter_flops(
     return _flops(params, inputs[0], outputs[0], outputs[0])
 
 
+def _winners_flops(params: Params, g: ArraySpec, w: ArraySpec, output: ArraySpec) -> int:
+    """A multiply and an add of a filter's weights for the winner of every window, and the
+    epilogue."""
+    return 2 * g.size * int(np.prod(w.shape[1:], dtype=np.int64)) + epilogue_flops(params, output)
+
+
+def pool_grad_input_flops(
+    params: Params, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec]
+) -> int:
+    """Those of one winner per window."""
+    return _winners_flops(params, inputs[1], inputs[0], outputs[0])
+
+
+def pool_grad_filter_flops(
+    params: Params, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec]
+) -> int:
+    """Those of one winner per window."""
+    return _winners_flops(params, inputs[1], outputs[0], outputs[0])
+
+
 _INTS = ("stride", "padding", "flip")
 _POOL_INTS = (*_INTS, "pool")
 _TAPES = ("epilogue",)
@@ -225,6 +245,7 @@ CONV2D_POOL_GRAD_INPUT = register(
         _POOL_INTS,
         _TAPES,
         base=False,
+        least_flops=pool_grad_input_flops,
     )
 )
 CONV2D_POOL_GRAD_FILTER = register(
@@ -235,5 +256,6 @@ CONV2D_POOL_GRAD_FILTER = register(
         _POOL_INTS,
         _TAPES,
         base=False,
+        least_flops=pool_grad_filter_flops,
     )
 )

@@ -20,6 +20,7 @@ from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Slots
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.profiling import Profile, profile_runs
 
 
 class Function:
@@ -51,7 +52,9 @@ class Function:
         self._shared = tuple(dict.fromkeys([*shared, *updates]))
         self._scalars = host_scalars([*self._inputs, *self._shared])
         self._labels = tuple(self._label(i, v) for i, v in enumerate(self._inputs))
-        self._cache = PlanCache(inputs, self._shared, outputs, updates, self._backend)
+        names = ", ".join(v.name or str(v.type) for v in inputs)
+        self._title = name or f"function({names})"
+        self._cache = PlanCache(inputs, self._shared, outputs, updates, self._backend, self._title)
 
     def _label(self, number: int, v: Variable) -> str:
         where = f" of {self.name}" if self.name else ""
@@ -131,6 +134,20 @@ class Function:
         ]
         with self._alone():
             return self._sweep(*self._arguments(first), steps, n)
+
+    def profile(
+        self, *args: Any, repeats: int = 20, sweep: bool = False, roofline: bool = False
+    ) -> Profile:
+        """Times every kernel call of `fn(*args)`, or of `fn.sweep(*args)`: prints as a table.
+
+        The calls are carried out, updates included: once to make the plan, then `repeats` times as
+        they are and as often with each kernel call timed, in turn. roofline: measure that of the
+        machine, too, which takes a second; the table then says what part of it each call reaches.
+
+        Raises ValueError where the steps of a sweep need several plans.
+        """
+        run = self.sweep if sweep else self
+        return profile_runs(self._title, self._backend, lambda: run(*args), repeats, roofline)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

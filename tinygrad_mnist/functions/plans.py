@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 from tinygrad_mnist.backends import Backend, Program
 from tinygrad_mnist.backends.base import bound_buffers
 from tinygrad_mnist.compile.pipeline import Compiled, compile_plan
 from tinygrad_mnist.compile.plan import OUTPUT, SHARED, Plan
+from tinygrad_mnist.compile.report import report_plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.profiling import watched
 
 Key = tuple[tuple[int, ...], ...]
 Slots = tuple[int, ...]
@@ -33,13 +36,19 @@ class Entry:
     """A plan with its program.
 
     key: the shapes of inputs and shared variables that it is for. bindings: what each bound buffer
-    is bound to.
+    is bound to. name: of the function. made: the program itself.
     """
 
     key: Key
     compiled: Compiled
-    program: Program
+    made: Program
     bindings: tuple[Binding, ...]
+    name: str
+
+    @property
+    def program(self) -> Program:
+        """What runs the plan; it times its calls where somebody wants to know."""
+        return watched(self.made, self.name, self.plan)
 
     @property
     def plan(self) -> Plan:
@@ -58,7 +67,8 @@ class Entry:
 class PlanCache:
     """The plans that a function keeps, the last used first, and the arena that they run in.
 
-    inputs, shared: the leaves, in the order of a key. outputs, updates: the expressions.
+    inputs, shared: the leaves, in the order of a key. outputs, updates: the expressions. name: of
+    the function, in what is told about it.
     """
 
     def __init__(
@@ -68,6 +78,7 @@ class PlanCache:
         outputs: Sequence[Variable],
         updates: Mapping[SharedVariable, Variable],
         backend: Backend,
+        name: str,
     ) -> None:
         self.entries: list[Entry] = []
         self.arena = backend.arena()
@@ -76,6 +87,7 @@ class PlanCache:
         self._outputs = tuple(outputs)
         self._updates = dict(updates)
         self._backend = backend
+        self._name = name
 
     def find(self, key: Key, integers: Mapping[Variable, int]) -> tuple[Entry, Slots]:
         """The plan for a call and the call's slots; a new plan where none fits."""
@@ -104,7 +116,11 @@ class PlanCache:
         )
         plan = compiled.plan
         bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
-        return Entry(key, compiled, self._backend.program(plan, self.arena), bindings)
+        begin = perf_counter()
+        program = self._backend.program(plan, self.arena)
+        compiled = compiled.with_stage("program", perf_counter() - begin)
+        report_plan(self._name, compiled)
+        return Entry(key, compiled, program, bindings, self._name)
 
     def _binding(self, plan: Plan, number: int) -> Binding:
         buffer = plan.buffers[number]

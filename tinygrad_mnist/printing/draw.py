@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +40,9 @@ def pydotprint(
 
 
 def _lay_out(text: str, path: Path, format: str) -> None:
+    import shutil  # here and not above: they take longer to load than most of the package
+    import subprocess
+
     command = shutil.which("dot")
     if command is None:
         raise RuntimeError(

@@ -7,9 +7,11 @@ its results, or with None. Rules never change a graph; they build beside it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
@@ -40,18 +42,38 @@ def rule_into(rules: list[Rule]) -> Callable[..., Callable[..., Rule]]:
     return rule
 
 
+class Stage(NamedTuple):
+    """A stage that a graph has gone through on its way to a plan.
+
+    seconds: how long it took. fired: the rules that it applied, and how often.
+    """
+
+    name: str
+    seconds: float
+    fired: Mapping[str, int]
+
+
 @dataclass
 class Context:
-    """What a rule may know beyond its node.
+    """What a rule may know beyond its node, and what has happened so far.
 
     kernels: names of the kernels that the backend has.
     fired: rules that have been applied, and how often; a plan shows it.
+    stages: stages that are done, in order.
     """
 
     kernels: frozenset[str]
     fired: Counter[str] = field(default_factory=Counter)
+    stages: list[Stage] = field(default_factory=list)
     _nodes: dict[Any, Node] = field(default_factory=dict)
     _by_first: dict[Any, list[Node]] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """What happens inside is the stage `name`."""
+        before, begin = Counter(self.fired), perf_counter()
+        yield
+        self.stages.append(Stage(name, perf_counter() - begin, dict(self.fired - before)))
 
     def find(self, op: str, inputs: Sequence[Variable]) -> Node | None:
         """A node of the present graph that applies `op` to these inputs, if there is one."""

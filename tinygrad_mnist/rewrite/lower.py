@@ -15,15 +15,16 @@ def lower(outputs: Sequence[Variable], context: Context) -> list[Variable]:
     context.start_round(current)
     while any(node.op.lower is not None for node in toposort(current)):
         current = rebuild(
-            current, lambda node, inputs: _lowered(context.intern(copied(node, inputs)))
+            current, lambda node, inputs: _lowered(context.intern(copied(node, inputs)), context)
         )
     return current
 
 
-def _lowered(node: Node) -> Sequence[Variable]:
+def _lowered(node: Node, context: Context) -> Sequence[Variable]:
     if node.op.lower is None:
         return node.outputs
     results = node.op.lower(node)
+    context.fired[f"lower {node.op.name}"] += 1
     for old, new in zip(node.outputs, results, strict=True):
         check_type(f"lower {node.op.name}", old, new)
     return results

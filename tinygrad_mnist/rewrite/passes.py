@@ -43,8 +43,9 @@ def rewrite(
     """Runs the passes; each must leave the dtype and shape of every result as they are."""
     current = list(outputs)
     for name, run in passes:
-        rewritten = run(current, context)
-        for old, new in zip(current, rewritten, strict=True):
-            check_type(name, old, new)
-        current = rewritten
+        with context.stage(name):
+            rewritten = run(current, context)
+            for old, new in zip(current, rewritten, strict=True):
+                check_type(name, old, new)
+            current = rewritten
     return current

@@ -1,4 +1,4 @@
-"""The command `tinygrad-mnist`: train one of the book's networks, or say what runs here."""
+"""The command `tinygrad-mnist`: train a network of the book, profile it, say what runs here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
+from tinygrad_mnist.cli import profile
+from tinygrad_mnist.cli.arguments import positive, seed
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import (
     BOOK_PLACE,
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed its help or its complaint
         return int(stop.code or 0)
     try:
-        return _train(options) if options.command == "train" else _info(options)
+        return {"train": _train, "profile": profile.run, "info": _info}[options.command](options)
     except KeyboardInterrupt:
         print("tinygrad-mnist: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -56,22 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DatasetError, ImportError, OSError, ValueError) as error:
         print(f"tinygrad-mnist: {error}", file=sys.stderr)
         return FAILURE
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
-    return value
-
-
-def _seed(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer in 0..2**32-1")
-    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--epochs",
-        type=_positive,
+        type=positive,
         help="passes over the training data; default: "
         + ", ".join(f"{name} {epochs}" for name, epochs in DEFAULT_EPOCHS.items()),
     )
@@ -106,14 +92,14 @@ def _parser() -> argparse.ArgumentParser:
         f" epochs go further; auto: annealed below {FULL_RUN} epochs where the network has it",
     )
     train.add_argument(
-        "--seed", type=_seed, default=1, help="of the initial weights; default: %(default)s"
+        "--seed", type=seed, default=1, help="of the initial weights; default: %(default)s"
     )
     train.add_argument(
         "--expand",
         action="store_true",
         help="add each training image's four shifts by one pixel: five times the data and the time",
     )
-    train.add_argument("--threads", type=_positive, help="default: one per processor")
+    train.add_argument("--threads", type=positive, help="default: one per processor")
     train.add_argument(
         "--quiet", action="store_true", help="print the last line alone, draw no progress bar"
     )
@@ -122,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="take the test images from there instead, such as MNIST's after training on digits",
     )
+    profile.add_parser(commands)
     info = commands.add_parser(
         "info", help="show versions, processor features and the data's place"
     )

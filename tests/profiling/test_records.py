@@ -1,0 +1,74 @@
+"""Profiles: medians, shares, rates and the roofline, from chosen times."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.profiles import ROOFLINE, small_profile
+
+from tinygrad_mnist.profiling import Roofline
+
+
+def test_calls_have_medians_and_rates() -> None:
+    gemm, *sums = small_profile().calls
+    assert (gemm.number, gemm.kernel, gemm.seconds) == (0, "gemm", 2e-6)
+    assert gemm.flops == 2000
+    assert gemm.flops_per_second == pytest.approx(1e9)
+    assert gemm.nbytes == 3 * 800
+    assert gemm.bytes_per_second == pytest.approx(1.2e9)
+    assert [c.seconds for c in sums] == [4e-6, 1e-6]
+
+
+def test_shares_of_the_roofline() -> None:
+    gemm, first, _ = small_profile().calls
+    # 2400 bytes don't fit in 1000: 2400 / 1e8 s are more than 2000 / 1e9.
+    assert gemm.roofline_seconds == pytest.approx(24e-6)
+    assert gemm.roofline_share == pytest.approx(12.0)
+    assert first.nbytes == 880  # fits; 100 additions take less than moving them
+    assert first.roofline_seconds == pytest.approx(0.88e-6)
+    assert first.roofline_share == pytest.approx(0.22)
+    assert small_profile(None).calls[0].roofline_share is None
+    assert small_profile(None).total.roofline_share is None
+
+
+def test_the_peak_is_that_of_the_dtype() -> None:
+    wide = Roofline("test", 1, ROOFLINE.peaks, ((1 << 40, 1e15),))
+    assert small_profile(wide).calls[0].roofline_seconds == pytest.approx(2e-6)
+    assert small_profile(wide, "float32").calls[0].roofline_seconds == pytest.approx(1e-6)
+
+
+def test_kernels_are_sums_of_their_calls() -> None:
+    profile = small_profile()
+    reduce, gemm = profile.kernels
+    assert (reduce.kernel, reduce.calls, reduce.flops) == ("reduce", 2, 200)
+    assert reduce.seconds == pytest.approx(5e-6)
+    assert reduce.roofline_seconds == pytest.approx(2 * 0.88e-6)
+    assert (gemm.kernel, gemm.calls) == ("gemm", 1)
+    assert profile.total.calls == 3
+    assert profile.total.seconds == pytest.approx(7e-6)
+    assert profile.total.flops == profile.plan.flops
+    assert profile.share(reduce) == pytest.approx(5 / 7)
+    assert profile.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "rate"), [(1, 1e9), (1000, 1e9), (1001, 1e8), (10_000, 1e8), (10**9, 1e8)]
+)
+def test_the_smallest_working_set_that_holds_the_operands_counts(nbytes: int, rate: float) -> None:
+    assert ROOFLINE.bandwidth(nbytes) == rate
+
+
+def test_a_profile_as_text() -> None:
+    lines = str(small_profile()).splitlines()
+    assert lines[0] == "small on fused (test, 1 thread): medians of 3 steps"
+    costs = ["us", "share", "GFLOP/s", "GB/s", "roofline"]
+    assert lines[2].split() == ["#", "kernel", "shapes", *costs]
+    assert lines[3].split() == [
+        *("0", "gemm", "10x10", "<-", "10x10,", "10x10"),
+        *("2.0", "28.6%", "1.0", "1.2", "1200%"),
+    ]
+    assert lines[7].split() == ["kernel", "calls", *costs]
+    assert lines[8].split()[:4] == ["reduce", "2", "5.0", "71.4%"]
+    assert lines[10].split()[:4] == ["all", "3", "7.0", "100.0%"]
+    assert lines[12] == "a step, not timed call by call: 8.0 us, of which kernel calls take 88%"
+    assert lines[13] == "this machine: 1.0 GFLOP/s in float64, 2.0 GFLOP/s in float32"
+    assert str(small_profile(None)).splitlines()[3].endswith(" -")

@@ -1,0 +1,141 @@
+"""`tinygrad-mnist profile`: where the time of a training step goes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_mnist.cli.arguments import positive
+from tinygrad_mnist.config import DEVICES, config
+from tinygrad_mnist.datasets import DIGITS, DatasetNotFoundError, draw_digits, locate
+from tinygrad_mnist.datasets.sources import read
+from tinygrad_mnist.models import RECIPES, book_net
+from tinygrad_mnist.network3 import share_data
+from tinygrad_mnist.profiling import Profile
+from tinygrad_mnist.profiling.table import (
+    CALL_HEAD,
+    KERNEL_HEAD,
+    TEXTS,
+    call_rows,
+    kernel_rows,
+    summary,
+    title,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_SWEEP = 10  # steps of a sweep: short, so that some are not disturbed by other work
+_WIDTH = 120  # of tables that go into a file
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to those of the command line."""
+    parser = commands.add_parser(
+        "profile",
+        help="time every kernel call of a training step",
+        description="Run training steps of one of the book's networks and print, for every kernel"
+        " call, its median time, its share of the step, GFLOP/s, GB/s, and what part of this"
+        " machine's roofline it reaches. The data are those that are found, else generated digits;"
+        " nothing is downloaded, and the trained network is thrown away. docs/profiling.md says how to read"
+        " the table.",
+    )
+    parser.add_argument(
+        "--net", choices=tuple(RECIPES), default="conv2-relu", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--batch", type=positive, default=10, help="size of the mini-batch; default: %(default)s"
+    )
+    parser.add_argument(
+        "--steps",
+        type=positive,
+        default=200,
+        help=f"steps that are timed, rounded up to a multiple of {_SWEEP}; default: %(default)s",
+    )
+    parser.add_argument(
+        "--threads",
+        type=positive,
+        default=1,
+        help="default: 1, since figures per kernel are clearest without waits between threads",
+    )
+    parser.add_argument(
+        "--device", choices=DEVICES, default=config.device, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--trace",
+        metavar="FILE",
+        help="also write every call of the timed steps as a Chrome trace (JSON)",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help=f"folder of the IDX files, a pickle such as mnist.pkl.gz, or {DIGITS} for generated"
+        " digits; default: the usual places, then generated digits",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Profiles and prints; returns the exit code. Raises what reading the data raises."""
+    config.device, config.threads = options.device, options.threads
+    steps = min(_SWEEP, options.steps)
+    data = _images(options.data, options.batch * steps)
+    book = book_net(options.net, options.batch, seed=1)
+    step = book.network.training_function(share_data([data])[0], book.recipe.eta, book.recipe.lmbda)
+    repeats = -(-options.steps // steps)
+    profile = step.profile(range(steps), sweep=True, repeats=repeats, roofline=True)
+    _show(profile)
+    if options.trace is not None:
+        profile.to_chrome_trace(options.trace)
+        note = "open it at https://ui.perfetto.dev or in chrome://tracing"
+        print(f"trace: {os.fspath(options.trace)} ({note})", file=sys.stderr)
+    return 0
+
+
+def _images(name: str | None, n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """`n` training images and labels, repeated where there are fewer; generated digits where they
+    are asked for, or where there is no MNIST.
+
+    Raises DatasetError where data that somebody named can't be found or read.
+    """
+    if name != DIGITS:
+        try:
+            images, labels = read(locate(name, fetch=False).path).training
+        except DatasetNotFoundError as error:
+            if not error.nowhere:
+                raise
+            note = "no MNIST found, the images are generated digits"
+            print(f"tinygrad-mnist: {note}", file=sys.stderr)
+        else:
+            chosen = np.arange(n) % len(labels)
+            return images[chosen], labels[chosen]
+    pixels, labels = draw_digits(n, seed=1)
+    return pixels.reshape(n, -1) / np.float32(256), labels
+
+
+def _show(profile: Profile) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    console.print(title(profile), markup=False)
+    _print_table(console, CALL_HEAD, call_rows(profile))
+    _print_table(console, KERNEL_HEAD, kernel_rows(profile))
+    for line in summary(profile):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _print_table(console: Console, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in head:
+        is_text = name in TEXTS
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

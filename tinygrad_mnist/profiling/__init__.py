@@ -1,0 +1,20 @@
+"""Where the time goes: every kernel call timed, beside what the machine could do.
+
+`fn.profile(...)` times a function's calls. `measure_roofline()` measures the machine.
+"""
+
+from tinygrad_mnist.profiling.measure import profile_runs
+from tinygrad_mnist.profiling.records import CallProfile, KernelProfile, Profile
+from tinygrad_mnist.profiling.roofline import Roofline, measure_roofline
+from tinygrad_mnist.profiling.watch import recording, watched
+
+__all__ = [
+    "CallProfile",
+    "KernelProfile",
+    "Profile",
+    "Roofline",
+    "measure_roofline",
+    "profile_runs",
+    "recording",
+    "watched",
+]

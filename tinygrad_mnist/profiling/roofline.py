@@ -1,0 +1,59 @@
+"""The machine's roofline: how fast it can compute and move memory, measured natively."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tinygrad_mnist.backends import Backend, backend
+from tinygrad_mnist.config import config
+
+# Working sets for which the bandwidth is measured: all levels of cache, and memory.
+LADDER = tuple(1 << exponent for exponent in range(14, 27))  # 16 KiB to 64 MiB
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """Upper bounds of what `threads` threads can do with one SIMD target.
+
+    peaks: FLOP/s of fused multiply-adds in registers, by dtype. bandwidths: pairs (bytes, bytes/s),
+    ascending: how fast a working set of so many bytes is gone through again and again.
+    """
+
+    target: str
+    threads: int
+    peaks: Mapping[str, float]
+    bandwidths: tuple[tuple[int, float], ...]
+
+    def bandwidth(self, nbytes: int) -> float:
+        """Bytes/s for a call whose operands take `nbytes`: that of the smallest working set
+        measured that holds them, or of the largest where none does."""
+        fitting = (rate for size, rate in self.bandwidths if size >= nbytes)
+        return next(fitting, self.bandwidths[-1][1])
+
+    def seconds(self, flops: int, nbytes: int, dtype: str) -> float:
+        """The least time for so much arithmetic in `dtype` and so much memory, each once."""
+        return max(flops / self.peaks[dtype], nbytes / self.bandwidth(nbytes))
+
+
+def measure_roofline(
+    on: Backend | None = None, dtypes: Iterable[str] = ("float32",)
+) -> Roofline | None:
+    """Measures what a backend's processor can do, with as many threads as it uses; takes about a
+    second. None where a backend can't tell, as the reference.
+
+    on: the backend, by default that of `config.device`. dtypes: 'float32', 'float64'. Other work on
+    the machine lowers what is found, never raises it.
+    """
+    chosen = backend(config.device) if on is None else on
+    peaks = {dtype: peak for dtype in dtypes if (peak := chosen.peak(dtype)) is not None}
+    sizes = [size * chosen.threads for size in LADDER]
+    rates = [(size, rate) for size in sizes if (rate := chosen.bandwidth(size)) is not None]
+    if not peaks or not rates:
+        return None
+    bandwidths = []
+    best = 0.0
+    for size, rate in reversed(rates):
+        best = max(best, rate)  # what is true of a large working set is true of a smaller one
+        bandwidths.append((size, best))
+    return Roofline(chosen.target, chosen.threads, peaks, tuple(reversed(bandwidths)))

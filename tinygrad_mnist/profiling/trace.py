@@ -1,0 +1,92 @@
+"""Profiles as Chrome traces: the Trace Event Format, as JSON.
+
+One lane has the steps, one the kernel calls in them. Times are microseconds from the first call on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_mnist.compile.listing import show_call
+from tinygrad_mnist.compile.plan import KernelCall, Plan
+
+if TYPE_CHECKING:
+    from tinygrad_mnist.profiling.records import Profile
+
+_PROCESS = 1
+_STEPS, _CALLS = 1, 2  # lanes
+
+Event = dict[str, Any]
+
+
+def write_trace(profile: Profile, path: str | os.PathLike[str]) -> None:
+    """Writes the trace of all timed steps to a file."""
+    import json  # here and not above: few programs need it
+
+    trace = {"traceEvents": list(events(profile)), "displayTimeUnit": "ns"}
+    Path(path).write_text(json.dumps(trace), encoding="utf-8")
+
+
+def events(profile: Profile) -> Iterator[Event]:
+    """The names of the lanes, then a complete event per step and per call, in order of time."""
+    threads = f"{profile.threads} thread{'s' * (profile.threads > 1)}"
+    yield _name("process_name", 0, f"{profile.name} on {profile.backend}")
+    yield _name("thread_name", _STEPS, "steps")
+    yield _name("thread_name", _CALLS, f"kernel calls, {threads}")
+    plan, timings = profile.plan, profile.timings
+    facts = [_facts(plan, call) for call in plan.calls]
+    # Whole nanoseconds, so that what ends where the next begins does so after rounding, too.
+    zero = timings.begins[0] if profile.steps else 0.0
+    steps = np.stack([timings.begins, timings.ends], axis=1) - zero
+    borders = np.cumsum(np.column_stack([steps[:, 0], timings.calls]), axis=1)
+    for step, (span, edges) in enumerate(
+        zip(_nanoseconds(steps), _nanoseconds(borders), strict=True)
+    ):
+        yield _complete(f"step {step}", "step", _STEPS, span[0], max(span[1], edges[-1]), {})
+        for number, call in enumerate(plan.calls):
+            begin, end = edges[number], edges[number + 1]
+            args = {**facts[number], "GFLOP/s": call.least_flops / max(end - begin, 1)}
+            yield _complete(call.kernel, "kernel", _CALLS, begin, end, args)
+
+
+def _nanoseconds(seconds: Any) -> list[list[int]]:
+    whole: list[list[int]] = np.rint(seconds * 1e9).astype(np.int64).tolist()
+    return whole
+
+
+def _facts(plan: Plan, call: KernelCall) -> dict[str, Any]:
+    text, *tapes = show_call(plan, call)
+    return {
+        "call": text,
+        "tapes": tapes,
+        "inputs": [list(v.true_shape) for v in call.inputs],
+        "outputs": [list(v.true_shape) for v in call.outputs],
+        "FLOP": call.least_flops,
+        "bytes": call.nbytes,
+        "line": "" if call.source is None else str(call.source),
+    }
+
+
+def _name(kind: str, lane: int, name: str) -> Event:
+    return {"name": kind, "ph": "M", "pid": _PROCESS, "tid": lane, "args": {"name": name}}
+
+
+def _complete(
+    name: str, category: str, lane: int, begin: int, end: int, args: dict[str, Any]
+) -> Event:
+    """An event from `begin` to `end`, in nanoseconds; the format has microseconds."""
+    return {
+        "name": name,
+        "cat": category,
+        "ph": "X",
+        "pid": _PROCESS,
+        "tid": lane,
+        "ts": begin / 1000,
+        "dur": (end - begin) / 1000,
+        "args": args,
+    }

@@ -1,0 +1,137 @@
+"""Runs that are timed: those that a profile records, and all from `config.debug` 2 on."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_mnist.backends.base import Program, Timings
+from tinygrad_mnist.compile.listing import counted, scaled
+from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.compile.report import RUNS
+from tinygrad_mnist.config import config
+from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.errors import IndexOutOfRangeError
+
+_TOP = 4  # kernels that a line names
+
+
+class Recorded(NamedTuple):
+    """Runs of one plan, one after the other, with the name of their function."""
+
+    name: str
+    plan: Plan
+    timings: Timings
+
+
+_records: ContextVar[list[Recorded] | None] = ContextVar("records", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[list[Recorded]]:
+    """Every run of a function in this thread is timed and noted in the list that it gives."""
+    records: list[Recorded] = []
+    token = _records.set(records)
+    try:
+        yield records
+    finally:
+        _records.reset(token)
+
+
+def watched(program: Program, name: str, plan: Plan) -> Program:
+    """`program` itself, or one that times its runs where somebody wants to know."""
+    if config.debug < RUNS and _records.get() is None:
+        return program
+    return TimedProgram(program, name, plan)
+
+
+class TimedProgram:
+    """A program that times each of its runs and tells the recorder and standard error."""
+
+    def __init__(self, program: Program, name: str, plan: Plan) -> None:
+        self._program = program
+        self._name = name
+        self._plan = plan
+
+    def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
+        row = np.array(slots, dtype=np.int64).reshape(1, -1)
+        _, error = self.profile(arrays, [False] * len(arrays), row)
+        if error is not None:
+            raise error
+
+    def sweep(
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+    ) -> tuple[int, IndexOutOfRangeError | None]:
+        timings, error = self.profile(arrays, stacked, slots)
+        return len(timings.begins), error
+
+    def profile(
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+    ) -> tuple[Timings, IndexOutOfRangeError | None]:
+        timings, error = self._program.profile(arrays, stacked, slots)
+        if len(timings.begins):
+            records = _records.get()
+            if records is not None:
+                records.append(Recorded(self._name, self._plan, timings))
+            if config.debug >= RUNS:
+                _tell(self._name, self._plan, timings)
+        return timings, error
+
+
+# --- what standard error gets -------------------------------------------------------------------
+
+_totals: dict[str, tuple[int, Counter[str]]] = {}  # by function: runs, seconds of each kernel
+
+
+def _tell(name: str, plan: Plan, timings: Timings) -> None:
+    """One line on these runs; the totals are told when the process ends."""
+    runs = len(timings.begins)
+    seconds = _by_kernel(plan, timings)
+    each = sum(seconds.values()) / runs
+    what = f"run of {name}" if runs == 1 else f"{runs} runs of {name}"
+    speed = f", {scaled(plan.flops / each)}FLOP/s" if each else ""
+    print(
+        f"{what}: {counted(len(plan.calls), 'call')} in {duration(each)}"
+        f"{'' if runs == 1 else ' each'}{speed}: {_top(seconds)}",
+        file=sys.stderr,
+    )
+    if not _totals:
+        atexit.register(_tell_totals)
+    before, known = _totals.get(name, (0, Counter()))
+    _totals[name] = before + runs, known + seconds
+
+
+def _by_kernel(plan: Plan, timings: Timings) -> Counter[str]:
+    seconds: Counter[str] = Counter()
+    for call, total in zip(plan.calls, timings.calls.sum(axis=0).tolist(), strict=True):
+        seconds[call.kernel] += total
+    return seconds
+
+
+def _top(seconds: Counter[str]) -> str:
+    total = sum(seconds.values()) or 1.0
+    shares = [f"{kernel} {share / total:.0%}" for kernel, share in seconds.most_common(_TOP)]
+    return ", ".join(shares) or "nothing"
+
+
+def _tell_totals() -> None:
+    for name, (runs, seconds) in _totals.items():
+        took = f"{counted(runs, 'run')} of {name} in {duration(sum(seconds.values()))}"
+        print(f"in all, {took}: {_top(seconds)}", file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """Three digits and a unit: `912 ns`, `4.56 us`, `123 ms`, `7.89 s`."""
+    for unit, size in (("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3)):
+        if seconds < 999.5 * size:
+            value = seconds / size
+            digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+            return f"{value:.{digits}f} {unit}"
+    return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:.0f} s"
