@@ -41,6 +41,8 @@ I, V = T.lscalar("i"), T.lvector("v")  # noqa: E741
         (B.dimshuffle(0, "x") + X, "b.dimshuffle(0, 'x') + x"),
         (T.sum(X), "sum(x)"),
         (T.sum(X, axis=1), "sum(x, axis=1)"),
+        (T.all(X > 0, axis=0), "all(x > 0.0, axis=0)"),
+        (T.any(X > 0), "any(x > 0.0)"),
         (T.max(X, axis=0, keepdims=True), "max(x, axis=0, keepdims=True)"),
         (T.sum(T.tensor4("t"), axis=(0, 2)), "sum(t, axis=(0, 2))"),
         (T.argmax(X, axis=1), "argmax(x, axis=1)"),

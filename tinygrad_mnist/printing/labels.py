@@ -9,7 +9,7 @@ from tinygrad_mnist.graph.variables import Node, Variable
 
 # Parameters that tell what an op does, beside its name.
 _TELLING = {"dimshuffle": "pattern", "cast": "dtype", "argmax": "axis", "argmin": "axis"}
-_REDUCTIONS = ("sum", "prod", "max", "min")
+_REDUCTIONS = ("sum", "prod", "max", "min", "all", "any")
 
 
 def expressions_of(obj: Any, printer: str) -> Sequence[Variable]:
