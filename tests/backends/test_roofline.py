@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from helpers.native import settings
 
 from tinygrad_mnist import _native
 
 
-@pytest.fixture(scope="module")
-def peaks() -> dict[str, float]:
-    """FLOP/s of one thread by target."""
-    found = {}
-    for target in _native.targets():
-        with settings(target):
-            found[target] = _native.measure_peak()
-    return found
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether it holds in one of twenty attempts: other work may spoil any single measurement."""
+    return any(holds() for _ in range(20))
 
 
-def test_wider_vectors_have_higher_peaks(peaks: dict[str, float]) -> None:
-    assert min(peaks.values()) > 1e9
-    if "avx2" in peaks:
-        assert peaks["avx2"] > 1.5 * peaks["baseline"]
+def peak(target: str, dtype: str = "float32", threads: int = 1) -> float:
+    with settings(target):
+        return _native.measure_peak(dtype, threads)
 
 
-def test_float64_has_half_the_peak(peaks: dict[str, float]) -> None:
-    for target, peak in peaks.items():
-        with settings(target):
-            assert 0.3 < _native.measure_peak("float64") / peak < 0.7
+@pytest.mark.parametrize("target", _native.targets())
+def test_float64_has_half_the_peak(target: str) -> None:
+    assert peak(target) > 1e9
+    assert eventually(lambda: 0.45 < peak(target, "float64") / peak(target) < 0.55)
 
 
-def test_threads_share_nothing() -> None:
-    """All threads together are not slower than one, whatever else runs."""
-    one = _native.measure_peak("float32", 1)
-    assert _native.measure_peak("float32", 2) > 0.7 * one
+@pytest.mark.skipif("avx2" not in _native.targets(), reason="needs a processor with AVX2")
+def test_wider_vectors_have_higher_peaks() -> None:
+    """Twice the width, and on some processors twice the operations for the fused ones."""
+    assert eventually(lambda: 1.8 < peak("avx2") / peak("baseline") < 4.5)
+
+
+@pytest.mark.skipif(_native.threads() < 2, reason="needs two processors")
+def test_two_threads_together() -> None:
+    assert eventually(lambda: peak("baseline", threads=2) > 0.9 * peak("baseline"))
+    small = 32 << 10
+    one, two = (lambda n=n: _native.measure_bandwidth(n * small, n) for n in (1, 2))
+    assert eventually(lambda: two() > 0.9 * one())
 
 
 def test_bandwidth_falls_with_the_working_set() -> None:
-    small, large = _native.measure_bandwidth(16 << 10), _native.measure_bandwidth(64 << 20)
-    assert small > large > 1e8
-    assert _native.measure_bandwidth(32 << 10, 2) > 0.5 * small
+    sizes = (16 << 10, 1 << 20, 64 << 20)
+    assert eventually(
+        lambda: sorted(rates := [_native.measure_bandwidth(n) for n in sizes]) == rates[::-1]
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_a_call_is_profiled(device: str) -> None:
     assert profile.backend == function.device
     assert profile.roofline is None
     assert profile.step_seconds > 0
-    assert 0 < profile.kernel_share < 3
+    assert profile.kernel_share > 0
     assert count.get_value().tolist() == [1 + 2 * 4]  # updates are carried out
 
 

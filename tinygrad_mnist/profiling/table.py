@@ -48,8 +48,9 @@ def kernel_rows(profile: Profile) -> Iterator[list[str]]:
 
 def _costs(profile: Profile, cost: CallProfile | KernelProfile) -> list[str]:
     reached = cost.roofline_share
+    microseconds = cost.seconds * 1e6
     return [
-        f"{cost.seconds * 1e6:.1f}",
+        f"{microseconds:.{2 if microseconds < 10 else 1}f}",
         f"{profile.share(cost):.1%}",
         f"{cost.flops_per_second / 1e9:.1f}",
         f"{cost.bytes_per_second / 1e9:.1f}",

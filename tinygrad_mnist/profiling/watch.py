@@ -32,6 +32,7 @@ class Recorded(NamedTuple):
 
 
 _records: ContextVar[list[Recorded] | None] = ContextVar("records", default=None)
+_recorders: list[object] = []  # one for each `recording` anywhere; quicker to look at
 
 
 @contextmanager
@@ -39,17 +40,19 @@ def recording() -> Iterator[list[Recorded]]:
     """Every run of a function in this thread is timed and noted in the list that it gives."""
     records: list[Recorded] = []
     token = _records.set(records)
+    _recorders.append(token)
     try:
         yield records
     finally:
+        _recorders.remove(token)
         _records.reset(token)
 
 
 def watched(program: Program, name: str, plan: Plan) -> Program:
     """`program` itself, or one that times its runs where somebody wants to know."""
-    if config.debug < RUNS and _records.get() is None:
-        return program
-    return TimedProgram(program, name, plan)
+    if (_recorders and _records.get() is not None) or config.debug >= RUNS:
+        return TimedProgram(program, name, plan)
+    return program
 
 
 class TimedProgram:
