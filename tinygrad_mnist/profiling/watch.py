@@ -125,6 +125,8 @@ def _top(seconds: Counter[str]) -> str:
 
 
 def _tell_totals() -> None:
+    if config.debug < RUNS:
+        return
     for name, (runs, seconds) in _totals.items():
         took = f"{counted(runs, 'run')} of {name} in {duration(sum(seconds.values()))}"
         print(f"in all, {took}: {_top(seconds)}", file=sys.stderr)
