@@ -42,8 +42,8 @@ def add_parser(commands: Any) -> None:
         description="Run training steps of one of the book's networks and print, for every kernel"
         " call, its median time, its share of the step, GFLOP/s, GB/s, and what part of this"
         " machine's roofline it reaches. The data are those that are found, else generated digits;"
-        " nothing is downloaded, and the trained network is thrown away. docs/profiling.md says how to read"
-        " the table.",
+        " nothing is downloaded, and the trained network is thrown away. docs/profiling.md says how"
+        " to read the table.",
     )
     parser.add_argument(
         "--net", choices=tuple(RECIPES), default="conv2-relu", help="default: %(default)s"
