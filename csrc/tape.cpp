@@ -5,14 +5,16 @@
 namespace tgm {
 namespace {
 
+enum class Tapes : char { Float, Integer, Any };
+
 struct OpcodeRecord {
   const char* name;
   int32_t arity;
-  bool integer;
+  Tapes tapes;
 };
 
 constexpr OpcodeRecord kRecords[] = {
-#define X(enumerator, name, arity, integer) {name, arity, integer},
+#define X(enumerator, name, arity, tapes) {name, arity, Tapes::tapes},
     TGM_OPCODES(X)
 #undef X
 };
@@ -24,8 +26,10 @@ const OpcodeRecord& record(const Instruction& instruction) {
 void check_instruction(const Tape& tape, int32_t number) {
   const Instruction& instruction = tape.instructions[number];
   const OpcodeRecord& op = record(instruction);
-  if (tape.dtype == DType::Int64 && !op.integer) {
-    throw std::invalid_argument(std::string("an int64 tape has no ") + op.name);
+  const bool is_integer = tape.dtype == DType::Int64;
+  if (op.tapes == (is_integer ? Tapes::Float : Tapes::Integer)) {
+    const char* kind = is_integer ? "an int64 tape" : "a tape of floats";
+    throw std::invalid_argument(std::string(kind) + " has no " + op.name);
   }
   const bool is_uniform = instruction.opcode == Opcode::Uniform;
   const int32_t known = is_uniform ? tape.n_inputs : tape.n_inputs + number;

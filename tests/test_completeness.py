@@ -11,17 +11,22 @@ from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.operands import own_operands
 from tinygrad_mnist.contracts.tape import OPCODES
 from tinygrad_mnist.graph.op import OPS
+from tinygrad_mnist.rewrite.algebra import ALGEBRA
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
 from tinygrad_mnist.rewrite.stabilise import STABILISE
 
 STEPS = "a step function: its slope is 0 wherever it has one"
 TRUTH = "its result is a bool"
+BITS = "it has integers alone"
 SHAPE = "it depends on shapes and integers alone"
 STATIC = "made by specialising, after gradients are taken"
 FUSED = "made by rewriting, after gradients are taken"
 NO_GRADIENT = {
-    **dict.fromkeys(("int_div", "sgn", "floor", "ceil", "argmax", "argmin"), STEPS),
+    **dict.fromkeys(("int_div", "sgn", "floor", "ceil", "trunc", "argmax", "argmin"), STEPS),
+    **dict.fromkeys(("round_half_to_even", "round_half_away_from_zero"), STEPS),
     **dict.fromkeys(("eq", "neq", "lt", "le", "gt", "ge", "all", "any"), TRUTH),
+    **dict.fromkeys(("isnan", "isinf", "logical_and", "logical_or", "logical_not"), TRUTH),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"), BITS),
     **dict.fromkeys(("shape", "arange"), SHAPE),
     "uniform": "a draw depends on no float",
     **dict.fromkeys(
@@ -126,7 +131,7 @@ def test_a_kernel_with_an_epilogue_says_where_it_starts(name: str) -> None:
 
 
 def test_rules_have_different_names_and_known_ops() -> None:
-    rules = [*SIMPLIFY, *STABILISE]
+    rules = [*SIMPLIFY, *ALGEBRA, *STABILISE]
     assert len({rule.name for rule in rules}) == len(rules)
     for rule in rules:
         assert set(rule.ops) <= set(OPS), rule.name

@@ -36,53 +36,6 @@ def test_all_names_what_is_there() -> None:
         assert [name for name in module.__all__ if not hasattr(module, name)] == []
 
 
-CONSTRUCTORS: list[tuple[Callable[..., Any], str, tuple[bool, ...]]] = [
-    (T.scalar, "floatX", ()),
-    (T.vector, "floatX", (False,)),
-    (T.matrix, "floatX", (False, False)),
-    (T.row, "floatX", (True, False)),
-    (T.col, "floatX", (False, True)),
-    (T.tensor3, "floatX", (False,) * 3),
-    (T.tensor4, "floatX", (False,) * 4),
-    (T.iscalar, "int32", ()),
-    (T.lscalar, "int64", ()),
-    (T.fscalar, "float32", ()),
-    (T.dscalar, "float64", ()),
-    (T.ivector, "int32", (False,)),
-    (T.lvector, "int64", (False,)),
-    (T.fvector, "float32", (False,)),
-    (T.dvector, "float64", (False,)),
-    (T.imatrix, "int32", (False, False)),
-    (T.fmatrix, "float32", (False, False)),
-    (T.dmatrix, "float64", (False, False)),
-]
-
-
-@pytest.mark.parametrize("float_x", ["float32", "float64"])
-@pytest.mark.parametrize(
-    ("make", "dtype", "flags"), CONSTRUCTORS, ids=[c[0].__name__ for c in CONSTRUCTORS]
-)
-def test_constructors(
-    make: Callable[..., Any], dtype: str, flags: tuple[bool, ...], float_x: str
-) -> None:
-    theano.config.floatX = float_x
-    v = make("v")
-    assert str(v) == "v"
-    assert (v.dtype, v.ndim) == (float_x if dtype == "floatX" else dtype, len(flags))
-    assert v.broadcastable == flags
-    assert make().name is None
-
-
-def test_constructors_take_a_dtype() -> None:
-    assert T.matrix("m", "int8").dtype == "int8"
-    assert T.matrix("m", dtype="floatX").dtype == theano.config.floatX
-    v = T.tensor("float64", (False, True, False), "t")
-    assert v.broadcastable == (False, True, False)
-    for wrong in ("float16", "complex64", "uint16", "nonsense"):
-        with pytest.raises(TypeError, match=f"no dtype '{wrong}'"):
-            T.vector("v", wrong)
-
-
 OPERATORS: list[tuple[str, Callable[[Any, Any], Any]]] = [
     ("+", lambda x, y: x + y),
     ("-", lambda x, y: x - y),
@@ -95,6 +48,8 @@ OPERATORS: list[tuple[str, Callable[[Any, Any], Any]]] = [
     ("<=", lambda x, y: x <= y),
     (">", lambda x, y: x > y),
     (">=", lambda x, y: x >= y),
+    ("divmod()[0]", lambda x, y: divmod(x, y)[0]),
+    ("divmod()[1]", lambda x, y: divmod(x, y)[1]),
 ]
 
 
@@ -113,6 +68,34 @@ def test_operators_with_anything_on_either_side(
         strict=True,
     ):
         np.testing.assert_allclose(result, expected, rtol=1e-14)
+
+
+BIT_OPERATORS: list[tuple[str, Callable[[Any, Any], Any]]] = [
+    ("&", lambda x, y: x & y),
+    ("|", lambda x, y: x | y),
+    ("^", lambda x, y: x ^ y),
+]
+
+
+@pytest.mark.parametrize("other", [6, np.int32(6), np.full((2, 3), 6), [6, 1, 3]])
+@pytest.mark.parametrize(("symbol", "operator"), BIT_OPERATORS, ids=[o[0] for o in BIT_OPERATORS])
+def test_bit_operators_with_anything_on_either_side(
+    device: str, symbol: str, operator: Callable[[Any, Any], Any], other: Any
+) -> None:
+    x = T.imatrix("x")
+    values = A.astype("int32") - 3
+    outputs = [operator(x, other), operator(other, x)]
+    for result in evaluate(device, [x], outputs, values):
+        np.testing.assert_array_equal(result, operator(values, np.array(other)))
+
+
+@pytest.mark.parametrize("other", [A.T, A.T.tolist(), [1.0, 2.0, 3.0]])
+def test_matrix_product_with_anything_on_either_side(device: str, other: Any) -> None:
+    x = T.dmatrix("x")
+    array = np.array(other)
+    right, left = evaluate(device, [x], [x @ other, array.T @ x.T], A)
+    np.testing.assert_allclose(right, A @ array, rtol=1e-14)
+    np.testing.assert_allclose(left, array.T @ A.T, rtol=1e-14)
 
 
 def test_a_numpy_scalar_keeps_its_dtype_and_a_python_number_does_not() -> None:
@@ -192,7 +175,14 @@ def test_methods(device: str) -> None:
         x.reshape((3, 2)),
         x.dimshuffle(1, 0),
         x.flatten(),
+        x.ravel(),
         abs(-x),
+        +x,
+        round(x / 4),
+        x.round("half_away_from_zero"),
+        x.clip(1, 4),
+        x.copy(),
+        x.fill(2.5),
         x.shape,
     ]
     expected = [
@@ -209,11 +199,42 @@ def test_methods(device: str) -> None:
         A.reshape(3, 2),
         A.T,
         A.ravel(),
+        A.ravel(),
         A,
+        A,
+        np.round(A / 4),
+        A,
+        A.clip(1, 4),
+        A,
+        np.full_like(A, 2.5),
         A.shape,
     ]
     for result, exact in zip(evaluate(device, [x], outputs, A), expected, strict=True):
         np.testing.assert_allclose(result, exact, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "name", ["ceil", "exp", "floor", "log", "log1p", "round", "sqrt", "tanh", "trunc"]
+)
+def test_methods_that_are_words(device: str, name: str) -> None:
+    x = T.dvector("x")
+    values = np.array([0.25, 1.5, 2.5])
+    method, function = evaluate(device, [x], [getattr(x, name)(), getattr(T, name)(x)], values)
+    np.testing.assert_array_equal(method, function)
+
+
+def test_a_copy_is_a_variable_of_its_own(device: str) -> None:
+    x = T.dvector("x")
+    y = x.copy()
+    y.name = "y"
+    assert x.name == "x"
+    gradient = T.grad(T.sum(y * y), y)
+    np.testing.assert_array_equal(evaluate(device, [x], gradient, np.array([1.0, 3])), [2, 6])
+
+
+def test_round_takes_no_digits() -> None:
+    with pytest.raises(TypeError, match="takes no ndigits"):
+        round(T.vector(), 2)
 
 
 def test_what_has_no_kind_here() -> None:

@@ -1,5 +1,6 @@
 #include "kernels/tape_ops.hpp"
 
+#include "math/lanes.hpp"
 #include "simd_math.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -90,6 +91,21 @@ TGM_INLINE V sign(V a) {
 TGM_VECTOR_OP(NegOp, negate(a))
 TGM_VECTOR_OP(AbsOp, absolute(a))
 TGM_VECTOR_OP(SignOp, sign(a))
+// Half away from zero. The fraction is exact, so that a half is told from its neighbours; that of
+// an infinity is NaN, and 0 is added.
+template <class V>
+TGM_INLINE V round_away(V a) {
+  using T = Element<V>;
+  const V whole = vtrunc(a);
+  return whole + with_sign_of((vabs(a - whole) >= T(0.5)) ? splat(T(1)) : V{}, a);
+}
+
+TGM_VECTOR_OP(SqrtOp, vsqrt(a))
+TGM_VECTOR_OP(FloorOp, vfloor(a))
+TGM_VECTOR_OP(CeilOp, vceil(a))
+TGM_VECTOR_OP(RoundOp, vround(a))
+TGM_VECTOR_OP(RoundAwayOp, round_away(a))
+TGM_VECTOR_OP(TruncOp, vtrunc(a))
 TGM_VECTOR_OP(ExpOp, vexp(a))
 TGM_VECTOR_OP(LogOp, vlog(a))
 TGM_VECTOR_OP(Log1pOp, vlog1p(a))
@@ -112,23 +128,30 @@ TGM_VECTOR_OP(GtOp, TGM_TRUTH(a > b))
 TGM_VECTOR_OP(GeOp, TGM_TRUTH(a >= b))
 TGM_VECTOR_OP(LogicalAndOp, TGM_TRUTH((a != T(0)) & (b != T(0))))
 TGM_VECTOR_OP(LogicalOrOp, TGM_TRUTH((a != T(0)) | (b != T(0))))
+TGM_VECTOR_OP(IsNanOp, TGM_TRUTH(a != a))
+TGM_VECTOR_OP(IsInfOp, TGM_TRUTH(vabs(a) == T(__builtin_inf())))
+TGM_VECTOR_OP(BitNotOp, ~a)
+TGM_VECTOR_OP(BitAndOp, a& b)
+TGM_VECTOR_OP(BitOrOp, a | b)
+TGM_VECTOR_OP(BitXorOp, a ^ b)
 TGM_VECTOR_OP(SwitchOp, (a != T(0)) ? b : c)
-
-#define TGM_LANE_OP(Name, float_call, double_call)                 \
-  struct Name {                                                    \
-    TGM_INLINE float of(float a, float) { return float_call; }     \
-    TGM_INLINE double of(double a, double) { return double_call; } \
-  };
-
-TGM_LANE_OP(SqrtOp, __builtin_sqrtf(a), __builtin_sqrt(a))
-TGM_LANE_OP(FloorOp, __builtin_floorf(a), __builtin_floor(a))
-TGM_LANE_OP(CeilOp, __builtin_ceilf(a), __builtin_ceil(a))
-TGM_LANE_OP(RoundOp, __builtin_rintf(a), __builtin_rint(a))  // half to even
-TGM_LANE_OP(TruncOp, __builtin_truncf(a), __builtin_trunc(a))
 
 struct PowOp {
   TGM_INLINE float of(float a, float b) { return __builtin_powf(a, b); }
   TGM_INLINE double of(double a, double b) { return __builtin_pow(a, b); }
+
+  // Wraps around. A negative power is 1 / a^|b| rounded towards zero, and 0 for a = 0.
+  TGM_INLINE int64_t of(int64_t a, int64_t b) {
+    if (b < 0) {
+      if (a == 1 || a == -1) return (b & 1) ? a : 1;
+      return 0;
+    }
+    uint64_t power = 1, square = static_cast<uint64_t>(a);
+    for (; b > 0; b >>= 1, square *= square) {
+      if (b & 1) power *= square;
+    }
+    return static_cast<int64_t>(power);
+  }
 };
 
 TGM_INLINE float remainder_of(float a, float b) { return __builtin_fmodf(a, b); }
@@ -192,11 +215,6 @@ constexpr BlockOp ternary() {
 }
 
 template <class T, class Op>
-constexpr BlockOp unary_lanes() {
-  return {{run_lanes<T, Op, kMany, kNone>}};
-}
-
-template <class T, class Op>
 constexpr BlockOp binary_lanes() {
   return {{run_lanes<T, Op, kMany, kMany>, run_lanes<T, Op, kOne, kMany>,
            run_lanes<T, Op, kMany, kOne>}};
@@ -221,6 +239,7 @@ constexpr BlockOps common_ops() {
   all[Opcode::Mul] = binary<T, MulOp>();
   all[Opcode::IntDiv] = binary_lanes<T, IntDivOp>();
   all[Opcode::Mod] = binary_lanes<T, ModOp>();
+  all[Opcode::Pow] = binary_lanes<T, PowOp>();
   all[Opcode::Maximum] = binary<T, MaximumOp>();
   all[Opcode::Minimum] = binary<T, MinimumOp>();
   all[Opcode::Eq] = binary<T, EqOp>();
@@ -241,22 +260,34 @@ constexpr BlockOps float_ops() {
   all[Opcode::Exp] = unary<T, ExpOp>();
   all[Opcode::Log] = unary<T, LogOp>();
   all[Opcode::Log1p] = unary<T, Log1pOp>();
-  all[Opcode::Sqrt] = unary_lanes<T, SqrtOp>();
+  all[Opcode::Sqrt] = unary<T, SqrtOp>();
   all[Opcode::Sigmoid] = unary<T, SigmoidOp>();
   all[Opcode::Tanh] = unary<T, TanhOp>();
   all[Opcode::Softplus] = unary<T, SoftplusOp>();
-  all[Opcode::Floor] = unary_lanes<T, FloorOp>();
-  all[Opcode::Ceil] = unary_lanes<T, CeilOp>();
-  all[Opcode::Round] = unary_lanes<T, RoundOp>();
-  all[Opcode::Trunc] = unary_lanes<T, TruncOp>();
+  all[Opcode::Floor] = unary<T, FloorOp>();
+  all[Opcode::Ceil] = unary<T, CeilOp>();
+  all[Opcode::Round] = unary<T, RoundOp>();
+  all[Opcode::RoundAway] = unary<T, RoundAwayOp>();
+  all[Opcode::Trunc] = unary<T, TruncOp>();
+  all[Opcode::IsNan] = unary<T, IsNanOp>();
+  all[Opcode::IsInf] = unary<T, IsInfOp>();
   all[Opcode::Div] = binary<T, DivOp>();
-  all[Opcode::Pow] = binary_lanes<T, PowOp>();
+  return all;
+}
+
+constexpr BlockOps integer_ops() {
+  using T = int64_t;
+  BlockOps all = common_ops<T>();
+  all[Opcode::BitNot] = unary<T, BitNotOp>();
+  all[Opcode::BitAnd] = binary<T, BitAndOp>();
+  all[Opcode::BitOr] = binary<T, BitOrOp>();
+  all[Opcode::BitXor] = binary<T, BitXorOp>();
   return all;
 }
 
 constexpr BlockOps kFloatOps = float_ops<float>();
 constexpr BlockOps kDoubleOps = float_ops<double>();
-constexpr BlockOps kIntOps = common_ops<int64_t>();
+constexpr BlockOps kIntOps = integer_ops();
 
 }  // namespace
 

@@ -320,7 +320,7 @@ class Runner {
 
   static int32_t opcode_arity_of(Opcode opcode) {
     constexpr char arities[] = {
-#define X(enumerator, name, arity, integer) arity,
+#define X(enumerator, name, arity, tapes) arity,
         TGM_OPCODES(X)
 #undef X
     };

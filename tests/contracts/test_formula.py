@@ -53,7 +53,7 @@ BINARY = ("add", "sub", "mul", "true_div", "int_div", "mod", "pow", "lt", "le", 
 NODES = {
     "Add": "add", "Sub": "sub", "Mult": "mul", "Div": "true_div", "FloorDiv": "int_div",
     "Mod": "mod", "Pow": "pow", "Lt": "lt", "LtE": "le", "Gt": "gt", "GtE": "ge",
-    "BitOr": "or", "BitXor": "xor", "BitAnd": "and", "USub": "neg", "Invert": "invert",
+    "BitOr": "bit_or", "BitXor": "bit_xor", "BitAnd": "logical_and", "USub": "neg", "Invert": "bit_not",
 }  # fmt: skip
 
 
@@ -62,8 +62,8 @@ def random_formula(random: Random, depth: int) -> tuple[Formula, str]:
     if depth == 0 or random.random() < 0.1:
         leaf = random.choice("abc")
         return Formula(leaf), leaf
-    name = random.choice([*BINARY, "or", "xor", "and", "neg", "invert", "exp"])
-    arity = 1 if name in ("neg", "invert", "exp") else 2
+    name = random.choice([*BINARY, "bit_or", "bit_xor", "logical_and", "neg", "bit_not", "exp"])
+    arity = 1 if name in ("neg", "bit_not", "exp") else 2
     parts = [random_formula(random, depth - 1) for _ in range(arity)]
     return applied(name, *(p[0] for p in parts)), " ".join([name, *(p[1] for p in parts)])
 

@@ -216,6 +216,11 @@ def chosen(x: Variable, y: Variable) -> Variable:
     return T.switch(T.gt(T.tanh(x), THRESHOLD), x, y)
 
 
+def chosen_by_logic(x: Variable, y: Variable) -> Variable:
+    inside = (T.tanh(x) > THRESHOLD) & (T.tanh(y) < 1 - THRESHOLD) | ~(y > -THRESHOLD)
+    return T.switch(inside ^ T.isnan(y), x, y)
+
+
 SMOOTH: tuple[Callable[[RandomGraph], Item | None], ...] = (
     unary(T.tanh, T.nnet.sigmoid, lambda x: T.nnet.softplus(T.tanh(x)), lambda x: -x),
     unary(lambda x: T.exp(T.tanh(x)), lambda x: T.log(T.sqr(x) + 1), lambda x: T.sqrt(x * x + 1)),
@@ -225,7 +230,7 @@ SMOOTH: tuple[Callable[[RandomGraph], Item | None], ...] = (
     unary(lambda x: T.tanh(x) ** 2, lambda x: (T.sqr(x) + 1) ** -1, lambda x: (x * x + 1) ** 0.5),
     binary(T.add, T.sub, lambda x, y: T.tanh(x) * y),
     binary(T.add, T.sub, lambda x, y: x * T.nnet.sigmoid(y), lambda x, y: x / (T.sqr(y) + 1)),
-    binary(chosen),
+    binary(chosen, chosen_by_logic),
     reduction(T.sum, T.mean),
     product,
     reshaped,
@@ -239,6 +244,7 @@ SMOOTH: tuple[Callable[[RandomGraph], Item | None], ...] = (
 )
 JUMPING: tuple[Callable[[RandomGraph], Item | None], ...] = (
     binary(T.maximum, T.minimum),
+    unary(lambda x: T.clip(x, -0.25, 1.5), lambda x: x.copy() % 0.71),
     unary(abs, T.nnet.relu, lambda x: T.maximum(x, 0.5)),
     reduction(T.max, T.min),
     unary(lambda x: T.cast(T.cast(x, "float32") > THRESHOLD, "float64")),

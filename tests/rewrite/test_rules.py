@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import evaluate
 from helpers.graphs import assert_same_graph, rewritten
+from helpers.rules import Case, case, check_numbers, check_rule
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import Variable
@@ -27,30 +26,6 @@ from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
 RULES = {rule.name: rule for rule in [*SIMPLIFY, *STABILISE]}
 XENT_IDENTITY = {"epilogue": Tape.identity("float64")}
-SHAPES: dict[str, tuple[tuple[bool, ...], tuple[int, ...]]] = {
-    "matrix": ((False, False), (3, 4)),
-    "row": ((True, False), (1, 4)),
-    "vector": ((False,), (4,)),
-    "image": ((False, False, False), (2, 1, 4)),
-}
-
-
-class Case(NamedTuple):
-    """A rule, an expression of inputs of the kinds named, and what it becomes.
-
-    after: of the specialised inputs; None where the rule must not fire.
-    """
-
-    rule: str
-    kinds: tuple[str, ...]
-    before: Callable[..., Any]
-    after: Callable[..., Any] | None
-    name: str
-
-
-def case(rule: str, kinds: str, before: Any, after: Any, name: str = "") -> Any:
-    words = tuple(kinds.split())
-    return pytest.param(Case(rule, words, before, after, name), id=f"{rule} {name}".strip())
 
 
 def full(value: float, shape: tuple[int, ...] = (3, 4), ndim: int = 0) -> Variable:
@@ -420,36 +395,12 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES)
 def test_rule(case: Case) -> None:
-    inputs = {
-        T.tensor("float64", SHAPES[kind][0], f"x{i}"): SHAPES[kind][1]
-        for i, kind in enumerate(case.kinds)
-    }
-    made = case.before(*inputs)
-    outputs = list(made) if isinstance(made, tuple) else [made]
-    before, after, expected, context = rewritten(
-        outputs, inputs, [RULES[case.rule]], case.after or (lambda *leaves: [])
-    )
-    assert (context.fired[case.rule] > 0) == (case.after is not None)
-    if case.after:
-        for old, new, wanted in zip(before, after, expected, strict=True):
-            assert_same_graph(new, wanted, old)
+    check_rule(RULES[case.rule], case)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_numbers_stay(case: Case) -> None:
-    rng = np.random.default_rng(1)
-    shapes = [SHAPES[kind] for kind in case.kinds]
-    inputs = [T.tensor("float64", flags, f"x{i}") for i, (flags, _) in enumerate(shapes)]
-    values = [rng.uniform(0.1, 2, size=shape) for _, shape in shapes]
-    made = case.before(*inputs)
-    outputs = list(made) if isinstance(made, tuple) else [made]
-    plain, fused = (
-        evaluate(device, inputs, outputs, *values, on_unused_input="ignore")
-        for device in ("reference", "fused")
-    )
-    for result, expected in zip(fused, plain, strict=True):
-        assert result.dtype == expected.dtype
-        np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-14)
+    check_numbers(case)
 
 
 def test_constants_that_rules_leave_are_folded() -> None:

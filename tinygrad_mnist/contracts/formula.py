@@ -11,9 +11,9 @@ from typing import NamedTuple
 COMPARISON, OR, XOR, AND, SUM, PRODUCT, SIGN, POWER, ATOM = range(9)
 
 _LEFT: dict[str, tuple[str, int]] = {
-    "or": ("|", OR),
-    "xor": ("^", XOR),
-    "and": ("&", AND),
+    **dict.fromkeys(("logical_or", "bitwise_or", "bit_or"), ("|", OR)),
+    **dict.fromkeys(("bitwise_xor", "bit_xor"), ("^", XOR)),
+    **dict.fromkeys(("logical_and", "bitwise_and", "bit_and"), ("&", AND)),
     "add": ("+", SUM),
     "sub": ("-", SUM),
     "mul": ("*", PRODUCT),
@@ -23,7 +23,7 @@ _LEFT: dict[str, tuple[str, int]] = {
     "mod": ("%", PRODUCT),
 }
 _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-_SIGNS = {"neg": "-", "invert": "~"}
+_SIGNS = {"neg": "-", **dict.fromkeys(("logical_not", "bitwise_not", "bit_not"), "~")}
 
 
 class Formula(NamedTuple):

@@ -67,12 +67,27 @@ class Opcode:
 
 
 _FLOATS = ("float32", "float64")
-_NUMBERS = ("float32", "float64", "int64")
+_INTEGERS = ("int64",)
+_NUMBERS = (*_FLOATS, *_INTEGERS)
 
 
 def _sigmoid(x: Array) -> Array:
     power = np.exp(-np.abs(x))
     return np.asarray(np.where(x < 0, power, np.ones_like(power)) / (1 + power))
+
+
+def _power(x: Array, y: Array) -> Array:
+    """x ** y; of integers it wraps, and a negative power is 1 / x ** |y| rounded towards zero."""
+    if x.dtype.kind == "f":
+        return np.asarray(np.power(x, y))
+    ones = np.where(y % 2 == 0, x * x, x)  # x ** y where x is 1 or -1
+    negative = np.where(np.abs(x) == 1, ones, 0)
+    return np.asarray(np.where(y < 0, negative, np.power(x, np.maximum(y, 0))))
+
+
+def _round_away(x: Array) -> Array:
+    whole = np.trunc(x)
+    return np.asarray(whole + np.copysign(np.abs(x - whole) >= 0.5, x))
 
 
 def _switch(condition: Array, a: Array, b: Array) -> Array:
@@ -99,15 +114,19 @@ OPCODES: dict[str, Opcode] = {
     "floor": Opcode(1, np.floor, _FLOATS),
     "ceil": Opcode(1, np.ceil, _FLOATS),
     "round": Opcode(1, np.rint, _FLOATS),
+    "round_away": Opcode(1, _round_away, _FLOATS),
     "trunc": Opcode(1, np.trunc, _FLOATS),
+    "isnan": Opcode(1, np.isnan, _FLOATS),
+    "isinf": Opcode(1, np.isinf, _FLOATS),
     "logical_not": Opcode(1, np.logical_not, _NUMBERS),
+    "bit_not": Opcode(1, np.invert, _INTEGERS),
     "add": Opcode(2, np.add, _NUMBERS),
     "sub": Opcode(2, np.subtract, _NUMBERS),
     "mul": Opcode(2, np.multiply, _NUMBERS),
     "div": Opcode(2, np.true_divide, _FLOATS),
     "int_div": Opcode(2, np.floor_divide, _NUMBERS),
     "mod": Opcode(2, np.mod, _NUMBERS),
-    "pow": Opcode(2, np.power, _FLOATS),
+    "pow": Opcode(2, _power, _NUMBERS),
     "maximum": Opcode(2, np.maximum, _NUMBERS),
     "minimum": Opcode(2, np.minimum, _NUMBERS),
     "eq": Opcode(2, np.equal, _NUMBERS),
@@ -118,11 +137,18 @@ OPCODES: dict[str, Opcode] = {
     "ge": Opcode(2, np.greater_equal, _NUMBERS),
     "logical_and": Opcode(2, np.logical_and, _NUMBERS),
     "logical_or": Opcode(2, np.logical_or, _NUMBERS),
+    "bit_and": Opcode(2, np.bitwise_and, _INTEGERS),
+    "bit_or": Opcode(2, np.bitwise_or, _INTEGERS),
+    "bit_xor": Opcode(2, np.bitwise_xor, _INTEGERS),
     "switch": Opcode(3, _switch, _NUMBERS),
     "uniform": Opcode(1, _no_function, _FLOATS, flops=0),
 }
 """The operations by name. `const` reads its immediate. `uniform` reads `args[0]`, the number of
 the 0-d int64 input that counts steps: not a value of the tape, and never converted."""
+
+COMPARISONS = ("eq", "neq", "lt", "le", "gt", "ge")
+TRUTHS = frozenset((*COMPARISONS, "isnan", "isinf", "logical_not", "logical_and", "logical_or"))
+"""Operations whose results are 0 or 1 in a tape of any dtype."""
 
 
 def tape_flops(tape: Tape) -> int:

@@ -1,4 +1,6 @@
-"""Elementwise ops: one table row each.
+"""Elementwise ops: one table row each. Here is what a row means, arithmetic, comparisons, choice,
+and the functions that networks are made of; `exponential`, `trigonometry`, `rounding` and `logical`
+have the others.
 
 A row names the op, the tape instruction that computes it, how the result's dtype follows from
 the operands', and its vector-Jacobian product. All of them broadcast as Theano does: a dimension
@@ -18,6 +20,7 @@ from tinygrad_mnist.contracts.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, check_dtype, compute_dtype, upcast
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
@@ -98,31 +101,53 @@ def _vjp(rule: Rule) -> Callable[[Node, Sequence[Variable | None]], list[Variabl
 # --- dtypes ---------------------------------------------------------------------------------
 
 
-def _float_of(dtype: str) -> str:
-    return dtype if dtype in FLOATS else config.floatX
+# A rule gives the dtype of the result and the dtype of the tape that computes it.
+DtypeRule = Callable[[Sequence[str]], tuple[str, str]]
 
 
-def _same(dtypes: Sequence[str]) -> tuple[str, str]:
+def common(dtypes: Sequence[str]) -> tuple[str, str]:
+    """The dtype that holds values of all operands."""
     dtype = upcast(*dtypes)
     return dtype, compute_dtype(dtype)
 
 
-def _floating(dtypes: Sequence[str]) -> tuple[str, str]:
-    dtype = _float_of(upcast(*dtypes))
+def numeric(dtypes: Sequence[str]) -> tuple[str, str]:
+    """As `common`; bools alone are an error, as in NumPy and Theano."""
+    if set(dtypes) == {BOOL}:
+        raise GraphTypeError("not defined for bools; use ~x and x ^ y, or cast to a number first")
+    return common(dtypes)
+
+
+def upgraded(dtypes: Sequence[str]) -> tuple[str, str]:
+    """A float: int32 and int64 count as float64, narrower integers and bool as float32."""
+    dtype = upcast(*(_UPGRADES.get(d, d) for d in dtypes))
     return dtype, dtype
 
 
-def _truth(dtypes: Sequence[str]) -> tuple[str, str]:
-    return BOOL, _same(dtypes)[1]
+_UPGRADES = {
+    **dict.fromkeys(("int32", "int64"), "float64"),
+    **dict.fromkeys((BOOL, "int8", "int16", "uint8"), "float32"),
+}
+
+
+def truth(dtypes: Sequence[str]) -> tuple[str, str]:
+    """A bool, computed in the operands' common dtype."""
+    return BOOL, common(dtypes)[1]
+
+
+def _quotient(dtypes: Sequence[str]) -> tuple[str, str]:
+    dtype = upcast(*dtypes)
+    dtype = dtype if dtype in FLOATS else config.floatX
+    return dtype, dtype
 
 
 def _choice(dtypes: Sequence[str]) -> tuple[str, str]:
-    return _same(dtypes[1:])
+    return common(dtypes[1:])
 
 
 def _power(dtypes: Sequence[str]) -> tuple[str, str]:
-    dtype = upcast(*dtypes)
-    return dtype, dtype if dtype in FLOATS else "float64"  # tapes of integers have no pow
+    dtype, compute = common(dtypes)
+    return ("int8" if dtype == BOOL else dtype), compute
 
 
 def settle_constants(variables: Sequence[Variable]) -> list[Variable]:
@@ -165,16 +190,21 @@ def _align(variables: Sequence[Variable]) -> list[Variable]:
     ]  # fmt: skip
 
 
-def _define(
+def define(
     name: str,
     arity: int,
-    dtypes: Callable[[Sequence[str]], tuple[str, str]],
+    dtypes: DtypeRule,
     rule: Rule | None,
     tape_op: str | None = None,
     doc: str = "",
     settle: Callable[[Sequence[Variable]], list[Variable]] = settle_constants,
 ) -> Word:
-    """Registers an elementwise op and returns the word that applies it."""
+    """Registers an elementwise op and returns the word that applies it.
+
+    dtypes: of the result and its tape, by the operands'. rule: `(cotangent, result, operands) ->
+    cotangents of the operands`, None where no gradient passes. tape_op: the instruction, by default
+    that of the op's name. settle: makes strong constants of weak ones.
+    """
     tape_op = tape_op or name
     op = register_op(
         Op(name, _infer, _reference(tape_op), _vjp(rule) if rule else None, tape_op=tape_op)
@@ -184,7 +214,10 @@ def _define(
         if len(args) != arity:
             raise GraphTypeError(f"{name} takes {arity} arguments; {len(args)} were given")
         inputs = _align(settle([as_variable(a) for a in args]))
-        dtype, compute = dtypes([v.dtype for v in inputs])
+        try:
+            dtype, compute = dtypes([v.dtype for v in inputs])
+        except GraphTypeError as error:
+            raise GraphTypeError(f"{name}: {error}{at(user_source())}") from None
         return op(*inputs, dtype=dtype, compute=compute)
 
     apply.__name__ = name
@@ -194,85 +227,81 @@ def _define(
 
 # --- the table ------------------------------------------------------------------------------
 
-add: Word = _define("add", 2, _same, lambda g, z, i: (g, g), doc="x + y")
-sub: Word = _define("sub", 2, _same, lambda g, z, i: (g, -g), doc="x - y")
-mul: Word = _define("mul", 2, _same, lambda g, z, i: (g * i[1], g * i[0]), doc="x * y")
-true_div: Word = _define(
-    "true_div", 2, _floating, lambda g, z, i: (g / i[1], -(g * z) / i[1]), "div",
+add: Word = define("add", 2, common, lambda g, z, i: (g, g), doc="x + y")
+sub: Word = define("sub", 2, numeric, lambda g, z, i: (g, -g), doc="x - y")
+mul: Word = define("mul", 2, common, lambda g, z, i: (g * i[1], g * i[0]), doc="x * y")
+true_div: Word = define(
+    "true_div", 2, _quotient, lambda g, z, i: (g / i[1], -(g * z) / i[1]), "div",
     doc="x / y; integers give floatX",
 )  # fmt: skip
-int_div: Word = _define("int_div", 2, _same, None, doc="x // y, rounded down")
-mod: Word = _define(
-    "mod", 2, _same, lambda g, z, i: (g, -(g * int_div(i[0], i[1]))),
+int_div: Word = define("int_div", 2, common, None, doc="x // y, rounded down")
+mod: Word = define(
+    "mod", 2, common, lambda g, z, i: (g, -(g * int_div(i[0], i[1]))),
     doc="x % y, with the sign of y",
 )  # fmt: skip
-pow_: Word = _define(
+pow_: Word = define(
     "pow", 2, _power,
     lambda g, z, i: (
         switch(eq(i[1], 0), 0, g * i[1] * pow_(i[0], i[1] - 1)),
         None if isinstance(i[1], Constant) else g * switch(gt(i[0], 0), z * log(i[0]), 0),
     ),
-    doc="x ** y",
+    doc="x ** y; of integers it wraps, bools give int8",
 )  # fmt: skip
 # At x = y the first argument is the winner, so `maximum(0.0, z)` has slope 0 at z = 0.
-maximum: Word = _define(
-    "maximum", 2, _same,
+maximum: Word = define(
+    "maximum", 2, common,
     lambda g, z, i: (switch(ge(i[0], i[1]), g, 0), switch(gt(i[1], i[0]), g, 0)),
     doc="the larger of x and y; NaN where either is",
 )  # fmt: skip
-minimum: Word = _define(
-    "minimum", 2, _same,
+minimum: Word = define(
+    "minimum", 2, common,
     lambda g, z, i: (switch(le(i[0], i[1]), g, 0), switch(lt(i[1], i[0]), g, 0)),
     doc="the smaller of x and y; NaN where either is",
 )  # fmt: skip
 
-eq: Word = _define("eq", 2, _truth, None, doc="x equals y")
-neq: Word = _define("neq", 2, _truth, None, doc="x differs from y")
-lt: Word = _define("lt", 2, _truth, None, doc="x < y")
-le: Word = _define("le", 2, _truth, None, doc="x <= y")
-gt: Word = _define("gt", 2, _truth, None, doc="x > y")
-ge: Word = _define("ge", 2, _truth, None, doc="x >= y")
-switch: Word = _define(
+
+@word
+def clip(x: Any, low: Any, high: Any) -> Variable:
+    """x where it lies between `low` and `high`, else the nearer of them; NaN stays NaN."""
+    return minimum(maximum(x, low), high)
+
+
+def divmod_(x: Any, y: Any) -> tuple[Variable, Variable]:
+    """(x // y, x % y)."""
+    return int_div(x, y), mod(x, y)
+
+
+eq: Word = define("eq", 2, truth, None, doc="x equals y")
+neq: Word = define("neq", 2, truth, None, doc="x differs from y")
+lt: Word = define("lt", 2, truth, None, doc="x < y")
+le: Word = define("le", 2, truth, None, doc="x <= y")
+gt: Word = define("gt", 2, truth, None, doc="x > y")
+ge: Word = define("ge", 2, truth, None, doc="x >= y")
+switch: Word = define(
     "switch", 3, _choice,
     lambda g, z, i: (None, switch(i[0], g, 0), switch(i[0], 0, g)),
     doc="y where x is true, else z",
     settle=_settle_branches,
 )  # fmt: skip
 
-neg: Word = _define("neg", 1, _same, lambda g, z, i: (-g,), doc="-x")
-abs_: Word = _define("abs", 1, _same, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")
-sgn: Word = _define("sgn", 1, _same, None, "sign", doc="-1, 0 or 1")
-sqr: Word = _define("sqr", 1, _same, lambda g, z, i: (g * 2 * i[0],), doc="x squared")
-sqrt: Word = _define("sqrt", 1, _floating, lambda g, z, i: (g * 0.5 / z,), doc="square root")
-exp: Word = _define("exp", 1, _floating, lambda g, z, i: (g * z,), doc="e to the x")
-log: Word = _define("log", 1, _floating, lambda g, z, i: (g / i[0],), doc="natural logarithm")
-log1p: Word = _define("log1p", 1, _floating, lambda g, z, i: (g / (i[0] + 1),), doc="log(1 + x)")
-sigmoid: Word = _define(
-    "sigmoid", 1, _floating, lambda g, z, i: (g * z * (1 - z),), doc="1 / (1 + exp(-x))"
+identity: Word = define("identity", 1, common, lambda g, z, i: (g,), doc="x, as a new variable")
+neg: Word = define("neg", 1, numeric, lambda g, z, i: (-g,), doc="-x")
+abs_: Word = define("abs", 1, common, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")
+sgn: Word = define("sgn", 1, common, None, "sign", doc="-1, 0 or 1")
+sqr: Word = define("sqr", 1, common, lambda g, z, i: (g * 2 * i[0],), doc="x squared")
+sqrt: Word = define("sqrt", 1, upgraded, lambda g, z, i: (g * 0.5 / z,), doc="square root")
+exp: Word = define("exp", 1, upgraded, lambda g, z, i: (g * z,), doc="e to the x")
+log: Word = define("log", 1, upgraded, lambda g, z, i: (g / i[0],), doc="natural logarithm")
+log1p: Word = define("log1p", 1, upgraded, lambda g, z, i: (g / (i[0] + 1),), doc="log(1 + x)")
+sigmoid: Word = define(
+    "sigmoid", 1, upgraded, lambda g, z, i: (g * z * (1 - z),), doc="1 / (1 + exp(-x))"
 )
-tanh: Word = _define(
-    "tanh", 1, _floating, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent"
+tanh: Word = define(
+    "tanh", 1, upgraded, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent"
 )
-softplus: Word = _define(
-    "softplus", 1, _floating, lambda g, z, i: (g * sigmoid(i[0]),), doc="log(1 + exp(x))"
+softplus: Word = define(
+    "softplus", 1, upgraded, lambda g, z, i: (g * sigmoid(i[0]),), doc="log(1 + exp(x))"
 )
-_floor = _define("floor", 1, _same, None)
-_ceil = _define("ceil", 1, _same, None)
-
-
-@word
-def floor(x: Any) -> Variable:
-    """The largest integer not above x, in the dtype of x."""
-    variable = as_variable(x)
-    return variable if variable.type.is_discrete else _floor(variable)
-
-
-@word
-def ceil(x: Any) -> Variable:
-    """The smallest integer not below x, in the dtype of x."""
-    variable = as_variable(x)
-    return variable if variable.type.is_discrete else _ceil(variable)
-
 
 # --- cast: the one row whose dtype is the user's choice ----------------------------------------
 

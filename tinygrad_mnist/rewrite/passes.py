@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.rewrite.algebra import ALGEBRA
 from tinygrad_mnist.rewrite.engine import Context, apply_rules, check_type
 from tinygrad_mnist.rewrite.fuse import (
     fuse_epilogues,
@@ -19,10 +20,12 @@ from tinygrad_mnist.rewrite.tapes import make_tapes
 
 Pass = Callable[[Sequence[Variable], Context], list[Variable]]
 
+_SIMPLIFY = SIMPLIFY + ALGEBRA
+
 # Every pass gives a graph with the same results; after `lower` all ops have kernels or are views.
 PASSES: tuple[tuple[str, Pass], ...] = (
-    ("simplify", lambda outputs, context: apply_rules(outputs, SIMPLIFY, context)),
-    ("stabilise", lambda outputs, context: apply_rules(outputs, STABILISE + SIMPLIFY, context)),
+    ("simplify", lambda outputs, context: apply_rules(outputs, _SIMPLIFY, context)),
+    ("stabilise", lambda outputs, context: apply_rules(outputs, STABILISE + _SIMPLIFY, context)),
     ("lower", lower),
     ("fuse_pools", fuse_pools),
     ("make_tapes", lambda outputs, context: make_tapes(outputs, join=True)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.tape import TRUTHS, Instruction, Tape
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import BOOL
 from tinygrad_mnist.graph.variables import Node, Variable
@@ -21,8 +21,6 @@ from tinygrad_mnist.rewrite.simplify import constant_value
 
 MAX_INPUTS = 12  # operands of one tape: beyond this a row's operands crowd the first-level cache
 MAX_INSTRUCTIONS = 64  # of one tape; also bounds how deep `_write` goes
-# Results that are 0 or 1 inside a tape too; any other bool is made so only when it is stored.
-_TRUTHS = ("eq", "neq", "lt", "le", "gt", "ge")
 
 
 def tape_of(node: Node) -> Tape | None:
@@ -138,7 +136,7 @@ def _absorbed(order: Sequence[Node], counts: dict[Variable, int]) -> set[Node]:
             if (
                 inner_tape is None
                 or inner_tape.dtype != tape.dtype
-                or not (v.dtype == tape.dtype or (v.dtype == BOOL and inner.op.name in _TRUTHS))
+                or not (v.dtype == tape.dtype or (v.dtype == BOOL and inner.op.tape_op in TRUTHS))
                 or v.type.shape != node.outputs[0].type.shape
                 or operands[group] + len(set(inner.inputs)) - 1 > MAX_INPUTS
                 or length[group] + len(inner_tape.instructions) > MAX_INSTRUCTIONS

@@ -1,0 +1,116 @@
+"""Logic on bools, bits of integers, and questions about floats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.types import BOOL, FLOATS, upcast
+from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.ops.elementwise import (
+    Word,
+    abs_,
+    add,
+    define,
+    eq,
+    le,
+    lt,
+    mul,
+    neq,
+    sub,
+    truth,
+)
+from tinygrad_mnist.ops.reduce import all_
+from tinygrad_mnist.ops.shape import broadcast_like
+
+
+def _bits(dtypes: Sequence[str]) -> tuple[str, str]:
+    if any(dtype in FLOATS for dtype in dtypes):
+        raise GraphTypeError(f"of bools and integers, not of {' and '.join(dtypes)}")
+    return upcast(*dtypes), "int64"
+
+
+_LOGICAL_AND: Word = define("logical_and", 2, truth, None)
+_LOGICAL_OR: Word = define("logical_or", 2, truth, None)
+_LOGICAL_NOT: Word = define("logical_not", 1, truth, None)
+_BITWISE_AND: Word = define("bitwise_and", 2, _bits, None, "bit_and")
+_BITWISE_OR: Word = define("bitwise_or", 2, _bits, None, "bit_or")
+_BITWISE_XOR: Word = define("bitwise_xor", 2, _bits, None, "bit_xor")
+_BITWISE_NOT: Word = define("bitwise_not", 1, _bits, None, "bit_not")
+
+
+def _apply(of_bools: Word, of_bits: Word, *args: Any) -> Variable:
+    """Bools have ops of their own, which fuse with the comparisons that made them."""
+    variables = [as_variable(a) for a in args]
+    return (of_bools if all(v.dtype == BOOL for v in variables) else of_bits)(*variables)
+
+
+@word
+def and_(x: Any, y: Any) -> Variable:
+    """x & y: of bools whether both are true, of integers their common bits."""
+    return _apply(_LOGICAL_AND, _BITWISE_AND, x, y)
+
+
+@word
+def or_(x: Any, y: Any) -> Variable:
+    """x | y: of bools whether one is true, of integers the bits of either."""
+    return _apply(_LOGICAL_OR, _BITWISE_OR, x, y)
+
+
+@word
+def xor(x: Any, y: Any) -> Variable:
+    """x ^ y: of bools whether they differ, of integers the bits that differ."""
+    return _apply(neq, _BITWISE_XOR, x, y)
+
+
+@word
+def invert(x: Any) -> Variable:
+    """~x: of a bool its opposite, of an integer all bits turned over."""
+    return _apply(_LOGICAL_NOT, _BITWISE_NOT, x)
+
+
+_ISNAN: Word = define("isnan", 1, truth, None)
+_ISINF: Word = define("isinf", 1, truth, None)
+
+
+def _asked(op: Word, x: Any) -> Variable:
+    variable = as_variable(x)
+    if variable.type.is_discrete:  # neither NaN nor infinite
+        return broadcast_like(as_variable(False), variable)
+    return op(variable)
+
+
+@word
+def isnan(x: Any) -> Variable:
+    """Whether x is NaN."""
+    return _asked(_ISNAN, x)
+
+
+@word
+def isinf(x: Any) -> Variable:
+    """Whether x is infinite, of either sign."""
+    return _asked(_ISINF, x)
+
+
+def isclose(
+    x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Variable:
+    """Whether |x - y| <= atol + rtol |y|; infinities only equal themselves, NaN nothing unless
+    `equal_nan` is true."""
+    a, b = as_variable(x), as_variable(y)
+    size = abs_(b)
+    near = le(abs_(sub(a, b)), add(atol, mul(rtol, size)))
+    close = or_(and_(near, lt(size, np.inf)), eq(a, b))
+    return or_(close, and_(isnan(a), isnan(b))) if equal_nan else close
+
+
+def allclose(
+    x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Variable:
+    """Whether `isclose` holds for all elements."""
+    return all_(isclose(x, y, rtol, atol, equal_nan))

@@ -1,0 +1,58 @@
+"""Rounding to integers. Floats keep their dtype; integers and bool are whole already and stay as
+they are. No gradient passes: these are step functions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.ops.elementwise import Word, cast, common, define
+
+_FLOOR: Word = define("floor", 1, common, None)
+_CEIL: Word = define("ceil", 1, common, None)
+_TRUNC: Word = define("trunc", 1, common, None)
+_MODES: dict[str, Word] = {
+    "half_to_even": define("round_half_to_even", 1, common, None, "round"),
+    "half_away_from_zero": define("round_half_away_from_zero", 1, common, None, "round_away"),
+}
+
+
+def _rounded(op: Word, x: Any) -> Variable:
+    variable = as_variable(x)
+    return variable if variable.type.is_discrete else op(variable)
+
+
+@word
+def floor(x: Any) -> Variable:
+    """The largest integer not above x."""
+    return _rounded(_FLOOR, x)
+
+
+@word
+def ceil(x: Any) -> Variable:
+    """The smallest integer not below x."""
+    return _rounded(_CEIL, x)
+
+
+@word
+def trunc(x: Any) -> Variable:
+    """x without its fraction."""
+    return _rounded(_TRUNC, x)
+
+
+@word
+def round_(x: Any, mode: str = "half_to_even") -> Variable:
+    """The integer nearest to x; of two as near the even one, or with the mode
+    'half_away_from_zero' the larger in size."""
+    if mode not in _MODES:
+        raise GraphTypeError(f"round has the modes {' and '.join(map(repr, _MODES))}, not {mode!r}")
+    return _rounded(_MODES[mode], x)
+
+
+def iround(x: Any, mode: str = "half_to_even") -> Variable:
+    """`round` as int64."""
+    return cast(round_(x, mode), "int64")

@@ -1,0 +1,170 @@
+"""Constructors of inputs: `matrix('x')` in floatX, `ivector('y')` in int32, `matrices('x', 'y')`.
+
+Prefixes give the dtype: b int8, w int16, i int32, l int64, f float32, d float64; uint8 and bool
+have none: `matrix('x', dtype='uint8')`. Plurals take names, or a number for inputs without names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+from tinygrad_mnist.config import config
+from tinygrad_mnist.graph.types import tensor_type
+from tinygrad_mnist.graph.variables import Input
+
+_F = TypeVar("_F", bound=Any)
+_PREFIXES = {
+    "b": "int8",
+    "w": "int16",
+    "i": "int32",
+    "l": "int64",
+    "f": "float32",
+    "d": "float64",
+}
+
+
+class Constructor(Protocol):
+    """Makes an input of a kind such as matrix; `dtype` is floatX where it is None."""
+
+    __name__: str
+
+    def __call__(self, name: str | None = None, dtype: str | None = None) -> Input: ...
+
+
+class TypedConstructor(Protocol):
+    """Makes an input of a kind and a dtype."""
+
+    __name__: str
+
+    def __call__(self, name: str | None = None) -> Input: ...
+
+
+class Plural(Protocol):
+    """Makes inputs of a kind: one for each name, or as many as the number says."""
+
+    __name__: str
+
+    def __call__(self, *names: str | int, dtype: str | None = None) -> list[Input]: ...
+
+
+class TypedPlural(Protocol):
+    """Makes inputs of a kind and a dtype: one for each name, or as many as the number says."""
+
+    __name__: str
+
+    def __call__(self, *names: str | int) -> list[Input]: ...
+
+
+def tensor(dtype: str, broadcastable: Sequence[bool], name: str | None = None) -> Input:
+    """An input with the given dtype; `broadcastable` has a flag per dimension."""
+    return Input(tensor_type(config.floatX if dtype == "floatX" else dtype, broadcastable), name)
+
+
+def _named(function: _F, name: str, doc: str | None) -> _F:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+def _kind(name: str, broadcastable: tuple[bool, ...], doc: str) -> Constructor:
+    def make(name: str | None = None, dtype: str | None = None) -> Input:
+        return tensor(dtype or "floatX", broadcastable, name)
+
+    return _named(make, name, doc)
+
+
+def _plural(one: Constructor, name: str) -> Plural:
+    def make(*names: str | int, dtype: str | None = None) -> list[Input]:
+        return [one(each, dtype) for each in _wanted(name, names)]
+
+    return _named(make, name, f"`{one.__name__}` for each name, or as many as the number says.")
+
+
+def _typed(one: Constructor) -> tuple[TypedConstructor, ...]:
+    def of(dtype: str) -> TypedConstructor:
+        return lambda name=None: one(name, dtype)
+
+    return tuple(
+        _named(of(dtype), prefix + one.__name__, f"`{one.__name__}` of {dtype}.")
+        for prefix, dtype in _PREFIXES.items()
+    )
+
+
+def _typed_plurals(many: Plural) -> tuple[TypedPlural, ...]:
+    def of(dtype: str) -> TypedPlural:
+        return lambda *names: many(*names, dtype=dtype)
+
+    return tuple(
+        _named(of(dtype), prefix + many.__name__, f"`{many.__name__}` of {dtype}.")
+        for prefix, dtype in _PREFIXES.items()
+    )
+
+
+def _wanted(plural: str, names: tuple[str | int, ...]) -> Sequence[str | None]:
+    """The names of the inputs to make; None for those without."""
+    if len(names) == 1 and isinstance(names[0], int) and names[0] > 0:
+        return [None] * names[0]
+    strings = [name for name in names if isinstance(name, str)]
+    if not names or len(strings) != len(names):
+        raise TypeError(f"{plural} takes names, or one positive number; not {names}")
+    return strings
+
+
+scalar = _kind("scalar", (), "An input without dimensions.")
+vector = _kind("vector", (False,), "An input with one dimension.")
+matrix = _kind("matrix", (False,) * 2, "An input with two dimensions.")
+row = _kind("row", (True, False), "A matrix input with one row, which stretches.")
+col = _kind("col", (False, True), "A matrix input with one column, which stretches.")
+tensor3 = _kind("tensor3", (False,) * 3, "An input with three dimensions.")
+tensor4 = _kind("tensor4", (False,) * 4, "An input with four dimensions.")
+tensor5 = _kind("tensor5", (False,) * 5, "An input with five dimensions.")
+
+scalars = _plural(scalar, "scalars")
+vectors = _plural(vector, "vectors")
+matrices = _plural(matrix, "matrices")
+rows = _plural(row, "rows")
+cols = _plural(col, "cols")
+tensor3s = _plural(tensor3, "tensor3s")
+tensor4s = _plural(tensor4, "tensor4s")
+tensor5s = _plural(tensor5, "tensor5s")
+
+bscalar, wscalar, iscalar, lscalar, fscalar, dscalar = _typed(scalar)
+bvector, wvector, ivector, lvector, fvector, dvector = _typed(vector)
+bmatrix, wmatrix, imatrix, lmatrix, fmatrix, dmatrix = _typed(matrix)
+brow, wrow, irow, lrow, frow, drow = _typed(row)
+bcol, wcol, icol, lcol, fcol, dcol = _typed(col)
+btensor3, wtensor3, itensor3, ltensor3, ftensor3, dtensor3 = _typed(tensor3)
+btensor4, wtensor4, itensor4, ltensor4, ftensor4, dtensor4 = _typed(tensor4)
+btensor5, wtensor5, itensor5, ltensor5, ftensor5, dtensor5 = _typed(tensor5)
+
+bscalars, wscalars, iscalars, lscalars, fscalars, dscalars = _typed_plurals(scalars)
+bvectors, wvectors, ivectors, lvectors, fvectors, dvectors = _typed_plurals(vectors)
+bmatrices, wmatrices, imatrices, lmatrices, fmatrices, dmatrices = _typed_plurals(matrices)
+brows, wrows, irows, lrows, frows, drows = _typed_plurals(rows)
+bcols, wcols, icols, lcols, fcols, dcols = _typed_plurals(cols)
+btensor3s, wtensor3s, itensor3s, ltensor3s, ftensor3s, dtensor3s = _typed_plurals(tensor3s)
+btensor4s, wtensor4s, itensor4s, ltensor4s, ftensor4s, dtensor4s = _typed_plurals(tensor4s)
+btensor5s, wtensor5s, itensor5s, ltensor5s, ftensor5s, dtensor5s = _typed_plurals(tensor5s)
+
+# fmt: off
+__all__ = [  # noqa: RUF022 - a row per kind
+    "tensor",
+    "scalar", "bscalar", "wscalar", "iscalar", "lscalar", "fscalar", "dscalar",
+    "scalars", "bscalars", "wscalars", "iscalars", "lscalars", "fscalars", "dscalars",
+    "vector", "bvector", "wvector", "ivector", "lvector", "fvector", "dvector",
+    "vectors", "bvectors", "wvectors", "ivectors", "lvectors", "fvectors", "dvectors",
+    "matrix", "bmatrix", "wmatrix", "imatrix", "lmatrix", "fmatrix", "dmatrix",
+    "matrices", "bmatrices", "wmatrices", "imatrices", "lmatrices", "fmatrices", "dmatrices",
+    "row", "brow", "wrow", "irow", "lrow", "frow", "drow",
+    "rows", "brows", "wrows", "irows", "lrows", "frows", "drows",
+    "col", "bcol", "wcol", "icol", "lcol", "fcol", "dcol",
+    "cols", "bcols", "wcols", "icols", "lcols", "fcols", "dcols",
+    "tensor3", "btensor3", "wtensor3", "itensor3", "ltensor3", "ftensor3", "dtensor3",
+    "tensor3s", "btensor3s", "wtensor3s", "itensor3s", "ltensor3s", "ftensor3s", "dtensor3s",
+    "tensor4", "btensor4", "wtensor4", "itensor4", "ltensor4", "ftensor4", "dtensor4",
+    "tensor4s", "btensor4s", "wtensor4s", "itensor4s", "ltensor4s", "ftensor4s", "dtensor4s",
+    "tensor5", "btensor5", "wtensor5", "itensor5", "ltensor5", "ftensor5", "dtensor5",
+    "tensor5s", "btensor5s", "wtensor5s", "itensor5s", "ltensor5s", "ftensor5s", "dtensor5s",
+]
+# fmt: on
