@@ -53,7 +53,8 @@ BINARY = ("add", "sub", "mul", "true_div", "int_div", "mod", "pow", "lt", "le", 
 NODES = {
     "Add": "add", "Sub": "sub", "Mult": "mul", "Div": "true_div", "FloorDiv": "int_div",
     "Mod": "mod", "Pow": "pow", "Lt": "lt", "LtE": "le", "Gt": "gt", "GtE": "ge",
-    "BitOr": "bit_or", "BitXor": "bit_xor", "BitAnd": "logical_and", "USub": "neg", "Invert": "bit_not",
+    "BitOr": "bit_or", "BitXor": "bit_xor", "BitAnd": "logical_and",
+    "USub": "neg", "Invert": "bit_not",
 }  # fmt: skip
 
 
