@@ -7,6 +7,8 @@
 #define TGM_KERNELS(X)       \
   X(argmax)                  \
   X(argmin)                  \
+  X(average_pool2d)          \
+  X(average_pool2d_grad)     \
   X(check_range)             \
   X(conv2d)                  \
   X(conv2d_grad_filter)      \
@@ -19,6 +21,7 @@
   X(gemm)                    \
   X(log_softmax)             \
   X(pool2d)                  \
+  X(pool2d_gather)           \
   X(pool2d_grad)             \
   X(reduce)                  \
   X(scatter_add)             \

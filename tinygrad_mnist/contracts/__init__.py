@@ -5,6 +5,7 @@ from __future__ import annotations
 # Each family registers its contracts when it is imported.
 from . import (
     argmax,
+    average_pool2d,
     check_range,
     conv2d,
     elementwise,
@@ -24,6 +25,7 @@ __all__ = [
     "Contract",
     "Params",
     "argmax",
+    "average_pool2d",
     "check_range",
     "conv2d",
     "elementwise",

@@ -1,7 +1,8 @@
-"""Max-pooling and its gradient.
+"""Max-pooling, its gradient, and the gradient's own.
 
-    pool2d:      x (N, C, H, W) -> y (N, C, PH, PW) [, winners uint8 (N, C, PH, PW, nbytes)]
-    pool2d_grad: g (N, C, PH, PW), winners -> dx (N, C, H, W)
+    pool2d:        x (N, C, H, W) -> y (N, C, PH, PW) [, winners uint8 (N, C, PH, PW, nbytes)]
+    pool2d_grad:   g (N, C, PH, PW), winners -> dx (N, C, H, W)
+    pool2d_gather: x (N, C, H, W), winners   -> y (N, C, PH, PW)
 
 `window`, `stride` and `padding` are (height, width). The output's shape gives the number of
 windows: whether an incomplete one at the edge counts is the caller's choice. A window is clipped
@@ -11,7 +12,8 @@ to the image, so padding never wins; a window that lies wholly outside is -inf a
 position (r, c) of the window equals the maximum; nbytes = ceil(window[0] * window[1] / 8). All
 positions that tie are set. A NaN in the window makes the maximum NaN, and the positions that are
 NaN win. The gradient of a window goes, whole, to each of its winners; where windows overlap, a
-pixel adds its windows up in C order.
+pixel adds its windows up in C order. `pool2d_gather` goes the other way: each window adds up what
+`x` has at its winners, in C order. What does not win adds nothing, not even where it is inf or NaN.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ def mask_bytes(window: Pair) -> int:
     return (window[0] * window[1] + 7) // 8
 
 
-def _taps(
+def taps(
     image: Pair, pooled: Pair, window: Pair, stride: Pair, padding: Pair
 ) -> Iterator[tuple[int, tuple[slice, slice], tuple[slice, slice]]]:
     """For each position of a window: its bit, the windows where it is inside, their pixels."""
@@ -55,9 +57,9 @@ def max_pool(
     y = np.full((*x.shape[:2], *pooled), -np.inf, x.dtype)
     winners = np.zeros((*y.shape, mask_bytes(window)), np.uint8)
     image = (x.shape[2], x.shape[3])
-    for _, (wh, ww), (ih, iw) in _taps(image, pooled, window, stride, padding):
+    for _, (wh, ww), (ih, iw) in taps(image, pooled, window, stride, padding):
         y[:, :, wh, ww] = np.maximum(y[:, :, wh, ww], x[:, :, ih, iw])
-    for bit, (wh, ww), (ih, iw) in _taps(image, pooled, window, stride, padding):
+    for bit, (wh, ww), (ih, iw) in taps(image, pooled, window, stride, padding):
         pixel = x[:, :, ih, iw]
         wins = (pixel == y[:, :, wh, ww]) | np.isnan(pixel)
         winners[:, :, wh, ww, bit // 8] |= wins.astype(np.uint8) << np.uint8(bit % 8)
@@ -71,11 +73,22 @@ def max_pool_grad(
     dx = np.zeros((*g.shape[:2], *image), g.dtype)
     pooled = (g.shape[2], g.shape[3])
     # A pixel's later windows see it at earlier taps: the last tap first adds windows in C order.
-    for bit, (wh, ww), (ih, iw) in reversed(list(_taps(image, pooled, window, stride, padding))):
+    for bit, (wh, ww), (ih, iw) in reversed(list(taps(image, pooled, window, stride, padding))):
         wins = (winners[:, :, wh, ww, bit // 8] >> np.uint8(bit % 8)) & 1
         pixel = dx[:, :, ih, iw]
         dx[:, :, ih, iw] = np.where(wins != 0, pixel + g[:, :, wh, ww], pixel)
     return dx
+
+
+def gather_winners(x: Array, winners: Array, window: Pair, stride: Pair, padding: Pair) -> Array:
+    """The sum of x (N, C, H, W) over each window's winners: (N, C, PH, PW)."""
+    y = np.zeros(winners.shape[:4], x.dtype)
+    image, pooled = (x.shape[2], x.shape[3]), (y.shape[2], y.shape[3])
+    for bit, (wh, ww), (ih, iw) in taps(image, pooled, window, stride, padding):
+        wins = (winners[:, :, wh, ww, bit // 8] >> np.uint8(bit % 8)) & 1
+        total = y[:, :, wh, ww]
+        y[:, :, wh, ww] = np.where(wins != 0, total + x[:, :, ih, iw], total)
+    return y
 
 
 def pool2d_reference(
@@ -97,8 +110,16 @@ def pool2d_grad_reference(
     return [max_pool_grad(g, winners, image, window, stride, padding)]
 
 
+def pool2d_gather_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    """Each window's sum over its winners."""
+    x, winners = inputs
+    return [gather_winners(x, winners, params["window"], params["stride"], params["padding"])]
+
+
 def pool2d_flops(params: Params, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec]) -> int:
-    """One comparison for each position of each window."""
+    """One comparison, or addition, for each position of each window."""
     window: Pair = params["window"]
     return outputs[0].size * window[0] * window[1]
 
@@ -114,4 +135,7 @@ _INTS = ("window", "stride", "padding")
 POOL2D = register(Contract("pool2d", pool2d_reference, pool2d_flops, ints=_INTS))
 POOL2D_GRAD = register(
     Contract("pool2d_grad", pool2d_grad_reference, pool2d_grad_flops, ints=_INTS)
+)
+POOL2D_GATHER = register(
+    Contract("pool2d_gather", pool2d_gather_reference, pool2d_flops, ints=_INTS)
 )
