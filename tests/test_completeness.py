@@ -42,6 +42,7 @@ NO_GRADIENT = {
             "conv2d_grad_input",
             "conv2d_grad_filter",
             "pool2d_grad",
+            "average_pool2d_grad",
         ),
         STATIC,
     ),

@@ -2,6 +2,7 @@
 
 from tinygrad_mnist.ops import (
     activation,
+    average_pool,
     conv,
     creation,
     crossentropy,
@@ -27,6 +28,7 @@ from tinygrad_mnist.ops import (
 
 __all__ = [
     "activation",
+    "average_pool",
     "conv",
     "creation",
     "crossentropy",

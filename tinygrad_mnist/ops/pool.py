@@ -1,12 +1,13 @@
-"""Max-pooling over the last two axes, and its gradient.
+"""Max-pooling over the last two axes, and its derivatives.
 
 A pooled value comes with a bit mask of the positions that equal it. The gradient goes whole to
-each of them, as in Theano, and needs nothing but that mask.
+each of them, as in Theano, and needs nothing but that mask; its own derivative gathers at the same
+positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_mnist.contracts import CONTRACTS
@@ -15,7 +16,6 @@ from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.op import Op, as_variable, register_op
 from tinygrad_mnist.graph.operators import word
-from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.shape import integer_pair, length, reshape
@@ -37,8 +37,8 @@ def mask_bytes(window: Pair) -> int:
     return (window[0] * window[1] + 7) // 8
 
 
-def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    (x,) = types
+def pooled_type(params: Params, x: TensorType) -> TensorType:
+    """The type of images of type `x`, pooled; ShapeError where no window fits."""
     spatial: list[int | None] = []
     for axis in (0, 1):
         n = x.shape[2 + axis]
@@ -50,21 +50,26 @@ def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
         if pooled < 1:
             raise ShapeError(f"a pool of {params['window']} leaves nothing of shape {x.shape}")
         spatial.append(pooled)
-    broadcastable = (*x.broadcastable[:2], False, False)
-    shape = (*x.shape[:2], *spatial)
-    y = TensorType(x.dtype, broadcastable, shape)
+    return TensorType(x.dtype, (*x.broadcastable[:2], False, False), (*x.shape[:2], *spatial))
+
+
+def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    y = pooled_type(params, types[0])
     if not params["winners"]:
         return [y]
     bits = mask_bytes(params["window"])
-    return [y, TensorType("uint8", (*broadcastable, bits == 1), (*shape, bits))]
+    return [y, TensorType("uint8", (*y.broadcastable, bits == 1), (*y.shape, bits))]
 
 
 def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     g = cotangents[0]
     if g is None:
         return [None]
-    params = {k: node.params[k] for k in ("window", "stride", "padding")}
-    return [_POOL2D_GRAD_OF(g, node.outputs[1], node.inputs[0], **params)]
+    return [_POOL2D_GRAD_OF(g, node.outputs[1], node.inputs[0], **_geometry(node.params))]
+
+
+def _geometry(params: Params) -> dict[str, Pair]:
+    return {k: params[k] for k in ("window", "stride", "padding")}
 
 
 # x (N, C, H, W) -> y (N, C, PH, PW), winners uint8 (N, C, PH, PW, bytes)
@@ -91,7 +96,9 @@ def _grad_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]
 
 
 def _grad_of_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    raise GraphTypeError(f"max-pooling has no second derivative here{at(node.source)}")
+    h = cotangents[0]
+    assert h is not None
+    return [POOL2D_GATHER(h, node.inputs[1], **node.params), None, None]
 
 
 _POOL2D_GRAD_OF = register_op(
@@ -109,15 +116,39 @@ POOL2D_GRAD = register_op(
 )
 
 
-@word
-def max_pool(
-    input: Any, window: Any, ignore_border: bool, stride: Any = None, padding: Any = (0, 0)
-) -> Variable:
-    """The maximum over windows of the last two axes; earlier axes are kept.
+def _gather_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    x, winners = types
+    return [TensorType(x.dtype, winners.broadcastable[:4], winners.shape[:4])]
 
-    window, stride (default: the window), padding: pairs (rows, columns). ignore_border: drop
-    windows that are not whole. Raises GraphTypeError, ShapeError.
-    """
+
+def _gather_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+    h, (x, winners) = cotangents[0], node.inputs
+    assert h is not None
+    return [_POOL2D_GRAD_OF(h, winners, x, **node.params), None]
+
+
+# x (N, C, H, W), winners -> sums of x over each window's winners, (N, C, PH, PW)
+POOL2D_GATHER = register_op(
+    Op(
+        "pool2d_gather",
+        _gather_infer,
+        CONTRACTS["pool2d_gather"].reference,
+        vjp=_gather_vjp,
+        contract="pool2d_gather",
+    )
+)
+
+
+def pool_images(
+    input: Any,
+    window: Any,
+    ignore_border: bool,
+    stride: Any,
+    padding: Any,
+    pool: Callable[..., Variable],
+) -> Variable:
+    """Checks the arguments of a pooling word and applies `pool(images, **params)` to the input's
+    last two axes. Raises GraphTypeError."""
     x = as_variable(input)
     if x.ndim < 2 or not x.type.is_float:
         raise GraphTypeError(f"pooling takes floats with 2 or more dimensions, not {x.type}")
@@ -128,17 +159,46 @@ def max_pool(
         raise GraphTypeError("padding goes with ignore_border=True")
     if pad[0] >= size[0] or pad[1] >= size[1]:
         raise GraphTypeError(f"the padding {pad} must be less than the window {size}")
+    params = {
+        "window": size,
+        "stride": step,
+        "padding": pad,
+        "ignore_border": bool(ignore_border),
+    }
+    if x.ndim == 4:
+        return pool(x, **params)
     leading = [length(x, i) for i in range(x.ndim - 2)]
     spatial = [length(x, x.ndim - 2), length(x, x.ndim - 1)]
-    images = x if x.ndim == 4 else reshape(x, [-1, 1, *spatial])
-    pooled = POOL2D(
-        images,
-        window=size,
-        stride=step,
-        padding=pad,
-        ignore_border=bool(ignore_border),
-        winners=True,
-    )
-    if x.ndim == 4:
-        return pooled
+    pooled = pool(reshape(x, [-1, 1, *spatial]), **params)
     return reshape(pooled, [*leading, length(pooled, 2), length(pooled, 3)])
+
+
+@word
+def max_pool(
+    input: Any, window: Any, ignore_border: bool, stride: Any = None, padding: Any = (0, 0)
+) -> Variable:
+    """The maximum over windows of the last two axes; earlier axes are kept.
+
+    window, stride (default: the window), padding: pairs (rows, columns). ignore_border: drop
+    windows that are not whole. Raises GraphTypeError, ShapeError.
+    """
+
+    def pool(images: Variable, **params: Any) -> Variable:
+        return POOL2D(images, **params, winners=True)
+
+    return pool_images(input, window, ignore_border, stride, padding, pool)
+
+
+@word
+def keep_maxima(input: Any, window: Any) -> Variable:
+    """The input with everything but the maxima of its windows made zero, in the same shape.
+
+    Windows lie side by side over the last two axes; what doesn't fill one is zero. Of several equal
+    maxima all are kept. Raises GraphTypeError, ShapeError.
+    """
+
+    def pool(images: Variable, **params: Any) -> Variable:
+        node = POOL2D.node(images, **params, winners=True)
+        return _POOL2D_GRAD_OF(*node.outputs, images, **_geometry(node.params))
+
+    return pool_images(input, window, True, None, (0, 0), pool)
