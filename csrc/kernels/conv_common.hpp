@@ -22,7 +22,7 @@ namespace tgm::TGM_TARGET {
 
 constexpr int kPixels = 4;
 // 16 vector registers hold 4 x 3 accumulators, 3 filter vectors and a broadcast; 32 hold 4 x 6.
-#if defined(TGM_TARGET_avx512) || defined(__aarch64__)
+#if defined(TGM_64_BYTE_VECTORS) || defined(__aarch64__)
 constexpr int kMaxFilterVectors = 6;
 #else
 constexpr int kMaxFilterVectors = 3;
