@@ -19,6 +19,7 @@
   X(elementwise)             \
   X(gather)                  \
   X(gemm)                    \
+  X(grouped_reduce)          \
   X(log_softmax)             \
   X(pool2d)                  \
   X(pool2d_gather)           \

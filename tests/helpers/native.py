@@ -79,7 +79,7 @@ def call_spec(
         [view_of(k, array) for k, array in enumerate(inputs)],
         [view_of(n_in + k, array) for k, array in enumerate(outputs)],
         contract.flat_ints(params),
-        [tape_of(params[tape]) for tape in contract.tapes],
+        [tape_of(tape) for _, tape in contract.named_tapes(params)],
     )
 
 

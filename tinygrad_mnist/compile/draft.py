@@ -19,8 +19,12 @@ from tinygrad_mnist.ops.kernels import TAPE
 
 @dataclass
 class Draft:
-    """Calls and buffers while they are being collected; `depends[i]` are calls before call i."""
+    """Calls and buffers while they are being collected; `depends[i]` are calls before call i.
 
+    kernels: those of the backend that the calls are for.
+    """
+
+    kernels: frozenset[str]
     buffers: list[Buffer] = field(default_factory=list)
     calls: list[KernelCall] = field(default_factory=list)
     depends: list[set[int]] = field(default_factory=list)

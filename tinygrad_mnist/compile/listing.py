@@ -81,7 +81,7 @@ def show_call(plan: Plan, call: KernelCall) -> list[str]:
     outputs = ", ".join(show_view(plan, v) for v in call.outputs) or "-"
     tapes = [
         f"{name}: {show_tape(tape)}"
-        for name, tape in zip(CONTRACTS[call.kernel].tapes, call.tapes, strict=True)
+        for name, tape in CONTRACTS[call.kernel].named_tapes(call.params)
         if not tape.is_identity
     ]
     return [f"{outputs} = {call.kernel}({inputs})", *tapes]

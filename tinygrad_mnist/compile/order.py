@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole, view_of
+from tinygrad_mnist.compile.group import group_reductions
 from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.in_place import may_overwrite, save_copies
 from tinygrad_mnist.compile.memory import Lifetime, assign_offsets
 from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Buffer, KernelCall, Plan, View
+from tinygrad_mnist.contracts.grouped_reduce import GROUPED_REDUCE
 from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
@@ -57,6 +59,8 @@ def arrange(
         number = draft.copy(source, target, None)
         draft.depends[number] |= readers | set(draft.checks.values())
     drafted, depends = draft.without_dropped()
+    if GROUPED_REDUCE.name in draft.kernels:
+        drafted, depends = group_reductions(drafted, depends)
     order = _topological(depends)
     calls = [_moved(drafted[i], place) for i in order]
     buffers, numbers, arena = _with_memory(draft.buffers, calls, places)

@@ -127,7 +127,7 @@ class KernelCall:
     @property
     def tapes(self) -> list[Tape]:
         """The call's tapes, in the contract's order."""
-        return [self.params[name] for name in CONTRACTS[self.kernel].tapes]
+        return [tape for _, tape in CONTRACTS[self.kernel].named_tapes(self.params)]
 
 
 @dataclass(frozen=True)

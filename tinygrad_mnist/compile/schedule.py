@@ -34,20 +34,20 @@ def draft_calls(
     leaves: symbolic leaves with their counterparts of known shape. Raises MissingKernelError for
     a kernel that the backend lacks, IndexOutOfRangeError for a constant index out of range.
     """
-    draft = Draft()
+    draft = Draft(kernels)
     for leaf, counterpart in leaves.items():
         kind = SHARED if isinstance(leaf, SharedVariable) else INPUT
         shape = counterpart.type.static_shape
         number = draft.new_buffer(kind, leaf.dtype, shape, name=leaf.name, leaf=leaf)
         draft.views[counterpart] = View(number, leaf.dtype, contiguous(shape))
     for node in toposort(outputs):
-        _add_node(draft, node, kernels, backend)
+        _add_node(draft, node, backend)
     for v in outputs:
         view_of(draft, v)
     return draft
 
 
-def _add_node(draft: Draft, node: Node, kernels: frozenset[str], backend: str) -> None:
+def _add_node(draft: Draft, node: Node, backend: str) -> None:
     if node.op.view is not None:
         draft.views[node.outputs[0]] = _viewed(draft, node)
         return
@@ -55,7 +55,7 @@ def _add_node(draft: Draft, node: Node, kernels: frozenset[str], backend: str) -
         draft.views[node.outputs[0]] = draft_assembled(draft, node)
         return
     kernel = node.op.contract or (TAPE.name if node.op is TAPE else None)
-    if kernel is None or kernel not in kernels:
+    if kernel is None or kernel not in draft.kernels:
         raise MissingKernelError(
             f"the backend {backend!r} has no kernel {kernel or node.op.name!r}{at(node.source)}"
         )

@@ -53,7 +53,7 @@ class Contract:
     flops: `(params, inputs, outputs) -> int`, multiplies and adds counted separately, dense.
     ints: names of the integer parameters, in the order in which native code receives them; a
         parameter that is a tuple contributes its elements one after the other.
-    tapes: names of the parameters that are tapes, in native order.
+    tapes: names of the parameters that are tapes, or tuples of tapes, in native order.
     least_flops: like `flops`, but without products that are known to be zero, such as those behind
         a max-pool; None where it is the same.
     picked: numbers of the inputs of which only some elements are read, as many as the first output
@@ -83,6 +83,17 @@ class Contract:
                 int(value)
             )
         return flat
+
+    def named_tapes(self, params: Params) -> list[tuple[str, Any]]:
+        """The tapes as one list, in native order; those of a tuple are numbered."""
+        named: list[tuple[str, Any]] = []
+        for name in self.tapes:
+            value = params[name]
+            if isinstance(value, tuple):
+                named += [(f"{name} {k}", tape) for k, tape in enumerate(value)]
+            else:
+                named.append((name, value))
+        return named
 
 
 CONTRACTS: dict[str, Contract] = {}
