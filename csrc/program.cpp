@@ -1,26 +1,10 @@
 #include "program.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <stdexcept>
 
 namespace tgm {
 namespace {
-
-// A counter: the ticket above, 40 bits that last for years, and a number of chunks below.
-constexpr int kCountBits = 24;
-constexpr int64_t kMaxChunks = (int64_t{1} << kCountBits) - 1;
-
-uint64_t ticket_of(uint64_t counter) { return counter >> kCountBits; }
-int64_t count_of(uint64_t counter) { return static_cast<int64_t>(counter & kMaxChunks); }
-
-uint64_t counter_at(uint64_t ticket, int64_t count) {
-  return (ticket << kCountBits) | static_cast<uint64_t>(count);
-}
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 [[noreturn]] void refuse(const std::string& kernel, const std::string& why) {
   throw std::invalid_argument(kernel + ": " + why);
@@ -64,6 +48,28 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   if (first < 0 || end > arena_bytes) refuse(call.kernel, operand + " reaches out of the arena");
 }
 
+// The bytes that a view may show, wherever slots move it.
+Region region_of(const ViewSpec& view, const std::vector<BufferSpec>& buffers) {
+  constexpr int64_t kFar = int64_t{1} << 62;
+  const BufferSpec& buffer = buffers[view.buffer];
+  const bool in_arena = buffer.kind == BufferSpec::Kind::Arena;
+  // Bound buffers are memories of their own; in the arena, temporaries follow one another.
+  const int64_t space = in_arena ? -1 : buffer.kind == BufferSpec::Kind::Fixed ? -2 : buffer.value;
+  if (!view.slots.empty()) return {space, -kFar, kFar};
+  const auto [low, high] = extent(view);
+  const auto item = static_cast<int64_t>(item_size(view.dtype));
+  const int64_t start = buffer.kind == BufferSpec::Kind::Bind ? 0 : buffer.value;
+  return {space, start + (view.offset + low) * item, start + (view.offset + high + 1) * item};
+}
+
+Footprint footprint(const CallSpec& call, const std::vector<BufferSpec>& buffers) {
+  Footprint result;
+  for (const ViewSpec& view : call.inputs) result.reads.push_back(region_of(view, buffers));
+  for (const ViewSpec& view : call.outputs) result.writes.push_back(region_of(view, buffers));
+  result.is_check = call.outputs.empty();
+  return result;
+}
+
 }  // namespace
 
 Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallSpec>& calls,
@@ -89,6 +95,7 @@ Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallS
       n_addresses_ = std::max(n_addresses_, static_cast<int32_t>(buffer.value + 1));
     }
   }
+  std::vector<Footprint> footprints;
   for (const CallSpec& call : calls) {
     for (size_t i = 0; i < call.inputs.size(); i++) {
       check_view(call, "input " + std::to_string(i), call.inputs[i], buffers, arena_bytes);
@@ -97,8 +104,9 @@ Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallS
       check_view(call, "output " + std::to_string(i), call.outputs[i], buffers, arena_bytes);
     }
     add_call(buffers, call);
+    footprints.push_back(footprint(call, buffers));
   }
-  add_phases();
+  make_schedule(footprints);
   arena_->add_need(needed_bytes());
 }
 
@@ -136,10 +144,6 @@ void Program::add_call(const std::vector<BufferSpec>& buffers, const CallSpec& s
   if (call.kernel->invalid != nullptr) {
     const char* why = call.kernel->invalid(call.args);
     if (why != nullptr) refuse(spec.kernel, why);
-  }
-  if (call.kernel->workspace_bytes != nullptr) {
-    const auto bytes = static_cast<int64_t>(call.kernel->workspace_bytes(call.args));
-    workspace_bytes_ = std::max(workspace_bytes_, bytes);
   }
   calls_.push_back(call);
 }
@@ -179,19 +183,18 @@ void Program::add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec&
   moving_.push_back(moving);
 }
 
-void Program::add_phases() {
-  for (const Call& call : calls_) {
-    for (int32_t p = 0; p < call.kernel->n_phases; p++) {
-      const tgm::Phase& phase = call.kernel->phases[p];
-      const int64_t n_chunks = phase.chunks(call.args);
-      if (n_chunks <= 0) continue;
-      if (n_chunks > kMaxChunks) refuse(call.kernel->name, "too many chunks");
-      phases_.push_back({phase.run, &call.args, n_chunks, call.args.call, false});
-      parallel_ = parallel_ || n_chunks > 1;
-    }
-    if (!phases_.empty()) phases_.back().ends_call = true;
+// Orders the calls by what they read and write, and gives each its workspace.
+void Program::make_schedule(const std::vector<Footprint>& footprints) {
+  const Dependencies order(footprints);
+  std::vector<int64_t> bytes;
+  for (Call& call : calls_) {
+    const bool needs = call.kernel->workspace_bytes != nullptr;
+    bytes.push_back(needs ? aligned(static_cast<int64_t>(call.kernel->workspace_bytes(call.args)))
+                          : 0);
+    schedule_.add_call(*call.kernel, call.args, order.direct(call.args.call));
   }
-  counters_ = std::make_unique<Counter[]>(phases_.size());
+  schedule_.finish();
+  workspaces_ = place_workspaces(bytes, order);
 }
 
 // Lays out anew what lies in the arena, if that has moved since the last run.
@@ -200,7 +203,9 @@ void Program::follow_arena() {
   if (memory == memory_) return;
   memory_ = memory;
   for (const ArenaView& view : in_arena_) view.tensor->data = memory + view.offset;
-  for (Call& call : calls_) call.args.workspace = memory + aligned(arena_bytes_);
+  for (Call& call : calls_) {
+    call.args.workspace = memory + aligned(arena_bytes_) + workspaces_[call.args.call];
+  }
 }
 
 void Program::resolve(const int64_t* addresses, const int64_t* slots) {
@@ -218,110 +223,31 @@ void Program::resolve(const int64_t* addresses, const int64_t* slots) {
 }
 
 int64_t Program::run(const int64_t* addresses, const int64_t* slots) {
-  follow_arena();
-  // First the number, then the error: a late worker of the last run that finds the error cleared
-  // finds the new number too, and leaves.
-  const uint64_t number = run_number_.load(std::memory_order_relaxed) + 1;
-  run_number_.store(number);
-  error_.store(0);
-  resolve(addresses, slots);
-  if (times_ != nullptr) times_[0] = last_time_ = now();
-  if (!parallel_ || !enter_team(this, number)) return run_alone();
-  walk(number, true);
-  leave_team();
-  return error_.load(std::memory_order_relaxed);
+  return run(addresses, slots, nullptr);
 }
 
 int64_t Program::run_timed(const int64_t* addresses, const int64_t* slots, double* times) {
-  std::fill_n(times, n_calls() + 2, 0.0);
-  times_ = times;
-  const int64_t error = run(addresses, slots);
-  times_ = nullptr;
-  times[n_calls() + 1] = now();
+  CallTimes call_times(times, n_calls());
+  const int64_t error = run(addresses, slots, &call_times);
+  call_times.end();
   return error;
 }
 
-void Program::note_time(int64_t call) {
-  const double time = now();
-  times_[1 + call] += time - last_time_;
-  last_time_ = time;
-}
-
-int64_t Program::run_alone() {
-  for (const Phase& phase : phases_) {
-    for (int64_t chunk = 0; chunk < phase.n_chunks; chunk++) {
-      phase.run(*phase.args, chunk, phase.n_chunks);
-    }
-    if (times_ != nullptr) note_time(phase.call);
-    if (has_failed(phase)) break;
+int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* times) {
+  follow_arena();
+  error_.store(0);
+  resolve(addresses, slots);
+  if (times != nullptr) times->begin();
+  const uint64_t ticket = ++last_ticket_;
+  if (schedule_.is_parallel() && enter_team(this, ticket)) {
+    schedule_.walk(ticket, true, error_, times);
+    leave_team();
+  } else {
+    schedule_.run_alone(error_, times);
   }
   return error_.load(std::memory_order_relaxed);
 }
 
-// Whether the call that this phase completes has failed its check, or one before. A thread ahead
-// of this one may have noted the failure of the next call, which this thread must still help to
-// complete: nobody may leave while others hold chunks.
-bool Program::has_failed(const Phase& phase) const {
-  const int64_t error = error_.load();
-  return error != 0 && error - 1 <= phase.call && phase.ends_call;
-}
-
-void Program::work(uint64_t ticket) { walk(ticket, false); }
-
-// One thread's way through the phases of the run `ticket`.
-void Program::walk(uint64_t ticket, bool is_caller) {
-  for (size_t p = 0; p < phases_.size(); p++) {
-    const Phase& phase = phases_[p];
-    Counter& counter = counters_[p];
-    // A single chunk is the caller's, whose cache has most of what small phases read; the others
-    // take it only if the caller does not come.
-    const bool is_mine = is_caller || phase.n_chunks > 1;
-    if (is_mine && !take_chunks(phase, counter, ticket)) return;
-    if (!await_chunks(phase, counter, ticket, !is_mine)) return;
-    if (is_caller && times_ != nullptr) note_time(phase.call);
-    if (has_failed(phase) || run_number_.load() != ticket) return;
-  }
-}
-
-// Runs chunks until none is left; false if the run is over.
-bool Program::take_chunks(const Phase& phase, Counter& counter, uint64_t ticket) {
-  uint64_t next = counter.next.load();
-  while (true) {
-    const uint64_t shown = ticket_of(next);
-    int64_t chunk = 0;
-    if (shown == ticket) {
-      chunk = count_of(next);
-      if (chunk >= phase.n_chunks) return true;
-    } else if (shown > ticket) {
-      return false;
-    }
-    if (!counter.next.compare_exchange_weak(next, counter_at(ticket, chunk + 1))) continue;
-    phase.run(*phase.args, chunk, phase.n_chunks);
-    // Only holders of chunks of this run write here, and the run waits for them.
-    uint64_t done = counter.done.load();
-    uint64_t more = 0;
-    do {
-      more = ticket_of(done) == ticket ? done + 1 : counter_at(ticket, 1);
-    } while (!counter.done.compare_exchange_weak(done, more));
-    next = counter.next.load();
-  }
-}
-
-// Waits until all chunks are done; false if the run is over. A thread that left the phase's only
-// chunk to the caller takes it after some patience.
-bool Program::await_chunks(const Phase& phase, Counter& counter, uint64_t ticket, bool left_it) {
-  Backoff backoff;
-  const uint64_t all_done = counter_at(ticket, phase.n_chunks);
-  while (true) {
-    const uint64_t done = counter.done.load(std::memory_order_acquire);
-    if (done == all_done) return true;
-    if (ticket_of(done) > ticket) return false;
-    if (left_it && !backoff.spinning()) {
-      left_it = false;
-      if (!take_chunks(phase, counter, ticket)) return false;
-    }
-    backoff.wait();
-  }
-}
+void Program::work(uint64_t ticket) { schedule_.walk(ticket, false, error_); }
 
 }  // namespace tgm

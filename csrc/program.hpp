@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "arena.hpp"
+#include "dependencies.hpp"
 #include "dispatch.hpp"
 #include "kernel.hpp"
+#include "schedule.hpp"
 #include "team.hpp"
 
 namespace tgm {
@@ -39,7 +41,8 @@ struct CallSpec {
   std::vector<Tape> tapes;
 };
 
-// Runs its calls in order, on the team where there is work for it. Temporaries and workspace lie in
+// Runs its calls on the team, where there is work for it: in order, but for those that don't touch
+// what others write, which may run at once. Temporaries and workspace lie in
 // an arena; run() allocates nothing, unless the arena's largest need has changed since the last
 // run. One run at a time of all programs on an arena; the caller sees to that.
 class Program final : public Job {
@@ -51,43 +54,29 @@ class Program final : public Job {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  // addresses: of the bound buffers; slots: values of the run-time offsets. Returns 0, or 1 + the
-  // number of the call whose check failed; no call after that one has run.
+  // addresses: of the bound buffers, which don't overlap; slots: values of the run-time offsets.
+  // Returns 0, or 1 + the number of the call whose check failed; then no call after that one has
+  // run, and what those before it would have made may be missing.
   int64_t run(const int64_t* addresses, const int64_t* slots);
 
-  // The same, and notes in `times` when the first call began, the seconds of each call, and when
-  // the run ended: 1 + n_calls + 1 numbers, points of time as seconds of the steady clock.
+  // The same, one call after the other, and notes in `times` when the first call began, the seconds
+  // of each call, and when the run ended: 1 + n_calls + 1 numbers, points of time as seconds of the
+  // steady clock.
   int64_t run_timed(const int64_t* addresses, const int64_t* slots, double* times);
 
   void work(uint64_t ticket) override;  // for the team
 
   int64_t arena_bytes() const { return arena_bytes_; }
-  int64_t workspace_bytes() const { return workspace_bytes_; }
+  int64_t workspace_bytes() const { return workspaces_.back(); }
   int32_t n_addresses() const { return n_addresses_; }
   int32_t n_slots() const { return n_slots_; }
-  int64_t needed_bytes() const { return aligned(arena_bytes_) + workspace_bytes_; }
+  int64_t needed_bytes() const { return aligned(arena_bytes_) + workspace_bytes(); }
   int64_t n_calls() const { return static_cast<int64_t>(calls_.size()); }
 
  private:
   struct Call {
     Args args;
     const Kernel* kernel;
-  };
-
-  struct Phase {
-    void (*run)(const Args& args, int64_t chunk, int64_t n_chunks);
-    const Args* args;
-    int64_t n_chunks;
-    int64_t call;
-    bool ends_call;
-  };
-
-  // Chunks given out and chunks done, each below the ticket of the run that they belong to: a
-  // counter that shows an older ticket stands at 0, one with a newer ticket tells a late worker
-  // to leave.
-  struct alignas(64) Counter {
-    std::atomic<uint64_t> next{0};
-    std::atomic<uint64_t> done{0};
   };
 
   // A view whose address changes from run to run.
@@ -115,21 +104,14 @@ class Program final : public Job {
 
   void add_call(const std::vector<BufferSpec>& buffers, const CallSpec& spec);
   void add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec& view);
-  void add_phases();
+  void make_schedule(const std::vector<Footprint>& footprints);
   void follow_arena();
   void resolve(const int64_t* addresses, const int64_t* slots);
-  int64_t run_alone();
-  bool has_failed(const Phase& phase) const;
-  void walk(uint64_t ticket, bool is_caller);
-  bool take_chunks(const Phase& phase, Counter& counter, uint64_t ticket);
-  bool await_chunks(const Phase& phase, Counter& counter, uint64_t ticket, bool left_it);
-  void note_time(int64_t call);
+  int64_t run(const int64_t* addresses, const int64_t* slots, CallTimes* times);
 
   int64_t arena_bytes_;
-  int64_t workspace_bytes_ = 0;
   int32_t n_addresses_ = 0;
   int32_t n_slots_ = 0;
-  bool parallel_ = false;  // some phase has several chunks
 
   std::shared_ptr<Arena> arena_;
   char* memory_ = nullptr;       // of the arena, at the last run
@@ -138,17 +120,14 @@ class Program final : public Job {
   std::vector<Tape> tapes_;
   std::vector<const Tape*> tape_pointers_;
   std::vector<Call> calls_;
-  std::vector<Phase> phases_;
-  std::unique_ptr<Counter[]> counters_;
+  std::vector<int64_t> workspaces_;  // offset of each call's, and their size
+  Schedule schedule_;
   std::vector<MovingView> moving_;
   std::vector<ArenaView> in_arena_;
   std::vector<OffsetTerm> terms_;
 
+  uint64_t last_ticket_ = 0;
   alignas(64) std::atomic<int64_t> error_{0};
-  std::atomic<uint64_t> run_number_{0};
-
-  double* times_ = nullptr;  // of the run that is timed
-  double last_time_ = 0;
 };
 
 }  // namespace tgm
