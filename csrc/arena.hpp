@@ -19,7 +19,8 @@ class Arena {
   Arena() : memory_(nullptr, std::free) {}
 
   // A program states its need when it is made, and takes it back when it goes. Both may happen
-  // while another program runs: the allocation stays as it is until memory() is called.
+  // while another program runs: the allocation stays as it is until memory() is called, or until
+  // the last program is gone.
   void add_need(int64_t bytes);
   void drop_need(int64_t bytes);
 

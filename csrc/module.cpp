@@ -178,6 +178,8 @@ struct PyArena {
 
 // A row per step, a column per slot.
 using Slots = py::array_t<int64_t, py::array::c_style | py::array::forcecast>;
+// One number: how many steps ran whole. It is right also where an exception ends the steps.
+using Progress = py::array_t<int64_t, py::array::c_style>;
 
 class PyProgram {
  public:
@@ -193,10 +195,10 @@ class PyProgram {
   }
 
   // Runs one step per row of `slots`. The addresses of step i are addresses + i * step_bytes.
-  // Returns (steps that ran whole, 0 or the failing check + 1).
-  std::pair<int64_t, int64_t> sweep(const py::handle& addresses, const py::handle& step_bytes,
-                                    const Slots& slots) {
-    return run_steps(addresses, step_bytes, slots,
+  // Each step that ran whole adds 1 to `progress`. Returns 0 or the failing check + 1.
+  int64_t sweep(const py::handle& addresses, const py::handle& step_bytes, const Slots& slots,
+                Progress& progress) {
+    return run_steps(addresses, step_bytes, slots, progress,
                      [this](int64_t, const int64_t* current, const int64_t* row) {
                        return program_->run(current, row);
                      });
@@ -204,18 +206,18 @@ class PyProgram {
 
   // The same, timed. Also returns an array (steps, 1 + calls + 1): when the step's first call
   // began, the seconds of each call, when the step ended.
-  std::tuple<int64_t, int64_t, py::array_t<double>> profile(const py::handle& addresses,
-                                                            const py::handle& step_bytes,
-                                                            const Slots& slots) {
+  std::pair<int64_t, py::array_t<double>> profile(const py::handle& addresses,
+                                                  const py::handle& step_bytes, const Slots& slots,
+                                                  Progress& progress) {
     const py::ssize_t width = program_->n_calls() + 2;
     py::array_t<double> times({slots.ndim() == 2 ? slots.shape(0) : 0, width});
     double* first = times.mutable_data();
-    const auto [steps, failed] =
-        run_steps(addresses, step_bytes, slots,
+    const int64_t failed =
+        run_steps(addresses, step_bytes, slots, progress,
                   [&](int64_t step, const int64_t* current, const int64_t* row) {
                     return program_->run_timed(current, row, first + step * width);
                   });
-    return {steps, failed, std::move(times)};
+    return {failed, std::move(times)};
   }
 
   int64_t arena_bytes() const { return program_->arena_bytes(); }
@@ -229,11 +231,13 @@ class PyProgram {
   // failing check. Signals are looked at between steps, every few milliseconds: an interrupt leaves
   // all memory as of a whole step.
   template <class Run>
-  std::pair<int64_t, int64_t> run_steps(const py::handle& addresses, const py::handle& step_bytes,
-                                        const Slots& slots, const Run& run) {
+  int64_t run_steps(const py::handle& addresses, const py::handle& step_bytes, const Slots& slots,
+                    Progress& progress, const Run& run) {
     if (slots.ndim() != 2 || slots.shape(1) < program_->n_slots()) {
       throw std::invalid_argument("slots must have a row per step and a column per slot");
     }
+    if (progress.size() != 1) throw std::invalid_argument("progress must be one int64");
+    int64_t* done = progress.mutable_data();
     const int32_t n = program_->n_addresses();
     const Integers first(addresses, n, "addresses");
     const Integers strides(step_bytes, n, "step_bytes");
@@ -246,14 +250,15 @@ class PyProgram {
     auto next_look = Clock::now() + kSignalPeriod;
     for (int64_t step = 0; step < n_steps; step++, row += n_columns) {
       const int64_t failed = run(step, current.data(), row);
-      if (failed != 0) return {step, failed};
+      if (failed != 0) return failed;
+      *done += 1;
       for (int32_t i = 0; i < n; i++) current[i] += strides.data()[i];
       if (Clock::now() < next_look) continue;
       const py::gil_scoped_acquire acquire;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       next_look = Clock::now() + kSignalPeriod;
     }
-    return {n_steps, 0};
+    return 0;
   }
 
   std::unique_ptr<Program> program_;
@@ -334,9 +339,9 @@ PYBIND11_MODULE(_native, module) {
            "A program of its own arena, or of one that it shares with others.")
       .def("run", &PyProgram::run, py::arg("addresses"), py::arg("slots"))
       .def("sweep", &PyProgram::sweep, py::arg("addresses"), py::arg("step_bytes"),
-           py::arg("slots"))
+           py::arg("slots"), py::arg("progress").noconvert())
       .def("profile", &PyProgram::profile, py::arg("addresses"), py::arg("step_bytes"),
-           py::arg("slots"))
+           py::arg("slots"), py::arg("progress").noconvert())
       .def_property_readonly("arena_bytes", &PyProgram::arena_bytes)
       .def_property_readonly("workspace_bytes", &PyProgram::workspace_bytes);
   if (const char* wish = std::getenv("TINYGRAD_MNIST_SIMD"); wish != nullptr && *wish != '\0') {

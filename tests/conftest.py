@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(autouse=True)
 def _settings_as_before() -> Iterator[None]:
     """Undoes what a test sets in `config`."""
-    names = ("floatX", "device", "threads", "plan_cache_size", "debug")
+    names = ("floatX", "device", "threads", "plan_cache_size", "debug", "on_unused_input")
     before = {name: getattr(config, name) for name in names}
     yield
     for name, value in before.items():

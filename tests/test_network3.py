@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.book_numpy import Conv, Dense, NumpyNet
+from helpers.interrupts import output_after_interrupt
 from helpers.small_mnist import small_arrays, write_idx_folder
 
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -455,6 +456,35 @@ def test_ctrl_c_leaves_the_parameters_of_a_whole_step(monkeypatch: pytest.Monkey
     for p, q in zip(first.params, second.params, strict=True):
         np.testing.assert_array_equal(p.get_value(), q.get_value())
     assert first.history.seconds > 0
+
+
+# Two networks: one is interrupted some time within a sweep, the other does the same steps whole.
+INTERRUPTED = """
+import numpy as np
+from tinygrad_mnist import network3
+from tinygrad_mnist.network3 import Network, SoftmaxLayer
+
+rng = np.random.default_rng(0)
+data = network3.share_data([(rng.normal(size=(4000, 12)), rng.integers(0, 5, 4000))])[0]
+first, second = Network([SoftmaxLayer(12, 5)], 4), Network([SoftmaxLayer(12, 5)], 4)
+advance = network3.Reporter.advance
+network3.Reporter.advance = lambda *arguments: (
+    setattr(network3.Reporter, "advance", advance), print("ready", flush=True))
+try:
+    first.SGD(data, 2000, 4, 0.5, data, None, quiet=True)
+except KeyboardInterrupt:
+    costs = first.history.costs
+    train = second.training_function(data, 0.5, 0.0)
+    expected = train.sweep([i % 1000 for i in range(len(costs))])
+    print(len(costs) > 100, np.array_equal(costs, expected),
+          *(np.array_equal(p.get_value(), q.get_value())
+            for p, q in zip(first.params, second.params)))
+"""
+
+
+def test_the_costs_of_interrupted_steps_are_kept() -> None:
+    """History and parameters tell of the same steps after a real Ctrl-C."""
+    assert output_after_interrupt(INTERRUPTED, wait=0.1) == "True True True True\n"
 
 
 # Errors, before anything is computed

@@ -235,15 +235,3 @@ def test_a_copy_is_a_variable_of_its_own(device: str) -> None:
 def test_round_takes_no_digits() -> None:
     with pytest.raises(TypeError, match="takes no ndigits"):
         round(T.vector(), 2)
-
-
-def test_what_has_no_kind_here() -> None:
-    with pytest.raises(ValueError, match="floatX is 'float16'"):
-        theano.config.floatX = "float16"
-    with pytest.raises(ValueError, match="device is 'gpu'"):
-        theano.config.device = "gpu"
-    for wrong in (0, -1, 1.5, "2"):
-        with pytest.raises(ValueError, match="threads is"):
-            theano.config.threads = wrong  # type: ignore[assignment]
-        with pytest.raises(ValueError, match="plan_cache_size is"):
-            theano.config.plan_cache_size = wrong  # type: ignore[assignment]

@@ -13,7 +13,7 @@ from tinygrad_mnist import printing, tensor
 from tinygrad_mnist._version import __version__
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
-from tinygrad_mnist.functions import Function, function
+from tinygrad_mnist.functions import Function, In, Out, Param, function
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.printing import debugprint, pp
 from tinygrad_mnist.sharedvalue import shared
@@ -21,6 +21,9 @@ from tinygrad_mnist.sharedvalue import shared
 __all__ = [
     "Constant",
     "Function",
+    "In",
+    "Out",
+    "Param",
     "SharedVariable",
     "Variable",
     "__version__",

@@ -38,13 +38,15 @@ class Program:
         addresses: Sequence[_Address],
         step_bytes: Sequence[int],
         slots: np.ndarray[Any, np.dtype[np.int64]],
-    ) -> tuple[int, int]: ...
+        progress: np.ndarray[Any, np.dtype[np.int64]],
+    ) -> int: ...
     def profile(
         self,
         addresses: Sequence[_Address],
         step_bytes: Sequence[int],
         slots: np.ndarray[Any, np.dtype[np.int64]],
-    ) -> tuple[int, int, np.ndarray[Any, np.dtype[np.float64]]]: ...
+        progress: np.ndarray[Any, np.dtype[np.int64]],
+    ) -> tuple[int, np.ndarray[Any, np.dtype[np.float64]]]: ...
     @property
     def arena_bytes(self) -> int: ...
     @property

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 _FLOATS = ("float32", "float64")
 DEVICES = ("cpu", "reference")
+_UNUSED = ("raise", "warn", "ignore")
+# Settings of Theano that programs of its time make, and that say what happens here anyway, or how
+# to compile, which changes no result. The first value is the one that is read before it is set.
+_WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
+    "allow_gc": (True, False),
+    "compute_test_value": ("off",),
+    "exception_verbosity": ("low", "high"),
+    "mode": ("FAST_RUN", "FAST_COMPILE", "Mode"),
+    "optimizer": ("fast_run", "fast_compile", "o4", "o3", "o2", "o1", "None"),
+    "profile": (False,),
+    "warn_float64": ("ignore",),
+}
 MAX_THREADS = 256  # of the native team
 MAX_DEBUG = 5
 
@@ -20,13 +33,26 @@ class Config:
     debug: what the engine tells on standard error, each level with those below: 0 nothing, 1 a line
         for every plan made, 2 a line for every run, with the times of its kernels, 3 the rewrites,
         4 the plan, 5 the generated code.
+    on_unused_input: what `function` does about an input that nothing depends on: `'raise'`,
+        `'warn'` or `'ignore'`.
 
-    A name that is none of these is an error. The first three start from TINYGRAD_MNIST_FLOATX,
-    TINYGRAD_MNIST_DEVICE and TINYGRAD_MNIST_THREADS where these are set, `debug` from
-    TINYGRAD_MNIST_DEBUG or else from DEBUG.
+    Of Theano's other settings it takes those without an effect here, such as
+    `compute_test_value = 'off'`. A name or value that it does not know is an error.
+
+    The first three start from TINYGRAD_MNIST_FLOATX, TINYGRAD_MNIST_DEVICE and
+    TINYGRAD_MNIST_THREADS where these are set, `debug` from TINYGRAD_MNIST_DEBUG or else from
+    DEBUG.
     """
 
-    __slots__ = ("_debug", "_device", "_float_x", "_plan_cache_size", "_threads")
+    __slots__ = (
+        "_debug",
+        "_device",
+        "_float_x",
+        "_on_unused",
+        "_plan_cache_size",
+        "_theanos",
+        "_threads",
+    )
 
     def __init__(self) -> None:
         self.floatX = os.environ.get("TINYGRAD_MNIST_FLOATX", "float32")
@@ -35,6 +61,28 @@ class Config:
         self.threads = None if threads is None else _integer("TINYGRAD_MNIST_THREADS", threads)
         self.plan_cache_size = 16
         self.debug = _debug_level()
+        self.on_unused_input = "raise"
+        self._theanos: dict[str, object] = {}
+
+    if not TYPE_CHECKING:  # a checker knows the properties, and finds misspellings
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name in _WITHOUT_EFFECT:
+                _check(name, value, _WITHOUT_EFFECT[name])
+                self._theanos[name] = value
+            elif hasattr(type(self), name):
+                object.__setattr__(self, name, value)
+            else:
+                raise AttributeError(self._unknown(name))
+
+        def __getattr__(self, name: str) -> object:
+            if name in _WITHOUT_EFFECT:
+                return self._theanos.get(name, _WITHOUT_EFFECT[name][0])
+            raise AttributeError(self._unknown(name))
+
+    def _unknown(self, name: str) -> str:
+        own = (n for n, member in vars(Config).items() if isinstance(member, property))
+        return f"config has no {name!r}; it has {', '.join([*own, *_WITHOUT_EFFECT])}"
 
     @property
     def floatX(self) -> str:  # noqa: N802
@@ -42,8 +90,7 @@ class Config:
 
     @floatX.setter
     def floatX(self, value: str) -> None:  # noqa: N802
-        if value not in _FLOATS:
-            raise ValueError(f"floatX is {value!r}; it can be {' or '.join(map(repr, _FLOATS))}")
+        _check("floatX", value, _FLOATS)
         self._float_x = value
 
     @property
@@ -52,9 +99,7 @@ class Config:
 
     @device.setter
     def device(self, value: str) -> None:
-        if value not in DEVICES:
-            known = " or ".join(map(repr, DEVICES))
-            raise ValueError(f"device is {value!r}; this version has {known}")
+        _check("device", value, DEVICES)
         self._device = value
 
     @property
@@ -86,6 +131,20 @@ class Config:
         if type(value) is not int or not 0 <= value <= MAX_DEBUG:
             raise ValueError(f"debug is {value!r}; it can be from 0 to {MAX_DEBUG}")
         self._debug = value
+
+    @property
+    def on_unused_input(self) -> str:
+        return self._on_unused
+
+    @on_unused_input.setter
+    def on_unused_input(self, value: str) -> None:
+        _check("on_unused_input", value, _UNUSED)
+        self._on_unused = value
+
+
+def _check(name: str, value: object, known: tuple[object, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; here it can be {' or '.join(map(repr, known))}")
 
 
 def _debug_level() -> int:

@@ -33,7 +33,7 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import BOOK_PLACE, Splits, load_data
-from tinygrad_mnist.functions import Function, function
+from tinygrad_mnist.functions import Function, function, swept
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.sharedvalue import shared
 from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax
@@ -45,6 +45,7 @@ from tinygrad_mnist.training import (
     check_data,
     check_layers,
     check_settings,
+    pooled_shape,
     positive_integer,
     positive_integers,
 )
@@ -204,25 +205,12 @@ class ConvPoolLayer(_Layer):
         self.image_shape = image_shape = positive_integers("image_shape", image_shape, 4)
         self.poolsize = poolsize = positive_integers("poolsize", poolsize, 2)
         self.activation_fn = activation_fn
-        filters, maps, height, width = filter_shape
-        if maps != image_shape[1]:
-            raise ValueError(
-                f"filter_shape {filter_shape} takes {maps} input maps,"
-                f" image_shape {image_shape} has {image_shape[1]}"
-            )
-        rows = (image_shape[2] - height + 1) // poolsize[0]
-        columns = (image_shape[3] - width + 1) // poolsize[1]
-        if rows < 1 or columns < 1:
-            raise ValueError(
-                f"images of {image_shape[2]} x {image_shape[3]} leave nothing after filters of"
-                f" {height} x {width} and blocks of {poolsize[0]} x {poolsize[1]}"
-            )
+        self.n_in = math.prod(image_shape[1:])
+        self.n_out = math.prod(pooled_shape(filter_shape, image_shape, poolsize))
         if self._fan_out() < 1:
             raise ValueError(
                 f"filters of {filter_shape} have fewer weights than a block {poolsize}"
             )
-        self.n_in = math.prod(image_shape[1:])
-        self.n_out = filters * rows * columns
         self._make_params()
 
     def _fan_out(self) -> int:
@@ -387,7 +375,7 @@ class Network:
 
         Returns the History, which is `self.history` too. A KeyboardInterrupt passes
         through with every parameter as the last whole step left it, and with what was
-        measured until then in `self.history`, but for the last few costs.
+        measured until then in `self.history`.
 
         Raises TypeError or ValueError before the first step when a setting or the data
         don't fit; the message names the setting, or the part of the data.
@@ -485,7 +473,12 @@ class Network:
         for begin, end in _chunks(first, first + batches):
             if begin % _LINE_EVERY == 0:
                 report.line(f"Training mini-batch number {begin}")
-            costs = self.train_mb.sweep(range(begin - first, end - first))
+            try:
+                costs = self.train_mb.sweep(range(begin - first, end - first))
+            except BaseException as error:
+                if (done := swept(error)) is not None:
+                    self.history.record_costs(done.outputs)
+                raise
             self.history.record_costs(costs)
             report.advance(end - begin, float(costs[-1]))
 

@@ -122,23 +122,29 @@ def test_sweep() -> None:
     program = _native.Program([("bind", k) for k in range(3)], calls, 0)
     table = np.array([[i, i] for i in range(5)])
     addresses = addresses_of([x, index, out])
-    assert program.sweep(addresses, [0, 0, 16], table) == (3, 1)
+    progress = np.zeros(1, np.int64)
+    assert program.sweep(addresses, [0, 0, 16], table, progress) == 1
+    assert progress == 3
     np.testing.assert_array_equal(out[:3], -x[:12].reshape(3, 4))
     assert not out[3:].any()
     index[3] = 1
-    assert program.sweep(addresses, [0, 0, 16], table) == (5, 0)
+    assert program.sweep(addresses, [0, 0, 16], table, progress) == 0
     np.testing.assert_array_equal(out, -x[:20].reshape(5, 4))
-    assert program.sweep(addresses, [0, 0, 16], table[:0]) == (0, 0)
+    assert program.sweep(addresses, [0, 0, 16], table[:0], progress) == 0
+    assert progress == 8
+    for wrong in (np.zeros(2, np.int64), np.zeros(1), [0]):
+        with pytest.raises((TypeError, ValueError)):
+            program.sweep(addresses, [0, 0, 16], table, wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_profile_times_every_call(threads: int) -> None:
     chain = Chain()
     addresses = addresses_of([chain.x, chain.z, chain.y])
-    table = np.zeros((5, 0), np.int64)
+    table, progress = np.zeros((5, 0), np.int64), np.zeros(1, np.int64)
     with settings(threads=threads):
-        steps, failed, times = chain.program.profile(addresses, [0, 0, 0], table)
-    assert (steps, failed) == (5, 0)
+        failed, times = chain.program.profile(addresses, [0, 0, 0], table, progress)
+    assert (progress, failed) == (5, 0)
     assert times.shape == (5, 1 + 4 + 1)
     begins, calls, ends = times[:, 0], times[:, 1:-1], times[:, -1]
     assert calls.min() > 0
@@ -158,13 +164,14 @@ def test_profile_runs_the_steps() -> None:
     ]
     program = _native.Program([("bind", k) for k in range(3)], calls, 0)
     table = np.array([[i, i] for i in range(4)])
-    steps, failed, times = program.profile(addresses_of([x, index, out]), [0, 0, 16], table)
-    assert (steps, failed) == (2, 1)
+    addresses, progress = addresses_of([x, index, out]), np.zeros(1, np.int64)
+    failed, times = program.profile(addresses, [0, 0, 16], table, progress)
+    assert (progress, failed) == (2, 1)
     assert times.shape == (4, 4)
     assert times[2, 2] == 0.0  # the call behind the failed check
     np.testing.assert_array_equal(out[:2], -x[:8].reshape(2, 4))
     assert not out[2:].any()
-    assert program.profile(addresses_of([x, index, out]), [0, 0, 16], table[:0])[2].shape == (0, 4)
+    assert program.profile(addresses, [0, 0, 16], table[:0], progress)[1].shape == (0, 4)
 
 
 def test_a_program_of_nothing() -> None:

@@ -126,7 +126,8 @@ def test_every_reader_sees_the_old_value(device: str) -> None:
     hidden = T.tanh(T.dot(w, x) + b)
     cost = T.sum(hidden**2)
     updates = [(w, w - T.grad(cost, w)), (b, b - T.grad(cost, b))]
-    step = theano.function([x], [cost, T.sum(w), T.max(w * hidden.dimshuffle(0, "x"))], updates)
+    outputs = [cost, T.sum(w), T.max(w * hidden.dimshuffle(0, "x"))]
+    step = theano.function([x], outputs, updates=updates)
     value = np.array([0.1, -0.2, 0.3])
     h = np.tanh(A @ value + 1)
     results = step(value)

@@ -87,9 +87,34 @@ def test_downcasts_when_asked_for(device: str) -> None:
     x = T.fvector("x")
     function = theano.function([x], x, allow_input_downcast=True)
     np.testing.assert_array_equal(function(np.array([0.1])), np.float32([0.1]))
-    strict = theano.function([x], x, allow_input_downcast=False)
-    with pytest.raises(GraphTypeError, match="would lose precision"):
-        strict([0.1])
+    np.testing.assert_array_equal(function([1e-50, 2**24 + 1]), np.float32([0, 2**24]))
+    i = T.iscalar("i")
+    assert theano.function([i], i, allow_input_downcast=True)(np.array(2.9)) == 2
+
+
+def test_no_downcast_of_any_kind(device: str) -> None:
+    """Then numbers and lists from Python are converted where they come out as they were, arrays
+    where their dtype fits into the other."""
+    x, i = T.fvector("x"), T.ivector("i")
+    function = theano.function([x, i], [x, i], allow_input_downcast=False)
+    for floats in ([0.5, np.nan], [1, 2], np.float32([1, 2]), np.int8([1, 2])):
+        for integers in ([1, -2], np.int16([1, 2]), np.int32([1, 2])):
+            results = function(floats, integers)
+            np.testing.assert_array_equal(results[0], np.float32(floats))
+            np.testing.assert_array_equal(results[1], integers)
+    for wrong in ([0.1], np.array([0.5]), np.array([1])):
+        with pytest.raises(GraphTypeError, match=r"\(x\) is float32; .* would lose precision"):
+            function(wrong, [1])
+    with pytest.raises(GraphTypeError, match=r"\(i\) is int32; .* would lose precision"):
+        function([0.5], np.array([1]))
+    with pytest.raises(GraphTypeError, match=r"\(i\) is int32, which can't hold"):
+        function([0.5], [2**31])
+
+
+def test_lists_of_several_lengths(device: str) -> None:
+    x = T.fmatrix("x")
+    with pytest.raises(GraphTypeError, match=r"input 0 \(x\) got a value that is no array"):
+        theano.function([x], x)([[1.0, 2.0], [3.0]])
 
 
 def test_python_floats_for_scalars(device: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 from helpers.lines import line_of, made_in
@@ -32,11 +34,48 @@ def test_a_missing_input() -> None:
 
 def test_inputs_that_are_none() -> None:
     x = T.dscalar("x")
-    for wrong in (x + 1, theano.shared(1.0), 3.0):
+    for wrong in (theano.shared(1.0), T.as_tensor_variable(1.0), 3.0, "x"):
         with pytest.raises(GraphTypeError, match="can't be an input of a function"):
             theano.function([wrong], x)  # type: ignore[list-item]
     with pytest.raises(GraphTypeError, match="twice among the inputs"):
-        theano.function([x, x], x)
+        theano.function([x, theano.In(x)], x)
+
+
+def test_an_expression_as_input_is_not_computed(device: str) -> None:
+    x, y = T.dvector("x"), T.dvector("y")
+    hidden = T.exp(x) * y
+    w = theano.shared(np.zeros(2))
+    function = theano.function(
+        [hidden, y], T.sum(hidden * y), updates=[(w, w + hidden)], givens={y: y * 2}
+    )
+    assert function([1.0, 2.0], [10.0, 20.0]) == 2 * (10 + 40)
+    np.testing.assert_array_equal(w.get_value(), [1, 2])
+    with pytest.raises(MissingInputError, match="depend on x, which is neither"):
+        theano.function([hidden, y], hidden + x)
+    e = T.exp(x)
+    with pytest.raises(GraphTypeError, match="exp is an input and among the givens" + HERE):
+        theano.function([e], e + 1, givens={e: x})
+
+
+def test_options_that_theano_has(device: str) -> None:
+    x = T.dscalar("x")
+    for mode in (None, "FAST_RUN", "FAST_COMPILE"):
+        options = {"mode": mode, "profile": False, "accept_inplace": True}
+        assert theano.function([x], x + 1, **options)(1) == 2  # type: ignore[arg-type]
+    with pytest.raises(GraphTypeError, match="there is no mode 'DebugMode'; there are None, 'FAST"):
+        theano.function([x], x, mode="DebugMode")
+    w = theano.shared(1.0)
+    with pytest.raises(GraphTypeError, match="it comes third, so give updates by name"):
+        theano.function([x], x, [(w, w + x)])  # type: ignore[arg-type]
+    with pytest.raises(GraphTypeError, match=r"profile is None or False; fn\.profile"):
+        theano.function([x], x, profile=True)
+
+
+def test_arguments_stand_in_theanos_order(device: str) -> None:
+    x, y, w = T.dscalar("x"), T.dscalar("y"), theano.shared(1.0)
+    updates, givens = [(w, w + x)], {y: w * 2}
+    step = theano.function([x], x + y, None, updates, givens, False, False, "step", True, True)
+    assert (step(3), step.name, w.get_value()) == (5, "step", 4)
 
 
 def test_givens_as_dict_and_as_pairs(device: str) -> None:
@@ -44,7 +83,8 @@ def test_givens_as_dict_and_as_pairs(device: str) -> None:
     data = theano.shared(np.arange(10.0))
     batch = data[i * 2 : (i + 1) * 2]
     cost = T.sum(x * y)
-    for givens in ({x: batch, y: batch + 1}, [(x, batch), (y, batch + 1)]):
+    pairs = [(x, batch), (y, batch + 1)]
+    for givens in (dict(pairs), pairs, tuple(pairs), [[x, batch], [y, batch + 1]], iter(pairs)):
         function = theano.function([i], cost, givens=givens)
         assert function(2) == 4 * 5 + 5 * 6
 
@@ -72,6 +112,55 @@ def test_givens_that_do_not_fit() -> None:
         theano.function([], x, givens={x: T.matrix()})
     with pytest.raises(GraphTypeError, match="'x' among the givens is no variable"):
         theano.function([x], x, givens={"x": y})
+    with pytest.raises(GraphTypeError, match="x is given twice"):
+        theano.function([y], x, givens=[(x, T.fvector()), (x, T.fvector())])
+    for wrong in (x, [x], [(x,)]):
+        with pytest.raises(GraphTypeError, match="givens are a dict or pairs"):
+            theano.function([y], x, givens=wrong)  # type: ignore[arg-type]
+
+
+def test_givens_are_put_in_all_at_once(device: str) -> None:
+    x, y = T.dscalar("x"), T.dscalar("y")
+    swapped = theano.function([x, y], [x - y, x * 2], givens={x: y, y: x})
+    assert swapped(5, 3) == [-2, 6]
+
+
+def test_values_as_givens(device: str) -> None:
+    x, n = T.fvector("x"), T.lscalar("n")
+    for value in (np.float32([1, 2]), [np.float32(1), np.float32(2)]):
+        assert theano.function([], T.sum(x * n), givens={x: value, n: 3})() == 9
+
+
+def test_givens_of_another_dtype(device: str) -> None:
+    x, y = T.fvector("x"), T.dvector("y")
+    w = theano.shared(np.zeros(3))
+    function = theano.function(
+        [y], T.exp(x), updates=[(w, x * 2)], givens={x: y}, rebuild_strict=False
+    )
+    value = np.arange(3.0) + 0.1
+    result = function(value)
+    assert result.dtype == "float32"
+    np.testing.assert_allclose(result, np.exp(value), rtol=1e-6)
+    np.testing.assert_array_equal(w.get_value(), 2 * value.astype("float32"))
+    with pytest.raises(GraphTypeError, match="what is given for x has 2 dimensions; it needs 1"):
+        theano.function([], x, givens={x: T.dmatrix()}, rebuild_strict=False)
+
+
+def test_what_a_given_cuts_off_is_left_alone(device: str) -> None:
+    """What only the replaced expression needs is neither an input nor has to fit."""
+    x, y, i = T.dvector("x"), T.dvector("y"), T.lscalar("i")
+    hidden = y[i : i + 2] * 3
+    givens = {hidden: x, i: T.dscalar("j")}
+    function = theano.function([x], hidden * 2, givens=givens, rebuild_strict=False)
+    np.testing.assert_array_equal(function([1.0, 2.0]), [2, 4])
+
+
+def test_default_updates_see_the_givens(device: str) -> None:
+    by = T.lscalar("by")
+    c = theano.shared(np.int64(0))
+    c.default_update = c + by
+    function = theano.function([], c * 2, givens={by: np.int64(5)})
+    assert [int(function()) for _ in range(3)] == [0, 10, 20]
 
 
 def test_updates_that_do_not_fit() -> None:
@@ -88,6 +177,19 @@ def test_updates_that_do_not_fit() -> None:
         theano.function([x], [], updates=[(x, x)])
     with pytest.raises(GraphTypeError, match="w is updated twice"):
         theano.function([], [], updates=[(w, w), (w, w)])
+    for wrong in (w, [(w, w, w)], 3):
+        with pytest.raises(GraphTypeError, match="updates are a dict or pairs"):
+            theano.function([], [], updates=wrong)  # type: ignore[arg-type]
+
+
+def test_updates_as_dicts_and_pairs(device: str) -> None:
+    a, b = theano.shared(1.0), theano.shared(2.0)
+    pairs = [(a, a + b), (b, b * 2)]
+    for updates in (dict(pairs), OrderedDict(pairs), pairs, tuple(pairs), iter(pairs)):
+        a.set_value(1.0)
+        b.set_value(2.0)
+        theano.function([], updates=updates)()
+        assert (a.get_value(), b.get_value()) == (3, 4)
 
 
 def test_narrower_updates_are_converted(device: str) -> None:

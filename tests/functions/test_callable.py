@@ -35,6 +35,33 @@ def test_outputs_that_are_inputs_constants_or_twice_the_same(device: str) -> Non
     assert A[0, 1] == 1
 
 
+def test_outputs_alias_nothing(device: str) -> None:
+    """Not the caller's array, not a shared variable, not each other, even where they are views."""
+    x, w = T.dmatrix("x"), theano.shared(A.copy(), "w")
+    views = [x, x.T, x[1:], x[::-1], x.reshape((3, 2)), x.dimshuffle(0, "x", 1)]
+    views += [w, w.T, w[0], w.flatten(), T.as_tensor_variable(A)]
+    function = theano.function([x], views)
+    value = A + 10
+    results, again = function(value), function(value)
+    for k, result in enumerate(results):
+        others = [value, w.storage, *results[:k], *results[k + 1 :], *again]
+        assert not any(np.may_share_memory(result, other) for other in others)
+        assert result.flags.writeable
+        result[...] = -1
+    np.testing.assert_array_equal(value, A + 10)
+    np.testing.assert_array_equal(w.get_value(), A)
+    for result, expected in zip(function(value), again, strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_shared_variables_of_a_function(device: str) -> None:
+    data, w, unused = theano.shared(A, "data"), theano.shared(A, "w"), theano.shared(A)
+    b = theano.shared(1.0, "b")
+    function = theano.function([], T.sum(data * w), updates=[(w, w * 2), (b, 0.0)])
+    assert set(function.get_shared()) == {data, w, b}
+    assert unused not in function.get_shared()
+
+
 def test_results_of_one_call_survive_the_next(device: str) -> None:
     x = T.dmatrix("x")
     function = theano.function([x], x + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tinygrad_mnist as theano
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
@@ -29,6 +30,8 @@ def test_default_updates_can_be_refused_or_replaced(device: str) -> None:
     assert (c.get_value(), d.get_value()) == (0, 0)
     theano.function([], c + d, no_default_updates=[c])()
     assert (c.get_value(), d.get_value()) == (0, 1)
+    with pytest.raises(TypeError, match="no_default_updates is a bool or a list of shared"):
+        theano.function([], c + d, no_default_updates=c)  # type: ignore[arg-type]
     theano.function([], c + d, updates=[(c, c + 5)])()
     assert (c.get_value(), d.get_value()) == (5, 2)
 

@@ -64,3 +64,49 @@ def test_two_functions_that_update_one_variable_take_turns() -> None:
     for thread in threads:
         thread.join()
     np.testing.assert_array_equal(w.get_value(), 600.0)
+
+
+def test_a_reader_sees_whole_steps_only(device: str) -> None:
+    """w and v are equal after every step, and so are all their elements."""
+    n = 30_000
+    w, v, i = theano.shared(np.zeros(n), "w"), theano.shared(np.zeros(n), "v"), T.lscalar("i")
+    step = theano.function([i], [], updates=[(w, w + i), (v, v + i)])
+    look = theano.function([], [T.min(w), T.max(w), T.min(v), T.max(v)])
+    seen: list[list[float]] = []
+    done = threading.Event()
+
+    def train() -> None:
+        for _ in range(10):
+            step.sweep(np.ones(10, np.int64))
+            step(1)
+        done.set()
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    while not done.is_set():
+        seen.append([float(value) for value in look()])
+        copy = w.get_value()
+        seen.append([float(copy.min()), float(copy.max())])
+    thread.join()
+    assert all(len(set(values)) == 1 for values in seen)
+    assert look()[0] == 110
+
+
+def test_a_value_is_set_between_steps(device: str) -> None:
+    rate, i = theano.shared(np.ones(20_000), "rate"), T.lscalar("i")
+    look = theano.function([i], [T.min(rate) * i, T.max(rate) * i])
+    results: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def work() -> None:
+        for _ in range(10):
+            results.append(tuple(look.sweep(np.ones(10, np.int64))))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    value = 1.0
+    while thread.is_alive():
+        value += 1
+        rate.set_value(np.full(20_000, value))
+    thread.join()
+    for low, high in results:
+        np.testing.assert_array_equal(low, high)

@@ -35,17 +35,18 @@ class Program(Protocol):
         """
 
     def sweep(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
-    ) -> tuple[int, IndexOutOfRangeError | None]:
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+    ) -> IndexOutOfRangeError | None:
         """Runs the plan once per row of `slots`, an int64 array (steps, slots), without going back
         to Python in between where the backend can.
 
-        stacked: which arrays have a leading axis of steps; the others serve every step. Returns
-        how many steps ran whole, and the error of the one that did not.
+        stacked: which arrays have a leading axis of steps; the others serve every step. progress:
+        an int64 array (1,), to which each step that ran whole adds 1; it is right also where an
+        exception, such as an interrupt, ends the sweep. Returns the error of the step that failed.
         """
 
     def profile(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed. Returns the timings of the steps that ran whole, and the
         error of the one that did not.

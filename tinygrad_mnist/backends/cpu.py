@@ -60,20 +60,21 @@ class CpuProgram:
             raise range_error(self._plan.calls[failed - 1])
 
     def sweep(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
-    ) -> tuple[int, IndexOutOfRangeError | None]:
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+    ) -> IndexOutOfRangeError | None:
         """Runs the plan once per row of `slots`, in one native call; see `Program`."""
         apply_threads()
-        steps, failed = self._native.sweep(arrays, _step_bytes(arrays, stacked), slots)
-        return steps, self._error(failed)
+        failed = self._native.sweep(arrays, _step_bytes(arrays, stacked), slots, progress)
+        return self._error(failed)
 
     def profile(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed; see `Program`."""
         apply_threads()
-        steps, failed, times = self._native.profile(arrays, _step_bytes(arrays, stacked), slots)
-        whole = times[:steps]
+        before = int(progress[0])
+        failed, times = self._native.profile(arrays, _step_bytes(arrays, stacked), slots, progress)
+        whole = times[: int(progress[0]) - before]
         return Timings(whole[:, 0], whole[:, 1:-1], whole[:, -1]), self._error(failed)
 
     def _error(self, failed: int) -> IndexOutOfRangeError | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.backends.base import Arena, Program, Timings, bound_buffers, range_error
+from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, Plan, View
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Array
@@ -23,8 +24,9 @@ class ReferenceProgram:
         self._bound = bound_buffers(plan)
 
     def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
-        for _ in self._calls(arrays, slots):
-            pass
+        with interrupts_deferred():
+            for _ in self._calls(arrays, slots):
+                pass
 
     def _calls(self, arrays: Sequence[Array], slots: Sequence[int]) -> Iterator[None]:
         """Runs the plan once, with a stop before the first call and after each."""
@@ -53,29 +55,33 @@ class ReferenceProgram:
             yield
 
     def sweep(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
-    ) -> tuple[int, IndexOutOfRangeError | None]:
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+    ) -> IndexOutOfRangeError | None:
         """Runs the plan once per row of `slots`; see `Program`."""
         for step, row in enumerate(slots.tolist()):
-            try:
-                self.run(_of_step(arrays, stacked, step), row)
-            except IndexOutOfRangeError as error:
-                return step, error
-        return len(slots), None
+            with interrupts_deferred():
+                try:
+                    self.run(_of_step(arrays, stacked, step), row)
+                except IndexOutOfRangeError as error:
+                    return error
+                progress += 1
+        return None
 
     def profile(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed; see `Program`."""
         points: list[list[float]] = []
         failure = None
         for step, row in enumerate(slots.tolist()):
-            try:
-                current = _of_step(arrays, stacked, step)
-                points.append([perf_counter() for _ in self._calls(current, row)])
-            except IndexOutOfRangeError as error:
-                failure = error
-                break
+            with interrupts_deferred():
+                try:
+                    current = _of_step(arrays, stacked, step)
+                    points.append([perf_counter() for _ in self._calls(current, row)])
+                except IndexOutOfRangeError as error:
+                    failure = error
+                    break
+                progress += 1
         times = np.array(points).reshape(len(points), len(self._plan.calls) + 1)
         return Timings(times[:, 0], np.diff(times, axis=1), times[:, -1]), failure
 

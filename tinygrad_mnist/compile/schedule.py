@@ -134,7 +134,8 @@ def _add_checks(draft: Draft, node: Node) -> set[int]:
         return calls
     for number, low, high in node.op.checks(node):
         index = node.inputs[number]
-        label = f"{_described(index)} has to lie between {low} and {high - 1}"
+        bounds = f"has to lie between {low} and {high - 1}"
+        label = f"{_described(index)} {bounds if low < high else 'points into a length of 0'}"
         constant = index
         while constant.node is not None and constant.node.op.name == "static_reshape":
             constant = constant.node.inputs[0]

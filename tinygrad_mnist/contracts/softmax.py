@@ -21,7 +21,7 @@ from .epilogue import apply_epilogue, epilogue_flops
 
 def _shifted(x: Array) -> Array:
     with np.errstate(all="ignore"):
-        return np.asarray(x - x.max(axis=1, keepdims=True))
+        return np.asarray(x - x.max(axis=1, keepdims=True, initial=-np.inf))
 
 
 def softmax_reference(

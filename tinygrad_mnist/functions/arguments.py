@@ -1,7 +1,8 @@
-"""How a function's arguments become arrays: checked against the declared types, never guessed."""
+"""How a caller's values become arrays: checked against the declared types, never guessed."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,65 +11,118 @@ from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
-from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
 _RANGES = {dtype: (np.iinfo(dtype).min, np.iinfo(dtype).max) for dtype in INTEGERS}
 
 
-def convert(value: Any, variable: Variable, label: str, allow_downcast: bool | None) -> Array:
-    """`value` as a C-contiguous array of the variable's type.
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """One input of a function, as its callers see it.
 
-    A dtype that loses values is refused unless `allow_downcast` is true; Python numbers and lists
-    may become floats of less precision. Raises GraphTypeError or ShapeError, naming the argument,
-    what it is and what it should be, and the user's line that declared it.
+    variable: what stands for it in expressions. name: its keyword, or None. label: what messages
+    call it. strict, allow_downcast: which values it takes, see `convert`. default: its value where
+    the caller gives none; None where the caller has to. state: the shared variable that has its
+    value, for an input that keeps it; is_private: the function made that variable. implicit:
+    callers can't give a value.
     """
+
+    variable: Variable
+    name: str | None
+    label: str
+    strict: bool = False
+    allow_downcast: bool | None = None
+    default: Array | None = None
+    state: SharedVariable | None = None
+    is_private: bool = False
+    implicit: bool = False
+
+
+def convert(value: Any, parameter: Parameter, stacked: bool = False) -> Array:
+    """`value` as a C-contiguous array of the parameter's type, with a leading axis if `stacked`.
+
+    dtypes that hold every value of the given one are no matter. Of the others, `allow_downcast`
+    True takes all; None takes integers that fit, and floats from Python, rounded; False takes only
+    numbers and lists from Python that come out as they were. A strict parameter takes arrays of
+    its own dtype alone.
+
+    Raises GraphTypeError or ShapeError, naming the parameter, what the value is and what it should
+    be, and the user's line that declared it.
+    """
+    variable, label = parameter.variable, parameter.label
     if isinstance(value, Variable):
         raise GraphTypeError(f"{label} got a symbolic variable; functions take values")
-    array = np.asarray(value)
-    if array.ndim != variable.ndim:
+    array = _as_array(value, label)
+    ndim = variable.ndim + stacked
+    if array.ndim != ndim:
         raise GraphTypeError(
-            f"{label} has {variable.ndim} dimensions ({variable.type}); the value has "
-            f"{array.ndim}, shape {array.shape}{at(variable.source)}"
+            f"{label} has {ndim} dimensions ({'steps of ' * stacked}{variable.type}); the value "
+            f"has {array.ndim}, shape {array.shape}{at(variable.source)}"
         )
+    if parameter.strict:
+        _check_strict(array, value, parameter)
     if array.dtype != variable.dtype:
-        array = _converted(array, value, variable, label, allow_downcast)
-    for axis, fixed in enumerate(variable.broadcastable):
+        array = _converted(array, value, parameter)
+    for axis, fixed in enumerate(variable.broadcastable, start=int(stacked)):
         if fixed and array.shape[axis] != 1:
             raise ShapeError(
-                f"{label} broadcasts along axis {axis}; the value's shape is {array.shape}"
-                f"{at(variable.source)}"
+                f"{label} broadcasts along axis {axis - stacked}; the value's shape is "
+                f"{array.shape}{at(variable.source)}"
             )
     return np.ascontiguousarray(array).reshape(array.shape)
 
 
-def _converted(
-    array: Array, value: Any, variable: Variable, label: str, allow_downcast: bool | None
-) -> Array:
-    dtype = variable.dtype
-    if array.dtype.kind not in "biuf":
-        raise GraphTypeError(f"{label} is {dtype}; the value is {array.dtype}{at(variable.source)}")
-    if allow_downcast or np.can_cast(array.dtype, dtype, "safe"):
-        return array.astype(dtype)
-    is_python = not isinstance(value, np.ndarray | np.generic)
-    if is_python and array.dtype.kind == "f" and variable.type.is_float and allow_downcast is None:
-        return array.astype(dtype)
-    if array.dtype.kind in "biu" and dtype != BOOL:
-        converted = array.astype(dtype)
-        if np.array_equal(converted, array):
-            return converted
+def _as_array(value: Any, label: str) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError:  # lists of lists of several lengths
+        raise GraphTypeError(f"{label} got a value that is no array: {value!r}") from None
+
+
+def _check_strict(array: Array, value: Any, parameter: Parameter) -> None:
+    variable = parameter.variable
+    if not isinstance(value, np.ndarray | np.generic) or array.dtype != variable.dtype:
+        kind = str(array.dtype) if isinstance(value, np.ndarray) else type(value).__name__
         raise GraphTypeError(
-            f"{label} is {dtype}, which can't hold the values of the {array.dtype} array that "
-            f"came{at(variable.source)}"
+            f"{parameter.label} is strict: it takes {variable.dtype} arrays alone, not "
+            f"{kind}{at(variable.source)}"
         )
+
+
+def _converted(array: Array, value: Any, parameter: Parameter) -> Array:
+    """`array` in the parameter's dtype, which is another one."""
+    variable, downcast = parameter.variable, parameter.allow_downcast
+    dtype, given = variable.dtype, array.dtype
+    if given.kind not in "biuf":
+        raise GraphTypeError(
+            f"{parameter.label} is {dtype}; the value is {given}{at(variable.source)}"
+        )
+    if downcast or array.size == 0 or np.can_cast(given, dtype, "safe"):
+        return array.astype(dtype)
+    if given.kind == "f" and variable.type.is_float:
+        rounded = array.astype(dtype)
+        from_python = not isinstance(value, np.ndarray | np.generic)
+        if from_python and (downcast is None or np.array_equal(rounded, array, equal_nan=True)):
+            return rounded
+    elif given.kind != "f" and dtype != BOOL:
+        converted = array.astype(dtype)
+        if not np.array_equal(converted, array):
+            raise GraphTypeError(
+                f"{parameter.label} is {dtype}, which can't hold the values of the {given} array "
+                f"that came{at(variable.source)}"
+            )
+        if downcast is None or not isinstance(value, np.ndarray):
+            return converted
     raise GraphTypeError(
-        f"{label} is {dtype}; the value is {array.dtype}, which would lose precision: convert it "
-        f"with .astype({dtype!r}) or pass allow_input_downcast=True{at(variable.source)}"
+        f"{parameter.label} is {dtype}; the value is {given}, which would lose precision: convert "
+        f"it with .astype({dtype!r}) or pass allow_input_downcast=True{at(variable.source)}"
     )
 
 
-def host_integer(value: Any, variable: Variable, label: str) -> int | None:
-    """`value` as a Python int where the variable is an integer scalar and the value fits."""
-    if variable.ndim or variable.dtype not in INTEGERS:
+def host_integer(value: Any, parameter: Parameter) -> int | None:
+    """`value` as a Python int where the parameter is an integer scalar and the value fits."""
+    variable = parameter.variable
+    if variable.ndim or variable.dtype not in INTEGERS or parameter.strict:
         return None
     if type(value) is not int:
         if not isinstance(value, np.integer):
@@ -76,26 +130,12 @@ def host_integer(value: Any, variable: Variable, label: str) -> int | None:
         value = int(value)
     low, high = _RANGES[variable.dtype]
     if not low <= value <= high:
-        raise GraphTypeError(f"{label} is {variable.dtype}; {value} doesn't fit in it")
+        raise GraphTypeError(f"{parameter.label} is {variable.dtype}; {value} doesn't fit in it")
     return int(value)
 
 
-def has_steps(value: Any, variable: Variable) -> bool:
-    """Whether an argument of a sweep gives an integer scalar one value per step."""
-    if variable.ndim or variable.dtype not in INTEGERS:
+def is_stacked(value: Any, parameter: Parameter) -> bool:
+    """Whether an argument of a sweep has a value per step: one axis more than the parameter."""
+    if not isinstance(value, np.ndarray | range | list | tuple):
         return False
-    return isinstance(value, range | list | tuple) or (
-        isinstance(value, np.ndarray) and value.ndim == 1
-    )
-
-
-def steps_of(value: Any, variable: Variable, label: str) -> Array:
-    """The values per step as an int64 vector; GraphTypeError where they are no integers or don't
-    fit in the variable's dtype."""
-    array = np.asarray(value if len(value) else np.empty(0, dtype=np.int64))
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise GraphTypeError(f"{label} takes integers per step, not {array.dtype}")
-    info = np.iinfo(variable.dtype)
-    if array.size and not (info.min <= array.min() and array.max() <= info.max):
-        raise GraphTypeError(f"{label} is {variable.dtype}; not all values per step fit in it")
-    return array.astype(np.int64)
+    return _as_array(value, parameter.label).ndim == parameter.variable.ndim + 1

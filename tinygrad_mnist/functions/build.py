@@ -3,149 +3,213 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from tinygrad_mnist.backends import backend
+from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import GraphTypeError, MissingInputError, UnusedInputError
+from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.functions.callable import Function
+from tinygrad_mnist.functions.io import In, outputs_from
+from tinygrad_mnist.functions.updates import (
+    Pairs,
+    Updates,
+    add_default_updates,
+    add_update,
+    fitting,
+    givens_from,
+    updates_from,
+)
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves, substitute
-from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
-from tinygrad_mnist.ops.elementwise import cast
+from tinygrad_mnist.graph.types import tensor_type
+from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
-Pairs = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
+# Theano's modes say how hard to optimise; a plan is made in one way, with the same results.
+MODES = ("FAST_RUN", "FAST_COMPILE")
 
 
 def function(
-    inputs: Sequence[Variable],
+    inputs: Sequence[Variable | In],
     outputs: Any = None,
+    mode: str | None = None,
     updates: Pairs = None,
     givens: Pairs = None,
-    name: str | None = None,
     no_default_updates: bool | Sequence[SharedVariable] = False,
-    on_unused_input: str = "raise",
+    accept_inplace: bool = False,
+    name: str | None = None,
+    rebuild_strict: bool = True,
     allow_input_downcast: bool | None = None,
+    profile: bool | None = None,
+    on_unused_input: str | None = None,
 ) -> Function:
     """A callable that computes `outputs` and then carries out `updates`, all at once.
 
-    inputs: variables to get values for. outputs: one variable, a list, or None. updates: pairs
-    (shared variable, new value). givens: pairs (variable, what to put in its place). Shared
-    variables with a default update, such as the counters of random streams, are updated too,
-    unless `no_default_updates` says otherwise. on_unused_input: 'raise', 'warn' or 'ignore'.
-    allow_input_downcast: True lets values lose precision, None only Python floats.
+    inputs: what to get values for, each a variable or an `In`. An expression may be an input: its
+    value then comes from the caller, and is not computed.
+
+    outputs: one variable, a list or tuple of them, a dict from strings to variables, or None; each
+    may be an `Out`. A call returns an array, a list, a dict, or None.
+
+    updates: new values of shared variables, a dict or pairs. Those with a default update, such as
+    the counters of random streams, are updated too; `no_default_updates` refuses that, for all
+    or for a list of them.
+
+    givens: a dict or pairs of variables (inputs, shared, expressions) and what to put in their
+    places, all at once. rebuild_strict: False casts those of another dtype, even where
+    that loses values.
+
+    allow_input_downcast: True lets values lose precision when they are converted, False lets no
+    float, None Python floats only. on_unused_input: 'raise', 'warn' or 'ignore'; None: as
+    `config.on_unused_input` says.
+
+    mode: None, 'FAST_RUN' or 'FAST_COMPILE', which all mean the same here; profile: None or False.
+    accept_inplace has no effect: no graph has operations in place.
 
     Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line.
     """
+    _check_options(mode, profile, on_unused_input)
+    new_values = updates_from(updates)
+    signature = _inputs_from(inputs, name, allow_input_downcast, new_values)
+    replacements = _replacements(signature.places, givens_from(givens, rebuild_strict))
+    wanted = outputs_from(outputs)
+    expressions = substitute([*wanted.variables, *new_values.values()], replacements)
+    n = len(wanted.variables)
+    wanted = wanted.computing(expressions[:n])
+    new_values = {
+        target: fitting(value, target, "the update of")
+        for target, value in zip(new_values, expressions[n:], strict=True)
+    }
+    add_default_updates(
+        wanted.variables,
+        new_values,
+        no_default_updates,
+        lambda v: substitute([v], replacements)[0],
+    )
+    on_unused = on_unused_input or config.on_unused_input
+    _check_inputs(signature.parameters, [*wanted.variables, *new_values.values()], on_unused)
+    return Function(signature.parameters, wanted, new_values, name, backend(config.device))
+
+
+def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
+    if not (mode is None or isinstance(mode, str)):
+        raise GraphTypeError(
+            f"mode is None or a string, not {mode!r}; it comes third, so give updates by name"
+        )
+    if mode not in (None, *MODES):
+        raise GraphTypeError(
+            f"there is no mode {mode!r}; there are None, {' and '.join(map(repr, MODES))}, all the "
+            "same (config.device = 'reference' makes functions that run in plain NumPy)"
+        )
+    if profile:
+        raise GraphTypeError(
+            "profile is None or False; fn.profile(...) times the kernels of a function"
+        )
+    if on_unused not in (None, "raise", "warn", "ignore"):
+        raise GraphTypeError(
+            f"on_unused_input is {on_unused!r}; it is 'raise', 'warn', 'ignore' or None"
+        )
+
+
+@dataclass
+class _Inputs:
+    """The inputs of a function: as callers see them, and what stands for them in the graph.
+
+    places: variables that are something else there: expressions that are inputs, and inputs that
+    keep their value in a shared variable.
+    """
+
+    parameters: list[Parameter]
+    places: dict[Variable, Variable]
+
+
+def _inputs_from(
+    inputs: Sequence[Variable | In],
+    function_name: str | None,
+    downcast: bool | None,
+    updates: Updates,
+) -> _Inputs:
+    """The inputs that a user gave, checked; their updates are added to `updates`."""
     if not isinstance(inputs, list | tuple):
         raise GraphTypeError(f"the inputs of a function are a list; {inputs!r} is none")
-    from_user: list[Variable] = list(inputs)
-    for given in from_user:
-        if not isinstance(given, Input):
-            raise GraphTypeError(
-                f"{given!r} can't be an input of a function; T.matrix() and such can"
-            )
-    if len(set(from_user)) != len(from_user):
+    given = [i if isinstance(i, In) else In(i) for i in inputs]
+    variables = [i.variable for i in given]
+    if len(set(variables)) != len(variables):
         raise GraphTypeError("a variable stands twice among the inputs")
-    single = not isinstance(outputs, list | tuple)
-    wanted = [] if outputs is None else [as_variable(v) for v in ([outputs] if single else outputs)]
-    new_values = _checked_updates(updates)
-    replacements = _checked_givens(givens)
-    expressions = substitute([*wanted, *new_values.values()], replacements)
-    wanted = expressions[: len(wanted)]
-    new_values = dict(zip(new_values, expressions[len(wanted) :], strict=True))
-    _add_default_updates(wanted, new_values, no_default_updates)
-    _check_inputs(from_user, [*wanted, *new_values.values()], on_unused_input)
-    return Function(from_user, wanted, new_values, single, name, allow_input_downcast)
+    found = _Inputs([], {})
+    for number, i in enumerate(given):
+        where = f" of {function_name}" if function_name else ""
+        name = i.name or i.variable.name
+        label = f"input {number} ({name}){where}" if name else f"input {number}{where}"
+        parameter = _parameter(i, name, label, downcast)
+        found.parameters.append(parameter)
+        place = parameter.variable if parameter.state is None else parameter.state
+        if place is not i.variable:
+            found.places[i.variable] = place
+        if i.update is not None:
+            assert parameter.state is not None
+            add_update(updates, parameter.state, as_variable(i.update))
+    return found
 
 
-def _pairs(pairs: Pairs) -> list[tuple[Any, Any]]:
-    if pairs is None:
-        return []
-    return list(pairs.items()) if isinstance(pairs, Mapping) else [(a, b) for a, b in pairs]
-
-
-def _checked_updates(pairs: Pairs) -> dict[SharedVariable, Variable]:
-    updates: dict[SharedVariable, Variable] = {}
-    for target, value in _pairs(pairs):
-        if not isinstance(target, SharedVariable):
-            raise GraphTypeError(f"{target!r} can't be updated; only shared variables can")
-        if target in updates:
-            raise GraphTypeError(f"{target} is updated twice{at(target.source)}")
-        updates[target] = _fitting(as_variable(value), target, "the update of")
-    return updates
-
-
-def _checked_givens(pairs: Pairs) -> dict[Variable, Variable]:
-    givens: dict[Variable, Variable] = {}
-    for target, value in _pairs(pairs):
-        if not isinstance(target, Variable):
-            raise GraphTypeError(f"{target!r} among the givens is no variable")
-        givens[target] = _fitting(as_variable(value), target, "what is given for")
-    return givens
-
-
-def _fitting(value: Variable, target: Variable, what: str) -> Variable:
-    """`value` if its type is the target's; Python numbers and narrower dtypes are converted."""
-    if isinstance(value, Constant) and value.weak:
-        value = cast(value, target.dtype)
-    if value.ndim != target.ndim:
-        raise GraphTypeError(
-            f"{what} {target} has {value.ndim} dimensions; it needs {target.ndim}"
-            f"{at(value.source or target.source)}"
-        )
-    if value.dtype != target.dtype:
-        if not np.can_cast(value.dtype, target.dtype, "safe"):
+def _parameter(i: In, name: str | None, label: str, downcast: bool | None) -> Parameter:
+    """An input as callers see it; see `In`."""
+    variable = i.variable
+    if not isinstance(variable, Input):  # an expression, which is not computed then
+        variable = Input(tensor_type(variable.dtype, variable.broadcastable), variable.name)
+    plain = Parameter(
+        variable,
+        name,
+        label,
+        strict=i.strict,
+        allow_downcast=downcast if i.allow_downcast is None else i.allow_downcast,
+        implicit=bool(i.implicit),
+    )
+    if i.value is None:
+        return plain
+    if isinstance(i.value, SharedVariable):
+        if (i.value.dtype, i.value.ndim) != (variable.dtype, variable.ndim):
             raise GraphTypeError(
-                f"{what} {target} is {value.dtype}; it needs {target.dtype}: use "
-                f"T.cast(..., {target.dtype!r}){at(value.source or target.source)}"
+                f"{label} is a {variable.type}; its value {i.value} is a {i.value.type}"
+                f"{at(variable.source)}"
             )
-        value = cast(value, target.dtype)
-    return value
+        return replace(plain, state=i.value, implicit=i.implicit is not False)
+    value = convert(i.value, plain).copy()
+    if i.update is None:
+        return replace(plain, default=value)
+    type = tensor_type(variable.dtype, variable.broadcastable)
+    return replace(plain, state=SharedVariable(value, type, name), is_private=True)
 
 
-def _add_default_updates(
-    outputs: Sequence[Variable],
-    updates: dict[SharedVariable, Variable],
-    refused: bool | Sequence[SharedVariable],
-) -> None:
-    """Adds the default updates of shared variables in use, and of those that these use."""
-    if refused is True:
-        return
-    skip = set(refused or ())
-    while True:
-        used = leaves([*outputs, *updates.values()])
-        fresh = [
-            v
-            for v in used
-            if isinstance(v, SharedVariable)
-            and v.default_update is not None
-            and v not in updates
-            and v not in skip
-        ]
-        if not fresh:
-            return
-        for v in fresh:
-            assert v.default_update is not None
-            updates[v] = _fitting(v.default_update, v, "the default update of")
+def _replacements(
+    places: Mapping[Variable, Variable], givens: Mapping[Variable, Variable]
+) -> dict[Variable, Variable]:
+    """Everything that is put in the place of something else, all at once."""
+    for v in places:
+        if v in givens:
+            raise GraphTypeError(f"{v} is an input and among the givens{at(v.source)}")
+    values = substitute(list(givens.values()), places)
+    return {**places, **dict(zip(givens, values, strict=True))}
 
 
 def _check_inputs(
-    inputs: Sequence[Variable], expressions: Sequence[Variable], on_unused: str
+    parameters: Sequence[Parameter], expressions: Sequence[Variable], on_unused: str
 ) -> None:
+    """Whether all inputs are needed, and no others; those that keep their value may be idle."""
+    inputs = [p.variable for p in parameters]
     used: list[Variable] = [v for v in leaves(expressions) if isinstance(v, Input)]
     for v in used:
         if v not in inputs:
             raise MissingInputError(
                 f"the expressions depend on {v}, which is neither an input nor given{at(v.source)}"
             )
-    if on_unused not in ("raise", "warn", "ignore"):
-        raise GraphTypeError(f"on_unused_input is {on_unused!r}")
-    for v in inputs:
-        if v not in used and on_unused != "ignore":
+    for p in parameters:
+        v = p.variable
+        if p.state is None and v not in used and on_unused != "ignore":
             message = f"no output or update depends on the input {v}{at(v.source)}"
             if on_unused == "raise":
                 raise UnusedInputError(message + "\n  (on_unused_input='ignore' allows it)")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.backends import backend
+from tinygrad_mnist.backends import Backend
+from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.host import host_scalars
 from tinygrad_mnist.compile.plan import Plan
-from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.base import Array
-from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, ShapeError
-from tinygrad_mnist.functions.arguments import convert, has_steps, host_integer, steps_of
-from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Slots
-from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.traversal import leaves
+from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.functions.arguments import Parameter, convert, host_integer, is_stacked
+from tinygrad_mnist.functions.io import Outputs
+from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Scratch
+from tinygrad_mnist.functions.signature import Signature
+from tinygrad_mnist.functions.sweep import Steps, Sweep, swept
+from tinygrad_mnist.graph.access import Hold
+from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import Profile, profile_runs
 
@@ -26,39 +29,45 @@ from tinygrad_mnist.profiling import Profile, profile_runs
 class Function:
     """What `function` returns. Call it with values of the inputs, in order or by name.
 
+    `fn[name]` is the value of an input that keeps one (an `In` with an update, or with a shared
+    variable as value), and `fn[name] = value` sets it; a position or the variable does, too.
+
     plan: the plan of the last call. plans: all that are kept, the last used first.
     """
 
     def __init__(
         self,
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
+        parameters: Sequence[Parameter],
+        outputs: Outputs,
         updates: Mapping[SharedVariable, Variable],
-        single: bool,
         name: str | None,
-        allow_input_downcast: bool | None,
+        backend: Backend,
+        scratch: Scratch | None = None,
     ) -> None:
+        """For `function`, which checks its arguments. scratch: another function's, to share it."""
         self.name = name
-        self._inputs = tuple(inputs)
-        self._outputs = tuple(outputs)
+        self._signature = Signature(parameters, name)
+        self._outputs = outputs
         self._updates = dict(updates)
-        self._single = single
-        self._downcast = allow_input_downcast
-        self._backend = backend(config.device)
-        self._lock = threading.RLock()
-        self._locked = sorted(updates, key=id)
-        used = leaves([*outputs, *updates.values()])
+        self._backend = backend
+        self._given = tuple(p for p in parameters if p.state is None)
+        self._kept = tuple(p for p in parameters if p.state is not None)
+        self._is_plain = not any(p.implicit or p.state is not None for p in parameters)
+        inputs = [p.variable for p in self._given]
+        used = leaves([*outputs.variables, *updates.values()])
         shared = [v for v in used if isinstance(v, SharedVariable)]
+        states = [p.state for p in self._kept if p.state is not None and not p.implicit]
         self._shared = tuple(dict.fromkeys([*shared, *updates]))
-        self._scalars = host_scalars([*self._inputs, *self._shared])
-        self._labels = tuple(self._label(i, v) for i, v in enumerate(self._inputs))
-        names = ", ".join(v.name or str(v.type) for v in inputs)
+        self._scalars = host_scalars([*inputs, *self._shared])
+        self._scratch = scratch or Scratch(backend)
+        names = ", ".join(p.variable.name or str(p.variable.type) for p in parameters)
         self._title = name or f"function({names})"
-        self._cache = PlanCache(inputs, self._shared, outputs, updates, self._backend, self._title)
-
-    def _label(self, number: int, v: Variable) -> str:
-        where = f" of {self.name}" if self.name else ""
-        return f"input {number} ({v.name}){where}" if v.name else f"input {number}{where}"
+        arena = self._scratch.arena
+        self._cache = PlanCache(inputs, self._shared, outputs, updates, backend, arena, self._title)
+        written = dict.fromkeys([*updates, *states])
+        self._hold = Hold(
+            [v.access for v in self._shared if v not in written], [v.access for v in written]
+        )
 
     @property
     def plans(self) -> list[Plan]:
@@ -75,70 +84,158 @@ class Function:
     @property
     def arena_bytes(self) -> int:
         """Memory of temporaries: what the largest of its plans needs, once one has run."""
-        return self._cache.arena.nbytes
+        return self._scratch.arena.nbytes
 
     @property
     def expressions(self) -> list[Variable]:
         """What it computes: its outputs, then the new values of the variables that it updates."""
-        return [*self._outputs, *self._updates.values()]
+        return [*self._outputs.variables, *self._updates.values()]
 
     @property
     def device(self) -> str:
         """The backend that runs it, `config.device` of the moment when it was made."""
         return self._backend.name
 
+    def get_shared(self) -> list[SharedVariable]:
+        """The shared variables that it reads or updates, but for those that it made itself."""
+        private = {p.state for p in self._kept if p.is_private}
+        return [v for v in self._shared if v not in private]
+
+    def free(self) -> None:
+        """Gives back plans and memory; the next call makes them anew."""
+        with self._scratch.lock:
+            self._cache.clear()
+
     def __repr__(self) -> str:
-        names = ", ".join(v.name or str(v.type) for v in self._inputs)
+        names = ", ".join(p.variable.name or str(p.variable.type) for p in self._parameters)
         return f"<function {self.name or ''}({names}) on {self._backend.name}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The outputs for these values: a list, one array for a single output, None for none.
+    def __getitem__(self, key: Any) -> Array:
+        return self._state(key).get_value()
 
-        Arrays are fresh. Raises GraphTypeError or ShapeError for values that do not fit, and
-        IndexOutOfRangeError for indices out of range; shared variables are then as before.
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._state(key).set_value(value)
+
+    def _state(self, key: Any) -> SharedVariable:
+        parameter = self._signature.find(key)
+        if parameter.state is None:
+            raise KeyError(f"{parameter.label} keeps no value from call to call")
+        return parameter.state
+
+    @property
+    def _parameters(self) -> tuple[Parameter, ...]:
+        return self._signature.parameters
+
+    def copy(
+        self,
+        share_memory: bool = False,
+        swap: Mapping[SharedVariable, SharedVariable] | None = None,
+        delete_updates: bool = False,
+        name: str | None = None,
+    ) -> Function:
+        """Another function that computes the same, with plans of its own.
+
+        share_memory: both work in one arena; they then wait for each other. swap: shared variables
+        that others of the same type replace. delete_updates: the copy updates nothing. name: of the
+        copy; None keeps the name. What inputs keep from call to call (`In` with an update) goes on
+        in each by itself.
         """
-        values = (
-            self._positional(args, kwargs) if kwargs or len(args) != len(self._inputs) else args
+        replaced = self._swapped(swap or {})
+        with self._scratch.lock:
+            for p in self._kept:
+                if p.state is not None and p.is_private:
+                    replaced[p.state] = SharedVariable(p.state.get_value(), p.state.type, p.name)
+        n = len(self._outputs.variables)
+        new = substitute(self.expressions, replaced)
+        updates = {} if delete_updates else dict(zip(self._updates, new[n:], strict=True))
+        return Function(
+            [
+                p if p.state is None else replace(p, state=replaced.get(p.state, p.state))
+                for p in self._parameters
+            ],
+            self._outputs.computing(new[:n]),
+            {replaced.get(old, old): value for old, value in updates.items()},
+            name or self.name,
+            self._backend,
+            self._scratch if share_memory else None,
         )
-        with self._alone():
-            return self._run(*self._arguments(values))
 
-    def sweep(self, *args: Any) -> Any:
+    def _swapped(
+        self, swap: Mapping[SharedVariable, SharedVariable]
+    ) -> dict[Variable, SharedVariable]:
+        """`swap`, checked: variables of the function, and others of their types for them."""
+        replaced: dict[Variable, SharedVariable] = {}
+        for old, new in swap.items():
+            if old not in self._shared or not isinstance(new, SharedVariable):
+                raise GraphTypeError(
+                    f"swap puts shared variables in the place of those that the function uses, not "
+                    f"{new} in the place of {old}"
+                )
+            if new.type != old.type:
+                raise GraphTypeError(f"{new} is a {new.type}; {old}, which it replaces, {old.type}")
+            replaced[old] = new
+        updated = [swap.get(v, v) for v in self._updates]
+        if len(set(updated)) != len(updated):
+            raise GraphTypeError("with this swap, the function would update one variable twice")
+        return replaced
+
+    # --- calls ------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs for these values, in the form in which `function` was given them.
+
+        Arrays are fresh, but for those of `Out(borrow=True)`. Raises GraphTypeError or ShapeError
+        for values that do not fit, and IndexOutOfRangeError for indices out of range; shared
+        variables are then as before.
+        """
+        values: Sequence[Any] = args
+        if kwargs or not self._is_plain or len(args) != len(self._parameters):
+            values = self._signature.bind(args, kwargs)
+        with self._scratch.lock, self._hold:
+            if not self._kept:
+                return self._run(*self._arguments(values))
+            with self._states_set(values):
+                return self._run(*self._arguments(self._stateless(values)))
+
+    def sweep(self, *args: Any, n_steps: int | None = None, **kwargs: Any) -> Any:
         """Many calls in one: `fn.sweep(range(n))` is `[fn(i) for i in range(n)]`, without going
         back to Python in between where the backend can.
 
-        args: a value per input; for an integer scalar it may be a range, list or vector, one
-        integer per step, all equally long. Returns what a call returns, each array with a leading
-        axis of steps. An interrupt, or an error in one step, leaves shared variables as of the
-        last whole step.
+        A value with one axis more than its input has a value per step: a range, list or vector for
+        a scalar, a stack of matrices for a matrix; all must be equally long. Others are the same in
+        each step. n_steps: number of steps, needed where no value tells it.
 
-        Raises GraphTypeError where no argument has steps, where a slice or shape depends on a
-        shared variable that the function updates, or where an update changes a shape.
+        Returns what a call returns, each array with a leading axis of steps, always fresh.
+
+        An interrupt, or an error in one step, leaves shared variables as of the last whole step,
+        and `functions.swept(error)` has the outputs of the steps until then.
+
+        Raises GraphTypeError where nothing tells the number of steps, where a slice or shape
+        depends on a shared variable that the function updates, or where an update changes a shape.
         """
-        if len(args) != len(self._inputs):
-            raise GraphTypeError(f"sweep takes {len(self._inputs)} values, not {len(args)}")
-        steps = {
-            v: steps_of(value, v, label)
-            for value, v, label in zip(args, self._inputs, self._labels, strict=True)
-            if has_steps(value, v)
-        }
-        lengths = {len(s) for s in steps.values()}
-        if len(lengths) != 1:
-            raise GraphTypeError(
-                f"sweep needs integers per step, equally many for each input; it got {lengths or 0}"
+        values = self._signature.bind(args, kwargs)
+        with self._scratch.lock, self._hold, self._states_set(values):
+            steps = self._steps(self._stateless(values), n_steps)
+            key = (
+                *(a.shape[int(s) :] for a, s in zip(steps.arrays, steps.stacked, strict=True)),
+                *self._shared_key(steps.integers),
             )
-        n = lengths.pop()
-        first = [
-            (int(steps[v][0]) if n else 0) if v in steps else value
-            for value, v in zip(args, self._inputs, strict=True)
-        ]
-        with self._alone():
-            return self._sweep(*self._arguments(first), steps, n)
+            sweep = Sweep(self._cache, key, self._outputs.variables, self._updates, steps)
+            return sweep.run(self._outputs.returned)
+
+    def _stateless(self, values: Sequence[Any]) -> list[Any]:
+        """Values of the parameters that keep none."""
+        return [v for v, p in zip(values, self._parameters, strict=True) if p.state is None]
 
     def profile(
-        self, *args: Any, repeats: int = 20, sweep: bool = False, roofline: bool = False
+        self,
+        *args: Any,
+        repeats: int = 20,
+        sweep: bool = False,
+        roofline: bool = False,
+        **kwargs: Any,
     ) -> Profile:
-        """Times every kernel call of `fn(*args)`, or of `fn.sweep(*args)`: prints as a table.
+        """Times every kernel call of `fn(...)`, or of `fn.sweep(...)`: prints as a table.
 
         The calls are carried out, updates included: once to make the plan, then `repeats` times as
         they are and as often with each kernel call timed, in turn. roofline: measure that of the
@@ -147,179 +244,112 @@ class Function:
         Raises ValueError where the steps of a sweep need several plans.
         """
         run = self.sweep if sweep else self
-        return profile_runs(self._title, self._backend, lambda: run(*args), repeats, roofline)
+        return profile_runs(
+            self._title, self._backend, lambda: run(*args, **kwargs), repeats, roofline
+        )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keeps other threads out of this function and out of the variables that it updates, so
-        that their steps are whole. The locks are taken in one order everywhere."""
-        with self._lock:
-            held = 0
-            try:
-                for shared in self._locked:
-                    shared.lock.acquire()
-                    held += 1
-                yield
-            finally:
-                for shared in self._locked[:held]:
-                    shared.lock.release()
+    def _states_set(self, values: Sequence[Any]) -> Iterator[None]:
+        """Puts what the caller gave for inputs that keep a value into their shared variables; back
+        to what it was where not one step comes of it."""
+        before: list[tuple[SharedVariable, Array]] = []
+        try:
+            for value, p in zip(values, self._parameters, strict=True):
+                if p.state is not None and value is not None:
+                    array = convert(value, p)
+                    before.append((p.state, p.state.get_value()))
+                    p.state.set_value(array)
+            yield
+        except Exception as error:
+            done = swept(error)
+            if done is None or done.steps == 0:
+                for shared, old in before:
+                    shared.set_value(old)
+            raise
 
     def _arguments(self, values: Sequence[Any]) -> tuple[list[Array], dict[Variable, int]]:
         """Arrays of the inputs, and the values of the integer scalars among them."""
         arrays: list[Array] = []
         integers: dict[Variable, int] = {}
-        for value, v, label in zip(values, self._inputs, self._labels, strict=True):
-            integer = host_integer(value, v, label)
+        for value, p in zip(values, self._given, strict=True):
+            integer = host_integer(value, p)
             if integer is not None:
-                integers[v] = integer
-                arrays.append(np.asarray(integer, dtype=v.dtype))
+                integers[p.variable] = integer
+                arrays.append(np.asarray(integer, dtype=p.variable.dtype))
             else:
-                array = convert(value, v, label, self._downcast)
-                if any(np.may_share_memory(array, s.storage) for s in self._updates):
-                    array = array.copy()  # borrowed from a variable that this call overwrites
-                arrays.append(array)
-                if v in self._scalars:
-                    integers[v] = int(arrays[-1])
+                arrays.append(self._array(value, p))
+                if p.variable in self._scalars:
+                    integers[p.variable] = int(arrays[-1])
         return arrays, integers
 
-    def _positional(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-        """Arguments in the order of the inputs; GraphTypeError for missing or unknown ones."""
-        label = self.name or "the function"
-        if len(args) > len(self._inputs):
-            raise GraphTypeError(f"{label} takes {len(self._inputs)} values, not {len(args)}")
-        names = [v.name for v in self._inputs]
-        unknown = [k for k in kwargs if k not in names[len(args) :]]
-        if unknown:
-            raise GraphTypeError(f"{label} has no input {unknown[0]!r} left to set")
-        missing = [
-            text
-            for text, name in zip(self._labels[len(args) :], names[len(args) :], strict=True)
-            if name not in kwargs
-        ]
-        if missing:
-            raise GraphTypeError(f"{label} needs a value for {', '.join(missing)}")
-        return [*args, *(kwargs[str(n)] for n in names[len(args) :])]
+    def _array(self, value: Any, p: Parameter, stacked: bool = False) -> Array:
+        """An argument as an array that no update of this function can reach."""
+        if p.default is not None and value is p.default:
+            return p.default
+        array = convert(value, p, stacked)
+        if any(np.may_share_memory(array, s.storage) for s in self._updates):
+            return array.copy()  # borrowed from a variable that this call overwrites
+        return array
 
-    def _key(self, arrays: Sequence[Array], integers: dict[Variable, int]) -> Key:
-        """The shapes of this call; also reads the integer scalars that are shared."""
+    def _steps(self, values: Sequence[Any], n_steps: int | None) -> Steps:
+        """The arguments of a sweep; GraphTypeError where they don't tell one number of steps."""
+        stacked = [is_stacked(value, p) for value, p in zip(values, self._given, strict=True)]
+        arrays = [
+            self._array(value, p, s)
+            for value, p, s in zip(values, self._given, stacked, strict=True)
+        ]
+        lengths = {len(a) for a, s in zip(arrays, stacked, strict=True) if s}
+        if n_steps is not None:
+            lengths.add(int(n_steps))
+        if len(lengths) != 1 or min(lengths) < 0:
+            raise GraphTypeError(
+                "sweep needs values per step, equally many for each input, or n_steps; it got "
+                f"{sorted(lengths) or 'none'}"
+            )
+        integers: dict[Variable, int] = {}
+        columns: dict[Variable, list[int]] = {}
+        for array, p, s in zip(arrays, self._given, stacked, strict=True):
+            if p.variable in self._scalars:
+                if s:
+                    columns[p.variable] = array.tolist()
+                else:
+                    integers[p.variable] = int(array)
+        return Steps(lengths.pop(), arrays, stacked, integers, columns)
+
+    def _shared_key(self, integers: dict[Variable, int]) -> Key:
+        """The shapes of the shared variables; also reads the integer scalars among them."""
         for v in self._scalars:
             if isinstance(v, SharedVariable):
                 integers[v] = int(v.storage)
-        return (*(a.shape for a in arrays), *(s.storage.shape for s in self._shared))
+        return tuple(s.storage.shape for s in self._shared)
 
     def _run(self, arrays: list[Array], integers: dict[Variable, int]) -> Any:
-        entry, slots = self._cache.find(self._key(arrays, integers), integers)
-        bound: list[Array] = []
-        results: dict[int, Array] = {}
-        for binding in entry.bindings:
-            if isinstance(binding, int):
-                bound.append(arrays[binding])
-            elif isinstance(binding, SharedVariable):
-                bound.append(binding.storage)
-            else:
-                results[binding.buffer] = np.empty(binding.shape, binding.dtype)
-                bound.append(results[binding.buffer])
-        entry.program.run(bound, slots)
-        outputs = [results[number] for number in entry.plan.outputs]
-        for shared, number in entry.compiled.resized:
-            shared.set_value(outputs[number])
-        return self._returned(outputs[: len(self._outputs)])
-
-    def _returned(self, outputs: list[Array]) -> Any:
-        if self._single:
-            return outputs[0] if outputs else None
-        return outputs
-
-    def _sweep(
-        self,
-        arrays: list[Array],
-        integers: dict[Variable, int],
-        steps: Mapping[Variable, Array],
-        n: int,
-    ) -> Any:
-        key = self._key(arrays, integers)
-        if n == 0:
-            return self._returned([np.empty((0,) * (1 + v.ndim), v.dtype) for v in self._outputs])
-        results: list[Array] = []
-        begin = 0
-        while begin < n:
-            entry, rows = self._segment(key, integers, steps, begin, n)
-            if not results:
-                shapes = [entry.plan.buffers[number].shape for number in entry.plan.outputs]
-                results = [
-                    np.empty((n, *shape), dtype=v.dtype)
-                    for shape, v in zip(shapes, self._outputs, strict=True)
-                ]
-            self._run_segment(entry, arrays, steps, results, begin, rows)
-            begin += len(rows)
-        return self._returned(results)
-
-    def _segment(
-        self,
-        key: Key,
-        integers: dict[Variable, int],
-        steps: Mapping[Variable, Array],
-        begin: int,
-        n: int,
-    ) -> tuple[Entry, list[Slots]]:
-        """The plan of step `begin`, and the slots of it and of those behind it that share it."""
-        columns = [(v, values[begin:n].tolist()) for v, values in steps.items()]
-        integers.update((v, values[0]) for v, values in columns)
+        key = (*(a.shape for a in arrays), *self._shared_key(integers))
         entry, slots = self._cache.find(key, integers)
-        self._check_sweepable(entry)
-        rows = [slots]
-        for step in range(1, n - begin):
-            integers.update((v, values[step]) for v, values in columns)
-            following = entry.slots(integers)
-            if following is None:
-                break
-            rows.append(following)
-        return entry, rows
-
-    def _check_sweepable(self, entry: Entry) -> None:
-        for v in entry.plan.host.inputs:
-            if v in self._updates:
-                raise GraphTypeError(
-                    f"a slice or shape depends on {v}, which the function updates, so its calls "
-                    f"can't be swept{at(v.source)}"
-                )
+        bound, outputs = _bound(entry, arrays)
         if entry.compiled.resized:
-            shared = entry.compiled.resized[0][0]
-            raise GraphTypeError(
-                f"the update of {shared} changes its shape, so the calls can't be swept"
-            )
+            with interrupts_deferred():
+                entry.program.run(bound, slots)
+                for shared, number in entry.compiled.resized:
+                    shared.set_value(outputs[number])
+        else:
+            entry.program.run(bound, slots)
+        return self._outputs.returned(outputs[: len(self._outputs.variables)])
 
-    def _run_segment(
-        self,
-        entry: Entry,
-        arrays: Sequence[Array],
-        steps: Mapping[Variable, Array],
-        results: Sequence[Array],
-        begin: int,
-        rows: Sequence[Slots],
-    ) -> None:
-        end = begin + len(rows)
-        position = {buffer: i for i, buffer in enumerate(entry.plan.outputs)}
-        bound: list[Array] = []
-        stacked: list[bool] = []
-        for binding in entry.bindings:
-            if isinstance(binding, SharedVariable):
-                bound.append(binding.storage)
-                stacked.append(False)
-            elif isinstance(binding, int):
-                v = self._inputs[binding]
-                stacked.append(v in steps)
-                bound.append(steps[v][begin:end].astype(v.dtype) if v in steps else arrays[binding])
-            else:
-                result = results[position[binding.buffer]]
-                if result.shape[1:] != binding.shape:
-                    raise ShapeError(
-                        f"step {begin} gives an output of shape {binding.shape}, the steps before "
-                        f"it {result.shape[1:]}: they can't be stacked; sweep them apart"
-                    )
-                bound.append(result[begin:end])
-                stacked.append(True)
-        table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)
-        done, error = entry.program.sweep(bound, stacked, table)
-        if error is not None:
-            raise IndexOutOfRangeError(f"step {begin + done} of the sweep: {error}") from error
+
+def _bound(entry: Entry, arrays: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+    """What the plan's buffers are bound to in a call, and its outputs."""
+    bound: list[Array] = []
+    results: dict[int, Array] = {}
+    for binding in entry.bindings:
+        if isinstance(binding, int):
+            array = arrays[binding]
+            if any(np.may_share_memory(array, owned) for owned in entry.owned):
+                array = array.copy()  # a borrowed output that this call overwrites
+            bound.append(array)
+        elif isinstance(binding, SharedVariable):
+            bound.append(binding.storage)
+        else:
+            results[binding.buffer] = binding.array()
+            bound.append(results[binding.buffer])
+    return bound, [results[number] for number in entry.plan.outputs]

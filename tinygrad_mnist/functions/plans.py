@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from tinygrad_mnist.backends import Backend, Program
+import numpy as np
+
+from tinygrad_mnist.backends import Arena, Backend, Program
 from tinygrad_mnist.backends.base import bound_buffers
 from tinygrad_mnist.compile.pipeline import Compiled, compile_plan
 from tinygrad_mnist.compile.plan import OUTPUT, SHARED, Plan
 from tinygrad_mnist.compile.report import report_plan
 from tinygrad_mnist.config import config
+from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import watched
 
@@ -19,30 +24,41 @@ Key = tuple[tuple[int, ...], ...]
 Slots = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
-    """A binding to an array that the caller gets: the buffer's number, shape and dtype."""
+    """A binding to an array that the caller gets.
+
+    buffer, shape, dtype: of the plan. owned: the array that every call hands out, for an output
+    that is borrowed; None where each call makes a fresh one.
+    """
 
     buffer: int
     shape: tuple[int, ...]
     dtype: str
+    owned: Array | None = None
+
+    def array(self) -> Array:
+        """The array for the next call."""
+        return np.empty(self.shape, self.dtype) if self.owned is None else self.owned
 
 
 Binding = int | SharedVariable | Result  # an int is the number of an input
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entry:
     """A plan with its program.
 
     key: the shapes of inputs and shared variables that it is for. bindings: what each bound buffer
-    is bound to. name: of the function. made: the program itself.
+    is bound to. owned: the arrays of borrowed outputs. name: of the function. made: the program
+    itself.
     """
 
     key: Key
     compiled: Compiled
     made: Program
     bindings: tuple[Binding, ...]
+    owned: tuple[Array, ...]
     name: str
 
     @property
@@ -64,6 +80,14 @@ class Entry:
         return slots if guards == host.guards else None
 
 
+class Scratch:
+    """Where the plans of a function run: an arena, and the lock that whoever runs there holds."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.arena = backend.arena()
+        self.lock = threading.RLock()
+
+
 class PlanCache:
     """The plans that a function keeps, the last used first, and the arena that they run in.
 
@@ -75,16 +99,17 @@ class PlanCache:
         self,
         inputs: Sequence[Variable],
         shared: Sequence[SharedVariable],
-        outputs: Sequence[Variable],
+        outputs: Outputs,
         updates: Mapping[SharedVariable, Variable],
         backend: Backend,
+        arena: Arena,
         name: str,
     ) -> None:
         self.entries: list[Entry] = []
-        self.arena = backend.arena()
+        self._arena = arena
         self._leaves = (*inputs, *shared)
         self._inputs = tuple(inputs)
-        self._outputs = tuple(outputs)
+        self._outputs = outputs
         self._updates = dict(updates)
         self._backend = backend
         self._name = name
@@ -104,9 +129,13 @@ class PlanCache:
         host = entry.plan.host
         return entry, host.function(*[integers[v] for v in host.inputs])[1]
 
+    def clear(self) -> None:
+        """Forgets all plans, and with them the arena's memory."""
+        self.entries.clear()
+
     def _compile(self, key: Key, integers: Mapping[Variable, int]) -> Entry:
         compiled = compile_plan(
-            self._outputs,
+            self._outputs.variables,
             self._updates,
             dict(zip(self._leaves, key, strict=True)),
             integers,
@@ -116,16 +145,20 @@ class PlanCache:
         )
         plan = compiled.plan
         bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
+        owned = tuple(b.owned for b in bindings if isinstance(b, Result) and b.owned is not None)
         begin = perf_counter()
-        program = self._backend.program(plan, self.arena)
+        program = self._backend.program(plan, self._arena)
         compiled = compiled.with_stage("program", perf_counter() - begin)
         report_plan(self._name, compiled)
-        return Entry(key, compiled, program, bindings, self._name)
+        return Entry(key, compiled, program, bindings, owned, self._name)
 
     def _binding(self, plan: Plan, number: int) -> Binding:
         buffer = plan.buffers[number]
         if buffer.kind == OUTPUT:
-            return Result(number, buffer.shape, buffer.dtype)
+            position = plan.outputs.index(number)  # values of resized variables come last
+            borrowed = position < len(self._outputs.borrowed) and self._outputs.borrowed[position]
+            owned = np.empty(buffer.shape, buffer.dtype) if borrowed else None
+            return Result(number, buffer.shape, buffer.dtype, owned)
         assert buffer.leaf is not None
         if buffer.kind == SHARED:
             assert isinstance(buffer.leaf, SharedVariable)

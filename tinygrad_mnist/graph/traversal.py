@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from tinygrad_mnist.graph.variables import Node, Variable
 
 
-def toposort(outputs: Iterable[Variable]) -> list[Node]:
-    """The nodes that `outputs` depend on, each after those it depends on."""
+def toposort(outputs: Iterable[Variable], up_to: Container[Variable] = ()) -> list[Node]:
+    """The nodes that `outputs` depend on, each after those it depends on; how the variables
+    `up_to` are made is left out."""
     order: list[Node] = []
     done: set[Node] = set()
     for output in outputs:
-        if output.node is None:
+        if output.node is None or output in up_to:
             continue
         stack: list[tuple[Node, int]] = [(output.node, 0)]
         while stack:
@@ -21,7 +22,7 @@ def toposort(outputs: Iterable[Variable]) -> list[Node]:
                 continue
             for i in range(position, len(node.inputs)):
                 parent = node.inputs[i].node
-                if parent is not None and parent not in done:
+                if parent is not None and parent not in done and node.inputs[i] not in up_to:
                     stack.append((node, i + 1))
                     stack.append((parent, 0))
                     break
@@ -51,7 +52,7 @@ def substitute(
     if not replacements:
         return list(outputs)
     mapped: dict[Variable, Variable] = dict(replacements)
-    for node in toposort(outputs):
+    for node in toposort(outputs, up_to=replacements):
         inputs = [mapped.get(v, v) for v in node.inputs]
         if all(new is old for new, old in zip(inputs, node.inputs, strict=True)):
             continue

@@ -6,13 +6,13 @@ here changes after it is made, so a graph can be shared, rewritten by copying, a
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_mnist.graph.access import Access, Hold
 from tinygrad_mnist.graph.operators import Operators
 from tinygrad_mnist.graph.source import Source, user_source
 from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type
@@ -110,13 +110,13 @@ class SharedVariable(Variable):
     The value lives in one C-contiguous array that no other shared variable aliases.
     """
 
-    __slots__ = ("_storage", "default_update", "lock")
+    __slots__ = ("_storage", "access", "default_update")
 
     def __init__(self, value: Array, type: TensorType, name: str | None = None) -> None:
         super().__init__(type, None, 0, name, user_source())
         self._storage = value
         self.default_update: Variable | None = None
-        self.lock = threading.RLock()  # held by a function that updates the variable
+        self.access = Access()  # held by functions that run, and here
 
     @property
     def storage(self) -> Array:
@@ -126,14 +126,22 @@ class SharedVariable(Variable):
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Array:
         """The present value; a copy, unless `borrow` is true.
 
-        A borrowed array is the storage itself: it changes when a function updates the variable.
+        While a function in another thread updates the variable, a copy waits for the end of its
+        step, or sweep. A borrowed array is the storage itself: it changes when a function updates
+        the variable.
         """
-        return self._storage if borrow else self._storage.copy()
+        if borrow:
+            return self._storage
+        with Hold(reads=[self.access]):
+            return self._storage.copy()
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
         """Puts in a new value of the same dtype and number of dimensions; its shape may differ.
 
         It is copied even with `borrow`, since shared variables never alias anything.
+
+        While a function in another thread uses the variable, this waits for the end of its step,
+        or sweep.
 
         Floats are rounded to the variable's dtype. Raises TypeError where floats would become
         integers, integers don't fit, or the number of dimensions differs.
@@ -156,10 +164,11 @@ class SharedVariable(Variable):
                     f"{label} broadcasts along axis {axis}, so its length there stays 1; "
                     f"the new value's shape is {array.shape}"
                 )
-        if array.shape == self._storage.shape:
-            self._storage[...] = array
-        else:
-            self._storage = np.array(array, dtype=self.dtype, order="C")
+        with Hold(writes=[self.access]):
+            if array.shape == self._storage.shape:
+                self._storage[...] = array
+            else:
+                self._storage = np.array(array, dtype=self.dtype, order="C")
 
     def __str__(self) -> str:
         return self.name if self.name is not None else f"<shared {self.type}>"

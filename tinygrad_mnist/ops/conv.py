@@ -52,6 +52,8 @@ def _check_declared(params: Params, types: Sequence[TensorType]) -> None:
 
 def output_size(size: Pair, filter_size: Pair, padding: Pair, stride: Pair) -> Pair:
     """Height and width of a convolution's result; ShapeError where the filter doesn't fit."""
+    if min(filter_size) < 1:
+        raise ShapeError(f"a filter of {filter_size} has no elements")
     result = tuple(
         (n + 2 * p - k) // s + 1
         for n, k, p, s in zip(size, filter_size, padding, stride, strict=True)

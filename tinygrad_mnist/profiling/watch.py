@@ -65,20 +65,20 @@ class TimedProgram:
 
     def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
         row = np.array(slots, dtype=np.int64).reshape(1, -1)
-        _, error = self.profile(arrays, [False] * len(arrays), row)
+        progress = np.zeros(1, dtype=np.int64)
+        _, error = self.profile(arrays, [False] * len(arrays), row, progress)
         if error is not None:
             raise error
 
     def sweep(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
-    ) -> tuple[int, IndexOutOfRangeError | None]:
-        timings, error = self.profile(arrays, stacked, slots)
-        return len(timings.begins), error
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+    ) -> IndexOutOfRangeError | None:
+        return self.profile(arrays, stacked, slots, progress)[1]
 
     def profile(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array
+        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
-        timings, error = self._program.profile(arrays, stacked, slots)
+        timings, error = self._program.profile(arrays, stacked, slots, progress)
         if len(timings.begins):
             records = _records.get()
             if records is not None:

@@ -4,6 +4,7 @@ from tinygrad_mnist.training.checks import (
     check_data,
     check_layers,
     check_settings,
+    pooled_shape,
     positive_integer,
     positive_integers,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "check_data",
     "check_layers",
     "check_settings",
+    "pooled_shape",
     "positive_integer",
     "positive_integers",
 ]

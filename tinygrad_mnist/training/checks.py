@@ -51,6 +51,32 @@ def check_layers(layers: Sequence[Any], mini_batch_size: int) -> None:
         before = getattr(layer, "n_out", None)
 
 
+def pooled_shape(
+    filter_shape: Sequence[int], image_shape: Sequence[int], poolsize: Sequence[int]
+) -> tuple[int, int, int]:
+    """(maps, rows, columns) of an image after a convolution, valid with stride 1, and a pooling
+    that drops blocks that are not full.
+
+    filter_shape: (filters, input maps, height, width). image_shape: (images, input maps, height,
+    width). poolsize: (height, width). Raises ValueError, with the shapes, where they don't fit each
+    other.
+    """
+    filters, maps, height, width = filter_shape
+    if maps != image_shape[1]:
+        raise ValueError(
+            f"filter_shape {filter_shape} takes {maps} input maps,"
+            f" image_shape {image_shape} has {image_shape[1]}"
+        )
+    rows = (image_shape[2] - height + 1) // poolsize[0]
+    columns = (image_shape[3] - width + 1) // poolsize[1]
+    if rows < 1 or columns < 1:
+        raise ValueError(
+            f"images of {image_shape[2]} x {image_shape[3]} leave nothing after filters of"
+            f" {height} x {width} and blocks of {poolsize[0]} x {poolsize[1]}"
+        )
+    return filters, rows, columns
+
+
 def _check_rate(name: str, value: object) -> None:
     """A rate is a finite number, or a scalar variable, which a schedule may change."""
     if isinstance(value, Variable):

@@ -1,0 +1,90 @@
+"""Who waits for whom at shared variables."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tinygrad_mnist.graph.access import Access, Hold
+
+PATIENCE = 0.1  # seconds in which somebody who can go on would have done so
+
+
+@contextmanager
+def held_elsewhere(hold: Hold) -> Iterator[None]:
+    """Another thread holds it inside."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with hold:
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    try:
+        yield
+    finally:
+        leave.set()
+        thread.join()
+
+
+def enters(hold: Hold) -> threading.Event:
+    """An event that tells that yet another thread has got hold of it, for a moment."""
+    entered = threading.Event()
+
+    def work() -> None:
+        with hold:
+            entered.set()
+
+    threading.Thread(target=work).start()
+    return entered
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "waits"),
+    [("r", "r", False), ("r", "w", True), ("w", "r", True), ("w", "w", True)],
+)
+def test_many_readers_or_one_writer(mine: str, theirs: str, waits: bool) -> None:
+    access = Access()
+    hold = {"r": Hold(reads=[access]), "w": Hold(writes=[access])}
+    with held_elsewhere(hold[mine]):
+        entered = enters(hold[theirs])
+        assert entered.wait(PATIENCE) is not waits
+    assert entered.wait(10)
+    assert (access.readers, access.writer, access.depth) == ([], 0, 0)
+
+
+def test_all_or_nothing() -> None:
+    """Who waits for one variable does not keep others from the rest."""
+    a, b = Access(), Access()
+    with held_elsewhere(Hold(writes=[a])):
+        entered = enters(Hold(reads=[a], writes=[b]))
+        assert not entered.wait(PATIENCE)
+        assert enters(Hold(writes=[b])).wait(10)
+    assert entered.wait(10)
+
+
+def test_a_thread_is_not_in_its_own_way() -> None:
+    access = Access()
+    read, write = Hold(reads=[access]), Hold(writes=[access])
+    with read, read, write, write, read:
+        assert not enters(read).wait(PATIENCE)
+    assert enters(write).wait(10)
+    with write:
+        with write:
+            pass
+        entered = enters(write)
+        assert not entered.wait(PATIENCE)
+    assert entered.wait(10)
+
+
+def test_what_is_held_is_let_go_after_an_error() -> None:
+    access = Access()
+    with pytest.raises(ValueError, match="inside"), Hold(writes=[access]):
+        raise ValueError("inside")
+    assert enters(Hold(writes=[access])).wait(10)

@@ -1,0 +1,92 @@
+"""Settings: what they take, and what a change of floatX leaves alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.errors import UnusedInputError
+
+
+def test_what_has_no_kind_here() -> None:
+    with pytest.raises(ValueError, match="floatX is 'float16'; here it can be 'float32' or"):
+        theano.config.floatX = "float16"
+    with pytest.raises(ValueError, match="device is 'gpu'; here it can be 'cpu' or"):
+        theano.config.device = "gpu"
+    with pytest.raises(ValueError, match="on_unused_input is 'no'"):
+        theano.config.on_unused_input = "no"
+    for wrong in (0, -1, 1.5, "2"):
+        with pytest.raises(ValueError, match="threads is"):
+            theano.config.threads = wrong  # type: ignore[assignment]
+        with pytest.raises(ValueError, match="plan_cache_size is"):
+            theano.config.plan_cache_size = wrong  # type: ignore[assignment]
+
+
+def test_names_that_are_none() -> None:
+    config: Any = theano.config
+    with pytest.raises(AttributeError, match="config has no 'floatx'; it has floatX, device, "):
+        config.floatx = "float32"
+    with pytest.raises(AttributeError, match="config has no 'cxx'"):
+        _ = config.cxx
+    assert not hasattr(config, "lib")
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "value", "refused"),
+    [
+        ("compute_test_value", "off", "off", "raise"),
+        ("mode", "FAST_RUN", "FAST_COMPILE", "DebugMode"),
+        ("optimizer", "fast_run", "fast_compile", "fast"),
+        ("exception_verbosity", "low", "high", "none"),
+        ("profile", False, False, True),
+    ],
+)
+def test_settings_of_theano_without_an_effect(
+    name: str, before: Any, value: Any, refused: Any
+) -> None:
+    assert getattr(theano.config, name) == before
+    try:
+        setattr(theano.config, name, value)
+        assert getattr(theano.config, name) == value
+    finally:
+        setattr(theano.config, name, before)
+    with pytest.raises(ValueError, match=f"{name} is {refused!r}; here it can be"):
+        setattr(theano.config, name, refused)
+
+
+def test_unused_inputs_as_configured() -> None:
+    x, y = T.dscalar("x"), T.dscalar("y")
+    theano.config.on_unused_input = "ignore"
+    assert theano.function([x, y], x)(1, 2) == 1
+    with pytest.raises(UnusedInputError):
+        theano.function([x, y], x, on_unused_input="raise")
+    theano.config.on_unused_input = "warn"
+    with pytest.warns(UserWarning, match="depends on the input y"):
+        theano.function([x, y], x)
+
+
+def test_functions_keep_the_floats_that_they_were_made_with(device: str) -> None:
+    def make() -> tuple[theano.Function, Any]:
+        x = T.matrix("x")
+        w = theano.shared(np.ones((2, 2), theano.config.floatX))
+        return theano.function([x], T.dot(x, w) * 0.1 + 1 / 3, updates=[(w, w * 0.5)]), w
+
+    value = np.arange(4, dtype="float32").reshape(2, 2)
+    theano.config.floatX = "float64"
+    wide, w = make()
+    theano.config.floatX = "float32"
+    narrow, v = make()
+    for _ in range(2):
+        exact = value @ w.get_value() * 0.1 + 1 / 3
+        for function, dtype, tolerance in ((wide, "float64", 1e-14), (narrow, "float32", 1e-6)):
+            result = function(value)
+            assert result.dtype == dtype
+            np.testing.assert_allclose(result, exact, rtol=tolerance)
+        theano.config.floatX = "float64"
+        wide(value[:1])  # a new plan under either setting
+        narrow(value[:1])
+    assert (w.get_value().dtype, v.get_value().dtype) == ("float64", "float32")

@@ -1,0 +1,118 @@
+"""What a function puts in the place of variables, and what it changes: givens and updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.traversal import leaves
+from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.ops.elementwise import cast
+
+Pairs = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
+Updates = dict[SharedVariable, Variable]
+
+
+def pairs_of(pairs: Pairs, what: str) -> list[tuple[Any, Any]]:
+    """Pairs given as such or as a dict; GraphTypeError for anything else."""
+    if pairs is None:
+        return []
+    if isinstance(pairs, Mapping):
+        return list(pairs.items())
+    many = isinstance(pairs, Iterable) and not isinstance(pairs, Variable)
+    found = list(pairs) if many else [pairs]
+    for pair in found:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise GraphTypeError(f"{what} are a dict or pairs; {pair!r} is none")
+    return [(target, value) for target, value in found]
+
+
+def updates_from(pairs: Pairs) -> Updates:
+    """The new values of shared variables, before any replacement; GraphTypeError for targets that
+    are none, or stand twice."""
+    updates: Updates = {}
+    for target, value in pairs_of(pairs, "updates"):
+        if not isinstance(target, SharedVariable):
+            raise GraphTypeError(f"{target!r} can't be updated; only shared variables can")
+        add_update(updates, target, as_variable(value))
+    return updates
+
+
+def add_update(updates: Updates, target: SharedVariable, value: Variable) -> None:
+    """Adds an update; GraphTypeError where there is one already."""
+    if target in updates:
+        raise GraphTypeError(f"{target} is updated twice{at(target.source)}")
+    updates[target] = value
+
+
+def givens_from(pairs: Pairs, strict: bool) -> dict[Variable, Variable]:
+    """What stands for variables, in their dtypes and with as many dimensions. strict: refuse what
+    would lose values when it is converted."""
+    givens: dict[Variable, Variable] = {}
+    for target, value in pairs_of(pairs, "givens"):
+        if not isinstance(target, Variable):
+            raise GraphTypeError(f"{target!r} among the givens is no variable")
+        if target in givens:
+            raise GraphTypeError(f"{target} is given twice{at(target.source)}")
+        givens[target] = fitting(as_variable(value), target, "what is given for", not strict)
+    return givens
+
+
+def fitting(value: Variable, target: Variable, what: str, lossy: bool = False) -> Variable:
+    """`value` in the target's type; Python numbers and narrower dtypes are converted, wider ones if
+    `lossy`."""
+    if isinstance(value, Constant) and value.weak:
+        value = cast(value, target.dtype)
+    if value.ndim != target.ndim:
+        raise GraphTypeError(
+            f"{what} {target} has {value.ndim} dimensions; it needs {target.ndim}"
+            f"{at(value.source or target.source)}"
+        )
+    if value.dtype != target.dtype:
+        if not lossy and not np.can_cast(value.dtype, target.dtype, "safe"):
+            raise GraphTypeError(
+                f"{what} {target} is {value.dtype}; it needs {target.dtype}: use "
+                f"T.cast(..., {target.dtype!r}){at(value.source or target.source)}"
+            )
+        value = cast(value, target.dtype)
+    return value
+
+
+def add_default_updates(
+    outputs: Sequence[Variable],
+    updates: Updates,
+    refused: bool | Sequence[SharedVariable],
+    replaced: Callable[[Variable], Variable],
+) -> None:
+    """Adds the default updates of shared variables in use, and of those that these use.
+
+    refused: True for none, or the variables that get none. replaced: puts givens in their places.
+    """
+    if not isinstance(refused, bool | list | tuple | set | frozenset):
+        raise GraphTypeError(
+            f"no_default_updates is a bool or a list of shared variables, not {refused!r}"
+        )
+    if refused is True:
+        return
+    skip = set(refused or ())
+    while True:
+        used = leaves([*outputs, *updates.values()])
+        fresh = [
+            v
+            for v in used
+            if isinstance(v, SharedVariable)
+            and v.default_update is not None
+            and v not in updates
+            and v not in skip
+        ]
+        if not fresh:
+            return
+        for v in fresh:
+            assert v.default_update is not None
+            new_value = replaced(as_variable(v.default_update))
+            updates[v] = fitting(new_value, v, "the default update of")
