@@ -58,12 +58,10 @@ def operand(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any
     return strided(rng, array) if layout == 1 else broadcast(rng, strided(rng, array))
 
 
-def index_vectors(
-    rng: np.random.Generator, shape: tuple[int, ...], k: int, n: int
-) -> list[AnyArray]:
-    """k index vectors into the first axes, negative ones and duplicates included."""
+def index_vectors(rng: np.random.Generator, sides: tuple[int, ...], n: int) -> list[AnyArray]:
+    """An index vector into each axis, negative ones and duplicates included."""
     vectors = []
-    for side in shape[:k]:
+    for side in sides:
         dtype = str(rng.choice(INDEX_DTYPES))
         least = 0 if dtype == "uint8" else -side
         vectors.append(strided(rng, rng.integers(least, side, n).astype(dtype)))

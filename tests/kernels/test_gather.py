@@ -20,38 +20,50 @@ bodies = st.lists(st.integers(1, 8), min_size=1, max_size=4).map(tuple)
 @given(dtype=st.sampled_from(DTYPES), shape=bodies, n=st.integers(0, 20), seed=seeds)
 def test_gather(target: str, dtype: str, shape: tuple[int, ...], n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    k = int(rng.integers(1, len(shape) + 1))
-    inputs = [operand(rng, shape, dtype), *index_vectors(rng, shape, k, n)]
-    spec = ArraySpec(dtype, (n, *shape[k:]))
+    axis = int(rng.integers(len(shape)))
+    k = int(rng.integers(1, len(shape) - axis + 1))
+    params = {"n_index": k, "axis": axis}
+    vectors = index_vectors(rng, shape[axis : axis + k], n)
+    inputs = [operand(rng, shape, dtype), *vectors]
+    spec = ArraySpec(dtype, (*shape[:axis], n, *shape[axis + k :]))
     view = strided(rng, poisoned(spec))
-    (result,) = run_kernel("gather", inputs, [view], {"n_index": k}, target)
-    (exact,) = expect("gather", inputs, [spec], {"n_index": k})
+    (result,) = run_kernel("gather", inputs, [view], params, target)
+    (exact,) = expect("gather", inputs, [spec], params)
     np.testing.assert_array_equal(result, exact.astype(dtype))
 
 
-def test_many_rows_in_chunks() -> None:
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_many_rows_in_chunks(axis: int) -> None:
     rng = np.random.default_rng(0)
     x = fill(rng, (500, 28, 28), "float32")
-    index = rng.integers(-500, 500, 900)
+    index = rng.integers(-28, 28, 900 if axis == 0 else 40)
+    expected = x.take(index, axis, mode="wrap")
     for threads in (1, 2, 4):
         (result,) = run_kernel(
             "gather",
             [x, index],
-            [ArraySpec("float32", (900, 28, 28))],
-            {"n_index": 1},
+            [ArraySpec("float32", expected.shape)],
+            {"n_index": 1, "axis": axis},
             threads=threads,
         )
-        np.testing.assert_array_equal(result, x[index])
+        np.testing.assert_array_equal(result, expected)
 
 
-def test_wrong_calls_are_refused() -> None:
-    x = np.zeros((3, 4), np.float32)
-    index = np.zeros(5, np.int64)
-    with pytest.raises(ValueError, match="gather: n_index must be"):
-        run_kernel("gather", [x, index], [ArraySpec("float32", (5, 4))], {"n_index": 2})
-    with pytest.raises(ValueError, match="gather: an index vector must have an integer dtype"):
+@pytest.mark.parametrize(
+    ("n_index", "axis", "dtype", "shape", "message"),
+    [
+        (2, 0, "int64", (5, 4), "n_index must be"),
+        (1, 0, "float64", (5, 4), "an index vector must have an integer dtype"),
+        (1, 2, "int64", (5, 4), "the moved rows must have the indexed shape"),
+        (1, 0, "int64", (5, 3), "the moved rows must agree"),
+        (1, 1, "int64", (3, 4), "an index vector must have an element per moved row"),
+    ],
+)
+def test_wrong_calls_are_refused(
+    n_index: int, axis: int, dtype: str, shape: tuple[int, ...], message: str
+) -> None:
+    inputs = [np.zeros((3, 4), np.float32), np.zeros(5, dtype)]
+    with pytest.raises(ValueError, match=f"gather: {message}"):
         run_kernel(
-            "gather", [x, index.astype(float)], [ArraySpec("float32", (5, 4))], {"n_index": 1}
+            "gather", inputs, [ArraySpec("float32", shape)], {"n_index": n_index, "axis": axis}
         )
-    with pytest.raises(ValueError, match="gather: the moved rows must agree"):
-        run_kernel("gather", [x, index], [ArraySpec("float32", (5, 3))], {"n_index": 1})

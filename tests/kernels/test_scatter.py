@@ -17,10 +17,15 @@ bodies = st.lists(st.integers(1, 8), min_size=1, max_size=4).map(tuple)
 
 
 def scatter(
-    name: str, x: AnyArray, operands: list[AnyArray], target: str | None = None, threads: int = 1
+    name: str,
+    x: AnyArray,
+    operands: list[AnyArray],
+    axis: int = 0,
+    target: str | None = None,
+    threads: int = 1,
 ) -> AnyArray:
     """The kernel run on `x` itself, which it changes."""
-    params = {"n_index": len(operands) - 1}
+    params = {"n_index": len(operands) - 1, "axis": axis}
     (result,) = run_kernel(name, [x, *operands], [x], params, target, threads)
     return result
 
@@ -33,19 +38,23 @@ def test_scatter(
     name: str, target: str, dtype: str, shape: tuple[int, ...], n: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    k = int(rng.integers(1, len(shape) + 1))
+    axis = int(rng.integers(len(shape)))
+    k = int(rng.integers(1, len(shape) - axis + 1))
     x = fill(rng, shape, dtype)
-    operands = [operand(rng, (n, *shape[k:]), dtype), *index_vectors(rng, shape, k, n)]
-    (exact,) = expect(name, [x, *operands], [ArraySpec(dtype, shape)], {"n_index": k})
+    rows = operand(rng, (*shape[:axis], n, *shape[axis + k :]), dtype)
+    operands = [rows, *index_vectors(rng, shape[axis : axis + k], n)]
+    params = {"n_index": k, "axis": axis}
+    (exact,) = expect(name, [x, *operands], [ArraySpec(dtype, shape)], params)
     view = strided(rng, x) if rng.random() < 0.5 else x
     tolerance = 1e-4 if dtype == "float32" and name == "scatter_add" else 1e-12
     if name == "scatter_set":
         exact = exact.astype(dtype)
-    assert_near(scatter(name, view, operands, target), exact, tolerance)
+    assert_near(scatter(name, view, operands, axis, target), exact, tolerance)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("name", KERNELS)
-def test_rows_are_taken_in_order(name: str) -> None:
+def test_rows_are_taken_in_order(name: str, axis: int) -> None:
     """Bit for bit what a loop over the rows gives, with any number of threads."""
     rng = np.random.default_rng(0)
     x, rows = fill(rng, (7, 200), "float32"), fill(rng, (3000, 200), "float32")
@@ -56,8 +65,10 @@ def test_rows_are_taken_in_order(name: str) -> None:
     else:
         for i, row in zip(index, rows, strict=True):
             expected[i] = row
+    if axis == 1:
+        x, rows, expected = (np.ascontiguousarray(v.T) for v in (x, rows, expected))
     for threads in (1, 2, 4):
-        result = scatter(name, x.copy(), [rows, index], threads=threads)
+        result = scatter(name, x.copy(), [rows, index], axis, threads=threads)
         np.testing.assert_array_equal(result, expected)
 
 
@@ -78,6 +89,6 @@ def test_wrong_calls_are_refused() -> None:
     with pytest.raises(ValueError, match="scatter_set: what is moved must have one dtype"):
         scatter("scatter_set", x, [rows.astype(float), index[:3]])
     with pytest.raises(ValueError, match="scatter_set: output 0 must be the same view"):
-        run_kernel("scatter_set", [x, rows, index[:3]], [x.T], {"n_index": 1})
+        run_kernel("scatter_set", [x, rows, index[:3]], [x.T], {"n_index": 1, "axis": 0})
     with pytest.raises(ValueError, match="scatter_add: n_index must be"):
-        run_kernel("scatter_add", [x, rows, index[:3]], [x], {"n_index": 2})
+        run_kernel("scatter_add", [x, rows, index[:3]], [x], {"n_index": 2, "axis": 0})

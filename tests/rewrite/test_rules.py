@@ -48,6 +48,7 @@ def scattered(values: Variable) -> Variable:
         constant([0, 1, 2], "int64"),
         labels(),
         n_index=2,
+        axis=0,
         place=Place.whole((3, 4)),
         axes=(0, 1),
     )
@@ -387,7 +388,7 @@ CASES = [
         "safe_form_of_log",
         "matrix",
         lambda x: log(T.nnet.softmax(x)[constant([2, 1, 0]), labels()]),
-        lambda x: OPS["gather"](log_softmax(x), constant([2, 1, 0]), labels(), n_index=2),
+        lambda x: OPS["gather"](log_softmax(x), constant([2, 1, 0]), labels(), n_index=2, axis=0),
         "of chosen elements",
     ),
 ]

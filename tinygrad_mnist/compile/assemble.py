@@ -40,9 +40,8 @@ def draft_scattered(draft: Draft, node: Node, checks: set[int]) -> View:
     _start_as(draft, base, whole, (), node)
     indexed = whole._replace(layout=indexed_layout(node.params, whole.layout))
     inputs = [indexed, *(view_of(draft, v) for v in operands)]
-    number = draft.call(
-        node.op.name, inputs, [indexed], {"n_index": node.params["n_index"]}, node.source
-    )
+    params = {name: node.params[name] for name in ("n_index", "axis")}
+    number = draft.call(node.op.name, inputs, [indexed], params, node.source)
     draft.depends[number] |= checks
     return whole
 

@@ -1,26 +1,25 @@
 """Rows added to, or put into, the places of an array that index vectors name.
 
-    scatter_add: x, rows (n, *rest), k index vectors (n,) -> x, with x[i0, ..., ik-1] += rows
-    scatter_set: x, rows (n, *rest), k index vectors (n,) -> x, with x[i0, ..., ik-1] = rows
+    scatter_add: x (outer, index, rest), rows (outer, n, rest), k index vectors (n,)
+        -> x, with x[:, i0, ..., ik-1] += rows
+    scatter_set: the same -> x, with x[:, i0, ..., ik-1] = rows
 
 The output is input 0 itself, the same view: it is written in place, and nothing but the named
 places is touched. Indices have any integer dtype; negative ones count from the end; their range is
 checked before, by check_range. Rows are taken in order: where a place is named twice, sums are
 added in it, and the last one put there stays. A sum of bools is whether one is true. params:
-n_index, the k above.
+n_index, the k above; axis, the number of outer axes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .base import Array, ArraySpec, Contract, Params, register
-
-
-def _index(vectors: Sequence[Array]) -> tuple[Array, ...]:
-    return tuple(i.astype(np.int64) for i in vectors)
+from .gather import index_of
 
 
 def scatter_add_reference(
@@ -29,7 +28,8 @@ def scatter_add_reference(
     """x, to which the rows are added."""
     x, rows, *vectors = inputs
     result = x.copy()
-    np.add.at(result, _index(vectors), rows)
+    place: Any = index_of(params, vectors)
+    np.add.at(result, place, rows)
     return [result]
 
 
@@ -39,8 +39,10 @@ def scatter_set_reference(
     """x, with the rows in place of what was there, one after the other."""
     x, rows, *vectors = inputs
     result = x.copy()
-    for row, *place in zip(rows, *_index(vectors), strict=True):
-        result[tuple(place)] = row
+    outer = (slice(None),) * params["axis"]
+    for number in range(len(vectors[0])):
+        place = (*outer, *(int(i[number]) for i in vectors))
+        result[place] = rows[(*outer, number)]
     return [result]
 
 
@@ -58,9 +60,10 @@ def scatter_set_flops(
     return 0
 
 
+_INTS = ("n_index", "axis")
 SCATTER_ADD = register(
-    Contract("scatter_add", scatter_add_reference, scatter_add_flops, ints=("n_index",), touched=1)
+    Contract("scatter_add", scatter_add_reference, scatter_add_flops, _INTS, touched=1)
 )
 SCATTER_SET = register(
-    Contract("scatter_set", scatter_set_reference, scatter_set_flops, ints=("n_index",), touched=1)
+    Contract("scatter_set", scatter_set_reference, scatter_set_flops, _INTS, touched=1)
 )

@@ -18,22 +18,23 @@ from tinygrad_mnist.graph.variables import Node
 
 def _gather_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
     x, first = types[:2]
-    n = params["n_index"]
+    axis, n = params["axis"], params["n_index"]
     return [
         TensorType(
             x.dtype,
-            (first.broadcastable[0], *x.broadcastable[n:]),
-            (first.shape[0], *x.shape[n:]),
+            (*x.broadcastable[:axis], first.broadcastable[0], *x.broadcastable[axis + n :]),
+            (*x.shape[:axis], first.shape[0], *x.shape[axis + n :]),
         )
     ]
 
 
 def _gather_checks(node: Node) -> list[tuple[int, int, int]]:
-    lengths = node.inputs[0].type.static_shape
-    return [(1 + axis, -lengths[axis], lengths[axis]) for axis in range(node.params["n_index"])]
+    axis, n = node.params["axis"], node.params["n_index"]
+    lengths = node.inputs[0].type.static_shape[axis : axis + n]
+    return [(1 + k, -length, length) for k, length in enumerate(lengths)]
 
 
-# x, index vectors (n,) of its first axes -> (n, rest of x's shape)
+# x (outer, index, rest), index vectors (n,) -> (outer, n, rest); params n_index, axis
 GATHER = register_op(
     Op(
         "gather",
@@ -45,16 +46,19 @@ GATHER = register_op(
 )
 
 
-def indexed_order(place: Place, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes of a slice with the indexed ones first."""
-    return (*axes, *(axis for axis in range(len(place.kept)) if axis not in axes))
+def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """The axes of an array in an order in which the indexed ones stand together, and how many come
+    before them: as they are where that is so already, else the indexed ones first."""
+    if axes == tuple(range(axes[0], axes[0] + len(axes))):
+        return tuple(range(ndim)), axes[0]
+    return (*axes, *(axis for axis in range(ndim) if axis not in axes)), 0
 
 
 def indexed_layout(params: Params, layout: Layout) -> Layout:
-    """The slice of an array that a scatter works in, the indexed axes first."""
+    """The slice of an array that a scatter works in, the indexed axes together."""
     place: Place = params["place"]
     inner = place.layout(layout)
-    order = indexed_order(place, params["axes"])
+    order, _ = indexed_order(len(place.kept), params["axes"])
     return inner.rearranged((inner.shape[a] for a in order), (inner.strides[a] for a in order))
 
 
@@ -69,7 +73,7 @@ def _define_scatter(name: str) -> Op:
     ) -> list[Array]:
         base, *operands = inputs
         result = base.copy()
-        order = indexed_order(params["place"], params["axes"])
+        order, _ = indexed_order(len(params["place"].kept), params["axes"])
         indexed = result[params["place"].key()].transpose(order)
         contract = CONTRACTS[name]
         (indexed[...],) = contract.reference(params, [indexed, *operands], outputs)
@@ -86,7 +90,7 @@ def _define_scatter(name: str) -> Op:
     )
 
 
-# base, rows (n, rest), index vectors (n,) -> the base, with the rows added to or put into a slice
-# of it; params place, axes (of the slice, indexed), n_index
+# base, rows (outer, n, rest), index vectors (n,) -> the base, with the rows added to or put into a
+# slice of it; params place, axes (of the slice, indexed), n_index, axis (number of outer ones)
 SCATTER_ADD = _define_scatter("scatter_add")
 SCATTER_SET = _define_scatter("scatter_set")

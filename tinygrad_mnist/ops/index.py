@@ -8,6 +8,7 @@ Arrays gather. Writing goes the same ways back: a slice is assembled, arrays sca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -84,8 +85,10 @@ class _Where(NamedTuple):
 
     place: what its slices and indices take. flags: which axes of that broadcast. vectors: its index
     arrays, one-dimensional. axes: the axes of the place that they index. common: the type that the
-    arrays have together. pattern: the axes of the result, as a dimshuffle of the arrays' axes
-    followed by what is left of the place's.
+    arrays have together. pattern: the axes of the result, as a dimshuffle of what is picked.
+
+    What is picked has the axes of the place in `order`, with those of the arrays in place of the
+    indexed ones, behind `axis` others.
     """
 
     place: Place
@@ -94,26 +97,27 @@ class _Where(NamedTuple):
     axes: tuple[int, ...]
     common: TensorType
     pattern: tuple[Any, ...]
+    order: tuple[int, ...]
+    axis: int
+
+    def _around(self, values: Sequence[Any], middle: Sequence[Any]) -> tuple[Any, ...]:
+        """What `values` say of the axes of the place, with `middle` in place of the indexed."""
+        behind = self.order[self.axis + len(self.axes) :]
+        before = (values[a] for a in self.order[: self.axis])
+        return (*before, *middle, *(values[a] for a in behind))
 
     @property
     def picked_shape(self) -> tuple[int, ...]:
-        """The shape before the dimshuffle."""
-        return (*self.common.static_shape, *(self.place.shape[a] for a in self.rest))
+        return self._around(self.place.shape, self.common.static_shape)
 
     @property
     def picked_flags(self) -> tuple[bool, ...]:
-        return (*self.common.broadcastable, *(self.flags[a] for a in self.rest))
-
-    @property
-    def rest(self) -> tuple[int, ...]:
-        """The axes of the place that are not indexed."""
-        return tuple(a for a in range(len(self.flags)) if a not in self.axes)
+        return self._around(self.flags, self.common.broadcastable)
 
     @property
     def rows(self) -> tuple[int, ...]:
-        """The shape of what is picked, with one axis for the arrays' own."""
-        n = int(np.prod(self.common.static_shape, dtype=np.int64))
-        return (n, *(self.place.shape[a] for a in self.rest))
+        """The shape of what is picked, with one axis for all that the arrays have."""
+        return self._around(self.place.shape, [math.prod(self.common.static_shape)])
 
 
 def _resolve(
@@ -159,20 +163,22 @@ def _resolve(
         steps.append(step)
     place = Place(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
     common = _common_type([v.type for v in arrays.values()] or [TensorType("int64", (), ())])
-    rest = [a for a in range(len(kept)) if a not in arrays]
-    pattern = [b if b == "x" else common.ndim + rest.index(b) for b in basic]
+    axes = tuple(arrays)
+    order, before = indexed_order(len(kept), axes) if axes else (tuple(range(len(kept))), 0)
+    rest = [a for a in order if a not in arrays]
+    pattern = [b if b == "x" else rest.index(b) for b in basic]
+    pattern = [p if p == "x" or p < before else p + common.ndim for p in pattern]
     at = array_position(index)
-    pattern[at:at] = range(common.ndim)
+    pattern[at:at] = range(before, before + common.ndim)
     vectors = tuple(_flat(v, common.static_shape) for v in arrays.values())
-    return _Where(place, tuple(flags), vectors, tuple(arrays), common, tuple(pattern))
+    return _Where(place, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
 
 
 def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
     """An index array repeated to the common shape, as a vector."""
     if array.type.shape == shape and array.ndim == 1:
         return array
-    size = int(np.prod(shape, dtype=np.int64))
-    return static_reshape(static_broadcast(array, shape), (size,), (False,))
+    return static_reshape(static_broadcast(array, shape), (math.prod(shape),), (False,))
 
 
 def _subtensor_specialise(
@@ -182,8 +188,8 @@ def _subtensor_specialise(
     where = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
     picked = static_slice(x, where.place, where.flags)
     if where.vectors:
-        moved = dimshuffle(picked, *indexed_order(where.place, where.axes))
-        params = {"n_index": len(where.vectors)}
+        moved = dimshuffle(picked, *where.order)
+        params = {"n_index": len(where.vectors), "axis": where.axis}
         rows = GATHER.rebuild([moved, *where.vectors], params, node.source).outputs[0]
         picked = static_reshape(rows, where.picked_shape, where.picked_flags)
     return [dimshuffle(picked, *where.pattern)]
@@ -235,7 +241,12 @@ def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
     if where.vectors:
         rows = static_reshape(filling, where.rows, (False,) * len(where.rows))
         scatter = SCATTER_ADD if is_sum else SCATTER_SET
-        params = {"place": where.place, "axes": where.axes, "n_index": len(where.vectors)}
+        params = {
+            "place": where.place,
+            "axes": where.axes,
+            "n_index": len(where.vectors),
+            "axis": where.axis,
+        }
         return list(scatter.rebuild([x, rows, *where.vectors], params, node.source).outputs)
     if is_sum:
         filling = add(static_slice(x, where.place, where.flags), filling)

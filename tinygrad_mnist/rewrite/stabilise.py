@@ -42,7 +42,8 @@ def exp_of_log_softmax(node: Node, context: Context) -> Replacement:
 @_rule("gather")
 def cross_entropy(node: Node, context: Context) -> Replacement:
     """log_softmax(z)[arange(n), y] is minus the cross-entropy of z and y."""
-    if "softmax_xent" not in context.kernels or node.params["n_index"] != 2:
+    params = node.params
+    if "softmax_xent" not in context.kernels or (params["n_index"], params["axis"]) != (2, 0):
         return None
     scores, rows, labels = node.inputs
     inner = made_by(scores, "log_softmax")
