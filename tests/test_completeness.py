@@ -13,6 +13,7 @@ from tinygrad_mnist.contracts.tape import OPCODES
 from tinygrad_mnist.graph.op import OPS
 from tinygrad_mnist.rewrite.algebra import ALGEBRA
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
+from tinygrad_mnist.rewrite.sparse import SPARSE
 from tinygrad_mnist.rewrite.stabilise import STABILISE
 
 STEPS = "a step function: its slope is 0 wherever it has one"
@@ -133,7 +134,7 @@ def test_a_kernel_with_an_epilogue_says_where_it_starts(name: str) -> None:
 
 
 def test_rules_have_different_names_and_known_ops() -> None:
-    rules = [*SIMPLIFY, *ALGEBRA, *STABILISE]
+    rules = [*SIMPLIFY, *ALGEBRA, *STABILISE, *SPARSE]
     assert len({rule.name for rule in rules}) == len(rules)
     for rule in rules:
         assert set(rule.ops) <= set(OPS), rule.name

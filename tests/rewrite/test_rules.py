@@ -17,7 +17,7 @@ from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.ops.elementwise import log
 from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
 from tinygrad_mnist.ops.shape import static_broadcast, static_reshape
-from tinygrad_mnist.ops.slices import STATIC_SLICE, assemble
+from tinygrad_mnist.ops.slices import STATIC_SLICE
 from tinygrad_mnist.ops.softmax import log_softmax
 from tinygrad_mnist.rewrite.engine import Context, Rule, apply_rules
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
@@ -57,18 +57,6 @@ def scattered(values: Variable) -> Variable:
 def minus_share(x: Variable, s: Variable, axis: Any = 1) -> Variable:
     grad = T.grad(T.sum(picked(x)), x)
     return grad - s * T.sum(grad, axis=axis, keepdims=True)
-
-
-def put_rows(n: int, rows: Variable, at: int) -> Variable:
-    """Zeros (n, 4) with three rows put over them."""
-    return T.set_subtensor(T.zeros((n, 4), "float64")[at : at + 3], rows)
-
-
-def rows_of(shape: tuple[int, int], *parts: tuple[Variable, int], base: bool = True) -> Variable:
-    """Zeros, or nothing, with parts written over them, each from a row on."""
-    whole = Place.whole(shape)
-    places = [(part, whole.along(0, at, 3)) for part, at in parts]
-    return assemble(full(0.0, shape) if base else None, places, shape, (False, False))
 
 
 def slice_of(x: Variable, start: int, n: int) -> Variable:
@@ -245,34 +233,6 @@ CASES = [
         lambda x: T.switch(constant([[0]]), x, T.exp(x)),
         T.exp,
         "for the second",
-    ),
-    case(
-        "add_disjoint_parts",
-        "matrix",
-        lambda x: put_rows(9, x, 0) + put_rows(9, T.exp(x), 4),
-        lambda x: rows_of((9, 4), (x, 0), (T.exp(x), 4)),
-    ),
-    case(
-        "add_disjoint_parts",
-        "matrix",
-        lambda x: put_rows(6, T.exp(x), 3) + put_rows(6, x, 0),
-        lambda x: assemble(
-            None,
-            [
-                (T.exp(x), Place.whole((6, 4)).along(0, 3, 3)),
-                (x, Place.whole((6, 4)).along(0, 0, 3)),
-            ],
-            (6, 4),
-            (False, False),
-        ),
-        "that cover everything",
-    ),
-    case(
-        "add_disjoint_parts",
-        "matrix",
-        lambda x: put_rows(9, x, 0) + put_rows(9, T.exp(x), 2),
-        None,
-        "that overlap",
     ),
     case("exp_of_log_softmax", "matrix", lambda x: T.exp(log_softmax(x)), T.nnet.softmax),
     case(

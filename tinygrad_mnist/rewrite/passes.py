@@ -15,6 +15,7 @@ from tinygrad_mnist.rewrite.fuse import (
 )
 from tinygrad_mnist.rewrite.lower import lower
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
+from tinygrad_mnist.rewrite.sparse import SPARSE
 from tinygrad_mnist.rewrite.stabilise import STABILISE
 from tinygrad_mnist.rewrite.tapes import make_tapes
 
@@ -26,6 +27,7 @@ _SIMPLIFY = SIMPLIFY + ALGEBRA
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("simplify", lambda outputs, context: apply_rules(outputs, _SIMPLIFY, context)),
     ("stabilise", lambda outputs, context: apply_rules(outputs, STABILISE + _SIMPLIFY, context)),
+    ("sparse", lambda outputs, context: apply_rules(outputs, SPARSE + _SIMPLIFY, context)),
     ("lower", lower),
     ("fuse_pools", fuse_pools),
     ("make_tapes", lambda outputs, context: make_tapes(outputs, join=True)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 
 from tinygrad_mnist.graph.fold import fold
@@ -13,7 +11,7 @@ from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.elementwise import cast, gt, neg, sqr, sqrt, true_div
 from tinygrad_mnist.ops.shape import dimshuffle, static_broadcast, static_reshape
-from tinygrad_mnist.ops.slices import ASSEMBLE, STATIC_SLICE, assemble
+from tinygrad_mnist.ops.slices import STATIC_SLICE
 from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
 
 SIMPLIFY: list[Rule] = []
@@ -229,34 +227,6 @@ def _slice_operand(v: Variable, place: Place, flags: tuple[bool, ...]) -> Variab
     return STATIC_SLICE(
         v, place=Place(starts, lengths, steps, place.kept), broadcastable=broadcastable
     )
-
-
-@_rule("add")
-def add_disjoint_parts(node: Node, context: Context) -> Replacement:
-    """0 with x in one place + 0 with y in another is 0 with both: the gradient of slices that don't
-    overlap is assembled once, and is a join where they are all of the array."""
-    first, second = (v.node for v in node.inputs)
-    if not _is_parts_of_zeros(first) or not _is_parts_of_zeros(second):
-        return None
-    assert first is not None
-    assert second is not None
-    if not all(a.is_apart_from(b) for a in first.params["places"] for b in second.params["places"]):
-        return None
-    places = (*first.params["places"], *second.params["places"])
-    parts = list(zip((*first.inputs[1:], *second.inputs[1:]), places, strict=True))
-    z = node.outputs[0]
-    shape = z.type.static_shape
-    is_covered = sum(prod(place.shape) for place in places) == prod(shape)
-    base = None if is_covered else first.inputs[0]
-    return if_same_type(z, assemble(base, parts, shape, z.broadcastable))
-
-
-def _is_parts_of_zeros(node: Node | None) -> bool:
-    """Whether a node writes parts over zeros. Where it has several, the rule above made it, so
-    these don't overlap."""
-    if node is None or node.op is not ASSEMBLE or not node.params["has_base"]:
-        return False
-    return constant_value(node.inputs[0]) == 0
 
 
 def is_arange(v: Variable, n: int) -> bool:

@@ -1,0 +1,129 @@
+"""Arrays that are zero but for some places: the gradients of what was indexed.
+
+They are zeros with parts written over slices of them (`assemble`), or with rows added at indices
+(`scatter_add`). Adding one of them to an array needs only these places, so an update of a few rows
+of a large variable touches no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite, prod
+
+from tinygrad_mnist.graph.op import constant
+from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.ops.elementwise import add, mul, neg, true_div
+from tinygrad_mnist.ops.gather import SCATTER_ADD
+from tinygrad_mnist.ops.shape import static_reshape
+from tinygrad_mnist.ops.slices import ASSEMBLE, assemble, static_slice
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
+from tinygrad_mnist.rewrite.simplify import constant_value, if_same_type
+
+SPARSE: list[Rule] = []
+_rule = rule_into(SPARSE)
+
+
+def _sparse(v: Variable) -> Node | None:
+    """The node that makes `v`, where it writes into zeros. If it has several parts they don't
+    overlap, since the first rule below made it."""
+    node = v.node
+    if node is None or not (node.op is SCATTER_ADD or node.op is ASSEMBLE):
+        return None
+    if node.op is ASSEMBLE and not node.params["has_base"]:
+        return None
+    return node if constant_value(node.inputs[0]) == 0 else None
+
+
+def _parts(node: Node) -> Sequence[Variable]:
+    """What a node writes."""
+    return node.inputs[1:] if node.op is ASSEMBLE else node.inputs[1:2]
+
+
+def _with_parts(node: Node, base: Variable, parts: Sequence[Variable]) -> Variable:
+    """The same node over another base and with other parts."""
+    rest = () if node.op is ASSEMBLE else node.inputs[2:]
+    return node.op.rebuild([base, *parts, *rest], node.params, node.source).outputs[0]
+
+
+@_rule("add")
+def add_disjoint_parts(node: Node, context: Context) -> Replacement:
+    """0 with x in one place + 0 with y in another is 0 with both: the gradient of slices that don't
+    overlap is assembled once, and is a join where they are all of the array."""
+    first, second = map(_sparse, node.inputs)
+    if first is None or second is None or not first.op is second.op is ASSEMBLE:
+        return None
+    if not all(a.is_apart_from(b) for a in first.params["places"] for b in second.params["places"]):
+        return None
+    places = (*first.params["places"], *second.params["places"])
+    parts = list(zip((*_parts(first), *_parts(second)), places, strict=True))
+    z = node.outputs[0]
+    shape = z.type.static_shape
+    is_covered = sum(prod(place.shape) for place in places) == prod(shape)
+    base = None if is_covered else first.inputs[0]
+    return if_same_type(z, assemble(base, parts, shape, z.broadcastable))
+
+
+@_rule("neg")
+def negate_places(node: Node, context: Context) -> Replacement:
+    """-(0 with x in a place) is 0 with -x there."""
+    found = _sparse(node.inputs[0])
+    if found is None:
+        return None
+    return (_with_parts(found, found.inputs[0], [neg(part) for part in _parts(found)]),)
+
+
+@_rule("mul")
+def scale_places(node: Node, context: Context) -> Replacement:
+    """c * (0 with x in a place) is 0 with c * x there, for a number c."""
+    for number, v in (node.inputs, node.inputs[::-1]):
+        found = _sparse(v)
+        if found is not None and _is_number(number) and v.dtype == node.outputs[0].dtype:
+            parts = [mul(part, _beside(part, number)) for part in _parts(found)]
+            return if_same_type(node.outputs[0], _with_parts(found, found.inputs[0], parts))
+    return None
+
+
+@_rule("true_div")
+def divide_places(node: Node, context: Context) -> Replacement:
+    """(0 with x in a place) / c is 0 with x / c there, for a number c other than 0."""
+    v, number = node.inputs
+    found = _sparse(v)
+    if found is None or constant_value(number) in (None, 0) or v.dtype != node.outputs[0].dtype:
+        return None
+    parts = [true_div(part, _beside(part, number)) for part in _parts(found)]
+    return if_same_type(node.outputs[0], _with_parts(found, found.inputs[0], parts))
+
+
+@_rule("add", "sub")
+def add_to_places(node: Node, context: Context) -> Replacement:
+    """x + (0 with y in a place) is x with y added there, and x - (...) with y taken off."""
+    z = node.outputs[0]
+    pairs = (node.inputs,) if node.op.name == "sub" else (node.inputs, node.inputs[::-1])
+    for x, v in pairs:
+        found = _sparse(v)
+        if found is None or x.dtype != v.dtype or x.type.shape != z.type.shape:
+            continue
+        parts = list(_parts(found))
+        if node.op.name == "sub":
+            parts = [neg(part) for part in parts]
+        if found.op is ASSEMBLE:
+            places = found.params["places"]
+            parts = [
+                add(static_slice(x, place, part.broadcastable), part)
+                for part, place in zip(parts, places, strict=True)
+            ]
+        return if_same_type(z, _with_parts(found, x, parts))
+    return None
+
+
+def _is_number(v: Variable) -> bool:
+    """Whether `v` has one value throughout, which makes 0 of 0."""
+    value = constant_value(v)
+    return isfinite(value) if value is not None else prod(v.type.static_shape) == 1
+
+
+def _beside(part: Variable, number: Variable) -> Variable:
+    """A number with as many axes as `part`, stretching."""
+    value = constant_value(number)
+    scalar = number if value is None else constant(value, number.dtype)
+    return static_reshape(scalar, (1,) * part.ndim, (True,) * part.ndim)
