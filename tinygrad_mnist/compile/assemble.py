@@ -23,13 +23,17 @@ def draft_assembled(draft: Draft, node: Node) -> View:
     whole = draft.temporary(result.dtype, result.type.static_shape)
     if node.params["has_base"]:
         _start_as(draft, parts.pop(0), whole, places, node)
+    written: set[int] = set()
     for part, place in zip(parts, places, strict=True):
         target = whole._replace(layout=place.layout(whole.layout))
         value = constant_value(part)
         if value is not None and abs(value) < 2**53:
-            draft.fill(value, target, node.source)
+            number = draft.fill(value, target, node.source)
         else:
-            draft.parts.append(draft.copy(view_of(draft, part), target, node.source))
+            number = draft.copy(view_of(draft, part), target, node.source)
+            draft.parts.append(number)
+        draft.depends[number] -= written  # the parts have no elements in common
+        written.add(number)
     return whole
 
 

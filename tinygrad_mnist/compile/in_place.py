@@ -7,7 +7,7 @@ come before the first change. Where calls would wait for each other in a circle,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole
@@ -41,7 +41,7 @@ def _write_part_in_place(draft: Draft, copy: int, wanted: Collection[int]) -> No
     if len(made) != 1 or layout is None or not _covers(draft, made[0]):
         return
     before = draft.depends[copy] - {writer}
-    if any(reaches(draft.depends, call, writer) for call in before):
+    if writer in calls_before(draft.depends, before):
         return
     place = View(target.buffer, target.dtype, layout)
     if not _may_read_base(draft, writer, place):
@@ -96,8 +96,8 @@ def _take_over(draft: Draft, buffer: int, copy: int, wanted: Collection[int]) ->
     if copy in draft.dropped or not _is_own(draft, base, wanted):
         return
     # The temporary may by now be what another array has taken over, to change it later.
-    made = [w for w in draft.writers[base.buffer] if w not in draft.dropped]
-    if not all(reaches(draft.depends, copy, w) for w in made):
+    made = {w for w in draft.writers[base.buffer] if w not in draft.dropped}
+    if not made <= calls_before(draft.depends, [copy]):
         return
     if base.dtype != draft.buffers[buffer].dtype or not may_overwrite(draft, buffer, base, copy):
         return
@@ -118,7 +118,7 @@ def may_overwrite(
     if not all(_keeps_apart(draft, w, writers, buffer, home) for w in readers & writers):
         return False
     earlier = (readers - writers) | set(before)
-    if any(reaches(draft.depends, call, w) for call in earlier for w in writers):
+    if writers & calls_before(draft.depends, earlier):
         return False
     for w in writers:
         draft.depends[w] |= earlier
@@ -138,7 +138,7 @@ def _keeps_apart(
         if operand.buffer != home.buffer:
             continue
         for w in writers:
-            fits = alike if w == reader else reaches(draft.depends, w, reader)
+            fits = alike if w == reader else reader in calls_before(draft.depends, [w])
             if not fits and not all(_are_apart(operand, v) for v in written[w]):
                 return False
     return True
@@ -167,14 +167,12 @@ def _same_elements(a: View, b: View) -> bool:
     )
 
 
-def reaches(depends: Sequence[set[int]], start: int, goal: int) -> bool:
-    """Whether call `start` has to come after call `goal`."""
-    stack, seen = [start], {start}
+def calls_before(depends: Sequence[set[int]], calls: Iterable[int]) -> set[int]:
+    """These calls, and all that have to come before one of them."""
+    stack = list(calls)
+    seen = set(stack)
     while stack:
-        current = stack.pop()
-        if current == goal:
-            return True
-        fresh = depends[current] - seen
+        fresh = depends[stack.pop()] - seen
         seen |= fresh
         stack.extend(fresh)
-    return False
+    return seen

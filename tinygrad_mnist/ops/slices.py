@@ -74,8 +74,8 @@ def _assemble_reference(
     return [result]
 
 
-# [base,] parts -> the base with each part written into its place, in their order; without a base
-# the parts cover everything. params places, has_base, shape, broadcastable
+# [base,] parts -> the base with each part written into its place. No two places have an element in
+# common, and without a base they cover everything. params places, has_base, shape, broadcastable
 ASSEMBLE = register_op(Op("assemble", _assemble_infer, _assemble_reference))
 
 
@@ -85,7 +85,8 @@ def assemble(
     shape: tuple[int, ...],
     broadcastable: tuple[bool, ...],
 ) -> Variable:
-    """An array of a known shape: `base` with parts written over it, or parts that cover it all."""
+    """An array of a known shape: `base` with parts written over it, or parts that cover it all. No
+    two places have an element in common."""
     inputs = [part for part, _ in parts]
     return ASSEMBLE(
         *([] if base is None else [base]),
