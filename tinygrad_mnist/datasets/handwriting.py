@@ -10,8 +10,10 @@ Arrays have the images on the last axis: (places of the pen, images).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +25,15 @@ Doubles = NDArray[np.float64]
 
 _FINE = 64  # places between two control points at which a path's length is measured
 _SPACING = 0.032  # between two places of the pen, in units of the digit's height
+_REACH = 0.25  # farthest neighbour of a control point that counts for its jitter, same units
 
 
 @dataclass(frozen=True)
 class Style:
     """How much handwriting varies. Lengths are in units of the digit's height unless said.
 
-    jitter: standard deviation of each control point of a path.
+    jitter: standard deviation of each control point of a path, as a part of the distance to its
+        nearer neighbour, so that small loops keep their shape as large ones do.
     warp: standard deviation of the control points of the elastic distortion.
     slant: mean and standard deviation of the shear, a tangent, to the right.
     turn: standard deviation of the rotation, in radians.
@@ -40,23 +44,29 @@ class Style:
     softness: width of the edge between paper and ink, in pixels.
     """
 
-    jitter: float = 0.055
+    jitter: float = 0.25
     warp: float = 0.13
     slant: tuple[float, float] = (0.1, 0.28)
     turn: float = 0.12
     aspect: float = 0.22
     thickness: float = 1.28
     width: float = 0.25
-    pressure: float = 0.12
-    pen: float = 0.08
+    pressure: float = 0.2
+    pen: float = 0.12
     softness: float = 1.2
 
 
 @dataclass(frozen=True)
 class Path:
-    """controls: (points, 2), around 0. weights: (places, points), of the points at each place."""
+    """What all variations of a glyph share.
+
+    controls: (points, 2), around 0.
+    reach: (points, 1), how far away the nearer neighbour is, at most _REACH.
+    weights: (places, points), of the control points at each place of the pen.
+    """
 
     controls: Floats
+    reach: Floats
     weights: Floats
 
 
@@ -113,6 +123,15 @@ def _evenly(weights: Doubles, controls: Doubles) -> Doubles:
     return rows
 
 
+def _reach(controls: Doubles, pieces: Iterable[tuple[int, ...]]) -> Doubles:
+    reach = np.full((len(controls), 1), _REACH)
+    for piece in pieces:
+        for i, j in pairwise(piece):
+            dx, dy = controls[i] - controls[j]
+            reach[[i, j]] = np.minimum(reach[[i, j]], np.sqrt(dx * dx + dy * dy))
+    return reach
+
+
 @cache
 def path_of(glyph: Glyph) -> Path:
     """A glyph's control points, around 0, and how the places of the pen follow from them."""
@@ -123,7 +142,8 @@ def path_of(glyph: Glyph) -> Path:
         _evenly(_along_spline(controls[list(piece)], identity[list(piece)]), controls)
         for piece in glyph.pieces
     ]
-    return Path(controls.astype(np.float32), np.concatenate(weights).astype(np.float32))
+    reach = _reach(controls, glyph.pieces)
+    return Path(*(a.astype(np.float32) for a in (controls, reach, np.concatenate(weights))))
 
 
 def _noise(rng: np.random.Generator, *shape: int) -> Floats:
@@ -175,7 +195,7 @@ def _warp(rng: np.random.Generator, x: Floats, y: Floats, size: float) -> None:
 def write(glyph: Glyph, images: int, rng: np.random.Generator, style: Style) -> Ink:
     """Write `glyph` so many times, each time differently."""
     path = path_of(glyph)
-    jitter = _noise(rng, 2, len(path.controls), images) * np.float32(style.jitter)
+    jitter = _noise(rng, 2, len(path.controls), images) * (path.reach * np.float32(style.jitter))
     x = _combine(path.weights, path.controls[:, :1] + jitter[0])
     y = _combine(path.weights, path.controls[:, 1:] + jitter[1])
     _warp(rng, x, y, style.warp)
