@@ -56,6 +56,8 @@ NO_GRADIENT = {
             "conv2d_pool",
             "conv2d_pool_grad_input",
             "conv2d_pool_grad_filter",
+            "batch_norm",
+            "batch_norm_grad",
             "softmax_xent",
             "softmax_xent_grad",
         ),

@@ -8,6 +8,7 @@
 //
 // As pool2d.cpp, on the rows of pool_rows.hpp; pads are zeros. A window adds its positions in C
 // order and divides once; a pixel adds the quotients of its windows in C order.
+#include "kernels/by_dtype.hpp"
 #include "kernels/pool_blocks.hpp"
 #include "kernels/table.hpp"
 
@@ -93,26 +94,6 @@ void grad_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
   });
 }
 
-int64_t chunks_of_pool(const Args& args) {
-  return TGM_FLOATS(args.in[0].dtype, gather_chunks, args);
-}
-
-int64_t chunks_of_grad(const Args& args) {
-  return TGM_FLOATS(args.in[0].dtype, spread_chunks, args);
-}
-
-size_t bytes_of_pool(const Args& args) { return TGM_FLOATS(args.in[0].dtype, gather_bytes, args); }
-
-size_t bytes_of_grad(const Args& args) { return TGM_FLOATS(args.in[0].dtype, spread_bytes, args); }
-
-void run_pool(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, pool_blocks, args, chunk, n_chunks);
-}
-
-void run_grad(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, grad_blocks, args, chunk, n_chunks);
-}
-
 const char* check(const Args& args, const Tensor& x, const Tensor& y) {
   if (const char* why = check_pool(args, 7, x, y, nullptr)) return why;
   const bool known = args.ints[6] >= kSum && args.ints[6] <= kInside;
@@ -132,8 +113,16 @@ const char* grad_invalid(const Args& args) {
 }  // namespace
 
 extern const Kernel average_pool2d_kernel = {
-    "average_pool2d", 1, {{chunks_of_pool, run_pool}}, bytes_of_pool, pool_invalid};
+    "average_pool2d",
+    1,
+    {{TGM_BY_DTYPE(gather_chunks), TGM_BY_DTYPE(pool_blocks)}},
+    TGM_BY_DTYPE(gather_bytes),
+    pool_invalid};
 extern const Kernel average_pool2d_grad_kernel = {
-    "average_pool2d_grad", 1, {{chunks_of_grad, run_grad}}, bytes_of_grad, grad_invalid};
+    "average_pool2d_grad",
+    1,
+    {{TGM_BY_DTYPE(spread_chunks), TGM_BY_DTYPE(grad_blocks)}},
+    TGM_BY_DTYPE(spread_bytes),
+    grad_invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -12,6 +12,7 @@
 // so are the windows of a pixel. Windows of 2 x 2 and 3 x 3 have loops that the compiler unrolls.
 #include <limits>
 
+#include "kernels/by_dtype.hpp"
 #include "kernels/pool_blocks.hpp"
 #include "kernels/table.hpp"
 
@@ -211,34 +212,6 @@ void gather_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
   });
 }
 
-int64_t chunks_of_gather(const Args& args) {
-  return TGM_FLOATS(args.in[0].dtype, gather_chunks, args);
-}
-
-int64_t chunks_of_spread(const Args& args) {
-  return TGM_FLOATS(args.in[0].dtype, spread_chunks, args);
-}
-
-size_t bytes_of_gather(const Args& args) {
-  return TGM_FLOATS(args.in[0].dtype, gather_bytes, args);
-}
-
-size_t bytes_of_spread(const Args& args) {
-  return TGM_FLOATS(args.in[0].dtype, spread_bytes, args);
-}
-
-void run_pool(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, pool_blocks, args, chunk, n_chunks);
-}
-
-void run_grad(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, grad_blocks, args, chunk, n_chunks);
-}
-
-void run_gather(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, gather_blocks, args, chunk, n_chunks);
-}
-
 const char* pool_invalid(const Args& args) {
   if (args.n_in != 1) return "takes one input";
   if (args.n_out < 1 || args.n_out > 2) return "has one or two outputs";
@@ -257,11 +230,22 @@ const char* gather_invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel pool2d_kernel = {
-    "pool2d", 1, {{chunks_of_gather, run_pool}}, bytes_of_gather, pool_invalid};
+extern const Kernel pool2d_kernel = {"pool2d",
+                                     1,
+                                     {{TGM_BY_DTYPE(gather_chunks), TGM_BY_DTYPE(pool_blocks)}},
+                                     TGM_BY_DTYPE(gather_bytes),
+                                     pool_invalid};
 extern const Kernel pool2d_grad_kernel = {
-    "pool2d_grad", 1, {{chunks_of_spread, run_grad}}, bytes_of_spread, grad_invalid};
+    "pool2d_grad",
+    1,
+    {{TGM_BY_DTYPE(spread_chunks), TGM_BY_DTYPE(grad_blocks)}},
+    TGM_BY_DTYPE(spread_bytes),
+    grad_invalid};
 extern const Kernel pool2d_gather_kernel = {
-    "pool2d_gather", 1, {{chunks_of_gather, run_gather}}, bytes_of_gather, gather_invalid};
+    "pool2d_gather",
+    1,
+    {{TGM_BY_DTYPE(gather_chunks), TGM_BY_DTYPE(gather_blocks)}},
+    TGM_BY_DTYPE(gather_bytes),
+    gather_invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -9,6 +9,8 @@
   X(argmin)                  \
   X(average_pool2d)          \
   X(average_pool2d_grad)     \
+  X(batch_norm)              \
+  X(batch_norm_grad)         \
   X(check_range)             \
   X(conv2d)                  \
   X(conv2d_grad_filter)      \

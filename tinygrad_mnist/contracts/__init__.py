@@ -6,6 +6,7 @@ from __future__ import annotations
 from . import (
     argmax,
     average_pool2d,
+    batch_norm,
     check_range,
     conv2d,
     elementwise,
@@ -27,6 +28,7 @@ __all__ = [
     "Params",
     "argmax",
     "average_pool2d",
+    "batch_norm",
     "check_range",
     "conv2d",
     "elementwise",

@@ -6,6 +6,7 @@ from .base import Params
 
 _OWN = {
     "elementwise": 0,
+    "batch_norm": 4,
     "gemm": 2,
     "conv2d": 2,
     "conv2d_grad_input": 2,

@@ -38,6 +38,8 @@ class Op:
         computes the same. Without it the op is applied to the new inputs as it is.
     lower: the same computation in ops that have kernels of their own (`contract`), or None for
         those themselves and for views.
+    whole: for an op with `lower`, `(kernel, node -> results)`: the same as one call of that kernel,
+        taken instead of `lower` where the backend has it.
     contract: name of the kernel that computes it, for kernel-level ops.
     tape_op: name of the tape instruction that computes it, for elementwise ops.
     view: for an op whose result is its first input's memory seen differently: `(params, layout of
@@ -54,6 +56,7 @@ class Op:
     vjp: Vjp | None = None
     specialise: Specialise | None = None
     lower: Lower | None = None
+    whole: tuple[str, Lower] | None = None
     contract: str | None = None
     tape_op: str | None = None
     view: View | None = None

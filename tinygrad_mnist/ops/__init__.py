@@ -3,6 +3,7 @@
 from tinygrad_mnist.ops import (
     activation,
     average_pool,
+    batch_norm,
     conv,
     creation,
     crossentropy,
@@ -29,6 +30,7 @@ from tinygrad_mnist.ops import (
 __all__ = [
     "activation",
     "average_pool",
+    "batch_norm",
     "conv",
     "creation",
     "crossentropy",

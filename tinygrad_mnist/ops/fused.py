@@ -26,6 +26,11 @@ CONV2D_POOL = define_kernel("conv2d_pool", _types_infer)
 CONV2D_POOL_GRAD_INPUT = define_kernel("conv2d_pool_grad_input", _types_infer)
 # x, g (pooled), winners, epilogue operands -> gradient of the filters
 CONV2D_POOL_GRAD_FILTER = define_kernel("conv2d_pool_grad_filter", _types_infer)
+# x (A, C, B), gamma, beta (C), epsilon (), epilogue operands -> y, mean, invstd, variance; params
+# epilogue, types
+BATCH_NORM = define_kernel("batch_norm", _types_infer)
+# x, g (A, C, B), gamma, mean, invstd (C) -> dx, dgamma, dbeta; params types
+BATCH_NORM_GRAD = define_kernel("batch_norm_grad", _types_infer)
 
 
 def _xent_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:

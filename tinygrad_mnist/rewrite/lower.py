@@ -10,7 +10,8 @@ from tinygrad_mnist.rewrite.engine import Context, check_type, copied, rebuild
 
 
 def lower(outputs: Sequence[Variable], context: Context) -> list[Variable]:
-    """Replaces every op by its lowering, again where that has ops to lower itself."""
+    """Replaces every op by its lowering, or by a kernel of its own where the backend has that;
+    again where the result has ops to lower itself."""
     current = list(outputs)
     context.start_round(current)
     while any(node.op.lower is not None for node in toposort(current)):
@@ -23,7 +24,10 @@ def lower(outputs: Sequence[Variable], context: Context) -> list[Variable]:
 def _lowered(node: Node, context: Context) -> Sequence[Variable]:
     if node.op.lower is None:
         return node.outputs
-    results = node.op.lower(node)
+    rule = node.op.lower
+    if node.op.whole is not None and node.op.whole[0] in context.kernels:
+        rule = node.op.whole[1]
+    results = rule(node)
     context.fired[f"lower {node.op.name}"] += 1
     for old, new in zip(node.outputs, results, strict=True):
         check_type(f"lower {node.op.name}", old, new)

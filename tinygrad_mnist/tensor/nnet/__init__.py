@@ -1,4 +1,5 @@
-"""Theano's `tensor.nnet`: activations, softmax, cross-entropies, convolution."""
+"""Theano's `tensor.nnet`: activations, softmax, cross-entropies, convolution, batch
+normalisation."""
 
 from __future__ import annotations
 
@@ -11,10 +12,19 @@ from tinygrad_mnist.ops.crossentropy import (
 )
 from tinygrad_mnist.ops.elementwise import sigmoid, softplus
 from tinygrad_mnist.ops.softmax import log_softmax, softmax
-from tinygrad_mnist.tensor.nnet import conv
+from tinygrad_mnist.tensor.nnet import bn, conv
+from tinygrad_mnist.tensor.nnet.bn import (
+    batch_normalization,
+    batch_normalization_test,
+    batch_normalization_train,
+)
 
 __all__ = [
+    "batch_normalization",
+    "batch_normalization_test",
+    "batch_normalization_train",
     "binary_crossentropy",
+    "bn",
     "categorical_crossentropy",
     "conv",
     "conv2d",
