@@ -129,6 +129,19 @@ def test_the_level_may_change_while_a_program_runs(
     assert capsys.readouterr() == ("", "")
 
 
+def test_plans_without_work(capsys: pytest.CaptureFixture[str]) -> None:
+    theano.config.debug = 2
+    theano.function([], [], name="nothing")()
+    empty = theano.shared(np.ones((0, 3)), "empty")
+    profile = theano.function([], T.exp(empty), name="empty").profile(repeats=1)
+    assert profile.total.seconds >= 0
+    assert profile.share(profile.total) in (0, 1)
+    err = capsys.readouterr().err
+    assert "plan of nothing: 0 calls, 0 FLOP, 0 B, arena 0 B; " in err
+    assert "run of nothing: 0 calls in 0 s: nothing\n" in err
+    assert "run of empty: 1 call in " in err
+
+
 def test_functions_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     theano.config.debug = 1
     x = T.dvector("x")
@@ -139,7 +152,7 @@ def test_functions_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.0, "0.00 ns"),
+        (0.0, "0 s"),
         (1.234e-9, "1.23 ns"),
         (912.4e-9, "912 ns"),
         (999.7e-9, "1.00 us"),

@@ -134,6 +134,8 @@ def _tell_totals() -> None:
 
 def duration(seconds: float) -> str:
     """Three digits and a unit: `912 ns`, `4.56 us`, `123 ms`, `7.89 s`."""
+    if not seconds:
+        return "0 s"
     for unit, size in (("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3)):
         if seconds < 999.5 * size:
             value = seconds / size
