@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -19,119 +20,111 @@ namespace tgm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-// What thread number `thread` does in one run; returns how much it did.
-using Work = std::function<int64_t(int thread)>;
+// Does so many turns in the part of thread number `thread`; returns how much that was.
+using Work = std::function<int64_t(int64_t turns, int thread)>;
 
 constexpr double kBudget = 0.025;       // seconds that are spent on runs
 constexpr double kLongEnough = 0.0005;  // seconds of a run: short, so that some are not disturbed
 constexpr int kLeastRuns = 3;
 
-using Memory = std::unique_ptr<float, void (*)(void*)>;
+// A thread's own floats, which it fills itself, so that they lie in its own node's memory. Aligned:
+// vectors that cross cache lines would take twice the time.
+class Part {
+ public:
+  explicit Part(int64_t n) : n_(n), floats_(nullptr, std::free) {
+    const auto bytes = aligned(n * static_cast<int64_t>(sizeof(float)));
+    floats_.reset(static_cast<float*>(std::aligned_alloc(Arena::kAlignment, bytes)));
+    if (floats_ == nullptr) throw std::bad_alloc();
+  }
 
-// Vectors that cross cache lines would take twice the time.
-Memory zeros(int64_t n) {
-  auto* memory = static_cast<float*>(
-      std::aligned_alloc(Arena::kAlignment, aligned(n * static_cast<int64_t>(sizeof(float)))));
-  if (memory == nullptr) throw std::bad_alloc();
-  std::fill_n(memory, n, 0.0F);
-  return {memory, std::free};
-}
+  float* filled() {
+    if (!is_filled_) std::fill_n(floats_.get(), n_, 0.0F);
+    is_filled_ = true;
+    return floats_.get();
+  }
+
+ private:
+  int64_t n_;
+  bool is_filled_ = false;
+  std::unique_ptr<float, void (*)(void*)> floats_;
+};
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// Threads that start each run together. The caller is number 0.
-class Runners {
+// Threads that all work at the same time, each at its own pace.
+class Crew {
  public:
-  Runners(int threads, const Work& work) : work_(work) {
-    for (int t = 1; t < threads; t++) threads_.emplace_back([this, t] { follow(t); });
-  }
+  Crew(int threads, const Work& work) : threads_(threads), work_(work) {}
 
-  ~Runners() {
-    stop_ = true;
-    run_.fetch_add(1);
-    for (std::thread& thread : threads_) thread.join();
-  }
-
-  Runners(const Runners&) = delete;
-  Runners& operator=(const Runners&) = delete;
-
-  // One run of all threads: how much they did by its seconds, from the start of the first to the
-  // end of the last.
-  double rate() {
-    const auto others = static_cast<int>(threads_.size());
-    amount_ = 0;
-    done_ = 0;
-    const auto begin = Clock::now();
-    run_.fetch_add(1);
-    amount_ += work_(0);
-    for (Backoff backoff; done_.load() < others;) backoff.wait();
-    return static_cast<double>(amount_.load()) / seconds_since(begin);
+  // The sum of every thread's best rate, in a time in which all of them work. To wait for runs that
+  // none of them is disturbed in would take long on a busy machine.
+  double best_rate() {
+    std::vector<double> rates(threads_);
+    std::vector<std::thread> others;
+    for (int t = 1; t < threads_; t++) others.emplace_back([&, t] { rates[t] = follow(t); });
+    rates[0] = follow(0);
+    for (std::thread& other : others) other.join();
+    return std::accumulate(rates.begin(), rates.end(), 0.0);
   }
 
  private:
-  void follow(int thread) {
-    for (uint32_t seen = 0;;) {
-      for (Backoff backoff; run_.load() == seen;) backoff.wait();
-      seen++;
-      if (stop_) return;
-      amount_ += work_(thread);
-      done_.fetch_add(1);
+  double follow(int thread) {
+    int64_t turns = 1;
+    while (run(turns, thread).seconds < kLongEnough) turns *= 2;
+    ready_.fetch_add(1);
+    for (Backoff backoff; ready_.load() < threads_;) backoff.wait();
+    double best = 0;
+    const auto begin = Clock::now();
+    for (int i = 0; i < kLeastRuns || seconds_since(begin) < kBudget; i++) {
+      const Run done = run(turns, thread);
+      best = std::max(best, done.amount / done.seconds);
     }
+    done_.fetch_add(1);
+    while (done_.load() < threads_) run(turns, thread);  // the others' runs are shared, too
+    return best;
   }
 
+  struct Run {
+    double amount;
+    double seconds;
+  };
+
+  Run run(int64_t turns, int thread) {
+    const auto begin = Clock::now();
+    const auto amount = static_cast<double>(work_(turns, thread));
+    return {amount, seconds_since(begin)};
+  }
+
+  int threads_;
   const Work& work_;
-  std::vector<std::thread> threads_;
-  std::atomic<uint32_t> run_{0};
+  std::atomic<int> ready_{0};
   std::atomic<int> done_{0};
-  std::atomic<int64_t> amount_{0};
-  std::atomic<bool> stop_{false};
 };
 
-// The best rate of runs of `work(repeats, thread)`, with as many repeats as make a run long enough.
-double best_rate(int threads, const std::function<int64_t(int64_t repeats, int thread)>& work) {
-  int64_t repeats = 1;
-  for (;; repeats *= 2) {
-    const auto begin = Clock::now();
-    work(repeats, 0);
-    if (seconds_since(begin) >= kLongEnough) break;
-  }
-  const Work run = [&](int thread) { return work(repeats, thread); };
-  Runners runners(threads, run);
-  double best = 0;
-  const auto begin = Clock::now();
-  for (int i = 0; i < kLeastRuns || seconds_since(begin) < kBudget; i++) {
-    best = std::max(best, runners.rate());
-  }
-  return best;
-}
+double best_rate(int threads, const Work& work) { return Crew(threads, work).best_rate(); }
 
 }  // namespace
 
 double measure_peak(DType dtype, int threads) {
   const Probe& probe = *current_target().probe;
   constexpr int64_t kRounds = 1000;
-  const auto work = [&](int64_t repeats, int) {
-    return probe.multiply_adds(dtype, repeats * kRounds);
-  };
+  const auto work = [&](int64_t turns, int) { return probe.multiply_adds(dtype, turns * kRounds); };
   return std::max(best_rate(threads, work), best_rate(threads, work));
 }
 
 double measure_bandwidth(int64_t bytes, int threads) {
   const Probe& probe = *current_target().probe;
   const int64_t n = bytes / threads / static_cast<int64_t>(sizeof(float));
-  std::vector<Memory> memory;
-  for (int t = 0; t < threads; t++) memory.emplace_back(nullptr, std::free);
-  const auto part = [&](int thread) {
-    // Each thread makes its own part, in its own node's memory.
-    if (memory[thread] == nullptr) memory[thread] = zeros(n);
-    return memory[thread].get();
-  };
-  const double triad = best_rate(
-      threads, [&](int64_t repeats, int thread) { return probe.triad(part(thread), n, repeats); });
-  const double read = best_rate(
-      threads, [&](int64_t repeats, int thread) { return probe.read(part(thread), n, repeats); });
+  std::vector<Part> parts;
+  for (int t = 0; t < threads; t++) parts.emplace_back(n);
+  const double triad = best_rate(threads, [&](int64_t turns, int thread) {
+    return probe.triad(parts[thread].filled(), n, turns);
+  });
+  const double read = best_rate(threads, [&](int64_t turns, int thread) {
+    return probe.read(parts[thread].filled(), n, turns);
+  });
   return std::max(triad, read);
 }
 

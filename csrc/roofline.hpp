@@ -9,7 +9,8 @@
 namespace tgm {
 
 // FLOP/s of `threads` threads that multiply and add in registers, with the present target. dtype:
-// Float32 or Float64. Takes some 50 ms, like the next; both give the best of many short runs.
+// Float32 or Float64. Takes some 50 ms, like the next; both take the best of each thread's many
+// short runs.
 double measure_peak(DType dtype, int threads);
 
 // Bytes/s of `threads` threads that go through `bytes` of memory in all, each through its own part,

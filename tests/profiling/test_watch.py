@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -127,6 +128,25 @@ def test_the_level_may_change_while_a_program_runs(
     theano.config.debug = 0
     function(2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_code_of_every_kernel_that_has_tapes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also of those that have several tapes of one kind."""
+    theano.config.debug = 5
+    x = T.dmatrix("x")
+    sums = [T.sum(T.exp(x), axis=0), T.sum(x * x, axis=0), T.dot(x, x.T) * 2]
+    function = theano.function([x], sums, name="sums")
+    function(np.ones((3, 4)))
+    lines = capsys.readouterr().err.splitlines()
+    headings = [line for line in lines if line.startswith("code of call ")]
+    assert len(headings) == len(function.plan.calls)
+    code = [line.removeprefix("    ") for line in lines if line.startswith("    ")]
+    tree = ast.parse("\n".join(code))
+    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    tapes = [tape for call in function.plan.calls for tape in call.tapes if not tape.is_identity]
+    assert len(defined) == 1 + len(tapes) == 4
+    assert defined[0] == "host"
+    assert sum(name.startswith("prologue") for name in defined) == 2
 
 
 def test_plans_without_work(capsys: pytest.CaptureFixture[str]) -> None:

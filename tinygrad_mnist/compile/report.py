@@ -58,12 +58,12 @@ def _code(plan: Plan) -> Iterator[str]:
     yield "code of the host, before each call:"
     yield from _indented(plan.host.text)
     for number, call in enumerate(plan.calls):
-        named = zip(CONTRACTS[call.kernel].tapes, call.tapes, strict=True)
+        named = CONTRACTS[call.kernel].named_tapes(call.params)
         tapes = [(name, tape) for name, tape in named if not tape.is_identity]
         if tapes:
             yield f"code of call {number}: {show_call(plan, call)[0]}"
         for name, tape in tapes:
-            yield from _indented(tape_code(name, tape))
+            yield from _indented(tape_code(name.replace(" ", "_"), tape))
 
 
 def _indented(text: str) -> Iterator[str]:

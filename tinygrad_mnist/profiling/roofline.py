@@ -9,7 +9,8 @@ from tinygrad_mnist.backends import Backend, backend
 from tinygrad_mnist.config import config
 
 # Working sets for which the bandwidth is measured: all levels of cache, and memory.
-LADDER = tuple(1 << exponent for exponent in range(14, 27))  # 16 KiB to 64 MiB
+LADDER = tuple(1 << exponent for exponent in range(14, 27))  # 16 KiB to 64 MiB a thread
+MOST = 256 << 20  # bytes of all threads together
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def measure_roofline(
     """
     chosen = backend(config.device) if on is None else on
     peaks = {dtype: peak for dtype in dtypes if (peak := chosen.peak(dtype)) is not None}
-    sizes = [size * chosen.threads for size in LADDER]
+    sizes = [size * chosen.threads for size in LADDER if size * chosen.threads <= MOST]
     rates = [(size, rate) for size in sizes if (rate := chosen.bandwidth(size)) is not None]
     if not peaks or not rates:
         return None
