@@ -64,10 +64,7 @@ class Function:
         self._title = name or f"function({names})"
         arena = self._scratch.arena
         self._cache = PlanCache(inputs, self._shared, outputs, updates, backend, arena, self._title)
-        written = dict.fromkeys([*updates, *states])
-        self._hold = Hold(
-            [v.access for v in self._shared if v not in written], [v.access for v in written]
-        )
+        self._hold = Hold(reads=self._shared, writes=[*updates, *states])
 
     @property
     def plans(self) -> list[Plan]:

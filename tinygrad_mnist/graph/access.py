@@ -8,65 +8,53 @@ nobody who holds something waits for anything: there is no deadlock.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable
 
-# Guards the marks of all values; held for the microsecond that it takes to look at and set them.
-# Reentrant: a signal handler may read a variable while its thread is here.
+# Guards the list of what is held at present, by thread; taken for a microsecond. Reentrant: a
+# signal handler may read a variable while its thread is here.
 _gate = threading.RLock()
 _changed = threading.Condition(_gate)
-
-
-class Access:
-    """The threads, by identifier, that hold one value at present."""
-
-    __slots__ = ("depth", "readers", "writer")
-
-    def __init__(self) -> None:
-        self.readers: list[int] = []
-        self.writer = 0
-        self.depth = 0  # how often the writer took hold of it
+_held: list[tuple[int, Hold]] = []
 
 
 class Hold:
     """Takes hold of values inside a `with`, as soon as no other thread is in the way.
 
-    reads: values that nobody may write meanwhile. writes: values that nobody else may touch. What
-    the same thread holds already is never in its way. May be used again and by several threads.
+    reads: what nobody else may write meanwhile. writes: what nobody else may touch. What the same
+    thread holds already is never in its way. May be used again, and by several threads.
     """
 
-    __slots__ = ("_reads", "_writes")
+    __slots__ = ("_reads", "_touches", "_writes")
 
-    def __init__(self, reads: Sequence[Access] = (), writes: Sequence[Access] = ()) -> None:
-        self._reads = tuple(reads)
-        self._writes = tuple(writes)
+    def __init__(self, reads: Iterable[Hashable] = (), writes: Iterable[Hashable] = ()) -> None:
+        self._reads = frozenset(reads)
+        self._writes = frozenset(writes)
+        self._touches = self._reads | self._writes
 
     def __enter__(self) -> None:
-        me = threading.get_ident()
-        with _gate:
-            while self._is_blocked(me):
-                _changed.wait()
-            for access in self._reads:
-                access.readers.append(me)
-            for access in self._writes:
-                access.writer = me
-                access.depth += 1
+        mine = (threading.get_ident(), self)
+        try:
+            with _gate:
+                while self._is_blocked(mine[0]):
+                    _changed.wait()
+                _held.append(mine)
+        except BaseException:  # an interrupt that came after the last line
+            self._let_go(mine)
+            raise
 
     def __exit__(self, *_: object) -> None:
-        me = threading.get_ident()
+        self._let_go((threading.get_ident(), self))
+
+    def _let_go(self, mine: tuple[int, Hold]) -> None:
         with _gate:
-            for access in self._reads:
-                access.readers.remove(me)
-            for access in self._writes:
-                access.depth -= 1
-                if not access.depth:
-                    access.writer = 0
-            _changed.notify_all()
+            if mine in _held:
+                _held.remove(mine)
+                _changed.notify_all()
 
     def _is_blocked(self, me: int) -> bool:
-        for access in self._writes:
-            if access.writer not in (0, me):
+        for thread, other in _held:
+            if thread != me and not (
+                self._writes.isdisjoint(other._touches) and self._reads.isdisjoint(other._writes)
+            ):
                 return True
-            for reader in access.readers:
-                if reader != me:
-                    return True
-        return any(access.writer not in (0, me) for access in self._reads)
+        return False

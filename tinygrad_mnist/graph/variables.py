@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist.graph.access import Access, Hold
+from tinygrad_mnist.graph.access import Hold
 from tinygrad_mnist.graph.operators import Operators
 from tinygrad_mnist.graph.source import Source, user_source
 from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type
@@ -110,13 +110,12 @@ class SharedVariable(Variable):
     The value lives in one C-contiguous array that no other shared variable aliases.
     """
 
-    __slots__ = ("_storage", "access", "default_update")
+    __slots__ = ("_storage", "default_update")
 
     def __init__(self, value: Array, type: TensorType, name: str | None = None) -> None:
         super().__init__(type, None, 0, name, user_source())
         self._storage = value
         self.default_update: Variable | None = None
-        self.access = Access()  # held by functions that run, and here
 
     @property
     def storage(self) -> Array:
@@ -132,7 +131,7 @@ class SharedVariable(Variable):
         """
         if borrow:
             return self._storage
-        with Hold(reads=[self.access]):
+        with Hold(reads=[self]):
             return self._storage.copy()
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
@@ -164,7 +163,7 @@ class SharedVariable(Variable):
                     f"{label} broadcasts along axis {axis}, so its length there stays 1; "
                     f"the new value's shape is {array.shape}"
                 )
-        with Hold(writes=[self.access]):
+        with Hold(writes=[self]):
             if array.shape == self._storage.shape:
                 self._storage[...] = array
             else:
