@@ -1,0 +1,125 @@
+"""Figures from times: ratios of neighbours, rates, shares of the peak; tables and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.match import TOLERANCE, Result
+from benchmarks.workloads import Workload
+
+
+def ratio(peer: Sequence[float], ours: Sequence[float]) -> tuple[float, float]:
+    """Median and lower quartile of a peer's time over ours, block by block."""
+    quotients = np.array(peer) / np.array(ours)
+    return float(np.median(quotients)), float(np.quantile(quotients, 0.25))
+
+
+def disagreement(costs: Sequence[float], ours: Sequence[float]) -> float:
+    """The largest relative difference of the first costs."""
+    a, b = np.array(costs), np.array(ours)
+    return float(np.max(np.abs(a - b) / np.maximum(np.abs(b), 1e-6)))
+
+
+def figures(workload: Workload, results: Sequence[Result], peak: float) -> dict[str, Any]:
+    """Everything that a report says of one workload. peak: FLOP/s of the threads in use."""
+    own = {r.job.loops: r for r in results if r.job.framework == "ours"}
+    rows = []
+    for result in results:
+        mine = own[result.job.loops]
+        row: dict[str, Any] = {
+            "job": asdict(result.job),
+            "name": result.job.name,
+            "version": result.facts["version"],
+            "import_s": result.facts["import_s"],
+            "first_call_s": result.first_s,
+            "peak_bytes": result.memory,
+            "data": {},
+        }
+        for data, times in result.times.items():
+            step = median(times)
+            against, lower = ratio(times, mine.times[data])
+            row["data"][data] = {
+                "step_s": step,
+                "images_per_s": workload.batch / step,
+                "share_of_peak": workload.flops / step / peak,
+                "ratio": against,
+                "ratio_lower_quartile": lower,
+                "blocks_s": times,
+            }
+            if result is not mine and data in result.costs and not workload.is_random:
+                off = disagreement(result.costs[data], mine.costs[data])
+                row["data"][data]["cost_disagreement"] = off
+                row["data"][data]["agrees"] = off <= TOLERANCE
+        rows.append(row)
+    return {
+        "workload": workload.name,
+        "net": workload.net.summary,
+        "batch": workload.batch,
+        "flops": workload.flops,
+        "rows": rows,
+        "best_peer": {d: best_peer(results, own, d) for d in results[0].times},
+    }
+
+
+def best_peer(
+    results: Sequence[Result], own: dict[bool, Result], data: str
+) -> dict[str, dict[str, Any]]:
+    """Per kind of mode, called per step or in a loop, and in all: the fastest peer, and our ratio.
+
+    `any` is our sweep against the best mode of any peer.
+    """
+    best: dict[str, dict[str, Any]] = {}
+    kinds = {"call": (False, [False]), "loop": (True, [True]), "any": (True, [False, True])}
+    for kind, (mine, theirs) in kinds.items():
+        peers = [r for r in results if r.job.framework != "ours" and r.job.loops in theirs]
+        if peers and mine in own:
+            fastest = min(peers, key=lambda r: median(r.times[data]))
+            against, lower = ratio(fastest.times[data], own[mine].times[data])
+            best[kind] = {
+                "name": fastest.job.name,
+                "ratio": against,
+                "ratio_lower_quartile": lower,
+            }
+    return best
+
+
+def markdown(report: Sequence[dict[str, Any]]) -> str:
+    """A table per workload and data set."""
+    lines: list[str] = []
+    for workload in report:
+        rate = workload["flops"] / 1e6
+        for data in workload["best_peer"]:
+            lines += [
+                f"### {workload['workload']} on {data}: {workload['net']}, "
+                f"mini-batch {workload['batch']}, {rate:.1f} MFLOP a step",
+                "",
+                "| | images/s | us/step | of peak | time / ours (lower quartile) | first call, s |"
+                " import, s | memory, MB |",
+                "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            ]
+            lines += [_line(row, data) for row in workload["rows"]]
+            best = workload["best_peer"][data].get("any")
+            if best is not None:
+                lines += [
+                    "",
+                    f"Our sweep against the best peer in any mode ({best['name']}): "
+                    f"{best['ratio']:.2f} times as fast, lower quartile "
+                    f"{best['ratio_lower_quartile']:.2f}.",
+                ]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _line(row: dict[str, Any], data: str) -> str:
+    d = row["data"][data]
+    wrong = "" if d.get("agrees", True) else f" (costs differ by {d['cost_disagreement']:.1e})"
+    return (
+        f"| {row['name']}{wrong} | {d['images_per_s']:,.0f} | {d['step_s'] * 1e6:,.0f} "
+        f"| {d['share_of_peak']:.0%} | {d['ratio']:.2f} ({d['ratio_lower_quartile']:.2f}) "
+        f"| {row['first_call_s']:.2f} | {row['import_s']:.2f} | {row['peak_bytes'] / 1e6:.0f} |"
+    )
