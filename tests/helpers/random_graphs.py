@@ -180,8 +180,46 @@ def picked(graph: RandomGraph) -> Item | None:
     x = graph.pick()
     if not x.shape or 0 in x.shape:
         return None
-    rows = [graph.integer(-x.shape[0], x.shape[0] - 1) for _ in range(3)]
-    return Item(x.v[rows], (3, *x.shape[1:]))
+    axis = graph.integer(0, len(x.shape) - 1)
+    places = [graph.integer(-x.shape[axis], x.shape[axis] - 1) for _ in range(3)]
+    key = (*(slice(None),) * axis, places)
+    return Item(x.v[key], (*x.shape[:axis], 3, *x.shape[axis + 1 :]))
+
+
+def concatenated(graph: RandomGraph) -> Item | None:
+    x, y = graph.pick(), graph.pick()
+    ndim = len(x.shape)
+    if ndim == 0 or len(y.shape) != ndim:
+        return None
+    differing = [d for d in range(ndim) if x.shape[d] != y.shape[d]]
+    if len(differing) > 1:
+        return None
+    axis = differing[0] if differing else graph.integer(0, ndim - 1)
+    both = [x, y] if graph.integer(0, 1) else [y, x, y]
+    shape = list(x.shape)
+    shape[axis] = sum(item.shape[axis] for item in both)
+    return Item(T.concatenate([item.v for item in both], axis=axis), tuple(shape))
+
+
+def stacked(graph: RandomGraph) -> Item:
+    x = graph.pick()
+    axis = graph.integer(0, len(x.shape))
+    parts = [x.v, T.tanh(x.v)]
+    return Item(T.stack(parts, axis=axis), (*x.shape[:axis], 2, *x.shape[axis:]))
+
+
+def written(graph: RandomGraph) -> Item | None:
+    """A slice or some rows replaced or added to, by a number or by other rows of the same."""
+    x = graph.pick()
+    if not x.shape or 0 in x.shape:
+        return None
+    n = x.shape[0]
+    key: Any = slice(graph.integer(0, n - 1), None, graph.choice([1, 2]))
+    if graph.integer(0, 1):
+        key = [graph.integer(-n, n - 1) for _ in range(2)]
+    word = graph.choice([T.set_subtensor, T.inc_subtensor])
+    value = graph.choice([0.5, T.tanh(x.v[key])])
+    return Item(word(x.v[key], value), x.shape)
 
 
 def filled(graph: RandomGraph) -> Item:
@@ -237,6 +275,9 @@ SMOOTH: tuple[Callable[[RandomGraph], Item | None], ...] = (
     transposed,
     sliced,
     picked,
+    concatenated,
+    stacked,
+    written,
     filled,
     repeated,
     softmax,
