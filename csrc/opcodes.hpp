@@ -19,6 +19,23 @@
   X(Sigmoid, "sigmoid", 1, Float)      \
   X(Tanh, "tanh", 1, Float)            \
   X(Softplus, "softplus", 1, Float)    \
+  X(Exp2, "exp2", 1, Float)            \
+  X(Expm1, "expm1", 1, Float)          \
+  X(Log2, "log2", 1, Float)            \
+  X(Log10, "log10", 1, Float)          \
+  X(Sin, "sin", 1, Float)              \
+  X(Cos, "cos", 1, Float)              \
+  X(Tan, "tan", 1, Float)              \
+  X(ArcSin, "arcsin", 1, Float)        \
+  X(ArcCos, "arccos", 1, Float)        \
+  X(ArcTan, "arctan", 1, Float)        \
+  X(Sinh, "sinh", 1, Float)            \
+  X(Cosh, "cosh", 1, Float)            \
+  X(ArcSinh, "arcsinh", 1, Float)      \
+  X(ArcCosh, "arccosh", 1, Float)      \
+  X(ArcTanh, "arctanh", 1, Float)      \
+  X(Erf, "erf", 1, Float)              \
+  X(Erfc, "erfc", 1, Float)            \
   X(Floor, "floor", 1, Float)          \
   X(Ceil, "ceil", 1, Float)            \
   X(Round, "round", 1, Float)          \
@@ -35,6 +52,7 @@
   X(IntDiv, "int_div", 2, Any)         \
   X(Mod, "mod", 2, Any)                \
   X(Pow, "pow", 2, Any)                \
+  X(ArcTan2, "arctan2", 2, Float)      \
   X(Maximum, "maximum", 2, Any)        \
   X(Minimum, "minimum", 2, Any)        \
   X(Eq, "eq", 2, Any)                  \

@@ -11,7 +11,8 @@
 #include "kernels/index_vector.hpp"
 #include "kernels/reduce_ops.hpp"
 #include "kernels/tape_row.hpp"
-#include "simd_math.hpp"
+#include "math/exponential.hpp"
+#include "math/logarithm.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {

@@ -1,7 +1,12 @@
 #include "kernels/tape_ops.hpp"
 
-#include "math/lanes.hpp"
-#include "simd_math.hpp"
+#include "math/error_function.hpp"
+#include "math/exponential.hpp"
+#include "math/inverse_trigonometric.hpp"
+#include "math/logarithm.hpp"
+#include "math/pair_logarithm.hpp"
+#include "math/power.hpp"
+#include "math/trigonometric.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -46,6 +51,33 @@ void run_block(int64_t n, void* out, const void* a, const void* b, const void* c
     store(to + i, Op::of(operand<kA, T>(a, i), operand<kB, T>(b, i), operand<kC, T>(c, i)));
   }
   if (n % lanes != 0) store(to + end, last);
+}
+
+// The same for long functions: their code stands there once, and a branch for each vector is cheap
+// beside it.
+template <class T, class Op, Argument kA, Argument kB>
+void run_function(int64_t n, void* out, const void* a, const void* b, const void*) {
+  constexpr int64_t lanes = kLanes<T>;
+  T* to = static_cast<T*>(out);
+  for (int64_t i = 0; i < n; i += lanes) {
+    const void* x = static_cast<const T*>(a) + (kA == kMany ? i : 0);
+    const void* y = kB == kMany ? static_cast<const T*>(b) + i : b;
+    Vec<T> u, v;
+    const bool whole = n - i >= lanes;
+    if (whole) {
+      u = operand<kA, T>(x, 0);
+      v = operand<kB, T>(y, 0);
+    } else {
+      u = operand_part<kA, T>(x, n - i);
+      v = operand_part<kB, T>(y, n - i);
+    }
+    u = Op::of(u, v, v);
+    if (whole) {
+      store(to + i, u);
+    } else {
+      store_part(to + i, u, n - i);
+    }
+  }
 }
 
 // The same for operations of single elements; the compiler makes vectors of them where it can.
@@ -113,6 +145,25 @@ TGM_VECTOR_OP(SqrOp, multiply(a, a))
 TGM_VECTOR_OP(SigmoidOp, vsigmoid(a))
 TGM_VECTOR_OP(TanhOp, vtanh(a))
 TGM_VECTOR_OP(SoftplusOp, vsoftplus(a))
+TGM_VECTOR_OP(Exp2Op, vexp2(a))
+TGM_VECTOR_OP(Expm1Op, vexpm1(a))
+TGM_VECTOR_OP(Log2Op, vlog2(a))
+TGM_VECTOR_OP(Log10Op, vlog10(a))
+TGM_VECTOR_OP(SinOp, vsin(a))
+TGM_VECTOR_OP(CosOp, vcos(a))
+TGM_VECTOR_OP(TanOp, vtan(a))
+TGM_VECTOR_OP(ArcSinOp, varcsin(a))
+TGM_VECTOR_OP(ArcCosOp, varccos(a))
+TGM_VECTOR_OP(ArcTanOp, varctan(a))
+TGM_VECTOR_OP(SinhOp, vsinh(a))
+TGM_VECTOR_OP(CoshOp, vcosh(a))
+TGM_VECTOR_OP(ArcSinhOp, varcsinh(a))
+TGM_VECTOR_OP(ArcCoshOp, varccosh(a))
+TGM_VECTOR_OP(ArcTanhOp, varctanh(a))
+TGM_VECTOR_OP(ErfOp, verf(a))
+TGM_VECTOR_OP(ErfcOp, verfc(a))
+TGM_VECTOR_OP(ArcTan2Op, varctan2(a, b))
+TGM_VECTOR_OP(PowOp, vpow(a, b))
 TGM_VECTOR_OP(LogicalNotOp, TGM_TRUTH(a == T(0)))
 TGM_VECTOR_OP(AddOp, add(a, b))
 TGM_VECTOR_OP(SubOp, subtract(a, b))
@@ -136,10 +187,7 @@ TGM_VECTOR_OP(BitOrOp, a | b)
 TGM_VECTOR_OP(BitXorOp, a ^ b)
 TGM_VECTOR_OP(SwitchOp, (a != T(0)) ? b : c)
 
-struct PowOp {
-  TGM_INLINE float of(float a, float b) { return __builtin_powf(a, b); }
-  TGM_INLINE double of(double a, double b) { return __builtin_pow(a, b); }
-
+struct IntPowOp {
   // Wraps around. A negative power is 1 / a^|b| rounded towards zero, and 0 for a = 0.
   TGM_INLINE int64_t of(int64_t a, int64_t b) {
     if (b < 0) {
@@ -215,6 +263,17 @@ constexpr BlockOp ternary() {
 }
 
 template <class T, class Op>
+constexpr BlockOp function() {
+  return {{run_function<T, Op, kMany, kNone>}};
+}
+
+template <class T, class Op>
+constexpr BlockOp binary_function() {
+  return {{run_function<T, Op, kMany, kMany>, run_function<T, Op, kOne, kMany>,
+           run_function<T, Op, kMany, kOne>}};
+}
+
+template <class T, class Op>
 constexpr BlockOp binary_lanes() {
   return {{run_lanes<T, Op, kMany, kMany>, run_lanes<T, Op, kOne, kMany>,
            run_lanes<T, Op, kMany, kOne>}};
@@ -239,7 +298,6 @@ constexpr BlockOps common_ops() {
   all[Opcode::Mul] = binary<T, MulOp>();
   all[Opcode::IntDiv] = binary_lanes<T, IntDivOp>();
   all[Opcode::Mod] = binary_lanes<T, ModOp>();
-  all[Opcode::Pow] = binary_lanes<T, PowOp>();
   all[Opcode::Maximum] = binary<T, MaximumOp>();
   all[Opcode::Minimum] = binary<T, MinimumOp>();
   all[Opcode::Eq] = binary<T, EqOp>();
@@ -272,12 +330,32 @@ constexpr BlockOps float_ops() {
   all[Opcode::IsNan] = unary<T, IsNanOp>();
   all[Opcode::IsInf] = unary<T, IsInfOp>();
   all[Opcode::Div] = binary<T, DivOp>();
+  all[Opcode::Pow] = binary_function<T, PowOp>();
+  all[Opcode::ArcTan2] = binary_function<T, ArcTan2Op>();
+  all[Opcode::Exp2] = function<T, Exp2Op>();
+  all[Opcode::Expm1] = function<T, Expm1Op>();
+  all[Opcode::Log2] = function<T, Log2Op>();
+  all[Opcode::Log10] = function<T, Log10Op>();
+  all[Opcode::Sin] = function<T, SinOp>();
+  all[Opcode::Cos] = function<T, CosOp>();
+  all[Opcode::Tan] = function<T, TanOp>();
+  all[Opcode::ArcSin] = function<T, ArcSinOp>();
+  all[Opcode::ArcCos] = function<T, ArcCosOp>();
+  all[Opcode::ArcTan] = function<T, ArcTanOp>();
+  all[Opcode::Sinh] = function<T, SinhOp>();
+  all[Opcode::Cosh] = function<T, CoshOp>();
+  all[Opcode::ArcSinh] = function<T, ArcSinhOp>();
+  all[Opcode::ArcCosh] = function<T, ArcCoshOp>();
+  all[Opcode::ArcTanh] = function<T, ArcTanhOp>();
+  all[Opcode::Erf] = function<T, ErfOp>();
+  all[Opcode::Erfc] = function<T, ErfcOp>();
   return all;
 }
 
 constexpr BlockOps integer_ops() {
   using T = int64_t;
   BlockOps all = common_ops<T>();
+  all[Opcode::Pow] = binary_lanes<T, IntPowOp>();
   all[Opcode::BitNot] = unary<T, BitNotOp>();
   all[Opcode::BitAnd] = binary<T, BitAndOp>();
   all[Opcode::BitOr] = binary<T, BitOrOp>();

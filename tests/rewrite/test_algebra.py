@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
+from helpers.expressions import evaluate
 from helpers.rules import Case, case, check_numbers, check_rule
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.graph.op import OPS
+from tinygrad_mnist.ops.elementwise import log as plain_log
+from tinygrad_mnist.ops.elementwise import log1p as plain_log1p
 from tinygrad_mnist.rewrite.algebra import ALGEBRA
 
 RULES = {rule.name: rule for rule in ALGEBRA}
@@ -59,6 +65,46 @@ CASES = [
         for f in (T.floor, T.ceil, T.trunc, T.round, T.abs_, T.sgn)
     ),
     case("done_already", "matrix", lambda x: T.floor(T.ceil(x)), None, "two kinds"),
+    case("root_of_a_square", "matrix", lambda x: T.sqrt(T.sqr(x)), T.abs_),
+    case("root_of_a_square", "matrix", lambda x: T.sqr(T.sqrt(x)), None, "square of a root"),
+    case(
+        "root_of_a_square", "matrix", lambda x: T.sqrt(T.sqr(T.cast(x, "int8"))), None, "may wrap"
+    ),
+    *(
+        case("undone", "matrix", lambda x, f=f, g=g: g(f(x)) + 0.5, lambda x: x + 0.5, g.__name__)
+        for g, f in (
+            (plain_log, T.exp),
+            (T.log2, T.exp2),
+            (T.log1p, T.expm1),
+            (T.arcsinh, T.sinh),
+            (T.arctanh, T.tanh),
+        )
+    ),
+    case("undone", "matrix", lambda x: T.exp(T.log(x)), None, "not of all numbers"),
+    case("undone", "matrix", lambda x: T.log2(T.exp(x)), None, "another base"),
+    case("log_of_one_plus", "matrix", lambda x: T.log(1 + x), T.log1p, "1 + x"),
+    case("log_of_one_plus", "matrix", lambda x: T.log(x + 1), T.log1p, "x + 1"),
+    case("log_of_one_plus", "matrix", lambda x: T.log(1 - x / 3), lambda x: T.log1p(-(x / 3))),
+    case("log_of_one_plus", "matrix", lambda x: T.log(x - 1), None, "x - 1"),
+    case("log_of_one_plus", "matrix", lambda x: T.log(2 + x), None, "2 + x"),
+    case("log_of_one_plus", "matrix", lambda x: T.log(T.cast(x, "int8") + 1), None, "may wrap"),
+    case("log_of_one_plus", "row", lambda x: T.log(T.ones((3, 4)) + x), None, "that stretches"),
+    case("safe_form_of_log1p", "matrix", lambda x: plain_log1p(T.exp(x)), T.nnet.softplus, "exp"),
+    case(
+        "safe_form_of_log1p",
+        "matrix",
+        lambda x: plain_log1p(-T.nnet.sigmoid(x)),
+        lambda x: -T.nnet.softplus(x),
+        "minus sigmoid",
+    ),
+    case("safe_form_of_log1p", "matrix", lambda x: plain_log1p(T.nnet.sigmoid(x)), None, "plus"),
+    case("difference_from_one", "matrix", lambda x: T.exp(x) - 1, T.expm1, "exp"),
+    case("difference_from_one", "matrix", lambda x: 1 - T.exp(x), lambda x: -T.expm1(x), "1 - exp"),
+    case("difference_from_one", "matrix", lambda x: 1 - T.erf(x), T.erfc, "1 - erf"),
+    case("difference_from_one", "matrix", lambda x: T.erf(x) - 1, lambda x: -T.erfc(x), "erf - 1"),
+    case("difference_from_one", "matrix", lambda x: 1 - T.erfc(x), T.erf, "1 - erfc"),
+    case("difference_from_one", "matrix", lambda x: 2 - T.erf(x), None, "2 - erf"),
+    case("difference_from_one", "matrix", lambda x: 1 - T.tanh(x), None, "1 - tanh"),
     case(
         "done_already",
         "matrix",
@@ -81,3 +127,15 @@ def test_numbers_stay(case: Case) -> None:
 
 def test_every_rule_has_a_case() -> None:
     assert {param.values[0].rule for param in CASES} == set(RULES)
+
+
+def test_small_numbers_keep_their_bits() -> None:
+    x = T.fvector("x")
+    values = np.float32([1e-10, -3e-6, 2e-3])
+    wide = values.astype("float64")
+    outputs = [T.log(1 + x), T.exp(x) - 1, 1 - T.erf(x + 5), T.sqrt(T.sqr(x * 1e-25))]
+    logs, powers, tails, sizes = evaluate("cpu", [x], outputs, values)
+    np.testing.assert_allclose(logs, np.log1p(wide), rtol=1e-7)
+    np.testing.assert_allclose(powers, np.expm1(wide), rtol=1e-7)
+    np.testing.assert_allclose(tails, [math.erfc(v) for v in np.float32(values + 5)], rtol=1e-6)
+    np.testing.assert_allclose(sizes, np.abs(wide) * 1e-25, rtol=1e-6)

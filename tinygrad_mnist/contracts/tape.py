@@ -7,6 +7,7 @@ give 0 or 1 in the tape's dtype. Values are numbered: inputs first, then instruc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -76,6 +77,12 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(np.where(x < 0, power, np.ones_like(power)) / (1 + power))
 
 
+def _each(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    """A function of numbers, which NumPy lacks, for arrays of any float dtype."""
+    ufunc = np.frompyfunc(function, 1, 1)
+    return lambda x: np.asarray(ufunc(x), x.dtype)
+
+
 def _power(x: Array, y: Array) -> Array:
     """x ** y; of integers it wraps, and a negative power is 1 / x ** |y| rounded towards zero."""
     if x.dtype.kind == "f":
@@ -111,6 +118,23 @@ OPCODES: dict[str, Opcode] = {
     "sigmoid": Opcode(1, _sigmoid, _FLOATS),
     "tanh": Opcode(1, np.tanh, _FLOATS),
     "softplus": Opcode(1, lambda x: np.logaddexp(x.dtype.type(0), x), _FLOATS),
+    "exp2": Opcode(1, np.exp2, _FLOATS),
+    "expm1": Opcode(1, np.expm1, _FLOATS),
+    "log2": Opcode(1, np.log2, _FLOATS),
+    "log10": Opcode(1, np.log10, _FLOATS),
+    "sin": Opcode(1, np.sin, _FLOATS),
+    "cos": Opcode(1, np.cos, _FLOATS),
+    "tan": Opcode(1, np.tan, _FLOATS),
+    "arcsin": Opcode(1, np.arcsin, _FLOATS),
+    "arccos": Opcode(1, np.arccos, _FLOATS),
+    "arctan": Opcode(1, np.arctan, _FLOATS),
+    "sinh": Opcode(1, np.sinh, _FLOATS),
+    "cosh": Opcode(1, np.cosh, _FLOATS),
+    "arcsinh": Opcode(1, np.arcsinh, _FLOATS),
+    "arccosh": Opcode(1, np.arccosh, _FLOATS),
+    "arctanh": Opcode(1, np.arctanh, _FLOATS),
+    "erf": Opcode(1, _each(math.erf), _FLOATS),
+    "erfc": Opcode(1, _each(math.erfc), _FLOATS),
     "floor": Opcode(1, np.floor, _FLOATS),
     "ceil": Opcode(1, np.ceil, _FLOATS),
     "round": Opcode(1, np.rint, _FLOATS),
@@ -127,6 +151,7 @@ OPCODES: dict[str, Opcode] = {
     "int_div": Opcode(2, np.floor_divide, _NUMBERS),
     "mod": Opcode(2, np.mod, _NUMBERS),
     "pow": Opcode(2, _power, _NUMBERS),
+    "arctan2": Opcode(2, np.arctan2, _FLOATS),
     "maximum": Opcode(2, np.maximum, _NUMBERS),
     "minimum": Opcode(2, np.minimum, _NUMBERS),
     "eq": Opcode(2, np.equal, _NUMBERS),

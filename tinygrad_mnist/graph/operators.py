@@ -199,11 +199,44 @@ class Operators:
     def round(self, mode: str = "half_to_even") -> Variable:
         return words("round")(self, mode)
 
+    def arccos(self) -> Variable:
+        return words("arccos")(self)
+
+    def arccosh(self) -> Variable:
+        return words("arccosh")(self)
+
+    def arcsin(self) -> Variable:
+        return words("arcsin")(self)
+
+    def arcsinh(self) -> Variable:
+        return words("arcsinh")(self)
+
+    def arctan(self) -> Variable:
+        return words("arctan")(self)
+
+    def arctanh(self) -> Variable:
+        return words("arctanh")(self)
+
     def ceil(self) -> Variable:
         return words("ceil")(self)
 
+    def cos(self) -> Variable:
+        return words("cos")(self)
+
+    def cosh(self) -> Variable:
+        return words("cosh")(self)
+
+    def deg2rad(self) -> Variable:
+        return words("deg2rad")(self)
+
     def exp(self) -> Variable:
         return words("exp")(self)
+
+    def exp2(self) -> Variable:
+        return words("exp2")(self)
+
+    def expm1(self) -> Variable:
+        return words("expm1")(self)
 
     def floor(self) -> Variable:
         return words("floor")(self)
@@ -211,11 +244,29 @@ class Operators:
     def log(self) -> Variable:
         return words("log")(self)
 
+    def log10(self) -> Variable:
+        return words("log10")(self)
+
     def log1p(self) -> Variable:
         return words("log1p")(self)
 
+    def log2(self) -> Variable:
+        return words("log2")(self)
+
+    def rad2deg(self) -> Variable:
+        return words("rad2deg")(self)
+
+    def sin(self) -> Variable:
+        return words("sin")(self)
+
+    def sinh(self) -> Variable:
+        return words("sinh")(self)
+
     def sqrt(self) -> Variable:
         return words("sqrt")(self)
+
+    def tan(self) -> Variable:
+        return words("tan")(self)
 
     def tanh(self) -> Variable:
         return words("tanh")(self)

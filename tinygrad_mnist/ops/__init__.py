@@ -9,6 +9,7 @@ from tinygrad_mnist.ops import (
     crossentropy,
     diagonal,
     elementwise,
+    exponential,
     fused,
     gather,
     index,
@@ -25,6 +26,8 @@ from tinygrad_mnist.ops import (
     shape,
     slices,
     softmax,
+    special,
+    trigonometry,
 )
 
 __all__ = [
@@ -36,6 +39,7 @@ __all__ = [
     "crossentropy",
     "diagonal",
     "elementwise",
+    "exponential",
     "fused",
     "gather",
     "index",
@@ -52,4 +56,6 @@ __all__ = [
     "shape",
     "slices",
     "softmax",
+    "special",
+    "trigonometry",
 ]

@@ -1,6 +1,6 @@
 """Elementwise ops: one table row each. Here is what a row means, arithmetic, comparisons, choice,
-and the functions that networks are made of; `exponential`, `trigonometry`, `rounding` and `logical`
-have the others.
+and the functions that networks are made of; `exponential`, `trigonometry`, `special`, `rounding`
+and `logical` have the others.
 
 A row names the op, the tape instruction that computes it, how the result's dtype follows from
 the operands', and its vector-Jacobian product. All of them broadcast as Theano does: a dimension
@@ -330,3 +330,9 @@ def cast(x: Any, dtype: str) -> Variable:
         return variable
     compute = upcast(variable.dtype, dtype)
     return _CAST(variable, dtype=dtype, compute=compute if compute in FLOATS else "int64")
+
+
+def as_float(x: Any) -> Variable:
+    """`x`, or its counterpart in a float dtype where it is an integer or bool."""
+    variable = as_variable(x)
+    return cast(variable, upgraded([variable.dtype])[0])

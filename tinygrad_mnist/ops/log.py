@@ -13,7 +13,7 @@ from typing import Any
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.variables import Constant, Variable
-from tinygrad_mnist.ops import elementwise
+from tinygrad_mnist.ops import elementwise, exponential
 from tinygrad_mnist.ops.elementwise import neg, softplus
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX
 
@@ -28,6 +28,42 @@ def log(x: Any) -> Variable:
     variable = as_variable(x)
     safe = safe_log(variable)
     return elementwise.log(variable) if safe is None else safe
+
+
+@word
+def log2(x: Any) -> Variable:
+    """Logarithm to the base 2, of softmax(z) and its like as safe as `log`."""
+    return _to_base(x, exponential.log2, exponential.LN2)
+
+
+@word
+def log10(x: Any) -> Variable:
+    """Logarithm to the base 10, of softmax(z) and its like as safe as `log`."""
+    return _to_base(x, exponential.log10, exponential.LN10)
+
+
+def _to_base(x: Any, plain: elementwise.Word, log_of_base: float) -> Variable:
+    variable = as_variable(x)
+    safe = safe_log(variable)
+    return plain(variable) if safe is None else safe / log_of_base
+
+
+@word
+def log1p(x: Any) -> Variable:
+    """log(1 + x), also where x is tiny; of exp(z) and -sigmoid(z) without overflow or
+    cancellation, in value and gradient."""
+    variable = as_variable(x)
+    safe = safe_log1p(variable)
+    return elementwise.log1p(variable) if safe is None else safe
+
+
+def safe_log1p(v: Variable) -> Variable | None:
+    """log(1 + v) in a form that does not go through `v`; None where there is none."""
+    if _made_by(v, "exp"):
+        return softplus(_argument(v))
+    if _made_by(v, "neg") and _made_by(_argument(v), "sigmoid"):
+        return neg(softplus(_argument(_argument(v))))
+    return None
 
 
 def safe_log(v: Variable) -> Variable | None:
