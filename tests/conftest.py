@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 from helpers.backends import DEVICES, making_functions_for
+from hypothesis import settings
 
 from tinygrad_mnist import config
+
+settings.register_profile("untimed", deadline=None)  # other work on the machine is no failure
+settings.load_profile("untimed")
 
 _BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
 import pytest
 
 from tinygrad_mnist import _native
@@ -133,6 +136,21 @@ def test_a_kernel_with_an_epilogue_says_where_it_starts(name: str) -> None:
     # A group is made when its members' results have their places.
     has_tail = ("epilogue" in contract.tapes and name != "grouped_reduce") or name == "elementwise"
     assert (own_operands(name, params) is not None) == has_tail
+
+
+def test_a_kernel_has_a_test_on_any_operands() -> None:
+    """One that is marked as covering it: tests/kernels/conftest.py checks what that means."""
+    covered: set[str] = set()
+    for path in sorted((Path(__file__).parent / "kernels").glob("test_*.py")):
+        spec = spec_from_file_location(f"covers_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for value in vars(module).values():
+            marks = getattr(value, "pytestmark", ()) if callable(value) else ()
+            covered.update(*(mark.args for mark in marks if mark.name == "covers"))
+    assert covered == set(_native.kernels())
 
 
 def test_rules_have_different_names_and_known_ops() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,20 @@ from tinygrad_mnist.contracts.tape import Instruction, Tape
 AnyArray = NDArray[Any]
 
 TARGETS = _native.targets()
+
+
+class Run(NamedTuple):
+    """What a kernel was run on."""
+
+    kernel: str
+    target: str
+    dtypes: frozenset[str]
+    shapes: tuple[tuple[int, ...], ...]
+    strided_input: bool
+    strided_output: bool
+
+
+RUNS: list[Run] = []  # those of the test that runs
 
 
 def view_of(number: int, array: AnyArray) -> tuple[Any, ...]:
@@ -105,6 +119,15 @@ def run_kernel(
     results = [poisoned(o) if isinstance(o, ArraySpec) else o for o in outputs]
     arrays = [*inputs, *results]
     with settings(target, threads):
+        run = Run(
+            name,
+            _native.target(),
+            frozenset(array.dtype.name for array in arrays),
+            tuple(array.shape for array in arrays),
+            not all(array.flags.c_contiguous for array in inputs),
+            not all(array.flags.c_contiguous for array in results),
+        )
+        RUNS.append(run)
         program = _native.Program(
             [("bind", k) for k in range(len(arrays))],
             [call_spec(name, inputs, results, params or {})],

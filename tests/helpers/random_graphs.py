@@ -14,6 +14,7 @@ from tinygrad_mnist import Variable
 
 MAX_DEPTH = 8  # in words, some of which are several nodes
 MAX_SIZE = 400
+MAX_NDIM = 6  # kernels take 8
 SINGLE_INPUTS = (("float32", (3, 4)), ("float32", (4,)), ("float32", (2, 2, 5, 6)))
 INPUTS: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("float64", (3, 4)),
@@ -85,7 +86,7 @@ class RandomGraph:
     def _add(self, step: Step) -> None:
         self._taken = []
         made = step(self)
-        if made is None or not 0 < int(np.prod(made[1])) <= MAX_SIZE:
+        if made is None or len(made[1]) > MAX_NDIM or not 0 < int(np.prod(made[1])) <= MAX_SIZE:
             return
         v, shape = made
         depth = 1 + max((item.depth for item in self._taken), default=0)

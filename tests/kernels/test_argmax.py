@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.arrays import operand, seeds, shapes
-from helpers.native import TARGETS, expect, run_kernel
+from helpers.arrays import operand, seeds, shapes, strided
+from helpers.native import TARGETS, expect, poisoned, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ def check(x: np.ndarray, axis: int, target: str | None, threads: int | None = No
         np.testing.assert_array_equal(result, exact)
 
 
+@pytest.mark.covers("argmax", "argmin", dtypes=DTYPES)
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=150)
 @given(dtype=st.sampled_from(DTYPES), shape=shapes(), seed=seeds)
@@ -31,7 +32,13 @@ def test_place(target: str, dtype: str, shape: tuple[int, ...], seed: int) -> No
     x = operand(rng, (3, *shape), dtype)
     if rng.random() < 0.5:
         x = np.round(x).astype(dtype)
-    check(x, int(rng.integers(x.ndim)), target)
+    axis = int(rng.integers(x.ndim))
+    check(x, axis, target)
+    spec = ArraySpec("int64", tuple(1 if d == axis else side for d, side in enumerate(x.shape)))
+    view = strided(rng, poisoned(spec))
+    for name in ("argmax", "argmin"):
+        (result,) = run_kernel(name, [x], [view], {"axis": axis}, target)
+        np.testing.assert_array_equal(result, expect(name, [x], [spec], {"axis": axis})[0])
 
 
 @pytest.mark.parametrize("target", TARGETS)

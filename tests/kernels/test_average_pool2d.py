@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.layouts import normal, relaid
-from helpers.native import TARGETS, run_kernel
+from helpers.native import TARGETS, poisoned, run_kernel
 from helpers.pools import PAIRS, pooled_size
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +32,7 @@ def by_definition(x, pooled, params):
     return y
 
 
+@pytest.mark.covers("average_pool2d", "average_pool2d_grad")
 @given(
     planes=st.tuples(st.integers(0, 3), st.integers(1, 3)),
     image=st.tuples(st.integers(1, 12), st.integers(1, 40)),
@@ -54,12 +55,12 @@ def test_any_pool(planes, image, window, stride, padding, whole, count, dtype, t
     exact = by_definition(x, y.shape[2:], params)
     np.testing.assert_allclose(wanted, exact, tolerance, tolerance)
     # Every sum has one fixed order: the same bits as the reference's.
-    [result] = run_kernel("average_pool2d", [x], [y], params, target)
+    [result] = run_kernel("average_pool2d", [x], [relaid(poisoned(y), rng)], params, target)
     np.testing.assert_array_equal(result, wanted)
 
     g, dx = relaid(normal(rng, y.shape, dtype), rng), ArraySpec(dtype, x.shape)
     [wanted] = CONTRACTS["average_pool2d_grad"].reference(params, [g], [dx])
-    [result] = run_kernel("average_pool2d_grad", [g], [dx], params, target)
+    [result] = run_kernel("average_pool2d_grad", [g], [relaid(poisoned(dx), rng)], params, target)
     np.testing.assert_array_equal(result, wanted)
     # The gradient is the transposed map: <g, pool(x)> = <grad(g), x>.
     np.testing.assert_allclose(np.vdot(g, exact), np.vdot(wanted, x), 100 * tolerance, tolerance)

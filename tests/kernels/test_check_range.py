@@ -14,6 +14,7 @@ from tinygrad_mnist.contracts import CONTRACTS
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8"]
 
 
+@pytest.mark.covers("check_range", dtypes=INTEGERS)
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=150)
 @given(

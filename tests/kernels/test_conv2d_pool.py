@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
+@pytest.mark.covers("conv2d_pool")
 @given(
     case=cases(pooled=True),
     target=st.sampled_from(TARGETS),

@@ -95,6 +95,7 @@ def test_integers_wrap(op: str, target: str) -> None:
     np.testing.assert_array_equal(result, exact)
 
 
+@pytest.mark.covers("elementwise", dtypes=DTYPES)
 @pytest.mark.parametrize("target", TARGETS)
 @given(
     source=st.sampled_from(DTYPES),
@@ -109,7 +110,8 @@ def test_conversion(
     rng = np.random.default_rng(seed)
     x = operand(rng, shape, source)
     tape = Tape.identity(middle)
-    (result,) = run_kernel("elementwise", [x], [ArraySpec(to, shape)], {"tape": tape}, target)
+    view = strided(rng, poisoned(ArraySpec(to, shape)))
+    (result,) = run_kernel("elementwise", [x], [view], {"tape": tape}, target)
     value = x.astype(middle)
     if to == "bool":
         value = value != 0
@@ -184,6 +186,32 @@ def test_uniform(dtype: str, target: str, shape: tuple[int, ...], seed: int, ste
     (result,) = run_kernel("elementwise", [count], [view], {"tape": tape}, target)
     index = np.arange(result.size).reshape(shape)
     np.testing.assert_array_equal(result, philox.uniform(dtype, index, step, key))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", TAPE_DTYPES)
+def test_same_bits_for_any_number_of_threads(dtype: str, target: str) -> None:
+    """Contiguous, transposed and reversed operands that are cut into many chunks."""
+    rng = np.random.default_rng(2)
+    op = "sqr" if dtype == "int64" else "tanh"
+    code = (Instruction(op, (0,)), Instruction("sub", (2, 1)), Instruction("mul", (3, 0)))
+    tape = Tape(dtype, 2, code, (4, 2))
+    x, y = fill(rng, (301, 1003), dtype), fill(rng, (301, 1003), dtype)
+    specs = [ArraySpec(dtype, x.shape)] * 2
+    for arrays in (
+        [x, y],
+        [np.asfortranarray(x), y[::-1]],
+        [x, np.broadcast_to(y[:, :1], y.shape)],
+    ):
+        first, *others = (
+            run_kernel("elementwise", arrays, specs, {"tape": tape}, target, threads)
+            for threads in (1, 2, 4)
+        )
+        exact = expect("elementwise", arrays, specs, {"tape": tape})
+        for result, wanted in zip(first, exact, strict=True):
+            assert_near(result, wanted)
+        for other in others:
+            np.testing.assert_array_equal(other, first)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -15,6 +15,7 @@ DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float6
 bodies = st.lists(st.integers(1, 8), min_size=1, max_size=4).map(tuple)
 
 
+@pytest.mark.covers("gather", dtypes=DTYPES)
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=100)
 @given(dtype=st.sampled_from(DTYPES), shape=bodies, n=st.integers(0, 20), seed=seeds)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.arrays import operand, seeds, shapes
+from helpers.arrays import operand, seeds, shapes, strided
 from helpers.native import (
     TARGETS,
     AnyArray,
@@ -48,6 +48,7 @@ def member(
     return params, [x, *extras], ArraySpec(x.dtype.name, shape)
 
 
+@pytest.mark.covers("grouped_reduce", dtypes=["float32", "float64", "int64"])
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=50)
 @given(
@@ -66,7 +67,8 @@ def test_a_group_is_its_members(
     params = join([(own, len(inputs)) for own, inputs, _ in members])
     operands = [x for _, inputs, _ in members for x in inputs]
     specs = [spec for *_, spec in members]
-    results = run_kernel("grouped_reduce", operands, specs, params, target)
+    views = [strided(rng, poisoned(spec)) for spec in specs]
+    results = run_kernel("grouped_reduce", operands, views, params, target)
     exact = expect("grouped_reduce", operands, specs, params)
     for result, wanted, (own, inputs, spec) in zip(results, exact, members, strict=True):
         (alone,) = run_kernel("reduce", inputs, [spec], own, target)

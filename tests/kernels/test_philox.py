@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.native import TARGETS, run_kernel
 
-from tinygrad_mnist.contracts import philox
+from tinygrad_mnist.contracts import ArraySpec, philox
+from tinygrad_mnist.contracts.tape import Instruction, Tape
 
 FULL = 0xFFFFFFFF
 
@@ -54,3 +56,22 @@ def test_distribution(dtype: str) -> None:
         assert ((counts - 2000) ** 2 / 2000).sum() < 110  # chi squared, 49 degrees of freedom
     for a, b in [(0, 1), (0, 2), (1, 2)]:
         assert abs(np.corrcoef(draws[a], draws[b])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(300_001,), (997, 301)])
+def test_same_bits_for_any_number_of_threads(
+    shape: tuple[int, ...], dtype: str, target: str
+) -> None:
+    """The kernel's draw is the contract's, in however many chunks it is made."""
+    key = 0x123456789ABCDEF
+    tape = Tape(dtype, 1, (Instruction("uniform", (0,), key=key),), (1,))
+    index = np.arange(int(np.prod(shape))).reshape(shape)
+    exact = philox.uniform(dtype, index, 2**40 + 3, key)
+    for threads in (1, 2, 4):
+        for output in (ArraySpec(dtype, shape), np.full(shape, np.nan, dtype, order="F")):
+            (result,) = run_kernel(
+                "elementwise", [np.array(2**40 + 3)], [output], {"tape": tape}, target, threads
+            )
+            np.testing.assert_array_equal(result, exact)

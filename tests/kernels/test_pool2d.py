@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.layouts import normal, relaid
-from helpers.native import TARGETS, run_kernel
+from helpers.native import TARGETS, poisoned, run_kernel
 from helpers.pools import PAIRS, pooled_size
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +17,7 @@ def reference(name, inputs, outputs, params):
     return CONTRACTS[name].reference(params, inputs, outputs)
 
 
+@pytest.mark.covers("pool2d", "pool2d_grad", "pool2d_gather")
 @given(
     planes=st.tuples(st.integers(0, 3), st.integers(1, 3)),
     image=st.tuples(st.integers(1, 12), st.integers(1, 40)),
@@ -36,7 +37,8 @@ def test_any_pool(planes, image, window, stride, padding, whole, dtype, target, 
     y = ArraySpec(dtype, (*planes, *pooled_size(image, window, stride, padding, whole)))
     mask = ArraySpec("uint8", (*y.shape, mask_bytes(window)))
     exact = reference("pool2d", [x], [y, mask], params)
-    result = run_kernel("pool2d", [x], [y, mask], params, target)
+    views = [relaid(poisoned(spec), rng) for spec in (y, mask)]
+    result = run_kernel("pool2d", [x], views, params, target)
     np.testing.assert_array_equal(result[0], exact[0])
     np.testing.assert_array_equal(result[1], exact[1])
     [alone] = run_kernel("pool2d", [x], [y], params, target)
@@ -46,12 +48,14 @@ def test_any_pool(planes, image, window, stride, padding, whole, dtype, target, 
     g = relaid(normal(rng, y.shape, dtype), rng)
     dx = ArraySpec(dtype, x.shape)
     [wanted] = reference("pool2d_grad", [g, exact[1]], [dx], params)
-    [result] = run_kernel("pool2d_grad", [g, winners], [dx], params, target)
+    view = relaid(poisoned(dx), rng)
+    [result] = run_kernel("pool2d_grad", [g, winners], [view], params, target)
     np.testing.assert_array_equal(result, wanted)
 
     h = relaid(normal(rng, x.shape, dtype), rng)
     [wanted] = reference("pool2d_gather", [h, exact[1]], [y], params)
-    [result] = run_kernel("pool2d_gather", [h, winners], [y], params, target)
+    view = relaid(poisoned(y), rng)
+    [result] = run_kernel("pool2d_gather", [h, winners], [view], params, target)
     np.testing.assert_array_equal(result, wanted)
 
 

@@ -25,6 +25,7 @@ from tinygrad_mnist.contracts.reduce import MAX, MIN, PROD, SUM
 from tinygrad_mnist.contracts.tape import Instruction, Tape
 
 DTYPES = ["float32", "float64", "int64"]
+ANY_DTYPE = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
 
 
 def reduce_params(
@@ -70,6 +71,36 @@ def test_plain(target: str, op: int, dtype: str, shape: tuple[int, ...], seed: i
     axes = tuple(d for d in range(len(shape)) if rng.random() < 0.5)
     # Sums of numbers of both signs lose digits to cancellation.
     check(x, op, axes, target, 1e-4 if dtype == "float32" else 1e-11)
+
+
+@pytest.mark.covers("reduce", dtypes=ANY_DTYPE)
+@pytest.mark.parametrize("target", TARGETS)
+@settings(max_examples=100)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    read=st.sampled_from(ANY_DTYPE),
+    written=st.sampled_from(ANY_DTYPE),
+    shape=shapes(),
+    seed=seeds,
+)
+def test_operands_of_any_dtype(
+    target: str, dtype: str, read: str, written: str, shape: tuple[int, ...], seed: int
+) -> None:
+    """They are converted to the tape's dtype, and the result from it, where no value is lost."""
+    rng = np.random.default_rng(seed)
+    axes = tuple(d for d in range(len(shape)) if rng.random() < 0.5)
+    x = operand(rng, shape, read)
+    if x.dtype.kind == "f" and dtype == "int64":
+        x = np.round(x)
+    params = reduce_params(MAX, axes, Tape.identity(dtype))
+    view = strided(rng, poisoned(ArraySpec(written, kept(shape, axes))))
+    (result,) = run_kernel("reduce", [x], [view], params, target)
+    exact = x.astype(dtype).max(axis=axes, keepdims=True)
+    if written == "bool":
+        exact = exact != 0
+    elif np.dtype(written).kind in "iu":
+        exact = exact.astype(np.int64)
+    np.testing.assert_array_equal(result, exact.astype(written))
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -30,6 +30,7 @@ def scatter(
     return result
 
 
+@pytest.mark.covers(*KERNELS, dtypes=DTYPES)
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=80)

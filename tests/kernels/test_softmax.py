@@ -40,6 +40,7 @@ def random_labels(rng: np.random.Generator, n: int, c: int) -> AnyArray:
     return strided(rng, rng.integers(least, min(c, 127), n).astype(dtype))
 
 
+@pytest.mark.covers("softmax", "log_softmax")
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 @settings(max_examples=60)
@@ -50,6 +51,7 @@ def test_softmax(name: str, target: str, dtype: str, shape: tuple[int, int], see
     check(name, [x], [ArraySpec(dtype, shape)], target)
 
 
+@pytest.mark.covers("softmax_xent")
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=60)
 @given(dtype=st.sampled_from(FLOATS), shape=matrices, seed=seeds)
@@ -61,6 +63,7 @@ def test_softmax_xent(target: str, dtype: str, shape: tuple[int, int], seed: int
     check("softmax_xent", [logits, random_labels(rng, n, c)], specs, target)
 
 
+@pytest.mark.covers("softmax_xent_grad")
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=60)
 @given(dtype=st.sampled_from(FLOATS), shape=matrices, seed=seeds)

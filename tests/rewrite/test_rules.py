@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.expressions import evaluate
 from helpers.graphs import assert_same_graph, rewritten
 from helpers.rules import Case, case, check_numbers, check_rule
 
@@ -443,3 +444,13 @@ def test_rules_that_undo_each_other_are_noticed() -> None:
     back = Rule("back", ("tanh",), lambda node, context: (T.exp(node.inputs[0]),))
     with pytest.raises(AssertionError, match="rules undo each other"):
         rewritten([T.exp(x)], {x: (3, 4)}, [there, back], lambda _: [])
+
+
+def test_a_slice_passes_any_number_of_nodes() -> None:
+    x = T.dvector("x")
+    y = x
+    for _ in range(60):
+        y = T.tanh(y)
+    values = np.linspace(-1, 1, 5)
+    plain, fused = (evaluate(device, [x], y[1:3], values) for device in ("reference", "fused"))
+    np.testing.assert_allclose(fused, plain, rtol=1e-12)

@@ -17,7 +17,9 @@ from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
 Replacement = Sequence[Variable] | None
-_ROUNDS = 20  # more rounds than any chain of rules needs: beyond it two rules undo each other
+# More rounds than any chain of rules needs, and one for each node that a slice may pass on its way
+# to the inputs: beyond them two rules undo each other.
+_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def apply_rules(
         for op in rule.ops:
             table.setdefault(op, []).append(rule)
     current = list(outputs)
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS + len(toposort(outputs))):
         context.start_round(current)
         before = context.fired.total()
         current = rebuild(current, lambda node, inputs: _emit(node, inputs, table, context))
