@@ -8,16 +8,17 @@ from helpers.convolutions import AWKWARD, Case, cases
 from helpers.epilogues import EPILOGUES, epilogue
 from helpers.layouts import relaid
 from helpers.native import TARGETS, assert_near, expect, poisoned, run_kernel
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import ArraySpec
 
 
 @pytest.mark.covers("conv2d")
+@pytest.mark.parametrize("target", TARGETS)
+@settings(max_examples=50)
 @given(
     case=cases(pooled=False),
-    target=st.sampled_from(TARGETS),
     kind=st.sampled_from(EPILOGUES),
     strided=st.booleans(),
     seed=st.integers(0, 2**32 - 1),

@@ -8,7 +8,7 @@ from helpers.convolutions import AWKWARD, POOLS, Case, cases
 from helpers.epilogues import EPILOGUES, epilogue
 from helpers.layouts import relaid
 from helpers.native import TARGETS, assert_near, expect, poisoned, run_kernel
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -32,15 +32,18 @@ def kernel_name(case, which):
     "conv2d_pool_grad_filter",
     "conv2d_pool_grad_input",
 )
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("which", ["filter", "input"])
+@pytest.mark.parametrize("pooled", [False, True])
+@settings(max_examples=30)
 @given(
-    case=st.one_of(cases(pooled=True), cases(pooled=False)),
-    which=st.sampled_from(["filter", "input"]),
-    target=st.sampled_from(TARGETS),
+    data=st.data(),
     kind=st.sampled_from(EPILOGUES),
     strided=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_convolution(case, which, target, kind, strided, seed):
+def test_any_convolution(data, which, pooled, target, kind, strided, seed):
+    case = data.draw(cases(pooled))
     rng = np.random.default_rng(seed)
     own, spec = operands(case, rng, which, strided)
     bias_axis = 0 if which == "filter" else 1

@@ -5,7 +5,7 @@ import pytest
 from helpers.epilogues import EPILOGUES, epilogue
 from helpers.layouts import normal, relaid
 from helpers.native import TARGETS, assert_near, expect, poisoned, run_kernel
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import ArraySpec
@@ -25,13 +25,14 @@ LAYOUTS = st.sampled_from(["rows", "columns", "any"])
 
 
 @pytest.mark.covers("gemm")
+@pytest.mark.parametrize("target", TARGETS)
+@settings(max_examples=50)
 @given(
     m=SIZES,
     n=SIZES,
     k=SIZES,
     layouts=st.tuples(LAYOUTS, LAYOUTS),
     dtype=st.sampled_from(["float32", "float64"]),
-    target=st.sampled_from(TARGETS),
     kind=st.sampled_from(EPILOGUES),
     seed=st.integers(0, 2**32 - 1),
 )
