@@ -180,3 +180,31 @@ def test_products_of_a_batch_are_written_into_their_places() -> None:
 def test_errors_when_an_expression_is_made(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("product", "shapes", "terms"),
+    [
+        (T.dot, [(3, 1), (1, 4)], (4, 3)),
+        (lambda a, b: T.tensordot(a, b, axes=1), [(2, 3, 1), (1, 4)], (4, 6)),
+        (T.batched_dot, [(2, 3, 1), (2, 1, 4)], (4, 3)),
+    ],
+    ids=["dot", "tensordot", "batched_dot"],
+)
+def test_gradients_of_stretchable_operands_stretch(
+    product: Callable[..., T.Variable],
+    shapes: list[tuple[int, ...]],
+    terms: tuple[int, int],
+    device: str,
+) -> None:
+    """They meet, in the rules of what made the operands, arrays that are longer there."""
+    inputs = [T.tensor("float64", [n == 1 for n in shape]) for shape in shapes]
+    operands = [
+        T.prod(T.repeat(x, 2, axis=shape.index(1)), axis=shape.index(1), keepdims=True)
+        for x, shape in zip(inputs, shapes, strict=True)
+    ]
+    values = [np.full(shape, 0.5) for shape in shapes]
+    gradients = theano.function(inputs, T.grad(T.sum(product(*operands)), inputs))(*values)
+    # Every element of an operand is 0.25, the square of 0.5, and has the slope 2 * 0.5.
+    for gradient, shape, n in zip(gradients, shapes, terms, strict=True):
+        np.testing.assert_allclose(gradient, np.full(shape, 0.25 * n))

@@ -21,7 +21,7 @@ from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.elementwise import cast, mul, settle_constants
+from tinygrad_mnist.ops.elementwise import cast, mul, settle_constants, sum_to
 from tinygrad_mnist.ops.kernels import GEMM
 from tinygrad_mnist.ops.shape import dimshuffle, flatten, static_broadcast, static_reshape
 from tinygrad_mnist.ops.slices import assemble, static_slice
@@ -46,7 +46,7 @@ def _reference(
 def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     (a, b), g = node.inputs, cotangents[0]
     assert g is not None
-    return [_DOT(g, b.T), _DOT(a.T, g)]
+    return [sum_to(_DOT(g, b.T), a), sum_to(_DOT(a.T, g), b)]
 
 
 def _gemm(a: Variable, b: Variable) -> Variable:
@@ -134,8 +134,8 @@ def _tensordot_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Va
     back_b = _TENSORDOT(a, g, axes=(left, of_left))
     order_b = [*(over_b[over_a.index(i)] for i in sorted(over_a)), *right]
     return [
-        dimshuffle(back_a, *(order_a.index(i) for i in range(a.ndim))),
-        dimshuffle(back_b, *(order_b.index(j) for j in range(b.ndim))),
+        sum_to(dimshuffle(back_a, *(order_a.index(i) for i in range(a.ndim))), a),
+        sum_to(dimshuffle(back_b, *(order_b.index(j) for j in range(b.ndim))), b),
     ]
 
 
@@ -220,7 +220,8 @@ def _batched_reference(
 def _batched_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     (a, b), g = node.inputs, cotangents[0]
     assert g is not None
-    return [_BATCHED(g, dimshuffle(b, 0, 2, 1)), _BATCHED(dimshuffle(a, 0, 2, 1), g)]
+    of_a, of_b = _BATCHED(g, dimshuffle(b, 0, 2, 1)), _BATCHED(dimshuffle(a, 0, 2, 1), g)
+    return [sum_to(of_a, a), sum_to(of_b, b)]
 
 
 def _batched_lower(node: Node) -> list[Variable]:
