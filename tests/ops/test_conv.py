@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from helpers.expressions import AnyArray, Case, check_forward, check_gradient, e
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.tensor.nnet import conv, conv2d
+from tinygrad_mnist.tensor.nnet import abstract_conv, conv, conv2d
 
 _rng = np.random.default_rng(7)
 X = _rng.normal(size=(2, 3, 6, 5))
@@ -20,12 +21,12 @@ W = _rng.normal(size=(4, 3, 3, 2))
 def convolve(
     x: AnyArray,
     w: AnyArray,
-    padding: tuple[int, int] = (0, 0),
+    padding: tuple[Any, Any] = (0, 0),
     stride: tuple[int, int] = (1, 1),
     flip: bool = True,
 ) -> AnyArray:
-    """Convolution position by position."""
-    x = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    """Convolution position by position; a padding is one number or two for either axis."""
+    x = np.pad(x, ((0, 0), (0, 0), *(p if isinstance(p, tuple) else (p, p) for p in padding)))
     w = w[:, :, ::-1, ::-1] if flip else w
     height, width = w.shape[2:]
     rows = range(0, x.shape[2] - height + 1, stride[0])
@@ -109,6 +110,59 @@ CASES = [
 ]
 
 
+SMALL_X, SMALL_W = X[:2, :2, :5, :4], W[:2, :2, :3, :2]
+BORDERS: dict[Any, tuple[Any, Any]] = {
+    "valid": (0, 0),
+    "full": (2, 1),
+    "half": (1, 1),
+    2: (2, 2),
+    (1, 0): (1, 0),
+    ((1, 0), (0, 2)): ((1, 0), (0, 2)),
+    ((1, 1), (2, 2)): (1, 2),
+}
+CASES += [
+    case(
+        f"border {mode}, strides {stride}, flip {flip}",
+        SMALL_X,
+        SMALL_W,
+        mode=mode,
+        padding=padding,
+        stride=stride,
+        flip=flip,
+    )
+    for (mode, padding), stride, flip in product(
+        BORDERS.items(), [(1, 1), (2, 1), (2, 3)], [True, False]
+    )
+]
+CASES += [
+    Case(
+        f"second derivatives, border {mode}",
+        lambda x, w, mode=mode: (
+            T.sum(T.sqr(T.grad(T.sum(conv2d(x, w, border_mode=mode, subsample=(2, 1)) ** 2), x)))
+            + T.sum(T.sqr(T.grad(T.sum(conv2d(x, w, border_mode=mode, subsample=(2, 1)) ** 2), w)))
+        ),
+        lambda x, w, padding=padding: _squared_gradients(x, w, padding),
+        (SMALL_X[:1], SMALL_W),
+    )
+    for mode, padding in [("full", (2, 1)), (((1, 0), (0, 2)), ((1, 0), (0, 2)))]
+]
+
+
+def _squared_gradients(x: AnyArray, w: AnyArray, padding: tuple[Any, Any]) -> float:
+    """The squares of both gradients of sum(conv(x, w, stride (2, 1)) ** 2), added up."""
+    pads = [p if isinstance(p, tuple) else (p, p) for p in padding]
+    padded = np.pad(x, ((0, 0), (0, 0), *pads))
+    g, flipped = 2 * convolve(x, w, padding, (2, 1)), w[:, :, ::-1, ::-1]
+    dx, dw = np.zeros_like(padded), np.zeros_like(w)
+    for r, c in np.ndindex(*g.shape[2:]):
+        patch = np.s_[:, :, 2 * r : 2 * r + 3, c : c + 2]
+        dx[patch] += np.einsum("no,ochw->nchw", g[:, :, r, c], flipped)
+        dw += np.einsum("no,nchw->ochw", g[:, :, r, c], padded[patch])
+    (top, _), (left, _) = pads
+    inside = dx[:, :, top : top + x.shape[2], left : left + x.shape[3]]
+    return float((inside**2).sum() + (dw**2).sum())
+
+
 def _grad_of_cubes(x: AnyArray, w: AnyArray) -> AnyArray:
     """The gradient of sum(conv(x, w, padding 1) ** 3) by x, tap by tap."""
     g = 3 * convolve(x, w, (1, 1)) ** 2
@@ -165,7 +219,7 @@ def test_declared_shapes_are_checked(device: str) -> None:
     )
     assert function(X, W).shape == (2, 4, 4, 4)
     assert function(X[:1], W).shape == (1, 4, 4, 4)
-    with pytest.raises(ValueError, match=r"(?s)image_shape is \(None, 3, 6, 5\).*test_conv.py"):
+    with pytest.raises(ValueError, match=r"(?s)input_shape is \(None, 3, 6, 5\).*test_conv.py"):
         function(X[:, :, :5], W)
     with pytest.raises(ValueError, match="filter_shape is"):
         function(X, W[:2])
@@ -180,8 +234,61 @@ def test_shapes_that_do_not_fit(device: str) -> None:
         function(X[:, :, :2], W)
 
 
+def test_declared_shapes_leave_a_border_of_zeros_out(device: str) -> None:
+    x, w = T.tensor4("x", "float64"), T.tensor4("w", "float64")
+    border = ((1, 0), (0, 2))
+    function = theano.function([x, w], conv2d(x, w, X.shape, (4, None, 3, 2), border))
+    np.testing.assert_allclose(function(X, W), convolve(X, W, border), rtol=1e-12)
+    with pytest.raises(ValueError, match=r"input_shape is \(2, 3, 6, 5\), .* \(2, 3, 5, 5\)"):
+        function(X[:, :, :5], W)
+
+
+@pytest.mark.parametrize("border", ["valid", "half", (2, 0), ((1, 0), (0, 2))], ids=str)
+@pytest.mark.parametrize("flip", [True, False])
+def test_gradients_as_words(device: str, border: Any, flip: bool) -> None:
+    """They are what `grad` makes of conv2d, also for shapes that the output leaves open."""
+    x, w, g = (T.tensor4(name, "float64") for name in "xwg")
+    how = {"border_mode": border, "subsample": (2, 2), "filter_flip": flip}
+    y = conv2d(x, w, **how)
+    weights = _rng.normal(size=evaluate(device, [x, w], y, X, W).shape)
+    wanted = evaluate(device, [x, w, g], T.grad(T.sum(y * g), [x, w]), X, W, weights)
+    by_inputs = abstract_conv.conv2d_grad_wrt_inputs(
+        g, w, (None, None, x.shape[2], 5), (4, 3, None, None), **how
+    )
+    by_weights = abstract_conv.conv2d_grad_wrt_weights(x, g, (None, 3, 3, 2), X.shape, **how)
+    results = evaluate(device, [x, w, g], [by_inputs, by_weights], X, W, weights)
+    for result, exact in zip(results, wanted, strict=True):
+        np.testing.assert_allclose(result, exact, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_of_other_shapes(device: str) -> None:
+    w, g = T.tensor4("w", "float64"), T.tensor4("g", "float64")
+    back = abstract_conv.conv2d_grad_wrt_inputs(g, w, (None, None, 6, 5), (4, 3, 3, 2))
+    function = theano.function([w, g], back)
+    assert function(W, np.ones((2, 4, 4, 4))).shape == (2, 3, 6, 5)
+    with pytest.raises(
+        ValueError, match=r"(?s)gradient has shape \(2, 4, 4, 3\).*give \(2, 4, 4, 4\)"
+    ):
+        function(W, np.ones((2, 4, 4, 3)))
+    with pytest.raises(ValueError, match=r"filter_shape is \(4, 3, 3, 2\), .* \(4, 2, 3, 2\)"):
+        function(W[:, :2], np.ones((2, 4, 4, 4)))
+
+
 ERRORS: list[tuple[Any, str]] = [
-    (lambda x: conv2d(x[0], x), "conv2d takes two 4-d tensors"),
+    (lambda x: conv2d(x[0], x), "input has to have four dimensions; it is float32 tensor3"),
+    (lambda x: conv2d(x, x[0]), "filters has to have four dimensions"),
+    (lambda x: conv2d(x, x, (1, 1, 1, -1)), r"input_shape is .* -1 is neither None nor an int"),
+    (lambda x: conv2d(x, x, None, (1, 1, 1, 2.5)), r"filter_shape is .* 2.5 is neither None"),
+    (lambda x: conv2d(x, x, border_mode=((1, 1), 2.5)), "a pair of border_mode is 2.5"),
+    (lambda x: conv2d(x, x, filter_dilation=2), "filter_dilation is 2; only"),
+    (
+        lambda x: abstract_conv.conv2d_grad_wrt_inputs(x, x, (1, 1, None, 2)),
+        "input_shape is .* None can't be found",
+    ),
+    (
+        lambda x: abstract_conv.conv2d_grad_wrt_weights(x, x, (1, 1, 2)),
+        "filter_shape is .* it has four lengths",
+    ),
     (lambda x: conv2d(x, x, input_shape=(1, 2, 3)), "it has four numbers"),
     (lambda x: conv2d(x, x, (1, 1, 1, 1), image_shape=(1, 1, 1, 1)), "which are one thing"),
     (lambda x: conv2d(x, x, border_mode="same"), "border_mode is 'same'"),

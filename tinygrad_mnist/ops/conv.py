@@ -1,4 +1,4 @@
-"""Two-dimensional convolution and its two gradients.
+"""Two-dimensional convolution and its two gradients; `tensor.nnet.abstract_conv` has the words.
 
 Images are (batch, channels, height, width), filters (filters, channels, height, width). With
 `flip` 1 the filter is flipped in both axes, which is convolution proper and Theano's default; with
@@ -11,21 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.base import Params
-from tinygrad_mnist.contracts.tape import Tape
-from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.op import Op, as_variable, register_op
-from tinygrad_mnist.graph.operators import word
-from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
+from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.elementwise import cast
-from tinygrad_mnist.ops.shape import integer_pair
 
 Pair = tuple[int, int]
 Border = str | Pair
+UNDECLARED = (None, None, (0, 0))  # the default of the parameter `declared`
 
 
 def padding_of(border: Border, filter_size: Pair) -> Pair:
@@ -41,13 +37,23 @@ def padding_of(border: Border, filter_size: Pair) -> Pair:
 
 
 def _check_declared(params: Params, types: Sequence[TensorType]) -> None:
-    """Compares the shapes that the user declared with those that came."""
-    for what, declared, actual in zip(("image", "filter"), params["declared"], types, strict=True):
+    """Compares the shapes that the user declared with those that came.
+
+    `declared` has the images' shape, which may be without the zeros that a border has put around
+    them, the filters', and how many rows and columns of zeros those are.
+    """
+    *shapes, zeros = params.get("declared", UNDECLARED)
+    for what, declared, actual in zip(("input", "filter"), shapes, types, strict=True):
         if declared is None:
             continue
-        for n, m in zip(declared, actual.shape, strict=True):
+        lengths = list(actual.shape)
+        if what == "input":
+            for axis, n in zip((2, 3), zeros, strict=True):
+                length = lengths[axis]
+                lengths[axis] = None if length is None else length - n
+        for n, m in zip(declared, lengths, strict=True):
             if None not in (n, m) and n != m:
-                raise ShapeError(f"the {what}_shape is {declared}, the array's is {actual.shape}")
+                raise ShapeError(f"{what}_shape is {declared}, the array's is {tuple(lengths)}")
 
 
 def output_size(size: Pair, filter_size: Pair, padding: Pair, stride: Pair) -> Pair:
@@ -101,8 +107,12 @@ def _static_params(node: Node, filter_shape: tuple[int, ...]) -> dict[str, Any]:
 def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     (x, w), g = node.inputs, cotangents[0]
     assert g is not None
-    params = {k: v for k, v in node.params.items() if k != "declared"}
-    return [_GRAD_INPUT_OF(w, g, x, **params), _GRAD_FILTER_OF(x, g, w, **params)]
+    params = _undeclared(node.params)
+    return [GRAD_INPUT_OF(w, g, x, **params), GRAD_FILTER_OF(x, g, w, **params)]
+
+
+def _undeclared(params: Params) -> dict[str, Any]:
+    return {k: v for k, v in params.items() if k != "declared"}
 
 
 CONV2D = register_op(
@@ -122,8 +132,26 @@ CONV2D = register_op(
 # alone; specialised, that shape is a parameter.
 
 
-def _shape_like_third(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    return [types[2]]
+def _check_gradient(x: TensorType, w: TensorType, g: TensorType, params: Params) -> None:
+    """ShapeError where a gradient isn't one of the convolution of `x` with `w`."""
+    (y,) = _infer(params, (x, w))
+    if any(None not in (n, m) and n != m for n, m in zip(g.shape, y.shape, strict=True)):
+        raise ShapeError(
+            f"the output's gradient has shape {g.shape}; images of shape {x.shape} with filters "
+            f"of shape {w.shape} give {y.shape}"
+        )
+
+
+def _grad_input_of_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    w, g, x = types
+    _check_gradient(x, w, g, params)
+    return [x]
+
+
+def _grad_filter_of_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    x, g, w = types
+    _check_gradient(x, w, g, params)
+    return [w]
 
 
 def static_shape_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -135,6 +163,7 @@ def _grad_input_specialise(
     node: Node, inputs: Sequence[Variable], host: HostValues
 ) -> list[Variable]:
     w, g, x = inputs
+    _check_gradient(x.type, w.type, g.type, node.params)
     params = _static_params(node, w.type.static_shape)
     return [
         CONV2D_GRAD_INPUT(w, g, **params, shape=x.type.static_shape, broadcastable=x.broadcastable)
@@ -145,6 +174,7 @@ def _grad_filter_specialise(
     node: Node, inputs: Sequence[Variable], host: HostValues
 ) -> list[Variable]:
     x, g, w = inputs
+    _check_gradient(x.type, w.type, g.type, node.params)
     params = _static_params(node, w.type.static_shape)
     return [
         CONV2D_GRAD_FILTER(x, g, **params, shape=w.type.static_shape, broadcastable=w.broadcastable)
@@ -154,10 +184,10 @@ def _grad_filter_specialise(
 def _grad_input_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     (w, g, _), h = node.inputs, cotangents[0]
     assert h is not None
-    params = dict(node.params)
+    params = _undeclared(node.params)
     return [
-        _GRAD_FILTER_OF(h, g, w, **params),
-        CONV2D(h, w, **params, declared=(None, None)),
+        GRAD_FILTER_OF(h, g, w, **params),
+        CONV2D(h, w, **params),
         None,
     ]
 
@@ -165,27 +195,27 @@ def _grad_input_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[V
 def _grad_filter_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
     (x, g, _), h = node.inputs, cotangents[0]
     assert h is not None
-    params = dict(node.params)
+    params = _undeclared(node.params)
     return [
-        _GRAD_INPUT_OF(h, g, x, **params),
-        CONV2D(x, h, **params, declared=(None, None)),
+        GRAD_INPUT_OF(h, g, x, **params),
+        CONV2D(x, h, **params),
         None,
     ]
 
 
-_GRAD_INPUT_OF = register_op(
+GRAD_INPUT_OF = register_op(
     Op(
         "conv2d_grad_input_of",
-        _shape_like_third,
+        _grad_input_of_infer,
         None,
         vjp=_grad_input_vjp,
         specialise=_grad_input_specialise,
     )
 )
-_GRAD_FILTER_OF = register_op(
+GRAD_FILTER_OF = register_op(
     Op(
         "conv2d_grad_filter_of",
-        _shape_like_third,
+        _grad_filter_of_infer,
         None,
         vjp=_grad_filter_vjp,
         specialise=_grad_filter_specialise,
@@ -209,66 +239,3 @@ CONV2D_GRAD_FILTER = register_op(
         contract="conv2d_grad_filter",
     )
 )
-
-
-def _declared_shape(shape: Any, what: str) -> tuple[int | None, ...] | None:
-    if shape is None:
-        return None
-    lengths = tuple(None if n is None else int(n) for n in shape)
-    if len(lengths) != 4:
-        raise GraphTypeError(f"{what} is {shape}; it has four numbers")
-    return lengths
-
-
-def _border(border_mode: Any) -> Border:
-    if isinstance(border_mode, str):
-        if border_mode not in ("valid", "full", "half"):
-            raise GraphTypeError(
-                f"border_mode is {border_mode!r}; it can be 'valid', 'full', 'half', an int, "
-                "or a pair of ints"
-            )
-        return border_mode
-    return integer_pair(border_mode, "border_mode", 0)
-
-
-@word
-def conv2d(
-    input: Any,
-    filters: Any,
-    input_shape: Any = None,
-    filter_shape: Any = None,
-    border_mode: Any = "valid",
-    subsample: tuple[int, int] = (1, 1),
-    filter_flip: bool = True,
-    image_shape: Any = None,
-) -> Variable:
-    """Convolves images (batch, channels, height, width) with filters (filters, channels, h, w).
-
-    input_shape (older name: image_shape) and filter_shape: the shapes, or None, checked when the
-    function runs. border_mode: 'valid', 'full', 'half', an int or a pair of paddings. subsample:
-    the strides. filter_flip: flip the filters, as convolution proper does.
-
-    Returns (batch, filters, height, width) in the inputs' dtype. Raises GraphTypeError for
-    operands that have not four dimensions, ShapeError where shapes don't fit.
-    """
-    x, w = as_variable(input), as_variable(filters)
-    if x.ndim != 4 or w.ndim != 4:
-        raise GraphTypeError(f"conv2d takes two 4-d tensors, not {x.type} and {w.type}")
-    if image_shape is not None and input_shape is not None:
-        raise GraphTypeError("conv2d got input_shape and image_shape, which are one thing")
-    strides = integer_pair(subsample, "subsample", 1)
-    dtype = upcast(x.dtype, w.dtype)
-    dtype = dtype if dtype in FLOATS else config.floatX
-    declared = (
-        _declared_shape(image_shape if input_shape is None else input_shape, "input_shape"),
-        _declared_shape(filter_shape, "filter_shape"),
-    )
-    return CONV2D(
-        cast(x, dtype),
-        cast(w, dtype),
-        stride=strides,
-        padding=_border(border_mode),
-        flip=int(bool(filter_flip)),
-        declared=declared,
-        epilogue=Tape.identity(dtype),
-    )

@@ -4,7 +4,6 @@ normalisation."""
 from __future__ import annotations
 
 from tinygrad_mnist.ops.activation import hard_sigmoid, relu, ultra_fast_sigmoid
-from tinygrad_mnist.ops.conv import conv2d
 from tinygrad_mnist.ops.crossentropy import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -12,7 +11,8 @@ from tinygrad_mnist.ops.crossentropy import (
 )
 from tinygrad_mnist.ops.elementwise import sigmoid, softplus
 from tinygrad_mnist.ops.softmax import log_softmax, softmax
-from tinygrad_mnist.tensor.nnet import bn, conv
+from tinygrad_mnist.tensor.nnet import abstract_conv, bn, conv
+from tinygrad_mnist.tensor.nnet.abstract_conv import conv2d
 from tinygrad_mnist.tensor.nnet.bn import (
     batch_normalization,
     batch_normalization_test,
@@ -20,6 +20,7 @@ from tinygrad_mnist.tensor.nnet.bn import (
 )
 
 __all__ = [
+    "abstract_conv",
     "batch_normalization",
     "batch_normalization_test",
     "batch_normalization_train",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops import conv as ops
+from tinygrad_mnist.tensor.nnet import abstract_conv
 
 
 def conv2d(
@@ -18,7 +18,7 @@ def conv2d(
 ) -> Variable:
     """Convolution as `nnet.conv2d` has it, filters flipped: `conv.conv2d(input=x, filters=w,
     filter_shape=..., image_shape=...)`."""
-    return ops.conv2d(input, filters, image_shape, filter_shape, border_mode, subsample)
+    return abstract_conv.conv2d(input, filters, image_shape, filter_shape, border_mode, subsample)
 
 
 __all__ = ["conv2d"]
