@@ -35,6 +35,21 @@ CASES = [
         (A, SLOPES),
     ),
     Case("relu with slope 1", lambda x: T.nnet.relu(x, alpha=1), lambda x: x, (A,)),
+    Case("elu", T.nnet.elu, lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), (A,)),
+    Case(
+        "elu with alpha",
+        lambda x, a: T.nnet.elu(x, a),
+        lambda x, a: np.where(x > 0, x, a * np.expm1(np.minimum(x, 0))),
+        (A, SLOPES),
+    ),
+    Case(
+        "selu",
+        T.nnet.selu,
+        lambda x: (
+            1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
+        ),
+        (A,),
+    ),
     Case("hard_sigmoid", T.nnet.hard_sigmoid, lambda x: np.clip(x * 0.2 + 0.5, 0, 1), (A * 2,)),
     Case("ultra_fast_sigmoid", T.nnet.ultra_fast_sigmoid, ultra_fast, (WIDE,)),
     Case("softplus", T.nnet.softplus, lambda x: np.logaddexp(0, x), (A,)),
@@ -57,10 +72,11 @@ def test_gradient(case: Case, device: str) -> None:
     [
         (T.nnet.relu, [-0.0, 0.0], [0, 0]),
         (lambda x: T.nnet.relu(x, 0.25), [-1.0, 0.0, 1.0], [0.25, 0.625, 1]),
+        (lambda x: T.nnet.elu(x, 0.25), [-1000.0, 0.0, 1000.0], [0, 0.25, 1]),
         (T.nnet.hard_sigmoid, [-2.6, -2.5, 0.0, 2.5, 2.6], [0, 0.2, 0.2, 0.2, 0]),
         (T.nnet.ultra_fast_sigmoid, [0.0, -7.0, 7.0], [0.375, 0, 0]),
     ],
-    ids=["relu", "leaky relu", "hard_sigmoid", "ultra_fast_sigmoid"],
+    ids=["relu", "leaky relu", "elu", "hard_sigmoid", "ultra_fast_sigmoid"],
 )
 def test_slopes_at_kinks(
     device: str, activation: Callable[[Any], Any], values: list[float], slopes: list[float]

@@ -11,6 +11,7 @@ from typing import Any
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.elementwise import abs_, cast, gt, lt, maximum, minimum, sgn, switch
+from tinygrad_mnist.ops.exponential import expm1
 
 
 def _cut(x: Variable, low: float, high: float) -> Variable:
@@ -31,6 +32,23 @@ def relu(x: Any, alpha: Any = 0) -> Variable:
         slope = cast(slope, variable.dtype if variable.type.is_float else "floatX")
     slope = switch(lt(variable, 0), slope, (1 + slope) * 0.5)
     return variable * switch(gt(variable, 0), 1, slope)
+
+
+def elu(x: Any, alpha: Any = 1) -> Variable:
+    """x where it is positive, alpha * (exp(x) - 1) elsewhere; at 0 the slope is alpha.
+
+    alpha: a number, or an array that broadcasts with x.
+    """
+    variable = as_variable(x)
+    return switch(gt(variable, 0), variable, alpha * expm1(minimum(variable, 0)))
+
+
+def selu(x: Any) -> Variable:
+    """`elu`, scaled so that activations tend to mean 0 and variance 1.
+
+    Source of the two numbers: Klambauer et al., Self-Normalizing Neural Networks (2017).
+    """
+    return 1.0507009873554805 * elu(x, 1.6732632423543772)
 
 
 def hard_sigmoid(x: Any) -> Variable:

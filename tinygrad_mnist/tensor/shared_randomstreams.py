@@ -23,6 +23,7 @@ from tinygrad_mnist.ops.log import log
 from tinygrad_mnist.ops.random import UNIFORM
 from tinygrad_mnist.ops.reduce import sum_
 from tinygrad_mnist.ops.shape import as_integer_scalar, shape, shape_scalars
+from tinygrad_mnist.ops.trigonometry import cos
 from tinygrad_mnist.sharedvalue import shared
 
 # Sums of so many ones are exact in float32.
@@ -167,6 +168,8 @@ class RandomStreams:
             raise GraphTypeError(f"choice takes a vector or an integer, not a {among.type}")
         last = sub(shape(among)[0], 1)
         return among[self.random_integers(size, 0, last, ndim)]
+
+    # --- the numbers ------------------------------------------------------------------------
 
     def _uniform(self, lengths: Sequence[Variable], dtype: str) -> Variable:
         """The next draw: floats in [0, 1)."""

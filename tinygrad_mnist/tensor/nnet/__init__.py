@@ -3,7 +3,7 @@ normalisation."""
 
 from __future__ import annotations
 
-from tinygrad_mnist.ops.activation import hard_sigmoid, relu, ultra_fast_sigmoid
+from tinygrad_mnist.ops.activation import elu, hard_sigmoid, relu, selu, ultra_fast_sigmoid
 from tinygrad_mnist.ops.crossentropy import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -29,9 +29,11 @@ __all__ = [
     "categorical_crossentropy",
     "conv",
     "conv2d",
+    "elu",
     "hard_sigmoid",
     "log_softmax",
     "relu",
+    "selu",
     "sigmoid",
     "sigmoid_binary_crossentropy",
     "softmax",
