@@ -237,10 +237,12 @@ int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* 
   follow_arena();
   error_.store(0);
   resolve(addresses, slots);
+  // A late worker of the last run may see the new value: it finds nothing left to take.
+  one_by_one_.store(times != nullptr);
   if (times != nullptr) times->begin();
   const uint64_t ticket = ++last_ticket_;
   if (schedule_.is_parallel() && enter_team(this, ticket)) {
-    schedule_.walk(ticket, true, error_, times);
+    schedule_.walk(ticket, true, times != nullptr, error_, times);
     leave_team();
   } else {
     schedule_.run_alone(error_, times);
@@ -248,6 +250,6 @@ int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* 
   return error_.load(std::memory_order_relaxed);
 }
 
-void Program::work(uint64_t ticket) { schedule_.walk(ticket, false, error_); }
+void Program::work(uint64_t ticket) { schedule_.walk(ticket, false, one_by_one_.load(), error_); }
 
 }  // namespace tgm

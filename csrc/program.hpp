@@ -42,9 +42,9 @@ struct CallSpec {
 };
 
 // Runs its calls on the team, where there is work for it: in order, but for those that don't touch
-// what others write, which may run at once. Temporaries and workspace lie in
-// an arena; run() allocates nothing, unless the arena's largest need has changed since the last
-// run. One run at a time of all programs on an arena; the caller sees to that.
+// what others write, which may run at once. Temporaries and workspace lie in an arena; run()
+// allocates nothing, unless the arena's largest need has changed since the last run. One run at a
+// time of all programs on an arena; the caller sees to that.
 class Program final : public Job {
  public:
   // Throws std::invalid_argument with the kernel's name where a call is not what its kernel takes.
@@ -127,6 +127,7 @@ class Program final : public Job {
   std::vector<OffsetTerm> terms_;
 
   uint64_t last_ticket_ = 0;
+  std::atomic<bool> one_by_one_{false};  // the run is timed call by call
   alignas(64) std::atomic<int64_t> error_{0};
 };
 

@@ -76,9 +76,9 @@ void Schedule::run_alone(const std::atomic<int64_t>& error, CallTimes* times) co
   }
 }
 
-void Schedule::walk(uint64_t ticket, bool is_caller, const std::atomic<int64_t>& error,
-                    CallTimes* times) {
-  const size_t window = times == nullptr ? kWindow : 1;
+void Schedule::walk(uint64_t ticket, bool is_caller, bool one_by_one,
+                    const std::atomic<int64_t>& error, CallTimes* times) {
+  const size_t window = one_by_one ? 1 : kWindow;
   size_t first = 0;
   Backoff backoff;
   while (true) {

@@ -40,8 +40,9 @@ class Schedule {
   bool is_parallel() const { return is_parallel_; }
 
   // One thread's share of the run `ticket`, whose tickets grow from run to run; returns when all is
-  // done. Once `error` is set, chunks are passed over. With `times`, calls run one after the other.
-  void walk(uint64_t ticket, bool is_caller, const std::atomic<int64_t>& error,
+  // done. Once `error` is set, chunks are passed over. With `one_by_one` for all threads, a call
+  // starts when the one before it is done; the caller may then note their `times`.
+  void walk(uint64_t ticket, bool is_caller, bool one_by_one, const std::atomic<int64_t>& error,
             CallTimes* times = nullptr);
 
   // The whole run in this thread.

@@ -72,6 +72,14 @@ def test_several_groups_in_a_row() -> None:
     assert depends == [set(), {0}]
 
 
+def test_a_first_reduction_that_goes_with_none() -> None:
+    """All others wait for it; they are joined all the same."""
+    calls = [call("reduce", 0, k) for k in range(3)]
+    joined, depends = group_reductions(calls, [set(), {0}, {0}])
+    assert kernels(joined) == ["reduce", "grouped_reduce"]
+    assert depends == [set(), {0}]
+
+
 def test_large_and_too_many_stay_apart() -> None:
     large = [call("reduce", 0, k, MAX_ELEMENTS + 1) for k in range(3)]
     assert kernels(group_reductions(large, [set()] * 3)[0]) == ["reduce"] * 3

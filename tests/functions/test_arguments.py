@@ -167,3 +167,12 @@ def test_an_integer_that_does_not_fit(device: str, value: Any) -> None:
     i = T.iscalar("i")
     with pytest.raises(GraphTypeError, match=r"input 0 \(i\) is int32.*fit|can't hold"):
         theano.function([i], i + 1)(value)
+
+
+def test_an_integer_that_may_lose_bits_wraps() -> None:
+    """As an array of it does: `allow_input_downcast=True` takes all."""
+    i = T.iscalar("i")
+    f = theano.function([i], i + 0, allow_input_downcast=True)
+    assert f(2**32 + 5) == f(np.array(2**32 + 5)) == 5
+    with pytest.raises(GraphTypeError, match="doesn't fit"):
+        theano.function([i], i + 0)(2**32 + 5)

@@ -227,3 +227,7 @@ def test_negative_lengths(device: str) -> None:
     with pytest.raises(ValueError, match=r"(?s)lengths can't be negative.*test_creation.py"):
         function(-1)
     assert function(0).shape == (0, 2)
+
+
+def test_a_range_of_integers_in_floatx() -> None:
+    assert T.arange(3, dtype="floatX").eval().dtype == theano.config.floatX

@@ -22,20 +22,26 @@ def group_reductions(
 ) -> tuple[list[KernelCall], list[set[int]]]:
     """The same calls with small independent `reduce`s joined, and what each waits for."""
     current, before = list(calls), [set(d) for d in depends]
-    while True:
-        members = _independent(current, before)
-        if len(members) < 2:
-            return current, before
-        current, before = _joined(current, before, members)
+    start = 0
+    while start < len(current):
+        members = _independent(current, before, start)
+        if len(members) > 1:
+            current, before = _joined(current, before, members)
+        elif members:
+            start = members[0] + 1  # it goes with none
+        else:
+            break
+    return current, before
 
 
-def _independent(calls: Sequence[KernelCall], depends: Sequence[set[int]]) -> list[int]:
-    """Small reductions none of which waits for another, in order, chosen from the first on."""
+def _independent(calls: Sequence[KernelCall], depends: Sequence[set[int]], start: int) -> list[int]:
+    """Small reductions none of which waits for another, in order, chosen from call `start` on."""
     ancestors = _ancestors(depends)
     chosen: list[int] = []
     for number, call in enumerate(calls):
         if (
-            len(chosen) < MAX_MEMBERS
+            number >= start
+            and len(chosen) < MAX_MEMBERS
             and call.kernel == "reduce"
             and max(v.layout.size for v in call.inputs) <= MAX_ELEMENTS
             and not any(c in ancestors[number] or number in ancestors[c] for c in chosen)

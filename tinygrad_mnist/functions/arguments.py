@@ -120,7 +120,8 @@ def _converted(array: Array, value: Any, parameter: Parameter) -> Array:
 
 
 def host_integer(value: Any, parameter: Parameter) -> int | None:
-    """`value` as a Python int where the parameter is an integer scalar and the value fits."""
+    """`value` as a Python int where the parameter is an integer scalar and the value fits, or has
+    to, because `allow_downcast` does not let it wrap."""
     variable = parameter.variable
     if variable.ndim or variable.dtype not in INTEGERS or parameter.strict:
         return None
@@ -130,6 +131,8 @@ def host_integer(value: Any, parameter: Parameter) -> int | None:
         value = int(value)
     low, high = _RANGES[variable.dtype]
     if not low <= value <= high:
+        if parameter.allow_downcast:
+            return None
         raise GraphTypeError(f"{parameter.label} is {variable.dtype}; {value} doesn't fit in it")
     return int(value)
 

@@ -257,9 +257,11 @@ class Function:
                     before.append((p.state, p.state.get_value()))
                     p.state.set_value(array)
             yield
-        except Exception as error:
+        except BaseException as error:
             done = swept(error)
-            if done is None or done.steps == 0:
+            # An interrupt that is no sweep's may come after the step.
+            none_done = isinstance(error, Exception) if done is None else done.steps == 0
+            if none_done:
                 for shared, old in before:
                     shared.set_value(old)
             raise

@@ -143,7 +143,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
     if any(n.dtype in FLOATS for n in given):
         return _float_range(given, dtype)
     scalars = [as_integer_scalar(n, "an argument of arange") for n in given]
-    chosen = check_dtype(dtype) if dtype else upcast("int64", *(n.dtype for n in scalars))
+    chosen = _dtype(dtype) if dtype else upcast("int64", *(n.dtype for n in scalars))
     return _ARANGE(*scalars, dtype=chosen)
 
 
