@@ -100,7 +100,7 @@ constexpr bool kHasFma = false;
 // not be fused with a later sum.
 template <class V>
 TGM_INLINE V opaque(V x) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(TGM_TARGET_wide)  // whose vectors fit in no register
   asm("" : "+v"(x));
 #elif defined(__aarch64__)
   asm("" : "+w"(x));
