@@ -11,6 +11,8 @@ from helpers.native import TARGETS, assert_near, expect, poisoned, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_mnist.contracts.tape import Tape
+
 
 def operands(case, rng, which, strided):
     """Inputs of a gradient kernel without extras, and the spec of its output."""
@@ -52,8 +54,11 @@ def test_any_convolution(data, which, pooled, target, kind, strided, seed):
     name = kernel_name(case, which)
     exact = expect(name, inputs, [spec], params)[0]
     output = relaid(poisoned(spec), rng) if tail.output is None else tail.output
+    # An epilogue may leave little of the gradient, whose rounding then counts against itself.
+    plain = expect(name, own, [spec], case.params(Tape.identity(case.dtype)))[0]
     [result] = run_kernel(name, inputs, [output], params, target)
-    assert_near(result, exact)
+    cancelled = np.linalg.norm(plain) / (np.linalg.norm(exact) or 1.0)
+    assert_near(result, exact, 32 * float(np.finfo(case.dtype).eps) * max(1.0, cancelled))
 
 
 # Wide rows of patches, many filters at a time, large images, windows of many positions.
