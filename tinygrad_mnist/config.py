@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 _FLOATS = ("float32", "float64")
-DEVICES = ("cpu", "reference")
+DEVICES = ("cpu", "reference", "cuda", "cudasim", "auto")
 _UNUSED = ("raise", "warn", "ignore")
 # Settings of Theano that programs of its time make, and that say what happens here anyway, or how
 # to compile, which changes no result. The first value is the one that is read before it is set.
@@ -33,6 +33,8 @@ class Config:
     debug: what the engine tells on standard error, each level with those below: 0 nothing, 1 a line
         for every plan made, 2 a line for every run, with the times of its kernels, 3 the rewrites,
         4 the plan, 5 the generated code.
+    allow_tf32: whether a GPU may round the factors of float32 products to 10 bits of mantissa, for
+        its tensor cores.
     on_unused_input: what `function` does about an input that nothing depends on: `'raise'`,
         `'warn'` or `'ignore'`.
 
@@ -45,6 +47,7 @@ class Config:
     """
 
     __slots__ = (
+        "_allow_tf32",
         "_debug",
         "_device",
         "_float_x",
@@ -62,6 +65,7 @@ class Config:
         self.plan_cache_size = 16
         self.debug = _debug_level()
         self.on_unused_input = "raise"
+        self.allow_tf32 = False
         self._theanos: dict[str, object] = {}
 
     if not TYPE_CHECKING:  # a checker knows the properties, and finds misspellings
@@ -131,6 +135,15 @@ class Config:
         if type(value) is not int or not 0 <= value <= MAX_DEBUG:
             raise ValueError(f"debug is {value!r}; it can be from 0 to {MAX_DEBUG}")
         self._debug = value
+
+    @property
+    def allow_tf32(self) -> bool:
+        return self._allow_tf32
+
+    @allow_tf32.setter
+    def allow_tf32(self, value: bool) -> None:
+        _check("allow_tf32", value, (False, True))
+        self._allow_tf32 = value
 
     @property
     def on_unused_input(self) -> str:

@@ -33,3 +33,11 @@ class UnusedInputError(GraphError, ValueError):
 
 class MissingKernelError(GraphError, NotImplementedError):
     """A backend has no kernel of the wanted name."""
+
+
+class DeviceError(RuntimeError):
+    """A device can't be used, or something failed on it; the message says what to do about it."""
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A device has not enough memory left."""

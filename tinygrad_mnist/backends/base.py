@@ -9,6 +9,12 @@ from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan
 from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
 from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.variables import SharedVariable
+
+
+# What a bound buffer is bound to: an array; or a shared variable, where the backend keeps those on
+# a device.
+Operand = Array | SharedVariable
 
 
 class Timings(NamedTuple):
@@ -26,7 +32,7 @@ class Timings(NamedTuple):
 class Program(Protocol):
     """A plan made ready to run."""
 
-    def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
+    def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         """Runs the plan once.
 
         arrays: C-contiguous, one per bound buffer (see `bound_buffers`), in that order. slots:
@@ -35,7 +41,7 @@ class Program(Protocol):
         """
 
     def sweep(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> IndexOutOfRangeError | None:
         """Runs the plan once per row of `slots`, an int64 array (steps, slots), without going back
         to Python in between where the backend can.
@@ -46,7 +52,7 @@ class Program(Protocol):
         """
 
     def profile(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed. Returns the timings of the steps that ran whole, and the
         error of the one that did not.
@@ -65,12 +71,14 @@ class Backend(Protocol):
     """Makes programs of plans.
 
     name: the value of `config.device`. kernels: names of the kernels that it has. fuses: whether
-    plans for it are rewritten to fused kernels. target: what computes, such as an instruction set.
-    threads: how many of them.
+    plans for it are rewritten to fused kernels. keeps_shared: whether its programs take shared
+    variables, whose values they keep on a device, in the place of arrays. target: what computes, such
+    as an instruction set. threads: how many of them.
     """
 
     name: str
     fuses: bool
+    keeps_shared: bool
 
     @property
     def kernels(self) -> frozenset[str]: ...

@@ -126,6 +126,7 @@ class CpuBackend:
 
     name = "cpu"
     fuses = True
+    keeps_shared = False
 
     @property
     def kernels(self) -> frozenset[str]:

@@ -119,6 +119,7 @@ class ReferenceBackend:
 
     name = "reference"
     fuses = False
+    keeps_shared = False
     target = "NumPy"
     threads = 1
 

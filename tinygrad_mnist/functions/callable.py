@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.backends import Backend
+from tinygrad_mnist.backends import Backend, Operand
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.host import host_scalars
 from tinygrad_mnist.compile.plan import Plan
@@ -17,7 +17,7 @@ from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.functions.arguments import Parameter, convert, host_integer, is_stacked
 from tinygrad_mnist.functions.io import Outputs
-from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Scratch
+from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Scratch, Shared
 from tinygrad_mnist.functions.signature import Signature
 from tinygrad_mnist.functions.sweep import Steps, Sweep, swept
 from tinygrad_mnist.graph.access import Hold
@@ -286,7 +286,7 @@ class Function:
         if p.default is not None and value is p.default:
             return p.default
         array = convert(value, p, stacked)
-        if any(np.may_share_memory(array, s.storage) for s in self._updates):
+        if any(np.may_share_memory(array, s.host_array) for s in self._updates):
             return array.copy()  # borrowed from a variable that this call overwrites
         return array
 
@@ -320,7 +320,7 @@ class Function:
         for v in self._scalars:
             if isinstance(v, SharedVariable):
                 integers[v] = int(v.storage)
-        return tuple(s.storage.shape for s in self._shared)
+        return tuple(s.host_array.shape for s in self._shared)
 
     def _run(self, arrays: list[Array], integers: dict[Variable, int]) -> Any:
         key = (*(a.shape for a in arrays), *self._shared_key(integers))
@@ -336,9 +336,9 @@ class Function:
         return self._outputs.returned(outputs[: len(self._outputs.variables)])
 
 
-def _bound(entry: Entry, arrays: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+def _bound(entry: Entry, arrays: Sequence[Array]) -> tuple[list[Operand], list[Array]]:
     """What the plan's buffers are bound to in a call, and its outputs."""
-    bound: list[Array] = []
+    bound: list[Operand] = []
     results: dict[int, Array] = {}
     for binding in entry.bindings:
         if isinstance(binding, int):
@@ -346,8 +346,8 @@ def _bound(entry: Entry, arrays: Sequence[Array]) -> tuple[list[Array], list[Arr
             if any(np.may_share_memory(array, owned) for owned in entry.owned):
                 array = array.copy()  # a borrowed output that this call overwrites
             bound.append(array)
-        elif isinstance(binding, SharedVariable):
-            bound.append(binding.storage)
+        elif isinstance(binding, Shared):
+            bound.append(binding.value())
         else:
             results[binding.buffer] = binding.array()
             bound.append(results[binding.buffer])

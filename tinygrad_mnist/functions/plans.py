@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
-from tinygrad_mnist.backends import Arena, Backend, Program
+from tinygrad_mnist.backends import Arena, Backend, Operand, Program
 from tinygrad_mnist.backends.base import bound_buffers
 from tinygrad_mnist.compile.pipeline import Compiled, compile_plan
 from tinygrad_mnist.compile.plan import OUTPUT, SHARED, Plan
@@ -42,7 +42,26 @@ class Result:
         return np.empty(self.shape, self.dtype) if self.owned is None else self.owned
 
 
-Binding = int | SharedVariable | Result  # an int is the number of an input
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """A binding to a shared variable.
+
+    is_updated: whether the plan changes it. is_moved: whether the backend takes the variable itself,
+    and keeps its value on a device.
+    """
+
+    variable: SharedVariable
+    is_updated: bool
+    is_moved: bool
+
+    def value(self) -> Operand:
+        """What a program is given."""
+        if self.is_moved:
+            return self.variable
+        return self.variable.storage_to_write if self.is_updated else self.variable.storage
+
+
+Binding = int | Shared | Result  # an int is the number of an input
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,5 +181,5 @@ class PlanCache:
         assert buffer.leaf is not None
         if buffer.kind == SHARED:
             assert isinstance(buffer.leaf, SharedVariable)
-            return buffer.leaf
+            return Shared(buffer.leaf, buffer.leaf in self._updates, self._backend.keeps_shared)
         return self._inputs.index(buffer.leaf)

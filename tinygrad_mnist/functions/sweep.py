@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_mnist.backends import Operand
 from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.errors import GraphError, GraphTypeError, ShapeError
-from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Slots
+from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Shared, Slots
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
@@ -130,7 +131,7 @@ class Sweep:
                 f"the update of {shared} changes its shape, so the calls can't be swept"
             )
 
-    def _bound(self, entry: Entry, begin: int, end: int) -> tuple[list[Array], list[bool]]:
+    def _bound(self, entry: Entry, begin: int, end: int) -> tuple[list[Operand], list[bool]]:
         """What the plan's buffers are bound to in a segment of steps, and which of it has a
         leading axis of steps."""
         position = {buffer: i for i, buffer in enumerate(entry.plan.outputs)}
@@ -139,11 +140,11 @@ class Sweep:
                 np.empty((self._steps.n, *entry.plan.buffers[number].shape), v.dtype)
                 for number, v in zip(entry.plan.outputs, self._outputs, strict=True)
             ]
-        bound: list[Array] = []
+        bound: list[Operand] = []
         stacked: list[bool] = []
         for binding in entry.bindings:
-            if isinstance(binding, SharedVariable):
-                bound.append(binding.storage)
+            if isinstance(binding, Shared):
+                bound.append(binding.value())
                 stacked.append(False)
             elif isinstance(binding, int):
                 array, has_steps = self._steps.arrays[binding], self._steps.stacked[binding]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -104,35 +104,76 @@ class Constant(Variable):
         return f"<constant {self.type}>"
 
 
+class DeviceCopy(Protocol):
+    """A shared variable's value in the memory of a device.
+
+    is_newer: whether the device has changed it since it was last the same as the host's.
+    """
+
+    is_newer: bool
+
+    def fetch(self, array: Array) -> None:
+        """Copies the value to an array of the host."""
+
+
 class SharedVariable(Variable):
     """A variable that keeps a value from call to call; functions read it and update it.
 
-    The value lives in one C-contiguous array that no other shared variable aliases.
+    The value lives in one C-contiguous array that no other shared variable aliases. Where a device
+    has worked with it, there is a copy in the device's memory; whichever was changed last counts,
+    and it is moved when the other side asks for it.
+
+    version: a number that grows whenever the host may have changed the value. device_copy: the
+    engine's.
     """
 
-    __slots__ = ("_storage", "default_update")
+    __slots__ = ("_storage", "default_update", "device_copy", "version")
 
     def __init__(self, value: Array, type: TensorType, name: str | None = None) -> None:
         super().__init__(type, None, 0, name, user_source())
         self._storage = value
         self.default_update: Variable | None = None
+        self.device_copy: DeviceCopy | None = None
+        self.version = 0
 
     @property
     def storage(self) -> Array:
-        """The array itself, for the engine; users take `get_value()`."""
+        """The array itself, for the engine to read; users take `get_value()`."""
+        if self.device_copy is not None:
+            self.bring_home()
         return self._storage
+
+    @property
+    def storage_to_write(self) -> Array:
+        """The array itself, for the engine to read and change."""
+        if self.device_copy is not None:
+            self.bring_home()
+            self.version += 1
+        return self._storage
+
+    @property
+    def host_array(self) -> Array:
+        """The array as it is, even where a device has a newer value; its shape is always right."""
+        return self._storage
+
+    def bring_home(self) -> None:
+        """Makes the host's array the same as a newer value on a device."""
+        copy = self.device_copy
+        if copy is not None and copy.is_newer:
+            copy.fetch(self._storage)
+            copy.is_newer = False
 
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Array:
         """The present value; a copy, unless `borrow` is true.
 
         While a function in another thread updates the variable, a copy waits for the end of its
         step, or sweep. A borrowed array is the storage itself: it changes when a function updates
-        the variable.
+        the variable. Once a GPU has worked with the variable, what is borrowed is a copy, too.
         """
-        if borrow:
+        if borrow and self.device_copy is None:
             return self._storage
         with Hold(reads=[self]):
-            return self._storage.copy()
+            return self.storage.copy()
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
         """Puts in a new value of the same dtype and number of dimensions; its shape may differ.
@@ -168,6 +209,9 @@ class SharedVariable(Variable):
                 self._storage[...] = array
             else:
                 self._storage = np.array(array, dtype=self.dtype, order="C")
+            self.version += 1
+            if self.device_copy is not None:
+                self.device_copy.is_newer = False
 
     def __str__(self) -> str:
         return self.name if self.name is not None else f"<shared {self.type}>"

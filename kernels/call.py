@@ -1,0 +1,129 @@
+"""What a kernel factory is given, and what it returns.
+
+A kernel is made for one call of a plan: shapes, strides and parameters are constants in it, so the
+compiler unrolls, and divides by constants. It receives all operands as one tuple of pointers `p`,
+inputs first, then outputs, then the workspace if it asked for one. On a device a pointer is an
+address; in the simulator, the flat array that begins there. `p[k][uint64(j)]` is element j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+Function = Callable[..., Any]
+
+# Elements that a view may reach over: indices are 32 bits wide in all kernels.
+MAX_REACH = 2**31
+
+
+class Operand(NamedTuple):
+    """An input or output of a call.
+
+    dtype: as NumPy names it; bools are uint8 on a device, 0 or 1. strides: in elements; 0 repeats
+    one, and a negative one goes backwards. base: where the element at index 0 of all axes is,
+    counted from the pointer, which is that of the lowest element. So element (i, j) is at
+    `base + i * strides[0] + j * strides[1]`, from 0 up.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    base: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of elements, repeated ones included."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie next to each other in C order."""
+        expected = 1
+        for length, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if length != 1 and stride != expected:
+                return self.size == 0
+            expected *= length
+        return True
+
+
+class Call(NamedTuple):
+    """A kernel call with everything known but the addresses.
+
+    params: the contract's integers. at: for every operand, inputs first, the device function
+    `at[k](i)` that tells where element number i (uint32, in C order of the operand's own shape) is,
+    as a uint32 index from its pointer.
+
+    Tapes come as device functions; i is the number of an element in C order, uint32:
+
+    terms: prologues, one per member of a reduction: `term(i, p)` is the value of element i of the
+    full shape, in the prologue's dtype. term_dtypes: those.
+    finishes: `finish(value, i, p)` puts `value` through the epilogue, which reads its extra inputs
+    at element i of the output, and stores the result in element i of the output, converted to its
+    dtype. One per output that has a tape; a kernel without tapes stores through `store` instead.
+    element: of `elementwise`: `element(i, p)` computes and stores element i of every output.
+    stores: for every output, `store(value, i, p)`: stores `value` in its element i, converted.
+    allow_tf32: whether products of float32 may be rounded to 10 bits of mantissa first.
+    """
+
+    kernel: str
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+    params: Mapping[str, Any]
+    at: tuple[Function, ...]
+    stores: tuple[Function, ...]
+    terms: tuple[Function, ...] = ()
+    term_dtypes: tuple[str, ...] = ()
+    finishes: tuple[Function, ...] = ()
+    element: Function | None = None
+    allow_tf32: bool = False
+
+
+class Launch(NamedTuple):
+    """One kernel of a call.
+
+    body: `body(p)`, run by every thread. grid: blocks, (x, y, z). block: threads of each, likewise.
+    shared_bytes: of dynamic shared memory. checks: the body returns whether it found nothing wrong;
+    where one thread did, the step stops, and no later call of it changes anything.
+    """
+
+    body: Function
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared_bytes: int = 0
+    checks: bool = False
+
+
+class Launches(NamedTuple):
+    """The kernels of a call, run one after the other.
+
+    workspace: dtype and number of elements of scratch memory that they share, or None; its pointer
+    is the last of `p`. Nothing is known about what is in it.
+    """
+
+    kernels: tuple[Launch, ...]
+    workspace: tuple[str, int] | None = None
+
+
+Factory = Callable[[Call], Launches]
+FACTORIES: dict[str, Factory] = {}
+
+
+def factory(contract: str) -> Callable[[Factory], Factory]:
+    """Registers the factory of the kernels that carry out calls of `contract`."""
+
+    def register(function: Factory) -> Factory:
+        if contract in FACTORIES:
+            raise ValueError(f"{contract} has two factories")
+        FACTORIES[contract] = function
+        return function
+
+    return register
+
+
+def blocks(n: int, per_block: int) -> int:
+    """How many blocks cover n elements; one at least, for a grid can't be empty."""
+    return max(1, -(-n // per_block))

@@ -1,0 +1,140 @@
+"""The one place that imports Numba's CUDA, and what all kernels are written with.
+
+`cuda` here is the compiler on a machine that compiles, or the simulator where the variable
+NUMBA_ENABLE_CUDASIM was 1 before Numba was imported. What the simulator lacks has a twin in plain
+Python beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import cuda, float32, float64, int32, int64, types, uint8, uint32, uint64
+from numba.cuda.core import config
+
+SIMULATED: bool = bool(config.ENABLE_CUDASIM)
+
+Function = Callable[..., Any]
+
+# Types of the elements of an operand; a bool is a byte on the device.
+TYPES: dict[str, Any] = {
+    "bool": uint8,
+    "int8": types.int8,
+    "int16": types.int16,
+    "int32": int32,
+    "int64": int64,
+    "uint8": uint8,
+    "float32": float32,
+    "float64": float64,
+}
+
+
+def device(function: Function) -> Function:
+    """`function` for use in kernels. It is inlined where the compiler sees fit."""
+    compiled: Function = cuda.jit(device=True)(function)
+    return compiled
+
+
+if SIMULATED:
+
+    def shifted(p: Any, n: int) -> Any:
+        """The pointer n elements further."""
+        return p[int(n) :]
+
+    def load16(p: Any, i: int) -> tuple[Any, ...]:
+        """16 bytes at once: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2."""
+        n = 16 // p.itemsize
+        i = int(i)
+        assert i % n == 0, "16-byte access of an element that isn't aligned"
+        return tuple(p[i : i + n])
+
+    def store16(p: Any, i: int, values: tuple[Any, ...]) -> None:
+        """The opposite of `load16`."""
+        n = 16 // p.itemsize
+        i = int(i)
+        assert i % n == 0 and len(values) == n, "16-byte access that isn't aligned"
+        p[i : i + n] = values
+
+
+else:
+    from llvmlite import ir
+    from numba.cuda.extending import intrinsic
+
+    _LANES = {types.float32: 4, types.float64: 2}
+
+    def _element(builder: Any, pointer: Any, index: Any) -> Any:
+        return builder.gep(pointer, [index])
+
+    def _vector_pointer(context: Any, builder: Any, ty: Any, p: Any, index: Any) -> Any:
+        """The address of element `index`, as that of a vector of 16 bytes."""
+        scalar = context.get_data_type(ty.dtype)
+        if isinstance(ty, types.Array):
+            p = context.make_array(ty)(context, builder, p).data
+        address = _element(builder, p, index)
+        vector = ir.VectorType(scalar, _LANES[ty.dtype])
+        return builder.bitcast(address, ir.PointerType(vector, address.type.addrspace))
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def shifted(typing: Any, p: Any, n: Any) -> Any:
+        """The pointer n elements further."""
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _element(builder, args[0], args[1])
+
+        return p(p, types.int64), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def load16(typing: Any, p: Any, i: Any) -> Any:
+        """16 bytes at once: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2.
+
+        p: a pointer, or a shared array whose alignment is 16. The address must be a multiple of 16.
+        """
+        lanes = _LANES[p.dtype]
+        result = types.UniTuple(p.dtype, lanes)
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source = _vector_pointer(context, builder, signature.args[0], *args)
+            vector = builder.load(source, align=16)
+            lane = [builder.extract_element(vector, ir.IntType(32)(k)) for k in range(lanes)]
+            return context.make_tuple(builder, signature.return_type, lane)
+
+        return result(p, types.uint64), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def store16(typing: Any, p: Any, i: Any, values: Any) -> Any:
+        """The opposite of `load16`; `values` is a tuple of 4 float32 or 2 float64."""
+        lanes = _LANES[p.dtype]
+        given = types.UniTuple(p.dtype, lanes)
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            target = _vector_pointer(context, builder, signature.args[0], args[0], args[1])
+            vector = ir.Constant(target.type.pointee, ir.Undefined)
+            for k in range(lanes):
+                lane = builder.extract_value(args[2], k)
+                vector = builder.insert_element(vector, lane, ir.IntType(32)(k))
+            builder.store(vector, target, align=16)
+            return context.get_dummy_value()
+
+        return types.void(p, types.uint64, given), generate
+
+
+__all__ = [
+    "SIMULATED",
+    "TYPES",
+    "cuda",
+    "device",
+    "float32",
+    "float64",
+    "int32",
+    "int64",
+    "load16",
+    "np",
+    "shifted",
+    "store16",
+    "types",
+    "uint8",
+    "uint32",
+    "uint64",
+]

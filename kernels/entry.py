@@ -1,0 +1,85 @@
+"""The kernel around a family's body: it places the operands, and keeps still after a failed check.
+
+A program's state is a tuple of two pointers to int64: `words`, at the indices below, and `table`,
+one row per step. `row = words[STEP] + ahead`, where `ahead` is the number of the step within a
+graph that holds several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .call import Launch
+from .device import cuda, device, int64
+
+Function = Callable[..., Any]
+
+STEP, FAILED, FAILED_STEP = range(3)
+WORDS = 3
+
+
+def entry(launch: Launch, placed: Function | None, guarded: bool, number: int) -> Function:
+    """The kernel `kernel(p, state, ahead)` of a launch.
+
+    placed: `placed(p, table, row)`, a device function that moves pointers to where they are in this
+    row's step; None where they stay. guarded: whether it does nothing after a failed check.
+    number: of the call in the plan; of 1 + that number a failed check leaves note.
+    """
+    body = device(launch.body)
+    if launch.checks:
+        return _checking(body, placed, number + 1)
+    if placed is None:
+        if guarded:
+
+            def kernel(p: Any, state: Any, ahead: Any) -> None:
+                if state[0][FAILED] == 0:
+                    body(p)
+
+        else:
+
+            def kernel(p: Any, state: Any, ahead: Any) -> None:
+                body(p)
+
+    elif guarded:
+
+        def kernel(p: Any, state: Any, ahead: Any) -> None:
+            if state[0][FAILED] == 0:
+                body(placed(p, state[1], state[0][STEP] + ahead))
+
+    else:
+
+        def kernel(p: Any, state: Any, ahead: Any) -> None:
+            body(placed(p, state[1], state[0][STEP] + ahead))
+
+    return kernel
+
+
+def _checking(body: Function, placed: Function | None, note: int) -> Function:
+    """The kernel of a check: several threads may find something wrong; all write the same words."""
+    if placed is None:
+
+        def kernel(p: Any, state: Any, ahead: Any) -> None:
+            if state[0][FAILED] == 0 and not body(p):
+                state[0][FAILED_STEP] = state[0][STEP] + ahead
+                state[0][FAILED] = note
+
+    else:
+
+        def kernel(p: Any, state: Any, ahead: Any) -> None:
+            row = state[0][STEP] + ahead
+            if state[0][FAILED] == 0 and not body(placed(p, state[1], row)):
+                state[0][FAILED_STEP] = row
+                state[0][FAILED] = note
+
+    return kernel
+
+
+def advance(steps: int) -> Function:
+    """The last kernel of a graph: so many steps are done, unless one failed."""
+
+    def kernel(p: Any, state: Any, ahead: Any) -> None:
+        if cuda.grid(1) == 0 and state[0][FAILED] == 0:
+            state[0][STEP] += int64(steps)
+
+    return kernel

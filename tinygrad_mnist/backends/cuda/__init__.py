@@ -1,0 +1,7 @@
+"""Plans on a GPU: Numba-CUDA kernels, captured as one CUDA graph per function and shapes."""
+
+from __future__ import annotations
+
+from tinygrad_mnist.backends.cuda.backend import cuda_backend
+
+__all__ = ["cuda_backend"]

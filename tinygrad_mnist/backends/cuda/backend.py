@@ -1,0 +1,51 @@
+"""The backends `cuda` and `cudasim`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_mnist.backends.base import Arena, Program
+from tinygrad_mnist.backends.cuda.gpu import Gpu
+from tinygrad_mnist.backends.cuda.make import load_families
+from tinygrad_mnist.backends.cuda.program import CudaArena, CudaProgram
+from tinygrad_mnist.backends.cuda.simulator import SimulatedGpu
+from tinygrad_mnist.compile.plan import Plan
+
+
+class CudaBackend:
+    """Numba-CUDA kernels, fused forms included, on one GPU or in the simulator."""
+
+    fuses = True
+    keeps_shared = True
+    threads = 1
+
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu = gpu
+        self.name = gpu.backend
+
+    @property
+    def kernels(self) -> frozenset[str]:
+        return frozenset(load_families())
+
+    @property
+    def target(self) -> str:
+        return self._gpu.name
+
+    def peak(self, dtype: str) -> float | None:
+        """Not measured."""
+        return None
+
+    def bandwidth(self, nbytes: int) -> float | None:
+        """Not measured."""
+        return None
+
+    def arena(self) -> Arena:
+        return CudaArena(self._gpu)
+
+    def program(self, plan: Plan, arena: Any) -> Program:
+        return CudaProgram(plan, arena)
+
+
+def cuda_backend(name: str) -> CudaBackend:
+    """The backend `cuda` or `cudasim`; DeviceError where it can't be had."""
+    return CudaBackend(SimulatedGpu())

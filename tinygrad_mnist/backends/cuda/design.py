@@ -1,0 +1,104 @@
+"""A plan's calls designed for a GPU: everything about a kernel but its machine code.
+
+A `Design` is plain data, and says all that the code depends on, so equal designs share their code,
+within a process and, by their digest, on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_mnist.backends.base import bound_buffers
+from tinygrad_mnist.backends.cuda.operands import Operand, Pointer, operand, pointer
+from tinygrad_mnist.backends.cuda.source import call_source
+from tinygrad_mnist.compile.plan import INPUT, OUTPUT, SHARED, KernelCall, Plan
+from tinygrad_mnist.config import config
+from tinygrad_mnist.contracts import CONTRACTS
+
+
+@dataclass(frozen=True)
+class Design:
+    """A kernel call for which machine code can be made.
+
+    operands: inputs, then outputs. params: the contract's integers. source: the call's module (see
+    `source.py`). guarded: whether it does nothing after a failed check. note: what a failed check
+    leaves: 1 + its place in the plan; 0 of others.
+    """
+
+    kernel: str
+    operands: tuple[Operand, ...]
+    n_inputs: int
+    params: tuple[tuple[str, Any], ...]
+    source: str
+    guarded: bool
+    note: int
+    allow_tf32: bool
+
+    @property
+    def digest(self) -> str:
+        """The same for equal designs in every process."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class DesignedCall:
+    """A design and the buffers that it works on."""
+
+    design: Design
+    pointers: tuple[Pointer, ...]
+    call: KernelCall
+
+
+def step_columns(plan: Plan) -> dict[int, int]:
+    """The column of the step table for each buffer that may have an axis of steps: behind the
+    slots, one for each input and output, in which stands how many elements on its array begins."""
+    stackable = [b for b in bound_buffers(plan) if plan.buffers[b].kind in (INPUT, OUTPUT)]
+    return {b: plan.host.n_slots + k for k, b in enumerate(stackable)}
+
+
+def table_width(plan: Plan) -> int:
+    """Columns of the step table, one at least."""
+    return max(1, plan.host.n_slots + len(step_columns(plan)))
+
+
+def design_plan(plan: Plan) -> list[DesignedCall]:
+    """All calls of a plan; TooLargeError where an array is too large for a GPU's kernels."""
+    stacked, width = step_columns(plan), table_width(plan)
+    designed = []
+    after_check = False
+    for number, call in enumerate(plan.calls):
+        is_check = call.kernel == "check_range"
+        designed.append(_design(plan, call, stacked, width, after_check, number))
+        after_check = after_check or is_check
+    return designed
+
+
+def _design(
+    plan: Plan,
+    call: KernelCall,
+    stacked: dict[int, int],
+    width: int,
+    after_check: bool,
+    number: int,
+) -> DesignedCall:
+    views = [*call.inputs, *call.outputs]
+    operands = tuple(operand(v) for v in views)
+    pointers = tuple(pointer(v, stacked) for v in views)
+    writes_shared = any(plan.buffers[v.buffer].kind == SHARED for v in call.outputs)
+    is_check = call.kernel == "check_range"
+    design = Design(
+        call.kernel,
+        operands,
+        len(call.inputs),
+        tuple((name, call.params[name]) for name in CONTRACTS[call.kernel].ints),
+        call_source(call, operands, pointers, width),
+        after_check and writes_shared,
+        number + 1 if is_check else 0,
+        config.allow_tf32,
+    )
+    return DesignedCall(design, pointers, call)
+
+

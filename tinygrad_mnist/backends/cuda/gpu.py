@@ -1,0 +1,100 @@
+"""What a program needs of a GPU: memory, kernels, and sequences of launches that can be repeated.
+
+Two have it: a real one (`driver.py`) and Numba's simulator (`simulator.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from tinygrad_mnist.backends.cuda.design import Design
+from tinygrad_mnist.contracts.base import Array
+
+# Memory blocks begin at multiples of so many bytes, as cuMemAlloc gives them; so do temporaries.
+ALIGNMENT = 256
+
+
+class Memory(Protocol):
+    """A block of device memory; freed when nobody refers to it any more."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+class LoadedKernel(NamedTuple):
+    """A kernel that is ready to be launched.
+
+    handle: the GPU's own. pointers: how many it takes.
+    """
+
+    handle: Any
+    pointers: int
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared_bytes: int
+
+
+class Loaded(NamedTuple):
+    """The kernels of a design, and the bytes of scratch memory that they share."""
+
+    kernels: tuple[LoadedKernel, ...]
+    workspace_bytes: int
+
+
+class Bound(NamedTuple):
+    """A launch with its arguments.
+
+    pointers: the operands', then the workspace's, as `Gpu.pointer` made them. state: pointers to
+    the words and to the step table (see `kernels/entry.py`). ahead: number of the step within its
+    graph.
+    """
+
+    kernel: LoadedKernel
+    pointers: tuple[Any, ...]
+    state: tuple[Any, Any]
+    ahead: int
+
+
+class Recording(Protocol):
+    """Launches that can be carried out again and again, in order."""
+
+    def replay(self) -> None:
+        """Starts them; they run after all that was started before."""
+
+
+class Gpu(Protocol):
+    """A device with one stream: what is started later begins when all before it has ended.
+
+    name: as its maker calls it. backend: the backend's name.
+    """
+
+    name: str
+    backend: str
+
+    def allocate(self, nbytes: int) -> Memory:
+        """Fresh memory, at a multiple of ALIGNMENT; DeviceMemoryError where there is none left."""
+
+    def pointer(self, memory: Memory, dtype: str, offset: int) -> Any:
+        """A kernel's pointer to element `offset` of memory that holds elements of `dtype`."""
+
+    def upload(self, memory: Memory, array: Array) -> None:
+        """Copies a C-contiguous array to the memory's beginning."""
+
+    def download(self, memory: Memory, array: Array) -> None:
+        """Copies from the memory's beginning to a C-contiguous array; waits for all before it."""
+
+    def load(self, designs: Sequence[Design]) -> list[Loaded]:
+        """Kernels of designs; compiles what neither this process nor the user's cache has."""
+
+    def load_advance(self, steps: int) -> LoadedKernel:
+        """The kernel that ends a graph of so many steps."""
+
+    def record(self, launches: Sequence[Bound]) -> Recording:
+        """A recording of launches; nothing runs yet."""
+
+    def time(self, launches: Sequence[Bound]) -> list[float]:
+        """Runs launches one after the other, once; returns how long each took, in seconds."""
+
+    def synchronize(self) -> None:
+        """Waits for all that was started; DeviceError where something of it failed."""

@@ -1,0 +1,131 @@
+"""Designs turned into kernels: the only place of the package that imports `kernels/` and Numba."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib import import_module, util
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from tinygrad_mnist.backends.cuda.cache import cache_folder
+from tinygrad_mnist.backends.cuda.design import Design
+
+Function = Callable[..., Any]
+
+FAMILIES = (
+    "elementwise",
+)
+
+
+class Kernel(NamedTuple):
+    """A kernel as Python code, and how it is launched; see `kernels.call.Launch`.
+
+    dtypes: of the operands that its tuple of pointers points to.
+    """
+
+    function: Function
+    dtypes: tuple[str, ...]
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared_bytes: int
+
+
+class Made(NamedTuple):
+    """The kernels of a design, and the (dtype, elements) of the scratch memory they share."""
+
+    kernels: tuple[Kernel, ...]
+    workspace: tuple[str, int] | None
+
+
+def load_families() -> dict[str, Any]:
+    """The factories of all kernels, by contract."""
+    for family in FAMILIES:
+        import_module(f"tinygrad_mnist.kernels.{family}")
+    factories: dict[str, Any] = import_module("tinygrad_mnist.kernels.call").FACTORIES
+    return factories
+
+
+def make(design: Design) -> Made:
+    """The kernels of a design.
+
+    Raises NotImplementedError, which names the kernel, where there is none.
+    """
+    factories = load_families()
+    if design.kernel not in factories:
+        raise NotImplementedError(f"there is no CUDA kernel for {design.kernel}")
+    module = _module(design)
+    kinds = import_module("tinygrad_mnist.kernels.call")
+    entry = import_module("tinygrad_mnist.kernels.entry").entry
+    operands = tuple(kinds.Operand(*o) for o in design.operands)
+    call = kinds.Call(
+        design.kernel,
+        operands[: design.n_inputs],
+        operands[design.n_inputs :],
+        dict(design.params),
+        module.at,
+        module.stores,
+        module.terms,
+        module.term_dtypes,
+        module.finishes,
+        module.element,
+        design.allow_tf32,
+    )
+    launches = factories[design.kernel](call)
+    dtypes = tuple(o.dtype for o in operands)
+    if launches.workspace is not None:
+        dtypes += (launches.workspace[0],)
+    kernels = tuple(
+        Kernel(
+            entry(launch, module.placed, design.guarded, design.note - 1),
+            dtypes,
+            launch.grid,
+            launch.block,
+            launch.shared_bytes,
+        )
+        for launch in launches.kernels
+    )
+    return Made(kernels, launches.workspace)
+
+
+def make_advance(steps: int) -> Kernel:
+    """The kernel that ends a graph of so many steps."""
+    function = import_module("tinygrad_mnist.kernels.entry").advance(steps)
+    return Kernel(function, (), (1, 1, 1), (1, 1, 1), 0)
+
+
+def _module(design: Design) -> ModuleType:
+    """The design's text, imported from a file in the user's cache."""
+    name = f"_tinygrad_mnist_{design.kernel}_{design.digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    path = cache_folder() / "sources" / f"{name.removeprefix('_tinygrad_mnist_')}.py"
+    write_whole(path, design.source.encode())
+    spec = util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file at once, so that another process sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.read_bytes() == content:
+        return
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

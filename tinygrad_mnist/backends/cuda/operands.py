@@ -1,0 +1,80 @@
+"""Operands of a plan's calls as the kernels of a GPU see them: from the lowest element up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tinygrad_mnist.compile.plan import View
+from tinygrad_mnist.graph.layout import Layout
+
+MAX_REACH = 2**31  # indices are 32 bits wide
+
+
+class Operand(NamedTuple):
+    """A view without its buffer; see `kernels.call.Operand`, whose fields it has."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    base: int
+
+
+class Pointer(NamedTuple):
+    """Where an operand's pointer points to.
+
+    buffer: number in the plan. offset: in elements, of the lowest element; of one that moves from
+    step to step it is what is added to the moves. moves: pairs (column of the step table, elements
+    per unit).
+    """
+
+    buffer: int
+    offset: int
+    moves: tuple[tuple[int, int], ...]
+
+
+class TooLargeError(ValueError):
+    """An operand has more elements than 32-bit indices reach."""
+
+
+def operand(view: View) -> Operand:
+    """The operand that a view is; TooLargeError where it reaches too far."""
+    layout = view.layout
+    low, high = layout.extent
+    if high - low >= MAX_REACH:
+        raise TooLargeError(
+            f"an array of {' x '.join(map(str, layout.shape))} reaches over {high - low + 1:,}"
+            f" elements; kernels of a GPU take fewer than {MAX_REACH:,}"
+        )
+    return Operand(view.dtype, layout.shape, layout.strides, _base(layout))
+
+
+def pointer(view: View, stacked: dict[int, int]) -> Pointer:
+    """stacked: the column of the step table for each buffer that may have an axis of steps."""
+    layout = view.layout
+    moves = list(layout.slots)
+    if view.buffer in stacked:
+        moves.append((stacked[view.buffer], 1))
+    offset = 0 if layout.size == 0 else layout.offset - _base(layout)
+    return Pointer(view.buffer, offset, tuple(moves))
+
+
+def _base(layout: Layout) -> int:
+    """How far the first element is from the lowest one."""
+    if layout.size == 0:
+        return 0
+    axes = zip(layout.shape, layout.strides, strict=True)
+    return sum((n - 1) * -s for n, s in axes if s < 0)
+
+
+def merged(shape: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]:
+    """Axes as pairs (length, stride), those that lie evenly joined; axes of length 1 left out."""
+    axes: list[tuple[int, int]] = []
+    for n, s in zip(shape, strides, strict=True):
+        if n == 1:
+            continue
+        if axes and axes[-1][1] == n * s:
+            axes[-1] = (axes[-1][0] * n, s)
+        else:
+            axes.append((n, s))
+    return axes

@@ -1,0 +1,234 @@
+"""A plan on a GPU: memory laid out once, launches recorded once and replayed for every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.backends.base import Operand, Timings, bound_buffers, range_error
+from tinygrad_mnist.backends.cuda.design import design_plan, step_columns, table_width
+from tinygrad_mnist.backends.cuda.gpu import ALIGNMENT, Bound, Gpu, Loaded, Memory, Recording
+from tinygrad_mnist.backends.cuda.residence import Resident, resident
+from tinygrad_mnist.backends.interrupts import interrupts_deferred
+from tinygrad_mnist.compile.plan import CONSTANT, OUTPUT, SHARED, TEMPORARY, Plan
+from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.errors import IndexOutOfRangeError
+from tinygrad_mnist.graph.variables import SharedVariable
+
+# Steps of a large recording: the host starts so many at once, and advances the counter once.
+STEPS_TOGETHER = 16
+# Steps that are started before the host waits, so that an interrupt is seen soon.
+STEPS_AHEAD = 256
+# The state's words, as in kernels/entry.py.
+STEP, FAILED, FAILED_STEP = range(3)
+
+
+class CudaArena:
+    """Memory for temporaries and for kernels' scratch; as large as the largest program needs."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+        self._memory: Memory | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return 0 if self._memory is None else self._memory.nbytes
+
+    def memory(self, nbytes: int) -> Memory:
+        """At least so many bytes; what was in them before is lost where they have to grow."""
+        if self._memory is None or self._memory.nbytes < nbytes:
+            self._memory = None  # given back before more is taken
+            self._memory = self.gpu.allocate(nbytes)
+        return self._memory
+
+
+class _Staging:
+    """Device memory of a program's own that grows on demand: inputs, outputs, the step table."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu = gpu
+        self._memory: dict[Any, Memory] = {}
+
+    def memory(self, key: Any, nbytes: int) -> Memory:
+        memory = self._memory.get(key)
+        if memory is None or memory.nbytes < nbytes:
+            self._memory.pop(key, None)
+            memory = self._memory[key] = self._gpu.allocate(max(nbytes, 1))
+        return memory
+
+
+class CudaProgram:
+    """See `backends.base.Program`. Shared variables stay on the device from run to run."""
+
+    def __init__(self, plan: Plan, arena: CudaArena) -> None:
+        self._plan = plan
+        self._arena = arena
+        self._gpu = gpu = arena.gpu
+        self._calls = design_plan(plan)
+        self._loaded: list[Loaded] = gpu.load([c.design for c in self._calls])
+        self._bound = bound_buffers(plan)
+        self._columns = step_columns(plan)
+        self._width = table_width(plan)
+        self._used = {p.buffer for c in self._calls for p in c.pointers}
+        self._staging = _Staging(gpu)
+        self._constants = self._upload_constants()
+        self._scratch_offset = -(-plan.arena_bytes // ALIGNMENT) * ALIGNMENT
+        self._arena_bytes = self._scratch_offset + max(
+            (k.workspace_bytes for k in self._loaded), default=0
+        )
+        self._updated = {
+            v.buffer for c in plan.calls for v in c.outputs if plan.buffers[v.buffer].kind == SHARED
+        }
+        self._place: dict[Any, Memory] = {}
+        self._recordings: dict[int, Recording] = {}
+
+    def _upload_constants(self) -> dict[int, Memory]:
+        constants = {}
+        for number, buffer in enumerate(self._plan.buffers):
+            if buffer.kind == CONSTANT and number in self._used:
+                assert buffer.value is not None
+                value = np.ascontiguousarray(buffer.value)
+                constants[number] = self._gpu.allocate(max(value.nbytes, 1))
+                self._gpu.upload(constants[number], value)
+        return constants
+
+    # --- runs ---------------------------------------------------------------------------------
+
+    def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
+        with interrupts_deferred():
+            table = np.array(slots, dtype=np.int64).reshape(1, -1)
+            error = self.sweep(arrays, [False] * len(arrays), table, np.zeros(1, np.int64))
+        if error is not None:
+            raise error
+
+    def sweep(
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
+    ) -> IndexOutOfRangeError | None:
+        """Runs the plan once per row of `slots`; see `Program`."""
+        n_steps = len(slots)
+        with interrupts_deferred():
+            self._bring_in(arrays, stacked, slots)
+        try:
+            for begin in range(0, n_steps, STEPS_AHEAD):
+                with interrupts_deferred():
+                    self._start(min(n_steps - begin, STEPS_AHEAD))
+                    if begin + STEPS_AHEAD < n_steps:
+                        self._gpu.synchronize()
+        finally:
+            with interrupts_deferred():
+                words = self._bring_out(arrays, stacked)
+                progress += words[FAILED_STEP if words[FAILED] else STEP]
+        return range_error(self._plan.calls[words[FAILED] - 1]) if words[FAILED] else None
+
+    def profile(
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
+    ) -> tuple[Timings, IndexOutOfRangeError | None]:
+        """A sweep with every call timed; see `Program`.
+
+        Kernels run one at a time, so the sum of a step's times is more than it takes in a graph.
+        """
+        with interrupts_deferred():
+            self._bring_in(arrays, stacked, slots)
+            launches = self._launches(0)
+            advance = self._advance(1)
+            calls = [k for k, loaded in enumerate(self._loaded) for _ in loaded.kernels]
+            times = np.zeros((len(slots), len(self._calls)))
+            for step in range(len(slots)):
+                durations = self._gpu.time([*launches, advance])
+                np.add.at(times[step], calls, durations[:-1])
+            words = self._bring_out(arrays, stacked)
+        done = int(words[FAILED_STEP if words[FAILED] else STEP])
+        progress += done
+        error = range_error(self._plan.calls[words[FAILED] - 1]) if words[FAILED] else None
+        times = times[:done]
+        ends = np.cumsum(times.sum(axis=1))
+        return Timings(ends - times.sum(axis=1), times, ends), error
+
+    def _start(self, n_steps: int) -> None:
+        """Starts so many steps."""
+        while n_steps:
+            together = STEPS_TOGETHER if n_steps >= STEPS_TOGETHER else 1
+            if together not in self._recordings:
+                launches = [b for ahead in range(together) for b in self._launches(ahead)]
+                recording = self._gpu.record([*launches, self._advance(together)])
+                self._recordings[together] = recording
+            self._recordings[together].replay()
+            n_steps -= together
+
+    # --- memory -------------------------------------------------------------------------------
+
+    def _bring_in(
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array
+    ) -> None:
+        """Puts everything that the steps read where they read it."""
+        n_steps = len(slots)
+        place: dict[Any, Memory] = dict(self._constants)
+        place["arena"] = self._arena.memory(max(self._arena_bytes, 1))
+        table = np.zeros((n_steps, self._width), np.int64)
+        table[:, : slots.shape[1]] = slots
+        for number, array, has_steps in zip(self._bound, arrays, stacked, strict=True):
+            if isinstance(array, SharedVariable):
+                home = resident(array, self._gpu)
+                place[number] = home.memory
+                home.is_newer = home.is_newer or number in self._updated
+            elif number in self._used:
+                place[number] = self._staging.memory(number, array.nbytes)
+                if self._plan.buffers[number].kind != OUTPUT:
+                    self._gpu.upload(place[number], np.ascontiguousarray(array))
+                if has_steps:
+                    elements = self._plan.buffers[number].size
+                    table[:, self._columns[number]] = np.arange(n_steps) * elements
+        place["table"] = self._staging.memory("table", table.nbytes)
+        self._gpu.upload(place["table"], table)
+        place["words"] = self._staging.memory("words", 24)
+        self._gpu.upload(place["words"], np.zeros(3, np.int64))
+        if place != self._place:
+            self._place = place
+            self._recordings.clear()
+
+    def _bring_out(self, arrays: Sequence[Operand], stacked: Sequence[bool]) -> Array:
+        """Copies outputs to the host, after all steps; returns the state's words."""
+        words = np.empty(3, np.int64)
+        self._gpu.download(self._place["words"], words)
+        for number, array in zip(self._bound, arrays, strict=True):
+            if self._plan.buffers[number].kind == OUTPUT and number in self._used:
+                assert isinstance(array, np.ndarray)
+                self._gpu.download(self._place[number], array)
+        return words
+
+    # --- launches -----------------------------------------------------------------------------
+
+    def _launches(self, ahead: int) -> list[Bound]:
+        """The launches of one step; `ahead` is its number in the recording."""
+        state = self._state()
+        launches = []
+        for call, loaded in zip(self._calls, self._loaded, strict=True):
+            pointers = [
+                self._pointer(p.buffer, o.dtype, p.offset, bool(p.moves))
+                for p, o in zip(call.pointers, call.design.operands, strict=True)
+            ]
+            if loaded.workspace_bytes:
+                offset = self._scratch_offset
+                pointers.append(self._gpu.pointer(self._place["arena"], "uint8", offset))
+            for kernel in loaded.kernels:
+                launches.append(Bound(kernel, tuple(pointers), state, ahead))
+        return launches
+
+    def _state(self) -> tuple[Any, Any]:
+        words, table = self._place["words"], self._place["table"]
+        return self._gpu.pointer(words, "int64", 0), self._gpu.pointer(table, "int64", 0)
+
+    def _advance(self, steps: int) -> Bound:
+        return Bound(self._gpu.load_advance(steps), (), self._state(), 0)
+
+    def _pointer(self, number: int, dtype: str, offset: int, moves: bool) -> Any:
+        """A pointer into a buffer of the plan; what moves adds its offset itself."""
+        buffer = self._plan.buffers[number]
+        offset = 0 if moves else offset
+        if buffer.kind == TEMPORARY:
+            itemsize = np.dtype(dtype).itemsize
+            assert buffer.offset % itemsize == 0
+            return self._gpu.pointer(self._place["arena"], dtype, buffer.offset // itemsize + offset)
+        return self._gpu.pointer(self._place[number], dtype, offset)

@@ -1,0 +1,38 @@
+"""Shared variables in device memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_mnist.backends.cuda.gpu import Gpu, Memory
+from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.graph.variables import SharedVariable
+
+
+class Resident:
+    """A shared variable's value in the memory of a GPU; see `graph.variables.DeviceCopy`."""
+
+    def __init__(self, gpu: Gpu, nbytes: int) -> None:
+        self.gpu = gpu
+        self.memory: Memory = gpu.allocate(max(nbytes, 1))
+        self.nbytes = nbytes
+        self.is_newer = False
+        self.version = -1
+
+    def fetch(self, array: Array) -> None:
+        """Copies the value to the host."""
+        self.gpu.download(self.memory, array)
+
+
+def resident(shared: SharedVariable, gpu: Gpu) -> Resident:
+    """The variable's value on `gpu`, brought there if it is not there already."""
+    copy: Any = shared.device_copy
+    nbytes = shared.host_array.nbytes
+    if not (isinstance(copy, Resident) and copy.gpu is gpu and copy.nbytes == nbytes):
+        shared.bring_home()
+        copy = Resident(gpu, nbytes)
+        shared.device_copy = copy
+    if copy.version != shared.version:
+        gpu.upload(copy.memory, shared.host_array)
+        copy.version = shared.version
+    return copy

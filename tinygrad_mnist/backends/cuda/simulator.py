@@ -1,0 +1,138 @@
+"""A GPU in Numba's simulator: kernels run as Python, a thread per CUDA thread. Slow, and exact.
+
+The simulator replaces numba.cuda for the whole process, so it has to be chosen before Numba is
+imported, and a process can't have it and a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.backends.cuda.design import Design
+from tinygrad_mnist.backends.cuda.gpu import Bound, Loaded, LoadedKernel, Memory, Recording
+from tinygrad_mnist.backends.cuda.make import Kernel, make, make_advance
+from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.errors import DeviceError
+
+_SWITCH = "NUMBA_ENABLE_CUDASIM"
+
+
+def enable_simulator() -> None:
+    """Makes Numba's CUDA the simulator; DeviceError where it is loaded as something else."""
+    if "numba" not in sys.modules:
+        os.environ[_SWITCH] = "1"
+    try:
+        device = import_module("tinygrad_mnist.kernels.device")
+    except ModuleNotFoundError as error:
+        raise DeviceError(
+            f"the CUDA simulator needs the package {error.name or 'numba-cuda'}: install with"
+            " pip install 'tinygrad_mnist[test]'"
+        ) from error
+    if not device.SIMULATED:
+        raise DeviceError(
+            f"Numba is loaded without its CUDA simulator: set {_SWITCH}=1 before the program starts"
+        )
+
+
+class _Words:
+    """Device memory that is an array of bytes."""
+
+    def __init__(self, nbytes: int) -> None:
+        self.bytes = np.full(nbytes, 0xAB, np.uint8)  # shows where nothing was written
+
+    @property
+    def nbytes(self) -> int:
+        return self.bytes.nbytes
+
+
+class _Replay:
+    """A recording that runs when it is replayed."""
+
+    def __init__(self, launches: Sequence[Bound]) -> None:
+        self._launches = tuple(launches)
+
+    def replay(self) -> None:
+        for launch in self._launches:
+            _run(launch)
+
+
+class SimulatedGpu:
+    """See `gpu.Gpu`."""
+
+    name = "Numba's CUDA simulator"
+    backend = "cudasim"
+
+    def __init__(self) -> None:
+        enable_simulator()
+        self._loaded: dict[Design, Loaded] = {}
+
+    def allocate(self, nbytes: int) -> Memory:
+        return _Words(nbytes)
+
+    def pointer(self, memory: Any, dtype: str, offset: int) -> Any:
+        kind = np.dtype(np.uint8 if dtype == "bool" else dtype)
+        whole = memory.bytes[: memory.nbytes // kind.itemsize * kind.itemsize]
+        return whole.view(kind)[offset:]
+
+    def upload(self, memory: Any, array: Array) -> None:
+        memory.bytes[: array.nbytes] = array.reshape(-1).view(np.uint8)
+
+    def download(self, memory: Any, array: Array) -> None:
+        array.reshape(-1).view(np.uint8)[...] = memory.bytes[: array.nbytes]
+
+    def load(self, designs: Sequence[Design]) -> list[Loaded]:
+        for design in designs:
+            if design not in self._loaded:
+                self._loaded[design] = self._load(design)
+        return [self._loaded[design] for design in designs]
+
+    def _load(self, design: Design) -> Loaded:
+        made = make(design)
+        nbytes = 0
+        if made.workspace is not None:
+            dtype, n = made.workspace
+            nbytes = n * np.dtype(dtype).itemsize
+        return Loaded(tuple(map(_simulated, made.kernels)), nbytes)
+
+    def load_advance(self, steps: int) -> LoadedKernel:
+        return _simulated(make_advance(steps))
+
+    def record(self, launches: Sequence[Bound]) -> Recording:
+        return _Replay(launches)
+
+    def time(self, launches: Sequence[Bound]) -> list[float]:
+        points = [perf_counter()]
+        for launch in launches:
+            _run(launch)
+            points.append(perf_counter())
+        return [end - begin for begin, end in zip(points, points[1:], strict=False)]
+
+    def synchronize(self) -> None:
+        """Nothing is ever under way."""
+
+
+def _simulated(kernel: Kernel) -> LoadedKernel:
+    cuda = import_module("tinygrad_mnist.kernels.device").cuda
+    function = kernel.function
+
+    def quiet(p: Any, state: Any, ahead: Any) -> None:
+        with np.errstate(all="ignore"):  # as on a device; NumPy keeps it per thread
+            simulated(p, state, ahead)
+
+    simulated = cuda.jit(device=True)(function)
+    handle = cuda.jit(quiet)
+    return LoadedKernel(handle, len(kernel.dtypes), kernel.grid, kernel.block, kernel.shared_bytes)
+
+
+def _run(launch: Bound) -> None:
+    """Runs one launch. Arguments are tuples, which the simulator hands on without copying."""
+    kernel = launch.kernel
+    configured = kernel.handle[kernel.grid, kernel.block, 0, kernel.shared_bytes]
+    configured(launch.pointers, launch.state, launch.ahead)

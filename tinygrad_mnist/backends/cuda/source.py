@@ -1,0 +1,232 @@
+"""What the compiler of a GPU gets to read of one call: index functions and tapes as Python text.
+
+The text is a module, written to a file so that tracebacks, profilers and a curious user can show
+its lines. It defines, for Numba or its simulator (see `kernels.call.Call`): `at`, `stores`,
+`terms`, `finishes`, `element`, `placed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinygrad_mnist.backends.cuda.operands import Operand, Pointer, merged
+from tinygrad_mnist.compile.plan import KernelCall
+from tinygrad_mnist.contracts.tape import Instruction, Tape
+
+_HEADER = '''"""{title}"""
+
+from math import inf, nan
+
+from tinygrad_mnist.kernels.device import (
+    device, float32, float64, int64, shifted, uint8, uint32, uint64
+)
+from tinygrad_mnist.kernels.philox import UNIFORM
+from tinygrad_mnist.kernels.scalar import FUNCTIONS
+'''
+
+# Operations that are written as operators; all others are functions of kernels/scalar.py.
+_INFIX = {"add": "+", "sub": "-", "mul": "*"}
+_INTEGER_INFIX = {"bit_and": "&", "bit_or": "|", "bit_xor": "^"}
+_COMPARED = {"eq": "==", "neq": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+def call_source(
+    call: KernelCall, operands: Sequence[Operand], pointers: Sequence[Pointer], width: int
+) -> str:
+    """The module of a call. operands, pointers: inputs, then outputs. width: of the step table."""
+    writer = _Writer(call.kernel, operands, len(call.inputs))
+    outputs = range(len(call.inputs), len(operands))
+    for k in range(len(operands)):
+        writer.position(k)
+    writer.names("at", [f"at{k}" for k in range(len(operands))])
+    for k in outputs:
+        writer.store(k)
+    writer.names("stores", [f"store{k}" for k in outputs])
+    _write_tapes(writer, call, list(outputs))
+    writer.placed(pointers, width)
+    return writer.text()
+
+
+def _write_tapes(writer: _Writer, call: KernelCall, outputs: list[int]) -> None:
+    """The tapes of a call, by the kernel's way to use them."""
+    params, n_inputs = call.params, len(call.inputs)
+    terms: list[tuple[str, str]] = []  # names and dtypes
+    finishes: list[str] = []
+    if call.kernel == "elementwise":
+        writer.element(params["tape"], list(range(n_inputs)), outputs)
+    elif call.kernel == "reduce":
+        n = params["n_prologue"]
+        terms.append(writer.term(0, params["prologue"], list(range(n))))
+        extras = list(range(n, n_inputs))
+        finishes.append(writer.finish(0, params["epilogue"], extras, outputs[0]))
+    elif call.kernel == "grouped_reduce":
+        begin = 0
+        for k, count in enumerate(params["n_inputs"]):
+            middle, end = begin + params["n_prologue"][k], begin + count
+            terms.append(writer.term(k, params["prologue"][k], list(range(begin, middle))))
+            extras = list(range(middle, end))
+            finishes.append(writer.finish(k, params["epilogue"][k], extras, outputs[k]))
+            begin = end
+    elif "epilogue" in params:
+        tape: Tape = params["epilogue"]
+        own = n_inputs - (tape.n_inputs - 1)
+        finishes.append(writer.finish(0, tape, list(range(own, n_inputs)), outputs[0]))
+    writer.names("terms", [name for name, _ in terms])
+    writer.names("term_dtypes", [repr(dtype) for _, dtype in terms])
+    writer.names("finishes", finishes)
+    if call.kernel != "elementwise":
+        writer.line("element = None")
+
+
+class _Writer:
+    """The text of one module as it grows."""
+
+    def __init__(self, kernel: str, operands: Sequence[Operand], n_inputs: int) -> None:
+        self._operands = operands
+        shapes = [f"{o.dtype} {'x'.join(map(str, o.shape)) or 'scalar'}" for o in operands]
+        title = f"{kernel}: {', '.join(shapes[:n_inputs])} -> {', '.join(shapes[n_inputs:])}"
+        self._lines = [_HEADER.format(title=title)]
+        self._functions: dict[str, str] = {}  # names of functions, and where they come from
+
+    def text(self) -> str:
+        functions = [
+            f"{name} = {place}" for name, place in self._functions.items()
+        ]
+        return "\n".join([self._lines[0], *functions, *self._lines[1:], ""])
+
+    def line(self, text: str) -> None:
+        self._lines.append(text)
+
+    def names(self, variable: str, functions: Sequence[str]) -> None:
+        """`variable = (f, g, )`."""
+        self.line(f"{variable} = ({''.join(f'{f}, ' for f in functions)})")
+
+    def _function(self, head: str, body: Sequence[str]) -> None:
+        self._lines += ["", "", "@device", f"def {head}:", *(f"    {line}" for line in body), "", ""]
+
+    def position(self, k: int) -> None:
+        """`at<k>(i)`: the index of element i of operand k."""
+        operand = self._operands[k]
+        self._function(f"at{k}(i)", [f"return {_position(operand)}"])
+
+    def store(self, k: int) -> None:
+        """`store<k>(value, i, p)`."""
+        self._function(f"store{k}(value, i, p)", [self._stored(k, "value")])
+
+    def _stored(self, k: int, value: str) -> str:
+        return f"p[{k}][uint64(at{k}(i))] = {_converted(value, self._operands[k].dtype)}"
+
+    def term(self, number: int, tape: Tape, inputs: Sequence[int]) -> tuple[str, str]:
+        """`term<number>(i, p)`: what a prologue makes of the inputs. Returns name and dtype."""
+        name = f"term{number}"
+        lines, values = self._code(tape, [self._loaded(tape, k) for k in inputs], inputs)
+        self._function(f"{name}(i, p)", [*lines, f"return {values[tape.outputs[0]]}"])
+        return name, tape.dtype
+
+    def finish(self, number: int, tape: Tape, extras: Sequence[int], output: int) -> str:
+        """`finish<number>(value, i, p)`: what an epilogue makes of a result, stored."""
+        name = f"finish{number}"
+        loads = [f"{tape.dtype}(value)", *(self._loaded(tape, k) for k in extras)]
+        lines, values = self._code(tape, loads, [-1, *extras])
+        result = self._stored(output, values[tape.outputs[0]])
+        self._function(f"{name}(value, i, p)", [*lines, result])
+        return name
+
+    def element(self, tape: Tape, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        """`element(i, p)`: the whole of an elementwise kernel, for one element."""
+        lines, values = self._code(tape, [self._loaded(tape, k) for k in inputs], inputs)
+        stores = [self._stored(k, values[o]) for k, o in zip(outputs, tape.outputs, strict=True)]
+        self._function("element(i, p)", [*lines, *stores])
+
+    def _loaded(self, tape: Tape, k: int) -> str:
+        return f"{tape.dtype}(p[{k}][uint64(at{k}(i))])"
+
+    def _code(
+        self, tape: Tape, loads: Sequence[str], operands: Sequence[int]
+    ) -> tuple[list[str], list[str]]:
+        """Lines that compute the values of a tape, and the name of each value.
+
+        operands: which operand each input is; what only `uniform` reads is not loaded here.
+        """
+        steps = {i.args[0] for i in tape.instructions if i.op == "uniform"}
+        read = {a for i in tape.instructions if i.op != "uniform" for a in i.args}
+        read |= set(tape.outputs)
+        values = [f"v{k}" for k in range(tape.n_inputs)]
+        lines = [f"v{k} = {load}" for k, load in enumerate(loads) if k in read or k not in steps]
+        for position, instruction in enumerate(tape.instructions, tape.n_inputs):
+            lines.append(f"v{position} = {self._value(tape.dtype, instruction, values, operands)}")
+            values.append(f"v{position}")
+        return lines, values
+
+    def _value(
+        self, dtype: str, instruction: Instruction, values: list[str], operands: Sequence[int]
+    ) -> str:
+        op = instruction.op
+        if op == "const":
+            return f"{dtype}({np.dtype(dtype).type(instruction.immediate).item()!r})"
+        if op == "uniform":
+            step = f"int64(p[{operands[instruction.args[0]]}][uint64(0)])"
+            low, high = instruction.key & 0xFFFFFFFF, instruction.key >> 32
+            name = self._named(f"uniform_{dtype}", f'UNIFORM["{dtype}"]')
+            return f"{name}(i, {step}, uint32({low}), uint32({high}))"
+        args = [values[arg] for arg in instruction.args]
+        if op in _INFIX or (op in _INTEGER_INFIX and dtype == "int64"):
+            symbol = _INFIX.get(op) or _INTEGER_INFIX[op]
+            return f"{dtype}({args[0]} {symbol} {args[1]})"
+        if op in _COMPARED:
+            return f"{dtype}(1) if {args[0]} {_COMPARED[op]} {args[1]} else {dtype}(0)"
+        name = self._named(f"{op}_{dtype}", f'FUNCTIONS["{dtype}"]["{op}"]')
+        return f"{name}({', '.join(args)})"
+
+    def _named(self, name: str, place: str) -> str:
+        """The name under which the module has a function of kernels/."""
+        self._functions[name] = place
+        return name
+
+    def placed(self, pointers: Sequence[Pointer], width: int) -> None:
+        """`placed(p, table, row)`: the pointers of a step, where some move; else None."""
+        if not any(pointer.moves for pointer in pointers):
+            self.line("placed = None")
+            return
+        moved = [_moved(k, pointer) for k, pointer in enumerate(pointers)]
+        # What follows the operands is the workspace, if there is one; it never moves.
+        lines = [f"begin = row * {width}", f"return ({', '.join(moved)},) + p[{len(moved)}:]"]
+        self._function("placed(p, table, row)", lines)
+
+
+def _moved(k: int, pointer: Pointer) -> str:
+    if not pointer.moves:
+        return f"p[{k}]"
+    moves = [f"table[uint64(begin + {column})] * {step}" for column, step in pointer.moves]
+    return f"shifted(p[{k}], int64({' + '.join([*moves, str(pointer.offset)])}))"
+
+
+def _position(operand: Operand) -> str:
+    """The index of element i of an operand, as text."""
+    axes = merged(operand.shape, operand.strides)
+    terms: list[str] = []
+    inner = 1
+    for number, (n, stride) in enumerate(reversed(axes)):
+        is_first = number == len(axes) - 1
+        index = "i" if inner == 1 else f"uint32(i // uint32({inner}))"
+        if not is_first:
+            index = f"uint32({index} % uint32({n}))"
+        inner *= n
+        if stride < 0:
+            index, stride = f"uint32(uint32({n - 1}) - {index})", -stride
+        if stride:
+            terms.append(index if stride == 1 else f"uint32({index} * uint32({stride}))")
+    if not terms:
+        return "uint32(0)"
+    return terms[0] if len(terms) == 1 else f"uint32({' + '.join(reversed(terms))})"
+
+
+def _converted(value: str, dtype: str) -> str:
+    """A value of a tape as its output stores it; see `contracts.tape`."""
+    if dtype == "bool":
+        return f"uint8(1) if {value} != 0 else uint8(0)"
+    if dtype in ("float32", "float64"):
+        return f"{dtype}({value})"
+    return f"int64({value})"  # cut to the output's width by the store
