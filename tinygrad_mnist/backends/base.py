@@ -11,7 +11,6 @@ from tinygrad_mnist.errors import IndexOutOfRangeError
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.variables import SharedVariable
 
-
 # What a bound buffer is bound to: an array; or a shared variable, where the backend keeps those on
 # a device.
 Operand = Array | SharedVariable

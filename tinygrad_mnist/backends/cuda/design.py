@@ -7,7 +7,6 @@ within a process and, by their digest, on disk.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,5 +99,3 @@ def _design(
         config.allow_tf32,
     )
     return DesignedCall(design, pointers, call)
-
-

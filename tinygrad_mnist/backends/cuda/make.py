@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from importlib import import_module, util
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -15,10 +16,6 @@ from tinygrad_mnist.backends.cuda.cache import cache_folder
 from tinygrad_mnist.backends.cuda.design import Design
 
 Function = Callable[..., Any]
-
-FAMILIES = (
-    "elementwise",
-)
 
 
 class Kernel(NamedTuple):
@@ -42,9 +39,9 @@ class Made(NamedTuple):
 
 
 def load_families() -> dict[str, Any]:
-    """The factories of all kernels, by contract."""
-    for family in FAMILIES:
-        import_module(f"tinygrad_mnist.kernels.{family}")
+    """The factories of all kernels, by contract: each module of `kernels/` registers its own."""
+    for module in iter_modules(import_module("tinygrad_mnist.kernels").__path__):
+        import_module(f"tinygrad_mnist.kernels.{module.name}")
     factories: dict[str, Any] = import_module("tinygrad_mnist.kernels.call").FACTORIES
     return factories
 

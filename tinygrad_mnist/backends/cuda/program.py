@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_mnist.backends.base import Operand, Timings, bound_buffers, range_error
 from tinygrad_mnist.backends.cuda.design import design_plan, step_columns, table_width
 from tinygrad_mnist.backends.cuda.gpu import ALIGNMENT, Bound, Gpu, Loaded, Memory, Recording
-from tinygrad_mnist.backends.cuda.residence import Resident, resident
+from tinygrad_mnist.backends.cuda.residence import resident
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.plan import CONSTANT, OUTPUT, SHARED, TEMPORARY, Plan
 from tinygrad_mnist.contracts.base import Array
@@ -159,9 +159,7 @@ class CudaProgram:
 
     # --- memory -------------------------------------------------------------------------------
 
-    def _bring_in(
-        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array
-    ) -> None:
+    def _bring_in(self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array) -> None:
         """Puts everything that the steps read where they read it."""
         n_steps = len(slots)
         place: dict[Any, Memory] = dict(self._constants)
@@ -230,5 +228,7 @@ class CudaProgram:
         if buffer.kind == TEMPORARY:
             itemsize = np.dtype(dtype).itemsize
             assert buffer.offset % itemsize == 0
-            return self._gpu.pointer(self._place["arena"], dtype, buffer.offset // itemsize + offset)
+            return self._gpu.pointer(
+                self._place["arena"], dtype, buffer.offset // itemsize + offset
+            )
         return self._gpu.pointer(self._place[number], dtype, offset)

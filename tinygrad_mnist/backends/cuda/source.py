@@ -91,9 +91,7 @@ class _Writer:
         self._functions: dict[str, str] = {}  # names of functions, and where they come from
 
     def text(self) -> str:
-        functions = [
-            f"{name} = {place}" for name, place in self._functions.items()
-        ]
+        functions = [f"{name} = {place}" for name, place in self._functions.items()]
         return "\n".join([self._lines[0], *functions, *self._lines[1:], ""])
 
     def line(self, text: str) -> None:
@@ -104,7 +102,15 @@ class _Writer:
         self.line(f"{variable} = ({''.join(f'{f}, ' for f in functions)})")
 
     def _function(self, head: str, body: Sequence[str]) -> None:
-        self._lines += ["", "", "@device", f"def {head}:", *(f"    {line}" for line in body), "", ""]
+        self._lines += [
+            "",
+            "",
+            "@device",
+            f"def {head}:",
+            *(f"    {line}" for line in body),
+            "",
+            "",
+        ]
 
     def position(self, k: int) -> None:
         """`at<k>(i)`: the index of element i of operand k."""
