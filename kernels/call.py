@@ -23,13 +23,15 @@ class Operand(NamedTuple):
     dtype: as NumPy names it; bools are uint8 on a device, 0 or 1. strides: in elements; 0 repeats
     one, and a negative one goes backwards. base: where the element at index 0 of all axes is,
     counted from the pointer, which is that of the lowest element. So element (i, j) is at
-    `base + i * strides[0] + j * strides[1]`, from 0 up.
+    `base + i * strides[0] + j * strides[1]`, from 0 up. alignment: the pointer's address is a
+    multiple of so many bytes in every step.
     """
 
     dtype: str
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     base: int = 0
+    alignment: int = 1
 
     @property
     def size(self) -> int:

@@ -84,8 +84,9 @@ def _design(
     number: int,
 ) -> DesignedCall:
     views = [*call.inputs, *call.outputs]
-    operands = tuple(operand(v) for v in views)
     pointers = tuple(pointer(v, stacked) for v in views)
+    begins = [plan.buffers[v.buffer].offset for v in views]  # of temporaries, in the arena
+    operands = tuple(operand(*vpb) for vpb in zip(views, pointers, begins, strict=True))
     writes_shared = any(plan.buffers[v.buffer].kind == SHARED for v in call.outputs)
     is_check = call.kernel == "check_range"
     design = Design(

@@ -11,9 +11,6 @@ from typing import Any, NamedTuple, Protocol
 from tinygrad_mnist.backends.cuda.design import Design
 from tinygrad_mnist.contracts.base import Array
 
-# Memory blocks begin at multiples of so many bytes, as cuMemAlloc gives them; so do temporaries.
-ALIGNMENT = 256
-
 
 class Memory(Protocol):
     """A block of device memory; freed when nobody refers to it any more."""
@@ -73,7 +70,7 @@ class Gpu(Protocol):
     backend: str
 
     def allocate(self, nbytes: int) -> Memory:
-        """Fresh memory, at a multiple of ALIGNMENT; DeviceMemoryError where there is none left."""
+        """Fresh memory, at a multiple of 256 bytes; DeviceMemoryError where there is none left."""
 
     def pointer(self, memory: Memory, dtype: str, offset: int) -> Any:
         """A kernel's pointer to element `offset` of memory that holds elements of `dtype`."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from tinygrad_mnist.compile.plan import View
 from tinygrad_mnist.graph.layout import Layout
 
 MAX_REACH = 2**31  # indices are 32 bits wide
+ALIGNMENT = 256  # of every block of device memory, in bytes, as cuMemAlloc gives it
 
 
 class Operand(NamedTuple):
@@ -18,6 +22,7 @@ class Operand(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     base: int
+    alignment: int
 
 
 class Pointer(NamedTuple):
@@ -37,8 +42,11 @@ class TooLargeError(ValueError):
     """An operand has more elements than 32-bit indices reach."""
 
 
-def operand(view: View) -> Operand:
-    """The operand that a view is; TooLargeError where it reaches too far."""
+def operand(view: View, place: Pointer, begin: int) -> Operand:
+    """The operand that a view is; TooLargeError where it reaches too far.
+
+    begin: where its buffer begins in a block of memory, in bytes.
+    """
     layout = view.layout
     low, high = layout.extent
     if high - low >= MAX_REACH:
@@ -46,7 +54,10 @@ def operand(view: View) -> Operand:
             f"an array of {' x '.join(map(str, layout.shape))} reaches over {high - low + 1:,}"
             f" elements; kernels of a GPU take fewer than {MAX_REACH:,}"
         )
-    return Operand(view.dtype, layout.shape, layout.strides, _base(layout))
+    steps = [place.offset, *(step for _, step in place.moves)]
+    nbytes = [step * np.dtype(view.dtype).itemsize for step in steps]
+    alignment = math.gcd(ALIGNMENT, begin, *nbytes)
+    return Operand(view.dtype, layout.shape, layout.strides, _base(layout), alignment)
 
 
 def pointer(view: View, stacked: dict[int, int]) -> Pointer:

@@ -9,7 +9,8 @@ import numpy as np
 
 from tinygrad_mnist.backends.base import Operand, Timings, bound_buffers, range_error
 from tinygrad_mnist.backends.cuda.design import design_plan, step_columns, table_width
-from tinygrad_mnist.backends.cuda.gpu import ALIGNMENT, Bound, Gpu, Loaded, Memory, Recording
+from tinygrad_mnist.backends.cuda.gpu import Bound, Gpu, Loaded, Memory, Recording
+from tinygrad_mnist.backends.cuda.operands import ALIGNMENT
 from tinygrad_mnist.backends.cuda.residence import resident
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.plan import CONSTANT, OUTPUT, SHARED, TEMPORARY, Plan
