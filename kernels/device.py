@@ -54,7 +54,8 @@ if SIMULATED:
         """The opposite of `load16`."""
         n = 16 // p.itemsize
         i = int(i)
-        assert i % n == 0 and len(values) == n, "16-byte access that isn't aligned"
+        assert i % n == 0, "16-byte access of an element that isn't aligned"
+        assert len(values) == n, "16 bytes are 4 float32 or 2 float64"
         p[i : i + n] = values
 
 

@@ -9,11 +9,9 @@ from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan
 from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.variables import SharedVariable
 
-# What a bound buffer is bound to: an array; or a shared variable, where the backend keeps those on
-# a device.
-Operand = Array | SharedVariable
+# What a bound buffer is bound to: an array; or a shared variable, of a backend that keeps those.
+Operand = Any
 
 
 class Timings(NamedTuple):
@@ -71,8 +69,8 @@ class Backend(Protocol):
 
     name: the value of `config.device`. kernels: names of the kernels that it has. fuses: whether
     plans for it are rewritten to fused kernels. keeps_shared: whether its programs take shared
-    variables, whose values they keep on a device, in the place of arrays. target: what computes, such
-    as an instruction set. threads: how many of them.
+    variables, whose values they keep on a device, in the place of arrays. target: what computes,
+    such as an instruction set. threads: how many of them.
     """
 
     name: str

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.backends.base import Arena, Program, Timings, bound_buffers, range_error
+from tinygrad_mnist.backends.base import (
+    Arena,
+    Operand,
+    Program,
+    Timings,
+    bound_buffers,
+    range_error,
+)
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan, View
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
@@ -53,14 +60,14 @@ class CpuProgram:
                 buffers.append(("bind", position[number]))
         return buffers
 
-    def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
+    def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         apply_threads()
         failed = self._native.run(arrays, slots)
         if failed:
             raise range_error(self._plan.calls[failed - 1])
 
     def sweep(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> IndexOutOfRangeError | None:
         """Runs the plan once per row of `slots`, in one native call; see `Program`."""
         apply_threads()
@@ -68,7 +75,7 @@ class CpuProgram:
         return self._error(failed)
 
     def profile(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed; see `Program`."""
         apply_threads()

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.backends.base import Arena, Program, Timings, bound_buffers, range_error
+from tinygrad_mnist.backends.base import (
+    Arena,
+    Operand,
+    Program,
+    Timings,
+    bound_buffers,
+    range_error,
+)
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, Plan, View
 from tinygrad_mnist.contracts import CONTRACTS
@@ -23,12 +30,12 @@ class ReferenceProgram:
         self._plan = plan
         self._bound = bound_buffers(plan)
 
-    def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
+    def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         with interrupts_deferred():
             for _ in self._calls(arrays, slots):
                 pass
 
-    def _calls(self, arrays: Sequence[Array], slots: Sequence[int]) -> Iterator[None]:
+    def _calls(self, arrays: Sequence[Operand], slots: Sequence[int]) -> Iterator[None]:
         """Runs the plan once, with a stop before the first call and after each."""
         memory: dict[int, Array] = dict(zip(self._bound, arrays, strict=True))
         for number, buffer in enumerate(self._plan.buffers):
@@ -55,7 +62,7 @@ class ReferenceProgram:
             yield
 
     def sweep(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> IndexOutOfRangeError | None:
         """Runs the plan once per row of `slots`; see `Program`."""
         for step, row in enumerate(slots.tolist()):
@@ -68,7 +75,7 @@ class ReferenceProgram:
         return None
 
     def profile(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed; see `Program`."""
         points: list[list[float]] = []

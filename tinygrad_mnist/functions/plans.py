@@ -46,8 +46,8 @@ class Result:
 class Shared:
     """A binding to a shared variable.
 
-    is_updated: whether the plan changes it. is_moved: whether the backend takes the variable itself,
-    and keeps its value on a device.
+    is_updated: whether the plan changes it. is_moved: whether the backend takes the variable
+    itself, and keeps its value on a device.
     """
 
     variable: SharedVariable

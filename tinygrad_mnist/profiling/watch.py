@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_mnist.backends.base import Program, Timings
+from tinygrad_mnist.backends.base import Operand, Program, Timings
 from tinygrad_mnist.compile.listing import counted, scaled
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.compile.report import RUNS
@@ -63,7 +63,7 @@ class TimedProgram:
         self._name = name
         self._plan = plan
 
-    def run(self, arrays: Sequence[Array], slots: Sequence[int]) -> None:
+    def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         row = np.array(slots, dtype=np.int64).reshape(1, -1)
         progress = np.zeros(1, dtype=np.int64)
         _, error = self.profile(arrays, [False] * len(arrays), row, progress)
@@ -71,12 +71,12 @@ class TimedProgram:
             raise error
 
     def sweep(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> IndexOutOfRangeError | None:
         return self.profile(arrays, stacked, slots, progress)[1]
 
     def profile(
-        self, arrays: Sequence[Array], stacked: Sequence[bool], slots: Array, progress: Array
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         timings, error = self._program.profile(arrays, stacked, slots, progress)
         if len(timings.begins):

@@ -1,4 +1,4 @@
-"""Every kernel's cases for a GPU, a module per family with a list `CASES`; one list drives all modes."""
+"""Every kernel's cases for a GPU, a module per family with a list `CASES`; it drives all modes."""
 
 from __future__ import annotations
 

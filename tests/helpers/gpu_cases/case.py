@@ -30,8 +30,8 @@ class Case:
     default of `assert_near`. modes: where it is tried: small ones in all three, real sizes not in
     the simulator. wants: opcodes that one of its kernels has to have, by their beginning, on every
     architecture, or on the one named before a colon ("sm_80:HMMA"). registers: that no thread may
-    exceed. doubles: whether float64 arithmetic is right (a float64 kernel). local: whether memory of
-    a thread's own is. tf32: whether `config.allow_tf32` is on.
+    exceed. doubles: whether float64 arithmetic is right (a float64 kernel). local: whether memory
+    of a thread's own is. tf32: whether `config.allow_tf32` is on.
     """
 
     name: str

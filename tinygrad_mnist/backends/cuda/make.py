@@ -102,7 +102,8 @@ def _module(design: Design) -> ModuleType:
     path = cache_folder() / "sources" / f"{name.removeprefix('_tinygrad_mnist_')}.py"
     write_whole(path, design.source.encode())
     spec = util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinygrad_mnist.backends.cuda.gpu import Gpu, Memory
 from tinygrad_mnist.contracts.base import Array
 from tinygrad_mnist.graph.variables import SharedVariable
@@ -26,9 +24,9 @@ class Resident:
 
 def resident(shared: SharedVariable, gpu: Gpu) -> Resident:
     """The variable's value on `gpu`, brought there if it is not there already."""
-    copy: Any = shared.device_copy
+    copy = shared.device_copy
     nbytes = shared.host_array.nbytes
-    if not (isinstance(copy, Resident) and copy.gpu is gpu and copy.nbytes == nbytes):
+    if not isinstance(copy, Resident) or copy.gpu is not gpu or copy.nbytes != nbytes:
         shared.bring_home()
         copy = Resident(gpu, nbytes)
         shared.device_copy = copy

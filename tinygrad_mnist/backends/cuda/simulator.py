@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -112,7 +113,7 @@ class SimulatedGpu:
         for launch in launches:
             _run(launch)
             points.append(perf_counter())
-        return [end - begin for begin, end in zip(points, points[1:], strict=False)]
+        return [end - begin for begin, end in pairwise(points)]
 
     def synchronize(self) -> None:
         """Nothing is ever under way."""
