@@ -68,7 +68,8 @@ class Call(NamedTuple):
     dtype. One per output that has a tape; a kernel without tapes stores through `store` instead.
     element: of `elementwise`: `element(i, p)` computes and stores element i of every output.
     stores: for every output, `store(value, i, p)`: stores `value` in its element i, converted.
-    allow_tf32: whether products of float32 may be rounded to 10 bits of mantissa first.
+    allow_tf32: whether factors of float32 products may be rounded to 10 bits of mantissa first.
+    capability: compute capability of the GPU that the kernels are for.
     """
 
     kernel: str
@@ -82,6 +83,7 @@ class Call(NamedTuple):
     finishes: tuple[Function, ...] = ()
     element: Function | None = None
     allow_tf32: bool = False
+    capability: tuple[int, int] = (9, 0)
 
 
 class Launch(NamedTuple):

@@ -7,6 +7,7 @@ Python beside it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,23 @@ def device(function: Function) -> Function:
 
 
 if SIMULATED:
+    from numba.cuda.np.numpy_support import as_dtype
+    from numba.cuda.simulator.kernel import _get_kernel_context
+
+    def shared_array(n: int, dtype: Any) -> Any:
+        """n elements of the block's shared memory, from a multiple of 16 bytes on.
+
+        One call on a line of source, reached once by each thread: the line tells the array. What
+        nobody has written yet is NaN, or -1.
+        """
+        frame = sys._getframe(1)
+        context = _get_kernel_context()
+        place = (frame.f_code, frame.f_lineno, *context.blockIdx)
+        arrays = context.shared._allocations
+        if place not in arrays:
+            unset = np.full(n * as_dtype(dtype).itemsize, 0xFF, np.uint8)
+            arrays.setdefault(place, unset.view(as_dtype(dtype)))
+        return arrays[place]
 
     def shifted(p: Any, n: int) -> Any:
         """The pointer n elements further."""
@@ -63,6 +81,8 @@ else:
     from llvmlite import ir
     from numba.cuda.extending import intrinsic
 
+    _SHARED_MEMORY = 3  # number of its address space
+    _numbers = iter(range(1 << 62))
     _LANES = {types.float32: 4, types.float64: 2}
 
     def _element(builder: Any, pointer: Any, index: Any) -> Any:
@@ -76,6 +96,28 @@ else:
         address = _element(builder, p, index)
         vector = ir.VectorType(scalar, _LANES[ty.dtype])
         return builder.bitcast(address, ir.PointerType(vector, address.type.addrspace))
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def shared_array(typing: Any, n: Any, dtype: Any) -> Any:
+        """A pointer to n elements of the block's shared memory, at a multiple of 16 bytes.
+
+        n: a constant, in all at most 48 KB. One call on a line of source, reached once by each
+        thread: by the line the simulator tells arrays apart.
+        """
+        if not isinstance(n, types.IntegerLiteral):
+            return None  # tried again with the literal
+        length, kind = n.literal_value, dtype.dtype
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = ir.ArrayType(context.get_data_type(kind), length)
+            name = f"shared_array_{next(_numbers)}"  # in no other function that is linked in
+            variable = ir.GlobalVariable(builder.module, array, name, _SHARED_MEMORY)
+            variable.align = 16
+            variable.initializer = ir.Constant(array, ir.Undefined)
+            pointer = context.get_data_type(signature.return_type)
+            return builder.addrspacecast(variable, pointer)
+
+        return types.CPointer(kind)(n, dtype), generate
 
     @intrinsic  # type: ignore[untyped-decorator]
     def shifted(typing: Any, p: Any, n: Any) -> Any:
@@ -132,6 +174,7 @@ __all__ = [
     "int64",
     "load16",
     "np",
+    "shared_array",
     "shifted",
     "store16",
     "types",

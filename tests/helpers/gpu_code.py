@@ -33,7 +33,7 @@ class Code(NamedTuple):
 def machine_code(plan: Plan, capability: tuple[int, int]) -> list[Code]:
     """The code of all kernels of all calls."""
     codes = []
-    for designed in design_plan(plan):
+    for designed in design_plan(plan, capability):
         for kernel in make(designed.design).kernels:
             compiled = compile_kernel(kernel, capability)
             codes.append(Code(designed.design.kernel, compiled, opcodes(compiled.cubin)))

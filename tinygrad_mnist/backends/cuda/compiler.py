@@ -7,10 +7,8 @@ from importlib import import_module
 from typing import Any, NamedTuple
 from unittest import mock
 
+from tinygrad_mnist.backends.cuda.design import Capability
 from tinygrad_mnist.backends.cuda.make import Kernel
-
-# A compute capability, such as (9, 0).
-Capability = tuple[int, int]
 
 
 class Compiled(NamedTuple):

@@ -17,6 +17,9 @@ from tinygrad_mnist.compile.plan import INPUT, OUTPUT, SHARED, KernelCall, Plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
 
+# A compute capability, such as (9, 0).
+Capability = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Design:
@@ -24,7 +27,8 @@ class Design:
 
     operands: inputs, then outputs. params: the contract's integers. source: the call's module (see
     `source.py`). guarded: whether it does nothing after a failed check. note: what a failed check
-    leaves: 1 + its place in the plan; 0 of others.
+    leaves: 1 + its place in the plan; 0 of others. capability: of the GPU that it is for; kernels
+    use instructions that older ones lack.
     """
 
     kernel: str
@@ -35,6 +39,7 @@ class Design:
     guarded: bool
     note: int
     allow_tf32: bool
+    capability: Capability
 
     @property
     def digest(self) -> str:
@@ -63,14 +68,15 @@ def table_width(plan: Plan) -> int:
     return max(1, plan.host.n_slots + len(step_columns(plan)))
 
 
-def design_plan(plan: Plan) -> list[DesignedCall]:
-    """All calls of a plan; TooLargeError where an array is too large for a GPU's kernels."""
+def design_plan(plan: Plan, capability: Capability) -> list[DesignedCall]:
+    """All calls of a plan, for GPUs of one compute capability; TooLargeError where an array is too
+    large for their kernels."""
     stacked, width = step_columns(plan), table_width(plan)
     designed = []
     after_check = False
     for number, call in enumerate(plan.calls):
         is_check = call.kernel == "check_range"
-        designed.append(_design(plan, call, stacked, width, after_check, number))
+        designed.append(_design(plan, call, stacked, width, after_check, number, capability))
         after_check = after_check or is_check
     return designed
 
@@ -82,6 +88,7 @@ def _design(
     width: int,
     after_check: bool,
     number: int,
+    capability: Capability,
 ) -> DesignedCall:
     views = [*call.inputs, *call.outputs]
     pointers = tuple(pointer(v, stacked) for v in views)
@@ -98,5 +105,6 @@ def _design(
         after_check and writes_shared,
         number + 1 if is_check else 0,
         config.allow_tf32,
+        capability,
     )
     return DesignedCall(design, pointers, call)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from tinygrad_mnist.backends.cuda.design import Design
+from tinygrad_mnist.backends.cuda.design import Capability, Design
 from tinygrad_mnist.contracts.base import Array
 
 
@@ -63,11 +63,13 @@ class Recording(Protocol):
 class Gpu(Protocol):
     """A device with one stream: what is started later begins when all before it has ended.
 
-    name: as its maker calls it. backend: the backend's name.
+    name: as its maker calls it. backend: the backend's name. capability: what its machine code is
+    made for.
     """
 
     name: str
     backend: str
+    capability: Capability
 
     def allocate(self, nbytes: int) -> Memory:
         """Fresh memory, at a multiple of 256 bytes; DeviceMemoryError where there is none left."""

@@ -70,6 +70,7 @@ def make(design: Design) -> Made:
         module.finishes,
         module.element,
         design.allow_tf32,
+        design.capability,
     )
     launches = factories[design.kernel](call)
     dtypes = tuple(o.dtype for o in operands)

@@ -67,7 +67,7 @@ class CudaProgram:
         self._plan = plan
         self._arena = arena
         self._gpu = gpu = arena.gpu
-        self._calls = design_plan(plan)
+        self._calls = design_plan(plan, gpu.capability)
         self._loaded: list[Loaded] = gpu.load([c.design for c in self._calls])
         self._bound = bound_buffers(plan)
         self._columns = step_columns(plan)

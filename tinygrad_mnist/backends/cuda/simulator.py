@@ -69,6 +69,7 @@ class SimulatedGpu:
 
     name = "Numba's CUDA simulator"
     backend = "cudasim"
+    capability = (9, 0)
 
     def __init__(self) -> None:
         enable_simulator()
