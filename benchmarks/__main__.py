@@ -4,6 +4,7 @@ python -m benchmarks                            the whole table
 python -m benchmarks --quick                    two workloads, a few rounds
 python -m benchmarks --workloads W3 W3@128 --frameworks pytorch jax --threads 1
 python -m benchmarks --contention               a second thread while every core is busy
+python -m benchmarks --device cuda              on a GPU, beside PyTorch and JAX; some 8 minutes
 """
 
 from __future__ import annotations
@@ -14,36 +15,48 @@ import json
 import platform
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.contention import contention
-from benchmarks.job import FRAMEWORKS, jobs_of
+from benchmarks.gpu import describe
+from benchmarks.job import FRAMEWORKS, MODES, jobs_of
 from benchmarks.match import NOISE, missing, play
-from benchmarks.report import figures, markdown
-from benchmarks.workloads import DEFAULT, QUICK, parse
-from tinygrad_mnist import _native, _version
+from benchmarks.report import figures, heading, markdown
+from benchmarks.workloads import DEFAULT, DEFAULT_CUDA, QUICK, parse
+from tinygrad_mnist import _native, _version, backends
 from tinygrad_mnist.datasets import DatasetError, load_mnist, locate
+from tinygrad_mnist.errors import DeviceError
 
-IMAGES = 10_000
+IMAGES = {"cpu": 10_000, "cuda": 50_000}
+BLOCK_S = {"cpu": 0.25, "cuda": 0.1}
+MINUTES = {"cpu": float("inf"), "cuda": 8.0}
 RESULTS = Path(__file__).parent / "results"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--workloads", nargs="+", help=f"default: {' '.join(DEFAULT)}")
+    default = f"default: {' '.join(DEFAULT)}; with cuda {' '.join(DEFAULT_CUDA)}"
+    parser.add_argument("--device", choices=tuple(MODES), default="cpu", help="default: cpu")
+    parser.add_argument("--workloads", nargs="+", help=default)
     peers = [f for f in FRAMEWORKS if f != "ours"]
-    parser.add_argument("--frameworks", nargs="+", choices=peers, default=peers)
-    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--frameworks", nargs="+", choices=peers)
+    parser.add_argument("--threads", type=int, default=2, help="of the processor; default: 2")
     parser.add_argument("--rounds", type=int, default=11, help="blocks of each; default: 11")
-    parser.add_argument("--seconds", type=float, default=0.25, help="of a block; default: 0.25")
+    parser.add_argument("--seconds", type=float, help="of a block; default: 0.25, with cuda 0.1")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="no workload begins that would end later; default: no limit, with cuda 8",
+    )
     parser.add_argument("--data", help="MNIST folder or pickle; default: the usual places")
     parser.add_argument("--quick", action="store_true", help="W1 and W3 in five rounds")
     parser.add_argument("--contention", action="store_true", help="see above; nothing else is run")
-    parser.add_argument("--output", help="name of the files under benchmarks/results")
+    parser.add_argument("--output", help="name of the files under benchmarks/results, or a path")
     return parser.parse_args()
 
 
@@ -51,35 +64,42 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def data_files(folder: Path, path: str | None) -> dict[str, str]:
+def data_files(folder: Path, path: str | None, images: int) -> dict[str, str]:
     """Real images where they can be found without a download, and noise, as .npz files."""
     rng = np.random.default_rng(0)
     sets: dict[str, tuple[Any, Any]] = {
-        NOISE: (rng.random((IMAGES, 784), dtype=np.float32), rng.integers(0, 10, IMAGES))
+        NOISE: (rng.random((images, 784), dtype=np.float32), rng.integers(0, 10, images))
     }
     try:
         locate(path, fetch=False)
-        images, labels = load_mnist(path).training
-        sets = {"MNIST": (images[:IMAGES], labels[:IMAGES]), **sets}
+        pixels, labels = load_mnist(path).training
+        sets = {"MNIST": (pixels[:images], labels[:images]), **sets}
     except DatasetError as error:
         if path is not None:
             raise
         say(f"no MNIST, so noise only: {error.args[0].splitlines()[0]}")
     files = {}
-    for name, (images, labels) in sets.items():
+    for name, (pixels, labels) in sets.items():
         files[name] = str(folder / f"{name}.npz")
-        np.savez(files[name], images=images.astype(np.float32), labels=labels.astype(np.int64))
+        np.savez(files[name], images=pixels.astype(np.float32), labels=labels.astype(np.int64))
     return files
 
 
-def machine(threads: int) -> dict[str, Any]:
-    """What the figures depend on."""
-    return {
+def machine(device: str, threads: int) -> dict[str, Any]:
+    """What the figures depend on. Raises DeviceError where there is no such device."""
+    common = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "device": device,
         "machine": platform.machine(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "tinygrad_mnist": _version.__version__,
+    }
+    if device == "cuda":
+        backends.backend("cuda")  # says what is missing
+        return {**common, **describe()}
+    return {
+        **common,
         "simd": _native.target(),
         "threads": threads,
         "peak_flops": _native.measure_peak("float32", threads),
@@ -87,34 +107,68 @@ def machine(threads: int) -> dict[str, Any]:
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
-    absent = missing(options.frameworks)
+    """Every workload in turn; the report is written after each, so that a run may be cut short."""
+    began, device = time.monotonic(), options.device
+    deadline = began + 60 * (options.minutes or MINUTES[device])
+    wanted = options.frameworks or [f for f in MODES[device] if f != "ours"]
+    for framework in [f for f in wanted if f not in MODES[device]]:
+        say(f"{framework} is not run on {device}, and left out")
+    wanted = [f for f in wanted if f in MODES[device]]
+    absent = missing(wanted)
     for framework in absent:
         package = FRAMEWORKS[framework][1]
         say(f"{framework} is not installed and left out: pip install {package}")
-    frameworks = ["ours", *(f for f in options.frameworks if f not in absent)]
-    names = options.workloads or (QUICK if options.quick else DEFAULT)
+    frameworks = ["ours", *(f for f in wanted if f not in absent)]
+    every = DEFAULT_CUDA if device == "cuda" else DEFAULT
+    workloads = [parse(n) for n in options.workloads or (QUICK if options.quick else every)]
     rounds = 5 if options.quick else options.rounds
-    report: dict[str, Any] = {**machine(options.threads), "missing": absent, "workloads": []}
+    report = {**machine(device, options.threads), "missing": absent, "workloads": [], "late": []}
+    longest = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        data = data_files(Path(folder), options.data)
-        for workload in map(parse, names):
+        data = data_files(Path(folder), options.data, IMAGES[device])
+        # On a GPU, real images are timed where there are any, and noise serves to compare costs.
+        timed = [next(iter(data))] if device == "cuda" else list(data)
+        for workload in workloads:
+            start = time.monotonic()
+            if start + longest > deadline:
+                say(f"left out, for it would end too late: {workload.name}")
+                report["late"].append(workload.name)
+                continue
             say(f"{workload.name}: {workload.net.summary}, mini-batch {workload.batch}")
-            jobs = jobs_of(workload, frameworks, options.threads)
-            results, problems = play(jobs, data, rounds, options.seconds, say)
+            jobs = jobs_of(workload, frameworks, options.threads, device)
+            seconds = options.seconds or BLOCK_S[device]
+            results, problems = play(jobs, data, rounds, seconds, say, timed)
             for problem in problems:
                 say(f"left out: {problem}")
+            if len([r for r in results if r.job.framework == "ours"]) < 2:
+                raise RuntimeError("there is nothing to compare with: " + "; ".join(problems))
             part = figures(workload, results, report["peak_flops"])
             part["problems"] = problems
             report["workloads"].append(part)
             print(markdown([part]), flush=True)
+            longest = max(longest, time.monotonic() - start)
+            write(report, options.output)
+    report["seconds"] = time.monotonic() - began
     return report
+
+
+def write(report: dict[str, Any], output: str | None) -> None:
+    """The report as JSON, and its tables as Markdown, where an output is wished for."""
+    if output is None:
+        return
+    path = RESULTS / f"{output}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if "workloads" in report:
+        tables = heading(report) + markdown(report["workloads"])
+        path.with_suffix(".md").write_text(tables, encoding="utf-8")
 
 
 def main() -> None:
     options = arguments()
     try:
         if options.contention:
-            report = {**machine(2), "contention": contention(options.rounds, 100)}
+            report = {**machine("cpu", 2), "contention": contention(options.rounds, 100)}
             c = report["contention"]
             print(
                 f"{c['busy_processes']} busy processes: a step takes {c['one_thread_s'] * 1e6:.0f} "
@@ -123,16 +177,11 @@ def main() -> None:
             )
         else:
             report = compare(options)
-    except (DatasetError, ValueError) as error:
+    except (DatasetError, DeviceError, RuntimeError, ValueError) as error:
         raise SystemExit(f"python -m benchmarks: {error}") from error
+    write(report, options.output)
     if options.output:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{options.output}.json"
-        path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        say(f"written: {path}")
-        if "workloads" in report:
-            tables = RESULTS / f"{options.output}.md"
-            tables.write_text(markdown(report["workloads"]), encoding="utf-8")
+        say(f"written: {RESULTS / options.output}.json")
 
 
 if __name__ == "__main__":

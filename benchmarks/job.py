@@ -1,4 +1,4 @@
-"""What a worker is told: which framework runs which workload, how, with how many threads."""
+"""What a worker is told: which framework runs which workload, how, on what."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.workloads import Conv, Workload, parse
 
-#: Module and installed packages of each framework, and its modes: those where each step is a call
-#: from Python, and those where a compiled graph or a native call runs many steps.
+#: Module and installed packages of each framework.
 FRAMEWORKS = {
     "ours": ("benchmarks.ours", "tinygrad_mnist"),
     "pytorch": ("benchmarks.peers.torch_", "torch"),
@@ -20,32 +19,56 @@ FRAMEWORKS = {
     "tensorflow": ("benchmarks.peers.tensorflow_", "tensorflow"),
     "pytensor": ("benchmarks.peers.pytensor_", "pytensor"),
 }
+#: By device, the frameworks and their modes: those where each step is a call from Python, and
+#: those where a compiled graph or a native call runs many steps.
 MODES = {
-    "ours": ("call", "loop"),
-    "pytorch": ("eager", "channels-last", "compile"),
-    "jax": ("call", "loop"),
-    "tensorflow": ("call", "loop"),
-    "pytensor": ("call",),
+    "cpu": {
+        "ours": ("call", "loop"),
+        "pytorch": ("eager", "channels-last", "compile"),
+        "jax": ("call", "loop"),
+        "tensorflow": ("call", "loop"),
+        "pytensor": ("call",),
+    },
+    "cuda": {
+        "ours": ("call", "loop"),
+        "pytorch": (
+            "eager",
+            "channels-last",
+            "compile",
+            "compile-channels-last",
+            "graph",
+            "graph-channels-last",
+        ),
+        "jax": ("call", "loop", "loop-patches"),
+    },
 }
 #: What a mode is called in the framework's own words.
 WORDS = {
     ("ours", "loop"): "sweep",
     ("jax", "call"): "jit",
     ("jax", "loop"): "scan",
+    ("jax", "loop-patches"): "scan, convolutions as products",
     ("tensorflow", "call"): "tf.function",
     ("tensorflow", "loop"): "loop in graph",
     ("pytorch", "compile"): "torch.compile",
+    ("pytorch", "compile-channels-last"): "torch.compile, channels-last",
+    ("pytorch", "graph"): "CUDAGraph",
+    ("pytorch", "graph-channels-last"): "CUDAGraph, channels-last",
 }
 
 
 @dataclass(frozen=True)
 class Job:
-    """One worker's task; it can be sent to a process as JSON."""
+    """One worker's task; it can be sent to a process as JSON.
+
+    threads: of the processor, where that computes. device: cpu or cuda.
+    """
 
     framework: str
     mode: str
     threads: int
     workload_name: str
+    device: str = "cpu"
 
     @property
     def workload(self) -> Workload:
@@ -59,7 +82,18 @@ class Job:
     @property
     def loops(self) -> bool:
         """Whether many steps run without going back to Python."""
-        return self.mode == "loop"
+        return self.mode.startswith("loop")
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether images lie in memory with their maps as the last axis."""
+        return self.mode.endswith("channels-last")
+
+    @property
+    def loop(self) -> int:
+        """Steps of one call of a loop inside a compiled graph: some tenths of a second at most."""
+        most, flops = (1000, 1e12) if self.device == "cuda" else (500, 2e9)
+        return max(1, min(most, int(flops // self.workload.flops)))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -69,21 +103,26 @@ class Job:
         return cls(**json.loads(text))
 
 
-def jobs_of(workload: Workload, frameworks: list[str], threads: int) -> list[Job]:
-    """A job per mode that makes a difference: the layout of images does only where there are any;
-    PyTensor is timed in training alone."""
+def jobs_of(
+    workload: Workload, frameworks: list[str], threads: int, device: str = "cpu"
+) -> list[Job]:
+    """A job per mode that makes a difference: how images lie, and how convolutions are computed,
+    does only where there are any; PyTensor is timed in training alone."""
     convolves = any(isinstance(layer, Conv) for layer in workload.net.layers)
     return [
-        Job(framework, mode, threads, workload.name)
+        Job(framework, mode, threads, workload.name, device)
         for framework in frameworks
-        for mode in MODES[framework]
-        if (mode != "channels-last" or convolves)
-        and not (workload.infer and framework == "pytensor")
+        for mode in MODES[device].get(framework, ())
+        if (not mode.endswith(("channels-last", "patches")) or convolves)
+        and not (workload.infer and (framework == "pytensor" or mode.startswith("graph")))
     ]
 
 
 class Steps(Protocol):
-    """What every framework's module has: the steps of a job, made ready and run."""
+    """What every framework's module has: the steps of a job, made ready and run.
+
+    One may also have `details`, a dict that a report passes on: versions of libraries, say.
+    """
 
     #: Steps are run in multiples of this.
     quantum: int

@@ -1,6 +1,8 @@
 """Interleaved timing: workers take turns, block by block, so that ratios are of neighbours.
 
 A worker that is not timed is stopped (SIGSTOP): no framework's idle threads spin in another's time.
+On a GPU all of a workload's workers start at the same time, since most of that is compiling, and
+each block begins with steps that are not timed, so that the clocks are up.
 """
 
 from __future__ import annotations
@@ -8,18 +10,23 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from benchmarks.job import FRAMEWORKS, Job
 
 COMPARED = 10  # first costs that all frameworks must agree on
 TOLERANCE = 2e-3  # relative, float32 and different orders of summation over some steps
 NOISE = "noise"  # the data set without ties
+PATIENCE_S = 240.0  # how long a worker may take for an answer
+WARM_UP = 0.25  # of a block, in steps before it on a GPU
 
 
 class WorkerError(RuntimeError):
@@ -31,13 +38,20 @@ def missing(frameworks: Sequence[str]) -> list[str]:
     return [f for f in frameworks if importlib.util.find_spec(FRAMEWORKS[f][1]) is None]
 
 
-def environment(job: Job) -> dict[str, str]:
-    """The process's variables: threads for all libraries, and what each framework is best with."""
-    count = str(job.threads)
+def environment(job: Job, folder: str) -> dict[str, str]:
+    """The process's variables: threads for all libraries, and what each framework is best with.
+
+    folder: where compiled code may be kept; an empty one makes for cold starts.
+    """
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": job.device}
+    if job.device == "cuda":
+        variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others need memory too
+        variables["TORCHINDUCTOR_COMPILE_THREADS"] = "4"
+        for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TINYGRAD_MNIST_CUDA_CACHE"):
+            variables[name] = os.path.join(folder, name.lower())
+        return variables
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
-    variables = {**os.environ, **dict.fromkeys(names, count)}
-    variables["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    variables["JAX_PLATFORMS"] = "cpu"
+    variables |= dict.fromkeys(names, str(job.threads))
     if job.framework == "pytorch":  # freed memory stays: page faults would cost more than kernels
         variables["MALLOC_MMAP_THRESHOLD_"] = variables["MALLOC_TRIM_THRESHOLD_"] = str(1 << 30)
     return variables
@@ -48,41 +62,72 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        processors = sorted(os.sched_getaffinity(0))[: job.threads]
+        self._folder = tempfile.TemporaryDirectory()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        prepare: Callable[[], None] | None = None
+        if job.device == "cpu":
+            processors = sorted(os.sched_getaffinity(0))[: job.threads]
+
+            def prepare() -> None:
+                os.sched_setaffinity(0, processors)
+
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", job.to_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
-            env=environment(job),
-            preexec_fn=lambda: os.sched_setaffinity(0, processors),
+            env=environment(job, self._folder.name),
+            preexec_fn=prepare,
+            process_group=0,  # its compilers' processes are stopped and ended with it
         )
-        self.facts = self._answer()
-        self._process.send_signal(signal.SIGSTOP)
+        try:
+            self.facts = self._answer()
+        except BaseException:
+            self.close()
+            raise
+        self._signal(signal.SIGSTOP)
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """The answer to one request. Raises WorkerError."""
-        self._process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer = self._answer()
-        self._process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         return answer
+
+    def _signal(self, number: int) -> None:
+        os.killpg(self._process.pid, number)
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"error": "it ended"}
+        channel = self._process.stdout
+        assert channel is not None
+        if not select.select([channel], [], [], PATIENCE_S)[0]:
+            self._fail(f"no answer in {PATIENCE_S:.0f} s")
+        line = channel.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"error": f"it ended{self._end()}"}
         if "error" in answer:
-            self.close()
-            raise WorkerError(f"{self.job.name}: {answer['error']}")
+            self._fail(answer["error"])
         return answer
 
+    def _end(self) -> str:
+        """The last line that the process wrote on standard error, behind a colon."""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+    def _fail(self, message: str) -> NoReturn:
+        self.close()
+        raise WorkerError(f"{self.job.name}: {message}")
+
     def close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        if self._process.returncode is None:
+            self._signal(signal.SIGKILL)
+            self._process.communicate()
+            self._errors.close()
+            self._folder.cleanup()
 
 
 @dataclass
@@ -95,6 +140,7 @@ class Result:
     memory: int = 0
     times: dict[str, list[float]] = field(default_factory=dict)
     costs: dict[str, list[float]] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 def first_costs(worker: Worker) -> list[float]:
@@ -110,65 +156,99 @@ def block_steps(worker: Worker, seconds: float) -> int:
     """Steps that take about so long, in the worker's quanta."""
     quantum = worker.facts["quantum"]
     worker.ask(do="run", steps=quantum)
-    took = worker.ask(do="run", steps=quantum)["seconds"]
-    return max(1, round(seconds / max(took, 1e-6))) * quantum
+    quanta = 1
+    while True:
+        took: float = worker.ask(do="run", steps=quanta * quantum)["seconds"]
+        if took > seconds / 4:
+            return max(1, round(quanta * seconds / took)) * quantum
+        quanta *= 4
+
+
+@dataclass
+class Player:
+    """A worker in a match, the result that it is getting, and the steps of its blocks."""
+
+    worker: Worker
+    result: Result
+    steps: int = 0
+
+    def load(self, name: str, path: str, is_timed: bool, block_s: float) -> None:
+        """Gets ready for a data set."""
+        self.worker.ask(do="load", path=path)
+        # On real images windows tie, and frameworks differ in which winner gets the gradient.
+        if name == NOISE and not self.worker.job.workload.infer:
+            self.result.costs[name] = first_costs(self.worker)
+        if is_timed:
+            self.worker.ask(do="reset")
+            self.steps = block_steps(self.worker, block_s)
+            self.result.times[name] = []
+
+    def block(self, name: str) -> None:
+        """A block of steps from the initial weights on."""
+        worker, quantum = self.worker, self.worker.facts["quantum"]
+        worker.ask(do="reset")
+        if worker.job.device == "cuda":
+            worker.ask(do="run", steps=max(1, round(WARM_UP * self.steps / quantum)) * quantum)
+        seconds = worker.ask(do="run", steps=self.steps)["seconds"]
+        self.result.times[name].append(seconds / self.steps)
+
+    def end(self) -> None:
+        answer = self.worker.ask(do="memory")
+        self.result.memory, self.result.details = answer["bytes"], answer["details"]
 
 
 def play(
-    jobs: Sequence[Job], data: dict[str, str], rounds: int, block_s: float, say: Any
+    jobs: Sequence[Job],
+    data: dict[str, str],
+    rounds: int,
+    block_s: float,
+    say: Any,
+    timed: Sequence[str] | None = None,
 ) -> tuple[list[Result], list[str]]:
     """Runs all jobs of a workload against each other, `rounds` blocks of each on each data set.
 
-    data: paths of .npz files by name. Returns the results, and what went wrong with the others.
+    data: paths of .npz files by name. timed: those that are timed, all where it is None; on noise
+    costs are computed in any case. Returns the results, and what went wrong with other jobs.
     """
-    results: list[Result] = []
-    workers: list[Worker] = []
     problems: list[str] = []
-    first_data = next(iter(data.values()))
-    for job in jobs:
+    players: list[Player] = []
+    workers: list[Worker] = []
+
+    def begin(job: Job) -> Player:
         say(f"starting {job.name}")
-        try:
-            worker = Worker(job)
-            worker.ask(do="load", path=first_data)
-            begun = worker.ask(do="run", steps=worker.facts["quantum"])["seconds"]
-        except WorkerError as error:
-            problems.append(str(error))
-            continue
-        workers.append(worker)
+        workers.append(worker := Worker(job))
+        worker.ask(do="load", path=next(iter(data.values())))
+        seconds = worker.ask(do="run", steps=worker.facts["quantum"])["seconds"]
         # A quantum's other steps are part of what the first call of a loop takes.
-        results.append(Result(job, worker.facts, worker.facts["build_s"] + begun))
+        return Player(worker, Result(job, worker.facts, worker.facts["build_s"] + seconds))
+
+    def everybody(act: Callable[..., None], *arguments: Any) -> None:
+        """All take their turn; who fails is out."""
+        for player in list(players):
+            try:
+                act(player, *arguments)
+            except WorkerError as error:
+                problems.append(str(error))
+                players.remove(player)
+
     try:
+        together = all(job.device == "cuda" for job in jobs)
+        with ThreadPoolExecutor(len(jobs) if together else 1) as pool:
+            begun = [pool.submit(begin, job) for job in jobs]
+        for future in begun:
+            try:
+                players.append(future.result())
+            except WorkerError as error:
+                problems.append(str(error))
         for name, path in data.items():
-            say(f"timing on {name}")
-            _play_on(workers, results, name, path, rounds, block_s)
-        for worker, result in zip(workers, results, strict=True):
-            result.memory = worker.ask(do="memory")["bytes"]
+            is_timed = timed is None or name in timed
+            say(f"timing on {name}" if is_timed else f"costs on {name}")
+            everybody(Player.load, name, path, is_timed, block_s)
+            for _ in range(rounds if is_timed else 0):
+                players.reverse()
+                everybody(Player.block, name)
+        everybody(Player.end)
     finally:
         for worker in workers:
             worker.close()
-    return results, problems
-
-
-def _play_on(
-    workers: Sequence[Worker],
-    results: Sequence[Result],
-    name: str,
-    path: str,
-    rounds: int,
-    block_s: float,
-) -> None:
-    lengths = []
-    for worker, result in zip(workers, results, strict=True):
-        worker.ask(do="load", path=path)
-        # On real images windows tie, and frameworks differ in which winner gets the gradient.
-        if name == NOISE and not worker.job.workload.infer:
-            result.costs[name] = first_costs(worker)
-        worker.ask(do="reset")
-        lengths.append(block_steps(worker, block_s))
-        result.times[name] = []
-    for turn in range(rounds):
-        order = range(len(workers)) if turn % 2 else reversed(range(len(workers)))
-        for k in order:
-            workers[k].ask(do="reset")
-            seconds = workers[k].ask(do="run", steps=lengths[k])["seconds"]
-            results[k].times[name].append(seconds / lengths[k])
+    return sorted((p.result for p in players), key=lambda r: jobs.index(r.job)), problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,22 @@ ACTIVATIONS: dict[str | None, Any] = {
 }
 
 
+def _versions() -> dict[str, str]:
+    """Of what makes our kernels on a GPU."""
+    return {name: metadata.version(name) for name in ("numba", "numba-cuda", "cuda-bindings")}
+
+
 class Steps:
     """Steps of one workload; mode: call or loop (sweep)."""
 
     def __init__(self, job: Job) -> None:
         theano.config.floatX = "float32"
         theano.config.threads = job.threads
+        theano.config.device = job.device
+        self.details = _versions() if job.device == "cuda" else {}
         self._workload = job.workload
         self._loops = job.loops
-        self.quantum = job.workload.loop if self._loops else 1
+        self.quantum = job.loop if self._loops else 1
         self._x = theano.shared(np.zeros((job.workload.batch, PIXELS), np.float32), "x")
         self._y = theano.shared(np.zeros(job.workload.batch, np.int32), "y")
         self._initial = initial_weights(job.workload.net)

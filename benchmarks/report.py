@@ -35,6 +35,7 @@ def figures(workload: Workload, results: Sequence[Result], peak: float) -> dict[
             "job": asdict(result.job),
             "name": result.job.name,
             "version": result.facts["version"],
+            "details": result.details,
             "import_s": result.facts["import_s"],
             "first_call_s": result.first_s,
             "peak_bytes": result.memory,
@@ -45,16 +46,18 @@ def figures(workload: Workload, results: Sequence[Result], peak: float) -> dict[
             against, lower = ratio(times, mine.times[data])
             row["data"][data] = {
                 "step_s": step,
+                "step_quartiles_s": [float(q) for q in np.quantile(times, (0.25, 0.75))],
                 "images_per_s": workload.batch / step,
                 "share_of_peak": workload.flops / step / peak,
                 "ratio": against,
                 "ratio_lower_quartile": lower,
                 "blocks_s": times,
             }
-            if result is not mine and data in result.costs and not workload.is_random:
-                off = disagreement(result.costs[data], mine.costs[data])
-                row["data"][data]["cost_disagreement"] = off
-                row["data"][data]["agrees"] = off <= TOLERANCE
+        # On one data set, and said of the row: costs don't depend on what is timed.
+        for data, costs in result.costs.items():
+            if result is not mine and not workload.is_random:
+                row["cost_disagreement"] = disagreement(costs, mine.costs[data])
+                row["agrees"] = row["cost_disagreement"] <= TOLERANCE
         rows.append(row)
     return {
         "workload": workload.name,
@@ -88,6 +91,27 @@ def best_peer(
     return best
 
 
+def heading(report: dict[str, Any]) -> str:
+    """What a report was measured on."""
+    on = f"{report['threads']} threads, {report['simd']}" if "threads" in report else ""
+    if "gpu" in report:
+        on = (
+            f"{report['gpu']}, driver {report['driver']} (CUDA {report['driver_cuda']}),"
+            f" {report['multiprocessors']} multiprocessors, peak"
+            f" {report['peak_flops'] / 1e12:.1f} TFLOP/s of float32, counted"
+        )
+    versions: dict[str, str] = {}
+    for workload in report["workloads"]:
+        for row in workload["rows"]:
+            extras = [f"{k} {v}" for k, v in row["details"].items() if k != "cudagraph_skips"]
+            text = f"{row['job']['framework']} {row['version']}"
+            versions[row["job"]["framework"]] = f"{text} ({', '.join(extras)})" if extras else text
+    return (
+        f"{report['date']}: {on}; Python {report['python']}, NumPy {report['numpy']},"
+        f" {', '.join(versions.values())}.\n\n"
+    )
+
+
 def markdown(report: Sequence[dict[str, Any]]) -> str:
     """A table per workload and data set."""
     lines: list[str] = []
@@ -98,7 +122,8 @@ def markdown(report: Sequence[dict[str, Any]]) -> str:
                 f"### {workload['workload']} on {data}: {workload['net']}, "
                 f"mini-batch {workload['batch']}, {rate:.1f} MFLOP a step",
                 "",
-                "| | images/s | us/step | of peak | time / ours (lower quartile) | first call, s |"
+                "| | images/s | us/step (quartiles) | of peak | time / ours (lower quartile) |"
+                " first call, s |"
                 " import, s | memory, MB |",
                 "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             ]
@@ -117,9 +142,15 @@ def markdown(report: Sequence[dict[str, Any]]) -> str:
 
 def _line(row: dict[str, Any], data: str) -> str:
     d = row["data"][data]
-    wrong = "" if d.get("agrees", True) else f" (costs differ by {d['cost_disagreement']:.1e})"
+    wrong = "" if row.get("agrees", True) else f" (costs differ by {row['cost_disagreement']:.1e})"
+    low, high = (q * 1e6 for q in d["step_quartiles_s"])
+    step = f"{_short(d['step_s'] * 1e6)} ({_short(low)}-{_short(high)})"
     return (
-        f"| {row['name']}{wrong} | {d['images_per_s']:,.0f} | {d['step_s'] * 1e6:,.0f} "
+        f"| {row['name']}{wrong} | {d['images_per_s']:,.0f} | {step} "
         f"| {d['share_of_peak']:.0%} | {d['ratio']:.2f} ({d['ratio_lower_quartile']:.2f}) "
         f"| {row['first_call_s']:.2f} | {row['import_s']:.2f} | {row['peak_bytes'] / 1e6:.0f} |"
     )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"

@@ -6,7 +6,7 @@ Requests and answers are lines of JSON on standard input and output:
     {"do": "load", "path": FILE}     arrays images (n, 784) and labels (n,) of an .npz file
     {"do": "reset"}                  initial weights, first mini-batch
     {"do": "run", "steps": N}        -> seconds, and the costs of the last call
-    {"do": "memory"}                 -> the process's peak resident memory in bytes
+    {"do": "memory"}                 -> the process's peak resident memory in bytes, and details
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def answers_to(steps: Steps, request: dict[str, Any]) -> dict[str, Any]:
         return {"seconds": seconds, "costs": np.ravel(costs)[:MAX_COSTS].tolist()}
     if request["do"] == "memory":
         unit = 1 if sys.platform == "darwin" else 1024
-        return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return {"bytes": memory, "details": getattr(steps, "details", {})}
     raise ValueError(f"no request {request['do']!r}")
 
 

@@ -26,7 +26,7 @@ class Steps:
         tf.config.threading.set_inter_op_parallelism_threads(job.threads)
         tf.random.set_seed(0)
         self._workload = job.workload
-        self.quantum = job.workload.loop if job.loops else 1
+        self.quantum = job.loop if job.loops else 1
         self._weights = [tuple(map(tf.Variable, pair)) for pair in channels_last(job.workload.net)]
         self._i = tf.Variable(0)
         data = [tf.TensorSpec([None, *IMAGE[1:], 1]), tf.TensorSpec([None], tf.int32)]

@@ -14,10 +14,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is not installed
 
+from benchmarks.gpu import describe  # noqa: E402
 from benchmarks.job import FRAMEWORKS, Job, jobs_of  # noqa: E402
 from benchmarks.match import NOISE, Result, Worker, WorkerError, missing, play  # noqa: E402
-from benchmarks.report import best_peer, disagreement, figures, markdown, ratio  # noqa: E402
+from benchmarks.report import (  # noqa: E402
+    best_peer,
+    disagreement,
+    figures,
+    heading,
+    markdown,
+    ratio,
+)
 from benchmarks.workloads import channels_last, initial_weights, parse  # noqa: E402
+from tinygrad_mnist.errors import DeviceError  # noqa: E402
 
 
 @pytest.fixture
@@ -62,6 +71,43 @@ def test_layouts_differ_only_where_there_are_images() -> None:
     assert jobs_of(parse("W3-infer@1"), ["pytensor"], 1) == []
 
 
+def test_jobs_on_a_gpu() -> None:
+    """Frameworks that don't run there have none; graphs are of training steps."""
+
+    def names(workload: str) -> list[str]:
+        return [j.name for j in jobs_of(parse(workload), list(FRAMEWORKS), 1, "cuda")]
+
+    common = ["ours, call", "ours, sweep"]
+    torch = ["pytorch, eager", "pytorch, torch.compile", "pytorch, CUDAGraph"]
+    assert names("W1") == [*common, *torch, "jax, jit", "jax, scan"]
+    assert {"pytorch, CUDAGraph, channels-last", "jax, scan, convolutions as products"} < set(
+        names("W3@128")
+    )
+    assert "pytorch, CUDAGraph" not in names("W3-infer@10")
+    assert {j.device for j in jobs_of(parse("W1"), ["ours"], 1, "cuda")} == {"cuda"}
+
+
+@pytest.mark.parametrize(
+    ("device", "workload", "steps"),
+    [("cpu", "W1", 500), ("cpu", "W3@1000", 1), ("cuda", "W3", 1000), ("cuda", "W3@10000", 10)],
+)
+def test_steps_of_a_loop(device: str, workload: str, steps: int) -> None:
+    job = Job("ours", "loop", 1, workload, device)
+    assert job.loops
+    assert job.loop == steps
+
+
+def test_a_gpu_is_described_or_said_to_be_missing() -> None:
+    try:
+        found = describe()
+    except DeviceError as error:
+        assert str(error).startswith("no GPU can be used here: ")  # noqa: PT017
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert found["gpu"]
+        assert found["peak_flops"] > 1e11
+
+
 def result(framework: str, mode: str, times: list[float]) -> Result:
     facts = {"version": "1", "import_s": 0.1}
     costs = {NOISE: [1.0, 2.0]}
@@ -101,6 +147,18 @@ def test_costs_that_differ_are_shown() -> None:
     assert "costs differ by 2.5e-01" in markdown([figures(parse("W1"), [ours, loop, wrong], 1e9)])
 
 
+def test_a_report_says_what_it_was_measured_on() -> None:
+    rows = figures(parse("W1"), [result("ours", m, [1.0]) for m in ("call", "loop")], 1e9)
+    rows["rows"][1]["details"] = {"numba": "1.2", "cudagraph_skips": 3}
+    common = {"date": "2026-01-01", "python": "3.12", "numpy": "2.4", "workloads": [rows]}
+    gpu = {"gpu": "GPU", "driver": "580.1", "driver_cuda": "13.0", "multiprocessors": 132}
+    text = heading({**common, **gpu, "peak_flops": 6.7e13})
+    assert text.startswith("2026-01-01: GPU, driver 580.1 (CUDA 13.0), 132 multiprocessors")
+    assert "peak 67.0 TFLOP/s" in text
+    assert "ours 1 (numba 1.2)" in text
+    assert "2 threads, avx2" in heading({**common, "threads": 2, "simd": "avx2"})
+
+
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FRAMEWORKS, "nobody", ("benchmarks.peers.nobody", "no_such_package"))
     assert missing(["ours", "nobody"]) == ["nobody"]
@@ -122,6 +180,20 @@ def test_our_modes_play_against_each_other(noise: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops processes by signals")
+def test_who_fails_is_out(noise: str) -> None:
+    """The others play on; real images are timed, and costs compared on noise."""
+    jobs = [*jobs_of(parse("W1"), ["ours"], 1), Job("nobody", "call", 1, "W1")]
+    said: list[str] = []
+    data = {"MNIST": noise, NOISE: noise}
+    results, problems = play(jobs, data, 2, 0.005, said.append, timed=["MNIST"])
+    assert [r.job.name for r in results] == ["ours, call", "ours, sweep"]
+    assert problems == ["nobody, call: KeyError: 'nobody'"]
+    assert [list(r.times) for r in results] == [["MNIST"], ["MNIST"]]
+    assert [list(r.costs) for r in results] == [[NOISE], [NOISE]]
+    assert said[-2:] == ["timing on MNIST", "costs on noise"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops processes by signals")
 def test_a_worker_that_fails_is_named(noise: str) -> None:
     worker = Worker(Job("ours", "call", 1, "W1"))
     with pytest.raises(WorkerError, match="ours, call: ValueError: no request 'dance'"):
@@ -137,3 +209,22 @@ def test_the_command_names_a_wrong_workload() -> None:
     )
     assert run.returncode == 1
     assert "no workload 'W9'" in run.stderr
+
+
+def test_the_command_says_that_there_is_no_gpu() -> None:
+    try:
+        describe()
+    except DeviceError:
+        pass
+    else:
+        pytest.skip("there is a GPU")
+    run: Any = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--device", "cuda", "--frameworks", "tensorflow"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1
+    first, last = run.stderr.splitlines()
+    assert first == "tensorflow is not run on cuda, and left out"
+    assert last.startswith("python -m benchmarks: ")
