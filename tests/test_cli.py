@@ -129,7 +129,8 @@ def test_profile_names_data_that_are_missing(
     [
         ([], "COMMAND"),
         (["profile", "--batch", "0"], "'0' is not a positive integer"),
-        (["profile", "--device", "cuda"], "invalid choice: 'cuda'"),
+        (["profile", "--device", "tpu"], "invalid choice: 'tpu'"),
+        (["train", "--device", "tpu"], "invalid choice: 'tpu'"),
         (["train", "--net", "resnet"], "invalid choice: 'resnet'"),
         (["train", "--epochs", "0"], "'0' is not a positive integer"),
         (["train", "--threads", "many"], "'many' is not a positive integer"),

@@ -9,14 +9,14 @@ import pytest
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.errors import UnusedInputError
+from tinygrad_mnist.errors import DeviceError, UnusedInputError
 
 
 def test_what_has_no_kind_here() -> None:
     with pytest.raises(ValueError, match="floatX is 'float16'; here it can be 'float32' or"):
         theano.config.floatX = "float16"
-    with pytest.raises(ValueError, match="device is 'gpu'; here it can be 'cpu' or"):
-        theano.config.device = "gpu"
+    with pytest.raises(ValueError, match="device is 'tpu'; here it can be 'cpu' or"):
+        theano.config.device = "tpu"
     with pytest.raises(ValueError, match="on_unused_input is 'no'"):
         theano.config.on_unused_input = "no"
     for wrong in (0, -1, 1.5, "2"):
@@ -24,6 +24,18 @@ def test_what_has_no_kind_here() -> None:
             theano.config.threads = wrong  # type: ignore[assignment]
         with pytest.raises(ValueError, match="plan_cache_size is"):
             theano.config.plan_cache_size = wrong  # type: ignore[assignment]
+
+
+def test_a_gpu_that_can_not_be_used_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_here(name: str) -> None:
+        raise DeviceError(f"no {name} here")
+
+    monkeypatch.setattr("tinygrad_mnist.backends.BACKENDS", {})
+    monkeypatch.setattr("tinygrad_mnist.backends.cuda_backend", none_here)
+    for wish in ("cuda", "gpu"):  # Theano's programs try the latter, and go on without
+        with pytest.raises(DeviceError, match=r"^no cuda here$"):
+            theano.config.device = wish
+    assert theano.config.device == "cpu"
 
 
 def test_names_that_are_none() -> None:

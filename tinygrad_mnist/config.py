@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 _FLOATS = ("float32", "float64")
 DEVICES = ("cpu", "reference", "cuda", "cudasim", "auto")
+_GPU = "gpu"  # Theano's word for "cuda"
 _UNUSED = ("raise", "warn", "ignore")
 # Settings of Theano that programs of its time make, and that say what happens here anyway, or how
 # to compile, which changes no result. The first value is the one that is read before it is set.
@@ -27,7 +29,9 @@ class Config:
     """The settings, one object for the process; each is checked when it is set.
 
     floatX: dtype of `T.matrix()` and of Python floats, `'float32'` or `'float64'`.
-    device: backend of functions made from now on, `'cpu'` or `'reference'` (NumPy).
+    device: backend of functions made from now on: `'cpu'`; `'cuda'` (or `'gpu'`), which is refused
+        where there is no usable GPU; `'auto'`, a GPU where one can be used, else the CPU;
+        `'cudasim'`, the GPU's kernels in Numba's simulator; `'reference'`, NumPy.
     threads: threads of the cpu backend, or None for one per processor that is available.
     plan_cache_size: plans that a function keeps, the last used first.
     debug: what the engine tells on standard error, each level with those below: 0 nothing, 1 a line
@@ -53,11 +57,13 @@ class Config:
         "_float_x",
         "_on_unused",
         "_plan_cache_size",
+        "_refuse_device",
         "_theanos",
         "_threads",
     )
 
     def __init__(self) -> None:
+        self._refuse_device: Callable[[str], None] | None = None
         self.floatX = os.environ.get("TINYGRAD_MNIST_FLOATX", "float32")
         self.device = os.environ.get("TINYGRAD_MNIST_DEVICE", "cpu")
         threads = os.environ.get("TINYGRAD_MNIST_THREADS")
@@ -103,8 +109,17 @@ class Config:
 
     @device.setter
     def device(self, value: str) -> None:
+        value = "cuda" if value == _GPU else value
         _check("device", value, DEVICES)
+        if self._refuse_device is not None:
+            self._refuse_device(value)
         self._device = value
+
+    def refuse_devices(self, check: Callable[[str], None]) -> None:
+        """From now on, `check(name)` is asked before a device is set, and raises what is wrong with
+        it. What the environment asks for is refused when a function is made.
+        """
+        self._refuse_device = check
 
     @property
     def threads(self) -> int | None:

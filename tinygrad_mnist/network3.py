@@ -43,8 +43,10 @@ from tinygrad_mnist.training import (
     History,
     Reporter,
     check_data,
+    check_gpu,
     check_layers,
     check_settings,
+    on_gpu,
     pooled_shape,
     positive_integer,
     positive_integers,
@@ -74,7 +76,8 @@ Activation = Callable[[Variable], Variable]
 Data = tuple[SharedVariable, Variable]
 Normal = Callable[..., Any]
 
-#: Whether to train on a GPU. There is no CUDA backend yet, so True is refused.
+#: Whether to train on a GPU; False leaves it to `config.device`. It is read when data, layers and
+#: functions are made, and True is refused there where no GPU can be used.
 GPU = False
 
 # Every dropout layer's stream has this seed, the first of RandomState(0).randint(999999).
@@ -109,14 +112,14 @@ def load_data_shared(filename: str | os.PathLike[str] | None = None) -> list[Dat
 
     Raises DatasetNotFoundError or DatasetError, naming the places or the file.
     """
-    _refuse_gpu()
+    check_gpu(GPU)
     search = filename is None or os.fspath(filename) == BOOK_PLACE
     return share_data(load_data(None if search else filename))
 
 
 def share_data(splits: Splits | Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> list[Data]:
     """Pairs of arrays, images (n, pixels) and labels (n,), as load_data_shared gives them."""
-    _refuse_gpu()
+    check_gpu(GPU)
     pairs = []
     for images, labels in splits:
         x = shared(np.asarray(images, dtype=config.floatX), borrow=True)
@@ -143,14 +146,6 @@ def dropout_layer(layer: Variable, p_dropout: float) -> Variable:
     return layer * T.cast(mask, config.floatX)
 
 
-def _refuse_gpu() -> None:
-    if GPU:
-        raise NotImplementedError(
-            "network3.GPU is True, but this version has no CUDA backend;"
-            " set network3.GPU = False to train on the CPU."
-        )
-
-
 class _Layer:
     """What the three kinds of layers share: two parameters, drawn at construction."""
 
@@ -164,7 +159,7 @@ class _Layer:
     y_out: Variable
 
     def _make_params(self) -> None:
-        _refuse_gpu()
+        check_gpu(GPU)
         w, b = self._draw(np.random.normal)
         self.w = shared(np.asarray(w, dtype=config.floatX), name="w")
         self.b = shared(np.asarray(b, dtype=config.floatX), name="b")
@@ -322,7 +317,7 @@ class Network:
     def __init__(
         self, layers: Sequence[Any], mini_batch_size: int, seed: int | None = None
     ) -> None:
-        _refuse_gpu()
+        check_gpu(GPU)
         self.layers = list(layers)
         self.mini_batch_size = positive_integer("mini_batch_size", mini_batch_size)
         check_layers(self.layers, self.mini_batch_size)
@@ -380,7 +375,6 @@ class Network:
         Raises TypeError or ValueError before the first step when a setting or the data
         don't fit; the message names the setting, or the part of the data.
         """
-        _refuse_gpu()
         check_settings(epochs, mini_batch_size, self.mini_batch_size, eta, lmbda)
         self._check_data("training_data", training_data)
         self._check_data("validation_data", validation_data)
@@ -429,19 +423,22 @@ class Network:
         ]
         i = T.lscalar("i")
         givens = {self.x: self._batch(data[0], i), self.y: self._batch(data[1], i)}
-        return function([i], cost, updates=updates, givens=givens, name="train_mb")
+        with on_gpu(GPU):
+            return function([i], cost, updates=updates, givens=givens, name="train_mb")
 
     def _accuracy_function(self, data: Data, name: str) -> Function:
         """f(i): fraction of right answers on mini-batch i."""
         i = T.lscalar("i")
         givens = {self.x: self._batch(data[0], i), self.y: self._batch(data[1], i)}
-        return function([i], self.layers[-1].accuracy(self.y), givens=givens, name=name)
+        with on_gpu(GPU):
+            return function([i], self.layers[-1].accuracy(self.y), givens=givens, name=name)
 
     def _prediction_function(self, data: Data) -> Function:
         """f(i): the classes, int64 (mini_batch_size,), given to the images of mini-batch i."""
         i = T.lscalar("i")
         givens = {self.x: self._batch(data[0], i)}
-        return function([i], self.layers[-1].y_out, givens=givens, name="test_mb_predictions")
+        with on_gpu(GPU):
+            return function([i], self.layers[-1].y_out, givens=givens, name="test_mb_predictions")
 
     def _run_epochs(
         self, epochs: int, training: int, validation: int, test: int, report: Reporter

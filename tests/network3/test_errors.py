@@ -11,7 +11,9 @@ from helpers.small_nets import arrays, small_fc
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import network3
+from tinygrad_mnist.backends import backend
 from tinygrad_mnist.config import config
+from tinygrad_mnist.errors import DeviceError
 from tinygrad_mnist.network3 import (
     ConvPoolLayer,
     FullyConnectedLayer,
@@ -147,6 +149,10 @@ def test_a_shape_that_is_none_is_named(options: dict[str, Any], message: str) ->
         network3.ConvPoolLayer(**settings)
 
 
+def no_gpu(name: str) -> None:
+    raise DeviceError(f"no {name} here")
+
+
 def test_gpu_is_refused_wherever_something_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +160,8 @@ def test_gpu_is_refused_wherever_something_is_made(
     net, plain = Network(layers, 4), arrays((40, 8, 8))
     data = share_data(plain)
     monkeypatch.setattr(network3, "GPU", True)
+    monkeypatch.setattr("tinygrad_mnist.backends.BACKENDS", {"cpu": backend("cpu")})
+    monkeypatch.setattr("tinygrad_mnist.backends.cuda_backend", no_gpu)
     for make in (
         load_data_shared,
         lambda: share_data(plain),
@@ -162,5 +170,6 @@ def test_gpu_is_refused_wherever_something_is_made(
         lambda: Network(layers, 4),
         lambda: net.SGD(data[0], 1, 4, 0.5, data[1], data[2]),
     ):
-        with pytest.raises(NotImplementedError, match=r"GPU is True, but .* has no CUDA backend"):
+        with pytest.raises(DeviceError, match=r"^no cuda here$"):
             make()
+    assert config.device == "cpu"

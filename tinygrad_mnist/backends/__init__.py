@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from tinygrad_mnist.backends.base import Arena, Backend, Operand, Program
 from tinygrad_mnist.backends.cpu import CpuBackend
-from tinygrad_mnist.backends.cuda import cuda_backend
+from tinygrad_mnist.backends.cuda import GPUS, cuda_backend, is_usable
 from tinygrad_mnist.backends.reference import ReferenceBackend
+from tinygrad_mnist.config import config
 
 BACKENDS: dict[str, Backend] = {b.name: b for b in (CpuBackend(), ReferenceBackend())}
 
 
 def backend(name: str) -> Backend:
-    """The backend of that name.
+    """The backend of that name; of `'auto'` that of a GPU where one can be used, else the CPU's.
 
     Raises DeviceError, which says what is missing, for a GPU that can't be used here.
     """
+    if name == "auto":
+        name = "cuda" if is_usable("cuda") else "cpu"
     if name not in BACKENDS:
         BACKENDS[name] = cuda_backend(name)
     return BACKENDS[name]
 
+
+def _refuse(name: str) -> None:
+    """Raises DeviceError for a device that can't be used."""
+    if name in GPUS:
+        backend(name)
+
+
+config.refuse_devices(_refuse)
 
 __all__ = ["BACKENDS", "Arena", "Backend", "Operand", "Program", "backend"]

@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
 from tinygrad_mnist.cli import profile
-from tinygrad_mnist.cli.arguments import positive, seed
+from tinygrad_mnist.cli.arguments import add_device, positive, seed
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import (
     BOOK_PLACE,
@@ -27,6 +27,7 @@ from tinygrad_mnist.datasets import (
     load_data,
     locate,
 )
+from tinygrad_mnist.errors import DeviceError
 from tinygrad_mnist.models import RECIPES, book_net
 from tinygrad_mnist.network3 import share_data
 
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of standard output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
-    except (DatasetError, ImportError, OSError, ValueError) as error:
+    except (DatasetError, DeviceError, ImportError, OSError, ValueError) as error:
         print(f"tinygrad-mnist: {error}", file=sys.stderr)
         return FAILURE
 
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         help="add each training image's four shifts by one pixel: five times the data and the time",
     )
     train.add_argument("--threads", type=positive, help="default: one per processor")
+    add_device(train)
     train.add_argument(
         "--quiet", action="store_true", help="print the last line alone, draw no progress bar"
     )
@@ -129,6 +131,7 @@ def _say(options: argparse.Namespace, text: str) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
+    config.device = options.device
     if options.threads is not None:
         config.threads = options.threads
     recipe = RECIPES[options.net]

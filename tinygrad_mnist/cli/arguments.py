@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from tinygrad_mnist.config import DEVICES, config
+
 
 def positive(text: str) -> int:
     """An integer from 1 on."""
@@ -21,3 +23,14 @@ def seed(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer in 0..2**32-1")
     return int(text)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The argument --device, whose default is `config.device`."""
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default=config.device,
+        help="where it computes: cpu; cuda, a GPU; auto, a GPU where one can be used; cudasim, the"
+        " GPU's kernels in a simulator (very slow); reference, NumPy; default: %(default)s",
+    )

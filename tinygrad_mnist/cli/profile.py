@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_mnist.cli.arguments import positive
-from tinygrad_mnist.config import DEVICES, config
+from tinygrad_mnist.cli.arguments import add_device, positive
+from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import DIGITS, DatasetNotFoundError, draw_digits, locate
 from tinygrad_mnist.datasets.sources import read
 from tinygrad_mnist.models import RECIPES, book_net
@@ -63,9 +63,7 @@ def add_parser(commands: Any) -> None:
         default=1,
         help="default: 1, since figures per kernel are clearest without waits between threads",
     )
-    parser.add_argument(
-        "--device", choices=DEVICES, default=config.device, help="default: %(default)s"
-    )
+    add_device(parser)
     parser.add_argument(
         "--trace",
         metavar="FILE",

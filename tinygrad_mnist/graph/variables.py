@@ -168,12 +168,13 @@ class SharedVariable(Variable):
 
         While a function in another thread updates the variable, a copy waits for the end of its
         step, or sweep. A borrowed array is the storage itself: it changes when a function updates
-        the variable. Once a GPU has worked with the variable, what is borrowed is a copy, too.
+        the variable on the CPU. Where a GPU does, it shows the value of the moment when it was
+        borrowed, at least, and what is written to it may be lost.
         """
         if borrow and self.device_copy is None:
             return self._storage
         with Hold(reads=[self]):
-            return self.storage.copy()
+            return self.storage if borrow else self.storage.copy()
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
         """Puts in a new value of the same dtype and number of dimensions; its shape may differ.

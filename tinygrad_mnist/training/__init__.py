@@ -8,6 +8,7 @@ from tinygrad_mnist.training.checks import (
     positive_integer,
     positive_integers,
 )
+from tinygrad_mnist.training.device import check_gpu, on_gpu
 from tinygrad_mnist.training.history import History
 from tinygrad_mnist.training.progress import Reporter
 
@@ -15,8 +16,10 @@ __all__ = [
     "History",
     "Reporter",
     "check_data",
+    "check_gpu",
     "check_layers",
     "check_settings",
+    "on_gpu",
     "pooled_shape",
     "positive_integer",
     "positive_integers",

@@ -10,6 +10,7 @@ from tinygrad_mnist.backends.cuda.make import load_families
 from tinygrad_mnist.backends.cuda.program import CudaArena, CudaProgram
 from tinygrad_mnist.backends.cuda.simulator import SimulatedGpu
 from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.errors import DeviceError
 
 
 class CudaBackend:
@@ -46,6 +47,16 @@ class CudaBackend:
         return CudaProgram(plan, arena)
 
 
+GPUS = ("cuda", "cudasim")
+
+
 def cuda_backend(name: str) -> CudaBackend:
     """The backend `cuda` or `cudasim`; DeviceError where it can't be had."""
-    return CudaBackend(SimulatedGpu())
+    if name == "cudasim":
+        return CudaBackend(SimulatedGpu())
+    raise DeviceError("no GPU can be used yet")
+
+
+def is_usable(name: str) -> bool:
+    """Whether `cuda_backend(name)` is sure to work."""
+    return name == "cudasim"

@@ -27,15 +27,21 @@ _SWITCH = "NUMBA_ENABLE_CUDASIM"
 
 def enable_simulator() -> None:
     """Makes Numba's CUDA the simulator; DeviceError where it is loaded as something else."""
+    before = os.environ.get(_SWITCH)
     if "numba" not in sys.modules:
         os.environ[_SWITCH] = "1"
     try:
         device = import_module("tinygrad_mnist.kernels.device")
     except ModuleNotFoundError as error:
         raise DeviceError(
-            f"the CUDA simulator needs the package {error.name or 'numba-cuda'}: install with"
-            " pip install 'tinygrad_mnist[test]'"
+            "the CUDA simulator needs the packages numba and numba-cuda: install them with"
+            " pip install 'numba>=0.66' 'numba-cuda>=0.30,<0.31'"
         ) from error
+    finally:  # Numba has read it; processes that this one starts shall not
+        if before is None:
+            os.environ.pop(_SWITCH, None)
+        else:
+            os.environ[_SWITCH] = before
     if not device.SIMULATED:
         raise DeviceError(
             f"Numba is loaded without its CUDA simulator: set {_SWITCH}=1 before the program starts"

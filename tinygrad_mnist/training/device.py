@@ -1,0 +1,36 @@
+"""The GPU flag: where it is read, and what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tinygrad_mnist.backends import backend
+from tinygrad_mnist.config import config
+
+_GPUS = ("cuda", "cudasim")
+
+
+def check_gpu(wanted: bool) -> None:
+    """Raises DeviceError, which says what is missing, where a GPU is wanted and can't be used."""
+    if wanted:
+        backend(_device(wanted))
+
+
+@contextmanager
+def on_gpu(wanted: bool) -> Iterator[None]:
+    """Functions made inside run on the GPU, if it is wanted; else where `config.device` says.
+
+    Raises DeviceError as `check_gpu` does.
+    """
+    check_gpu(wanted)
+    before = config.device
+    config.device = _device(wanted)
+    try:
+        yield
+    finally:
+        config.device = before
+
+
+def _device(wanted: bool) -> str:
+    return "cuda" if wanted and config.device not in _GPUS else config.device
