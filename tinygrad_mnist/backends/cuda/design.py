@@ -20,6 +20,10 @@ from tinygrad_mnist.contracts import CONTRACTS
 # A compute capability, such as (9, 0).
 Capability = tuple[int, int]
 
+# Kernels that use integers of their operands as addresses: with an index that is out of range they
+# would touch memory that is not theirs.
+_INDEXED = frozenset(("gather", "scatter_add", "scatter_set", "softmax_xent", "softmax_xent_grad"))
+
 
 @dataclass(frozen=True)
 class Design:
@@ -102,7 +106,7 @@ def _design(
         len(call.inputs),
         tuple((name, call.params[name]) for name in CONTRACTS[call.kernel].ints),
         call_source(call, operands, pointers, width),
-        after_check and writes_shared,
+        after_check and (writes_shared or call.kernel in _INDEXED),
         number + 1 if is_check else 0,
         config.allow_tf32,
         capability,

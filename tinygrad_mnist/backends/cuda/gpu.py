@@ -33,10 +33,11 @@ class LoadedKernel(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """The kernels of a design, and the bytes of scratch memory that they share."""
+    """The kernels of a design, and the scratch memory that they share."""
 
     kernels: tuple[LoadedKernel, ...]
     workspace_bytes: int
+    workspace_dtype: str = "uint8"
 
 
 class Bound(NamedTuple):
@@ -44,17 +45,18 @@ class Bound(NamedTuple):
 
     pointers: the operands', then the workspace's, as `Gpu.pointer` made them. state: pointers to
     the words and to the step table (see `kernels/entry.py`). ahead: number of the step within its
-    graph.
+    graph. after: places, in the sequence of launches, of those that it waits for.
     """
 
     kernel: LoadedKernel
     pointers: tuple[Any, ...]
     state: tuple[Any, Any]
     ahead: int
+    after: tuple[int, ...] = ()
 
 
 class Recording(Protocol):
-    """Launches that can be carried out again and again, in order."""
+    """Launches that can be carried out again and again, each after those that it waits for."""
 
     def replay(self) -> None:
         """Starts them; they run after all that was started before."""

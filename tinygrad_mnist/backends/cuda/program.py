@@ -11,6 +11,7 @@ from tinygrad_mnist.backends.base import Operand, Timings, bound_buffers, range_
 from tinygrad_mnist.backends.cuda.design import design_plan, step_columns, table_width
 from tinygrad_mnist.backends.cuda.gpu import Bound, Gpu, Loaded, Memory, Recording
 from tinygrad_mnist.backends.cuda.operands import ALIGNMENT
+from tinygrad_mnist.backends.cuda.order import predecessors, touched_memory
 from tinygrad_mnist.backends.cuda.residence import resident
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.plan import CONSTANT, OUTPUT, SHARED, TEMPORARY, Plan
@@ -22,8 +23,9 @@ from tinygrad_mnist.graph.variables import SharedVariable
 STEPS_TOGETHER = 16
 # Steps that are started before the host waits, so that an interrupt is seen soon.
 STEPS_AHEAD = 256
-# The state's words, as in kernels/entry.py.
+# The state's words, as in kernels/entry.py; the step table lies behind them.
 STEP, FAILED, FAILED_STEP = range(3)
+WORDS = 4
 
 
 class CudaArena:
@@ -75,15 +77,24 @@ class CudaProgram:
         self._used = {p.buffer for c in self._calls for p in c.pointers}
         self._staging = _Staging(gpu)
         self._constants = self._upload_constants()
-        self._scratch_offset = -(-plan.arena_bytes // ALIGNMENT) * ALIGNMENT
-        self._arena_bytes = self._scratch_offset + max(
-            (k.workspace_bytes for k in self._loaded), default=0
-        )
+        self._touched = touched_memory(plan, self._calls)
+        self._scratch, self._arena_bytes = self._scratch_offsets(plan.arena_bytes)
         self._updated = {
             v.buffer for c in plan.calls for v in c.outputs if plan.buffers[v.buffer].kind == SHARED
         }
         self._place: dict[Any, Memory] = {}
         self._recordings: dict[int, Recording] = {}
+
+    def _scratch_offsets(self, end: int) -> tuple[list[int], int]:
+        """Where in the arena each call's scratch memory begins, behind the temporaries, and the
+        arena's size: calls that may run side by side must not share any.
+        """
+        offsets = []
+        for loaded in self._loaded:
+            offsets.append(-(-end // ALIGNMENT) * ALIGNMENT)
+            if loaded.workspace_bytes:
+                end = offsets[-1] + loaded.workspace_bytes
+        return offsets, end
 
     def _upload_constants(self) -> dict[int, Memory]:
         constants = {}
@@ -132,12 +143,11 @@ class CudaProgram:
         """
         with interrupts_deferred():
             self._bring_in(arrays, stacked, slots)
-            launches = self._launches(0)
-            advance = self._advance(1)
+            launches = self._sequence(1)
             calls = [k for k, loaded in enumerate(self._loaded) for _ in loaded.kernels]
             times = np.zeros((len(slots), len(self._calls)))
             for step in range(len(slots)):
-                durations = self._gpu.time([*launches, advance])
+                durations = self._gpu.time(launches)
                 np.add.at(times[step], calls, durations[:-1])
             words = self._bring_out(arrays, stacked)
         done = int(words[FAILED_STEP if words[FAILED] else STEP])
@@ -152,9 +162,7 @@ class CudaProgram:
         while n_steps:
             together = STEPS_TOGETHER if n_steps >= STEPS_TOGETHER else 1
             if together not in self._recordings:
-                launches = [b for ahead in range(together) for b in self._launches(ahead)]
-                recording = self._gpu.record([*launches, self._advance(together)])
-                self._recordings[together] = recording
+                self._recordings[together] = self._gpu.record(self._sequence(together))
             self._recordings[together].replay()
             n_steps -= together
 
@@ -165,7 +173,8 @@ class CudaProgram:
         n_steps = len(slots)
         place: dict[Any, Memory] = dict(self._constants)
         place["arena"] = self._arena.memory(max(self._arena_bytes, 1))
-        table = np.zeros((n_steps, self._width), np.int64)
+        state = np.zeros(WORDS + n_steps * self._width, np.int64)
+        table = state[WORDS:].reshape(n_steps, self._width)
         table[:, : slots.shape[1]] = slots
         for number, array, has_steps in zip(self._bound, arrays, stacked, strict=True):
             if isinstance(array, SharedVariable):
@@ -179,18 +188,16 @@ class CudaProgram:
                 if has_steps:
                     elements = self._plan.buffers[number].size
                     table[:, self._columns[number]] = np.arange(n_steps) * elements
-        place["table"] = self._staging.memory("table", table.nbytes)
-        self._gpu.upload(place["table"], table)
-        place["words"] = self._staging.memory("words", 24)
-        self._gpu.upload(place["words"], np.zeros(3, np.int64))
+        place["state"] = self._staging.memory("state", state.nbytes)
+        self._gpu.upload(place["state"], state)
         if place != self._place:
             self._place = place
             self._recordings.clear()
 
     def _bring_out(self, arrays: Sequence[Operand], stacked: Sequence[bool]) -> Array:
         """Copies outputs to the host, after all steps; returns the state's words."""
-        words = np.empty(3, np.int64)
-        self._gpu.download(self._place["words"], words)
+        words = np.empty(WORDS, np.int64)
+        self._gpu.download(self._place["state"], words)
         for number, array in zip(self._bound, arrays, strict=True):
             if self._plan.buffers[number].kind == OUTPUT and number in self._used:
                 assert isinstance(array, np.ndarray)
@@ -199,25 +206,38 @@ class CudaProgram:
 
     # --- launches -----------------------------------------------------------------------------
 
-    def _launches(self, ahead: int) -> list[Bound]:
-        """The launches of one step; `ahead` is its number in the recording."""
-        state = self._state()
-        launches = []
-        for call, loaded in zip(self._calls, self._loaded, strict=True):
-            pointers = [
-                self._pointer(p.buffer, o.dtype, p.offset, bool(p.moves))
-                for p, o in zip(call.pointers, call.design.operands, strict=True)
-            ]
-            if loaded.workspace_bytes:
-                offset = self._scratch_offset
-                pointers.append(self._gpu.pointer(self._place["arena"], "uint8", offset))
-            for kernel in loaded.kernels:
-                launches.append(Bound(kernel, tuple(pointers), state, ahead))
-        return launches
+    def _sequence(self, steps: int) -> list[Bound]:
+        """The launches of so many steps, then that of the counter, which all others come before."""
+        waits = predecessors(self._touched * steps)
+        launches: list[Bound] = []
+        last: list[int] = []  # place of each call's last launch
+        for ahead in range(steps):
+            for number in range(len(self._calls)):
+                after = tuple(last[earlier] for earlier in waits[len(last)])
+                for launch in self._launches(number, ahead):
+                    launches.append(launch._replace(after=after))
+                    after = (len(launches) - 1,)
+                last.append(len(launches) - 1)
+        waited_for = {place for launch in launches for place in launch.after}
+        ends = tuple(place for place in range(len(launches)) if place not in waited_for)
+        return [*launches, self._advance(steps)._replace(after=ends)]
+
+    def _launches(self, number: int, ahead: int) -> list[Bound]:
+        """The launches of one call; `ahead` is the number of its step in the recording."""
+        call, loaded = self._calls[number], self._loaded[number]
+        pointers = [
+            self._pointer(p.buffer, o.dtype, p.offset, bool(p.moves))
+            for p, o in zip(call.pointers, call.design.operands, strict=True)
+        ]
+        if loaded.workspace_bytes:
+            offset = self._scratch[number] // np.dtype(loaded.workspace_dtype).itemsize
+            scratch = self._gpu.pointer(self._place["arena"], loaded.workspace_dtype, offset)
+            pointers.append(scratch)
+        return [Bound(k, tuple(pointers), self._state(), ahead) for k in loaded.kernels]
 
     def _state(self) -> tuple[Any, Any]:
-        words, table = self._place["words"], self._place["table"]
-        return self._gpu.pointer(words, "int64", 0), self._gpu.pointer(table, "int64", 0)
+        state = self._place["state"]
+        return self._gpu.pointer(state, "int64", 0), self._gpu.pointer(state, "int64", WORDS)
 
     def _advance(self, steps: int) -> Bound:
         return Bound(self._gpu.load_advance(steps), (), self._state(), 0)

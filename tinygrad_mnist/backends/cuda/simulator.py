@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
@@ -60,10 +61,19 @@ class _Words:
 
 
 class _Replay:
-    """A recording that runs when it is replayed."""
+    """A recording that runs when it is replayed.
+
+    A graph may run a launch as soon as those that it waits for are done. Here those come first that
+    come last in the plan, so what is missing among the dependencies shows.
+    """
 
     def __init__(self, launches: Sequence[Bound]) -> None:
-        self._launches = tuple(launches)
+        left = set(range(len(launches)))
+        self._launches: list[Bound] = []
+        while left:
+            place = max(p for p in left if left.isdisjoint(launches[p].after))
+            left.remove(place)
+            self._launches.append(launches[place])
 
     def replay(self) -> None:
         for launch in self._launches:
@@ -103,11 +113,9 @@ class SimulatedGpu:
 
     def _load(self, design: Design) -> Loaded:
         made = make(design)
-        nbytes = 0
-        if made.workspace is not None:
-            dtype, n = made.workspace
-            nbytes = n * np.dtype(dtype).itemsize
-        return Loaded(tuple(map(_simulated, made.kernels)), nbytes)
+        dtype, n = made.workspace or ("uint8", 0)
+        nbytes = n * np.dtype(dtype).itemsize
+        return Loaded(tuple(map(_simulated, made.kernels)), nbytes, dtype)
 
     def load_advance(self, steps: int) -> LoadedKernel:
         return _simulated(make_advance(steps))
@@ -139,8 +147,12 @@ def _simulated(kernel: Kernel) -> LoadedKernel:
     return LoadedKernel(handle, len(kernel.dtypes), kernel.grid, kernel.block, kernel.shared_bytes)
 
 
+_one_at_a_time = threading.Lock()
+
+
 def _run(launch: Bound) -> None:
     """Runs one launch. Arguments are tuples, which the simulator hands on without copying."""
     kernel = launch.kernel
-    configured = kernel.handle[kernel.grid, kernel.block, 0, kernel.shared_bytes]
-    configured(launch.pointers, launch.state, launch.ahead)
+    with _one_at_a_time:
+        configured = kernel.handle[kernel.grid, kernel.block, 0, kernel.shared_bytes]
+        configured(launch.pointers, launch.state, launch.ahead)
