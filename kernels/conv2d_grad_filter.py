@@ -16,6 +16,7 @@ from .conv_grad import Sizes, locator, sizes, unpooled
 from .device import TYPES, cuda, uint32, uint64
 
 THREADS = 128
+LEAST = 8  # positions that a thread is worth
 
 
 @factory("conv2d_grad_filter")
@@ -50,7 +51,7 @@ def by_element(call: Call, s: Sizes) -> Launches:
     (used_h, used_w), pooled, flip = s.used, s.pooled, s.flip
     n_positions = s.n * used_h * used_w
     threads = 1
-    while threads < min(THREADS, n_positions):
+    while threads < THREADS and threads * LEAST <= n_positions // 2:
         threads *= 2
     steps = threads.bit_length() - 1
 
@@ -87,7 +88,5 @@ def by_element(call: Call, s: Sizes) -> Launches:
         if t == 0:
             finish(sums[uint64(0)], i, p)
 
-    grid = max(1, call.outputs[0].size)
-    if call.outputs[0].size == 0:
-        return Launches(())
-    return Launches((Launch(body, (grid, 1, 1), (threads, 1, 1)),))
+    n = call.outputs[0].size
+    return Launches((Launch(body, (n, 1, 1), (threads, 1, 1)),) if n else ())

@@ -109,11 +109,12 @@ def unpooled(s: Sizes, g: Operand, winners: Operand | None, first: int) -> Funct
     at_winners = locator(winners)
     wins = bit_test(winners)
     pool_h, pool_w = s.pool
+    second = first + 1
 
     def behind_pool(p: Any, n: Any, o: Any, oh: Any, ow: Any) -> Any:
         h, w = uint32(oh // uint32(pool_h)), uint32(ow // uint32(pool_w))
         bit = uint32(uint32(oh % uint32(pool_h)) * uint32(pool_w) + uint32(ow % uint32(pool_w)))
-        won = wins(p[first + 1], at_winners(n, o, h, w), bit)
+        won = wins(p[second], at_winners(n, o, h, w), bit)
         return p[first][uint64(at_g(n, o, h, w))] if won else zero
 
     return device(behind_pool)

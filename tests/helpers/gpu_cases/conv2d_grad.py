@@ -1,0 +1,100 @@
+"""Gradients of convolutions, plain and behind a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from helpers.convolutions import Case as Convolution
+from helpers.epilogues import epilogue
+from helpers.gpu_cases.case import Case, Problem
+from helpers.layouts import relaid
+from helpers.native import poisoned
+
+WHICH = ("input", "filter")
+
+
+def kernel_name(conv: Convolution, which: str) -> str:
+    return f"conv2d_{'pool_' if conv.pool else ''}grad_{which}"
+
+
+def problem(
+    conv: Convolution,
+    which: str,
+    tail: str,
+    strided: bool,
+    whole: bool,
+    rng: np.random.Generator,
+) -> Problem:
+    """Random operands, with half of the gradients zero, as behind ReLU."""
+    spec, other = (conv.w, conv.x) if which == "filter" else (conv.x, conv.w)
+    g = conv.operand(rng, conv.y, strided, whole)
+    g *= rng.integers(0, 2, g.shape)
+    inputs = [conv.operand(rng, other, strided, whole), g]
+    if conv.pool:
+        inputs.append(conv.random_winners(rng, strided))
+    end = epilogue(tail, rng, spec.shape, conv.dtype, 0 if which == "filter" else 1, whole)
+    output = spec if not strided else relaid(poisoned(spec), rng)
+    if end.output is not None:
+        output = end.output
+    return [*inputs, *end.extras], [output], conv.params(end.tape)
+
+
+def cases_of(
+    name: str,
+    conv: Convolution,
+    tail: str = "identity",
+    strided: bool = False,
+    whole: bool = False,
+    which: Sequence[str] = WHICH,
+    **options: object,
+) -> list[Case]:
+    """Both gradients of a convolution."""
+    return [
+        Case(
+            f"{name}-{tail}",
+            kernel_name(conv, w),
+            partial(problem, conv, w, tail, strided, whole),
+            doubles=conv.dtype == "float64",
+            **options,  # type: ignore[arg-type]
+        )
+        for w in which
+    ]
+
+
+PLAIN = Convolution(2, 2, (6, 5), 3, (3, 2))
+POOLED = replace(PLAIN, pool=(2, 2), flip=1)
+SMALL = [
+    *cases_of("plain", PLAIN),
+    *cases_of("float64", replace(PLAIN, dtype="float64", flip=1), "bias_relu"),
+    *cases_of("strided", replace(PLAIN, stride=(2, 1), padding=(1, 2)), "two_extras", True),
+    *cases_of("stride-3", Convolution(1, 1, (8, 7), 2, (2, 2), stride=(3, 2), flip=1)),
+    *cases_of("wide-padding", Convolution(1, 1, (2, 3), 1, (2, 3), padding=(3, 2)), "update"),
+    *cases_of("no-images", Convolution(0, 1, (4, 4), 2, (3, 3)), "two_extras"),
+    *cases_of("no-positions", Convolution(1, 1, (2, 2), 2, (3, 3)), "bias_relu"),
+    *cases_of("one", Convolution(1, 1, (1, 1), 1, (1, 1))),
+    *cases_of("pool", POOLED, "update"),
+    *cases_of("pool-ties", replace(POOLED, flip=0), "two_extras", whole=True),
+    *cases_of("pool-float64", replace(POOLED, dtype="float64"), "bias_relu"),
+    *cases_of("pool-strided", replace(POOLED, pool=(1, 3), padding=(1, 1)), "update", True),
+    *cases_of("pool-bytes", Convolution(1, 1, (6, 5), 2, (2, 2), pool=(4, 3)), strided=True),
+    *cases_of("pool-stride", Convolution(1, 2, (9, 8), 2, (2, 3), stride=(2, 1), pool=(2, 2))),
+    *cases_of("pool-nothing", Convolution(2, 1, (3, 3), 2, (2, 2), pool=(4, 4)), "update"),
+]
+
+BATCH = Convolution(10, 20, (12, 12), 40, (5, 5), flip=1, pool=(2, 2))
+FIRST = Convolution(10, 1, (28, 28), 20, (5, 5), flip=1, pool=(2, 2))
+REAL: list[Case] = []
+for conv, name, which in ((BATCH, "conv2", WHICH), (FIRST, "conv1", ("filter",))):
+    for n in (10, 128, 10_000):
+        REAL += cases_of(
+            f"{name}-{n}",
+            replace(conv, n=n),
+            "update" if which == ("filter",) else "identity",
+            which=which,
+            modes=("compile", "gpu"),
+        )
+
+CASES = [*SMALL, *REAL]
