@@ -31,7 +31,7 @@ def test_a_gpu_that_can_not_be_used_is_refused_at_once(monkeypatch: pytest.Monke
         raise DeviceError(f"no {name} here")
 
     monkeypatch.setattr("tinygrad_mnist.backends.BACKENDS", {})
-    monkeypatch.setattr("tinygrad_mnist.backends.cuda_backend", none_here)
+    monkeypatch.setattr("tinygrad_mnist.backends.cuda.cuda_backend", none_here)
     for wish in ("cuda", "gpu"):  # Theano's programs try the latter, and go on without
         with pytest.raises(DeviceError, match=r"^no cuda here$"):
             theano.config.device = wish

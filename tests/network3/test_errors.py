@@ -161,7 +161,7 @@ def test_gpu_is_refused_wherever_something_is_made(
     data = share_data(plain)
     monkeypatch.setattr(network3, "GPU", True)
     monkeypatch.setattr("tinygrad_mnist.backends.BACKENDS", {"cpu": backend("cpu")})
-    monkeypatch.setattr("tinygrad_mnist.backends.cuda_backend", no_gpu)
+    monkeypatch.setattr("tinygrad_mnist.backends.cuda.cuda_backend", no_gpu)
     for make in (
         load_data_shared,
         lambda: share_data(plain),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from tinygrad_mnist.backends.base import Arena, Backend, Operand, Program
 from tinygrad_mnist.backends.cpu import CpuBackend
-from tinygrad_mnist.backends.cuda import GPUS, cuda_backend, is_usable
 from tinygrad_mnist.backends.reference import ReferenceBackend
 from tinygrad_mnist.config import config
 
 BACKENDS: dict[str, Backend] = {b.name: b for b in (CpuBackend(), ReferenceBackend())}
+GPUS = ("cuda", "cudasim")
 
 
 def backend(name: str) -> Backend:
@@ -17,10 +20,15 @@ def backend(name: str) -> Backend:
     Raises DeviceError, which says what is missing, for a GPU that can't be used here.
     """
     if name == "auto":
-        name = "cuda" if is_usable("cuda") else "cpu"
+        name = "cuda" if gpu_backends().is_usable("cuda") else "cpu"
     if name not in BACKENDS:
-        BACKENDS[name] = cuda_backend(name)
+        BACKENDS[name] = gpu_backends().cuda_backend(name)
     return BACKENDS[name]
+
+
+def gpu_backends() -> Any:
+    """The package of the GPU's backends, which only programs that ask for a GPU have to load."""
+    return import_module("tinygrad_mnist.backends.cuda")
 
 
 def _refuse(name: str) -> None:
@@ -31,4 +39,4 @@ def _refuse(name: str) -> None:
 
 config.refuse_devices(_refuse)
 
-__all__ = ["BACKENDS", "Arena", "Backend", "Operand", "Program", "backend"]
+__all__ = ["BACKENDS", "GPUS", "Arena", "Backend", "Operand", "Program", "backend"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tinygrad_mnist.backends import backend
+from tinygrad_mnist.backends import GPUS, backend
 from tinygrad_mnist.config import config
-
-_GPUS = ("cuda", "cudasim")
 
 
 def check_gpu(wanted: bool) -> None:
@@ -33,4 +31,4 @@ def on_gpu(wanted: bool) -> Iterator[None]:
 
 
 def _device(wanted: bool) -> str:
-    return "cuda" if wanted and config.device not in _GPUS else config.device
+    return "cuda" if wanted and config.device not in GPUS else config.device

@@ -47,9 +47,6 @@ class CudaBackend:
         return CudaProgram(plan, arena)
 
 
-GPUS = ("cuda", "cudasim")
-
-
 def cuda_backend(name: str) -> CudaBackend:
     """The backend `cuda` or `cudasim`; DeviceError where it can't be had."""
     if name == "cudasim":
