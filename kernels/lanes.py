@@ -1,0 +1,242 @@
+"""How long reductions are shared out among threads, for reduce, argmax and batch_norm alike.
+
+A reduction makes `results` values, each from `length` terms. The terms of a result are added up by
+`lanes` threads of a block: lane l takes terms l, l + lanes, ... and a tree in shared memory
+combines the lanes. Where there are few results of many terms, the terms are cut into `parts` of
+`chunk` terms, a block each, and a second launch combines the parts.
+
+All of this follows from shapes alone, and so does the order in which terms are combined; which
+thread of a block is which lane of which result may depend on strides, and changes no bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from .call import Operand
+from .device import cuda, device, uint32, uint64
+
+Function = Callable[..., Any]
+
+THREADS = 256  # of a block at most: with that a thread may have all the registers there are
+ROUND = 16  # terms that a thread loads before it uses the first: enough to hide their latency
+FEW = 8  # terms of a lane where there are threads enough
+LONG = 4 * ROUND  # terms of a lane beyond which a second launch costs less than waiting
+RESIDENT = 1 << 18  # threads that a large GPU holds at once
+MAX_PARTS = 512  # blocks that keep a large GPU busy; one lane each of 32 reads 16 of them
+COALESCED = 32  # lanes that read a row together, in whole lines of the cache
+NEIGHBOURS = 8  # columns that a block reads together at least: a sector of the cache, of float32
+
+
+class Split(NamedTuple):
+    """How reductions are cut; see the head of this file. `chunk` is `length` where parts is 1."""
+
+    results: int
+    length: int
+    lanes: int
+    chunk: int
+    parts: int
+
+
+def power_of_two(n: int) -> int:
+    """The least power of two that is not less than n; 1 for 0."""
+    return 1 << max(0, n - 1).bit_length()
+
+
+def split(results: int, length: int, rows: bool) -> Split:
+    """The cut of `results` reductions of `length` terms.
+
+    rows: whether the terms of a result lie side by side, and not the results' terms of one number.
+    """
+    wanted = power_of_two(-(-length // FEW))
+    enough = max(1, RESIDENT // power_of_two(results))
+    if rows:
+        lanes = min(wanted, THREADS, max(enough, COALESCED))
+    else:
+        lanes = min(wanted, THREADS // NEIGHBOURS, enough)
+    whole = Split(results, length, lanes, length, 1)
+    if length <= LONG * lanes:
+        return whole
+    blocks = -(-results // (THREADS // lanes))
+    parts = min(-(-length // (ROUND * lanes)), MAX_PARTS // blocks)
+    if parts < 2:
+        return whole
+    step = ROUND * lanes
+    chunk = -(-length // (parts * step)) * step
+    return Split(results, length, lanes, chunk, -(-length // chunk))
+
+
+def threads(cut: Split) -> int:
+    """Threads of a block that fit the problem."""
+    return min(THREADS, cut.lanes * power_of_two(cut.results))
+
+
+def axes_of(shape: Sequence[int], mask: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """The kept and the reduced axes as pairs (length, step), outermost first.
+
+    step: how far the numbers, in C order, of neighbours along the axis are apart. Bit d of `mask`
+    says whether axis d is reduced. Axes that can be walked as one are joined.
+    """
+    found: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+    step = 1
+    last = None
+    for d in reversed(range(len(shape))):
+        if shape[d] == 1:
+            continue
+        reduced = mask >> d & 1
+        axes = found[reduced]
+        if reduced == last:
+            axes[0] = (axes[0][0] * shape[d], axes[0][1])
+        else:
+            axes.insert(0, (shape[d], step))
+        last = reduced
+        step *= shape[d]
+    return found
+
+
+def numbering(axes: Sequence[tuple[int, int]]) -> Function:
+    """`number(j)`: how far entry j (uint32) of these axes, in C order, is from entry 0."""
+    key = tuple(axes)
+    if key not in _NUMBERINGS:
+        _NUMBERINGS[key] = _numbering(key)
+    return _NUMBERINGS[key]
+
+
+_NUMBERINGS: dict[tuple[tuple[int, int], ...], Function] = {}
+
+
+def _numbering(axes: tuple[tuple[int, int], ...]) -> Function:
+    length, step = axes[-1] if axes else (1, 0)
+    outer = numbering(axes[:-1]) if len(axes) > 1 else None
+
+    def along_one(j: Any) -> Any:
+        return uint32(j * uint32(step))
+
+    def along_several(j: Any) -> Any:
+        quotient = uint32(j // uint32(length))
+        rest = uint32(j - uint32(quotient * uint32(length)))
+        return uint32(outer(quotient) + uint32(rest * uint32(step)))  # type: ignore[misc]
+
+    return device(along_one if outer is None else along_several)
+
+
+def runs_along(operands: Sequence[Operand], mask: int, default: bool) -> bool:
+    """Whether neighbours in memory differ in the reduced axes (see `axes_of`).
+
+    Asked of the operand with the most elements in memory; `default` where none tells.
+    """
+    largest, answer = 1, default
+    for operand in operands:
+        axes = [
+            (abs(stride), -d, n)
+            for d, (n, stride) in enumerate(zip(operand.shape, operand.strides, strict=True))
+            if n > 1 and stride != 0
+        ]
+        stored = 1
+        for _, _, n in axes:
+            stored *= n
+        if stored > largest:
+            largest, answer = stored, bool(mask >> -min(axes)[1] & 1)
+    return answer
+
+
+def folded(load: Function, combine: Function, width: int, step: int) -> Function:
+    """`fold(place, r, p)`: load(place, r + k * step, p) for k < width, combined as a tree."""
+    if width == 1:
+        return load
+    n = 4 if width % 4 == 0 else 2
+    part = folded(load, combine, width // n, step)
+    further = width // n * step
+
+    def two(place: Any, r: Any, p: Any) -> Any:
+        return combine(part(place, r, p), part(place, uint32(r + uint32(further)), p))
+
+    def four(place: Any, r: Any, p: Any) -> Any:
+        middle = uint32(r + uint32(2 * further))
+        before = combine(part(place, r, p), part(place, uint32(r + uint32(further)), p))
+        behind = combine(part(place, middle, p), part(place, uint32(middle + uint32(further)), p))
+        return combine(before, behind)
+
+    return device(four if n == 4 else two)
+
+
+def folded_to_end(
+    load: Function, combine: Function, width: int, step: int, identity: Any
+) -> Function:
+    """`fold(place, r, p)` of a place (place, last): the same without terms behind `last`.
+
+    In their stead the last term is loaded, and not used: no branch delays the other loads.
+    """
+
+    def load_to_end(place: Any, r: Any, p: Any) -> Any:
+        last = place[1]
+        value = load(place[0], r if r < last else last, p)
+        return value if r <= last else identity
+
+    return folded(device(load_to_end), combine, width, step)
+
+
+def tree(combine: Function, lanes: int, pitch: int) -> Function:
+    """`total(values, lane, column)`: what `lanes` values combine to, in lane 0; others get nothing.
+
+    values: shared, value of a lane and a column at `lane * pitch + column`, where its thread has
+    just written it. All threads of a block have to come here; those without a value with
+    lane >= lanes. Every barrier is followed by the combination of up to 8 values.
+    """
+    key = combine, lanes, pitch
+    if key not in _TREES:
+        _TREES[key] = _tree(combine, lanes, pitch)
+    return _TREES[key]
+
+
+_TREES: dict[tuple[Function, int, int], Function] = {}  # reductions of a group share them
+
+
+def _tree(combine: Function, lanes: int, pitch: int) -> Function:
+    if lanes == 1:
+
+        def single(values: Any, lane: Any, column: Any) -> Any:
+            return values[uint64(column)]
+
+        return device(single)
+    width = min(8, lanes)
+    rest = lanes // width
+    # A thread overwrites the first of the values that it has read, which no other thread reads.
+    fold = folded(_shared_value, combine, width, rest * pitch)
+    further = tree(combine, rest, pitch)
+
+    def total(values: Any, lane: Any, column: Any) -> Any:
+        cuda.syncthreads()
+        if lane < rest:
+            place = uint32(uint32(lane * uint32(pitch)) + column)
+            values[uint64(place)] = fold(values, place, 0)
+        return further(values, lane, column)
+
+    return device(total)
+
+
+@device
+def _shared_value(values: Any, place: Any, _: Any) -> Any:
+    return values[uint64(place)]
+
+
+def chosen(bodies: Sequence[Function], blocks: Sequence[int]) -> Function:
+    """`body(block, scratch, p)`: hands block number `block` (uint32) on to the body whose it is.
+
+    Of bodies that have blocks[k] blocks each, one behind the other.
+    """
+    if len(bodies) == 1:
+        return bodies[0]
+    middle = len(bodies) // 2
+    before = sum(blocks[:middle])
+    left = chosen(bodies[:middle], blocks[:middle])
+    right = chosen(bodies[middle:], blocks[middle:])
+
+    def body(block: Any, scratch: Any, p: Any) -> None:
+        if block < uint32(before):
+            left(block, scratch, p)
+        else:
+            right(uint32(block - uint32(before)), scratch, p)
+
+    return device(body)

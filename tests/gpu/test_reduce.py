@@ -1,0 +1,43 @@
+"""What reductions promise beyond being near."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.gpu import BACKEND, OneCall
+from helpers.gpu_cases.reduce import MIXED, group, kept, params_of, values
+
+from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.contracts.reduce import SUM
+from tinygrad_mnist.contracts.tape import Tape
+
+
+@pytest.mark.sim
+@pytest.mark.gpu
+def test_a_group_has_the_bits_of_its_members() -> None:
+    inputs, outputs, params = group(*MIXED)(np.random.default_rng(3))
+    together = OneCall("grouped_reduce", inputs, outputs, params).run(BACKEND)
+    begin = 0
+    for k, result in enumerate(together):
+        end = begin + params["n_inputs"][k]
+        names = ("op", "axes_mask", "n_prologue", "prologue", "epilogue")
+        own = {name: params[name][k] for name in names}
+        (alone,) = OneCall("reduce", inputs[begin:end], [outputs[k]], own).run(BACKEND)
+        np.testing.assert_array_equal(result, alone)
+        begin = end
+
+
+@pytest.mark.sim
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_long_sums_lose_two_roundings_at_most(dtype: str) -> None:
+    """All positive terms, so that the error is that of the additions; a naive sum loses more."""
+    shape = (10_000_019, 1) if BACKEND == "cuda" else (2101, 2)
+    x = values(np.random.default_rng(0), shape, SUM, dtype)
+    identity = Tape.identity(dtype)
+    spec = ArraySpec(dtype, kept(shape, (0,)))
+    (result,) = OneCall("reduce", [x], [spec], params_of(SUM, (0,), identity, identity)).run(
+        BACKEND
+    )
+    exact = x.astype(np.longdouble).sum(axis=0, keepdims=True)
+    assert np.all(np.abs(result - exact) <= 2 * np.finfo(dtype).eps * exact)
