@@ -66,6 +66,11 @@ class Call(NamedTuple):
     finishes: `finish(value, i, p)` puts `value` through the epilogue, which reads its extra inputs
     at element i of the output, and stores the result in element i of the output, converted to its
     dtype. One per output that has a tape; a kernel without tapes stores through `store` instead.
+    fetches, settles: the same in two parts, so that a kernel can start to load long before it has
+    the value: `settle(value, fetch(i, p), i, p)` does what `finish(value, i, p)` does.
+    wide_fetches, wide_settles: of the elements from i on that are 16 bytes of output, 4 float32 or
+    2 float64, with a tuple of so many values; i is a multiple of that number, and the output's last
+    axis must be. Each operand takes a 16-byte access where its layout and alignment allow.
     element: of `elementwise`: `element(i, p)` computes and stores element i of every output.
     stores: for every output, `store(value, i, p)`: stores `value` in its element i, converted.
     allow_tf32: whether factors of float32 products may be rounded to 10 bits of mantissa first.
@@ -81,6 +86,10 @@ class Call(NamedTuple):
     terms: tuple[Function, ...] = ()
     term_dtypes: tuple[str, ...] = ()
     finishes: tuple[Function, ...] = ()
+    fetches: tuple[Function, ...] = ()
+    settles: tuple[Function, ...] = ()
+    wide_fetches: tuple[Function, ...] = ()
+    wide_settles: tuple[Function, ...] = ()
     element: Function | None = None
     allow_tf32: bool = False
     capability: tuple[int, int] = (9, 0)

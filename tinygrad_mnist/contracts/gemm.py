@@ -3,8 +3,9 @@
     gemm: a (m, k), b (k, n), extras (m, n) -> (m, n) = epilogue(a @ b, extras...)
 
 a, b and the output share one float dtype. k may be 0: the product is then zero. Transposes come
-as strides. Every element adds its k terms in the order of k, whatever m, n and the number of
-threads. The output may alias an extra input of the same view, as an update in place does.
+as strides. All elements add their k terms in one order, which depends on m, n and k alone, not on
+strides, the epilogue or the number of threads. On the cpu it is the order of k itself,
+whatever m and n. The output may alias an extra input of the same view, as an update in place does.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The text is a module, written to a file so that tracebacks, profilers and a curious user can show
 its lines. It defines, for Numba or its simulator (see `kernels.call.Call`): `at`, `stores`,
-`terms`, `finishes`, `element`, `placed`.
+`terms`, `finishes` and their parts, `element`, `placed`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEADER = '''"""{title}"""
 from math import inf, nan
 
 from tinygrad_mnist.kernels.device import (
-    device, float32, float64, int64, shifted, uint8, uint32, uint64
+    device, float32, float64, int64, load16, shifted, store16, uint8, uint32, uint64
 )
 from tinygrad_mnist.kernels.philox import UNIFORM
 from tinygrad_mnist.kernels.scalar import FUNCTIONS
@@ -76,6 +76,9 @@ def _write_tapes(writer: _Writer, call: KernelCall, outputs: list[int]) -> None:
     writer.names("terms", [name for name, _ in terms])
     writer.names("term_dtypes", [repr(dtype) for _, dtype in terms])
     writer.names("finishes", finishes)
+    for part in ("fetch", "settle", "wide_fetch", "wide_settle"):
+        names = [finish.replace("finish", part) for finish in finishes]
+        writer.names(f"{part}{'es' if part.endswith('fetch') else 's'}", names)
     if call.kernel != "elementwise":
         writer.line("element = None")
 
@@ -138,7 +141,55 @@ class _Writer:
         lines, values = self._code(tape, loads, [-1, *extras])
         result = self._stored(output, values[tape.outputs[0]])
         self._function(f"{name}(value, i, p)", [*lines, result])
+        self._parts(number, tape, extras, output)
         return name
+
+    def _parts(self, number: int, tape: Tape, extras: Sequence[int], output: int) -> None:
+        """`finish<number>` in two parts, for one element and for 16 bytes of elements."""
+        loads = [self._loaded(tape, k) for k in extras]
+        self._function(f"fetch{number}(i, p)", [f"return {_tuple(loads or ['i'])}"])
+        fetched = [f"x[{k}]" for k in range(len(extras))]
+        lines, values = self._code(tape, [f"{tape.dtype}(value)", *fetched], [-1, *extras])
+        result = _converted(values[tape.outputs[0]], self._operands[output].dtype)
+        self._function(f"result{number}(value, x, i, p)", [*lines, f"return {result}"])
+        store = f"p[{output}][uint64(at{output}(i))] = result{number}(value, x, i, p)"
+        self._function(f"settle{number}(value, x, i, p)", [store])
+        self._wide_parts(number, tape, extras, output)
+
+    def _wide_parts(self, number: int, tape: Tape, extras: Sequence[int], output: int) -> None:
+        target = self._operands[output]
+        lanes = 16 // np.dtype(target.dtype).itemsize
+        is_float = tape.dtype == target.dtype and tape.dtype.startswith("float")
+        if not is_float or not target.shape or target.shape[-1] % lanes:
+            self.line(f"wide_fetch{number} = wide_settle{number} = None")
+            return
+        lines = [f"x{k} = {self._wide_load(tape, k, lanes)}" for k in extras]
+        fetched = _tuple([f"x{k}" for k in extras] or ["i"])
+        self._function(f"wide_fetch{number}(i, p)", [*lines, f"return {fetched}"])
+        lines = []
+        for lane in range(lanes):
+            x = _tuple([f"x[{k}][{lane}]" for k in range(len(extras))] or ["i"])
+            place = f"uint32(i + uint32({lane}))"
+            lines.append(f"r{lane} = result{number}(values[{lane}], {x}, {place}, p)")
+        results = [f"r{lane}" for lane in range(lanes)]
+        if _is_wide(target, lanes):
+            lines.append(f"store16(p[{output}], uint64(at{output}(i)), {_tuple(results)})")
+        else:
+            lines += [
+                f"p[{output}][uint64(at{output}(uint32(i + uint32({lane}))))] = {result}"
+                for lane, result in enumerate(results)
+            ]
+        self._function(f"wide_settle{number}(values, x, i, p)", lines)
+
+    def _wide_load(self, tape: Tape, k: int, lanes: int) -> str:
+        """`lanes` elements of operand k, from i on, as a tuple in the tape's dtype."""
+        operand = self._operands[k]
+        if operand.dtype == tape.dtype and _is_wide(operand, lanes):
+            return f"load16(p[{k}], uint64(at{k}(i)))"
+        if not operand.shape or operand.strides[-1] == 0:
+            return _tuple([self._loaded(tape, k)] * lanes)
+        places = [f"at{k}(uint32(i + uint32({lane})))" for lane in range(lanes)]
+        return _tuple([f"{tape.dtype}(p[{k}][uint64({place})])" for place in places])
 
     def element(self, tape: Tape, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """`element(i, p)`: the whole of an elementwise kernel, for one element."""
@@ -207,6 +258,27 @@ def _moved(k: int, pointer: Pointer) -> str:
         return f"p[{k}]"
     moves = [f"table[uint64(begin + {column})] * {step}" for column, step in pointer.moves]
     return f"shifted(p[{k}], int64({' + '.join([*moves, str(pointer.offset)])}))"
+
+
+def _tuple(items: Sequence[str]) -> str:
+    """A tuple's text."""
+    return f"({', '.join(items)},)"
+
+
+def _is_wide(operand: Operand, lanes: int) -> bool:
+    """Whether every `lanes` elements along the last axis can be accessed as 16 bytes."""
+    if (
+        operand.alignment % 16
+        or operand.base % lanes
+        or np.dtype(operand.dtype).itemsize * lanes != 16
+    ):
+        return False
+    axes = [axis for axis in zip(operand.shape, operand.strides, strict=True) if axis[0] != 1]
+    return (
+        bool(axes)
+        and axes[-1] == (operand.shape[-1], 1)
+        and not any(s % lanes for _, s in axes[:-1])
+    )
 
 
 def _position(operand: Operand) -> str:
