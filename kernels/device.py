@@ -7,6 +7,7 @@ Python beside it.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -76,9 +77,35 @@ if SIMULATED:
         assert len(values) == n, "16 bytes are 4 float32 or 2 float64"
         p[i : i + n] = values
 
+    def fused(x: Any, y: Any, z: Any) -> Any:
+        """x * y + z of float32, rounded once, but for some halves."""
+        return np.float32(np.float64(x) * np.float64(y) + np.float64(z))
+
+    def float_bits(x: Any) -> Any:
+        """The bits of a float32 as int32."""
+        return np.float32(x).view(np.int32)
+
+    def erf(x: Any) -> Any:
+        """The error function."""
+        return type(x)(math.erf(x))
+
+    def erfc(x: Any) -> Any:
+        """1 - erf(x), exact for large x too."""
+        return type(x)(math.erfc(x))
+
+    def power(x: Any, y: Any) -> Any:
+        """x ** y."""
+        return x**y
+
+    def divided_roughly(x: Any, y: Any) -> Any:
+        """x / y of float32, to 2 units in the last place; 0 for |y| > 2**126."""
+        return np.float32(x / y)
+
+    rint: dict[str, Function] = {"float32": np.rint, "float64": np.rint}
 
 else:
     from llvmlite import ir
+    from numba.cuda import libdevice
     from numba.cuda.extending import intrinsic
 
     _SHARED_MEMORY = 3  # number of its address space
@@ -162,21 +189,74 @@ else:
 
         return types.void(p, types.uint64, given), generate
 
+    _python: Any = math
+    fused, divided_roughly = libdevice.fmaf, libdevice.fast_fdividef
+    float_bits = libdevice.float_as_int
+    erf, erfc, power = _python.erf, _python.erfc, _python.pow
+    # To the nearest integer, half to even, by dtype.
+    rint = {"float32": libdevice.rintf, "float64": libdevice.rint}
+
+
+# Functions that take and return floats of one dtype. In the simulator they are NumPy's: Python's
+# raise where these return infinity or NaN, and compute in float64.
+_math: Any = np if SIMULATED else math
+exp, exp2, expm1 = _math.exp, _math.exp2, _math.expm1
+log, log2, log10, log1p = _math.log, _math.log2, _math.log10, _math.log1p
+sqrt, fmod, copysign = _math.sqrt, _math.fmod, _math.copysign
+sin, cos, tan = _math.sin, _math.cos, _math.tan
+sinh, cosh, tanh = _math.sinh, _math.cosh, _math.tanh
+asin, acos, atan, atan2 = _math.asin, _math.acos, _math.atan, _math.atan2
+asinh, acosh, atanh = _math.asinh, _math.acosh, _math.atanh
+floor, ceil, trunc = _math.floor, _math.ceil, _math.trunc
+
 
 __all__ = [
     "SIMULATED",
     "TYPES",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "ceil",
+    "copysign",
+    "cos",
+    "cosh",
     "cuda",
     "device",
+    "divided_roughly",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
     "float32",
     "float64",
+    "float_bits",
+    "floor",
+    "fmod",
+    "fused",
     "int32",
     "int64",
     "load16",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
     "np",
+    "power",
+    "rint",
     "shared_array",
     "shifted",
+    "sin",
+    "sinh",
+    "sqrt",
     "store16",
+    "tan",
+    "tanh",
+    "trunc",
     "types",
     "uint8",
     "uint32",
