@@ -12,7 +12,7 @@ from typing import NamedTuple
 from cuda import pathfinder
 
 from tinygrad_mnist.backends.cuda.compiler import Compiled, compile_kernel
-from tinygrad_mnist.backends.cuda.design import design_plan
+from tinygrad_mnist.backends.cuda.design import Design, design_plan
 from tinygrad_mnist.backends.cuda.make import make
 from tinygrad_mnist.compile.plan import Plan
 
@@ -32,12 +32,14 @@ class Code(NamedTuple):
 
 def machine_code(plan: Plan, capability: tuple[int, int]) -> list[Code]:
     """The code of all kernels of all calls."""
-    codes = []
-    for designed in design_plan(plan, capability):
-        for kernel in make(designed.design).kernels:
-            compiled = compile_kernel(kernel, capability)
-            codes.append(Code(designed.design.kernel, compiled, opcodes(compiled.cubin)))
-    return codes
+    designs = [designed.design for designed in design_plan(plan, capability)]
+    return [code for design in designs for code in design_code(design, capability)]
+
+
+def design_code(design: Design, capability: tuple[int, int]) -> list[Code]:
+    """The code of a design's kernels."""
+    compiled = [compile_kernel(kernel, capability) for kernel in make(design).kernels]
+    return [Code(design.kernel, c, opcodes(c.cubin)) for c in compiled]
 
 
 def opcodes(cubin: bytes) -> Counter[str]:

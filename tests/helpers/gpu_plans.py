@@ -1,0 +1,68 @@
+"""Plans as a GPU gets them, made where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tinygrad_mnist import backends, config
+from tinygrad_mnist.backends.cuda.make import load_families
+from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.functions import Function
+
+
+class _Unrun:
+    """A program that does nothing."""
+
+    nbytes = 0
+
+    def run(self, arrays: Sequence[Any], slots: Sequence[int]) -> None:
+        pass
+
+
+class _Planning:
+    """A backend with the kernels of the backend `cuda`, for which plans are made, but not run."""
+
+    name = "cuda"
+    fuses = True
+    keeps_shared = True
+    threads = 1
+    target = "none"
+
+    @property
+    def kernels(self) -> frozenset[str]:
+        return frozenset(load_families())
+
+    def peak(self, dtype: str) -> float | None:
+        return None
+
+    def bandwidth(self, nbytes: int) -> float | None:
+        return None
+
+    def arena(self) -> _Unrun:
+        return _Unrun()
+
+    def program(self, plan: Plan, arena: Any) -> Any:
+        return _Unrun()
+
+
+@contextmanager
+def planning_for_cuda() -> Iterator[None]:
+    """Functions made inside have plans for the backend `cuda`; they compute nothing."""
+    before, real = config.device, backends.BACKENDS.get("cuda")
+    backends.BACKENDS["cuda"] = _Planning()
+    config.device = "cuda"
+    try:
+        yield
+    finally:
+        config.device = before
+        del backends.BACKENDS["cuda"]
+        if real is not None:
+            backends.BACKENDS["cuda"] = real
+
+
+def plan_of(function: Function, *arguments: Any) -> Plan:
+    """The plan that a function made inside `planning_for_cuda` has for these arguments."""
+    function(*arguments)
+    return function.plan
