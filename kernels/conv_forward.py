@@ -19,6 +19,7 @@ from .conv_tiling import (
     has_rows,
     n_blocks,
     outputs_of_block,
+    result_elements,
     row_width,
     thread_positions,
 )
@@ -39,7 +40,7 @@ def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
     n_sums = rows * columns * tiling.filters
     n_channels, staged = conv.channels, tiling.channels
     dtype = scalar_type(conv)
-    size = max(layout.size, _result_elements(conv, tiling))
+    size = max(layout.size, result_elements(conv, tiling))
 
     def body(p: Any) -> None:
         tile = shared_array(size, dtype)
@@ -62,14 +63,6 @@ def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
         finish(tile, thread, n, o, y, x, p)
 
     return Launch(body, (n_blocks(conv, tiling), 1, 1), (tiling.threads, 1, 1))
-
-
-def _result_elements(conv: Convolution, tiling: Tiling) -> int:
-    """Of shared memory, for what threads hand over at the end."""
-    if tiling.splits > 1:
-        rows, columns = thread_positions(conv, tiling)
-        return tiling.threads * rows * columns * tiling.filters
-    return outputs_of_block(conv, tiling) * (2 if conv.has_winners else 1)
 
 
 def _thread_place(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:

@@ -8,7 +8,6 @@ formed in the same order on every device.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from .conv_common import Convolution, Pair
@@ -115,17 +114,18 @@ def outputs_of_block(conv: Convolution, tiling: Tiling) -> int:
     return tiling.images * tiling.block_filters * rows * columns
 
 
-def shared_elements(conv: Convolution, tiling: Tiling) -> int:
-    """About as many as `conv_layout` will lay out."""
+def _stage_elements(conv: Convolution, tiling: Tiling) -> int:
+    """Of shared memory for one channel; about as many as are laid out in the end."""
     rows, columns = region(conv, tiling)
-    pixels = tiling.images * tiling.channels * rows * (columns + 4)
-    weights = tiling.channels * conv.taps * (tiling.block_filters + 3)
+    return tiling.images * rows * (columns + 4) + conv.taps * (tiling.block_filters + 3)
+
+
+def result_elements(conv: Convolution, tiling: Tiling) -> int:
+    """Of shared memory, for what threads hand over at the end."""
     if tiling.splits > 1:
-        positions = conv.positions * tiling.windows[0] * tiling.windows[1]
-        results = tiling.threads * positions * tiling.filters
-    else:
-        results = outputs_of_block(conv, tiling) * (2 if conv.has_winners else 1)
-    return max(pixels + weights, results)
+        rows, columns = thread_positions(conv, tiling)
+        return tiling.threads * rows * columns * tiling.filters
+    return outputs_of_block(conv, tiling) * (2 if conv.has_winners else 1)
 
 
 def _instructions(conv: Convolution, tiling: Tiling) -> tuple[int, int]:
@@ -151,11 +151,12 @@ def cycles(conv: Convolution, tiling: Tiling) -> float:
     rows, columns = thread_positions(conv, tiling)
     accumulators = rows * columns * tiling.filters * conv.words
     registers = 40 + accumulators + (rows * row_width(conv, tiling) + tiling.filters) * conv.words
-    bytes_ = shared_elements(conv, tiling) * 4 * conv.words + 1024
+    elements = tiling.channels * _stage_elements(conv, tiling)
+    nbytes = max(elements, result_elements(conv, tiling)) * 4 * conv.words + 1024
     resident = min(
         RESIDENT_THREADS // (32 * warps),
         REGISTERS // (32 * warps * min(registers, 255)),
-        SHARED_BYTES // bytes_,
+        SHARED_BYTES // nbytes,
         32,
     )
     if resident == 0:
@@ -175,8 +176,8 @@ def cycles(conv: Convolution, tiling: Tiling) -> float:
     issue = ceil_div(n * warps, SCHEDULERS) * instructions
     shared = n * warps * (share * shared_cycles + 2 * exchange)
     waves = ceil_div(n, resident)
-    nbytes = staged * 4 * conv.words
-    moved = max(blocks * nbytes / L2_BYTES_PER_CYCLE, n * nbytes / L1_BYTES_PER_CYCLE)
+    fetched = staged * 4 * conv.words
+    moved = max(blocks * fetched / L2_BYTES_PER_CYCLE, n * fetched / L1_BYTES_PER_CYCLE)
     busy = max(issue, shared, waves * own + n * latency / resident - latency)
     return latency + (moved + busy if waves == 1 else max(moved, busy))
 
@@ -192,28 +193,18 @@ def _blocks_of_tiles(rows: int, columns: int) -> Iterator[Pair]:
                     break  # whole rows where they fit
 
 
-def _channel_stages(conv: Convolution, tiling: Tiling, budget: int) -> Tiling | None:
-    """The tiling with as many channels at a time as fit in so many bytes of shared memory."""
-
-    def fits(channels: int) -> bool:
-        n = shared_elements(conv, tiling._replace(channels=channels))
-        return n * 4 * conv.words <= budget
-
-    if tiling.splits > 1:
-        for stages in range(1, conv.channels // tiling.splits + 1):
-            channels, rest = divmod(conv.channels, stages)
-            if rest == 0 and channels % tiling.splits == 0 and fits(channels):
-                return tiling._replace(channels=channels)
+def _channel_stages(conv: Convolution, tiling: Tiling, elements: int) -> Tiling | None:
+    """The tiling with as many channels at a time as fit in so many elements of shared memory."""
+    most = min(conv.channels, elements // _stage_elements(conv, tiling))
+    if most == 0 or result_elements(conv, tiling) > elements:
         return None
-    if not fits(1):
-        return None
-    most = 1
-    while most < conv.channels and fits(min(2 * most, conv.channels)):
-        most = min(2 * most, conv.channels)
-    while most < conv.channels and fits(most + 1):
-        most += 1
-    stages = ceil_div(conv.channels, most)
-    return tiling._replace(channels=ceil_div(conv.channels, stages))
+    if tiling.splits == 1:
+        stages = ceil_div(conv.channels, most)
+        return tiling._replace(channels=ceil_div(conv.channels, stages))
+    for channels in range(most - most % tiling.splits, 0, -tiling.splits):
+        if conv.channels % channels == 0:
+            return tiling._replace(channels=channels)
+    return None
 
 
 def _candidates(conv: Convolution) -> Iterator[Tiling]:
@@ -239,14 +230,13 @@ def _candidates(conv: Convolution) -> Iterator[Tiling]:
                                 yield tiling
 
 
-@lru_cache(maxsize=64)
 def choose(conv: Convolution) -> Tiling | None:
     """The tiling of a call; None where not even one thread's share fits in shared memory."""
     best: tuple[float, Tiling] | None = None
     for candidate in _candidates(conv):
         blocks = n_blocks(conv, candidate)
         budget = STATIC_BYTES if blocks <= 2 * MULTIPROCESSORS else STATIC_BYTES // 2
-        tiling = _channel_stages(conv, candidate, budget - 1024)
+        tiling = _channel_stages(conv, candidate, (budget - 1024) // (4 * conv.words))
         if tiling is not None:
             cost = cycles(conv, tiling)
             if best is None or cost < best[0]:
