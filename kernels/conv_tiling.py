@@ -198,13 +198,13 @@ def _channel_stages(conv: Convolution, tiling: Tiling, elements: int) -> Tiling 
     most = min(conv.channels, elements // _stage_elements(conv, tiling))
     if most == 0 or result_elements(conv, tiling) > elements:
         return None
-    if tiling.splits == 1:
-        stages = ceil_div(conv.channels, most)
-        return tiling._replace(channels=ceil_div(conv.channels, stages))
     for channels in range(most - most % tiling.splits, 0, -tiling.splits):
-        if conv.channels % channels == 0:
+        if conv.channels % channels == 0 and (tiling.splits > 1 or 2 * channels > most):
             return tiling._replace(channels=channels)
-    return None
+    if tiling.splits > 1:
+        return None  # all threads of a position add as many channels
+    stages = ceil_div(conv.channels, most)
+    return tiling._replace(channels=ceil_div(conv.channels, stages))
 
 
 def _candidates(conv: Convolution) -> Iterator[Tiling]:
