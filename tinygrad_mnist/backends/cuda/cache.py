@@ -1,10 +1,26 @@
-"""Where code for GPUs is kept from process to process."""
+"""Where code for GPUs is kept from process to process.
+
+The folder has two parts: `sources`, the text of generated modules, and `code`, one file per design
+of machine code. `code` stays below MAX_BYTES: what was not used for longest goes first. Nothing in
+it is needed: the folder may be removed at any time, and what is damaged is made again.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
+import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 256 << 20  # of machine code, some ten thousand kernels
+_KEPT = 0.75  # part of that which stays when it is exceeded
+_MAGIC = b"tinygrad_mnist machine code 1\n"
+_UNTOUCHED = 24 * 3600.0  # seconds for which the time of use of an entry may be off
 
 
 def cache_folder() -> Path:
@@ -20,3 +36,98 @@ def cache_folder() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     return base / "tinygrad_mnist" / "cuda"
+
+
+class DamagedEntryError(ValueError):
+    """A file of the cache that is not what was once written; the message names it and says why."""
+
+
+def read_entry(key: str) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
+    """The facts and the pieces of code that were kept under `key`; None where there are none.
+
+    Raises DamagedEntryError for a file that was cut or changed.
+    """
+    path = _path(key)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DamagedEntryError(f"{path} can't be read: {error}") from error
+    head, newline, code = content.removeprefix(_MAGIC).partition(b"\n")
+    if not content.startswith(_MAGIC) or not newline:
+        raise DamagedEntryError(f"{path} is not machine code")
+    try:
+        kept = json.loads(head)
+        sizes, digest, facts = kept["sizes"], kept["digest"], kept["facts"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedEntryError(f"{path} has no description") from error
+    if len(code) != sum(sizes) or digest != _digest(facts, code):
+        raise DamagedEntryError(f"{path} is not what was written")
+    _touch(path)
+    ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+    pieces = (code[end - n : end] for end, n in zip(ends, sizes, strict=True))
+    return facts, tuple(pieces)
+
+
+def write_entry(key: str, facts: dict[str, Any], pieces: Sequence[bytes]) -> None:
+    """Keeps facts, which are plain JSON, and code under `key`. OSError where that can't be."""
+    code = b"".join(pieces)
+    head = {"sizes": [len(p) for p in pieces], "digest": _digest(facts, code), "facts": facts}
+    write_whole(_path(key), b"".join([_MAGIC, json.dumps(head).encode(), b"\n", code]))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file at once, so that another process sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.read_bytes() == content:
+        return
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def prune(limit: int = MAX_BYTES) -> None:
+    """Where there is more machine code than `limit` bytes, removes what was not used for longest,
+    until a quarter is free."""
+    entries = []
+    for path in _code_folder().glob("*"):
+        try:
+            status = path.stat()
+        except OSError:  # another process has just removed it
+            continue
+        entries.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in entries)
+    if total <= limit:
+        return
+    for _, size, path in sorted(entries):
+        if total <= _KEPT * limit:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
+
+
+def _code_folder() -> Path:
+    return cache_folder() / "code"
+
+
+def _path(key: str) -> Path:
+    return _code_folder() / key
+
+
+def _digest(facts: dict[str, Any], code: bytes) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode() + code).hexdigest()
+
+
+def _touch(path: Path) -> None:
+    """Notes that an entry is in use; at most daily, since that writes to the disk."""
+    try:
+        if time.time() - path.stat().st_mtime > _UNTOUCHED:
+            os.utime(path)
+    except OSError:  # a folder that others own: their entries grow old
+        pass

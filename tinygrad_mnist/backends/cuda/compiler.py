@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
-from unittest import mock
 
 from tinygrad_mnist.backends.cuda.design import Capability
 from tinygrad_mnist.backends.cuda.make import Kernel
+
+_compiling = threading.Lock()
 
 
 class Compiled(NamedTuple):
@@ -33,7 +37,7 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
     """
     cuda = import_module("numba.cuda")
     core = import_module("cuda.core")
-    with mock.patch("numba.cuda.dispatcher.get_current_device", _device(capability)):
+    with _compiling_for(capability):
         codes, _ = cuda.compile_all(
             kernel.function,
             _signature(kernel),
@@ -53,15 +57,23 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
     return _read_report(cubin, linker.get_info_log())
 
 
-def _device(capability: Capability) -> Any:
-    """What Numba asks for when it compiles a device function: the present GPU, of which it reads
-    the capability. Here it is the one that is compiled for, whether or not there is one."""
+@contextmanager
+def _compiling_for(capability: Capability) -> Iterator[None]:
+    """Numba asks for the present GPU when it compiles a device function, and reads its capability.
+    Here it gets one of the capability that is compiled for, whether or not there is one."""
 
     class Device:
         compute_capability = capability
         id = 0
 
-    return Device
+    dispatcher = import_module("numba.cuda.dispatcher")
+    with _compiling:
+        present = dispatcher.get_current_device
+        dispatcher.get_current_device = Device
+        try:
+            yield
+        finally:
+            dispatcher.get_current_device = present
 
 
 def _signature(kernel: Kernel) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from importlib import import_module, util
 from pathlib import Path
@@ -12,7 +10,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tinygrad_mnist.backends.cuda.cache import cache_folder
+from tinygrad_mnist.backends.cuda.cache import cache_folder, write_whole
 from tinygrad_mnist.backends.cuda.design import Design
 
 Function = Callable[..., Any]
@@ -117,18 +115,3 @@ def _module(design: Design) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file at once, so that another process sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.read_bytes() == content:
-        return
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

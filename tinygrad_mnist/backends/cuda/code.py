@@ -1,0 +1,227 @@
+"""Machine code of designs: from the user's cache, or compiled, by several processes where it pays.
+
+What is in the cache is used without importing Numba, so a program that ran before starts quickly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_mnist._version import __version__
+from tinygrad_mnist.backends.cuda.cache import DamagedEntryError, prune, read_entry, write_entry
+from tinygrad_mnist.backends.cuda.compiler import compile_kernel
+from tinygrad_mnist.backends.cuda.design import Capability, Design
+from tinygrad_mnist.backends.cuda.make import Made, make, make_advance
+from tinygrad_mnist.config import config
+
+# Packages whose version decides what machine code they make.
+TOOLS = (
+    "numba",
+    "numba-cuda",
+    "llvmlite",
+    "cuda-core",
+    "cuda-bindings",
+    "cuda-toolkit",
+    "nvidia-nvvm",
+    "nvidia-nvjitlink",
+)
+_SUMMARY = 1  # level of config.debug from which compiling is told
+
+
+@dataclass(frozen=True)
+class Advance:
+    """The kernel that ends a graph of so many steps."""
+
+    steps: int
+    capability: Capability
+    kernel = "advance"
+
+    @property
+    def digest(self) -> str:
+        return f"{self.steps} steps for {self.capability}"
+
+
+Recipe = Design | Advance
+
+
+class KernelCode(NamedTuple):
+    """Machine code of one kernel, and how it is launched.
+
+    name: of its function in the cubin. pointers: how many it takes ahead of the state's. grid,
+    block, shared_bytes (of dynamic shared memory): see `kernels.call.Launch`. static_bytes: of
+    shared memory besides. registers, stack: of each thread; bytes of local memory.
+    """
+
+    name: str
+    cubin: bytes
+    pointers: int
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared_bytes: int
+    static_bytes: int
+    registers: int
+    stack: int
+
+
+class Code(NamedTuple):
+    """The kernels of a design, and the bytes of scratch memory that they share."""
+
+    kernels: tuple[KernelCode, ...]
+    workspace_bytes: int
+
+
+Compile = Callable[[Sequence[Recipe]], Iterable[tuple[Recipe, Code]]]
+
+
+def machine_code(
+    recipes: Iterable[Recipe], compile_codes: Compile | None = None
+) -> dict[Recipe, Code]:
+    """The code of each recipe.
+
+    compile_codes: makes what the cache lacks; by default `compile_here`.
+    """
+    codes: dict[Recipe, Code] = {}
+    missing = []
+    for recipe in dict.fromkeys(recipes):
+        kept = _kept(recipe)
+        if kept is None:
+            missing.append(recipe)
+        else:
+            codes[recipe] = kept
+    if missing:
+        begin = time.perf_counter()
+        for number, (recipe, code) in enumerate((compile_codes or compile_here)(missing), 1):
+            codes[recipe] = code
+            _keep(recipe, code)
+            _tell(f"compiled {recipe.kernel}, {number} of {len(missing)}")
+        prune()
+        _tell(f"compiled {len(missing)} designs in {time.perf_counter() - begin:.1f} s")
+    return codes
+
+
+def compile_here(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
+    """Compiles one after the other in this process: Numba's compiler runs in one thread at a time.
+
+    Raises NotImplementedError, which names the kernel, where there is none.
+    """
+    for recipe in recipes:
+        yield recipe, compile_recipe(recipe)
+
+
+def compile_recipe(recipe: Recipe) -> Code:
+    """Compiles one recipe."""
+    if isinstance(recipe, Advance):
+        made = Made((make_advance(recipe.steps),), None)
+    else:
+        made = make(recipe)
+    kernels = []
+    for kernel in made.kernels:
+        compiled = compile_kernel(kernel, recipe.capability)
+        kernels.append(
+            KernelCode(
+                compiled.name,
+                compiled.cubin,
+                len(kernel.dtypes),
+                kernel.grid,
+                kernel.block,
+                kernel.shared_bytes,
+                compiled.shared,
+                compiled.registers,
+                compiled.stack,
+            )
+        )
+    if made.workspace is None:
+        return Code(tuple(kernels), 0)
+    dtype, n = made.workspace
+    return Code(tuple(kernels), n * np.dtype(dtype).itemsize)
+
+
+# --- the kernels' sources -----------------------------------------------------------------------
+
+
+def kernel_names() -> frozenset[str]:
+    """The contracts that have CUDA kernels, read off their sources, without importing them."""
+    text = "\n".join(text for _, text in _sources())
+    return frozenset(re.findall(r'^@factory\("(\w+)"\)', text, re.MULTILINE))
+
+
+@cache
+def _sources() -> tuple[tuple[str, str], ...]:
+    """Names and texts of the modules in kernels/, and of those here that say how to compile."""
+    folders = [Path(p) for p in import_module("tinygrad_mnist.kernels").__path__]
+    here = Path(__file__).parent
+    paths = [p for folder in folders for p in folder.glob("*.py")]
+    paths += [here / name for name in ("compiler.py", "make.py")]
+    return tuple((path.name, path.read_text(encoding="utf-8")) for path in sorted(paths))
+
+
+@cache
+def toolchain() -> str:
+    """A digest of all besides a design that machine code depends on: sources, and versions."""
+    parts = [__version__, f"Python {sys.version_info[0]}.{sys.version_info[1]}"]
+    parts += [f"{tool} {_version(tool)}" for tool in TOOLS]
+    parts += [f"{name}\n{text}" for name, text in _sources()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "-"
+
+
+# --- the cache ----------------------------------------------------------------------------------
+
+
+def entry_key(recipe: Recipe) -> str:
+    """The name of a recipe's entry in the cache."""
+    whole = f"{recipe.digest} {toolchain()}"
+    return f"{recipe.kernel}-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
+
+
+def _kept(recipe: Recipe) -> Code | None:
+    try:
+        entry = read_entry(entry_key(recipe))
+        return None if entry is None else _code(*entry)
+    except DamagedEntryError as error:
+        _tell(f"{error}; it is compiled again")
+        return None
+
+
+def _code(facts: dict[str, Any], pieces: tuple[bytes, ...]) -> Code:
+    kernels = []
+    for kernel, cubin in zip(facts["kernels"], pieces, strict=True):
+        launch = {"grid": tuple(kernel["grid"]), "block": tuple(kernel["block"])}
+        kernels.append(KernelCode(**{**kernel, **launch, "cubin": cubin}))
+    return Code(tuple(kernels), facts["workspace_bytes"])
+
+
+def _keep(recipe: Recipe, code: Code) -> None:
+    facts = {
+        "kernels": [
+            {name: value for name, value in kernel._asdict().items() if name != "cubin"}
+            for kernel in code.kernels
+        ],
+        "workspace_bytes": code.workspace_bytes,
+    }
+    try:
+        write_entry(entry_key(recipe), facts, [k.cubin for k in code.kernels])
+    except OSError as error:
+        _tell(f"machine code can't be kept: {error}")
+
+
+def _tell(text: str) -> None:
+    if config.debug >= _SUMMARY:
+        print(f"cuda: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,125 @@
+"""Compiling in several processes at once: Numba's compiler uses one thread of a process.
+
+A worker is a fresh Python that runs this module. It takes recipes from its standard input until
+that ends and answers with their code, both as pickles. `multiprocessing` would run the user's main
+module again in each; this does not.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+from tinygrad_mnist.backends.cuda.code import Code, Recipe, compile_here, compile_recipe
+from tinygrad_mnist.errors import DeviceError
+
+# A worker takes a second to start, as long as some designs take to compile.
+DESIGNS_PER_WORKER = 3
+MAX_WORKERS = 16
+_SIMULATOR = "NUMBA_ENABLE_CUDASIM"
+
+
+def compile_codes(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
+    """The code of each recipe, in the order in which they are done.
+
+    Compiles in this process where there are few recipes or one processor.
+    """
+    n_workers = min(len(recipes) // DESIGNS_PER_WORKER, _processors(), MAX_WORKERS)
+    if n_workers < 2 or not sys.executable:
+        return compile_here(recipes)
+    return _compile_apart(recipes, n_workers)
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _compile_apart(
+    recipes: Sequence[Recipe], n_workers: int
+) -> Iterator[tuple[Recipe, Code]]:
+    waiting: queue.SimpleQueue[Recipe] = queue.SimpleQueue()
+    for recipe in recipes:
+        waiting.put(recipe)
+    done: queue.SimpleQueue[tuple[Recipe, Code | Exception]] = queue.SimpleQueue()
+    workers = [_start() for _ in range(n_workers)]
+    threads = [
+        threading.Thread(target=_serve, args=(w, waiting, done), daemon=True)
+        for w in workers
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in recipes:
+            recipe, answer = done.get()
+            if isinstance(answer, Exception):
+                raise answer
+            yield recipe, answer
+    finally:
+        for worker in workers:
+            worker.kill()
+        for thread in threads:
+            thread.join()
+        for worker in workers:
+            worker.communicate()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    environment = {name: v for name, v in os.environ.items() if name != _SIMULATOR}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    command = [sys.executable, "-m", __name__]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment)
+
+
+def _serve(
+    worker: subprocess.Popen[bytes],
+    waiting: queue.SimpleQueue[Recipe],
+    done: queue.SimpleQueue[tuple[Recipe, Code | Exception]],
+) -> None:
+    """Gives one worker a recipe after the other, until none are left or it has ended."""
+    assert worker.stdin is not None and worker.stdout is not None
+    while True:
+        try:
+            recipe = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            pickle.dump(recipe, worker.stdin)
+            worker.stdin.flush()
+            answer = pickle.load(worker.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            answer = DeviceError(f"the process that compiled {recipe.kernel} has ended: {error!r}")
+        done.put((recipe, answer))
+
+
+def _work(requests: BinaryIO, answers: BinaryIO) -> None:
+    """What a worker does: answers requests until there are none."""
+    while True:
+        try:
+            recipe = pickle.load(requests)
+        except EOFError:
+            return
+        answer: Any
+        try:
+            answer = compile_recipe(recipe)
+        except NotImplementedError as error:
+            answer = error
+        except Exception:
+            answer = DeviceError(f"{recipe.kernel} doesn't compile:\n{traceback.format_exc()}")
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not mix with it
+    _work(sys.stdin.buffer, output)
