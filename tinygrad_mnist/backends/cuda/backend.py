@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_mnist.backends.base import Arena, Program
+from tinygrad_mnist.backends.cuda.code import kernel_names
 from tinygrad_mnist.backends.cuda.gpu import Gpu
-from tinygrad_mnist.backends.cuda.make import load_families
 from tinygrad_mnist.backends.cuda.program import CudaArena, CudaProgram
 from tinygrad_mnist.backends.cuda.simulator import SimulatedGpu
 from tinygrad_mnist.compile.plan import Plan
@@ -26,7 +26,7 @@ class CudaBackend:
 
     @property
     def kernels(self) -> frozenset[str]:
-        return frozenset(load_families())
+        return kernel_names()
 
     @property
     def target(self) -> str:

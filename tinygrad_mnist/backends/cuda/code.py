@@ -23,6 +23,7 @@ from tinygrad_mnist.backends.cuda.cache import DamagedEntryError, prune, read_en
 from tinygrad_mnist.backends.cuda.compiler import compile_kernel
 from tinygrad_mnist.backends.cuda.design import Capability, Design
 from tinygrad_mnist.backends.cuda.make import Made, make, make_advance
+from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.config import config
 
 # Packages whose version decides what machine code they make.
@@ -106,7 +107,7 @@ def machine_code(
             _keep(recipe, code)
             _tell(f"compiled {recipe.kernel}, {number} of {len(missing)}")
         prune()
-        _tell(f"compiled {len(missing)} designs in {time.perf_counter() - begin:.1f} s")
+        _tell(f"compiled {counted(len(missing), 'design')} in {time.perf_counter() - begin:.1f} s")
     return codes
 
 
@@ -144,7 +145,7 @@ def compile_recipe(recipe: Recipe) -> Code:
     if made.workspace is None:
         return Code(tuple(kernels), 0)
     dtype, n = made.workspace
-    return Code(tuple(kernels), n * np.dtype(dtype).itemsize)
+    return Code(tuple(kernels), max(n, 1) * np.dtype(dtype).itemsize)
 
 
 # --- the kernels' sources -----------------------------------------------------------------------

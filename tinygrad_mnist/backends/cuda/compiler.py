@@ -66,7 +66,7 @@ def _compiling_for(capability: Capability) -> Iterator[None]:
         compute_capability = capability
         id = 0
 
-    dispatcher = import_module("numba.cuda.dispatcher")
+    dispatcher: Any = import_module("numba.cuda.dispatcher")
     with _compiling:
         present = dispatcher.get_current_device
         dispatcher.get_current_device = Device

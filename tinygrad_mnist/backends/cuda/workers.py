@@ -43,17 +43,14 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _compile_apart(
-    recipes: Sequence[Recipe], n_workers: int
-) -> Iterator[tuple[Recipe, Code]]:
+def _compile_apart(recipes: Sequence[Recipe], n_workers: int) -> Iterator[tuple[Recipe, Code]]:
     waiting: queue.SimpleQueue[Recipe] = queue.SimpleQueue()
     for recipe in recipes:
         waiting.put(recipe)
     done: queue.SimpleQueue[tuple[Recipe, Code | Exception]] = queue.SimpleQueue()
     workers = [_start() for _ in range(n_workers)]
     threads = [
-        threading.Thread(target=_serve, args=(w, waiting, done), daemon=True)
-        for w in workers
+        threading.Thread(target=_serve, args=(w, waiting, done), daemon=True) for w in workers
     ]
     try:
         for thread in threads:
@@ -86,7 +83,8 @@ def _serve(
     done: queue.SimpleQueue[tuple[Recipe, Code | Exception]],
 ) -> None:
     """Gives one worker a recipe after the other, until none are left or it has ended."""
-    assert worker.stdin is not None and worker.stdout is not None
+    assert worker.stdin is not None
+    assert worker.stdout is not None
     while True:
         try:
             recipe = waiting.get_nowait()

@@ -1,0 +1,157 @@
+"""Machine code of designs: compiled once, by one process or several, then taken from the disk."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.cubin import parameter_sizes
+from helpers.gpu import OneCall
+from helpers.gpu_cases import CASES
+
+from tinygrad_mnist import config
+from tinygrad_mnist.backends.cuda import cache, code, workers
+from tinygrad_mnist.backends.cuda.code import (
+    Advance,
+    Code,
+    KernelCode,
+    Recipe,
+    compile_here,
+    machine_code,
+)
+from tinygrad_mnist.backends.cuda.design import design_plan
+from tinygrad_mnist.backends.cuda.make import load_families
+from tinygrad_mnist.errors import DeviceError
+
+pytestmark = pytest.mark.compile
+CAPABILITY = (8, 0)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TINYGRAD_MNIST_CUDA_CACHE", str(tmp_path))
+    return tmp_path / "code"
+
+
+def recipes() -> list[Recipe]:
+    cases = [case for case in CASES if case.kernel == "elementwise"][:2]
+    plans = [OneCall(case.kernel, *case.problem()).plan for case in cases]
+    designs = [call.design for plan in plans for call in design_plan(plan, CAPABILITY)]
+    return [*designs, Advance(1, CAPABILITY), Advance(16, CAPABILITY)]
+
+
+def without_names(codes: dict[Recipe, Code]) -> dict[Recipe, list[KernelCode]]:
+    """All but what Numba's counter of compiled functions is in."""
+    return {r: [k._replace(name="", cubin=b"") for k in c.kernels] for r, c in codes.items()}
+
+
+def never(missing: Any) -> Any:
+    raise AssertionError(f"compiles {missing}")
+
+
+def test_the_second_time_nothing_is_compiled() -> None:
+    first = machine_code(recipes(), compile_here)
+    assert set(first) == set(recipes())
+    assert machine_code(recipes(), never) == first
+
+
+def test_a_damaged_entry_is_compiled_again(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = [Advance(1, CAPABILITY)]
+    first = machine_code(chosen)
+    path = folder / code.entry_key(chosen[0])
+    path.write_bytes(path.read_bytes()[:-1])
+    config.debug = 1
+    second = machine_code(chosen)
+    assert without_names(second) == without_names(first)
+    told = capsys.readouterr().err
+    assert f"{path} is not what was written; it is compiled again" in told
+    assert "compiled 1 design in" in told
+    assert machine_code(chosen, never) == second
+
+
+def test_a_cache_that_cant_be_written_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*args: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(code, "write_entry", full)
+    config.debug = 1
+    chosen = [Advance(1, CAPABILITY)]
+    assert machine_code(chosen)[chosen[0]].kernels[0].cubin
+    assert "can't be kept: no space left" in capsys.readouterr().err
+
+
+def test_sources_and_versions_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Advance(1, CAPABILITY)
+    keys = {code.entry_key(recipe), code.entry_key(Advance(2, CAPABILITY))}
+    keys.add(code.entry_key(Advance(1, (9, 0))))
+    for name, value in (("_sources", lambda: ()), ("_version", lambda tool: "0")):
+        with monkeypatch.context() as changed:
+            changed.setattr(code, name, value)
+            code.toolchain.cache_clear()
+            keys.add(code.entry_key(recipe))
+    code.toolchain.cache_clear()
+    assert len(keys) == 5
+
+
+def test_processes_compile_the_same_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "DESIGNS_PER_WORKER", 2)
+    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    apart = dict(workers.compile_codes(recipes()))
+    here = dict(compile_here(recipes()))
+    assert without_names(apart) == without_names(here)
+
+
+def test_a_worker_that_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    monkeypatch.setattr(workers, "DESIGNS_PER_WORKER", 1)
+    monkeypatch.setattr(workers, "__name__", "tinygrad_mnist.backends.cuda.nothing")
+    with pytest.raises(DeviceError, match="has ended"):
+        list(workers.compile_codes(recipes()))
+
+
+def test_parameters_take_8_bytes_each() -> None:
+    for made in machine_code(recipes()).values():
+        for kernel in made.kernels:
+            assert parameter_sizes(kernel.cubin, kernel.name) == [8] * (kernel.pointers + 3)
+
+
+def test_names_of_kernels_are_those_of_the_factories() -> None:
+    assert code.kernel_names() == frozenset(load_families())
+
+
+SCRIPT = """
+import json, sys, time
+from helpers.gpu import OneCall
+from helpers.gpu_cases import CASES
+from tinygrad_mnist.backends.cuda.code import kernel_names, machine_code
+from tinygrad_mnist.backends.cuda.design import design_plan
+kernel_names()
+case = next(case for case in CASES if case.kernel == "elementwise")
+designs = [c.design for c in design_plan(OneCall(case.kernel, *case.problem()).plan, (8, 0))]
+begin = time.perf_counter()
+codes = machine_code(designs)
+sizes = [len(k.cubin) for c in codes.values() for k in c.kernels]
+print(json.dumps([sizes, "numba" in sys.modules, time.perf_counter() - begin]))
+"""
+
+
+def test_a_program_that_ran_before_does_not_import_numba() -> None:
+    runs = []
+    for _ in range(2):
+        command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{SCRIPT}"]
+        result = subprocess.run(command, check=True, capture_output=True, text=True)
+        runs.append(json.loads(result.stdout))
+    (cold_sizes, cold, cold_seconds), (warm_sizes, warm, warm_seconds) = runs
+    assert cold_sizes == warm_sizes
+    assert cold
+    assert not warm
+    assert warm_seconds < cold_seconds
+    assert cache.cache_folder().is_dir()

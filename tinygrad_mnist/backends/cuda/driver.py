@@ -1,0 +1,358 @@
+"""A real GPU, through NVIDIA's driver: one context, one stream, machine code, graphs and events.
+
+All that is started goes into one stream. Recordings are captured in a second one, so that other
+threads may go on with the first meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_mnist.backends.cuda.api import Device, Driver, chosen_device, devices, load_driver
+from tinygrad_mnist.backends.cuda.code import Advance, KernelCode, Recipe, machine_code
+from tinygrad_mnist.backends.cuda.design import Design
+from tinygrad_mnist.backends.cuda.gpu import Bound, Loaded, LoadedKernel, Recording
+from tinygrad_mnist.backends.cuda.workers import compile_codes
+from tinygrad_mnist.compile.listing import scaled
+from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.errors import DeviceError, DeviceMemoryError
+
+# Shared memory of a block that a kernel gets without asking for more.
+_PLAIN_SHARED = 48 << 10
+# Arrays up to so many bytes are copied aside and sent while the host goes on.
+_SMALL = 64 << 10
+_COPIES, _TRIALS = 8, 10  # of a measurement of bandwidth
+
+
+class DeviceMemory:
+    """A block of a GPU's memory; see `gpu.Memory`."""
+
+    __slots__ = ("__weakref__", "address", "nbytes")
+
+    def __init__(self, address: int, nbytes: int) -> None:
+        self.address = address
+        self.nbytes = nbytes
+
+
+class _Function(NamedTuple):
+    """A kernel in the GPU's memory. code: with its cubin, which the driver may still read."""
+
+    name: str
+    function: Any
+    code: KernelCode
+
+
+class _Garbage:
+    """Gives back what nobody refers to any more: from any thread, whatever context it is in."""
+
+    def __init__(self, driver: Driver, context: Any) -> None:
+        self._driver = driver
+        self._context = context
+        self._waiting: deque[tuple[Any, Any]] = deque()
+
+    def watch(self, owner: Any, function: str, handle: Any) -> None:
+        """Calls `function(handle)` when `owner` is gone; not at the end of the process, whose
+        memory the driver takes back itself."""
+        release = getattr(self._driver.functions, function)
+        weakref.finalize(owner, self._release, release, handle).atexit = False
+
+    def _release(self, release: Any, handle: Any) -> None:
+        functions = self._driver.functions
+        if functions.cuCtxPushCurrent(self._context)[0] != 0:
+            return  # the process ends, or has lost its GPU
+        release(handle)  # an error would be that of something started earlier
+        functions.cuCtxPopCurrent()
+
+
+class _Graph:
+    """A recording: a graph that is launched whole."""
+
+    def __init__(self, gpu: CudaGpu, executable: Any) -> None:
+        self._gpu = gpu
+        self._executable = executable
+
+    def replay(self) -> None:
+        self._gpu.launch_graph(self._executable)
+
+
+class CudaGpu:
+    """See `gpu.Gpu`. Its methods may be called from any thread.
+
+    device: by default the one that `api.chosen_device` finds. Raises DeviceError where there is
+    none, and ModuleNotFoundError without the package cuda-bindings.
+    """
+
+    backend = "cuda"
+
+    def __init__(self, device: Device | None = None) -> None:
+        self._driver = driver = load_driver()
+        self.device = chosen_device(devices(driver)) if device is None else device
+        self.name = self.device.name
+        self.capability = self.device.capability
+        handle = driver("looking for the GPU", "cuDeviceGet", self.device.number)
+        self._context = driver("using the GPU", "cuDevicePrimaryCtxRetain", handle)
+        self._enter()
+        functions = driver.functions
+        flags = int(functions.CUstream_flags.CU_STREAM_NON_BLOCKING)
+        self._stream = driver("making a stream", "cuStreamCreate", flags)
+        self._capture_stream = driver("making a stream", "cuStreamCreate", flags)
+        self._garbage = _Garbage(driver, self._context)
+        self._sending = threading.Lock()
+        self._sent: list[Array] = []  # what the stream may still have to read
+        self._recording = threading.RLock()
+        self._loading = threading.Lock()
+        self._loaded: dict[Recipe, Loaded] = {}
+        self._events: list[Any] = []
+        self._timed: tuple[tuple[Bound, ...], _Graph] | None = None
+
+    def _enter(self) -> None:
+        """Makes the context that of the calling thread."""
+        self._driver("using the GPU", "cuCtxSetCurrent", self._context)
+
+    # --- memory -------------------------------------------------------------------------------
+
+    def allocate(self, nbytes: int) -> DeviceMemory:
+        self._enter()
+        doing = f"taking {scaled(nbytes)}B of the memory of {self.name}"
+        try:
+            address = self._driver(doing, "cuMemAlloc", max(nbytes, 1))
+        except DeviceMemoryError:
+            gc.collect()  # may give some back
+            address = self._driver(doing, "cuMemAlloc", max(nbytes, 1))
+        memory = DeviceMemory(int(address), nbytes)
+        self._garbage.watch(memory, "cuMemFree", memory.address)
+        return memory
+
+    def pointer(self, memory: Any, dtype: str, offset: int) -> int:
+        address: int = memory.address
+        return address + offset * np.dtype(dtype).itemsize
+
+    def upload(self, memory: Any, array: Array) -> None:
+        """See `gpu.Gpu`. The array may change afterwards: a small one is copied aside, and for a
+        large one the host waits."""
+        if not array.nbytes:
+            return
+        self._enter()
+        is_small = array.nbytes <= _SMALL
+        if is_small:
+            array = array.copy()
+        with self._sending:
+            self._sent.append(array)
+            self._driver(
+                f"copying {scaled(array.nbytes)}B to the GPU",
+                "cuMemcpyHtoDAsync",
+                memory.address,
+                array.ctypes.data,
+                array.nbytes,
+                self._stream,
+            )
+        if not is_small:
+            self.synchronize()
+
+    def download(self, memory: Any, array: Array) -> None:
+        self._enter()
+        if array.nbytes:
+            self._driver(
+                f"copying {scaled(array.nbytes)}B from the GPU",
+                "cuMemcpyDtoHAsync",
+                array.ctypes.data,
+                memory.address,
+                array.nbytes,
+                self._stream,
+            )
+        self.synchronize()
+
+    def synchronize(self) -> None:
+        self._enter()
+        with self._sending:
+            sent, self._sent = self._sent, []
+        self._driver("waiting for the GPU", "cuStreamSynchronize", self._stream)
+        del sent  # until here: the stream has read it now
+
+    # --- kernels ------------------------------------------------------------------------------
+
+    def load(self, designs: Sequence[Design]) -> list[Loaded]:
+        return self._load(designs)
+
+    def load_advance(self, steps: int) -> LoadedKernel:
+        return self._load([Advance(steps, self.capability)])[0].kernels[0]
+
+    def _load(self, recipes: Sequence[Recipe]) -> list[Loaded]:
+        self._enter()
+        with self._loading:
+            missing = [recipe for recipe in recipes if recipe not in self._loaded]
+            for recipe, code in machine_code(missing, compile_codes).items():
+                kernels = tuple(self._load_kernel(recipe.kernel, k) for k in code.kernels)
+                self._loaded[recipe] = Loaded(kernels, code.workspace_bytes)
+            return [self._loaded[recipe] for recipe in recipes]
+
+    def _load_kernel(self, name: str, code: KernelCode) -> LoadedKernel:
+        doing = f"loading the kernel {name}"
+        module = self._driver(doing, "cuModuleLoadData", code.cubin)
+        function = self._driver(doing, "cuModuleGetFunction", module, code.name.encode())
+        if code.shared_bytes + code.static_bytes > _PLAIN_SHARED:
+            which = self._driver.functions.CUfunction_attribute
+            self._driver(
+                f"giving {code.shared_bytes} bytes of shared memory to the kernel {name}",
+                "cuFuncSetAttribute",
+                function,
+                which.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                code.shared_bytes,
+            )
+        self._driver(doing, "cuFuncLoad", function)  # now, since not while launches are captured
+        handle = _Function(name, function, code)
+        return LoadedKernel(handle, code.pointers, code.grid, code.block, code.shared_bytes)
+
+    def _launch(self, launch: Bound, stream: Any) -> None:
+        """Every parameter takes 8 bytes; the driver reads them before it returns."""
+        kernel = launch.kernel
+        if len(launch.pointers) != kernel.pointers:
+            raise ValueError(
+                f"{kernel.handle.name} takes {kernel.pointers} pointers, not {len(launch.pointers)}"
+            )
+        values = (*launch.pointers, *launch.state, launch.ahead)
+        n = len(values)
+        parameters = (ctypes.c_uint64 * n)(*values)
+        first = ctypes.addressof(parameters)
+        places = (ctypes.c_void_p * n)(*range(first, first + 8 * n, 8))
+        self._driver(
+            f"launching the kernel {kernel.handle.name}",
+            "cuLaunchKernel",
+            kernel.handle.function,
+            *kernel.grid,
+            *kernel.block,
+            kernel.shared_bytes,
+            stream,
+            ctypes.addressof(places),
+            0,
+        )
+
+    # --- graphs -------------------------------------------------------------------------------
+
+    def record(self, launches: Sequence[Bound]) -> Recording:
+        return self._record(launches, [])
+
+    def launch_graph(self, executable: Any) -> None:
+        """Starts a graph that was made here."""
+        self._enter()
+        self._driver("starting a graph", "cuGraphLaunch", executable, self._stream)
+
+    def _record(self, launches: Sequence[Bound], events: Sequence[Any]) -> _Graph:
+        """events: none, or one more than launches, recorded in between when the graph runs."""
+        functions = self._driver.functions
+        external = int(functions.CUevent_record_flags.CU_EVENT_RECORD_EXTERNAL)
+        stream = self._capture_stream
+
+        def mark(number: int) -> None:
+            if events:
+                self._driver(
+                    "recording a time",
+                    "cuEventRecordWithFlags",
+                    events[number],
+                    stream,
+                    external,
+                )
+
+        with self._recording:
+            self._enter()
+            with self._captured(stream) as graphs:
+                mark(0)
+                for number, launch in enumerate(launches, 1):
+                    self._launch(launch, stream)
+                    mark(number)
+            doing = f"making a graph of {len(launches)} launches"
+            try:
+                executable = self._driver(doing, "cuGraphInstantiate", graphs[0], 0)
+            finally:
+                functions.cuGraphDestroy(graphs[0])
+            recording = _Graph(self, executable)
+            self._garbage.watch(recording, "cuGraphExecDestroy", executable)
+            self._driver(doing, "cuGraphUpload", executable, self._stream)
+        return recording
+
+    @contextmanager
+    def _captured(self, stream: Any) -> Iterator[list[Any]]:
+        """Captures what is started in a stream inside the block; gives a list in which the graph
+        lies afterwards. Nothing is freed by this thread meanwhile: that would end the capture."""
+        functions = self._driver.functions
+        mode = functions.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        graphs: list[Any] = []
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            self._driver("recording launches", "cuStreamBeginCapture", stream, mode)
+            try:
+                yield graphs
+            except BaseException:
+                failed, graph = functions.cuStreamEndCapture(stream)
+                if failed == 0:
+                    functions.cuGraphDestroy(graph)
+                raise
+            graphs.append(self._driver("recording launches", "cuStreamEndCapture", stream))
+        finally:
+            if collects:
+                gc.enable()
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def time(self, launches: Sequence[Bound]) -> list[float]:
+        """See `gpu.Gpu`. The launches are one graph, with an event between each two, so the host's
+        own time is not in it. An event has a resolution of about half a microsecond."""
+        with self._recording:
+            if self._timed is None or self._timed[0] != tuple(launches):
+                events = self._take_events(len(launches) + 1)
+                self._timed = tuple(launches), self._record(launches, events)
+            self._timed[1].replay()
+            self.synchronize()
+            return self._elapsed(len(launches))
+
+    def _take_events(self, n: int) -> list[Any]:
+        flags = int(self._driver.functions.CUevent_flags.CU_EVENT_DEFAULT)
+        self._enter()
+        while len(self._events) < n:
+            self._events.append(self._driver("making an event", "cuEventCreate", flags))
+        return self._events[:n]
+
+    def _elapsed(self, n: int) -> list[float]:
+        """Seconds between the first n + 1 events, each to the next."""
+        pairs = zip(self._events[:n], self._events[1 : n + 1], strict=True)
+        doing = "reading a time"
+        return [self._driver(doing, "cuEventElapsedTime", *pair) * 1e-3 for pair in pairs]
+
+    def peak(self, dtype: str) -> float:
+        """FLOP/s of multiply-adds, by the GPU's multiprocessors and highest clock."""
+        return self.device.peak(dtype)
+
+    def bandwidth(self, nbytes: int) -> float:
+        """Bytes/s, read and written, of copying within so much memory again and again, measured."""
+        half = max(nbytes // 2, 1)
+        source, target = self.allocate(half), self.allocate(half)
+        best = float("inf")
+        with self._recording:
+            events = self._take_events(2)
+            for _ in range(_TRIALS):
+                self._driver("recording a time", "cuEventRecord", events[0], self._stream)
+                for _ in range(_COPIES):
+                    self._driver(
+                        "copying on the GPU",
+                        "cuMemcpyDtoDAsync",
+                        target.address,
+                        source.address,
+                        half,
+                        self._stream,
+                    )
+                self._driver("recording a time", "cuEventRecord", events[1], self._stream)
+                self.synchronize()
+                best = min(best, self._elapsed(1)[0])
+        if best <= 0:
+            raise DeviceError(f"{self.name} copied {scaled(nbytes)}B in no time")
+        return 2 * half * _COPIES / best
