@@ -120,7 +120,7 @@ def load_driver() -> Driver:
     if version < OLDEST_DRIVER:
         has, needs = (".".join(map(str, v)) for v in (version, OLDEST_DRIVER))
         raise DeviceError(
-            f"NVIDIA's driver serves CUDA {has}, and {needs} is needed: install driver 580 or later"
+            f"NVIDIA's driver serves CUDA {has} and not {needs}, which came with driver 580"
         )
     return driver
 
@@ -142,7 +142,9 @@ def chosen_device(known: Sequence[Device]) -> Device:
     is not there, or too old."""
     text = os.environ.get(NUMBER) or "0"
     if not known:
-        raise DeviceError("NVIDIA's driver is there, but it sees no GPU")
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        hint = "" if hidden is None else f" (CUDA_VISIBLE_DEVICES is {hidden!r})"
+        raise DeviceError(f"NVIDIA's driver sees no GPU{hint}")
     if not text.isdecimal() or int(text) >= len(known):
         raise DeviceError(f"{NUMBER} is {text!r}; the GPUs here have numbers 0 to {len(known) - 1}")
     device = known[int(text)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_mnist.backends.base import Arena, Program
+from tinygrad_mnist.backends.cuda.availability import refusal, usable
 from tinygrad_mnist.backends.cuda.code import kernel_names
+from tinygrad_mnist.backends.cuda.driver import CudaGpu
 from tinygrad_mnist.backends.cuda.gpu import Gpu
 from tinygrad_mnist.backends.cuda.program import CudaArena, CudaProgram
 from tinygrad_mnist.backends.cuda.simulator import SimulatedGpu
@@ -33,12 +35,13 @@ class CudaBackend:
         return self._gpu.name
 
     def peak(self, dtype: str) -> float | None:
-        """Not measured."""
-        return None
+        """That of all multiprocessors at their highest clock, by their number; None of the
+        simulator."""
+        return self._gpu.peak(dtype)
 
     def bandwidth(self, nbytes: int) -> float | None:
-        """Not measured."""
-        return None
+        """Measured by copying on the GPU; None of the simulator."""
+        return self._gpu.bandwidth(nbytes)
 
     def arena(self) -> Arena:
         return CudaArena(self._gpu)
@@ -51,9 +54,12 @@ def cuda_backend(name: str) -> CudaBackend:
     """The backend `cuda` or `cudasim`; DeviceError where it can't be had."""
     if name == "cudasim":
         return CudaBackend(SimulatedGpu())
-    raise DeviceError("no GPU can be used yet")
+    problem = refusal()
+    if problem is not None:
+        raise DeviceError(problem)
+    return CudaBackend(CudaGpu())
 
 
 def is_usable(name: str) -> bool:
     """Whether `cuda_backend(name)` is sure to work."""
-    return name == "cudasim"
+    return name == "cudasim" or usable()

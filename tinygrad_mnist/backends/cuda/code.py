@@ -76,10 +76,11 @@ class KernelCode(NamedTuple):
 
 
 class Code(NamedTuple):
-    """The kernels of a design, and the bytes of scratch memory that they share."""
+    """The kernels of a design, and the scratch memory that they share."""
 
     kernels: tuple[KernelCode, ...]
     workspace_bytes: int
+    workspace_dtype: str
 
 
 Compile = Callable[[Sequence[Recipe]], Iterable[tuple[Recipe, Code]]]
@@ -143,9 +144,9 @@ def compile_recipe(recipe: Recipe) -> Code:
             )
         )
     if made.workspace is None:
-        return Code(tuple(kernels), 0)
+        return Code(tuple(kernels), 0, "uint8")
     dtype, n = made.workspace
-    return Code(tuple(kernels), max(n, 1) * np.dtype(dtype).itemsize)
+    return Code(tuple(kernels), max(n, 1) * np.dtype(dtype).itemsize, dtype)
 
 
 # --- the kernels' sources -----------------------------------------------------------------------
@@ -206,7 +207,7 @@ def _code(facts: dict[str, Any], pieces: tuple[bytes, ...]) -> Code:
     for kernel, cubin in zip(facts["kernels"], pieces, strict=True):
         launch = {"grid": tuple(kernel["grid"]), "block": tuple(kernel["block"])}
         kernels.append(KernelCode(**{**kernel, **launch, "cubin": cubin}))
-    return Code(tuple(kernels), facts["workspace_bytes"])
+    return Code(tuple(kernels), facts["workspace_bytes"], facts["workspace_dtype"])
 
 
 def _keep(recipe: Recipe, code: Code) -> None:
@@ -216,6 +217,7 @@ def _keep(recipe: Recipe, code: Code) -> None:
             for kernel in code.kernels
         ],
         "workspace_bytes": code.workspace_bytes,
+        "workspace_dtype": code.workspace_dtype,
     }
     try:
         write_entry(entry_key(recipe), facts, [k.cubin for k in code.kernels])

@@ -1,7 +1,7 @@
 """A real GPU, through NVIDIA's driver: one context, one stream, machine code, graphs and events.
 
-All that is started goes into one stream. Recordings are captured in a second one, so that other
-threads may go on with the first meanwhile.
+All that is started goes into one stream. A recording is a graph, made node by node and not captured
+from a stream: its dependencies are known, and other threads may use the stream meanwhile.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import ctypes
 import gc
 import threading
 import weakref
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +55,6 @@ class _Garbage:
     def __init__(self, driver: Driver, context: Any) -> None:
         self._driver = driver
         self._context = context
-        self._waiting: deque[tuple[Any, Any]] = deque()
 
     def watch(self, owner: Any, function: str, handle: Any) -> None:
         """Calls `function(handle)` when `owner` is gone; not at the end of the process, whose
@@ -104,11 +101,10 @@ class CudaGpu:
         functions = driver.functions
         flags = int(functions.CUstream_flags.CU_STREAM_NON_BLOCKING)
         self._stream = driver("making a stream", "cuStreamCreate", flags)
-        self._capture_stream = driver("making a stream", "cuStreamCreate", flags)
         self._garbage = _Garbage(driver, self._context)
         self._sending = threading.Lock()
         self._sent: list[Array] = []  # what the stream may still have to read
-        self._recording = threading.RLock()
+        self._timing = threading.Lock()
         self._loading = threading.Lock()
         self._loaded: dict[Recipe, Loaded] = {}
         self._events: list[Any] = []
@@ -192,7 +188,8 @@ class CudaGpu:
             missing = [recipe for recipe in recipes if recipe not in self._loaded]
             for recipe, code in machine_code(missing, compile_codes).items():
                 kernels = tuple(self._load_kernel(recipe.kernel, k) for k in code.kernels)
-                self._loaded[recipe] = Loaded(kernels, code.workspace_bytes)
+                loaded = Loaded(kernels, code.workspace_bytes, code.workspace_dtype)
+                self._loaded[recipe] = loaded
             return [self._loaded[recipe] for recipe in recipes]
 
     def _load_kernel(self, name: str, code: KernelCode) -> LoadedKernel:
@@ -208,33 +205,9 @@ class CudaGpu:
                 which.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                 code.shared_bytes,
             )
-        self._driver(doing, "cuFuncLoad", function)  # now, since not while launches are captured
+        self._driver(doing, "cuFuncLoad", function)  # now, and not with the first launch
         handle = _Function(name, function, code)
         return LoadedKernel(handle, code.pointers, code.grid, code.block, code.shared_bytes)
-
-    def _launch(self, launch: Bound, stream: Any) -> None:
-        """Every parameter takes 8 bytes; the driver reads them before it returns."""
-        kernel = launch.kernel
-        if len(launch.pointers) != kernel.pointers:
-            raise ValueError(
-                f"{kernel.handle.name} takes {kernel.pointers} pointers, not {len(launch.pointers)}"
-            )
-        values = (*launch.pointers, *launch.state, launch.ahead)
-        n = len(values)
-        parameters = (ctypes.c_uint64 * n)(*values)
-        first = ctypes.addressof(parameters)
-        places = (ctypes.c_void_p * n)(*range(first, first + 8 * n, 8))
-        self._driver(
-            f"launching the kernel {kernel.handle.name}",
-            "cuLaunchKernel",
-            kernel.handle.function,
-            *kernel.grid,
-            *kernel.block,
-            kernel.shared_bytes,
-            stream,
-            ctypes.addressof(places),
-            0,
-        )
 
     # --- graphs -------------------------------------------------------------------------------
 
@@ -247,67 +220,62 @@ class CudaGpu:
         self._driver("starting a graph", "cuGraphLaunch", executable, self._stream)
 
     def _record(self, launches: Sequence[Bound], events: Sequence[Any]) -> _Graph:
-        """events: none, or one more than launches, recorded in between when the graph runs."""
-        functions = self._driver.functions
-        external = int(functions.CUevent_record_flags.CU_EVENT_RECORD_EXTERNAL)
-        stream = self._capture_stream
-
-        def mark(number: int) -> None:
+        """A graph of launches. events: none, or one more than launches: then the launches come one
+        after the other, with events before, between and behind them."""
+        self._enter()
+        doing = f"making a graph of {len(launches)} launches"
+        graph = self._driver(doing, "cuGraphCreate", 0)
+        try:
             if events:
-                self._driver(
-                    "recording a time",
-                    "cuEventRecordWithFlags",
-                    events[number],
-                    stream,
-                    external,
-                )
-
-        with self._recording:
-            self._enter()
-            with self._captured(stream) as graphs:
-                mark(0)
-                for number, launch in enumerate(launches, 1):
-                    self._launch(launch, stream)
-                    mark(number)
-            doing = f"making a graph of {len(launches)} launches"
-            try:
-                executable = self._driver(doing, "cuGraphInstantiate", graphs[0], 0)
-            finally:
-                functions.cuGraphDestroy(graphs[0])
-            recording = _Graph(self, executable)
-            self._garbage.watch(recording, "cuGraphExecDestroy", executable)
-            self._driver(doing, "cuGraphUpload", executable, self._stream)
+                self._add_timed(graph, launches, events)
+            else:
+                nodes: list[Any] = []
+                for launch in launches:
+                    after = [nodes[place] for place in dict.fromkeys(launch.after)]
+                    nodes.append(self._add_launch(graph, launch, after))
+            executable = self._driver(doing, "cuGraphInstantiate", graph, 0)
+        finally:
+            self._driver.functions.cuGraphDestroy(graph)
+        recording = _Graph(self, executable)
+        self._garbage.watch(recording, "cuGraphExecDestroy", executable)
+        self._driver(doing, "cuGraphUpload", executable, self._stream)
         return recording
 
-    @contextmanager
-    def _captured(self, stream: Any) -> Iterator[list[Any]]:
-        """Captures what is started in a stream inside the block; gives a list in which the graph
-        lies afterwards. Nothing is freed by this thread meanwhile: that would end the capture."""
-        functions = self._driver.functions
-        mode = functions.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        graphs: list[Any] = []
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            self._driver("recording launches", "cuStreamBeginCapture", stream, mode)
-            try:
-                yield graphs
-            except BaseException:
-                failed, graph = functions.cuStreamEndCapture(stream)
-                if failed == 0:
-                    functions.cuGraphDestroy(graph)
-                raise
-            graphs.append(self._driver("recording launches", "cuStreamEndCapture", stream))
-        finally:
-            if collects:
-                gc.enable()
+    def _add_timed(self, graph: Any, launches: Sequence[Bound], events: Sequence[Any]) -> None:
+        last: list[Any] = []
+        for launch, event in zip([None, *launches], events, strict=True):
+            if launch is not None:
+                last = [self._add_launch(graph, launch, last)]
+            doing, function = "adding an event to a graph", "cuGraphAddEventRecordNode"
+            last = [self._driver(doing, function, graph, last, len(last), event)]
+
+    def _add_launch(self, graph: Any, launch: Bound, after: Sequence[Any]) -> Any:
+        """The node of a launch, behind other nodes. Every parameter takes 8 bytes; the driver
+        copies them before it returns."""
+        kernel = launch.kernel
+        name = kernel.handle.name
+        if len(launch.pointers) != kernel.pointers:
+            raise ValueError(f"{name} takes {kernel.pointers} pointers, not {len(launch.pointers)}")
+        values = (*launch.pointers, *launch.state, launch.ahead)
+        n = len(values)
+        parameters = (ctypes.c_uint64 * n)(*values)
+        first = ctypes.addressof(parameters)
+        places = (ctypes.c_void_p * n)(*range(first, first + 8 * n, 8))
+        node = self._driver.functions.CUDA_KERNEL_NODE_PARAMS()
+        node.func = kernel.handle.function
+        node.gridDimX, node.gridDimY, node.gridDimZ = kernel.grid
+        node.blockDimX, node.blockDimY, node.blockDimZ = kernel.block
+        node.sharedMemBytes = kernel.shared_bytes
+        node.kernelParams = ctypes.addressof(places)
+        doing = f"adding the kernel {name} to a graph"
+        return self._driver(doing, "cuGraphAddKernelNode", graph, list(after), len(after), node)
 
     # --- time ---------------------------------------------------------------------------------
 
     def time(self, launches: Sequence[Bound]) -> list[float]:
         """See `gpu.Gpu`. The launches are one graph, with an event between each two, so the host's
         own time is not in it. An event has a resolution of about half a microsecond."""
-        with self._recording:
+        with self._timing:
             if self._timed is None or self._timed[0] != tuple(launches):
                 events = self._take_events(len(launches) + 1)
                 self._timed = tuple(launches), self._record(launches, events)
@@ -337,7 +305,7 @@ class CudaGpu:
         half = max(nbytes // 2, 1)
         source, target = self.allocate(half), self.allocate(half)
         best = float("inf")
-        with self._recording:
+        with self._timing:
             events = self._take_events(2)
             for _ in range(_TRIALS):
                 self._driver("recording a time", "cuEventRecord", events[0], self._stream)

@@ -99,3 +99,9 @@ class Gpu(Protocol):
 
     def synchronize(self) -> None:
         """Waits for all that was started; DeviceError where something of it failed."""
+
+    def peak(self, dtype: str) -> float | None:
+        """FLOP/s of multiply-adds in `dtype`; None where nobody can tell."""
+
+    def bandwidth(self, nbytes: int) -> float | None:
+        """Bytes/s, read and written, of going through so much memory again and again; or None."""

@@ -133,6 +133,12 @@ class SimulatedGpu:
     def synchronize(self) -> None:
         """Nothing is ever under way."""
 
+    def peak(self, dtype: str) -> None:
+        """Nobody can tell."""
+
+    def bandwidth(self, nbytes: int) -> None:
+        """Nobody can tell."""
+
 
 def _simulated(kernel: Kernel) -> LoadedKernel:
     cuda = import_module("tinygrad_mnist.kernels.device").cuda

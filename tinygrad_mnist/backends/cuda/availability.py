@@ -1,0 +1,128 @@
+"""Whether a GPU can be used here and, where it can't, what is missing and what installs it.
+
+Nothing here imports Numba or starts anything on a GPU, so asking is cheap.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module, metadata, util
+from typing import NamedTuple
+
+from tinygrad_mnist.backends.cuda.api import chosen_device, devices, load_driver
+from tinygrad_mnist.errors import DeviceError
+
+INSTALL = "pip install 'tinygrad_mnist[cuda]'"
+INSTALL_DRIVER = "install NVIDIA's driver, 580 or later, from https://www.nvidia.com/drivers"
+
+# Packages by the module that shows that they are there.
+_PACKAGES = {
+    "numba": "numba",
+    "numba_cuda": "numba-cuda",
+    "cuda.bindings": "cuda-bindings",
+    "cuda.core": "cuda-core",
+}
+# Libraries of CUDA's compiler, as `cuda.pathfinder` names them, and the packages that bring them.
+_COMPILER = {"nvvm": "nvidia-nvvm", "nvJitLink": "nvidia-nvjitlink"}
+
+
+class Missing(NamedTuple):
+    """A part that is missing, or is of no use.
+
+    part: 'driver', 'GPU', 'packages' or 'compiler'. problem: what is wrong, a clause. remedy: what
+    to do about it, or '' where there is nothing to install.
+    """
+
+    part: str
+    problem: str
+    remedy: str
+
+
+@cache
+def missing() -> tuple[Missing, ...]:
+    """What keeps this process from using a GPU; nothing where one can be used."""
+    return (*_driver_and_gpu(), *_packages(), *_compiler())
+
+
+def usable() -> bool:
+    """Whether a GPU can be used."""
+    return not missing()
+
+
+def refusal() -> str | None:
+    """One sentence on why no GPU can be used and what to install; None where one can."""
+    parts = missing()
+    if not parts:
+        return None
+    problems = ", and ".join(part.problem for part in parts)
+    remedies = ", then ".join(dict.fromkeys(part.remedy for part in parts if part.remedy))
+    return f"no GPU can be used: {problems}{f'; {remedies}' if remedies else ''}"
+
+
+def _driver_and_gpu() -> Iterator[Missing]:
+    if sys.platform == "darwin":
+        yield Missing("driver", "NVIDIA has no driver for macOS", "")
+        return
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        yield Missing("driver", f"there is no NVIDIA driver ({library})", INSTALL_DRIVER)
+        return
+    if not _is_there("cuda.bindings"):
+        return  # the driver can't be asked; `_packages` says so
+    try:
+        driver = load_driver()
+    except DeviceError as error:
+        yield Missing("driver", str(error), "")
+        return
+    try:
+        chosen_device(devices(driver))
+    except DeviceError as error:
+        yield Missing("GPU", str(error), "")
+
+
+def _packages() -> Iterator[Missing]:
+    names = [name for module, name in _PACKAGES.items() if not _is_there(module)]
+    if names:
+        what = "the package" if len(names) == 1 else "the packages"
+        are = "is" if len(names) == 1 else "are"
+        yield Missing("packages", f"{what} {_listed(names)} {are} not installed", INSTALL)
+
+
+def _compiler() -> Iterator[Missing]:
+    names = [name for library, name in _COMPILER.items() if not _has_library(library, name)]
+    if names:
+        yield Missing("compiler", f"CUDA's compiler lacks {_listed(names)}", INSTALL)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it would be in
+        return False
+
+
+def _has_library(library: str, package: str) -> bool:
+    """Whether a package brings a library, or the system has it."""
+    try:
+        metadata.version(package)
+        return True
+    except metadata.PackageNotFoundError:
+        pass
+    if not _is_there("cuda.pathfinder"):
+        return False
+    try:
+        import_module("cuda.pathfinder").load_nvidia_dynamic_lib(library)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _listed(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
