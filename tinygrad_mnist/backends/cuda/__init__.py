@@ -1,4 +1,4 @@
-"""Plans on a GPU: Numba-CUDA kernels, captured as one CUDA graph per function and shapes."""
+"""Plans on a GPU: Numba-CUDA kernels, replayed as one CUDA graph per function and shapes."""
 
 from __future__ import annotations
 

@@ -146,7 +146,8 @@ def chosen_device(known: Sequence[Device]) -> Device:
         hint = "" if hidden is None else f" (CUDA_VISIBLE_DEVICES is {hidden!r})"
         raise DeviceError(f"NVIDIA's driver sees no GPU{hint}")
     if not text.isdecimal() or int(text) >= len(known):
-        raise DeviceError(f"{NUMBER} is {text!r}; the GPUs here have numbers 0 to {len(known) - 1}")
+        here = f"the GPUs here are 0 to {len(known) - 1}" if known[1:] else "the only GPU here is 0"
+        raise DeviceError(f"{NUMBER} is {text!r}; {here}")
     device = known[int(text)]
     if device.problem is not None:
         raise DeviceError(device.problem)

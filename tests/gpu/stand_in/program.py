@@ -1,0 +1,148 @@
+"""Run beside the stand-in driver: functions and the GPU itself, whose kernels NumPy computes here.
+
+A line of JSON at the end tells what was found; assertions are made by tests/gpu/test_driver.py.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import sys
+import threading
+
+import numpy as np
+
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist import backends
+from tinygrad_mnist.backends.cuda.gpu import Bound
+from tinygrad_mnist.errors import DeviceError, DeviceMemoryError
+
+stand_in = ctypes.CDLL("libcuda.so.1")
+for name in ("launches", "blocks", "handles"):
+    getattr(stand_in, f"stand_in_{name}").restype = ctypes.c_uint64
+stand_in.stand_in_limit.argtypes = [ctypes.c_uint64]
+RUNNER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.POINTER(ctypes.c_uint64), ctypes.c_uint64)
+STEPS, ROWS, WIDTH = 37, 4, 3
+
+
+def array(address: int, n: int, dtype: type = np.float32) -> np.ndarray:  # type: ignore[type-arg]
+    """Memory of the stand-in as an array."""
+    nbytes = n * np.dtype(dtype).itemsize
+    return np.frombuffer((ctypes.c_char * nbytes).from_address(address), dtype)
+
+
+@RUNNER
+def add_row(kernel: bytes, parameters: ctypes._Pointer[ctypes.c_uint64], n: int) -> None:
+    """`w += data[i]`: operands are w, data and again w; the step's row of the table has i * WIDTH,
+    counted in elements."""
+    w, data, out, words, table, ahead = parameters[:n]
+    row = array(words, 3, np.int64)[0] + ahead
+    begin = int(array(table, int(row) + 1, np.int64)[row]) * WIDTH
+    array(out, WIDTH)[:] = array(w, WIDTH) + array(data, ROWS * WIDTH)[begin : begin + WIDTH]
+
+
+def sweeps() -> dict[str, object]:
+    """A function whose kernel is computed above, against the CPU."""
+    stand_in.stand_in_run(add_row)
+    data = np.arange(ROWS * WIDTH, dtype=np.float32).reshape(ROWS, WIDTH)
+    order = np.random.default_rng(0).integers(0, ROWS, STEPS)
+    results = []
+    for device in ("cuda", "cpu"):
+        theano.config.device = device
+        w, shared_data = theano.shared(np.ones(WIDTH, np.float32)), theano.shared(data)
+        i = T.lscalar("i")
+        step = theano.function([i], updates=[(w, w + shared_data[i : i + 1].reshape((WIDTH,)))])
+        step.sweep(order)
+        step(2)
+        results.append(w.get_value().tolist())
+    stand_in.stand_in_run(RUNNER())
+    return {"calls": len(step.plan.calls), "cuda": results[0], "cpu": results[1]}
+
+
+def memory() -> dict[str, object]:
+    """Every block and graph of a function is given back with it, also by another thread."""
+    theano.config.device = "cuda"
+    gc.collect()  # what `sweeps` used
+    before = stand_in.stand_in_blocks(), stand_in.stand_in_handles()
+    functions = []
+
+    def use() -> None:
+        w, x = theano.shared(np.ones(3, np.float32)), T.vector("x")
+        f = theano.function([x], T.exp(x) * w, updates=[(w, w + x)])
+        f(np.ones(3, np.float32))
+        f.sweep(np.ones((40, 3), np.float32))
+        functions.append(f)
+
+    threads = [threading.Thread(target=use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    during = stand_in.stand_in_blocks(), stand_in.stand_in_handles()
+    functions.clear()
+    gc.collect()
+    after = stand_in.stand_in_blocks(), stand_in.stand_in_handles()
+    return {"before": before, "during": during, "after": after}
+
+
+def errors() -> dict[str, str]:
+    """What is told when something fails."""
+    gpu = backends.backend("cuda")._gpu
+    told = {}
+    stand_in.stand_in_limit(1000)
+    try:
+        gpu.allocate(1001)
+    except DeviceMemoryError as error:
+        told["memory"] = str(error)
+    stand_in.stand_in_limit(1 << 40)
+    advance = gpu.load_advance(1)
+    memory = gpu.allocate(64)
+    place = gpu.pointer(memory, "int64", 0)
+    attempts = {
+        "address": lambda: gpu.record([Bound(advance, (), (0x1234, place), 0)]).replay(),
+        "size": lambda: gpu.upload(memory, np.zeros(9)),
+        "block": lambda: gpu.record(
+            [Bound(advance._replace(block=(2048, 1, 1)), (), (place, place), 0)]
+        ),
+    }
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+        except DeviceError as error:
+            told[name] = str(error)
+    try:
+        gpu.record([Bound(advance, (place,), (place, place), 0)])
+    except ValueError as error:
+        told["pointers"] = str(error)
+    return told
+
+
+def rates() -> dict[str, object]:
+    """A launch takes a millisecond of the stand-in's clock, and so does a copy."""
+    gpu = backends.backend("cuda")._gpu
+    state = gpu.allocate(64)
+    place = gpu.pointer(state, "int64", 0)
+    launches = [Bound(gpu.load_advance(k), (), (place, place), 0) for k in (1, 2, 3)]
+    return {
+        "times": gpu.time(launches),
+        "again": gpu.time(launches),
+        "one": gpu.time(launches[:1]),
+        "peak": [gpu.peak("float32"), gpu.peak("float64")],
+        "bandwidth": gpu.bandwidth(1 << 20),
+    }
+
+
+def profiled() -> list[list[float]]:
+    theano.config.device = "cuda"
+    w, x = theano.shared(np.ones(3, np.float32)), T.vector("x")
+    profile = theano.function([x], updates=[(w, w + x)]).profile(np.ones(3, np.float32), repeats=2)
+    calls: list[list[float]] = profile.timings.calls.tolist()
+    return calls
+
+
+found = {f.__name__: f() for f in (sweeps, memory, errors, rates, profiled)}
+found["launches"] = stand_in.stand_in_launches()
+found["numba"] = "numba" in sys.modules
+print(json.dumps(found))
