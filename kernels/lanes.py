@@ -177,48 +177,132 @@ def folded_to_end(
     return folded(device(load_to_end), combine, width, step)
 
 
-def tree(combine: Function, lanes: int, pitch: int) -> Function:
+def lane_total(
+    cut: Split, load: Function, combine: Function, identity: Any, exact: Any = None
+) -> Function:
+    """`add_up(place, r, begin, end, p)`: terms r, r + lanes, ... before `end`, combined.
+
+    load(place, r, p): term r. begin: where the part begins, r less the number of the lane.
+    exact: the dtype of a sum whose rounding errors are to be carried along.
+    """
+    if cut.length == 0:
+
+        def nothing(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
+            return identity
+
+        return device(nothing)
+    step = cut.lanes * ROUND
+    rounds = cut.chunk // step
+    rest = cut.length % step
+    width = power_of_two(-(-rest // cut.lanes))
+    whole_round = folded(load, combine, ROUND, cut.lanes)
+    last_round = folded_to_end(load, combine, width, cut.lanes, identity)
+    if rounds == 0:
+
+        def single(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
+            return last_round((place, uint32(end - uint32(1))), r, p)
+
+        return device(single)
+    if exact is not None:
+        return _exact_total(exact, step, rest, whole_round, last_round)
+
+    def add_up(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
+        total = identity
+        whole_end = uint32(end - uint32(uint32(end - begin) % uint32(step)))
+        while r < whole_end:
+            total = combine(total, whole_round(place, r, p))
+            r = uint32(r + uint32(step))
+        if rest > 0 and whole_end < end:
+            total = combine(total, last_round((place, uint32(end - uint32(1))), r, p))
+        return total
+
+    return device(add_up)
+
+
+def _exact_total(
+    dtype: Any, step: int, rest: int, whole_round: Function, last_round: Function
+) -> Function:
+    """`add_up` of floats: the rounding error of every addition of a round is carried along.
+
+    Beside an infinity the errors are NaN; then the sum is right without them.
+    """
+    zero = dtype(0)
+
+    def add_up(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
+        total, error = zero, zero
+        whole_end = uint32(end - uint32(uint32(end - begin) % uint32(step)))
+        while r < whole_end:
+            value = whole_round(place, r, p)
+            raised = dtype(total + value)
+            added = dtype(raised - total)
+            lost = dtype(dtype(total - dtype(raised - added)) + dtype(value - added))
+            total, error = raised, dtype(error + lost)
+            r = uint32(r + uint32(step))
+        if rest > 0 and whole_end < end:
+            value = last_round((place, uint32(end - uint32(1))), r, p)
+            raised = dtype(total + value)
+            added = dtype(raised - total)
+            lost = dtype(dtype(total - dtype(raised - added)) + dtype(value - added))
+            total, error = raised, dtype(error + lost)
+        return dtype(total + error) if error == error else total
+
+    return device(add_up)
+
+
+def tree(
+    combine: Function,
+    lanes: int,
+    pitch: int,
+    read: Function | None = None,
+    write: Function | None = None,
+) -> Function:
     """`total(values, lane, column)`: what `lanes` values combine to, in lane 0; others get nothing.
 
     values: shared, value of a lane and a column at `lane * pitch + column`, where its thread has
     just written it. All threads of a block have to come here; those without a value with
     lane >= lanes. Every barrier is followed by the combination of up to 8 values.
+    read(values, place, 0), write(values, place, value): of what is no plain array.
     """
-    key = combine, lanes, pitch
+    key = combine, lanes, pitch, read, write
     if key not in _TREES:
-        _TREES[key] = _tree(combine, lanes, pitch)
+        _TREES[key] = _tree(combine, lanes, pitch, read or _read, write or _write)
     return _TREES[key]
 
 
-_TREES: dict[tuple[Function, int, int], Function] = {}  # reductions of a group share them
+_TREES: dict[tuple[Any, ...], Function] = {}  # reductions of a group share them
 
 
-def _tree(combine: Function, lanes: int, pitch: int) -> Function:
+def _tree(combine: Function, lanes: int, pitch: int, read: Function, write: Function) -> Function:
     if lanes == 1:
 
         def single(values: Any, lane: Any, column: Any) -> Any:
-            return values[uint64(column)]
+            return read(values, column, 0)
 
         return device(single)
     width = min(8, lanes)
     rest = lanes // width
     # A thread overwrites the first of the values that it has read, which no other thread reads.
-    fold = folded(_shared_value, combine, width, rest * pitch)
-    further = tree(combine, rest, pitch)
+    fold = folded(read, combine, width, rest * pitch)
+    further = tree(combine, rest, pitch, read, write)
 
     def total(values: Any, lane: Any, column: Any) -> Any:
         cuda.syncthreads()
         if lane < rest:
             place = uint32(uint32(lane * uint32(pitch)) + column)
-            values[uint64(place)] = fold(values, place, 0)
+            write(values, place, fold(values, place, 0))
         return further(values, lane, column)
 
     return device(total)
 
 
 @device
-def _shared_value(values: Any, place: Any, _: Any) -> Any:
+def _read(values: Any, place: Any, _: Any) -> Any:
     return values[uint64(place)]
+
+
+@device
+def _write(values: Any, place: Any, value: Any) -> None:
+    values[uint64(place)] = value
 
 
 def chosen(bodies: Sequence[Function], blocks: Sequence[int]) -> Function:

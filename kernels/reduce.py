@@ -16,16 +16,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .call import Call, Launch, Launches, factory
-from .device import TYPES, cuda, device, np, uint32, uint64
+from .device import TYPES, cuda, device, np, shared_array, uint32, uint64
 from .lanes import (
-    ROUND,
     Split,
     axes_of,
     chosen,
-    folded,
-    folded_to_end,
+    lane_total,
     numbering,
-    power_of_two,
     runs_along,
     split,
     threads,
@@ -209,7 +206,7 @@ def _with_scratch(body: Function, used: dict[str, int]) -> Function:
         dtype = TYPES[name]
 
         def single(p: Any) -> None:
-            values = cuda.shared.array(n, dtype)
+            values = shared_array(n, dtype)
             body(uint32(cuda.blockIdx.x), (values, values, values), p)
 
         return single
@@ -217,9 +214,9 @@ def _with_scratch(body: Function, used: dict[str, int]) -> Function:
     t32, t64, t_whole = (TYPES[name] for name in SCRATCH)
 
     def several(p: Any) -> None:
-        floats = cuda.shared.array(n32, t32)
-        doubles = cuda.shared.array(n64, t64)
-        integers = cuda.shared.array(whole, t_whole)
+        floats = shared_array(n32, t32)
+        doubles = shared_array(n64, t64)
+        integers = shared_array(whole, t_whole)
         body(uint32(cuda.blockIdx.x), (floats, doubles, integers), p)
 
     return several
@@ -235,7 +232,7 @@ def _body(member: _Member, columns: int, pitch: int) -> Function:
     per_part = -(-max(1, results) // columns)
     identity = _identity(member.op, member.dtype)
     combine = COMBINE[member.op, member.dtype]
-    place, finish, add_up = member.place, member.finish, _lane_total(member, combine, identity)
+    place, finish, add_up = member.place, member.finish, _lane_total(member)
     combined = tree(combine, lanes, pitch)
     array = SCRATCH.index(member.dtype)
     one_part, along = cut.parts == 1, member.along and lanes > 1
@@ -270,74 +267,12 @@ def _body(member: _Member, columns: int, pitch: int) -> Function:
     return device(body)
 
 
-def _lane_total(member: _Member, combine: Function, identity: Any) -> Function:
-    """`add_up(place, r, begin, end, p)`: terms r, r + lanes, ... before `end`, combined.
-
-    begin: where the part begins, r less the number of the lane.
-    """
-    cut = member.cut
-    if cut.length == 0:
-
-        def nothing(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
-            return identity
-
-        return device(nothing)
-    step = cut.lanes * ROUND
-    rounds = cut.chunk // step
-    rest = cut.length % step
-    width = power_of_two(-(-rest // cut.lanes))
-    whole_round = folded(member.load, combine, ROUND, cut.lanes)
-    last_round = folded_to_end(member.load, combine, width, cut.lanes, identity)
-    if rounds == 0:
-
-        def single(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
-            return last_round((place, uint32(end - uint32(1))), r, p)
-
-        return device(single)
+def _lane_total(member: _Member) -> Function:
+    """See `lane_total`; sums of floats carry their rounding errors along."""
+    combine, identity = COMBINE[member.op, member.dtype], _identity(member.op, member.dtype)
     if member.op == SUM and member.dtype != "int64":
-        return _exact_total(TYPES[member.dtype], step, rest, whole_round, last_round)
-
-    def add_up(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
-        total = identity
-        whole_end = uint32(end - uint32(uint32(end - begin) % uint32(step)))
-        while r < whole_end:
-            total = combine(total, whole_round(place, r, p))
-            r = uint32(r + uint32(step))
-        if rest > 0 and whole_end < end:
-            total = combine(total, last_round((place, uint32(end - uint32(1))), r, p))
-        return total
-
-    return device(add_up)
-
-
-def _exact_total(
-    dtype: Any, step: int, rest: int, whole_round: Function, last_round: Function
-) -> Function:
-    """`add_up` of floats: the rounding error of every addition of a round is carried along.
-
-    Beside an infinity the errors are NaN; then the sum is right without them.
-    """
-    zero = dtype(0)
-
-    def add_up(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
-        total, error = zero, zero
-        whole_end = uint32(end - uint32(uint32(end - begin) % uint32(step)))
-        while r < whole_end:
-            value = whole_round(place, r, p)
-            raised = dtype(total + value)
-            added = dtype(raised - total)
-            lost = dtype(dtype(total - dtype(raised - added)) + dtype(value - added))
-            total, error = raised, dtype(error + lost)
-            r = uint32(r + uint32(step))
-        if rest > 0 and whole_end < end:
-            value = last_round((place, uint32(end - uint32(1))), r, p)
-            raised = dtype(total + value)
-            added = dtype(raised - total)
-            lost = dtype(dtype(total - dtype(raised - added)) + dtype(value - added))
-            total, error = raised, dtype(error + lost)
-        return dtype(total + error) if error == error else total
-
-    return device(add_up)
+        return lane_total(member.cut, member.load, combine, identity, TYPES[member.dtype])
+    return lane_total(member.cut, member.load, combine, identity)
 
 
 def _identity(op: int, dtype: str) -> Any:
