@@ -33,33 +33,28 @@ Function = Callable[..., Any]
 @factory("argmax")
 def argmax(call: Call) -> Launches:
     """One launch, or two."""
-    return _launches(call, _wins(greatest=True))
+    return _launches(call, _beats(greatest=True))
 
 
 @factory("argmin")
 def argmin(call: Call) -> Launches:
     """One launch, or two."""
-    return _launches(call, _wins(greatest=False))
+    return _launches(call, _beats(greatest=False))
 
 
-def _wins(greatest: bool) -> Function:
-    """`wins(x, i, y, j)`: whether x at index i comes before y at index j."""
+def _beats(greatest: bool) -> Function:
+    """`beats(x, y)`: whether x is better than y, wherever they stand. Without branches."""
 
-    def beats(x: Any, y: Any) -> Any:
-        return x > y or (x != x and y == y)
+    def is_greater(x: Any, y: Any) -> Any:
+        return (x > y) | ((x != x) & (y == y))
 
-    def falls_below(x: Any, y: Any) -> Any:
-        return x < y or (x != x and y == y)
+    def is_less(x: Any, y: Any) -> Any:
+        return (x < y) | ((x != x) & (y == y))
 
-    better = device(beats if greatest else falls_below)
-
-    def wins(x: Any, i: Any, y: Any, j: Any) -> Any:
-        return better(x, y) or (i < j and not better(y, x))
-
-    return device(wins)
+    return device(is_greater if greatest else is_less)
 
 
-def _launches(call: Call, wins: Function) -> Launches:
+def _launches(call: Call, beats: Function) -> Launches:
     x, axis = call.inputs[0], call.params["axis"]
     kept, reduced = axes_of(x.shape, 1 << axis)
     length, results = x.shape[axis], call.outputs[0].size
@@ -91,19 +86,19 @@ def _launches(call: Call, wins: Function) -> Launches:
 
     load = device(element)
     if cut.parts == 1:
-        return Launches((_launch(cut, x.dtype, load, wins, device(store_index), along),))
+        return Launches((_launch(cut, x.dtype, load, beats, device(store_index), along),))
     again = split(results, cut.parts, rows=False)
     return Launches(
         (
-            _launch(cut, x.dtype, load, wins, device(store_part), along),
-            _launch(again, x.dtype, device(winner_of_part), wins, device(store_index), False),
+            _launch(cut, x.dtype, load, beats, device(store_part), along),
+            _launch(again, x.dtype, device(winner_of_part), beats, device(store_index), False),
         ),
         ("int64", results * cut.parts),
     )
 
 
 def _launch(
-    cut: Split, dtype: str, load: Function, wins: Function, finish: Function, along: bool
+    cut: Split, dtype: str, load: Function, beats: Function, finish: Function, along: bool
 ) -> Launch:
     """load(o, r, p): element r of result o, and its index; r may lie behind the end.
 
@@ -117,13 +112,17 @@ def _launch(
     per_part = -(-results // columns)
     kind, shared = TYPES[dtype], lanes * pitch
 
-    def combine(a: Any, b: Any) -> Any:
-        return a if wins(a[0], a[1], b[0], b[1]) else b
+    def first_best(a: Any, b: Any) -> Any:
+        return b if beats(b[0], a[0]) else a  # a stands before b
 
-    combine = device(combine)
+    def best_of(a: Any, b: Any) -> Any:
+        equal = not beats(a[0], b[0])
+        return b if beats(b[0], a[0]) | (equal & (b[1] < a[1])) else a
+
+    combine = device(first_best)
     width = min(ROUND, power_of_two(-(-chunk // lanes)))
     fold = folded(load, combine, width, lanes)
-    combined = tree(combine, lanes, pitch, _read, _write)
+    combined = tree(device(best_of), lanes, pitch, _read, _write)
     several = lanes > 1
 
     def body(p: Any) -> None:

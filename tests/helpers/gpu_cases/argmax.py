@@ -31,7 +31,7 @@ def place(shape, axis, dtype="float32", strided=False, special=(), ties=True):
 NOT_NUMBERS = (np.nan, np.inf, -np.inf)
 
 CASES = [
-    Case("rows", "argmax", place((10, 10), 1), registers=32),
+    Case("rows", "argmax", place((10, 10), 1), modes=VALUES),
     Case("special", "argmax", place((9, 19), 1, special=NOT_NUMBERS), modes=VALUES),
     Case("special", "argmin", place((9, 19), 1, special=NOT_NUMBERS), modes=VALUES),
     Case("first-axis", "argmin", place((19, 3), 0, strided=True), modes=VALUES),
@@ -39,14 +39,14 @@ CASES = [
     Case("one", "argmax", place((1, 1), 1), modes=VALUES),
     Case("vector", "argmax", place((37,), 0), modes=VALUES),
     Case("nothing", "argmax", place((0, 3), 1), modes=VALUES),
-    Case("parts", "argmax", place((2101, 2), 0)),
+    Case("parts", "argmax", place((2101, 2), 0), modes=VALUES),
     Case("parts-special", "argmin", place((2101, 2), 0, special=(np.nan,)), modes=VALUES),
     *(
         Case(dtype, kernel, place((3, 17), 1, dtype, ties=dtype != "bool"), modes=VALUES)
         for dtype in ("bool", "int8", "int16", "int32", "int64", "uint8")
         for kernel in ("argmax", "argmin")
     ),
-    Case("float64", "argmax", place((3, 17), 1, "float64"), doubles=True),
+    Case("float64", "argmax", place((3, 17), 1, "float64"), modes=VALUES),
     Case("scores", "argmax", place((10_000, 10), 1), modes=CODE, registers=32),
     Case("long", "argmin", place((1_000_003,), 0, ties=False), modes=CODE, registers=64),
     Case("columns", "argmax", place((5000, 300), 0, ties=False), modes=("gpu",)),

@@ -138,7 +138,7 @@ CASES = [
     Case("broadcast", "reduce", plain((5, 3), (0,), layout="broadcast"), modes=VALUES),
     Case("transposed", "reduce", plain((6, 17), (1,), layout="transposed"), modes=VALUES),
     Case("long-row", "reduce", plain((2, 1061), (1,)), modes=VALUES),
-    Case("parts", "reduce", plain((2101, 2), (0,))),
+    Case("parts", "reduce", plain((2101, 2), (0,)), modes=VALUES),
     Case("parts-transposed", "reduce", plain((2101, 2), (0,), layout="transposed"), modes=VALUES),
     Case("distance", "reduce", squared_distance((3, 7, 5), (0, 2)), modes=VALUES),
     Case("float64", "reduce", plain((2101, 2), (0,), dtype="float64", tail="update"), doubles=True),
@@ -170,7 +170,7 @@ CASES = [
     Case("rows-large", "reduce", plain((100_003, 70), (1,)), modes=("gpu",)),
     Case("columns-large", "reduce", plain((10_007, 1000), (0,)), modes=("gpu",)),
     Case("bias-large", "reduce", plain((1000, 20, 576), (0, 2)), modes=("gpu",)),
-    Case("small", "grouped_reduce", group(*SMALL_GROUP)),
+    Case("small", "grouped_reduce", group(*SMALL_GROUP), modes=VALUES),
     Case("mixed", "grouped_reduce", group(*MIXED), modes=VALUES),
     Case("book", "grouped_reduce", group(*BOOK), modes=CODE, registers=64),
 ]
