@@ -114,38 +114,46 @@ def quads(operand: Operand, number: int, axis: int) -> Function:
     return load
 
 
-def thread_results(
-    call: Call, shape: Problem, rows: int, columns: int
-) -> tuple[Function, Function]:
+class Sink(NamedTuple):
+    """Where results go: `settle(value, fetch(i, p), i, p)` for element i of the output; or for
+    `lanes` elements from i on, as a tuple."""
+
+    fetch: Function
+    settle: Function
+    lanes: int
+
+
+def epilogue_sink(call: Call, shape: Problem, columns: int) -> Sink:
+    """Through the epilogue to the output; by 16 bytes where a thread has that many neighbours."""
+    lanes = 16 // shape.itemsize
+    if columns % lanes == 0 and call.wide_settles[0] is not None:
+        return Sink(call.wide_fetches[0], call.wide_settles[0], lanes)
+    return Sink(call.fetches[0], call.settles[0], 1)
+
+
+def block_results(shape: Problem, sink: Sink, rows: int, columns: int) -> tuple[Function, Function]:
     """How a thread finishes a block of results that starts at (row, column) of the output.
 
     `fetch(row, column, p)`: the epilogue's inputs, all of them, before anything is stored.
-    `settle(sums, fetched, row, column, p)`: epilogue and stores of sums[r * columns + c]. Both by
-    16 bytes where that many columns are next to each other. What is outside is left out.
+    `settle(sums, fetched, row, column, p)`: epilogue and stores of sums[r * columns + c]. What is
+    outside of the output is left out.
     """
-    lanes = 16 // shape.itemsize
-    wide = columns % lanes == 0 and call.wide_settles[0] is not None
-    if not wide:
-        lanes = 1
-    parts = [(r, c) for r in range(rows) for c in range(0, columns, lanes)]
-    functions = _first(*_result(call, shape, columns, lanes, parts[0]))
+    parts = [(r, c) for r in range(rows) for c in range(0, columns, sink.lanes)]
+    functions = _first(*_result(shape, sink, columns, parts[0]))
     for number, part in enumerate(parts[1:], 1):
-        functions = _followed(functions, _result(call, shape, columns, lanes, part), number)
+        functions = _followed(functions, _result(shape, sink, columns, part), number)
     return functions
 
 
 def _result(
-    call: Call, shape: Problem, columns: int, lanes: int, part: tuple[int, int]
+    shape: Problem, sink: Sink, columns: int, part: tuple[int, int]
 ) -> tuple[Function, Function]:
     """`fetch` and `settle` of the elements (r, c) to (r, c + lanes - 1) of a thread's block."""
+    take, give, lanes = sink
     down, along = np.uint32(part[0]), np.uint32(part[1])
     m, n = np.uint32(shape.m), np.uint32(shape.n)
     last_row, last_column = np.uint32(shape.m - 1), np.uint32(shape.n - lanes)
     first = part[0] * columns + part[1]
-    if lanes == 1:
-        take, give = call.fetches[0], call.settles[0]
-    else:
-        take, give = call.wide_fetches[0], call.wide_settles[0]
 
     if lanes == 1:
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from .call import Call, Launch, Launches
 from .device import TYPES, cuda, device, np, shared_array, uint32, uint64
-from .gemm_operands import QUAD, Problem, has_quads, problem, quads, thread_results
+from .gemm_operands import QUAD, Problem, block_results, epilogue_sink, has_quads, problem, quads
 
 Function = Callable[..., Any]
 
@@ -178,7 +178,7 @@ def _direct(call: Call, shape: Problem, split: Split) -> Function:
     rows, columns, across = split.rows, split.columns, np.uint32(split.column_threads)
     tile_rows, tile_columns = (np.uint32(size) for size in split.tile)
     add = _adder(call, shape, split)
-    fetch, settle = thread_results(call, shape, rows, columns)
+    fetch, settle = block_results(shape, epilogue_sink(call, shape, columns), rows, columns)
     kind = TYPES[shape.dtype]
     n_sums = rows * columns
 

@@ -109,7 +109,42 @@ BOOK = [
         ),
     ]
 ]
-DOUBLE = [
+# Where arithmetic counts: mini-batches of 10,000, by tiles, with k in parts for the weights.
+LARGE = [
+    Case(
+        f"large-{name}",
+        "gemm",
+        product(m, n, k, kind, layouts, dtype),
+        modes=REAL if wants else ("gpu",),
+        wants=wants,
+        registers=128,
+        doubles=dtype == "float64",
+    )
+    for name, (m, n, k), kind, layouts, dtype, wants in [
+        (
+            "layer",
+            (10000, 100, 640),
+            "bias_relu",
+            ("rows", "rows"),
+            "float32",
+            ("LDG.E.128", "LDS", "STG.E.128", "FFMA"),
+        ),
+        ("logits", (10000, 10, 100), "bias_relu", ("rows", "rows"), "float32", ()),
+        ("layer-gradient", (10000, 640, 100), "identity", ("rows", "columns"), "float32", ()),
+        (
+            "layer-weights",
+            (640, 100, 10000),
+            "plain_update",
+            ("columns", "rows"),
+            "float32",
+            ("LDG.E.128", "STS", "FFMA"),
+        ),
+        ("logits-weights", (100, 10, 10000), "plain_update", ("columns", "rows"), "float32", ()),
+        ("odd", (1031, 517, 263), "two_extras", ("any", "any"), "float32", ()),
+        ("float64", (2000, 300, 333), "bias_relu", ("rows", "any"), "float64", ("DFMA",)),
+    ]
+]
+ODD = [
     Case(
         "odd-float64",
         "gemm",
@@ -119,4 +154,4 @@ DOUBLE = [
     )
 ]
 
-CASES = VALUES + BOOK + DOUBLE
+CASES = VALUES + BOOK + LARGE + ODD
