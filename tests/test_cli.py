@@ -14,6 +14,9 @@ import pytest
 from helpers.small_mnist import small_arrays, write_idx_folder
 
 from tinygrad_mnist import cli
+from tinygrad_mnist.backends.cuda import availability
+from tinygrad_mnist.backends.cuda.api import Device
+from tinygrad_mnist.backends.cuda.availability import Missing
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import Splits, cache_folder, download, load_digits, sources
 
@@ -250,6 +253,49 @@ def test_what_is_wrong_is_never_passed_over_for_generated_digits(
     assert out == ""
     assert "typo: no such file or folder" in err
     assert "generated digits instead" not in err
+
+
+def test_devices_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacks = (
+        Missing("driver", "there is none", "get one"),
+        Missing("GPU", "there is none of them either", ""),
+    )
+    monkeypatch.setattr(availability, "missing", lambda: lacks)
+    monkeypatch.setattr(availability, "gpus", lambda: [])
+    assert cli.main(["devices"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"processor   .+: \d+ threads?, SIMD target \w+", lines[0])
+    assert lines[1:5] == [
+        "GPU         none can be used:",
+        "  driver    there is none",
+        "            get one",
+        "  GPU       there is none of them either",
+    ]
+    assert lines[5].startswith("device      ")
+    assert lines[6].startswith("kernels     compiled for GPUs: ")
+    assert len(lines) == 7
+
+
+def test_devices_with_gpus(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    first = Device(0, "NVIDIA H100", (9, 0), 80 << 30, 132, 1.98e9, 2.619e9, 5120, 2)
+    second = first._replace(number=1, name="NVIDIA T4", capability=(7, 5), multiprocessors=40)
+    monkeypatch.setattr(availability, "missing", lambda: ())
+    monkeypatch.setattr(availability, "gpus", lambda: [first, second])
+    monkeypatch.setattr(availability, "driver_serves", lambda: "13.0")
+    monkeypatch.setenv("TINYGRAD_MNIST_GPU", "1")
+    monkeypatch.setenv("TINYGRAD_MNIST_CUDA_CACHE", str(tmp_path))
+    assert cli.main(["devices"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "GPU 0       NVIDIA H100: compute capability 9.0, 80.0 GiB, 132 multiprocessors",
+        "GPU 1       NVIDIA T4: compute capability 7.5, 80.0 GiB, 40 multiprocessors (used)",
+        "driver      serves CUDA 13.0",
+        f"device      {config.device} (config.device, TINYGRAD_MNIST_DEVICE)",
+        f"kernels     compiled for GPUs: {tmp_path}, empty",
+    ]
 
 
 def test_info(small_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,8 +25,10 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(availability, "_is_there", lambda module: True)
     monkeypatch.setattr(metadata, "version", lambda package: "1.0")
     monkeypatch.setattr(availability, "load_driver", lambda: None)
+    monkeypatch.setattr(availability, "driver_version", lambda driver: (13, 0))
     monkeypatch.setattr(availability, "devices", lambda driver: [H100])
-    monkeypatch.delenv("TINYGRAD_MNIST_GPU", raising=False)
+    for name in ("TINYGRAD_MNIST_GPU", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
     missing.cache_clear()
     yield
     missing.cache_clear()
@@ -107,6 +109,17 @@ def test_a_driver_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "load_driver", raising(DeviceError("cuInit failed")))
     assert [(m.part, m.problem, m.remedy) for m in missing()] == [("driver", "cuInit failed", "")]
     assert refusal() == "no GPU can be used: cuInit failed"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    missing.cache_clear()
+    assert refusal() == "no GPU can be used: cuInit failed (CUDA_VISIBLE_DEVICES is '')"
+
+
+def test_an_old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "driver_version", lambda driver: (12, 8))
+    assert refusal() == (
+        "no GPU can be used: NVIDIA's driver serves CUDA 12.8 and not 13.0;"
+        " install NVIDIA's driver, 580 or later, from https://www.nvidia.com/drivers"
+    )
 
 
 def test_macos(monkeypatch: pytest.MonkeyPatch) -> None:

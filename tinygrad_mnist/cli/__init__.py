@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
-from tinygrad_mnist.cli import profile
+from tinygrad_mnist.cli import devices, profile
 from tinygrad_mnist.cli.arguments import add_device, positive, seed
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import (
@@ -49,7 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed its help or its complaint
         return int(stop.code or 0)
     try:
-        return {"train": _train, "profile": profile.run, "info": _info}[options.command](options)
+        commands = {
+            "train": _train,
+            "profile": profile.run,
+            "devices": devices.run,
+            "info": _info,
+        }
+        return commands[options.command](options)
     except KeyboardInterrupt:
         print("tinygrad-mnist: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -111,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         help="take the test images from there instead, such as MNIST's after training on digits",
     )
     profile.add_parser(commands)
+    devices.add_parser(commands)
     info = commands.add_parser(
         "info", help="show versions, processor features and the data's place"
     )

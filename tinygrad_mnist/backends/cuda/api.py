@@ -112,16 +112,10 @@ def load_driver() -> Driver:
     """The driver, ready for use.
 
     Raises ModuleNotFoundError without the package cuda-bindings; DeviceError where there is no
-    driver, where it finds no GPU, and where it is too old.
+    driver, or no GPU for it.
     """
     driver = Driver()
     driver("starting NVIDIA's driver", "cuInit", 0)
-    version = driver_version(driver)
-    if version < OLDEST_DRIVER:
-        has, needs = (".".join(map(str, v)) for v in (version, OLDEST_DRIVER))
-        raise DeviceError(
-            f"NVIDIA's driver serves CUDA {has} and not {needs}, which came with driver 580"
-        )
     return driver
 
 
@@ -142,9 +136,7 @@ def chosen_device(known: Sequence[Device]) -> Device:
     is not there, or too old."""
     text = os.environ.get(NUMBER) or "0"
     if not known:
-        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-        hint = "" if hidden is None else f" (CUDA_VISIBLE_DEVICES is {hidden!r})"
-        raise DeviceError(f"NVIDIA's driver sees no GPU{hint}")
+        raise DeviceError(f"NVIDIA's driver sees no GPU{hidden()}")
     if not text.isdecimal() or int(text) >= len(known):
         here = f"the GPUs here are 0 to {len(known) - 1}" if known[1:] else "the only GPU here is 0"
         raise DeviceError(f"{NUMBER} is {text!r}; {here}")
@@ -152,6 +144,12 @@ def chosen_device(known: Sequence[Device]) -> Device:
     if device.problem is not None:
         raise DeviceError(device.problem)
     return device
+
+
+def hidden() -> str:
+    """A hint where the environment may hide GPUs."""
+    choice = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "" if choice is None else f" (CUDA_VISIBLE_DEVICES is {choice!r})"
 
 
 def _describe(driver: Driver, number: int) -> Device:

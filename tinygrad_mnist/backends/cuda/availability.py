@@ -12,7 +12,15 @@ from functools import cache
 from importlib import import_module, metadata, util
 from typing import NamedTuple
 
-from tinygrad_mnist.backends.cuda.api import chosen_device, devices, load_driver
+from tinygrad_mnist.backends.cuda.api import (
+    OLDEST_DRIVER,
+    Device,
+    chosen_device,
+    devices,
+    driver_version,
+    hidden,
+    load_driver,
+)
 from tinygrad_mnist.errors import DeviceError
 
 INSTALL = "pip install 'tinygrad_mnist[cuda]'"
@@ -62,6 +70,24 @@ def refusal() -> str | None:
     return f"no GPU can be used: {problems}{f'; {remedies}' if remedies else ''}"
 
 
+def gpus() -> list[Device]:
+    """All GPUs that the driver sees, those included that can't be used; none without a driver."""
+    try:
+        return devices(load_driver())
+    except (DeviceError, ModuleNotFoundError):
+        return []
+
+
+def chosen() -> int:
+    """The number of the GPU that is used; DeviceError where there is none."""
+    return chosen_device(gpus()).number
+
+
+def driver_serves() -> str:
+    """The newest CUDA that the driver serves, such as '13.0'; DeviceError without a driver."""
+    return ".".join(map(str, driver_version(load_driver())))
+
+
 def _driver_and_gpu() -> Iterator[Missing]:
     if sys.platform == "darwin":
         yield Missing("driver", "NVIDIA has no driver for macOS", "")
@@ -76,8 +102,15 @@ def _driver_and_gpu() -> Iterator[Missing]:
         return  # the driver can't be asked; `_packages` says so
     try:
         driver = load_driver()
+        version = driver_version(driver)
     except DeviceError as error:
-        yield Missing("driver", str(error), "")
+        yield Missing("driver", f"{error}{hidden()}", "")
+        return
+    if version < OLDEST_DRIVER:
+        has, needs = (".".join(map(str, v)) for v in (version, OLDEST_DRIVER))
+        yield Missing(
+            "driver", f"NVIDIA's driver serves CUDA {has} and not {needs}", INSTALL_DRIVER
+        )
         return
     try:
         chosen_device(devices(driver))

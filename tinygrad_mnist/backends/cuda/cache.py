@@ -92,16 +92,15 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
+def kept_bytes() -> int:
+    """Bytes of machine code in the cache."""
+    return sum(size for _, size, _ in _entries())
+
+
 def prune(limit: int = MAX_BYTES) -> None:
     """Where there is more machine code than `limit` bytes, removes what was not used for longest,
     until a quarter is free."""
-    entries = []
-    for path in _code_folder().glob("*"):
-        try:
-            status = path.stat()
-        except OSError:  # another process has just removed it
-            continue
-        entries.append((status.st_mtime, status.st_size, path))
+    entries = _entries()
     total = sum(size for _, size, _ in entries)
     if total <= limit:
         return
@@ -110,6 +109,18 @@ def prune(limit: int = MAX_BYTES) -> None:
             break
         path.unlink(missing_ok=True)
         total -= size
+
+
+def _entries() -> list[tuple[float, int, Path]]:
+    """When each entry was last used, its bytes, and its file."""
+    entries = []
+    for path in _code_folder().glob("*"):
+        try:
+            status = path.stat()
+        except OSError:  # another process has just removed it
+            continue
+        entries.append((status.st_mtime, status.st_size, path))
+    return entries
 
 
 def _code_folder() -> Path:

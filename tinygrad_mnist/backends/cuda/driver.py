@@ -19,6 +19,7 @@ from tinygrad_mnist.backends.cuda.api import Device, Driver, chosen_device, devi
 from tinygrad_mnist.backends.cuda.code import Advance, KernelCode, Recipe, machine_code
 from tinygrad_mnist.backends.cuda.design import Design
 from tinygrad_mnist.backends.cuda.gpu import Bound, Loaded, LoadedKernel, Recording
+from tinygrad_mnist.backends.cuda.ranges import ranged
 from tinygrad_mnist.backends.cuda.workers import compile_codes
 from tinygrad_mnist.compile.listing import scaled
 from tinygrad_mnist.contracts.base import Array
@@ -182,6 +183,7 @@ class CudaGpu:
     def load_advance(self, steps: int) -> LoadedKernel:
         return self._load([Advance(steps, self.capability)])[0].kernels[0]
 
+    @ranged("load kernels")
     def _load(self, recipes: Sequence[Recipe]) -> list[Loaded]:
         self._enter()
         with self._loading:
@@ -219,6 +221,7 @@ class CudaGpu:
         self._enter()
         self._driver("starting a graph", "cuGraphLaunch", executable, self._stream)
 
+    @ranged("make a graph")
     def _record(self, launches: Sequence[Bound], events: Sequence[Any]) -> _Graph:
         """A graph of launches. events: none, or one more than launches: then the launches come one
         after the other, with events before, between and behind them."""

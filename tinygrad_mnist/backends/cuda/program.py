@@ -12,6 +12,7 @@ from tinygrad_mnist.backends.cuda.design import design_plan, step_columns, table
 from tinygrad_mnist.backends.cuda.gpu import Bound, Gpu, Loaded, Memory, Recording
 from tinygrad_mnist.backends.cuda.operands import ALIGNMENT
 from tinygrad_mnist.backends.cuda.order import predecessors, touched_memory
+from tinygrad_mnist.backends.cuda.ranges import ranged
 from tinygrad_mnist.backends.cuda.residence import resident
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.plan import CONSTANT, OUTPUT, SHARED, TEMPORARY, Plan
@@ -108,6 +109,7 @@ class CudaProgram:
 
     # --- runs ---------------------------------------------------------------------------------
 
+    @ranged("run")
     def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         with interrupts_deferred():
             table = np.array(slots, dtype=np.int64).reshape(1, -1)
@@ -115,6 +117,7 @@ class CudaProgram:
         if error is not None:
             raise error
 
+    @ranged("sweep")
     def sweep(
         self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> IndexOutOfRangeError | None:
@@ -134,6 +137,7 @@ class CudaProgram:
                 progress += words[FAILED_STEP if words[FAILED] else STEP]
         return range_error(self._plan.calls[words[FAILED] - 1]) if words[FAILED] else None
 
+    @ranged("profile", always=True)
     def profile(
         self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:

@@ -1,0 +1,81 @@
+"""`tinygrad-mnist devices`: what can compute here, and what a GPU still needs."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tinygrad_mnist.backends import BACKENDS
+from tinygrad_mnist.config import config
+
+_CPUINFO = Path("/proc/cpuinfo")
+_NAME = 12  # characters of the first column
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to those of the command line."""
+    commands.add_parser(
+        "devices",
+        help="list processors and GPUs, and what is missing where no GPU can be used",
+        description="List what can compute here: the processor with its SIMD target and threads,"
+        " every GPU with its compute capability, memory and multiprocessors, and the driver. Where"
+        " no GPU can be used: which part is missing, and the line that installs it. The first GPU"
+        " is used, or the one whose number TINYGRAD_MNIST_GPU is.",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints; returns the exit code, 0 also where no GPU can be used."""
+    for name, value in rows():
+        print(f"{name:<{_NAME}}{value}".rstrip())
+    return 0
+
+
+def rows() -> Iterator[tuple[str, str]]:
+    """The lines in two columns."""
+    cpu = BACKENDS["cpu"]
+    threads = "1 thread" if cpu.threads == 1 else f"{cpu.threads} threads"
+    yield "processor", f"{_processor()}: {threads}, SIMD target {cpu.target}"
+    availability: Any = import_module("tinygrad_mnist.backends.cuda.availability")
+    missing = availability.missing()
+    gpus = availability.gpus()
+    for gpu in gpus:
+        yield f"GPU {gpu.number}", _gpu(gpu, not missing and gpu.number == availability.chosen())
+    if gpus:
+        yield "driver", f"serves CUDA {availability.driver_serves()}"
+    if missing:
+        yield "GPU", "none can be used:"
+    for part in missing:
+        yield f"  {part.part}", part.problem
+        if part.remedy:
+            yield "", part.remedy
+    yield "device", f"{config.device} (config.device, TINYGRAD_MNIST_DEVICE)"
+    cache: Any = import_module("tinygrad_mnist.backends.cuda.cache")
+    yield "kernels", f"compiled for GPUs: {cache.cache_folder()}{_size(cache.kept_bytes())}"
+
+
+def _gpu(gpu: Any, is_used: bool) -> str:
+    major, minor = gpu.capability
+    facts = [
+        f"compute capability {major}.{minor}",
+        f"{gpu.memory / 2**30:.1f} GiB",
+        f"{gpu.multiprocessors} multiprocessors",
+    ]
+    return f"{gpu.name}: {', '.join(facts)}{' (used)' if is_used else ''}"
+
+
+def _size(nbytes: int) -> str:
+    return f", {nbytes / 2**20:.1f} MiB; may be removed" if nbytes else ", empty"
+
+
+def _processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    if _CPUINFO.exists():
+        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
