@@ -27,7 +27,7 @@ from benchmarks.job import FRAMEWORKS, MODES, jobs_of
 from benchmarks.match import NOISE, missing, play
 from benchmarks.report import figures, heading, markdown
 from benchmarks.workloads import DEFAULT, DEFAULT_CUDA, QUICK, parse
-from tinygrad_mnist import _native, _version, backends
+from tinygrad_mnist import _native, _version
 from tinygrad_mnist.datasets import DatasetError, load_mnist, locate
 from tinygrad_mnist.errors import DeviceError
 
@@ -96,7 +96,6 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "tinygrad_mnist": _version.__version__,
     }
     if device == "cuda":
-        backends.backend("cuda")  # says what is missing
         return {**common, **describe()}
     return {
         **common,

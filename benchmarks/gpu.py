@@ -1,63 +1,39 @@
-"""The GPU that a benchmark runs on: name, driver and peak, read without a context of its own."""
+"""The GPU that a benchmark runs on, for its report; read without a context of its own."""
 
 from __future__ import annotations
 
-import ctypes
 import shutil
 import subprocess
-import sys
 from typing import Any
 
+from tinygrad_mnist.backends.cuda.api import devices, driver_version, load_driver
+from tinygrad_mnist.backends.cuda.availability import refusal
 from tinygrad_mnist.errors import DeviceError
-
-# Attributes of a device, as the driver numbers them.
-_CLOCK_KHZ, _MULTIPROCESSORS, _MAJOR, _MINOR, _L2_BYTES = 13, 16, 75, 76, 38
-# float32 multiply-adds per clock cycle of a multiprocessor, by compute capability.
-_LANES = {(7, 0): 64, (7, 5): 64, (8, 0): 64}
-_LANES_SINCE = 128
 
 
 def describe() -> dict[str, Any]:
-    """The first GPU that is visible, for a report.
+    """The first GPU that is visible.
 
     peak_flops: of float32 multiply-adds at the highest clock, counted, not measured. Raises
-    DeviceError, which says in one sentence what is missing, where there is no GPU.
+    DeviceError, which says in one sentence what is missing, where no GPU can be used.
     """
-    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(library)
-    except OSError as error:
-        raise DeviceError(
-            f"no GPU can be used here: NVIDIA's driver ({library}) is not installed"
-        ) from error
-    count = ctypes.c_int()
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
-        raise DeviceError("no GPU can be used here: NVIDIA's driver finds none")
-    name, version = ctypes.create_string_buffer(256), ctypes.c_int()
-    driver.cuDeviceGetName(name, 256, 0)
-    driver.cuDriverGetVersion(ctypes.byref(version))
-
-    def attribute(number: int) -> int:
-        value = ctypes.c_int()
-        if driver.cuDeviceGetAttribute(ctypes.byref(value), number, 0):
-            raise DeviceError(f"the GPU's driver doesn't tell attribute {number} of the device")
-        return value.value
-
-    capability = (attribute(_MAJOR), attribute(_MINOR))
-    multiprocessors, clock = attribute(_MULTIPROCESSORS), attribute(_CLOCK_KHZ) * 1e3
+    if problem := refusal():
+        raise DeviceError(problem)
+    driver = load_driver()
+    device = devices(driver)[0]
     return {
-        "gpu": name.value.decode(),
-        "compute_capability": ".".join(map(str, capability)),
-        "multiprocessors": multiprocessors,
-        "highest_clock_hz": clock,
-        "l2_bytes": attribute(_L2_BYTES),
-        "driver": _driver_version(),
-        "driver_cuda": f"{version.value // 1000}.{version.value % 1000 // 10}",
-        "peak_flops": 2 * _LANES.get(capability, _LANES_SINCE) * multiprocessors * clock,
+        "gpu": device.name,
+        "compute_capability": ".".join(map(str, device.capability)),
+        "multiprocessors": device.multiprocessors,
+        "highest_clock_hz": device.clock,
+        "memory_bytes": device.memory,
+        "driver": _driver_release(),
+        "driver_cuda": ".".join(map(str, driver_version(driver))),
+        "peak_flops": device.peak("float32"),
     }
 
 
-def _driver_version() -> str:
+def _driver_release() -> str:
     """As nvidia-smi tells it; "unknown" where that is not there."""
     tool = shutil.which("nvidia-smi")
     if tool is None:

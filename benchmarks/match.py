@@ -45,6 +45,7 @@ def environment(job: Job, folder: str) -> dict[str, str]:
     """
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": job.device}
     if job.device == "cuda":
+        variables.pop("TINYGRAD_MNIST_GPU", None)  # all run on the first that is visible
         variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others need memory too
         variables["TORCHINDUCTOR_COMPILE_THREADS"] = "4"
         for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TINYGRAD_MNIST_CUDA_CACHE"):

@@ -101,7 +101,7 @@ def test_a_gpu_is_described_or_said_to_be_missing() -> None:
     try:
         found = describe()
     except DeviceError as error:
-        assert str(error).startswith("no GPU can be used here: ")  # noqa: PT017
+        assert str(error).startswith("no GPU can be used: ")  # noqa: PT017
         assert "\n" not in str(error)  # noqa: PT017
     else:
         assert found["gpu"]

@@ -60,13 +60,10 @@ def find_tool() -> str | None:
 
 def what_is_missing(tool: str | None) -> str | None:
     """One sentence, or None where all is there."""
-    from tinygrad_mnist import backends
-    from tinygrad_mnist.errors import DeviceError
+    from tinygrad_mnist.backends.cuda.availability import refusal
 
-    try:
-        backends.backend("cuda")
-    except DeviceError as error:
-        return str(error)
+    if problem := refusal():
+        return problem
     if tool is None:
         return (
             "compute-sanitizer is nowhere: it comes with NVIDIA's CUDA toolkit; put its folder on"

@@ -63,14 +63,18 @@ def _designs(plan: Plan, capability: Capability) -> list[Design]:
 )
 def test_machine_code(name: str, capability: Capability) -> None:
     """No registers in memory, and no float64 in kernels without an operand of it."""
-    from helpers.gpu_code import design_code
+    from helpers.gpu_code import opcodes
 
-    found = designs(name, capability)
-    assert found
-    for design in found:
+    from tinygrad_mnist.backends.cuda.code import machine_code
+    from tinygrad_mnist.backends.cuda.workers import compile_codes
+
+    codes = machine_code(designs(name, capability), compile_codes)
+    assert codes
+    for design, code in codes.items():
         doubles = any(operand.dtype == "float64" for operand in design.operands)
         forbidden = LOCAL if doubles else (*LOCAL, *DOUBLE)
-        for code in design_code(design, capability):
-            assert code.compiled.spilled == 0, code
-            assert code.compiled.stack == 0, code
-            assert not sorted(o for o in code.opcodes if o.startswith(forbidden)), code
+        for kernel in code.kernels:
+            found = opcodes(kernel.cubin)
+            assert found, design
+            assert kernel.stack == 0, design
+            assert not sorted(o for o in found if o.startswith(forbidden)), (found, design)
