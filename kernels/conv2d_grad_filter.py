@@ -3,31 +3,49 @@
 Shapes: x (N, C, H, W), g (N, O, OH, OW), extras (O, C, KH, KW) -> epilogue(dw, extras); behind a
 pool g is (N, O, PH, PW), and winners (N, O, PH, PW, bytes) follow it. Any strides.
 
-Algorithm: a block adds up one element of dw. Its threads share the positions of all images, and a
-tree adds what they have. Behind a pool a zero gradient adds nothing. Launch: a block per element.
+Algorithm: dw is the sum over all positions of a gradient times what its filter saw, a product of
+two matrices that never exist. A block owns some filters and some rows of filters, (c, kh). Piece by
+piece it brings lines of x and of g, unpooled, into shared memory. A thread owns a few filters
+times one such row: it slides along a line, and every four positions take few wide loads for four
+times filters times KW products, which stay in registers. Where there are more threads than that,
+they share the lines, and their sums are added in order at the end.
+
+Launch: for a small batch one kernel, blocks cut so fine that they fill the GPU. For a large one
+blocks share the images too; their sums go to the workspace, and a second kernel adds these in
+order and runs the epilogue. What doesn't fit in shared memory takes a block per element of dw.
+
+Behind a pool a zero gradient adds nothing. Products with zero do just that while x is finite; a
+block that meets another x tests every gradient from then on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from .call import Call, Launch, Launches, factory
+from .call import Call, Launch, Launches, blocks, factory
+from .conv_filter_tiles import QUAD, FilterTiles, filter_tiles
 from .conv_grad import Sizes, locator, sizes, unpooled
-from .device import TYPES, cuda, uint32, uint64
+from .conv_grad_staging import quad_loader, stager
+from .device import TYPES, cuda, device, shared_array, uint32, uint64
+
+Function = Callable[..., Any]
 
 THREADS = 128
 LEAST = 8  # positions that a thread is worth
+PARTS = 8  # threads that share the partial sums of one element
+TOGETHER = 32  # elements of a block that adds partial sums
 
 
 @factory("conv2d_grad_filter")
 def conv2d_grad_filter(call: Call) -> Launches:
-    """One kernel."""
+    """One or two kernels."""
     return grad_filter(call)
 
 
 @factory("conv2d_pool_grad_filter")
 def conv2d_pool_grad_filter(call: Call) -> Launches:
-    """One kernel."""
+    """One or two kernels."""
     return grad_filter(call)
 
 
@@ -35,7 +53,221 @@ def grad_filter(call: Call) -> Launches:
     """Either contract: winners or not."""
     x, g = call.inputs[:2]
     s = sizes(call, x, call.outputs[0], g)
-    return by_element(call, s)
+    n = call.outputs[0].size
+    if n == 0:
+        return Launches(())
+    tiles = filter_tiles(s)
+    if tiles is None:
+        return by_element(call, s)
+    first = Launch(by_tile(call, s, tiles), (tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
+    if tiles.ranges == 1:
+        return Launches((first,))
+    return Launches((first, add_partials(call, s, tiles.ranges)), (s.dtype, tiles.ranges * n))
+
+
+def by_tile(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
+    """The kernel whose threads slide along lines."""
+    dtype = TYPES[s.dtype]
+    stage = stager(call, s, tiles)
+    add_lines, deliver = adding(s, tiles), delivering(call, s, tiles)
+    pooled, n_sums, shared = s.pooled, tiles.filters * s.kernel[1], tiles.shared
+    pieces, per_block = tiles.pieces, tiles.pieces_per_block
+
+    def body(p: Any) -> None:
+        memory = shared_array(shared, dtype)
+        wild = cuda.shared.array(1, uint32)
+        t, tile = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.y)
+        sums = cuda.local.array(n_sums, dtype)
+        for k in range(n_sums):
+            sums[uint64(k)] = dtype(0)
+        if t == 0:
+            wild[uint64(0)] = uint32(0)
+        piece = uint32(uint32(cuda.blockIdx.x) * uint32(per_block))
+        end = min(uint32(piece + uint32(per_block)), uint32(pieces))
+        while piece < end:
+            cuda.syncthreads()
+            finite = stage(p, memory, tile, piece, t)
+            if pooled and not finite:
+                wild[uint64(0)] = uint32(1)
+            cuda.syncthreads()
+            add_lines(memory, sums, tile, piece, t, pooled and wild[uint64(0)] != uint32(0))
+            piece = uint32(piece + uint32(1))
+        cuda.syncthreads()
+        deliver(p, memory, sums, tile, t)
+
+    return body
+
+
+def adding(s: Sizes, tiles: FilterTiles) -> Function:
+    """`add(memory, sums, tile, piece, t, wild)`: adds the thread's lines of a piece to its sums."""
+    units, split, rows, kernel_h = tiles.units, tiles.split, tiles.rows, s.kernel[0]
+    lines, channels, flip = tiles.lines, tiles.channels, s.flip
+    image_rows, pitch, line_pitch = tiles.image_rows, tiles.image_pitch, tiles.line_pitch
+    begin, filters, groups = tiles.gradients, tiles.filters, tiles.groups
+    stride_h, used_h, bands, row_tiles = s.stride[0], s.used[0], tiles.bands, tiles.row_tiles
+    n_lines, whole, rest = tiles.images * lines, s.used[1] // QUAD, s.used[1] % QUAD
+    step = QUAD * s.stride[1]
+    line_apart = lines * line_pitch
+    add_quad, add_rest = adding_quad(s, tiles, QUAD), adding_quad(s, tiles, rest)
+
+    def add(memory: Any, sums: Any, tile: Any, piece: Any, t: Any, wild: Any) -> None:
+        unit = uint32(t % uint32(units))
+        group, row = uint32(unit // uint32(rows)), uint32(unit % uint32(rows))
+        tile_row = uint32(uint32(tile % uint32(row_tiles)) * uint32(rows))
+        full_row = uint32(tile_row + row)
+        kh = uint32(full_row % uint32(kernel_h))
+        tap = uint32(uint32(kernel_h - 1) - kh) if flip else kh
+        c = uint32(full_row // uint32(kernel_h)) - uint32(tile_row // uint32(kernel_h))
+        left = uint32(used_h) - uint32(uint32(piece % uint32(bands)) * uint32(lines))
+        line = uint32(t // uint32(units))
+        while line < n_lines:
+            image, r = uint32(line // uint32(lines)), uint32(line % uint32(lines))
+            plane = uint32(uint32(image * uint32(channels)) + uint32(c))
+            x = uint32(uint32(plane * uint32(image_rows)) + uint32(r * uint32(stride_h)))
+            x = uint32(uint32(x + tap) * uint32(pitch))
+            o = uint32(uint32(uint32(image * uint32(groups)) + group) * uint32(filters))
+            g = uint32(uint32(o * uint32(line_apart)) + uint32(r * uint32(line_pitch)))
+            g = uint32(g + uint32(begin))
+            if r < uint32(left):
+                for quad in range(whole):
+                    add_quad(memory, sums, uint32(x + uint32(quad * step)), g, wild)
+                    g = uint32(g + uint32(QUAD))
+                if rest:
+                    add_rest(memory, sums, uint32(x + uint32(whole * step)), g, wild)
+            line = uint32(line + uint32(split))
+
+    return device(add)
+
+
+def adding_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Function:
+    """`add(memory, sums, x, g, wild)`: adds some positions that lie side by side.
+
+    x, g: where they begin in shared memory; g that of the thread's first filter.
+    """
+    dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
+    filters, width, stride, flip = tiles.filters, s.kernel[1], s.stride[1], s.flip
+    n_loads = -(-(max(0, positions - 1) * stride + width) // QUAD)
+    n_seen = n_loads * QUAD
+    apart = tiles.lines * tiles.line_pitch
+
+    def add(memory: Any, sums: Any, x: Any, g: Any, wild: Any) -> None:
+        seen = cuda.local.array(n_seen, dtype)
+        factors = cuda.local.array(QUAD, dtype)
+        for k in range(n_loads):
+            a, b, c, d = load(memory, uint32(x + uint32(k * QUAD)))
+            seen[uint64(k * QUAD)] = a
+            seen[uint64(k * QUAD + 1)] = b
+            seen[uint64(k * QUAD + 2)] = c
+            seen[uint64(k * QUAD + 3)] = d
+        for o in range(filters):
+            a, b, c, d = load(memory, uint32(g + uint32(o * apart)))
+            factors[uint64(0)] = a
+            factors[uint64(1)] = b
+            factors[uint64(2)] = c
+            factors[uint64(3)] = d
+            for q in range(positions):
+                for k in range(width):
+                    tap = width - 1 - k if flip else k
+                    product = factors[uint64(q)] * seen[uint64(q * stride + tap)]
+                    if not wild or factors[uint64(q)] != dtype(0):
+                        sums[uint64(o * width + k)] += product
+
+    return device(add)
+
+
+def delivering(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
+    """`deliver(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and passes them
+    to the epilogue or to the workspace."""
+    dtype, finish = TYPES[s.dtype], call.finishes[0]
+    threads, units, split, filters = tiles.threads, tiles.units, tiles.split, tiles.filters
+    rows, width, row_tiles, groups = tiles.rows, s.kernel[1], tiles.row_tiles, tiles.groups
+    all_filters, all_rows, n_outputs = s.o, s.c * s.kernel[0], tiles.outputs
+    parts = max(1, min(threads // n_outputs, split))
+    share = -(-split // parts)
+    partial, n = tiles.ranges > 1, call.outputs[0].size
+    workspace = len(call.inputs) + len(call.outputs)
+    zero = dtype(0)
+    place = row_width = rows * width
+
+    def emit(p: Any, value: Any, v: Any, tile: Any) -> None:
+        o = uint32(v // uint32(row_width))
+        o = uint32(uint32(uint32(tile // uint32(row_tiles)) * uint32(groups * filters)) + o)
+        row = uint32(uint32(v % uint32(row_width)) // uint32(width))
+        row = uint32(uint32(uint32(tile % uint32(row_tiles)) * uint32(rows)) + row)
+        if o < all_filters and row < all_rows:
+            i = uint32(uint32(o * uint32(all_rows)) + row)
+            i = uint32(uint32(i * uint32(width)) + uint32(v % uint32(width)))
+            if partial:
+                block = uint32(uint32(cuda.blockIdx.x) * uint32(n))
+                p[workspace][uint64(block + i)] = value
+            else:
+                finish(value, i, p)
+
+    emit = device(emit)
+
+    def deliver(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
+        unit, member = uint32(t % uint32(units)), uint32(t // uint32(units))
+        group, row = uint32(unit // uint32(rows)), uint32(unit % uint32(rows))
+        to = uint32(uint32(group * uint32(filters * place)) + uint32(row * uint32(width)))
+        to = uint32(to + uint32(member * uint32(n_outputs)))
+        for o in range(filters):
+            for k in range(width):
+                memory[uint64(to + uint32(o * place + k))] = sums[uint64(o * width + k)]
+        cuda.syncthreads()
+        if parts == 1:
+            v = t
+            while v < n_outputs:
+                total = zero
+                for k in range(split):
+                    total += memory[uint64(v + uint32(k * n_outputs))]
+                emit(p, total, v, tile)
+                v = uint32(v + uint32(threads))
+        else:
+            v, part = uint32(t % uint32(n_outputs)), uint32(t // uint32(n_outputs))
+            total = zero
+            for k in range(share):
+                k_th = uint32(uint32(part * uint32(share)) + uint32(k))
+                if k_th < split:
+                    total += memory[uint64(v + uint32(k_th * uint32(n_outputs)))]
+            cuda.syncthreads()
+            memory[uint64(t)] = total
+            cuda.syncthreads()
+            if t < n_outputs:
+                total = memory[uint64(t)]
+                for k in range(1, parts):
+                    total += memory[uint64(t + uint32(k * n_outputs))]
+                emit(p, total, t, tile)
+
+    return device(deliver)
+
+
+def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
+    """The kernel that adds up what the blocks have left in the workspace."""
+    dtype, finish, n = TYPES[s.dtype], call.finishes[0], call.outputs[0].size
+    workspace = len(call.inputs) + len(call.outputs)
+    zero = dtype(0)
+    parts = min(PARTS, ranges)
+    share = -(-ranges // parts)
+    threads = TOGETHER * parts
+
+    def body(p: Any) -> None:
+        sums = cuda.shared.array(threads, dtype)
+        t = uint32(cuda.threadIdx.x)
+        part = uint32(t // uint32(TOGETHER))
+        i = uint32(uint32(cuda.blockIdx.x) * uint32(TOGETHER)) + uint32(t % uint32(TOGETHER))
+        total = zero
+        for k in range(share):
+            k_th = uint32(uint32(part * uint32(share)) + uint32(k))
+            if i < n and k_th < ranges:
+                total += p[workspace][uint64(uint32(k_th * uint32(n)) + i)]
+        sums[uint64(t)] = total
+        cuda.syncthreads()
+        if t < TOGETHER and i < n:
+            for k in range(1, parts):
+                total += sums[uint64(t + uint32(k * TOGETHER))]
+            finish(total, uint32(i), p)
+
+    return Launch(body, (blocks(n, TOGETHER), 1, 1), (threads, 1, 1))
 
 
 def by_element(call: Call, s: Sizes) -> Launches:

@@ -107,31 +107,28 @@ def unpooled(s: Sizes, g: Operand, winners: Operand | None, first: int) -> Funct
 
         return device(plain)
     at_winners = locator(winners)
-    wins = bit_test(winners)
+    byte_of = mask_byte(winners)
     pool_h, pool_w = s.pool
     second = first + 1
 
     def behind_pool(p: Any, n: Any, o: Any, oh: Any, ow: Any) -> Any:
         h, w = uint32(oh // uint32(pool_h)), uint32(ow // uint32(pool_w))
         bit = uint32(uint32(oh % uint32(pool_h)) * uint32(pool_w) + uint32(ow % uint32(pool_w)))
-        won = wins(p[second], at_winners(n, o, h, w), bit)
-        return p[first][uint64(at_g(n, o, h, w))] if won else zero
+        byte = byte_of(p[second], at_winners(n, o, h, w), uint32(bit // uint32(8)))
+        won = uint32(byte >> uint32(bit % uint32(8))) & uint32(1)
+        return p[first][uint64(at_g(n, o, h, w))] if won != uint32(0) else zero
 
     return device(behind_pool)
 
 
-def bit_test(winners: Operand) -> Function:
-    """`wins(p, begin, bit)`: whether a position of the window whose mask begins there is set."""
+def mask_byte(winners: Operand) -> Function:
+    """`byte_of(p, begin, byte)`: a byte of the mask of the window whose first one is at `begin`."""
     stride = winners.strides[4]
-    step = abs(stride)
-    last = winners.shape[4] - 1
+    step, last = abs(stride), winners.shape[4] - 1
     backwards = stride < 0
 
-    def wins(p: Any, begin: Any, bit: Any) -> Any:
-        byte = uint32(bit // uint32(8))
-        if backwards:
-            byte = uint32(last - byte)
-        mask = uint32(p[uint64(begin + uint32(byte * uint32(step)))])
-        return uint32(mask >> uint32(bit % uint32(8))) & uint32(1) != uint32(0)
+    def byte_of(p: Any, begin: Any, byte: Any) -> Any:
+        k = uint32(last - byte) if backwards else uint32(byte)
+        return uint32(p[uint64(uint32(begin) + uint32(k * uint32(step)))])
 
-    return device(wins)
+    return device(byte_of)

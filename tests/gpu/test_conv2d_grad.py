@@ -1,4 +1,4 @@
-"""What reaches the gradients of a convolution behind a pool, and what does not."""
+"""Gradients of convolutions: all ways to cut them, and what reaches them behind a pool."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import pytest
 from helpers.convolutions import Case as Convolution
 from helpers.gpu import BACKEND, OneCall
 from helpers.gpu_cases.conv2d_grad import WHICH, kernel_name, problem
+from helpers.native import assert_near, expect
+
+from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.contracts.tape import Instruction, Tape
 
 pytestmark = [pytest.mark.sim, pytest.mark.gpu]
 
@@ -54,3 +58,33 @@ def test_a_zero_gradient_adds_nothing(other, which):
         wanted[1, :, 3, 0:2] += 4
         wanted[1, :, 4, 0:2] += 2
     np.testing.assert_array_equal(result, wanted)
+
+
+def scaled(factor: int, dtype: str) -> Tape:
+    """factor * result."""
+    code = (Instruction("const", (), factor), Instruction("mul", (0, 1)))
+    return Tape(dtype, 1, code, (2,))
+
+
+@pytest.mark.parametrize("choice", range(3))
+@pytest.mark.parametrize("pool", [None, (2, 2)])
+def test_any_cut_of_the_filter_gradient(choice, pool, monkeypatch):
+    from tinygrad_mnist.kernels import conv2d_grad_filter, conv_filter_tiles
+
+    conv = Convolution(3, 3, (7, 9), 5, (2, 3), stride=(1, 2), padding=(1, 1), pool=pool)
+    rng = np.random.default_rng(choice)
+    tiles = []
+
+    def choose(sizes):
+        found = [c for c in conv_filter_tiles.candidates(sizes) if c.threads * c.tiles <= 80]
+        many = [c for c in found if c.ranges > 1 or c.bands > 1 or c.split > c.units]
+        tiles.append(many[rng.integers(len(many))])
+        return tiles[0]
+
+    monkeypatch.setattr(conv2d_grad_filter, "filter_tiles", choose)
+    inputs, outputs, params = problem(conv, "filter", "identity", False, False, rng)
+    params["epilogue"] = scaled(choice + 1, conv.dtype)
+    name = kernel_name(conv, "filter")
+    [result] = OneCall(name, inputs, outputs, params).run(BACKEND)
+    assert tiles
+    assert_near(result, expect(name, inputs, [ArraySpec("float32", result.shape)], params)[0])
