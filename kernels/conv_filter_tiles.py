@@ -8,7 +8,6 @@ x as [image of the piece][channel of the tile][row][column], with the padding's 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 from typing import NamedTuple
 
 from .conv_grad import Sizes
@@ -152,7 +151,7 @@ def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTi
         work = images * lines
         splits = {_even(work, max(1, most // (rows * groups))) for most in THREADS}
         shares = {1, *(min(pieces, max(1, blocks // tiles)) for blocks in BLOCKS)}
-        for split, ranges in product(sorted(splits), sorted(shares)):
+        for split, ranges in [(a, b) for a in sorted(splits) for b in sorted(shares)]:
             per_block = _ceil(pieces, ranges)
             partial = _ceil(pieces, per_block) * s.o * s.c * kernel_h * width * _bytes(s)
             if ranges > 1 and partial > PARTIAL_BYTES:
