@@ -1,0 +1,48 @@
+"""The launch of kernels that compute their elements one by one, each from its number.
+
+Neighbouring threads have neighbouring elements. Small problems get small blocks, so that more
+multiprocessors have some; beyond MAX_BLOCKS a thread takes several elements, a grid's width apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .call import Launch, blocks
+from .device import cuda, device, uint32
+
+Function = Callable[..., Any]
+
+MAX_BLOCKS = 8192
+
+
+def threads_for(n: int) -> int:
+    """Threads of a block for n elements."""
+    if n >= 2**17:
+        return 256
+    return 128 if n >= 2**14 else min(64, max(n, 1))
+
+
+def each(n: int, element: Function) -> Launch:
+    """Runs `element(i, p)` for i from 0 to n - 1, as uint32, each in some thread."""
+    threads = threads_for(n)
+    n_blocks = min(MAX_BLOCKS, blocks(n, threads))
+    compute, width = device(element), n_blocks * threads
+
+    if n <= width:
+
+        def body(p: Any) -> None:
+            i = cuda.grid(1)
+            if i < n:
+                compute(uint32(i), p)
+
+    else:
+
+        def body(p: Any) -> None:
+            i = cuda.grid(1)
+            while i < n:
+                compute(uint32(i), p)
+                i += width
+
+    return Launch(body, (n_blocks, 1, 1), (threads, 1, 1))
