@@ -7,7 +7,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from .call import Call
-from .device import device, int64, uint64
+from .device import device, int32, uint64
 
 Function = Callable[..., Any]
 
@@ -16,7 +16,7 @@ class IndexedAxes(NamedTuple):
     """x (outer, index, rest) and rows (outer, n, rest), of which all index axes are one here.
 
     outer, rest: elements of those axes. n: rows. places: elements of the index axes. place:
-    `place(r, p)` is the element of the index axes that row r (uint32) names, as an int64.
+    `place(r, p)` is the element of the index axes that row r (uint32) names, as an int32.
     """
 
     outer: int
@@ -48,8 +48,8 @@ def _first_place(side: int, vector: int, at: Function) -> Function:
     """The place in the first index axis."""
 
     def place(r: Any, p: Any) -> Any:
-        index = int64(p[vector][uint64(at(r))])
-        return int64(index + side) if index < 0 else index
+        index = int32(p[vector][uint64(at(r))])
+        return int32(index + side) if index < 0 else index
 
     return device(place)
 
@@ -58,7 +58,7 @@ def _next_place(before: Function, side: int, vector: int, at: Function) -> Funct
     """The place in one index axis more, in C order."""
 
     def place(r: Any, p: Any) -> Any:
-        index = int64(p[vector][uint64(at(r))])
-        return int64(int64(before(r, p) * side) + (int64(index + side) if index < 0 else index))
+        index = int32(p[vector][uint64(at(r))])
+        return int32(int32(before(r, p) * side) + (int32(index + side) if index < 0 else index))
 
     return device(place)

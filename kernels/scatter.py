@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .call import Call, Launch, Launches, blocks, factory
-from .device import TYPES, cuda, device, int32, int64, uint32, uint64
+from .device import TYPES, cuda, device, int32, uint32, uint64
 from .each import each
 from .index_rows import IndexedAxes, indexed_axes
 
@@ -125,19 +125,19 @@ def _link_rows(axes: IndexedAxes, workspace: int) -> Launch:
     threads = min(THREADS, n)
 
     def body(p: Any) -> None:
-        tile = cuda.shared.array(THREADS, int64)
+        tile = cuda.shared.array(THREADS, int32)
         t = cuda.threadIdx.x
-        r = cuda.grid(1)
-        mine = place(uint32(r), p) if r < n else int64(-1)
+        r = int32(cuda.grid(1))
+        mine = place(uint32(r), p) if r < n else int32(-1)
         link = int32(n)
         is_first = True
         for begin in range(0, n, threads):
             cuda.syncthreads()
-            tile[t] = place(uint32(begin + t), p) if begin + t < n else int64(-1)
+            tile[t] = place(uint32(begin + t), p) if begin + t < n else int32(-1)
             cuda.syncthreads()
             for k in range(threads):
                 if tile[k] == mine:
-                    other = begin + k
+                    other = int32(begin + k)
                     if other < r:
                         is_first = False
                     elif other > r and other < link:

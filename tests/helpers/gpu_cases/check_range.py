@@ -17,5 +17,5 @@ def index(shape: tuple[int, ...], dtype: str):
 
 CASES = [
     Case("labels", "check_range", index((10,), "int32"), modes=("compile",)),
-    Case("large", "check_range", index((1000, 700), "int64"), modes=("compile",), registers=24),
+    Case("large", "check_range", index((1000, 700), "int64"), modes=("compile",), registers=48),
 ]
