@@ -11,24 +11,29 @@ from collections.abc import Iterator
 
 from .gemm_operands import QUAD, Problem
 from .gemm_split import Split
-from .gemm_tiled import DEPTH, REGISTERS, Tiling
+from .gemm_tensor import TensorTiling
+from .gemm_tiled import REGISTERS, Tiling
+from .tensor_core import COLUMNS, TERMS
 
 MULTIPROCESSORS = 132
 LATENCY = 700  # from a load to its data, out of the second-level cache, under some load
 LEVEL_2_BYTES = 40  # per cycle and multiprocessor, from the second-level cache
 LEVEL_1_BYTES = 128  # likewise, from the first level
 SHARED_LATENCY = 30
+TENSOR_MULTIPLY_ADDS = 480  # of tf32, per cycle, of a kernel that is not made for this chip alone
 MULTIPLY_ADDS = 128  # of float32, per cycle
 EFFICIENCY = 0.8  # of those in the inner loop of tiles, with eight warps or more
 LAUNCH = 2000  # a kernel more in the graph
 
 
-def best(shape: Problem) -> Split | Tiling:
+def best(shape: Problem, allow_tf32: bool = False) -> Split | Tiling | TensorTiling:
     """The cheapest way to compute a product, by the model."""
     split = best_split(shape)
-    tiling = min(tilings(shape), key=lambda tiling: tiled_cycles(shape, tiling))
-    is_small = split_cycles(shape, split) <= tiled_cycles(shape, tiling)
-    return split if is_small else tiling
+    ways: list[tuple[float, Split | Tiling | TensorTiling]] = [(split_cycles(shape, split), split)]
+    ways += [(tiled_cycles(shape, tiling), tiling) for tiling in tilings(shape)]
+    if allow_tf32 and shape.dtype == "float32":
+        ways += [(tensor_cycles(shape, tiling), tiling) for tiling in tensor_tilings(shape)]
+    return min(ways, key=lambda way: way[0])[1]
 
 
 def best_split(shape: Problem) -> Split:
@@ -97,26 +102,57 @@ def tilings(shape: Problem) -> Iterator[Tiling]:
         blocks = {(4, 4, r, c) for r in (8, 16) for c in (8, 16, across)} | {(4, 4, 32, 4)}
     for block in sorted(blocks, reverse=True):
         one = Tiling(*block)
-        along, down = one.tiles(shape)
-        yield one
-        for wanted in (1, 2, 3, 4, 6):  # blocks per multiprocessor
-            parts = wanted * MULTIPROCESSORS // (along * down)
-            if 1 < parts <= shape.k // (8 * DEPTH):
-                yield one._replace(parts=parts)
+        for parts in _parts(shape, one):
+            yield one._replace(parts=parts)
+
+
+def _parts(shape: Problem, tiling: Tiling | TensorTiling) -> Iterator[int]:
+    """Into how many parts k may be cut."""
+    along, down = tiling.tiles(shape)
+    yield 1
+    for wanted in (1, 2, 3, 4, 6):  # blocks per multiprocessor
+        parts = wanted * MULTIPROCESSORS // (along * down)
+        if 1 < parts <= shape.k // 64:
+            yield parts
 
 
 def tiled_cycles(shape: Problem, tiling: Tiling) -> float:
     """Cycles that `tiled_gemm` takes."""
-    along, down = tiling.tiles(shape)
     rows, columns = tiling.tile
     words = shape.itemsize // 4
-    per_sm = -(-along * down * tiling.parts // MULTIPROCESSORS)  # blocks
-    resident = min(per_sm, 65536 // (REGISTERS * tiling.threads))
-    speed = MULTIPLY_ADDS * EFFICIENCY / words * min(1, resident * tiling.threads / 256)
+    speed = MULTIPLY_ADDS * EFFICIENCY / words
     # A term takes a thread's multiply-adds, and the shared memory's 128 bytes per cycle.
     loads = tiling.threads * (tiling.rows + tiling.columns) * shape.itemsize / LEVEL_1_BYTES
-    term = max(rows * columns / speed, loads)
+    return _cycles(shape, tiling, max(rows * columns / speed, loads))
+
+
+def tensor_tilings(shape: Problem) -> Iterator[TensorTiling]:
+    """Ways to cut a product in tiles for tensor cores."""
+    for row_warps, column_warps in ((4, 2), (2, 2), (4, 1)):
+        tiles = -(-shape.n // COLUMNS)
+        fitting = -(-tiles // (column_warps * -(-tiles // (8 * column_warps))))
+        for n_tiles in sorted({8, 4, fitting}, reverse=True):
+            one = TensorTiling(row_warps, column_warps, 2, n_tiles)
+            for parts in _parts(shape, one):
+                yield one._replace(parts=parts)
+
+
+def tensor_cycles(shape: Problem, tiling: TensorTiling) -> float:
+    """Cycles that `tensor_gemm` takes."""
+    rows, columns = tiling.tile
+    # A warp reads so many words a lane in TERMS terms, 32 lanes of one per cycle.
+    loads = tiling.threads // 32 * (4 * tiling.m_tiles + 2 * tiling.n_tiles) / TERMS
+    return _cycles(shape, tiling, max(rows * columns / TENSOR_MULTIPLY_ADDS, loads))
+
+
+def _cycles(shape: Problem, tiling: Tiling | TensorTiling, term: float) -> float:
+    """term: cycles of a tile and term where eight warps or more share a multiprocessor."""
+    along, down = tiling.tiles(shape)
+    rows, columns = tiling.tile
     terms = tiling.terms(shape)
+    per_sm = -(-along * down * tiling.parts // MULTIPROCESSORS)  # blocks
+    resident = min(per_sm, 65536 // (REGISTERS * tiling.threads))
+    term /= min(1, resident * tiling.threads / 256)
     moved = terms * (rows + columns) * shape.itemsize / LEVEL_2_BYTES
     stored = 2 * rows * columns * shape.itemsize / LEVEL_2_BYTES
     cycles = per_sm * (max(terms * term, moved) + stored) + 3 * LATENCY

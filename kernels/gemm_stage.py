@@ -24,7 +24,8 @@ class Stage(NamedTuple):
     width, depth: rows of a or columns of b, and terms. across: elements from one term to the next,
     where four rows or columns are loaded together; they lie next to each other. along: elements
     from one row or column to the next, where four terms are loaded together; 0 if these are to lie
-    `across` apart from each other all the same. threads: of the block.
+    `across` apart from each other all the same. threads: of the block. rounded: by a function of
+    an element, as it is put to shared memory; or None.
     """
 
     width: int
@@ -32,6 +33,7 @@ class Stage(NamedTuple):
     across: int
     along: int
     threads: int
+    rounded: Function | None = None
 
     @property
     def quads(self) -> int:
@@ -72,7 +74,7 @@ def keep_quad(values: Any, place: Any, four: Any) -> None:
 def _across(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
     """Quads of rows or columns: neighbouring threads take neighbouring quads of a term."""
     load_quad, keep = quads(operand, side, side), device(keep_quad)
-    store_quad = quad_storer(operand.dtype)
+    store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
     per_term = np.uint32(stage.width // QUAD)
     all_quads = stage.width // QUAD * stage.depth
     n_quads, threads, apart = stage.quads, stage.threads, np.uint32(stage.across)
@@ -98,6 +100,7 @@ def _across(operand: Operand, side: int, stage: Stage) -> tuple[Function, Functi
 
     @device
     def put(shared: Any, begin: Any, values: Any) -> None:
+        round_all(values)
         for q in range(n_quads):
             number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
             if full or number < uint32(all_quads):
@@ -113,7 +116,7 @@ def _across(operand: Operand, side: int, stage: Stage) -> tuple[Function, Functi
 def _along(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
     """Quads of terms: neighbouring threads take the quads of one row or column, then the next."""
     load_quad, keep = quads(operand, side, 1 - side), device(keep_quad)
-    store_quad = quad_storer(operand.dtype)
+    store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
     per_line = np.uint32(stage.depth // QUAD)
     all_quads = stage.depth // QUAD * stage.width
     n_quads, threads = stage.quads, stage.threads
@@ -141,6 +144,7 @@ def _along(operand: Operand, side: int, stage: Stage) -> tuple[Function, Functio
 
     @device
     def put(shared: Any, begin: Any, values: Any) -> None:
+        round_all(values)
         for q in range(n_quads):
             number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
             if full or number < uint32(all_quads):
@@ -158,6 +162,25 @@ def _along(operand: Operand, side: int, stage: Stage) -> tuple[Function, Functio
                         place = uint32(place + apart)
 
     return load, put
+
+
+def _rounder(stage: Stage) -> Function:
+    """`round_all(values)`: rounds the elements that a thread has loaded."""
+    rounded, size = stage.rounded, QUAD * stage.quads
+    if rounded is None:
+
+        @device
+        def round_all(values: Any) -> None:
+            pass
+
+    else:
+
+        @device
+        def round_all(values: Any) -> None:
+            for i in range(size):
+                values[i] = rounded(values[i])
+
+    return round_all
 
 
 def quad_storer(dtype: str) -> Function:

@@ -75,7 +75,7 @@ def tiled_gemm(call: Call, tiling: Tiling) -> Launches:
         body = _product(call, shape, tiling, epilogue_sink(call, shape, QUAD))
         return Launches((Launch(body, (*tiling.tiles(shape), 1), threads),))
     number = len(call.inputs) + len(call.outputs)
-    body = _product(call, shape, tiling, partial_sink(shape, number))
+    body = _product(call, shape, tiling, partial_sink(shape, number, QUAD))
     product = Launch(body, (*tiling.tiles(shape), tiling.parts), threads)
     workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
     return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
@@ -203,15 +203,16 @@ def _finisher(shape: Problem, tiling: Tiling, sink: Sink) -> Function:
     return finish
 
 
-def partial_sink(shape: Problem, number: int) -> Sink:
-    """To the workspace, which is operand `number`: the block's part of k, then m, then n."""
+def partial_sink(shape: Problem, number: int, columns: int) -> Sink:
+    """To the workspace, which is operand `number`: the block's part of k, then m, then n; by four
+    where a thread has as many neighbours."""
     size, store = np.uint32(shape.m * shape.n), quad_storer(shape.dtype)
 
     @device
     def fetch(i: Any, p: Any) -> Any:
         return (i,)
 
-    if shape.n % QUAD == 0:
+    if shape.n % QUAD == 0 and columns % QUAD == 0:
 
         @device
         def settle(values: Any, fetched: Any, i: Any, p: Any) -> None:

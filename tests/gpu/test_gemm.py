@@ -48,6 +48,44 @@ def test_tilings(tiling, size, kind, layouts, dtype, monkeypatch: pytest.MonkeyP
     assert_near(result, exact)
 
 
+# row_warps, column_warps, m_tiles, n_tiles, parts.
+TENSOR_TILINGS = [
+    ((1, 1, 1, 1, 1), (19, 9, 21), "bias_relu", ("rows", "rows")),
+    ((2, 1, 1, 1, 1), (12, 8, 16), "update", ("columns", "columns")),
+    ((1, 1, 1, 2, 2), (12, 11, 33), "two_extras", ("any", "columns")),
+]
+
+
+@pytest.mark.parametrize(("tiling", "size", "kind", "layouts"), TENSOR_TILINGS)
+def test_tensor_tilings(tiling, size, kind, layouts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the rounding of factors, and not the product of unrounded ones."""
+    from tinygrad_mnist.kernels.gemm_tensor import TensorTiling, tensor_gemm
+
+    force(monkeypatch, lambda call: tensor_gemm(call, TensorTiling(*tiling)))
+    m, n, k = size
+    inputs, outputs, params = product(m, n, k, kind, layouts)(np.random.default_rng(k))
+    [exact] = expect("gemm", inputs, [ArraySpec("float32", (m, n))], params)
+    [result] = OneCall("gemm", inputs, outputs, params).run(BACKEND)
+    assert_near(result, exact, 2**-10)
+    assert np.linalg.norm(result - exact) > 2**-17 * np.linalg.norm(exact)
+
+
+def test_rounding_to_tf32() -> None:
+    from tinygrad_mnist.kernels.tensor_core import tf32
+
+    ulp = 2.0**-10
+    for value, rounded in [
+        (1 + 0.49 * ulp, 1),
+        (1 + 0.5 * ulp, 1 + ulp),  # a tie goes away from zero
+        (-1 - 0.5 * ulp, -1 - ulp),
+        (2 - 2.0**-23, 2),
+        (0.0, 0),
+        (np.inf, np.inf),
+    ]:
+        assert tf32(np.float32(value)) == rounded
+    assert np.isnan(tf32(np.float32(np.nan)))
+
+
 @pytest.mark.parametrize("parts", [1, 3])
 def test_strides_do_not_change_a_bit_of_tiles(parts, monkeypatch: pytest.MonkeyPatch) -> None:
     from tinygrad_mnist.kernels.gemm_tiled import Tiling, tiled_gemm
@@ -105,7 +143,18 @@ def test_the_model_shares_out_k_where_work_is_small_and_tiles_where_it_is_large(
     large = best(Problem(640, 100, 10000, "float32"))
     assert isinstance(large, Tiling)
     assert large.parts > 8  # ten tiles would leave most of the GPU idle
-    assert isinstance(best(Problem(4096, 4096, 4096, "float64")), Tiling)
+    assert isinstance(best(Problem(4096, 4096, 4096, "float64"), allow_tf32=True), Tiling)
+
+
+def test_tensor_cores_are_used_where_they_pay_and_may_be() -> None:
+    from tinygrad_mnist.kernels.gemm_choice import best
+    from tinygrad_mnist.kernels.gemm_operands import Problem
+    from tinygrad_mnist.kernels.gemm_tensor import TensorTiling
+
+    large, small = Problem(10000, 100, 640, "float32"), Problem(10, 100, 640, "float32")
+    assert isinstance(best(large, allow_tf32=True), TensorTiling)
+    assert not isinstance(best(large), TensorTiling)
+    assert not isinstance(best(small, allow_tf32=True), TensorTiling)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

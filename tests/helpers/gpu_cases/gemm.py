@@ -153,5 +153,23 @@ ODD = [
         doubles=True,
     )
 ]
+# Rounding a factor to 11 significant bits changes it by at most 2^-11 of its size, and so every
+# product by at most 2^-10 of its own; over many terms of either sign the result no more in norm.
+TENSOR = [
+    Case(
+        f"tf32-{name}",
+        "gemm",
+        product(m, n, k, kind, layouts),
+        tolerance=2**-10,
+        modes=modes,
+        wants=("sm_80:HMMA.1688.F32.TF32", "sm_90:HMMA.1688.F32.TF32", "sm_75:FFMA"),
+        registers=128,
+        tf32=True,
+    )
+    for name, (m, n, k), kind, layouts, modes in [
+        ("layer", (10000, 100, 640), "bias_relu", ("rows", "rows"), REAL),
+        ("layer-weights", (640, 100, 10000), "plain_update", ("columns", "rows"), ("gpu",)),
+    ]
+]
 
-CASES = VALUES + BOOK + LARGE + ODD
+CASES = VALUES + BOOK + LARGE + ODD + TENSOR
