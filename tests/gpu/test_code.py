@@ -112,7 +112,7 @@ def test_processes_compile_the_same_code(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_worker_that_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_processors", lambda: 2)
     monkeypatch.setattr(workers, "DESIGNS_PER_WORKER", 1)
-    monkeypatch.setattr(workers, "__name__", "tinygrad_mnist.backends.cuda.nothing")
+    monkeypatch.setattr(workers, "WORK", "raise SystemExit(1)")
     with pytest.raises(DeviceError, match="has ended"):
         list(workers.compile_codes(recipes()))
 

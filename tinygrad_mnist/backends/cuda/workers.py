@@ -1,6 +1,6 @@
 """Compiling in several processes at once: Numba's compiler uses one thread of a process.
 
-A worker is a fresh Python that runs this module. It takes recipes from its standard input until
+A worker is a fresh Python that calls `work`. It takes recipes from its standard input until
 that ends and answers with their code, both as pickles. `multiprocessing` would run the user's main
 module again in each; this does not.
 """
@@ -15,14 +15,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 from tinygrad_mnist.backends.cuda.code import Code, Recipe, compile_here, compile_recipe
+from tinygrad_mnist.backends.cuda.design import Design
 from tinygrad_mnist.errors import DeviceError
 
 # A worker takes a second to start, as long as some designs take to compile.
 DESIGNS_PER_WORKER = 3
 MAX_WORKERS = 16
+WORK = f"from {__name__} import work; work()"  # what a worker runs
 _SIMULATOR = "NUMBA_ENABLE_CUDASIM"
 
 
@@ -45,7 +47,7 @@ def _processors() -> int:
 
 def _compile_apart(recipes: Sequence[Recipe], n_workers: int) -> Iterator[tuple[Recipe, Code]]:
     waiting: queue.SimpleQueue[Recipe] = queue.SimpleQueue()
-    for recipe in recipes:
+    for recipe in sorted(recipes, key=_length, reverse=True):
         waiting.put(recipe)
     done: queue.SimpleQueue[tuple[Recipe, Code | Exception]] = queue.SimpleQueue()
     workers = [_start() for _ in range(n_workers)]
@@ -69,12 +71,20 @@ def _compile_apart(recipes: Sequence[Recipe], n_workers: int) -> Iterator[tuple[
             worker.communicate()
 
 
+def _length(recipe: Recipe) -> int:
+    """Grows with the time that compiling takes: what takes longest must not come last."""
+    return len(recipe.source) if isinstance(recipe, Design) else 0
+
+
 def _start() -> subprocess.Popen[bytes]:
     environment = {name: v for name, v in os.environ.items() if name != _SIMULATOR}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    command = [sys.executable, "-m", __name__]
+    command = [sys.executable, "-c", WORK]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment)
+    # Ctrl-C is for this process, which then ends them.
+    return subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
+    )
 
 
 def _serve(
@@ -99,11 +109,13 @@ def _serve(
         done.put((recipe, answer))
 
 
-def _work(requests: BinaryIO, answers: BinaryIO) -> None:
+def work() -> None:
     """What a worker does: answers requests until there are none."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not mix with it
     while True:
         try:
-            recipe = pickle.load(requests)
+            recipe = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         answer: Any
@@ -115,9 +127,3 @@ def _work(requests: BinaryIO, answers: BinaryIO) -> None:
             answer = DeviceError(f"{recipe.kernel} doesn't compile:\n{traceback.format_exc()}")
         pickle.dump(answer, answers)
         answers.flush()
-
-
-if __name__ == "__main__":
-    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not mix with it
-    _work(sys.stdin.buffer, output)
