@@ -22,6 +22,19 @@ def test_ctrl_c_waits_for_the_end() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_the_outermost_end_counts() -> None:
+    seen = []
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012, SIM117
+        with interrupts_deferred():
+            with interrupts_deferred():
+                signal.raise_signal(signal.SIGINT)
+                seen.append("inside")
+            seen.append("end")
+    assert seen == ["inside", "end"]
+    with pytest.raises(KeyboardInterrupt), interrupts_deferred():
+        signal.raise_signal(signal.SIGINT)  # they are held back again
+
+
 def test_nothing_happens_without_a_signal_or_in_another_thread() -> None:
     before = signal.getsignal(signal.SIGINT)
     with interrupts_deferred():

@@ -145,7 +145,7 @@ class CudaGpu:
         with self._sending:
             self._sent.append(array)
             self._driver(
-                f"copying {scaled(array.nbytes)}B to the GPU",
+                "copying to the GPU",
                 "cuMemcpyHtoDAsync",
                 memory.address,
                 array.ctypes.data,
@@ -153,23 +153,26 @@ class CudaGpu:
                 self._stream,
             )
         if not is_small:
-            self.synchronize()
+            self._wait()
 
     def download(self, memory: Any, array: Array) -> None:
         self._enter()
         if array.nbytes:
             self._driver(
-                f"copying {scaled(array.nbytes)}B from the GPU",
+                "copying from the GPU",
                 "cuMemcpyDtoHAsync",
                 array.ctypes.data,
                 memory.address,
                 array.nbytes,
                 self._stream,
             )
-        self.synchronize()
+        self._wait()
 
     def synchronize(self) -> None:
         self._enter()
+        self._wait()
+
+    def _wait(self) -> None:
         with self._sending:
             sent, self._sent = self._sent, []
         self._driver("waiting for the GPU", "cuStreamSynchronize", self._stream)
