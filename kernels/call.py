@@ -72,6 +72,8 @@ class Call(NamedTuple):
     2 float64, with a tuple of so many values; i is a multiple of that number, and the output's last
     axis must be. Each operand takes a 16-byte access where its layout and alignment allow.
     element: of `elementwise`: `element(i, p)` computes and stores element i of every output.
+    wide_element: the same of the elements from i on that are 16 bytes of output, i a multiple of
+    their number; None unless all outputs are floats that can be stored so.
     stores: for every output, `store(value, i, p)`: stores `value` in its element i, converted.
     allow_tf32: whether factors of float32 products may be rounded to 10 bits of mantissa first.
     capability: compute capability of the GPU that the kernels are for.
@@ -91,6 +93,7 @@ class Call(NamedTuple):
     wide_fetches: tuple[Function, ...] = ()
     wide_settles: tuple[Function, ...] = ()
     element: Function | None = None
+    wide_element: Function | None = None
     allow_tf32: bool = False
     capability: tuple[int, int] = (9, 0)
 

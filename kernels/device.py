@@ -13,7 +13,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import cuda, float32, float64, int32, int64, types, uint8, uint32, uint64
+from numba import (
+    cuda,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    types,
+    uint8,
+    uint32,
+    uint64,
+)
 from numba.cuda.core import config
 
 SIMULATED: bool = bool(config.ENABLE_CUDASIM)
@@ -23,8 +35,8 @@ Function = Callable[..., Any]
 # Types of the elements of an operand; a bool is a byte on the device.
 TYPES: dict[str, Any] = {
     "bool": uint8,
-    "int8": types.int8,
-    "int16": types.int16,
+    "int8": int8,
+    "int16": int16,
     "int32": int32,
     "int64": int64,
     "uint8": uint8,
@@ -238,6 +250,8 @@ __all__ = [
     "floor",
     "fmod",
     "fused",
+    "int8",
+    "int16",
     "int32",
     "int64",
     "load16",

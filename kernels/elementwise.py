@@ -1,42 +1,36 @@
 """elementwise: a tape over arrays of one shape.
 
-Shapes: inputs of any layout, broadcast to the outputs' shape. Algorithm: every thread computes one
-element after the other, a grid's width apart, with the tape as straight-line code; nothing is read
-twice. Launch: 256 threads a block, as many blocks as elements need, up to MAX_BLOCKS.
+Shapes: inputs of any layout, broadcast to the outputs' shape. Algorithm: the tape as straight-line
+code; nothing is read twice. A thread computes one element or, where all outputs lie so that 16
+bytes of them can be written at once, those: 4 float32 or 2 float64, whose inputs are read likewise
+where they can be. Launch: see `each.py`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .call import Call, Launch, Launches, blocks, factory
-from .device import cuda, uint32
+from .call import Call, Launches, factory
+from .device import uint32
+from .each import each
 
-THREADS = 256
-MAX_BLOCKS = 4096  # beyond that a thread takes several elements
+BYTES = {"float32": 4, "float64": 8}
 
 
 @factory("elementwise")
 def elementwise(call: Call) -> Launches:
     """One kernel."""
-    n, element = call.outputs[0].size, call.element
-    n_blocks = min(MAX_BLOCKS, blocks(n, THREADS))
-    assert element is not None
+    output, one, several = call.outputs[0], call.element, call.wide_element
+    assert one is not None
+    if several is None:
 
-    if n <= n_blocks * THREADS:
+        def element(i: Any, p: Any) -> None:
+            one(i, p)
 
-        def body(p: Any) -> None:
-            i = uint32(cuda.grid(1))
-            if i < n:
-                element(i, p)
+        return Launches((each(output.size, element),))
+    lanes = 16 // BYTES[output.dtype]
 
-    else:
-        stride = n_blocks * THREADS
+    def elements(k: Any, p: Any) -> None:
+        several(uint32(k * uint32(lanes)), p)
 
-        def body(p: Any) -> None:
-            i = cuda.grid(1)
-            while i < n:
-                element(uint32(i), p)
-                i += stride
-
-    return Launches((Launch(body, (n_blocks, 1, 1), (min(THREADS, max(n, 1)), 1, 1)),))
+    return Launches((each(output.size // lanes, elements),))

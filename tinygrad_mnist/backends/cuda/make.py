@@ -70,6 +70,7 @@ def make(design: Design) -> Made:
         module.wide_fetches,
         module.wide_settles,
         module.element,
+        module.wide_element,
         design.allow_tf32,
         design.capability,
     )

@@ -20,7 +20,8 @@ _HEADER = '''"""{title}"""
 from math import inf, nan
 
 from tinygrad_mnist.kernels.device import (
-    device, float32, float64, int64, load16, shifted, store16, uint8, uint32, uint64
+    device, float32, float64, int8, int16, int32, int64, load16, shifted, store16, uint8, uint32,
+    uint64
 )
 from tinygrad_mnist.kernels.philox import UNIFORM
 from tinygrad_mnist.kernels.scalar import FUNCTIONS
@@ -80,7 +81,7 @@ def _write_tapes(writer: _Writer, call: KernelCall, outputs: list[int]) -> None:
         names = [finish.replace("finish", part) for finish in finishes]
         writer.names(f"{part}{'es' if part.endswith('fetch') else 's'}", names)
     if call.kernel != "elementwise":
-        writer.line("element = None")
+        writer.line("element = wide_element = None")
 
 
 class _Writer:
@@ -186,7 +187,8 @@ class _Writer:
         operand = self._operands[k]
         if operand.dtype == tape.dtype and _is_wide(operand, lanes):
             return f"load16(p[{k}], uint64(at{k}(i)))"
-        if not operand.shape or operand.strides[-1] == 0:
+        axes = merged(operand.shape, operand.strides)
+        if not axes or (axes[-1][1] == 0 and axes[-1][0] % lanes == 0):
             return _tuple([self._loaded(tape, k)] * lanes)
         places = [f"at{k}(uint32(i + uint32({lane})))" for lane in range(lanes)]
         return _tuple([f"{tape.dtype}(p[{k}][uint64({place})])" for place in places])
@@ -196,6 +198,30 @@ class _Writer:
         lines, values = self._code(tape, [self._loaded(tape, k) for k in inputs], inputs)
         stores = [self._stored(k, values[o]) for k, o in zip(outputs, tape.outputs, strict=True)]
         self._function("element(i, p)", [*lines, *stores])
+        self._wide_element(tape, inputs, outputs)
+
+    def _wide_element(self, tape: Tape, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        """`wide_element(i, p)`: the same for the elements from i on that are 16 bytes of output."""
+        lanes = 16 // np.dtype(tape.dtype).itemsize
+        targets = [self._operands[k] for k in outputs]
+        is_float = tape.dtype.startswith("float")
+        if not is_float or not all(o.dtype == tape.dtype and _is_wide(o, lanes) for o in targets):
+            self.line("wide_element = None")
+            return
+        read = [n for n in range(tape.n_inputs) if n in _values_read(tape)]
+        loads = {n: f"x[{place}]" for place, n in enumerate(read)}
+        lines, values = self._code(tape, [loads.get(n, "") for n in range(tape.n_inputs)], inputs)
+        results = _tuple([values[o] for o in tape.outputs])
+        self._function("results(x, i, p)", [*lines, f"return {results}"])
+        # i is a multiple of lanes, and `|` shows that they share a block of random bits.
+        body = [f"x{n} = {self._wide_load(tape, inputs[n], lanes)}" for n in read]
+        for lane in range(lanes):
+            x = _tuple([f"x{n}[{lane}]" for n in read] or ["i"])
+            body.append(f"r{lane} = results({x}, uint32(i | uint32({lane})), p)")
+        for place, k in enumerate(outputs):
+            stored = _tuple([f"r{lane}[{place}]" for lane in range(lanes)])
+            body.append(f"store16(p[{k}], uint64(at{k}(i)), {stored})")
+        self._function("wide_element(i, p)", body)
 
     def _loaded(self, tape: Tape, k: int) -> str:
         return f"{tape.dtype}(p[{k}][uint64(at{k}(i))])"
@@ -207,11 +233,9 @@ class _Writer:
 
         operands: which operand each input is; what only `uniform` reads is not loaded here.
         """
-        steps = {i.args[0] for i in tape.instructions if i.op == "uniform"}
-        read = {a for i in tape.instructions if i.op != "uniform" for a in i.args}
-        read |= set(tape.outputs)
+        read = _values_read(tape)
         values = [f"v{k}" for k in range(tape.n_inputs)]
-        lines = [f"v{k} = {load}" for k, load in enumerate(loads) if k in read or k not in steps]
+        lines = [f"v{k} = {load}" for k, load in enumerate(loads) if k in read]
         for position, instruction in enumerate(tape.instructions, tape.n_inputs):
             lines.append(f"v{position} = {self._value(tape.dtype, instruction, values, operands)}")
             values.append(f"v{position}")
@@ -265,18 +289,26 @@ def _tuple(items: Sequence[str]) -> str:
     return f"({', '.join(items)},)"
 
 
+def _values_read(tape: Tape) -> set[int]:
+    """Numbers of the values that instructions read or that are results: not what only `uniform`
+    reads, which isn't of the tape's dtype."""
+    read = {a for i in tape.instructions if i.op != "uniform" for a in i.args}
+    return read | set(tape.outputs)
+
+
 def _is_wide(operand: Operand, lanes: int) -> bool:
-    """Whether every `lanes` elements along the last axis can be accessed as 16 bytes."""
+    """Whether every `lanes` elements in C order can be accessed as 16 bytes."""
     if (
         operand.alignment % 16
         or operand.base % lanes
         or np.dtype(operand.dtype).itemsize * lanes != 16
     ):
         return False
-    axes = [axis for axis in zip(operand.shape, operand.strides, strict=True) if axis[0] != 1]
+    axes = merged(operand.shape, operand.strides)
     return (
         bool(axes)
-        and axes[-1] == (operand.shape[-1], 1)
+        and axes[-1][1] == 1
+        and axes[-1][0] % lanes == 0
         and not any(s % lanes for _, s in axes[:-1])
     )
 
@@ -307,4 +339,4 @@ def _converted(value: str, dtype: str) -> str:
         return f"uint8(1) if {value} != 0 else uint8(0)"
     if dtype in ("float32", "float64"):
         return f"{dtype}({value})"
-    return f"int64({value})"  # cut to the output's width by the store
+    return f"{dtype}(int64({value}))"
