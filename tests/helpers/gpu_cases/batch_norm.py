@@ -93,7 +93,7 @@ CASES = [
         for kernel, make in (("batch_norm", forward), ("batch_norm_grad", gradient))
         for case in (
             Case("book", kernel, make((10, 20, 144)), modes=CODE, registers=64),
-            Case("large", kernel, make((1000, 20, 576)), modes=CODE, registers=64),
+            Case("large", kernel, make((1000, 20, 576)), modes=CODE, registers=80),
             Case("dense", kernel, make((10_000, 100, 1)), modes=("gpu",)),
             Case("parts-float64", kernel, make((999, 3, 100), "float64"), modes=CODE, doubles=True),
         )
