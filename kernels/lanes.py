@@ -23,6 +23,7 @@ THREADS = 256  # of a block at most: with that a thread may have all the registe
 ROUND = 16  # terms that a thread loads before it uses the first: enough to hide their latency
 FEW = 8  # terms of a lane where there are threads enough
 LONG = 4 * ROUND  # terms of a lane beyond which a second launch costs less than waiting
+MAX_TERMS = 1 << 32  # their numbers are 32 bits wide
 RESIDENT = 1 << 18  # threads that a large GPU holds at once
 MAX_PARTS = 512  # blocks that keep a large GPU busy; one lane each of 32 reads 16 of them
 COALESCED = 32  # lanes that read a row together, in whole lines of the cache
@@ -48,7 +49,14 @@ def split(results: int, length: int, rows: bool) -> Split:
     """The cut of `results` reductions of `length` terms.
 
     rows: whether the terms of a result lie side by side, and not the results' terms of one number.
+
+    Raises NotImplementedError where numbers of terms would need more than 32 bits.
     """
+    if results * length >= MAX_TERMS:
+        raise NotImplementedError(
+            f"kernels of a GPU combine fewer than {MAX_TERMS:,} terms in a call, not {results:,}"
+            f" results of {length:,}"
+        )
     wanted = power_of_two(-(-length // FEW))
     enough = max(1, RESIDENT // power_of_two(results))
     if rows:
@@ -58,7 +66,7 @@ def split(results: int, length: int, rows: bool) -> Split:
     whole = Split(results, length, lanes, length, 1)
     if length <= LONG * lanes:
         return whole
-    blocks = -(-results // (THREADS // lanes))
+    blocks = max(1, -(-results // (THREADS // lanes)))
     parts = min(-(-length // (ROUND * lanes)), MAX_PARTS // blocks)
     if parts < 2:
         return whole

@@ -32,7 +32,6 @@ from .lanes import (
 Function = Callable[..., Any]
 
 SUM, PROD, MAX, MIN = range(4)
-MAX_TERMS = 2**32  # the number of a term is 32 bits wide
 SCRATCH = ("float32", "float64", "int64")  # shared arrays of a block, by dtype
 
 
@@ -80,11 +79,6 @@ def _member(call: Call, k: int, inputs: slice, op: int, axes_mask: int, n_prolog
     shape = np.broadcast_shapes(*(x.shape for x in read))
     kept, reduced = axes_of(shape, axes_mask)
     results, length = (_product(n for n, _ in axes) for axes in (kept, reduced))
-    if results * length >= MAX_TERMS:
-        raise NotImplementedError(
-            f"{call.kernel} on a GPU adds up fewer than {MAX_TERMS:,} terms,"
-            f" not {' x '.join(map(str, shape))}"
-        )
     rows = not kept or (bool(reduced) and reduced[-1][1] < kept[-1][1])
     return _Member(
         op,

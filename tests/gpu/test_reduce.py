@@ -29,6 +29,30 @@ def test_a_group_has_the_bits_of_its_members() -> None:
 
 @pytest.mark.sim
 @pytest.mark.gpu
+def test_more_terms_than_numbers_reach_are_refused() -> None:
+    x = np.broadcast_to(np.ones(1, "float32"), (1 << 16, 1 << 16))
+    identity = Tape.identity("float32")
+    call = OneCall(
+        "reduce",
+        [x],
+        [ArraySpec("float32", (1 << 16, 1))],
+        params_of(SUM, (1,), identity, identity),
+    )
+    with pytest.raises(NotImplementedError, match="65,536 results of 65,536"):
+        call.run(BACKEND)
+
+
+@pytest.mark.sim
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_of_no_elements_there_is_no_greatest(name: str) -> None:
+    call = OneCall(name, [np.zeros((3, 0), "float32")], [ArraySpec("int64", (3, 1))], {"axis": 1})
+    with pytest.raises(ValueError, match=f"{name}: axis 1 has no elements"):
+        call.run(BACKEND)
+
+
+@pytest.mark.sim
+@pytest.mark.gpu
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_long_sums_lose_two_roundings_at_most(dtype: str) -> None:
     """All positive terms, so that the error is that of the additions; a naive sum loses more."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from helpers.epilogues import epilogue
+from helpers.epilogues import dropout, epilogue
 from helpers.gpu_cases.case import AnyArray, Case, Problem
 from helpers.layouts import normal, relaid
 from helpers.native import unary
@@ -74,6 +74,17 @@ def squared_distance(shape, axes):
         tape = Tape("float32", 2, (Instruction("sub", (0, 1)), Instruction("sqr", (2,))), (3,))
         output = relaid(np.full(kept(shape, axes), np.nan, "float32"), rng)
         return [x, y], [output], params_of(SUM, axes, tape, Tape.identity("float32"))
+
+    return make
+
+
+def masked(shape, axes):
+    """sum(x * (uniform < 0.5)): the mask is that of the elements' numbers, whatever the layout."""
+
+    def make(rng: np.random.Generator) -> Problem:
+        x = relaid(values(rng, shape, SUM, "float32"), rng)
+        params = params_of(SUM, axes, dropout("float32"), Tape.identity("float32"))
+        return [x, np.array(5)], [ArraySpec("float32", kept(shape, axes))], params
 
     return make
 
@@ -159,8 +170,10 @@ CASES = [
     ),
     *(
         Case(f"tail-{tail}", "reduce", plain((4, 9), (0,), tail=tail), modes=VALUES)
-        for tail in ("bias_relu", "update", "two_extras")
+        for tail in ("bias_relu", "update", "two_extras", "dropout")
     ),
+    Case("empty-long", "reduce", plain((0, 20_000), (1,)), modes=VALUES),
+    Case("mask", "reduce", masked((3, 7, 4), (0, 2)), modes=VALUES),
     Case("bool-to-int64", "reduce", other_dtypes("bool", "int64", "float32"), modes=VALUES),
     Case("uint8-to-bool", "reduce", other_dtypes("uint8", "float32", "bool"), modes=VALUES),
     Case("int16-to-int8", "reduce", other_dtypes("int16", "int64", "int8"), modes=VALUES),
