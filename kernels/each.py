@@ -33,16 +33,16 @@ def each(n: int, element: Function) -> Launch:
     if n <= width:
 
         def body(p: Any) -> None:
-            i = cuda.grid(1)
-            if i < n:
-                compute(uint32(i), p)
+            i = uint32(uint32(cuda.blockIdx.x * threads) + uint32(cuda.threadIdx.x))
+            if i < uint32(n):
+                compute(i, p)
 
     else:
 
         def body(p: Any) -> None:
-            i = cuda.grid(1)
-            while i < n:
-                compute(uint32(i), p)
-                i += width
+            i = uint32(uint32(cuda.blockIdx.x * threads) + uint32(cuda.threadIdx.x))
+            while i < uint32(n):
+                compute(i, p)
+                i = uint32(i + uint32(width))
 
     return Launch(body, (n_blocks, 1, 1), (threads, 1, 1))

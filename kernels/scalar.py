@@ -17,18 +17,15 @@ from .device import (
     TYPES,
     copysign,
     device,
-    divided_roughly,
     exp,
-    float32,
-    float64,
     floor,
     fmod,
-    fused,
     log1p,
     power,
     rint,
     trunc,
 )
+from .quotient import QUOTIENTS
 
 Function = Callable[..., Any]
 
@@ -117,29 +114,13 @@ def _floats(name: str) -> dict[str, Function]:
     """The operations of a tape in floats."""
     dtype = TYPES[name]
     plain = {op: _function(op, dtype) for op in _FUNCTIONS}
-    return _common(dtype) | plain | _float_arithmetic(dtype) | _float_rounding(name)
+    return _common(dtype) | plain | _float_arithmetic(name) | _float_rounding(name)
 
 
-def _near_one(dtype: Any) -> Function:
-    """x / y for 1 <= y <= 2 and |x| <= 1, to one rounding or nearly.
-
-    A division of float32 costs a call of a long function, for quotients that come near the ends of
-    the range; here the reciprocal's error is taken back instead.
-    """
-    if dtype is float64:
-        return device(lambda x, y: x / y)
-
-    def quotient(x: Any, y: Any) -> Any:
-        reciprocal = divided_roughly(float32(1), y)
-        rough = float32(x * reciprocal)
-        return fused(fused(float32(-rough), y, x), reciprocal, rough)
-
-    return device(quotient)
-
-
-def _float_arithmetic(dtype: Any) -> dict[str, Function]:
+def _float_arithmetic(name: str) -> dict[str, Function]:
+    dtype = TYPES[name]
     zero, one, infinity = dtype(0), dtype(1), dtype(math.inf)
-    quotient = _near_one(dtype)
+    quotient = QUOTIENTS[name]
 
     def absolute(x: Any) -> Any:
         return dtype(abs(x))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .device import cuda, device, float32, float_bits, fused, int32, int64, np, rint, uint32, uint64
+from .quotient import quotient_float32
 
 Function = Callable[..., Any]
 
@@ -128,8 +129,8 @@ def tan(x: Any) -> Any:
     angle, quadrant = _reduced(x)
     sine, cosine = _sin_near(angle), _cos_near(angle)
     if quadrant & uint32(1):
-        return float32(float32(-cosine) / sine)
-    return float32(sine / cosine)
+        return quotient_float32(float32(-cosine), sine)
+    return quotient_float32(sine, cosine)
 
 
 FUNCTIONS: dict[str, Function] = {"sin": sin, "cos": cos, "tan": tan}

@@ -12,6 +12,7 @@ from helpers.gpu_cases.scalar import groups, operations
 
 from tinygrad_mnist.backends.cuda.design import design_plan
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
+from tinygrad_mnist.contracts.tape import Instruction, Tape
 
 DTYPES = ["float32", "float64", "int64"]
 GROUPS = [(dtype, ops) for dtype in DTYPES for ops in groups(dtype, 12)]
@@ -63,3 +64,24 @@ def test_every_operation_is_an_operator_or_a_function(dtype: str) -> None:
         [designed] = design_plan(OneCall("elementwise", *operations(dtype, ops)).plan, (9, 0))
         wanted |= set(re.findall(rf'FUNCTIONS\["{dtype}"\]\["(\w+)"\]', designed.design.source))
     assert wanted == set(FUNCTIONS[dtype])
+
+
+@pytest.mark.sim
+@pytest.mark.gpu
+def test_angles_of_every_size() -> None:
+    """float32 sin, cos and tan: random bit patterns, and angles next to multiples of pi/2."""
+    rng = np.random.default_rng(1)
+    bits = rng.integers(0, 0x7F800000, 300, dtype=np.uint32).view(np.float32)
+    multiples = rng.integers(1, 2**20, 150) * (np.pi / 2)
+    nearest = 16367173 * 2.0**72  # of all float32 the one that is closest to a multiple of pi/2
+    x = np.concatenate([bits, multiples, rng.uniform(-9, 9, 100), [nearest, 2.0**16]])
+    x = np.copysign(x, rng.standard_normal(x.shape)).astype(np.float32)
+    ops = ("sin", "cos", "tan")
+    tape = Tape("float32", 1, tuple(Instruction(op, (0,)) for op in ops), (1, 2, 3))
+    results = OneCall(
+        "elementwise", [x], [ArraySpec("float32", x.shape) for _ in ops], {"tape": tape}
+    ).run(BACKEND)
+    for result, function, bound in zip(results, (np.sin, np.cos, np.tan), (2, 2, 4), strict=True):
+        exact = function(x.astype(np.float64))
+        ulp = np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
+        assert np.max(np.abs(result - exact) / ulp) <= bound, function
