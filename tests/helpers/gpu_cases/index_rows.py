@@ -11,6 +11,7 @@ from tinygrad_mnist.contracts import ArraySpec
 
 Shape = tuple[int, ...]
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+WIDE = ("LDG.E.128", "STG.E.128")
 BOTH = ("compile", "gpu")
 VALUES = ("sim", "gpu")  # machine code of the same kind is looked at in another case
 
@@ -77,8 +78,10 @@ CASES = [
     Case("triples", "gather", gather((4, 5, 3), 7, "int64", 0, 3), modes=VALUES),
     Case("none", "gather", gather((4, 5), 0, "float32"), modes=VALUES),
     Case("empty-rows", "gather", gather((4, 0), 2, "float32"), modes=VALUES),
+    Case("wide", "gather", gather((2, 4, 8), 3, "float32", 1), wants=WIDE),
+    Case("wide-float64", "gather", gather((4, 5, 2), 7, "float64", 0, 2), modes=VALUES),
     Case("batch", "gather", gather((50_000, 784), 10, "float32"), modes=BOTH),
-    Case("large", "gather", gather((1000, 28, 28), 10_000, "float32"), modes=BOTH),
+    Case("large", "gather", gather((1000, 28, 28), 10_000, "float32"), modes=BOTH, wants=WIDE),
     *_scatters("scatter_add"),
     *_scatters("scatter_set"),
 ]

@@ -170,7 +170,7 @@ class _Writer:
         lines = []
         for lane in range(lanes):
             x = _tuple([f"x[{k}][{lane}]" for k in range(len(extras))] or ["i"])
-            place = f"uint32(i + uint32({lane}))"
+            place = f"uint32(i | uint32({lane}))"  # i is a multiple of lanes
             lines.append(f"r{lane} = result{number}(values[{lane}], {x}, {place}, p)")
         results = [f"r{lane}" for lane in range(lanes)]
         if _is_wide(target, lanes):
