@@ -12,7 +12,9 @@ from tinygrad_mnist.backends.cuda.cache import (
     cache_folder,
     prune,
     read_entry,
+    source_folder,
     write_entry,
+    write_whole,
 )
 from tinygrad_mnist.backends.cuda.code import kernel_names
 
@@ -71,6 +73,18 @@ def test_what_was_not_used_for_longest_is_removed(folder: Path) -> None:
     assert read_entry("k0") is not None  # used now, so k1 is the oldest
     prune(8 * size)
     assert {path.name for path in folder.iterdir()} == {"k0", "k5", "k6", "k7", "k8", "k9"}
+
+
+def test_sources_are_bounded_too(folder: Path) -> None:
+    sources = source_folder()
+    for n in range(4):
+        write_whole(sources / f"s{n}.py", bytes(100))
+        os.utime(sources / f"s{n}.py", (1e9 + n, 1e9 + n))
+    (sources / "__pycache__").mkdir()
+    write_entry("k", {}, ())
+    prune(limit_of_sources=399)
+    assert {p.name for p in sources.iterdir()} == {"s2.py", "s3.py", "__pycache__"}
+    assert [p.name for p in folder.iterdir()] == ["k"]
 
 
 def test_kernels_are_known_without_importing_them() -> None:

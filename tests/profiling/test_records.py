@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from helpers.profiles import ROOFLINE, small_profile
 
@@ -55,6 +57,11 @@ def test_kernels_are_sums_of_their_calls() -> None:
 )
 def test_the_smallest_working_set_that_holds_the_operands_counts(nbytes: int, rate: float) -> None:
     assert ROOFLINE.bandwidth(nbytes) == rate
+
+
+def test_a_gpu_has_no_threads() -> None:
+    profile = dataclasses.replace(small_profile(), backend="cuda", target="NVIDIA H100")
+    assert str(profile).splitlines()[0] == "small on cuda (NVIDIA H100): medians of 3 steps"
 
 
 def test_a_profile_as_text() -> None:

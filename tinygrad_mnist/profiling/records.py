@@ -9,7 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from tinygrad_mnist.backends import GPUS
 from tinygrad_mnist.backends.base import Timings
+from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.compile.plan import KernelCall, Plan
 from tinygrad_mnist.profiling.roofline import Roofline
 from tinygrad_mnist.profiling.table import show_profile
@@ -90,6 +92,11 @@ class Profile:
     def steps(self) -> int:
         """How many steps were timed call by call."""
         return len(self.timings.begins)
+
+    @property
+    def team(self) -> list[str]:
+        """How many threads ran it, such as '2 threads'; nothing of a GPU."""
+        return [] if self.backend in GPUS else [counted(self.threads, "thread")]
 
     @cached_property
     def calls(self) -> tuple[CallProfile, ...]:

@@ -28,10 +28,9 @@ def show_profile(profile: Profile) -> str:
 
 def title(profile: Profile) -> str:
     """What was measured, in one line."""
-    return (
-        f"{profile.name} on {profile.backend} ({profile.target}, "
-        f"{counted(profile.threads, 'thread')}): medians of {counted(profile.steps, 'step')}"
-    )
+    processor = ", ".join([profile.target, *profile.team])
+    steps = counted(profile.steps, "step")
+    return f"{profile.name} on {profile.backend} ({processor}): medians of {steps}"
 
 
 def call_rows(profile: Profile) -> Iterator[list[str]]:

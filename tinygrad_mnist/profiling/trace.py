@@ -34,10 +34,9 @@ def write_trace(profile: Profile, path: str | os.PathLike[str]) -> None:
 
 def events(profile: Profile) -> Iterator[Event]:
     """The names of the lanes, then a complete event per step and per call, in order of time."""
-    threads = f"{profile.threads} thread{'s' * (profile.threads > 1)}"
     yield _name("process_name", 0, f"{profile.name} on {profile.backend}")
     yield _name("thread_name", _STEPS, "steps")
-    yield _name("thread_name", _CALLS, f"kernel calls, {threads}")
+    yield _name("thread_name", _CALLS, ", ".join(["kernel calls", *profile.team]))
     plan, timings = profile.plan, profile.timings
     facts = [_facts(plan, call) for call in plan.calls]
     # Whole nanoseconds, so that what ends where the next begins does so after rounding, too.

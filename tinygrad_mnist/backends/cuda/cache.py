@@ -1,8 +1,8 @@
 """Where code for GPUs is kept from process to process.
 
 The folder has two parts: `sources`, the text of generated modules, and `code`, one file per design
-of machine code. `code` stays below MAX_BYTES: what was not used for longest goes first. Nothing in
-it is needed: the folder may be removed at any time, and what is damaged is made again.
+of machine code. Each stays below a limit: what was not used for longest goes first. Nothing in
+them is needed: the folder may be removed at any time, and what is damaged is made again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 256 << 20  # of machine code, some ten thousand kernels
+MAX_SOURCE_BYTES = 64 << 20
 _KEPT = 0.75  # part of that which stays when it is exceeded
 _MAGIC = b"tinygrad_mnist machine code 1\n"
 _UNTOUCHED = 24 * 3600.0  # seconds for which the time of use of an entry may be off
@@ -36,6 +37,11 @@ def cache_folder() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     return base / "tinygrad_mnist" / "cuda"
+
+
+def source_folder() -> Path:
+    """The part for generated modules."""
+    return cache_folder() / "sources"
 
 
 class DamagedEntryError(ValueError):
@@ -94,13 +100,18 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def kept_bytes() -> int:
     """Bytes of machine code in the cache."""
-    return sum(size for _, size, _ in _entries())
+    return sum(size for _, size, _ in _entries(_code_folder()))
 
 
-def prune(limit: int = MAX_BYTES) -> None:
-    """Where there is more machine code than `limit` bytes, removes what was not used for longest,
-    until a quarter is free."""
-    entries = _entries()
+def prune(limit: int = MAX_BYTES, limit_of_sources: int = MAX_SOURCE_BYTES) -> None:
+    """Where there is more machine code than `limit` bytes, or more of its sources than their limit,
+    removes what was not used for longest, until a quarter is free."""
+    _prune(_code_folder(), limit)
+    _prune(source_folder(), limit_of_sources)
+
+
+def _prune(folder: Path, limit: int) -> None:
+    entries = _entries(folder)
     total = sum(size for _, size, _ in entries)
     if total <= limit:
         return
@@ -111,10 +122,12 @@ def prune(limit: int = MAX_BYTES) -> None:
         total -= size
 
 
-def _entries() -> list[tuple[float, int, Path]]:
-    """When each entry was last used, its bytes, and its file."""
+def _entries(folder: Path) -> list[tuple[float, int, Path]]:
+    """When each file was last used, its bytes, and its path."""
     entries = []
-    for path in _code_folder().glob("*"):
+    for path in folder.glob("*"):
+        if path.is_dir():  # Python's bytecode of sources
+            continue
         try:
             status = path.stat()
         except OSError:  # another process has just removed it

@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tinygrad_mnist.backends.cuda.cache import cache_folder, write_whole
+from tinygrad_mnist.backends.cuda.cache import source_folder, write_whole
 from tinygrad_mnist.backends.cuda.design import Design
 
 Function = Callable[..., Any]
@@ -108,7 +108,7 @@ def _module(design: Design) -> ModuleType:
     name = f"_tinygrad_mnist_{design.kernel}_{design.digest}"
     if name in sys.modules:
         return sys.modules[name]
-    path = cache_folder() / "sources" / f"{name.removeprefix('_tinygrad_mnist_')}.py"
+    path = source_folder() / f"{name.removeprefix('_tinygrad_mnist_')}.py"
     write_whole(path, design.source.encode())
     spec = util.spec_from_file_location(name, path)
     assert spec is not None
