@@ -103,7 +103,10 @@ class Launch(NamedTuple):
 
     body: `body(p)`, run by every thread. grid: blocks, (x, y, z). block: threads of each, likewise.
     shared_bytes: of dynamic shared memory. checks: the body returns whether it found nothing wrong;
-    where one thread did, the step stops, and no later call of it changes anything.
+    where one thread did, the step stops, and no later call of it changes anything. resident: blocks
+    that a multiprocessor must have registers for at once. Where that is said, code is made for this
+    block's size: the assembler takes as many registers as it leaves, and starts loads long before
+    their data is needed. With 0 it chooses by itself.
     """
 
     body: Function
@@ -111,6 +114,7 @@ class Launch(NamedTuple):
     block: tuple[int, int, int]
     shared_bytes: int = 0
     checks: bool = False
+    resident: int = 0
 
 
 class Launches(NamedTuple):

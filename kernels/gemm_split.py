@@ -77,7 +77,7 @@ def split_gemm(call: Call, split: Split) -> Launches:
     shape = problem(call)
     make = _direct if split.slices == 1 else _sliced
     body = make(call, shape, split)
-    return Launches((Launch(body, split.grid(shape), (split.threads, 1, 1)),))
+    return Launches((Launch(body, split.grid(shape), (split.threads, 1, 1), resident=1),))
 
 
 def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Function]:

@@ -22,7 +22,7 @@ from .call import Call, Launch, Launches
 from .device import cuda, device, float32, np, shared_array, uint32, uint64
 from .gemm_operands import QUAD, Problem, Sink, block_results, epilogue_sink, problem
 from .gemm_stage import Stage, is_across, stager
-from .gemm_tiled import added_parts, partial_sink
+from .gemm_tiled import REGISTERS, added_parts, partial_sink
 from .tensor_core import COLUMNS, LANES, ROWS, TERMS, multiply_add_tf32, tf32
 
 Function = Callable[..., Any]
@@ -77,12 +77,13 @@ def tensor_gemm(call: Call, tiling: TensorTiling) -> Launches:
     """One kernel, or two with the sums of parts in between."""
     shape = problem(call)
     threads, tiles = (tiling.threads, 1, 1), tiling.tiles(shape)
+    resident = 65536 // (REGISTERS * tiling.threads)
     if tiling.parts == 1:
         body = _product(call, shape, tiling, epilogue_sink(call, shape, 2))
-        return Launches((Launch(body, (*tiles, 1), threads),))
+        return Launches((Launch(body, (*tiles, 1), threads, resident=resident),))
     number = len(call.inputs) + len(call.outputs)
     body = _product(call, shape, tiling, partial_sink(shape, number, 2))
-    product = Launch(body, (*tiles, tiling.parts), threads)
+    product = Launch(body, (*tiles, tiling.parts), threads, resident=resident)
     workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
     return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
 

@@ -70,13 +70,15 @@ class Tiling(NamedTuple):
 def tiled_gemm(call: Call, tiling: Tiling) -> Launches:
     """One kernel, or two with the sums of parts in between."""
     shape = problem(call)
-    threads = (tiling.threads, 1, 1)
+    threads, resident = (tiling.threads, 1, 1), 65536 // (REGISTERS * tiling.threads)
     if tiling.parts == 1:
         body = _product(call, shape, tiling, epilogue_sink(call, shape, QUAD))
-        return Launches((Launch(body, (*tiling.tiles(shape), 1), threads),))
+        grid = (*tiling.tiles(shape), 1)
+        return Launches((Launch(body, grid, threads, resident=resident),))
     number = len(call.inputs) + len(call.outputs)
     body = _product(call, shape, tiling, partial_sink(shape, number, QUAD))
-    product = Launch(body, (*tiling.tiles(shape), tiling.parts), threads)
+    grid = (*tiling.tiles(shape), tiling.parts)
+    product = Launch(body, grid, threads, resident=resident)
     workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
     return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
 

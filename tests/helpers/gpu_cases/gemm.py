@@ -89,7 +89,7 @@ BOOK = [
         product(m, n, k, kind, layouts),
         modes=REAL if wants else ("gpu",),
         wants=wants,
-        registers=168,
+        registers=192,
     )
     for name, (m, n, k), kind, layouts, wants in [
         ("layer", (10, 100, 640), "bias_relu", ("rows", "rows"), ("LDG.E.128", "STS.128")),

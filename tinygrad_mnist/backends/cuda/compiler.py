@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
 
     Its parameters are 8 bytes each: the operands' pointers, those to words and table, `ahead`.
     """
+    bounds = (math.prod(kernel.block), kernel.resident) if kernel.resident else None
     cuda = import_module("numba.cuda")
     core = import_module("cuda.core")
     with _compiling_for(capability):
@@ -45,6 +47,7 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
             device=False,
             abi="numba",
             output="ltoir",
+            launch_bounds=bounds,
         )
     objects = [core.ObjectCode.from_ltoir(c) if isinstance(c, bytes) else c for c in codes]
     options = core.LinkerOptions(

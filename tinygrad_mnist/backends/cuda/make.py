@@ -26,6 +26,7 @@ class Kernel(NamedTuple):
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     shared_bytes: int
+    resident: int = 0
 
 
 class Made(NamedTuple):
@@ -85,6 +86,7 @@ def make(design: Design) -> Made:
             launch.grid,
             launch.block,
             launch.shared_bytes,
+            launch.resident,
         )
         for launch in launches.kernels
     )
