@@ -26,7 +26,13 @@ from typing import Any
 from .call import Call, Launch, Launches, blocks, factory
 from .conv_filter_tiles import QUAD, FilterTiles, filter_tiles
 from .conv_grad import Sizes, locator, sizes, unpooled
-from .conv_grad_staging import quad_loader, stager
+from .conv_grad_filter_staging import (
+    gradient_fetcher,
+    gradient_putter,
+    image_fetcher,
+    put_pixel,
+)
+from .conv_grad_staging import Staged, combiner, quad_loader, stager
 from .device import TYPES, cuda, device, shared_array, uint32, uint64
 
 Function = Callable[..., Any]
@@ -68,7 +74,9 @@ def grad_filter(call: Call) -> Launches:
 def by_tile(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
     """The kernel whose threads slide along lines."""
     dtype = TYPES[s.dtype]
-    stage = stager(call, s, tiles)
+    x = Staged(tiles.gradients, image_fetcher(call, s, tiles), device(put_pixel))
+    g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
+    stage = stager(s.dtype, tiles.threads, x, g)
     add_lines, deliver = adding(s, tiles), delivering(call, s, tiles)
     pooled, n_sums, shared = s.pooled, tiles.filters * s.kernel[1], tiles.shared
     pieces, per_block = tiles.pieces, tiles.pieces_per_block
@@ -178,21 +186,17 @@ def adding_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Function:
 def delivering(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
     """`deliver(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and passes them
     to the epilogue or to the workspace."""
-    dtype, finish = TYPES[s.dtype], call.finishes[0]
-    threads, units, split, filters = tiles.threads, tiles.units, tiles.split, tiles.filters
-    rows, width, row_tiles, groups = tiles.rows, s.kernel[1], tiles.row_tiles, tiles.groups
+    finish, units, filters, rows = call.finishes[0], tiles.units, tiles.filters, tiles.rows
+    width, row_tiles, groups = s.kernel[1], tiles.row_tiles, tiles.groups
     all_filters, all_rows, n_outputs = s.o, s.c * s.kernel[0], tiles.outputs
-    parts = max(1, min(threads // n_outputs, split))
-    share = -(-split // parts)
     partial, n = tiles.ranges > 1, call.outputs[0].size
     workspace = len(call.inputs) + len(call.outputs)
-    zero = dtype(0)
-    place = row_width = rows * width
+    place = rows * width
 
-    def emit(p: Any, value: Any, v: Any, tile: Any) -> None:
-        o = uint32(v // uint32(row_width))
+    def emit(p: Any, value: Any, v: Any, tile: Any, step: Any) -> None:
+        o = uint32(v // uint32(place))
         o = uint32(uint32(uint32(tile // uint32(row_tiles)) * uint32(groups * filters)) + o)
-        row = uint32(uint32(v % uint32(row_width)) // uint32(width))
+        row = uint32(uint32(v % uint32(place)) // uint32(width))
         row = uint32(uint32(uint32(tile % uint32(row_tiles)) * uint32(rows)) + row)
         if o < all_filters and row < all_rows:
             i = uint32(uint32(o * uint32(all_rows)) + row)
@@ -203,7 +207,7 @@ def delivering(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
             else:
                 finish(value, i, p)
 
-    emit = device(emit)
+    combine = combiner(s.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
 
     def deliver(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
         unit, member = uint32(t % uint32(units)), uint32(t // uint32(units))
@@ -214,29 +218,7 @@ def delivering(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
             for k in range(width):
                 memory[uint64(to + uint32(o * place + k))] = sums[uint64(o * width + k)]
         cuda.syncthreads()
-        if parts == 1:
-            v = t
-            while v < n_outputs:
-                total = zero
-                for k in range(split):
-                    total += memory[uint64(v + uint32(k * n_outputs))]
-                emit(p, total, v, tile)
-                v = uint32(v + uint32(threads))
-        else:
-            v, part = uint32(t % uint32(n_outputs)), uint32(t // uint32(n_outputs))
-            total = zero
-            for k in range(share):
-                k_th = uint32(uint32(part * uint32(share)) + uint32(k))
-                if k_th < split:
-                    total += memory[uint64(v + uint32(k_th * uint32(n_outputs)))]
-            cuda.syncthreads()
-            memory[uint64(t)] = total
-            cuda.syncthreads()
-            if t < n_outputs:
-                total = memory[uint64(t)]
-                for k in range(1, parts):
-                    total += memory[uint64(t + uint32(k * n_outputs))]
-                emit(p, total, t, tile)
+        combine(p, memory, tile, uint32(0), t)
 
     return device(deliver)
 

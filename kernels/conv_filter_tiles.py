@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .conv_grad import Sizes
 
 QUAD = 4  # positions of a line that a thread takes at a time
-SUMS = 48  # that a thread keeps in registers, at most
+SUMS = 48  # registers for the sums of a thread, at most; 512 threads can have 128 in all
 SHARED_BYTES = 48 * 1024
 # A large GPU, as the choice between cuts sees it.
 MULTIPROCESSORS, SCHEDULERS, WARP = 132, 4, 32
@@ -90,7 +90,7 @@ class FilterTiles(NamedTuple):
 def filter_tiles(s: Sizes) -> FilterTiles | None:
     """The cut for a problem; None where a line, a filter or a pool is too large for it."""
     empty = s.n * s.used[0] * s.used[1] * s.image[0] * s.image[1] == 0
-    large = s.kernel[1] > SUMS // 2 or s.stride[1] > QUAD or s.pool[0] * s.pool[1] > WINNERS
+    large = s.kernel[1] > SUMS // 4 or s.stride[1] > QUAD or s.pool[0] * s.pool[1] > WINNERS
     if empty or large:
         return None
     found = [c for c in candidates(s) if c.shared * _bytes(s) <= SHARED_BYTES]
@@ -113,7 +113,7 @@ def _even(n: int, at_most: int) -> int:
 def candidates(s: Sizes) -> Iterator[FilterTiles]:
     """Cuts worth a thought; some need more shared memory than there is."""
     rows, width = s.c * s.kernel[0], s.kernel[1]
-    for filters in range(1, min(s.o, SUMS // width) + 1):
+    for filters in range(1, min(s.o, SUMS * 4 // (_bytes(s) * width)) + 1):
         all_groups = _ceil(s.o, filters)
         for groups in sorted({_even(all_groups, most) for most in (1, 2, 4, 8)}):
             tall = {s.kernel[0] * _even(s.c, most) for most in (1, 2, 4, 8, 16, 32)}

@@ -1,18 +1,31 @@
-"""How the gradients of convolutions bring their operands into shared memory."""
+"""Into shared memory and out of it again: what both gradients of convolutions do.
+
+`tile` and `step` tell a function which part of the work is meant; what they are is its kernel's
+affair.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from .call import Call
-from .conv_filter_tiles import FilterTiles
-from .conv_grad import Sizes, locator, mask_byte
 from .device import TYPES, cuda, device, load16, uint32, uint64
 
 Function = Callable[..., Any]
 
-ROUND = 8  # elements of x, or windows, that a thread loads at once
+ROUND = 20  # registers for what a thread has loaded and not yet put into shared memory
+
+
+class Staged(NamedTuple):
+    """What goes into shared memory: `size` elements, and how each is read and written.
+
+    fetch: `fetch(p, tile, step, i)`, which may depend on no condition, so that the loads of many
+    elements can be under way at once. put: `put(memory, i, ...)`, given what `fetch` returned.
+    """
+
+    size: int
+    fetch: Function
+    put: Function
 
 
 def quad_loader(dtype: str) -> Function:
@@ -32,21 +45,28 @@ def quad_loader(dtype: str) -> Function:
     return device(load)
 
 
-def stager(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
-    """`stage(p, memory, tile, piece, t)`: brings a piece of x and of g; whether thread t met finite
-    elements of x only.
+def share(n: int, among: int) -> int:
+    """How many of n elements each gets, at least one."""
+    return max(1, -(-n // among))
+
+
+def stager(dtype_name: str, threads: int, factors: Staged, gradients: Staged) -> Function:
+    """`stage(p, memory, tile, step, t)`: brings pixels or weights, and windows of g; whether thread
+    t met finite factors only.
 
     All loads of a round are under way before the first store waits for one.
     """
-    dtype, threads = TYPES[s.dtype], tiles.threads
-    n_x, n_g = tiles.gradients, tiles.windows
-    rounds = max(1, -(-max(n_x, n_g) // (threads * ROUND)))
-    x_each, g_each = (-(-n // (threads * rounds)) for n in (n_x, n_g))
-    fetch_x, fetch_g = image_fetcher(call, s, tiles), gradient_fetcher(call, s, tiles)
-    put_g = gradient_putter(s, tiles)
+    dtype = TYPES[dtype_name]
     zero = dtype(0)
+    n_x, fetch_x, put_x = factors
+    n_g, fetch_g, put_g = gradients
+    words = 2 if dtype_name == "float64" else 1
+    rounds = 1
+    while words * share(n_x, threads * rounds) + (words + 1) * share(n_g, threads * rounds) > ROUND:
+        rounds += 1
+    x_each, g_each = share(n_x, threads * rounds), share(n_g, threads * rounds)
 
-    def stage(p: Any, memory: Any, tile: Any, piece: Any, t: Any) -> Any:
+    def stage(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> Any:
         x = cuda.local.array(x_each, dtype)
         g = cuda.local.array(g_each, dtype)
         masks = cuda.local.array(g_each, uint32)
@@ -55,15 +75,15 @@ def stager(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
             first_x = uint32(t + uint32(r * x_each * threads))
             first_g = uint32(t + uint32(r * g_each * threads))
             for k in range(x_each):
-                x[uint64(k)] = fetch_x(p, tile, piece, uint32(first_x + uint32(k * threads)))
+                x[uint64(k)] = fetch_x(p, tile, step, uint32(first_x + uint32(k * threads)))
             for k in range(g_each):
-                value, mask = fetch_g(p, tile, piece, uint32(first_g + uint32(k * threads)))
+                value, mask = fetch_g(p, tile, step, uint32(first_g + uint32(k * threads)))
                 g[uint64(k)] = value
                 masks[uint64(k)] = mask
             for k in range(x_each):
                 i = uint32(first_x + uint32(k * threads))
                 if i < n_x:
-                    memory[uint64(i)] = x[uint64(k)]
+                    put_x(memory, i, x[uint64(k)])
                     finite = finite and x[uint64(k)] - x[uint64(k)] == zero
             for k in range(g_each):
                 i = uint32(first_g + uint32(k * threads))
@@ -74,90 +94,44 @@ def stager(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
     return device(stage)
 
 
-def image_fetcher(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
-    """`fetch(p, tile, piece, i)`: element i of a piece of x; zero outside of the image."""
-    at_x = locator(call.inputs[0])
-    zero = TYPES[s.dtype](0)
-    n_columns, n_rows, n_channels = tiles.image_pitch, tiles.image_rows, tiles.channels
-    row_tiles, rows, kernel_h = tiles.row_tiles, tiles.rows, s.kernel[0]
-    bands, images, lines = tiles.bands, tiles.images, tiles.lines
-    (stride_h, _), (pad_h, pad_w), (height, width) = s.stride, s.padding, s.image
-    n_images, all_channels = s.n, s.c
+def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Function) -> Function:
+    """`combine(p, memory, tile, step, t)`: adds up the sums that a block's threads have left.
 
-    def fetch(p: Any, tile: Any, piece: Any, i: Any) -> Any:
-        tile_row = uint32(uint32(tile % uint32(row_tiles)) * uint32(rows))
-        first_channel = uint32(tile_row // uint32(kernel_h))
-        first_image = uint32(uint32(piece // uint32(bands)) * uint32(images))
-        band = uint32(uint32(piece % uint32(bands)) * uint32(lines * stride_h))
-        line = uint32(i // uint32(n_columns))
-        plane = uint32(line // uint32(n_rows))
-        # Before the image wraps to more than its size.
-        h = uint32(uint32(uint32(line % uint32(n_rows)) + band) - uint32(pad_h))
-        w = uint32(uint32(i % uint32(n_columns)) - uint32(pad_w))
-        c = uint32(uint32(plane % uint32(n_channels)) + first_channel)
-        n = uint32(uint32(plane // uint32(n_channels)) + first_image)
-        inside = h < height and w < width and c < all_channels and n < n_images
-        # Loads that depend on nothing can all be under way at once.
-        value = p[0][uint64(at_x(n, c, h, w) if inside else uint32(0))]
-        return value if inside else zero
-
-    return device(fetch)
-
-
-def gradient_fetcher(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
-    """`fetch(p, tile, piece, i)`: gradient and winners of window i of a piece of g.
-
-    Where there is no pool, a window's one position wins.
+    They lie as [split][output] in shared memory; `emit(p, total, output, tile, step)` gets the
+    totals. All threads come here together, behind a barrier, and pass one before they go on to
+    write there again.
     """
-    at_g = locator(call.inputs[1])
-    at_winners = locator(call.inputs[2]) if s.pooled else at_g
-    byte_of = mask_byte(call.inputs[2]) if s.pooled else at_g
-    zero = TYPES[s.dtype](0)
-    n_filters, n_rows = tiles.filters * tiles.groups, tiles.lines // s.pool[0]
-    (all_rows, n_columns), pooled = s.windows, s.pooled
-    n_bytes = -(-s.pool[0] * s.pool[1] // 8)
-    row_tiles, bands, images = tiles.row_tiles, tiles.bands, tiles.images
-    n_images, all_filters = s.n, s.o
+    zero = TYPES[dtype_name](0)
+    parts = max(1, min(threads // n_outputs, split))
+    each = -(-split // parts)
 
-    def fetch(p: Any, tile: Any, piece: Any, i: Any) -> Any:
-        first_filter = uint32(uint32(tile // uint32(row_tiles)) * uint32(n_filters))
-        first_image = uint32(uint32(piece // uint32(bands)) * uint32(images))
-        w = uint32(i % uint32(n_columns))
-        line = uint32(i // uint32(n_columns))
-        plane = uint32(line // uint32(n_rows))
-        h = uint32(uint32(piece % uint32(bands)) * uint32(n_rows))
-        h = uint32(h + uint32(line % uint32(n_rows)))
-        o = uint32(uint32(plane % uint32(n_filters)) + first_filter)
-        n = uint32(uint32(plane // uint32(n_filters)) + first_image)
-        exists = h < all_rows and o < all_filters and n < n_images
-        value = p[1][uint64(at_g(n, o, h, w) if exists else uint32(0))]
-        mask = uint32(1)
-        if pooled:
-            first = at_winners(n, o, h, w) if exists else uint32(0)
-            mask = uint32(0)
-            for k in range(n_bytes):
-                mask = uint32(mask | uint32(byte_of(p[2], first, k) << uint32(8 * k)))
-        return value if exists else zero, mask
+    if parts == 1:
 
-    return device(fetch)
+        def combine(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> None:
+            v = t
+            while v < n_outputs:
+                total = zero
+                for k in range(split):
+                    total += memory[uint64(v + uint32(k * n_outputs))]
+                emit(p, total, v, tile, step)
+                v = uint32(v + uint32(threads))
 
+    else:
 
-def gradient_putter(s: Sizes, tiles: FilterTiles) -> Function:
-    """`put(memory, i, value, mask)`: unpools window i of a piece into shared memory."""
-    zero = TYPES[s.dtype](0)
-    begin, pitch, lines = tiles.gradients, tiles.line_pitch, tiles.lines
-    (pool_h, pool_w), n_columns, n_rows = s.pool, s.windows[1], tiles.lines // s.pool[0]
-    n_bits = pool_h * pool_w
+        def combine(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> None:
+            v, part = uint32(t % uint32(n_outputs)), uint32(t // uint32(n_outputs))
+            total = zero
+            for k in range(each):
+                member = uint32(uint32(part * uint32(each)) + uint32(k))
+                if member < split:
+                    total += memory[uint64(v + uint32(member * uint32(n_outputs)))]
+            cuda.syncthreads()
+            memory[uint64(t)] = total
+            cuda.syncthreads()
+            if t < n_outputs:
+                total = memory[uint64(t)]
+                for k in range(1, parts):
+                    total += memory[uint64(t + uint32(k * n_outputs))]
+                emit(p, total, t, tile, step)
 
-    def put(memory: Any, i: Any, value: Any, mask: Any) -> None:
-        w, line = uint32(i % uint32(n_columns)), uint32(i // uint32(n_columns))
-        row, plane = uint32(line % uint32(n_rows)), uint32(line // uint32(n_rows))
-        to = uint32(uint32(plane * uint32(lines)) + uint32(row * uint32(pool_h)))
-        to = uint32(uint32(to * uint32(pitch)) + uint32(w * uint32(pool_w)))
-        to = uint32(to + uint32(begin))
-        for bit in range(n_bits):
-            place = uint32(bit // pool_w * pitch + bit % pool_w)
-            won = uint32(mask >> uint32(bit)) & uint32(1)
-            memory[uint64(to + place)] = value if won != uint32(0) else zero
-
-    return device(put)
+    return device(combine)

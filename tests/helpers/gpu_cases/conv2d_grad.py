@@ -70,10 +70,11 @@ def cases_of(
 
 
 VALUES = ("sim", "gpu")  # of cases that have the machine code of others
+REAL_SIZE = ("compile", "gpu")
 PLAIN = Convolution(2, 2, (6, 5), 3, (3, 2))
 POOLED = replace(PLAIN, pool=(2, 2), flip=1)
 SMALL = [
-    *cases_of("plain", PLAIN),
+    *cases_of("plain", PLAIN, modes=VALUES),
     *cases_of("float64", replace(PLAIN, dtype="float64", flip=1), "bias_relu", modes=VALUES),
     *cases_of("strided", replace(PLAIN, stride=(2, 1), padding=(1, 2)), "two_extras", True),
     *cases_of(
@@ -85,7 +86,7 @@ SMALL = [
     *cases_of("no-images", Convolution(0, 1, (4, 4), 2, (3, 3)), "two_extras", modes=VALUES),
     *cases_of("no-positions", Convolution(1, 1, (2, 2), 2, (3, 3)), "bias_relu", modes=VALUES),
     *cases_of("one", Convolution(1, 1, (1, 1), 1, (1, 1)), modes=VALUES),
-    *cases_of("pool", POOLED, "update"),
+    *cases_of("pool", POOLED, "update", modes=VALUES),
     *cases_of("pool-ties", replace(POOLED, flip=0), "two_extras", whole=True, modes=VALUES),
     *cases_of("pool-float64", replace(POOLED, dtype="float64"), "bias_relu"),
     *cases_of(
@@ -104,17 +105,18 @@ SMALL = [
     ),
 ]
 
-BATCH = Convolution(10, 20, (12, 12), 40, (5, 5), flip=1, pool=(2, 2))
+SECOND = Convolution(10, 20, (12, 12), 40, (5, 5), flip=1, pool=(2, 2))
 FIRST = Convolution(10, 1, (28, 28), 20, (5, 5), flip=1, pool=(2, 2))
-REAL: list[Case] = []
-for conv, name, which in ((BATCH, "conv2", WHICH), (FIRST, "conv1", ("filter",))):
-    for n in (10, 10_000):
-        REAL += cases_of(
-            f"{name}-{n}",
-            replace(conv, n=n),
-            "update" if which == ("filter",) else "identity",
-            which=which,
-            modes=("compile", "gpu"),
-        )
+WIDE = ("FFMA", "LDS.128")
+# A block of 512 threads has 128 registers for each.
+REAL = [
+    *cases_of("conv2-10", SECOND, modes=REAL_SIZE, wants=WIDE, registers=128),
+    *cases_of("conv2-10000", replace(SECOND, n=10_000), modes=REAL_SIZE, wants=WIDE, registers=128),
+    *cases_of("conv2-128", replace(SECOND, n=128, dtype="float64"), "update", modes=("gpu",)),
+    *cases_of("conv1-10", FIRST, "update", which=("filter",), modes=("gpu",)),
+    *cases_of("conv1-10000", replace(FIRST, n=10_000), "update", which=("filter",), modes=("gpu",)),
+    *cases_of("wide", Convolution(64, 16, (32, 40), 24, (3, 3), padding=(1, 1)), modes=("gpu",)),
+    *cases_of("large-filter", Convolution(4, 3, (40, 40), 8, (19, 19)), modes=("gpu",)),
+]
 
 CASES = [*SMALL, *REAL]
