@@ -76,9 +76,9 @@ def by_tile(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
     dtype = TYPES[s.dtype]
     x = Staged(tiles.gradients, image_fetcher(call, s, tiles), device(put_pixel))
     g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
-    stage = stager(s.dtype, tiles.threads, x, g)
-    add_lines, deliver = adding(s, tiles), delivering(call, s, tiles)
     pooled, n_sums, shared = s.pooled, tiles.filters * s.kernel[1], tiles.shared
+    stage = stager(s.dtype, tiles.threads, n_sums, x, g)
+    add_lines, deliver = adding(s, tiles), delivering(call, s, tiles)
     pieces, per_block = tiles.pieces, tiles.pieces_per_block
 
     def body(p: Any) -> None:

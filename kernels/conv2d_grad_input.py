@@ -73,9 +73,9 @@ def by_tile(call: Call, s: Sizes, tiles: InputTiles) -> Function:
     n_weights = tiles.filters * tiles.groups * tiles.channels * s.kernel[0] * s.kernel[1]
     weights = Staged(n_weights, weight_fetcher(call, s, tiles), weight_putter(s, tiles))
     g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
-    stage = stager(s.dtype, tiles.threads, weights, g)
-    add_filters, deliver = adding(s, tiles), delivering(call, s, tiles)
     pooled, n_sums, shared = s.pooled, tiles.pixels * tiles.channels, tiles.shared
+    stage = stager(s.dtype, tiles.threads, n_sums, weights, g)
+    add_filters, deliver = adding(s, tiles), delivering(call, s, tiles)
     steps, threads, begin = tiles.steps, tiles.threads, tiles.gradients
     # Between and around positions lie zeros, if threads read there.
     n_zeros = tiles.images * tiles.image_pitch if tiles.segments > 1 else 0

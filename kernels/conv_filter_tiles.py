@@ -14,7 +14,7 @@ from .conv_grad import Sizes
 
 QUAD = 4  # positions of a line that a thread takes at a time
 SUMS = 48  # registers for the sums of a thread, at most; 512 threads can have 128 in all
-SHARED_BYTES = 48 * 1024
+SHARED_BYTES = 48 * 1024 - 16  # without the word that tells of inf and NaN
 # A large GPU, as the choice between cuts sees it.
 MULTIPROCESSORS, SCHEDULERS, WARP = 132, 4, 32
 BLOCKS = (MULTIPROCESSORS, 2 * MULTIPROCESSORS, 4 * MULTIPROCESSORS)

@@ -13,7 +13,10 @@ from .device import TYPES, cuda, device, load16, uint32, uint64
 
 Function = Callable[..., Any]
 
-ROUND = 20  # registers for what a thread has loaded and not yet put into shared memory
+# Registers for what a thread has loaded and not yet put into shared memory. Beside many sums there
+# is less room, and time enough to wait twice.
+ROUND, ROUND_BESIDE_SUMS = 20, 10
+MANY_SUMS = 40
 
 
 class Staged(NamedTuple):
@@ -50,9 +53,11 @@ def share(n: int, among: int) -> int:
     return max(1, -(-n // among))
 
 
-def stager(dtype_name: str, threads: int, factors: Staged, gradients: Staged) -> Function:
+def stager(
+    dtype_name: str, threads: int, n_sums: int, factors: Staged, gradients: Staged
+) -> Function:
     """`stage(p, memory, tile, step, t)`: brings pixels or weights, and windows of g; whether thread
-    t met finite factors only.
+    t met finite factors only. n_sums: that a thread keeps meanwhile.
 
     All loads of a round are under way before the first store waits for one.
     """
@@ -61,8 +66,9 @@ def stager(dtype_name: str, threads: int, factors: Staged, gradients: Staged) ->
     n_x, fetch_x, put_x = factors
     n_g, fetch_g, put_g = gradients
     words = 2 if dtype_name == "float64" else 1
+    room = ROUND_BESIDE_SUMS if words * n_sums >= MANY_SUMS else ROUND
     rounds = 1
-    while words * share(n_x, threads * rounds) + (words + 1) * share(n_g, threads * rounds) > ROUND:
+    while words * share(n_x, threads * rounds) + (words + 1) * share(n_g, threads * rounds) > room:
         rounds += 1
     x_each, g_each = share(n_x, threads * rounds), share(n_g, threads * rounds)
 
