@@ -23,6 +23,7 @@ WAIT = 30  # for shared memory
 SECOND_KERNEL = 4000
 BYTES_PER_CYCLE = 1500  # written and read again
 WINNERS = 32  # positions of a window, at most
+MAX_GRID_Y = 65535  # blocks, as the hardware has it
 THREADS = (128, 256, 512)
 PARTIAL_BYTES = 64 << 20
 
@@ -93,7 +94,9 @@ def filter_tiles(s: Sizes) -> FilterTiles | None:
     large = s.kernel[1] > SUMS // 4 or s.stride[1] > QUAD or s.pool[0] * s.pool[1] > WINNERS
     if empty or large:
         return None
-    found = [c for c in candidates(s) if c.shared * _bytes(s) <= SHARED_BYTES]
+    found = [
+        c for c in candidates(s) if c.shared * _bytes(s) <= SHARED_BYTES and c.tiles <= MAX_GRID_Y
+    ]
     return min(found, key=lambda c: _cost(s, c), default=None)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from .conv_filter_tiles import (
     LATENCY,
+    MAX_GRID_Y,
     MULTIPROCESSORS,
     QUAD,
     SCHEDULERS,
@@ -101,7 +102,11 @@ def input_tiles(s: Sizes) -> InputTiles | None:
     empty = s.n * s.used[0] * s.used[1] * s.image[0] * s.image[1] * s.o * s.c == 0
     if empty or s.kernel[1] > WIDE or s.pool[0] * s.pool[1] > WINNERS:
         return None
-    found = [c for c in candidates(s) if c.shared * _bytes(s) <= SHARED_BYTES]
+    found = [
+        c
+        for c in candidates(s)
+        if c.shared * _bytes(s) <= SHARED_BYTES and c.channel_tiles <= MAX_GRID_Y
+    ]
     return min(found, key=lambda c: _cost(s, c), default=None)
 
 

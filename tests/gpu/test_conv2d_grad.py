@@ -15,9 +15,9 @@ from tinygrad_mnist import backends
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.tape import Instruction, Tape
 
-pytestmark = [pytest.mark.sim, pytest.mark.gpu]
 
-
+@pytest.mark.sim
+@pytest.mark.gpu
 @pytest.mark.parametrize("which", WHICH)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_and_inf_reach_what_they_should(bad, which):
@@ -37,6 +37,8 @@ def test_nan_and_inf_reach_what_they_should(bad, which):
     np.testing.assert_array_equal(result[~hit], 0)
 
 
+@pytest.mark.sim
+@pytest.mark.gpu
 @pytest.mark.parametrize("which", WHICH)
 @pytest.mark.parametrize("other", [np.nan, np.inf])
 def test_a_zero_gradient_adds_nothing(other, which):
@@ -85,6 +87,8 @@ def check_cut(conv, which, choice):
     assert_near(result, expect(name, inputs, [ArraySpec(conv.dtype, result.shape)], params)[0])
 
 
+@pytest.mark.sim
+@pytest.mark.gpu
 @pytest.mark.parametrize("choice", range(3))
 @pytest.mark.parametrize("pool", [None, (2, 2)])
 def test_any_cut_of_the_filter_gradient(choice, pool, monkeypatch):
@@ -100,6 +104,8 @@ def test_any_cut_of_the_filter_gradient(choice, pool, monkeypatch):
     check_cut(conv, "filter", choice)
 
 
+@pytest.mark.sim
+@pytest.mark.gpu
 @pytest.mark.parametrize("choice", range(3))
 @pytest.mark.parametrize("pool", [None, (2, 2)])
 def test_any_cut_of_the_input_gradient(choice, pool, monkeypatch):
@@ -114,3 +120,14 @@ def test_any_cut_of_the_input_gradient(choice, pool, monkeypatch):
     image = (10, 6) if choice else (9, 18)
     conv = Convolution(2, 3, image, 5, (2, 3), stride=(1, 2), padding=(1, 1), pool=pool)
     check_cut(conv, "input", choice)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("which", WHICH)
+@pytest.mark.parametrize("n", [10, 1000])
+def test_same_bits_every_time(n, which):
+    conv = Convolution(n, 20, (12, 12), 40, (5, 5), pool=(2, 2))
+    call = problem(conv, which, "identity", False, False, np.random.default_rng(3))
+    results = [OneCall(kernel_name(conv, which), *call).run("cuda")[0] for _ in range(3)]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])

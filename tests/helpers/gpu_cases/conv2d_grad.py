@@ -107,7 +107,7 @@ SMALL = [
 
 SECOND = Convolution(10, 20, (12, 12), 40, (5, 5), flip=1, pool=(2, 2))
 FIRST = Convolution(10, 1, (28, 28), 20, (5, 5), flip=1, pool=(2, 2))
-WIDE = ("FFMA", "LDS.128")
+WIDE = ("FFMA", "sm_75:LDS.U.128", "sm_80:LDS.128", "sm_90:LDS.128")
 # A block of 512 threads has 128 registers for each.
 REAL = [
     *cases_of("conv2-10", SECOND, modes=REAL_SIZE, wants=WIDE, registers=128),
