@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import tempfile
@@ -13,10 +14,14 @@ from cuda import pathfinder
 
 from tinygrad_mnist.backends.cuda.compiler import Compiled, compile_kernel
 from tinygrad_mnist.backends.cuda.design import Design, design_plan
-from tinygrad_mnist.backends.cuda.make import make
+from tinygrad_mnist.backends.cuda.make import Kernel, make
 from tinygrad_mnist.compile.plan import Plan
 
 _LINE = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z][A-Z0-9_.]+)", re.MULTILINE)
+
+
+# What a block can have, by compute capability.
+SHARED_BYTES = {(7, 5): 64 << 10, (8, 0): 163 << 10, (9, 0): 227 << 10}
 
 
 class Code(NamedTuple):
@@ -37,9 +42,30 @@ def machine_code(plan: Plan, capability: tuple[int, int]) -> list[Code]:
 
 
 def design_code(design: Design, capability: tuple[int, int]) -> list[Code]:
-    """The code of a design's kernels."""
-    compiled = [compile_kernel(kernel, capability) for kernel in make(design).kernels]
-    return [Code(design.kernel, c, opcodes(c.cubin)) for c in compiled]
+    """The code of a design's kernels, each of which can be launched."""
+    codes = []
+    for kernel in make(design).kernels:
+        compiled = compile_kernel(kernel, capability)
+        expect_launchable(kernel, compiled, capability)
+        codes.append(Code(design.kernel, compiled, opcodes(compiled.cubin)))
+    return codes
+
+
+def expect_launchable(kernel: Kernel, compiled: Compiled, capability: tuple[int, int]) -> None:
+    """A multiprocessor has the threads, registers and shared memory that a block takes, and the
+    grid is not too large: else the driver refuses the launch."""
+    threads = math.prod(kernel.block)
+    assert 1 <= threads <= 1024, kernel.block
+    assert min(kernel.block) >= 1, kernel.block
+    assert kernel.block[2] <= 64, kernel.block
+    assert min(kernel.grid) >= 1, kernel.grid
+    assert kernel.grid[0] < 2**31, kernel.grid
+    assert max(kernel.grid[1:]) < 2**16, kernel.grid
+    warps = -(-threads // 128) * 4  # registers are given out to four warps at a time
+    registers = warps * 32 * -(-compiled.registers // 8) * 8
+    assert registers <= 65536, (compiled.registers, kernel.block)
+    shared = compiled.shared + kernel.shared_bytes
+    assert shared <= SHARED_BYTES[capability], shared
 
 
 def opcodes(cubin: bytes) -> Counter[str]:
