@@ -39,27 +39,25 @@ def expect_near(results: list[Values], wanted: list[Values], floats: str) -> Non
 
 # --- small enough for the simulator ---------------------------------------------------------------
 
-SMALL_BATCH, SMALL_SIDE, SMALL_CLASSES = 2, 16, 4
+SMALL_BATCH, SMALL_SIDE, SMALL_CLASSES = 2, 12, 4
 
 
 def small_conv2() -> Network:
-    """The book's second convolutional network, and its ReLU: 2 filters, 3 filters, 5 neurons."""
-    batch = SMALL_BATCH
+    """The book's second convolutional network with ReLU: 2 and 3 filters, 5 neurons, 4 classes."""
     layers = [
-        ConvPoolLayer((2, 1, 5, 5), (batch, 1, SMALL_SIDE, SMALL_SIDE), activation_fn=ReLU),
-        ConvPoolLayer((3, 2, 3, 3), (batch, 2, 6, 6), activation_fn=ReLU),
+        ConvPoolLayer((2, 1, 3, 3), (SMALL_BATCH, 1, SMALL_SIDE, SMALL_SIDE), activation_fn=ReLU),
+        ConvPoolLayer((3, 2, 2, 2), (SMALL_BATCH, 2, 5, 5), activation_fn=ReLU),
         FullyConnectedLayer(3 * 2 * 2, 5, ReLU),
         SoftmaxLayer(5, SMALL_CLASSES),
     ]
-    return Network(layers, batch, seed=1)
+    return Network(layers, SMALL_BATCH, seed=1)
 
 
 def small_dropout() -> Network:
-    """Sigmoid, and dropout of the inputs of two layers."""
+    """Sigmoid neurons, and dropout of the inputs of both layers."""
     layers = [
-        ConvPoolLayer((2, 1, 7, 7), (SMALL_BATCH, 1, SMALL_SIDE, SMALL_SIDE)),
-        FullyConnectedLayer(2 * 5 * 5, 4, p_dropout=0.5),
-        SoftmaxLayer(4, SMALL_CLASSES, p_dropout=0.25),
+        FullyConnectedLayer(SMALL_SIDE**2, 5, p_dropout=0.5),
+        SoftmaxLayer(5, SMALL_CLASSES, p_dropout=0.25),
     ]
     return Network(layers, SMALL_BATCH, seed=2)
 
