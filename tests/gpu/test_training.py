@@ -56,7 +56,7 @@ def small_conv2() -> Network:
 def small_dropout() -> Network:
     """Sigmoid neurons, and dropout of the inputs of both layers."""
     layers = [
-        FullyConnectedLayer(SMALL_SIDE**2, 5, p_dropout=0.5),
+        FullyConnectedLayer(20, 5, p_dropout=0.5),
         SoftmaxLayer(5, SMALL_CLASSES, p_dropout=0.25),
     ]
     return Network(layers, SMALL_BATCH, seed=2)
@@ -74,8 +74,8 @@ def test_a_small_network_trains_as_on_the_processor(
     results = {}
     for device in ("cpu", BACKEND):
         config.device = device
-        (data,) = network3.share_data([noise(4, SMALL_SIDE**2, SMALL_CLASSES)])
         net = make()
+        (data,) = network3.share_data([noise(4, net.layers[0].n_in, SMALL_CLASSES)])
         step = net.training_function(data, 0.1, 0.1)
         costs = [step(0), *step.sweep([1, 0])]
         accuracy, classes = net._accuracy_function(data, "accuracy"), net._prediction_function(data)
