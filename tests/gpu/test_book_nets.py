@@ -1,4 +1,4 @@
-"""The machine code of the book's networks: every kernel of their functions, made without a GPU."""
+"""The machine code of the book's networks: every kernel of their steps, made without a GPU."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ TRIED = [
 
 @cache
 def plans(name: str) -> list[Plan]:
-    """Of a step of training, of the accuracy on validation data, and of predictions."""
+    """Of a step of training; of one net also of the accuracy on validation data and of predictions,
+    whose kernels are much the same in all."""
     rng = np.random.default_rng(0)
     with planning_for_cuda():
         (data,) = network3.share_data([(rng.random((100, 784)), rng.integers(0, 10, 100))])
         net = book_net(name, BATCH, seed=0)
-        functions = [
-            net.network.training_function(data, net.recipe.eta, net.recipe.lmbda),
-            net.network._accuracy_function(data, "accuracy"),
-            net.network._prediction_function(data),
-        ]
+        functions = [net.network.training_function(data, net.recipe.eta, net.recipe.lmbda)]
+        if name == "conv2-relu":
+            functions.append(net.network._accuracy_function(data, "accuracy"))
+            functions.append(net.network._prediction_function(data))
         return [plan_of(function, 0) for function in functions]
 
 
