@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from helpers.gpu import BACKEND, OneCall
 from helpers.gpu_cases.reduce import MIXED, group, kept, params_of, values
 
+from tinygrad_mnist.backends.cuda.simulator import enable_simulator
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.reduce import SUM
 from tinygrad_mnist.contracts.tape import Tape
@@ -65,3 +68,25 @@ def test_long_sums_lose_two_roundings_at_most(dtype: str) -> None:
     )
     exact = x.astype(np.longdouble).sum(axis=0, keepdims=True)
     assert np.all(np.abs(result - exact) <= 2 * np.finfo(dtype).eps * exact)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("rows", [False, True])
+def test_parts_cover_all_terms_once(rows: bool) -> None:
+    enable_simulator()
+    lanes = import_module("tinygrad_mnist.kernels.lanes")
+    for results in (0, 1, 2, 7, 100, 3000, 10**6):
+        for length in (0, 1, 8, 9, 127, 2048, 2049, 16_384, 16_385, 10**6):
+            if results * length >= lanes.MAX_TERMS:
+                continue
+            cut = lanes.split(results, length, rows)
+            size = lanes.threads(cut)
+            assert size % cut.lanes == 0
+            assert size <= lanes.THREADS
+            if cut.parts == 1:
+                assert cut.chunk == length
+                continue
+            assert cut.chunk % (cut.lanes * lanes.ROUND) == 0
+            assert (cut.parts - 1) * cut.chunk < length <= cut.parts * cut.chunk
+            again = lanes.split(results, cut.parts, rows=False)
+            assert again.parts == 1  # a second launch is the last
