@@ -7,6 +7,7 @@ each block begins with steps that are not timed, so that the clocks are up.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -93,8 +94,11 @@ class Worker:
         """The answer to one request. Raises WorkerError."""
         self._signal(signal.SIGCONT)
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._fail(f"it ended{self._end()}")
         answer = self._answer()
         self._signal(signal.SIGSTOP)
         return answer
@@ -126,7 +130,8 @@ class Worker:
     def close(self) -> None:
         if self._process.returncode is None:
             self._signal(signal.SIGKILL)
-            self._process.communicate()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.communicate()
             self._errors.close()
             self._folder.cleanup()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,14 @@ def test_a_worker_that_fails_is_named(noise: str) -> None:
     worker = Worker(Job("ours", "call", 1, "W1"))
     with pytest.raises(WorkerError, match="ours, call: ValueError: no request 'dance'"):
         worker.ask(do="dance")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops processes by signals")
+def test_a_worker_that_died_is_named() -> None:
+    worker = Worker(Job("ours", "call", 1, "W1"))
+    worker._signal(signal.SIGKILL)
+    with pytest.raises(WorkerError, match="ours, call: it ended"):
+        worker.ask(do="reset")
 
 
 def test_the_command_names_a_wrong_workload() -> None:
