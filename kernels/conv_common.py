@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import nan
 from typing import Any, NamedTuple
 
 from .call import Call, Operand
@@ -131,21 +132,34 @@ def is_plain(operand: Operand, axes: Sequence[int]) -> bool:
     return True
 
 
-def pool_of(conv: Convolution) -> tuple[Function, Function]:
-    """`larger(value, best)` and `wins(value, best)`: the maximum of a window, and who has it.
+def pool_of(conv: Convolution) -> Function:
+    """`judged(values)`: the maximum of a window, and the bit mask of its winners.
 
-    A NaN is larger than everything; and where there are some, they win.
+    values: a local array of the window's positions, at most 32. A NaN makes the maximum NaN, and
+    the NaNs win.
     """
+    positions, dtype = conv.positions, scalar_type(conv)
 
     @device
-    def larger(value: Any, best: Any) -> Any:
-        return value if value > best or value != value else best
+    def judged(values: Any) -> Any:
+        best = values[0]
+        is_nan = best != best
+        for k in range(1, positions):
+            best = max(best, values[k])
+            is_nan = is_nan or values[k] != values[k]
+        mask = uint32(0)
+        if is_nan:
+            best = dtype(nan)
+            for k in range(positions):
+                bit = uint32(1) if values[k] != values[k] else uint32(0)
+                mask = uint32(mask | uint32(bit << uint32(k)))
+        else:
+            for k in range(positions):
+                bit = uint32(0) if values[k] < best else uint32(1)
+                mask = uint32(mask | uint32(bit << uint32(k)))
+        return best, mask
 
-    @device
-    def wins(value: Any, best: Any) -> Any:
-        return uint32(1) if value == best or value != value else uint32(0)
-
-    return larger, wins
+    return judged
 
 
 def scalar_type(conv: Convolution) -> Any:

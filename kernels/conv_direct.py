@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from .call import Call, Launch, blocks
-from .conv_common import Convolution, Function, place, pool_of, scalar_type, wrapped
+from .conv_common import Convolution, Function, place, scalar_type, wrapped
 from .device import cuda, device, uint32
 
 THREADS = 128
@@ -25,7 +25,7 @@ def direct(call: Call, conv: Convolution) -> Launch:
     n_bytes, has_winners = conv.mask_bytes, conv.has_winners
     pool_rows, pool_columns = conv.pool
     sum_at = _sum(conv)
-    larger, wins = pool_of(conv)
+    larger, wins = _pool()
     end, store_winners = call.finishes[0], call.stores[-1]
 
     def body(p: Any) -> None:
@@ -52,6 +52,23 @@ def direct(call: Call, conv: Convolution) -> Launch:
 
     threads = min(THREADS, max(size, 1))
     return Launch(body, (blocks(size, threads), 1, 1), (threads, 1, 1))
+
+
+def _pool() -> tuple[Function, Function]:
+    """`larger(value, best)` and `wins(value, best)`: the maximum of a window, and who has it.
+
+    A NaN is larger than everything; and where there are some, they win.
+    """
+
+    @device
+    def larger(value: Any, best: Any) -> Any:
+        return value if value > best or value != value else best
+
+    @device
+    def wins(value: Any, best: Any) -> Any:
+        return uint32(1) if value == best or value != value else uint32(0)
+
+    return larger, wins
 
 
 def _sum(conv: Convolution) -> Function:

@@ -16,6 +16,7 @@ from .conv_common import Convolution, Function, pool_of, scalar_type
 from .conv_staging import SharedLayout, first_of_block, shared_layout, stage_pixels, stage_weights
 from .conv_tiling import (
     Tiling,
+    has_patch,
     has_rows,
     n_blocks,
     outputs_of_block,
@@ -128,26 +129,66 @@ def _fetch(conv: Convolution, tiling: Tiling) -> Function:
 
 def _sums(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
     """`add(tile, sums, pixel, weight, c)`: a thread's channels of the stage that begins at c."""
-    kernel_rows, kernel_columns = conv.kernel
-    pitch, channel_pitch = layout.pitch, layout.channel_pitch
-    filter_pitch = layout.filter_pitch
-    weights_pitch = conv.taps * filter_pitch
+    channel_pitch, weights_pitch = layout.channel_pitch, conv.taps * layout.filter_pitch
     n_channels, staged = conv.channels, tiling.channels
     share = tiling.channels // tiling.splits
     is_even = n_channels % staged == 0
-    add_row = (_row_in_registers if has_rows(conv, tiling) else _row_tap_by_tap)(
-        conv, tiling, layout
-    )
+    if has_patch(conv, tiling):
+        add_channel = _patch_in_registers(conv, tiling, layout)
+    elif has_rows(conv, tiling):
+        add_channel = _rows(conv, layout, _row_in_registers(conv, tiling, layout))
+    else:
+        add_channel = _rows(conv, layout, _row_tap_by_tap(conv, tiling, layout))
 
     @device
     def add(tile: Any, sums: Any, pixel: Any, weight: Any, c: Any) -> None:
         n = share if is_even else min(staged, n_channels - c)
         for _ in range(n):
-            for row in range(kernel_rows):
-                i = pixel + uint64(row * pitch)
-                add_row(tile, sums, i, weight + uint64(row * kernel_columns * filter_pitch))
+            add_channel(tile, sums, pixel, weight)
             pixel += uint64(channel_pitch)
             weight += uint64(weights_pitch)
+
+    return add
+
+
+def _patch_in_registers(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
+    """`add(tile, sums, pixel, weight)`: one channel, unrolled, of a patch that is loaded once."""
+    rows, columns = thread_positions(conv, tiling)
+    filters, (n_rows, n_columns) = tiling.filters, conv.kernel
+    step_y, step_x = conv.stride
+    height, width = (rows - 1) * step_y + n_rows, row_width(conv, tiling)
+    pitch, filter_pitch, n_pixels = layout.pitch, layout.filter_pitch, height * width
+    fetch, dtype = _fetch(conv, tiling), scalar_type(conv)
+
+    @device
+    def add(tile: Any, sums: Any, pixel: Any, weight: Any) -> None:
+        pixels = cuda.local.array(n_pixels, dtype)
+        weights = cuda.local.array(filters, dtype)
+        for r in range(height):
+            for q in range(width):
+                pixels[r * width + q] = tile[pixel + uint64(r * pitch + q)]
+        for row in range(n_rows):
+            for tap in range(n_columns):
+                fetch(tile, weight + uint64((row * n_columns + tap) * filter_pitch), weights)
+                for r in range(rows):
+                    for q in range(columns):
+                        k = (r * step_y + row) * width + q * step_x + tap
+                        for f in range(filters):
+                            sums[(r * columns + q) * filters + f] += pixels[k] * weights[f]
+
+    return add
+
+
+def _rows(conv: Convolution, layout: SharedLayout, add_row: Function) -> Function:
+    """The same row by row of the filters."""
+    n_rows, pitch = conv.kernel[0], layout.pitch
+    weights_pitch = conv.kernel[1] * layout.filter_pitch
+
+    @device
+    def add(tile: Any, sums: Any, pixel: Any, weight: Any) -> None:
+        for row in range(n_rows):
+            i, j = pixel + uint64(row * pitch), weight + uint64(row * weights_pitch)
+            add_row(tile, sums, i, j)
 
     return add
 
@@ -224,11 +265,12 @@ def _results(conv: Convolution, tiling: Tiling) -> Function:
     plane = block_rows * block_columns
     per_image = plane * tiling.block_filters
     n_outputs, has_winners = outputs_of_block(conv, tiling), conv.has_winners
-    larger, wins = pool_of(conv)
+    judged, positions = pool_of(conv), conv.positions
     dtype = scalar_type(conv)
 
     @device
     def put(tile: Any, sums: Any, thread: Any) -> None:
+        values = cuda.local.array(positions, dtype)
         i = uint32(uint32(thread % uint32(tile_columns)) * uint32(window_columns))
         rest = uint32(thread // uint32(tile_columns))
         row = uint32(uint32(rest % uint32(tile_rows)) * uint32(window_rows))
@@ -240,19 +282,14 @@ def _results(conv: Convolution, tiling: Tiling) -> Function:
             for wc in range(window_columns):
                 corner = (wr * pool_rows * columns + wc * pool_columns) * filters
                 for f in range(filters):
-                    best = sums[corner + f]
                     for r in range(pool_rows):
                         for q in range(pool_columns):
-                            best = larger(sums[corner + (r * columns + q) * filters + f], best)
+                            value = sums[corner + (r * columns + q) * filters + f]
+                            values[r * pool_columns + q] = value
+                    best, mask = judged(values)
                     j = uint64(uint32(i + uint32(f * plane + wr * block_columns + wc)))
                     tile[j] = best
                     if has_winners:
-                        mask = uint32(0)
-                        for r in range(pool_rows):
-                            for q in range(pool_columns):
-                                value = sums[corner + (r * columns + q) * filters + f]
-                                bit = uint32(wins(value, best) << uint32(r * pool_columns + q))
-                                mask = uint32(mask | bit)
                         tile[j + uint64(n_outputs)] = dtype(mask)
 
     return put
@@ -260,32 +297,19 @@ def _results(conv: Convolution, tiling: Tiling) -> Function:
 
 def _finish(call: Call, conv: Convolution, tiling: Tiling) -> Function:
     """`finish(tile, thread, n, o, y, x, p)`: the block's outputs, through the epilogue."""
-    rows, columns = tiling.block_windows
-    filters, threads, total = tiling.block_filters, tiling.threads, outputs_of_block(conv, tiling)
-    n_images, n_filters, (height, width) = conv.images, conv.filters, conv.pooled
+    threads, total = tiling.threads, outputs_of_block(conv, tiling)
     n_bytes, has_winners = conv.mask_bytes, conv.has_winners
+    element = _element(conv, tiling)
     result = (_added if tiling.splits > 1 else _handed)(conv, tiling)
-    end = call.finishes[0]
-    store_winners = call.stores[-1]
+    end, store_winners = call.finishes[0], call.stores[-1]
 
     @device
     def finish(tile: Any, thread: Any, n: Any, o: Any, y: Any, x: Any, p: Any) -> None:
         for k in range(0, total, threads):
             e = uint32(thread + uint32(k))
-            column = uint32(e % uint32(columns))
-            rest = uint32(e // uint32(columns))
-            row = uint32(rest % uint32(rows))
-            rest = uint32(rest // uint32(rows))
-            f = uint32(rest % uint32(filters))
-            number = uint32(rest // uint32(filters))
-            image, channel = uint32(n + number), uint32(o + f)
-            py, px = uint32(y + row), uint32(x + column)
-            is_inside = e < uint32(total) and py < uint32(height) and px < uint32(width)
-            if is_inside and image < uint32(n_images) and channel < uint32(n_filters):
-                i = uint32(uint32(image * uint32(n_filters)) + channel)
-                i = uint32(uint32(i * uint32(height)) + py)
-                i = uint32(uint32(i * uint32(width)) + px)
-                value, mask = result(tile, e, number, f, row, column)
+            i, is_inside = element(e, n, o, y, x)
+            if is_inside and e < uint32(total):
+                value, mask = result(tile, e)
                 end(value, i, p)
                 if has_winners:
                     for b in range(n_bytes):
@@ -295,12 +319,49 @@ def _finish(call: Call, conv: Convolution, tiling: Tiling) -> Function:
     return finish
 
 
+def _element(conv: Convolution, tiling: Tiling) -> Function:
+    """`element(e, n, o, y, x)`: which element of the output is element e of the block, and whether
+    there is one."""
+    filters, (rows, columns) = tiling.block_filters, tiling.block_windows
+    n_images, n_filters, (height, width) = conv.images, conv.filters, conv.pooled
+    per_image = n_filters * height * width
+    if conv.pooled == (rows, columns) and (tiling.images == 1 or filters == n_filters):
+        # All windows of an image: the block's elements are neighbours in the output too.
+        is_one_image, plane = tiling.images == 1, height * width
+
+        @device
+        def neighbour(e: Any, n: Any, o: Any, y: Any, x: Any) -> Any:
+            begin = uint32(n * uint32(per_image))
+            i = uint32(uint32(begin + uint32(o * uint32(plane))) + e)
+            if is_one_image:
+                return i, i < uint32(begin + uint32(per_image))
+            return i, i < uint32(n_images * per_image)
+
+        return neighbour
+
+    @device
+    def element(e: Any, n: Any, o: Any, y: Any, x: Any) -> Any:
+        px = uint32(x + uint32(e % uint32(columns)))
+        rest = uint32(e // uint32(columns))
+        py = uint32(y + uint32(rest % uint32(rows)))
+        rest = uint32(rest // uint32(rows))
+        channel = uint32(o + uint32(rest % uint32(filters)))
+        image = uint32(n + uint32(rest // uint32(filters)))
+        i = uint32(uint32(image * uint32(n_filters)) + channel)
+        i = uint32(uint32(i * uint32(height)) + py)
+        i = uint32(uint32(i * uint32(width)) + px)
+        is_inside = py < uint32(height) and px < uint32(width)
+        return i, is_inside and image < uint32(n_images) and channel < uint32(n_filters)
+
+    return element
+
+
 def _handed(conv: Convolution, tiling: Tiling) -> Function:
-    """`result(tile, e, image, f, row, column)`: maximum and winners of output e of the block."""
+    """`result(tile, e)`: maximum and winners of element e of the block."""
     n_outputs, has_winners = outputs_of_block(conv, tiling), conv.has_winners
 
     @device
-    def result(tile: Any, e: Any, image: Any, f: Any, row: Any, column: Any) -> Any:
+    def result(tile: Any, e: Any) -> Any:
         if has_winners:
             return tile[uint64(e)], uint32(tile[uint64(uint32(e + uint32(n_outputs)))])
         return tile[uint64(e)], uint32(0)
@@ -313,28 +374,28 @@ def _added(conv: Convolution, tiling: Tiling) -> Function:
     filters, threads, splits = tiling.filters, tiling.threads, tiling.splits
     (tile_rows, tile_columns), n_images = tiling.tiles, tiling.images
     (window_rows, window_columns), (pool_rows, pool_columns) = tiling.windows, conv.pool
+    block_filters, (block_rows, block_columns) = tiling.block_filters, tiling.block_windows
     columns = thread_positions(conv, tiling)[1]
-    positions = conv.positions
-    per_split = threads // splits
-    larger, wins = pool_of(conv)
-    dtype = scalar_type(conv)
+    positions, per_split = conv.positions, threads // splits
+    judged, dtype = pool_of(conv), scalar_type(conv)
 
     @device
-    def result(tile: Any, e: Any, image: Any, f: Any, row: Any, column: Any) -> Any:
+    def result(tile: Any, e: Any) -> Any:
         values = cuda.local.array(positions, dtype)
-        wr, wc = uint32(row % uint32(window_rows)), uint32(column % uint32(window_columns))
-        owner = uint32(f // uint32(filters))
-        owner = uint32(uint32(owner * uint32(n_images)) + image)
+        column, rest = uint32(e % uint32(block_columns)), uint32(e // uint32(block_columns))
+        row, rest = uint32(rest % uint32(block_rows)), uint32(rest // uint32(block_rows))
+        f, image = uint32(rest % uint32(block_filters)), uint32(rest // uint32(block_filters))
+        # The threads that have it, and the first of its sums there.
+        owner = uint32(uint32(uint32(f // uint32(filters)) * uint32(n_images)) + image)
         owner = uint32(uint32(owner * uint32(tile_rows)) + uint32(row // uint32(window_rows)))
-        owner = uint32(
-            uint32(owner * uint32(tile_columns)) + uint32(column // uint32(window_columns))
-        )
+        owner = uint32(owner * uint32(tile_columns))
+        owner = uint32(owner + uint32(column // uint32(window_columns)))
+        corner = uint32(uint32(row % uint32(window_rows)) * uint32(pool_rows * columns))
         corner = uint32(
-            uint32(wr * uint32(pool_rows * columns)) + uint32(wc * uint32(pool_columns))
+            corner + uint32(uint32(column % uint32(window_columns)) * uint32(pool_columns))
         )
         corner = uint32(uint32(corner * uint32(filters)) + uint32(f % uint32(filters)))
         i = uint64(uint32(owner + uint32(corner * uint32(threads))))
-        best = dtype(0)
         for r in range(pool_rows):
             for q in range(pool_columns):
                 j = i + uint64((r * columns + q) * filters * threads)
@@ -342,10 +403,6 @@ def _added(conv: Convolution, tiling: Tiling) -> Function:
                 for s in range(1, splits):
                     value += tile[j + uint64(s * per_split)]
                 values[r * pool_columns + q] = value
-                best = value if r + q == 0 else larger(value, best)
-        mask = uint32(0)
-        for k in range(positions):
-            mask = uint32(mask | uint32(wins(values[k], best) << uint32(k)))
-        return best, mask
+        return judged(values)
 
     return result

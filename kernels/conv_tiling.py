@@ -22,10 +22,12 @@ LATENCY = 700  # cycles from global memory to a thread behind a barrier
 SHARED_LATENCY = 30
 L2_BYTES_PER_CYCLE = 3000  # of the whole chip
 L1_BYTES_PER_CYCLE = 64  # of a multiprocessor
-MAX_THREADS = 320
+MAX_THREADS = 512
 MAX_ACCUMULATORS = 64  # 4-byte registers of a thread
-# A row of a filter is unrolled, with the pixels it meets in registers, up to so many products.
-MAX_ROW = 512
+# Products of a thread that are unrolled: those of one channel, with all pixels they need in
+# registers; or those of one row of the filters.
+MAX_PATCH = 400
+MAX_ROW = 352
 
 
 class Tiling(NamedTuple):
@@ -78,6 +80,14 @@ def region(conv: Convolution, tiling: Tiling) -> Pair:
     return rows, columns
 
 
+def has_patch(conv: Convolution, tiling: Tiling) -> bool:
+    """Whether a thread has a channel's patch in registers, so that it loads every pixel once."""
+    rows, columns = thread_positions(conv, tiling)
+    n_pixels = ((rows - 1) * conv.stride[0] + conv.kernel[0]) * row_width(conv, tiling)
+    products = conv.taps * rows * columns * tiling.filters
+    return products <= MAX_PATCH and n_pixels * conv.words <= MAX_ACCUMULATORS
+
+
 def has_rows(conv: Convolution, tiling: Tiling) -> bool:
     """Whether a thread keeps the pixels that a row of a filter meets in registers."""
     rows, columns = thread_positions(conv, tiling)
@@ -128,19 +138,26 @@ def result_elements(conv: Convolution, tiling: Tiling) -> int:
     return outputs_of_block(conv, tiling) * (2 if conv.has_winners else 1)
 
 
-def _instructions(conv: Convolution, tiling: Tiling) -> tuple[int, int]:
-    """Of a thread for one channel: instructions, and cycles of shared memory for its warp."""
+def _instructions(conv: Convolution, tiling: Tiling) -> tuple[int, int, int]:
+    """Of a thread for one channel: instructions, cycles of shared memory for its warp, and how
+    often it has to wait for shared memory."""
     rows, columns = thread_positions(conv, tiling)
     f, words = tiling.filters, conv.words
     vector = 4 if f * words % 4 == 0 else 2 if f * words % 2 == 0 else 1
     products = conv.taps * rows * columns * f * (2 if words == 2 else 1)
     weights = conv.taps * f * words
-    width = row_width(conv, tiling) if has_rows(conv, tiling) else conv.kernel[1] * columns
     step = columns * conv.stride[1]
-    pixel_vector = (4 if step % 4 == 0 else 2 if step % 2 == 0 else 1) if width > 1 else 1
-    pixels = conv.kernel[0] * rows * width * words
-    instructions = products + weights // vector + pixels // pixel_vector + 8 * conv.kernel[0]
-    return instructions, weights + pixels
+    pixel_vector = 4 if step % 4 == 0 else 2 if step % 2 == 0 else 1
+    if has_patch(conv, tiling):
+        height = (rows - 1) * conv.stride[0] + conv.kernel[0]
+        pixels, loops = height * row_width(conv, tiling) * words, 1
+    elif has_rows(conv, tiling):
+        pixels, loops = conv.kernel[0] * rows * row_width(conv, tiling) * words, conv.kernel[0]
+    else:
+        pixels, loops = conv.taps * rows * columns * words, conv.taps
+        pixel_vector = 1
+    instructions = products + weights // vector + pixels // pixel_vector + 8 * loops
+    return instructions, weights + pixels, loops
 
 
 def cycles(conv: Convolution, tiling: Tiling) -> float:
@@ -161,7 +178,7 @@ def cycles(conv: Convolution, tiling: Tiling) -> float:
     )
     if resident == 0:
         return float("inf")
-    per_channel, shared_cycles = _instructions(conv, tiling)
+    per_channel, shared_cycles, waits = _instructions(conv, tiling)
     region_rows, region_columns = region(conv, tiling)
     pixels = tiling.images * conv.channels * region_rows * region_columns
     staged = pixels + conv.channels * conv.taps * tiling.block_filters
@@ -170,7 +187,7 @@ def cycles(conv: Convolution, tiling: Tiling) -> float:
     results = ceil_div(outputs_of_block(conv, tiling), threads)
     finish = results * (40 + (conv.positions * (tiling.splits + 4) if exchange else 0))
     instructions = share * per_channel + 14 * ceil_div(staged, threads) + 2 * exchange + finish
-    own = ceil_div(warps, SCHEDULERS) * instructions + share * conv.kernel[0] * SHARED_LATENCY
+    own = ceil_div(warps, SCHEDULERS) * instructions + share * waits * SHARED_LATENCY
     latency = LATENCY * (stages + 1)
     n = ceil_div(blocks, MULTIPROCESSORS)  # of one multiprocessor
     issue = ceil_div(n * warps, SCHEDULERS) * instructions
