@@ -19,5 +19,5 @@ from .conv_tiling import choose
 def conv2d(call: Call) -> Launches:
     """One kernel."""
     conv = convolution(call)
-    tiling = choose(conv) if conv.size else None
+    tiling = choose(conv) if conv.size and conv.x.size else None
     return Launches((direct(call, conv) if tiling is None else tiled(call, conv, tiling),))

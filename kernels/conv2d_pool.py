@@ -22,5 +22,5 @@ MAX_POSITIONS = 16
 def conv2d_pool(call: Call) -> Launches:
     """One kernel."""
     conv = convolution(call)
-    tiling = choose(conv) if conv.size and conv.positions <= MAX_POSITIONS else None
+    tiling = choose(conv) if conv.size and conv.x.size and conv.positions <= MAX_POSITIONS else None
     return Launches((direct(call, conv) if tiling is None else tiled(call, conv, tiling),))

@@ -13,7 +13,7 @@ from typing import Any
 
 from .call import Call, Launch
 from .conv_common import Convolution, Function, pool_of, scalar_type
-from .conv_staging import SharedLayout, first_of_block, shared_layout, stage_pixels, stage_weights
+from .conv_staging import SharedLayout, first_of_block, shared_layout, staging
 from .conv_tiling import (
     Tiling,
     has_patch,
@@ -31,8 +31,7 @@ def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
     """The kernel that carries out a call with this tiling."""
     layout = shared_layout(conv, tiling)
     first = first_of_block(conv, tiling)
-    pixels = stage_pixels(conv, tiling, layout)
-    weights = stage_weights(conv, tiling, layout)
+    stage = staging(conv, tiling, layout)
     add_channels = _sums(conv, tiling, layout)
     put_results = _results(conv, tiling)
     finish = _finish(call, conv, tiling)
@@ -54,8 +53,7 @@ def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
         for c in range(0, n_channels, staged):
             if c > 0:
                 cuda.syncthreads()  # the previous stage has been read
-            pixels(tile, thread, n, o, y, x, uint32(c), p)
-            weights(tile, thread, n, o, y, x, uint32(c), p)
+            stage(tile, thread, n, o, y, x, uint32(c), p)
             cuda.syncthreads()
             add_channels(tile, sums, pixel, weight, c)
         cuda.syncthreads()

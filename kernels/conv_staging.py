@@ -4,7 +4,7 @@
     weights  [channel][tap][filter of the block]: those of neighbouring filters side by side
 
 What strides, padding, a flip and edges mean is settled here, once per element; the inner loops see
-one layout. Loads of a thread don't wait for each other: LOADS of them are under way at a time.
+one layout. A thread has several loads under way at a time; where registers allow it, all of a stage.
 """
 
 from __future__ import annotations
@@ -13,10 +13,17 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from .conv_common import Convolution, Function, is_plain, place, scalar_type, wrapped
-from .conv_tiling import Tiling, ceil_div, n_filter_blocks, n_regions, region, row_width
+from .conv_tiling import (
+    Tiling,
+    ceil_div,
+    n_filter_blocks,
+    n_regions,
+    region,
+    row_width,
+    thread_positions,
+)
 from .device import cuda, device, load16, store16, uint32, uint64
 
-LOADS = 8
 BANKS = 32
 
 
@@ -116,13 +123,75 @@ def first_of_block(conv: Convolution, tiling: Tiling) -> Function:
     return first
 
 
-# A device function `load(e, n, o, y, x, c, p)` gives element e of what a block stages, which begins
-# at image n, filter o, row and column of windows (y, x), and channel c; `put(tile, e, value)` puts
-# it into shared memory.
+class Part(NamedTuple):
+    """Part of a stage: pixels or weights. Each thread moves elements `threads` apart, in rounds.
+
+    load(values, first, n, o, y, x, c, p): loads a round's elements, of which `first` is the first,
+    into a local array of `size` values. put(tile, values, first): puts them into shared memory.
+    rounds: as many; step: elements between them.
+    """
+
+    load: Function
+    put: Function
+    size: int
+    rounds: int
+    step: int
 
 
-def stage_pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
-    """`stage(tile, thread, n, o, y, x, c, p)` fills the block's pixels."""
+def staging(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
+    """`stage(tile, thread, n, o, y, x, c, p)` fills the block's pixels and weights: those of images
+    from n on, filters from o on, windows from row y and column x on, channels from c on."""
+    pixels, weights = _pixels(conv, tiling, layout), _weights(conv, tiling, layout)
+    put_pixels, put_weights = _moved(pixels, conv), _moved(weights, conv)
+    if pixels.rounds * weights.rounds > 1:
+
+        @device
+        def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+            put_pixels(tile, t, n, o, y, x, c, p)
+            put_weights(tile, t, n, o, y, x, c, p)
+
+        return stage
+
+    n_pixels, n_weights, dtype = pixels.size, weights.size, scalar_type(conv)
+    load_pixels, store_pixels = pixels.load, pixels.put
+    load_weights, store_weights = weights.load, weights.put
+
+    @device
+    def stage_at_once(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+        pixel_values = cuda.local.array(n_pixels, dtype)
+        weight_values = cuda.local.array(n_weights, dtype)
+        load_weights(weight_values, t, n, o, y, x, c, p)
+        load_pixels(pixel_values, t, n, o, y, x, c, p)
+        store_weights(tile, weight_values, t)
+        store_pixels(tile, pixel_values, t)
+
+    return stage_at_once
+
+
+def _moved(part: Part, conv: Convolution) -> Function:
+    """`move(tile, thread, n, o, y, x, c, p)`: all rounds, one after the other."""
+    load, put, size, dtype = part.load, part.put, part.size, scalar_type(conv)
+    step, end = part.step, part.rounds * part.step
+
+    @device
+    def move(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+        values = cuda.local.array(size, dtype)
+        for k in range(0, end, step):
+            first = uint32(t + uint32(k))
+            load(values, first, n, o, y, x, c, p)
+            put(tile, values, first)
+
+    return move
+
+
+def _in_flight(conv: Convolution, tiling: Tiling) -> int:
+    """Values that a thread loads at a time: more where it has registers to spare."""
+    rows, columns = thread_positions(conv, tiling)
+    return (24 if rows * columns * tiling.filters * conv.words <= 16 else 8) // conv.words
+
+
+def _pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
+    """The block's pixels."""
     if not layout.whole:
         return _gathered_pixels(conv, tiling, layout)
     run = tiling.channels * conv.image[0] * conv.image[1]
@@ -134,42 +203,59 @@ def stage_pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Fun
         and all(n % lanes == 0 for n in (run, strides[0], strides[1] * tiling.channels))
     ):
         return _vectors(conv, tiling, run, lanes)
-    n_images, base = conv.images, wrapped(conv.x.base)
+    last_image, base = conv.images - 1, wrapped(conv.x.base)
     s0, s1 = wrapped(strides[0]), wrapped(strides[1])
 
     @device
     def load(e: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> Any:
-        image = uint32(min(uint32(n + uint32(e // uint32(run))), uint32(n_images - 1)))
+        image = uint32(min(uint32(n + uint32(e // uint32(run))), uint32(last_image)))
         i = uint32(uint32(base) + uint32(image * uint32(s0)))
         i = uint32(i + uint32(c * uint32(s1)))
         return p[0][uint64(uint32(i + uint32(e % uint32(run))))]
 
     @device
-    def put(tile: Any, e: Any, value: Any) -> None:
-        tile[uint64(e)] = value
+    def place_of(e: Any) -> Any:
+        return e
 
-    return _staged(tiling.images * run, tiling.threads, load, put, scalar_type(conv))
+    return _part(conv, tiling, tiling.images * run, load, place_of)
 
 
-def _vectors(conv: Convolution, tiling: Tiling, run: int, lanes: int) -> Function:
+def _vectors(conv: Convolution, tiling: Tiling, run: int, lanes: int) -> Part:
     """Whole channels, 16 bytes at a time; an image behind the last one is the last one."""
     total, threads, per_image = tiling.images * run // lanes, tiling.threads, run // lanes
-    n_images, s0, s1 = conv.images, conv.x.strides[0], conv.x.strides[1]
+    last_image, s0, s1 = conv.images - 1, conv.x.strides[0], conv.x.strides[1]
+    steps = ceil_div(total, threads)
+    rounds = ceil_div(steps, max(1, _in_flight(conv, tiling) // lanes))
+    batch = ceil_div(steps, rounds)
+    is_float64 = conv.words == 2
 
     @device
-    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
-        for k in range(0, total, threads):
-            e = uint32(t + uint32(k))
-            image = uint32(min(uint32(n + uint32(e // uint32(per_image))), uint32(n_images - 1)))
+    def load(v: Any, first: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+        for k in range(batch):
+            e = uint32(min(uint32(first + uint32(k * threads)), uint32(total - 1)))
+            image = uint32(min(uint32(n + uint32(e // uint32(per_image))), uint32(last_image)))
             i = uint32(uint32(image * uint32(s0)) + uint32(c * uint32(s1)))
             i = uint32(i + uint32(uint32(e % uint32(per_image)) * uint32(lanes)))
+            if is_float64:
+                v[2 * k], v[2 * k + 1] = load16(p[0], uint64(i))
+            else:
+                v[4 * k], v[4 * k + 1], v[4 * k + 2], v[4 * k + 3] = load16(p[0], uint64(i))
+
+    @device
+    def put(tile: Any, v: Any, first: Any) -> None:
+        for k in range(batch):
+            e = uint32(first + uint32(k * threads))
             if e < uint32(total):
-                store16(tile, uint64(uint32(e * uint32(lanes))), load16(p[0], uint64(i)))
+                i = uint64(uint32(e * uint32(lanes)))
+                if is_float64:
+                    store16(tile, i, (v[2 * k], v[2 * k + 1]))
+                else:
+                    store16(tile, i, (v[4 * k], v[4 * k + 1], v[4 * k + 2], v[4 * k + 3]))
 
-    return stage
+    return Part(load, put, batch * lanes, rounds, batch * threads)
 
 
-def _gathered_pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
+def _gathered_pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
     """Any region of images of any layout, with zeros around them."""
     rows, columns, channels = layout.rows, layout.columns, tiling.channels
     height, width = conv.image
@@ -189,27 +275,26 @@ def _gathered_pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) ->
         rest = uint32(rest // uint32(rows))
         channel = uint32(c + uint32(rest % uint32(channels)))
         image = uint32(n + uint32(rest // uint32(channels)))
-        is_inside = row < uint32(height) and column < uint32(width)
-        if is_inside and channel < uint32(n_channels) and image < uint32(n_images):
-            return p[0][at(image, channel, row, column)]
-        return dtype(0)
+        is_inside = (row < uint32(height)) & (column < uint32(width))
+        is_inside = is_inside & (channel < uint32(n_channels)) & (image < uint32(n_images))
+        # Outside, the first element is loaded and dropped: a branch would delay the next load.
+        value = p[0][at(image, channel, row, column) if is_inside else uint64(0)]
+        return value if is_inside else dtype(0)
 
     @device
-    def put(tile: Any, e: Any, value: Any) -> None:
+    def place_of(e: Any) -> Any:
         rest = uint32(e // uint32(columns))
-        i = uint32(
-            uint32(uint32(rest % uint32(rows)) * uint32(pitch)) + uint32(e % uint32(columns))
-        )
+        i = uint32(uint32(rest % uint32(rows)) * uint32(pitch))
+        i = uint32(i + uint32(e % uint32(columns)))
         rest = uint32(rest // uint32(rows))
         i = uint32(i + uint32(uint32(rest % uint32(channels)) * uint32(channel_pitch)))
-        i = uint32(i + uint32(uint32(rest // uint32(channels)) * uint32(image_pitch)))
-        tile[uint64(i)] = value
+        return uint32(i + uint32(uint32(rest // uint32(channels)) * uint32(image_pitch)))
 
-    return _staged(tiling.images * channels * rows * columns, tiling.threads, load, put, dtype)
+    return _part(conv, tiling, tiling.images * channels * rows * columns, load, place_of)
 
 
-def stage_weights(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
-    """`stage(tile, thread, n, o, y, x, c, p)` fills the block's weights."""
+def _weights(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
+    """The block's weights."""
     kw, taps, per_filter = conv.kernel[1], conv.taps, tiling.channels * conv.taps
     n_filters, n_channels = conv.filters, conv.channels
     begin, pitch, dtype = layout.weights, layout.filter_pitch, scalar_type(conv)
@@ -221,34 +306,41 @@ def stage_weights(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Fu
         rest = uint32(e % uint32(per_filter))
         channel = uint32(c + uint32(rest // uint32(taps)))
         tap = uint32(rest % uint32(taps))
-        if f < uint32(n_filters) and channel < uint32(n_channels):
-            return p[1][at(f, channel, uint32(tap // uint32(kw)), uint32(tap % uint32(kw)))]
-        return dtype(0)
+        is_inside = (f < uint32(n_filters)) & (channel < uint32(n_channels))
+        i = at(f, channel, uint32(tap // uint32(kw)), uint32(tap % uint32(kw)))
+        value = p[1][i if is_inside else uint64(0)]
+        return value if is_inside else dtype(0)
 
     @device
-    def put(tile: Any, e: Any, value: Any) -> None:
+    def place_of(e: Any) -> Any:
         i = uint32(uint32(begin) + uint32(uint32(e % uint32(per_filter)) * uint32(pitch)))
-        tile[uint64(uint32(i + uint32(e // uint32(per_filter))))] = value
+        return uint32(i + uint32(e // uint32(per_filter)))
 
-    return _staged(tiling.block_filters * per_filter, tiling.threads, load, put, dtype)
+    return _part(conv, tiling, tiling.block_filters * per_filter, load, place_of)
 
 
-def _staged(total: int, threads: int, load: Function, put: Function, dtype: Any) -> Function:
-    """A thread's elements, `threads` apart: LOADS of them are loaded before the first is stored."""
+def _part(
+    conv: Convolution, tiling: Tiling, total: int, element: Function, place_of: Function
+) -> Part:
+    """The part of `total` elements: `element(e, n, o, y, x, c, p)` is the value of number e, and
+    `place_of(e)` its place in shared memory."""
+    threads, dtype = tiling.threads, scalar_type(conv)
     steps = ceil_div(total, threads)
-    batch = ceil_div(steps, ceil_div(steps, LOADS))
+    rounds = ceil_div(steps, _in_flight(conv, tiling))
+    batch = ceil_div(steps, rounds)
     last = total - 1
 
     @device
-    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
-        values = cuda.local.array(batch, dtype)
-        for first in range(0, steps * threads, batch * threads):
-            for k in range(batch):
-                e = uint32(t + uint32(first + k * threads))
-                values[k] = load(uint32(min(e, uint32(last))), n, o, y, x, c, p)
-            for k in range(batch):
-                e = uint32(t + uint32(first + k * threads))
-                if e < uint32(total):
-                    put(tile, e, values[k])
+    def load(values: Any, first: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+        for k in range(batch):
+            e = uint32(min(uint32(first + uint32(k * threads)), uint32(last)))
+            values[k] = dtype(element(e, n, o, y, x, c, p))
 
-    return stage
+    @device
+    def put(tile: Any, values: Any, first: Any) -> None:
+        for k in range(batch):
+            e = uint32(first + uint32(k * threads))
+            if e < uint32(total):
+                tile[uint64(place_of(e))] = values[k]
+
+    return Part(load, put, batch, rounds, batch * threads)
