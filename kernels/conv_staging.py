@@ -4,7 +4,7 @@
     weights  [channel][tap][filter of the block]: those of neighbouring filters side by side
 
 What strides, padding, a flip and edges mean is settled here, once per element; the inner loops see
-one layout. A thread has several loads under way at a time; where registers allow it, all of a stage.
+one layout. A thread has several loads under way at a time; if registers allow it, all of a stage.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, NamedTuple
 
-from .conv_common import Convolution, Function, is_plain, place, scalar_type, wrapped
+from .conv_common import Convolution, Function, Pair, is_plain, scalar_type, wrapped
 from .conv_tiling import (
     Tiling,
     ceil_div,
@@ -123,65 +123,82 @@ def first_of_block(conv: Convolution, tiling: Tiling) -> Function:
     return first
 
 
-class Part(NamedTuple):
-    """Part of a stage: pixels or weights. Each thread moves elements `threads` apart, in rounds.
+class Axis(NamedTuple):
+    """Elements of a stage along one of two axes.
 
-    load(values, first, n, o, y, x, c, p): loads a round's elements, of which `first` is the first,
-    into a local array of `size` values. put(tile, values, first): puts them into shared memory.
-    rounds: as many; step: elements between them.
+    locate(i, n, o, y, x, c): from where to where element i goes, each a part of an index that the
+    other axis has the rest of, and whether it exists. The stage begins with image n, filter o,
+    row y and column x of windows, channel c.
+    """
+
+    length: int
+    locate: Function
+
+
+class Part(NamedTuple):
+    """Part of a stage: pixels or weights.
+
+    load(values, thread, a, b, n, o, y, x, c, p): loads those of a thread's elements that begin with
+    (a, b), numbers of its own along the two axes, into a local array of `size` values.
+    put(tile, values, thread, a, b): puts them into shared memory. rounds, steps: how many such
+    rounds there are along both axes, and how far they are apart.
     """
 
     load: Function
     put: Function
     size: int
-    rounds: int
-    step: int
+    rounds: Pair
+    steps: Pair
 
 
 def staging(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
     """`stage(tile, thread, n, o, y, x, c, p)` fills the block's pixels and weights: those of images
     from n on, filters from o on, windows from row y and column x on, channels from c on."""
     pixels, weights = _pixels(conv, tiling, layout), _weights(conv, tiling, layout)
-    put_pixels, put_weights = _moved(pixels, conv), _moved(weights, conv)
-    if pixels.rounds * weights.rounds > 1:
-
-        @device
-        def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
-            put_pixels(tile, t, n, o, y, x, c, p)
-            put_weights(tile, t, n, o, y, x, c, p)
-
-        return stage
-
-    n_pixels, n_weights, dtype = pixels.size, weights.size, scalar_type(conv)
-    load_pixels, store_pixels = pixels.load, pixels.put
-    load_weights, store_weights = weights.load, weights.put
+    if pixels.rounds == weights.rounds == (1, 1):
+        return _at_once(pixels, weights, conv)
+    put_pixels, put_weights = _in_rounds(pixels, conv), _in_rounds(weights, conv)
 
     @device
-    def stage_at_once(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+        put_pixels(tile, t, n, o, y, x, c, p)
+        put_weights(tile, t, n, o, y, x, c, p)
+
+    return stage
+
+
+def _at_once(pixels: Part, weights: Part, conv: Convolution) -> Function:
+    """All loads before the first of their values is used."""
+    n_pixels, n_weights, dtype = pixels.size, weights.size, scalar_type(conv)
+    load_pixels, put_pixels = pixels.load, pixels.put
+    load_weights, put_weights = weights.load, weights.put
+
+    @device
+    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
         pixel_values = cuda.local.array(n_pixels, dtype)
         weight_values = cuda.local.array(n_weights, dtype)
-        load_weights(weight_values, t, n, o, y, x, c, p)
-        load_pixels(pixel_values, t, n, o, y, x, c, p)
-        store_weights(tile, weight_values, t)
-        store_pixels(tile, pixel_values, t)
+        load_weights(weight_values, t, 0, 0, n, o, y, x, c, p)
+        load_pixels(pixel_values, t, 0, 0, n, o, y, x, c, p)
+        put_weights(tile, weight_values, t, 0, 0)
+        put_pixels(tile, pixel_values, t, 0, 0)
 
-    return stage_at_once
+    return stage
 
 
-def _moved(part: Part, conv: Convolution) -> Function:
-    """`move(tile, thread, n, o, y, x, c, p)`: all rounds, one after the other."""
+def _in_rounds(part: Part, conv: Convolution) -> Function:
+    """A part, round by round."""
     load, put, size, dtype = part.load, part.put, part.size, scalar_type(conv)
-    step, end = part.step, part.rounds * part.step
+    (rounds_a, rounds_b), (step_a, step_b) = part.rounds, part.steps
 
     @device
-    def move(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
         values = cuda.local.array(size, dtype)
-        for k in range(0, end, step):
-            first = uint32(t + uint32(k))
-            load(values, first, n, o, y, x, c, p)
-            put(tile, values, first)
+        for a in range(rounds_a):
+            for b in range(rounds_b):
+                load(values, t, a * step_a, b * step_b, n, o, y, x, c, p)
+                put(tile, values, t, a * step_a, b * step_b)
 
-    return move
+    return stage
 
 
 def _in_flight(conv: Convolution, tiling: Tiling) -> int:
@@ -190,157 +207,203 @@ def _in_flight(conv: Convolution, tiling: Tiling) -> int:
     return (24 if rows * columns * tiling.filters * conv.words <= 16 else 8) // conv.words
 
 
+def _part(
+    conv: Convolution, tiling: Tiling, number: int, inner: Axis, outer: Axis, lanes: int = 1
+) -> Part:
+    """The part of operand `number` with these axes; `lanes` neighbours move together.
+
+    What doesn't exist is zero in the padding; elsewhere it is anything, for nobody reads it.
+
+    As many threads as there are lie along the inner axis, or as fit, and the rest along the outer
+    one, so a thread has few numbers to find places for: an index is the sum of two.
+    """
+    n_inner, n_outer, from_inner, from_outer = inner.length, outer.length, *_places(inner, outer)
+    along = min(n_inner, tiling.threads)
+    across = tiling.threads // along
+    count_a, count_b = ceil_div(n_inner, along), ceil_div(n_outer, across)
+    most = max(1, _in_flight(conv, tiling) // lanes)
+    if count_a * count_b <= most:
+        batch_a, batch_b = count_a, count_b
+    else:
+        batch_a, batch_b = 1, ceil_div(count_b, ceil_div(count_b, most))
+    dtype = scalar_type(conv)
+    has_padding = number == 0 and conv.padding != (0, 0)
+    move_in, move_out = _moves(lanes)
+
+    @device
+    def load(
+        v: Any, t: Any, a: Any, b: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any
+    ) -> None:
+        first, second = uint32(t % uint32(along)), uint32(t // uint32(along))
+        for da in range(batch_a):
+            i = uint32(first + uint32((a + da) * along))
+            from_i, is_there = from_inner(i, n, o, y, x, c)
+            for db in range(batch_b):
+                j = uint32(second + uint32((b + db) * across))
+                from_j, is_here = from_outer(j, n, o, y, x, c)
+                is_inside = is_there & is_here & (i < uint32(n_inner)) & (j < uint32(n_outer))
+                # Outside, the first element is loaded: a branch would delay the next load.
+                k = uint64(uint32(from_i + from_j)) if is_inside else uint64(0)
+                move_in(v, (da * batch_b + db) * lanes, p[number], k)
+                if has_padding and not is_inside:
+                    v[da * batch_b + db] = dtype(0)
+
+    to_inner, to_outer = inner.locate, outer.locate
+
+    @device
+    def put(tile: Any, v: Any, t: Any, a: Any, b: Any) -> None:
+        zero = uint32(0)
+        first, second = uint32(t % uint32(along)), uint32(t // uint32(along))
+        for da in range(batch_a):
+            i = uint32(first + uint32((a + da) * along))
+            to_i = to_inner(i, zero, zero, zero, zero, zero)[1]
+            for db in range(batch_b):
+                j = uint32(second + uint32((b + db) * across))
+                to_j = to_outer(j, zero, zero, zero, zero, zero)[1]
+                if (i < uint32(n_inner)) & (j < uint32(n_outer)) & (second < uint32(across)):
+                    move_out(tile, uint64(uint32(to_i + to_j)), v, (da * batch_b + db) * lanes)
+
+    return Part(
+        load,
+        put,
+        batch_a * batch_b * lanes,
+        (ceil_div(count_a, batch_a), ceil_div(count_b, batch_b)),
+        (batch_a, batch_b),
+    )
+
+
+def _places(inner: Axis, outer: Axis) -> tuple[Function, Function]:
+    """`place(i, n, o, y, x, c)` of both axes: where an element is, and whether it exists."""
+
+    def place_of(axis: Axis) -> Function:
+        locate = axis.locate
+
+        @device
+        def place(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+            located = locate(i, n, o, y, x, c)
+            return located[0], located[2]
+
+        return place
+
+    return place_of(inner), place_of(outer)
+
+
+def _moves(lanes: int) -> tuple[Function, Function]:
+    """`move_in(values, k, source, i)` and `move_out(target, i, values, k)` of some neighbours."""
+    if lanes == 1:
+
+        @device
+        def move_in(v: Any, k: Any, source: Any, i: Any) -> None:
+            v[k] = source[i]
+
+        @device
+        def move_out(target: Any, i: Any, v: Any, k: Any) -> None:
+            target[i] = v[k]
+
+    elif lanes == 2:
+
+        @device
+        def move_in(v: Any, k: Any, source: Any, i: Any) -> None:
+            v[k], v[k + 1] = load16(source, i)
+
+        @device
+        def move_out(target: Any, i: Any, v: Any, k: Any) -> None:
+            store16(target, i, (v[k], v[k + 1]))
+
+    else:
+
+        @device
+        def move_in(v: Any, k: Any, source: Any, i: Any) -> None:
+            v[k], v[k + 1], v[k + 2], v[k + 3] = load16(source, i)
+
+        @device
+        def move_out(target: Any, i: Any, v: Any, k: Any) -> None:
+            store16(target, i, (v[k], v[k + 1], v[k + 2], v[k + 3]))
+
+    return move_in, move_out
+
+
 def _pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
-    """The block's pixels."""
+    """The block's pixels: whole channels of images as they lie, or any region of any images."""
     if not layout.whole:
-        return _gathered_pixels(conv, tiling, layout)
+        return _part(conv, tiling, 0, *_region_axes(conv, tiling, layout))
     run = tiling.channels * conv.image[0] * conv.image[1]
+    strides, base = conv.x.strides, wrapped(conv.x.base)
     lanes = 4 // conv.words
-    strides = conv.x.strides
-    if (
-        conv.x.alignment % 16 == 0
-        and strides[0] >= 0
-        and all(n % lanes == 0 for n in (run, strides[0], strides[1] * tiling.channels))
-    ):
-        return _vectors(conv, tiling, run, lanes)
-    last_image, base = conv.images - 1, wrapped(conv.x.base)
-    s0, s1 = wrapped(strides[0]), wrapped(strides[1])
+    steps = (run, conv.x.base, strides[0], strides[1] * tiling.channels)
+    if conv.x.alignment % 16 != 0 or any(n % lanes for n in steps):
+        lanes = 1
+    s0, s1, n_images = wrapped(strides[0]), wrapped(strides[1]), conv.images
 
     @device
-    def load(e: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> Any:
-        image = uint32(min(uint32(n + uint32(e // uint32(run))), uint32(last_image)))
-        i = uint32(uint32(base) + uint32(image * uint32(s0)))
-        i = uint32(i + uint32(c * uint32(s1)))
-        return p[0][uint64(uint32(i + uint32(e % uint32(run))))]
+    def in_image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        k = uint32(i * uint32(lanes))
+        return uint32(k + uint32(c * uint32(s1))), k, True
 
     @device
-    def place_of(e: Any) -> Any:
-        return e
+    def image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        number = uint32(n + i)
+        begin = uint32(uint32(base) + uint32(number * uint32(s0)))
+        return begin, uint32(i * uint32(run)), number < uint32(n_images)
 
-    return _part(conv, tiling, tiling.images * run, load, place_of)
-
-
-def _vectors(conv: Convolution, tiling: Tiling, run: int, lanes: int) -> Part:
-    """Whole channels, 16 bytes at a time; an image behind the last one is the last one."""
-    total, threads, per_image = tiling.images * run // lanes, tiling.threads, run // lanes
-    last_image, s0, s1 = conv.images - 1, conv.x.strides[0], conv.x.strides[1]
-    steps = ceil_div(total, threads)
-    rounds = ceil_div(steps, max(1, _in_flight(conv, tiling) // lanes))
-    batch = ceil_div(steps, rounds)
-    is_float64 = conv.words == 2
-
-    @device
-    def load(v: Any, first: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
-        for k in range(batch):
-            e = uint32(min(uint32(first + uint32(k * threads)), uint32(total - 1)))
-            image = uint32(min(uint32(n + uint32(e // uint32(per_image))), uint32(last_image)))
-            i = uint32(uint32(image * uint32(s0)) + uint32(c * uint32(s1)))
-            i = uint32(i + uint32(uint32(e % uint32(per_image)) * uint32(lanes)))
-            if is_float64:
-                v[2 * k], v[2 * k + 1] = load16(p[0], uint64(i))
-            else:
-                v[4 * k], v[4 * k + 1], v[4 * k + 2], v[4 * k + 3] = load16(p[0], uint64(i))
-
-    @device
-    def put(tile: Any, v: Any, first: Any) -> None:
-        for k in range(batch):
-            e = uint32(first + uint32(k * threads))
-            if e < uint32(total):
-                i = uint64(uint32(e * uint32(lanes)))
-                if is_float64:
-                    store16(tile, i, (v[2 * k], v[2 * k + 1]))
-                else:
-                    store16(tile, i, (v[4 * k], v[4 * k + 1], v[4 * k + 2], v[4 * k + 3]))
-
-    return Part(load, put, batch * lanes, rounds, batch * threads)
+    return _part(conv, tiling, 0, Axis(run // lanes, in_image), Axis(tiling.images, image), lanes)
 
 
-def _gathered_pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
-    """Any region of images of any layout, with zeros around them."""
+def _region_axes(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> tuple[Axis, Axis]:
+    """Pixels of a region, zeros around the image; channels of images."""
     rows, columns, channels = layout.rows, layout.columns, tiling.channels
-    height, width = conv.image
-    n_images, n_channels = conv.images, conv.channels
+    (height, width), n_images, n_channels = conv.image, conv.images, conv.channels
     step_y, step_x = conv.pool[0] * conv.stride[0], conv.pool[1] * conv.stride[1]
     before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
     pitch, channel_pitch, image_pitch = layout.pitch, layout.channel_pitch, layout.image_pitch
-    at, dtype = place(conv.x), scalar_type(conv)
+    s0, s1, s2, s3 = map(wrapped, conv.x.strides)
+    base = wrapped(conv.x.base)
 
     @device
-    def load(e: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> Any:
-        rest = uint32(e // uint32(columns))
-        column = uint32(uint32(x * uint32(step_x)) + uint32(e % uint32(columns)))
-        column = uint32(column + uint32(before_x))  # wraps to a huge number in the padding
-        row = uint32(uint32(y * uint32(step_y)) + uint32(rest % uint32(rows)))
-        row = uint32(row + uint32(before_y))
-        rest = uint32(rest // uint32(rows))
-        channel = uint32(c + uint32(rest % uint32(channels)))
-        image = uint32(n + uint32(rest // uint32(channels)))
+    def pixel(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        r, q = uint32(i // uint32(columns)), uint32(i % uint32(columns))
+        row = uint32(uint32(uint32(y * uint32(step_y)) + r) + uint32(before_y))
+        column = uint32(uint32(uint32(x * uint32(step_x)) + q) + uint32(before_x))
+        begin = uint32(uint32(row * uint32(s2)) + uint32(column * uint32(s3)))
+        # In the padding, numbers wrap to huge ones.
         is_inside = (row < uint32(height)) & (column < uint32(width))
-        is_inside = is_inside & (channel < uint32(n_channels)) & (image < uint32(n_images))
-        # Outside, the first element is loaded and dropped: a branch would delay the next load.
-        value = p[0][at(image, channel, row, column) if is_inside else uint64(0)]
-        return value if is_inside else dtype(0)
+        return begin, uint32(uint32(r * uint32(pitch)) + q), is_inside
 
     @device
-    def place_of(e: Any) -> Any:
-        rest = uint32(e // uint32(columns))
-        i = uint32(uint32(rest % uint32(rows)) * uint32(pitch))
-        i = uint32(i + uint32(e % uint32(columns)))
-        rest = uint32(rest // uint32(rows))
-        i = uint32(i + uint32(uint32(rest % uint32(channels)) * uint32(channel_pitch)))
-        return uint32(i + uint32(uint32(rest // uint32(channels)) * uint32(image_pitch)))
+    def channel_of_image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        k, m = uint32(i % uint32(channels)), uint32(i // uint32(channels))
+        channel, image = uint32(c + k), uint32(n + m)
+        begin = uint32(uint32(image * uint32(s0)) + uint32(channel * uint32(s1)))
+        to = uint32(uint32(k * uint32(channel_pitch)) + uint32(m * uint32(image_pitch)))
+        is_inside = (channel < uint32(n_channels)) & (image < uint32(n_images))
+        return uint32(uint32(base) + begin), to, is_inside
 
-    return _part(conv, tiling, tiling.images * channels * rows * columns, load, place_of)
+    return Axis(rows * columns, pixel), Axis(tiling.images * channels, channel_of_image)
 
 
 def _weights(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
-    """The block's weights."""
-    kw, taps, per_filter = conv.kernel[1], conv.taps, tiling.channels * conv.taps
+    """The block's weights: taps of channels of filters."""
+    kw, taps = conv.kernel[1], conv.taps
     n_filters, n_channels = conv.filters, conv.channels
-    begin, pitch, dtype = layout.weights, layout.filter_pitch, scalar_type(conv)
-    at = place(conv.w)
+    begin, pitch, base = layout.weights, layout.filter_pitch, wrapped(conv.w.base)
+    s0, s1, s2, s3 = map(wrapped, conv.w.strides)
 
     @device
-    def load(e: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> Any:
-        f = uint32(o + uint32(e // uint32(per_filter)))
-        rest = uint32(e % uint32(per_filter))
-        channel = uint32(c + uint32(rest // uint32(taps)))
-        tap = uint32(rest % uint32(taps))
-        is_inside = (f < uint32(n_filters)) & (channel < uint32(n_channels))
-        i = at(f, channel, uint32(tap // uint32(kw)), uint32(tap % uint32(kw)))
-        value = p[1][i if is_inside else uint64(0)]
-        return value if is_inside else dtype(0)
+    def tap_of_channel(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        channel, tap = uint32(c + uint32(i // uint32(taps))), uint32(i % uint32(taps))
+        place = uint32(uint32(uint32(tap // uint32(kw)) * uint32(s2)) + uint32(base))
+        place = uint32(place + uint32(uint32(tap % uint32(kw)) * uint32(s3)))
+        place = uint32(place + uint32(channel * uint32(s1)))
+        return (
+            place,
+            uint32(uint32(begin) + uint32(i * uint32(pitch))),
+            channel < uint32(n_channels),
+        )
 
     @device
-    def place_of(e: Any) -> Any:
-        i = uint32(uint32(begin) + uint32(uint32(e % uint32(per_filter)) * uint32(pitch)))
-        return uint32(i + uint32(e // uint32(per_filter)))
+    def of_filter(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        number = uint32(o + i)
+        return uint32(number * uint32(s0)), i, number < uint32(n_filters)
 
-    return _part(conv, tiling, tiling.block_filters * per_filter, load, place_of)
-
-
-def _part(
-    conv: Convolution, tiling: Tiling, total: int, element: Function, place_of: Function
-) -> Part:
-    """The part of `total` elements: `element(e, n, o, y, x, c, p)` is the value of number e, and
-    `place_of(e)` its place in shared memory."""
-    threads, dtype = tiling.threads, scalar_type(conv)
-    steps = ceil_div(total, threads)
-    rounds = ceil_div(steps, _in_flight(conv, tiling))
-    batch = ceil_div(steps, rounds)
-    last = total - 1
-
-    @device
-    def load(values: Any, first: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
-        for k in range(batch):
-            e = uint32(min(uint32(first + uint32(k * threads)), uint32(last)))
-            values[k] = dtype(element(e, n, o, y, x, c, p))
-
-    @device
-    def put(tile: Any, values: Any, first: Any) -> None:
-        for k in range(batch):
-            e = uint32(first + uint32(k * threads))
-            if e < uint32(total):
-                tile[uint64(place_of(e))] = values[k]
-
-    return Part(load, put, batch, rounds, batch * threads)
+    taps_axis = Axis(tiling.channels * taps, tap_of_channel)
+    return _part(conv, tiling, 1, taps_axis, Axis(tiling.block_filters, of_filter))
