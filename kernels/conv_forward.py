@@ -24,7 +24,7 @@ from .conv_tiling import (
     row_width,
     thread_positions,
 )
-from .device import cuda, device, load16, shared_array, uint32, uint64
+from .device import cuda, device, inlined, load16, shared_array, uint32, uint64
 
 
 def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
@@ -151,28 +151,48 @@ def _sums(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
 
 def _patch_in_registers(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
     """`add(tile, sums, pixel, weight)`: one channel, unrolled, of a patch that is loaded once."""
-    rows, columns = thread_positions(conv, tiling)
-    filters, (n_rows, n_columns) = tiling.filters, conv.kernel
-    step_y, step_x = conv.stride
-    height, width = (rows - 1) * step_y + n_rows, row_width(conv, tiling)
-    pitch, filter_pitch, n_pixels = layout.pitch, layout.filter_pitch, height * width
-    fetch, dtype = _fetch(conv, tiling), scalar_type(conv)
+    rows, width = thread_positions(conv, tiling)[0], row_width(conv, tiling)
+    height = (rows - 1) * conv.stride[0] + conv.kernel[0]
+    pitch, n_pixels, dtype = layout.pitch, height * width, scalar_type(conv)
+    add_rows = _patch_rows(conv, tiling, layout, 0)
 
     @device
     def add(tile: Any, sums: Any, pixel: Any, weight: Any) -> None:
         pixels = cuda.local.array(n_pixels, dtype)
-        weights = cuda.local.array(filters, dtype)
         for r in range(height):
             for q in range(width):
                 pixels[r * width + q] = tile[pixel + uint64(r * pitch + q)]
-        for row in range(n_rows):
-            for tap in range(n_columns):
-                fetch(tile, weight + uint64((row * n_columns + tap) * filter_pitch), weights)
-                for r in range(rows):
-                    for q in range(columns):
-                        k = (r * step_y + row) * width + q * step_x + tap
-                        for f in range(filters):
-                            sums[(r * columns + q) * filters + f] += pixels[k] * weights[f]
+        add_rows(tile, sums, pixels, weight)
+
+    return add
+
+
+def _patch_rows(conv: Convolution, tiling: Tiling, layout: SharedLayout, row: int) -> Function:
+    """`add(tile, sums, pixels, weight)`: rows of the filters from `row` on.
+
+    Each is a function of its own: a loop around them the compiler may leave a loop, and then the
+    pixels could not stay in registers.
+    """
+    rows, columns = thread_positions(conv, tiling)
+    filters, n_taps = tiling.filters, conv.kernel[1]
+    step_y, step_x = conv.stride
+    width, filter_pitch = row_width(conv, tiling), layout.filter_pitch
+    first, is_last = row * n_taps, row == conv.kernel[0] - 1
+    fetch, dtype = _fetch(conv, tiling), scalar_type(conv)
+    add_others = None if is_last else _patch_rows(conv, tiling, layout, row + 1)
+
+    @inlined
+    def add(tile: Any, sums: Any, pixels: Any, weight: Any) -> None:
+        weights = cuda.local.array(filters, dtype)
+        for tap in range(n_taps):
+            fetch(tile, weight + uint64((first + tap) * filter_pitch), weights)
+            for r in range(rows):
+                for q in range(columns):
+                    k = (r * step_y + row) * width + q * step_x + tap
+                    for f in range(filters):
+                        sums[(r * columns + q) * filters + f] += pixels[k] * weights[f]
+        if add_others is not None:
+            add_others(tile, sums, pixels, weight)
 
     return add
 

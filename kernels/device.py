@@ -51,6 +51,13 @@ def device(function: Function) -> Function:
     return compiled
 
 
+def inlined(function: Function) -> Function:
+    """As `device`, inlined in any case: what gets a local array that is to stay in registers."""
+    options = {} if SIMULATED else {"forceinline": True}
+    compiled: Function = cuda.jit(device=True, **options)(function)
+    return compiled
+
+
 if SIMULATED:
     from numba.cuda.np.numpy_support import as_dtype
     from numba.cuda.simulator.kernel import _get_kernel_context
