@@ -204,7 +204,7 @@ def _in_rounds(part: Part, conv: Convolution) -> Function:
 def _in_flight(conv: Convolution, tiling: Tiling) -> int:
     """Values that a thread loads at a time: more where it has registers to spare."""
     rows, columns = thread_positions(conv, tiling)
-    return (24 if rows * columns * tiling.filters * conv.words <= 16 else 8) // conv.words
+    return (24 if rows * columns * tiling.filters * conv.words <= 16 else 6) // conv.words
 
 
 def _part(

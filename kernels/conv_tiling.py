@@ -252,7 +252,7 @@ def choose(conv: Convolution) -> Tiling | None:
     best: tuple[float, Tiling] | None = None
     for candidate in _candidates(conv):
         blocks = n_blocks(conv, candidate)
-        budget = STATIC_BYTES if blocks <= 2 * MULTIPROCESSORS else STATIC_BYTES // 2
+        budget = STATIC_BYTES if blocks <= 2 * MULTIPROCESSORS else STATIC_BYTES * 2 // 3
         tiling = _channel_stages(conv, candidate, (budget - 1024) // (4 * conv.words))
         if tiling is not None:
             cost = cycles(conv, tiling)

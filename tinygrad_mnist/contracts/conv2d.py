@@ -22,8 +22,10 @@ inf or NaN (0 * inf would be NaN); a gradient that is itself NaN or inf always c
 `conv2d_grad_input` a tap that meets no output position may add 0 * w, which shows only where w is
 inf or NaN.
 
-Ties are exact: each position of y adds its products in the order (c, kh, kw) with the same
-rounding, so equal patches of x give equal bits wherever they lie. That is why the reference adds
+Ties are exact: all positions of y add their products in one order with the same rounding, so equal
+patches of x give equal bits wherever they lie. Which order is the backend's choice, and depends on
+shapes and parameters alone: (c, kh, kw) in the reference; a backend may also add the channels in
+groups and then the groups' sums, if it does so at every position. That is why the reference adds
 arrays tap by tap: a BLAS would treat positions unequally, and equal maxima would become unequal.
 """
 

@@ -150,7 +150,7 @@ CASES = [
         "layer2-many", replace(CONV2, n=10_000), blank, "bias_relu", modes=("compile",), wants=CODE
     ),
     case("layer2-float64", replace(CONV2, dtype="float64"), normal, modes=REAL),
-    case("layer2-dense", replace(CONV2, pool=None), normal, "bias_relu", modes=("gpu",)),
+    case("layer2-dense", replace(CONV2, pool=None), normal, "bias_relu", modes=REAL, wants=CODE),
     case("layer1-500", replace(CONV1, n=500), normal, "bias_relu", modes=("gpu",)),
     case("layer2-500", replace(CONV2, n=500), normal, "bias_relu", modes=("gpu",)),
     case("direct", SHAPES[-2][1], modes=("compile",)),
