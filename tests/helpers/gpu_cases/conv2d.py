@@ -122,7 +122,7 @@ SHAPES = [
 CONV1 = Convolution(10, 1, (28, 28), 20, (5, 5), flip=1, pool=(2, 2))
 CONV2 = Convolution(10, 20, (12, 12), 40, (5, 5), flip=1, pool=(2, 2))
 
-# Products are fused with their additions, and weights come from shared memory 16 bytes at a time.
+# Products fused with their additions, of what comes from shared memory.
 CODE = ("FFMA", "LDS", "LDG")
 
 CASES = [
@@ -144,10 +144,16 @@ CASES = [
     *(case(f"{kind}", POOLED, whole, kind) for kind in ("bias_relu", "update", "two_extras")),
     case("many-images", Convolution(5, 1, (4, 4), 2, (3, 3), pool=(2, 2))),
     # The book's layers: a mini-batch of ten, and many images at once.
-    case("layer1", CONV1, normal, "bias_relu", modes=REAL, registers=64, wants=CODE),
+    case("layer1", CONV1, normal, "bias_relu", modes=("gpu",)),
     case("layer2", CONV2, normal, "bias_relu", modes=REAL, registers=64, wants=CODE),
     case(
-        "layer2-many", replace(CONV2, n=10_000), blank, "bias_relu", modes=("compile",), wants=CODE
+        "layer2-many",
+        replace(CONV2, n=10_000),
+        blank,
+        "bias_relu",
+        modes=("compile",),
+        registers=136,
+        wants=CODE,
     ),
     case("layer2-float64", replace(CONV2, dtype="float64"), normal, modes=REAL),
     case("layer2-dense", replace(CONV2, pool=None), normal, "bias_relu", modes=REAL, wants=CODE),
