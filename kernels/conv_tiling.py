@@ -1,6 +1,6 @@
 """How the work of a forward convolution is cut: into blocks, threads, and stages of channels.
 
-The best of a few hundred ways by a count of cycles on a GPU like an H100: instructions, accesses
+The best of some thousand ways by a count of cycles on a GPU like an H100: instructions, accesses
 to shared memory, what the latencies leave exposed. The choice depends on shapes alone, so sums are
 formed in the same order on every device.
 """
