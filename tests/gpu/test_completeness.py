@@ -1,0 +1,46 @@
+"""No kernel is missing on the GPU, and none is without cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.gpu import MODE
+from helpers.gpu_cases import CASES
+
+from tinygrad_mnist.backends.cuda.make import load_families
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts.operands import own_operands
+
+# Kernels without arithmetic: their cases need not be of two kinds of floats.
+MOVES = {"check_range", "gather", "scatter_set", "argmax", "argmin", "grouped_reduce"}
+
+
+@pytest.mark.sim
+@pytest.mark.compile
+@pytest.mark.gpu
+def test_every_contract_has_a_factory() -> None:
+    assert set(load_families()) == set(CONTRACTS)
+
+
+@pytest.mark.sim
+@pytest.mark.compile
+@pytest.mark.gpu
+@pytest.mark.parametrize("kernel", sorted(CONTRACTS))
+def test_every_kernel_has_cases(kernel: str) -> None:
+    cases = [case for case in CASES if case.kernel == kernel and MODE in case.modes]
+    assert len(cases) >= 2
+    problems = [case.problem() for case in cases]
+    operands = [[*inputs, *outputs] for inputs, outputs, _ in problems]
+    floats = {str(a.dtype) for arrays in operands for a in arrays} & {"float32", "float64"}
+    assert floats == {"float32", "float64"} or kernel in MOVES
+    assert any(
+        not a.flags.c_contiguous for arrays in operands for a in arrays if isinstance(a, np.ndarray)
+    )
+    if own_operands(kernel, problems[0][2]) not in (None, 0) and "epilogue" in problems[0][2]:
+        assert any(not params["epilogue"].is_identity for _, _, params in problems)
+
+
+@pytest.mark.sim
+def test_names_of_cases_are_their_own() -> None:
+    names = [str(case) for case in CASES]
+    assert len(set(names)) == len(names)
