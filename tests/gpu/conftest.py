@@ -7,8 +7,13 @@ is marked with a mode is left to them; a machine with a GPU runs TINYGRAD_MNIST_
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from helpers.gpu import MODE
+
+if MODE == "sim":
+    os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # before anything imports Numba
 
 MODES = ("sim", "compile", "gpu")
 

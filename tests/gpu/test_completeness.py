@@ -25,7 +25,7 @@ def test_every_contract_has_a_factory() -> None:
 @pytest.mark.sim
 @pytest.mark.compile
 @pytest.mark.gpu
-@pytest.mark.parametrize("kernel", sorted(CONTRACTS))
+@pytest.mark.parametrize("kernel", sorted(set(CONTRACTS) - {"check_range"}))  # it has no outputs
 def test_every_kernel_has_cases(kernel: str) -> None:
     cases = [case for case in CASES if case.kernel == kernel and MODE in case.modes]
     assert len(cases) >= 2
