@@ -1,8 +1,9 @@
 """Tests of the CUDA kernels run in one of three modes, each in a process of its own.
 
 Numba's simulator takes the place of its compiler for a whole process. Without
-TINYGRAD_MNIST_GPU_TESTS, `test_modes.py` starts a process for `sim` and one for `compile`, and what
-is marked with a mode is left to them; a machine with a GPU runs TINYGRAD_MNIST_GPU_TESTS=gpu.
+TINYGRAD_MNIST_GPU_TESTS, `test_modes.py` has a process for `sim` and one for `compile`, and what is
+marked with a mode is left to them; a machine with a GPU runs TINYGRAD_MNIST_GPU_TESTS=gpu. The two
+processes start with the session and run beside its other tests, which wait for them at the end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 
 import pytest
 from helpers.gpu import MODE
+from helpers.gpu_modes import MODES_HERE, start_mode
 
 if MODE == "sim":
     os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # before anything imports Numba
@@ -18,10 +20,24 @@ if MODE == "sim":
 MODES = ("sim", "compile", "gpu")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    keep, drop = [], []
+    keep, drop, last = [], [], []
     for item in items:
         wanted = {mark.name for mark in item.iter_markers()} & set(MODES)
-        (keep if not wanted or MODE in wanted else drop).append(item)
-    items[:] = keep
+        if wanted and MODE not in wanted:
+            drop.append(item)
+        elif item.path.name == "test_modes.py":
+            last.append(item)
+        else:
+            keep.append(item)
+    items[:] = keep + last
     config.hook.pytest_deselected(items=drop)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    names = {item.name for item in session.items if item.path.name == "test_modes.py"}
+    if MODE is None and not session.config.option.collectonly:
+        for mode in MODES_HERE:
+            if f"test_mode[{mode}]" in names:
+                start_mode(mode)

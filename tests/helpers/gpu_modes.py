@@ -1,0 +1,75 @@
+"""The modes of the GPU tests that a machine without a GPU has, as processes."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+TESTS = Path(__file__).resolve().parents[1]
+
+# Mode: what it needs, and the extra that brings it.
+MODES_HERE = {
+    "sim": (("numba_cuda",), "test"),
+    "compile": (("numba_cuda", "cuda.core", "nvidia.cu13"), "cuda-test"),
+}
+_NICE = 5  # so that tests beside it are not held up
+_running: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+
+
+def missing(mode: str) -> str | None:
+    """Why a mode can't run here, or None."""
+    modules, extra = MODES_HERE[mode]
+    for module in modules:
+        try:
+            found = importlib.util.find_spec(module)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            return f"no {module}: pip install -e '.[{extra}]'"
+    return None
+
+
+def start_mode(mode: str) -> None:
+    """Starts the tests of a mode, if they can run here and have not been started."""
+    if mode in _running or missing(mode) is not None:
+        return
+    environment = {
+        **os.environ,
+        "TINYGRAD_MNIST_GPU_TESTS": mode,
+        "NUMBA_ENABLE_CUDASIM": str(int(mode == "sim")),
+        "TINYGRAD_MNIST_DEVICE": "cpu",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / "gpu")]
+    report = tempfile.TemporaryFile()  # noqa: SIM115 (read when the process has ended)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=TESTS.parent,
+        stdout=report,
+        stderr=subprocess.STDOUT,
+        preexec_fn=(lambda: os.nice(_NICE)) if hasattr(os, "nice") else None,
+        start_new_session=True,  # Ctrl-C is this process's own affair
+    )
+    _running[mode] = process, report
+    atexit.register(_stop, process)
+
+
+def finish_mode(mode: str) -> tuple[int, str]:
+    """Waits for the tests of a mode; returns their exit code and report."""
+    start_mode(mode)
+    process, report = _running[mode]
+    code = process.wait()
+    report.seek(0)
+    return code, report.read().decode(errors="replace")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
