@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.gpu import MODE
-from helpers.gpu_cases import CASES
+from helpers.gpu_cases import CASES, compiled_cases
 
 from tinygrad_mnist.backends.cuda.make import load_families
 from tinygrad_mnist.contracts import CONTRACTS
@@ -23,7 +23,6 @@ def test_every_contract_has_a_factory() -> None:
 
 
 @pytest.mark.sim
-@pytest.mark.compile
 @pytest.mark.gpu
 @pytest.mark.parametrize("kernel", sorted(set(CONTRACTS) - {"check_range"}))  # it has no outputs
 def test_every_kernel_has_cases(kernel: str) -> None:
@@ -38,6 +37,13 @@ def test_every_kernel_has_cases(kernel: str) -> None:
     )
     if own_operands(kernel, problems[0][2]) not in (None, 0) and "epilogue" in problems[0][2]:
         assert any(not params["epilogue"].is_identity for _, _, params in problems)
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize("kernel", sorted(CONTRACTS))
+def test_every_kernel_is_compiled(kernel: str) -> None:
+    kinds = {case.doubles for case in compiled_cases() if case.kernel == kernel}
+    assert kinds == {False, True} or (kinds and kernel in MOVES)
 
 
 @pytest.mark.sim

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from helpers.gpu import BACKEND, CAPABILITIES, MODE, OneCall
-from helpers.gpu_cases import CASES, Case
+from helpers.gpu_cases import CASES, Case, compiled_cases
 from helpers.gpu_cases.case import DOUBLE, LOCAL
 from helpers.native import assert_near, expect
 
@@ -13,6 +13,8 @@ from tinygrad_mnist.contracts import ArraySpec
 
 
 def cases(mode: str) -> list[Case]:
+    if mode == "compile":
+        return compiled_cases() if mode == MODE else []
     return [case for case in CASES if mode in case.modes]
 
 

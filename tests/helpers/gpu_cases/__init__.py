@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -14,4 +15,19 @@ CASES: list[Case] = [
     for case in import_module(f"{__name__}.{module.name}").CASES
 ]
 
-__all__ = ["CASES", "Case"]
+
+def compiled_cases() -> list[Case]:
+    """The cases for a look at the machine code. Where a kernel has none in one of the two kinds of
+    floats, the first of its other cases is taken."""
+    chosen = [case for case in CASES if "compile" in case.modes]
+    covered = {(case.kernel, case.doubles) for case in chosen}
+    for case in CASES:
+        if "compile" not in case.modes and {(case.kernel, d) for d in (False, True)} - covered:
+            doubles = case.has_float64
+            if (case.kernel, doubles) not in covered:
+                covered.add((case.kernel, doubles))
+                chosen.append(replace(case, doubles=doubles))
+    return chosen
+
+
+__all__ = ["CASES", "Case", "compiled_cases"]

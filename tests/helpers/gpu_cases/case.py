@@ -52,3 +52,9 @@ class Case:
         """The same in every mode and process."""
         seed = sum(ord(c) * 31**k for k, c in enumerate(str(self))) % 2**32
         return self.make(np.random.default_rng(seed))
+
+    @property
+    def has_float64(self) -> bool:
+        """Whether one of its operands is."""
+        inputs, outputs, _ = self.problem()
+        return any(str(a.dtype) == "float64" for a in (*inputs, *outputs))
