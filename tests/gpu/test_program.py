@@ -112,6 +112,17 @@ def test_plans_of_one_function_share_an_arena() -> None:
         np.testing.assert_allclose(f(value), np.exp(value).T ** 2, rtol=1e-5)
 
 
+def test_calls_without_anything_to_do() -> None:
+    x = T.matrix("x")
+    w = theano.shared(vector(1, 2))
+    f = theano.function([x], [T.nnet.softmax(x), T.argmax(x, 1)], updates=[(w, w * 2)])
+    for rows in (0, 2, 0):
+        result, place = f(np.ones((rows, 3), np.float32))
+        np.testing.assert_allclose(result, np.full((rows, 3), 1 / 3), rtol=1e-6)
+        assert place.shape == (rows,)
+    np.testing.assert_array_equal(w.get_value(), vector(8, 16))
+
+
 def test_a_failed_check_changes_nothing() -> None:
     table, total = theano.shared(np.eye(3, dtype=np.float32)), theano.shared(vector(0, 0, 0))
     i = T.lvector("i")

@@ -214,14 +214,16 @@ class CudaProgram:
         """The launches of so many steps, then that of the counter, which all others come before."""
         waits = predecessors(self._touched * steps)
         launches: list[Bound] = []
-        last: list[int] = []  # place of each call's last launch
+        # Places of the launches behind which each call is done: its last one; of a call without
+        # launches, as of an empty result, those that it would wait for.
+        done: list[tuple[int, ...]] = []
         for ahead in range(steps):
             for number in range(len(self._calls)):
-                after = tuple(last[earlier] for earlier in waits[len(last)])
+                after = tuple({place for earlier in waits[len(done)] for place in done[earlier]})
                 for launch in self._launches(number, ahead):
                     launches.append(launch._replace(after=after))
                     after = (len(launches) - 1,)
-                last.append(len(launches) - 1)
+                done.append(after)
         waited_for = {place for launch in launches for place in launch.after}
         ends = tuple(place for place in range(len(launches)) if place not in waited_for)
         return [*launches, self._advance(steps)._replace(after=ends)]
