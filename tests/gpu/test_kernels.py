@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 from helpers.gpu import BACKEND, CAPABILITIES, MODE, OneCall
 from helpers.gpu_cases import CASES, Case, compiled_cases
@@ -9,6 +12,7 @@ from helpers.gpu_cases.case import DOUBLE, LOCAL
 from helpers.native import assert_near, expect
 
 from tinygrad_mnist import config
+from tinygrad_mnist.backends.cuda.design import Capability, design_plan
 from tinygrad_mnist.contracts import ArraySpec
 
 
@@ -32,21 +36,30 @@ def test_values(case: Case) -> None:
 
 
 @pytest.mark.compile
-@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")
 @pytest.mark.parametrize("case", cases("compile"), ids=str)
-def test_machine_code(case: Case, capability: tuple[int, int]) -> None:
+def test_machine_code(case: Case) -> None:
     from helpers.gpu_code import machine_code
 
     config.allow_tf32 = case.tf32
-    codes = machine_code(OneCall(case.kernel, *case.problem()).plan, capability)
-    found = {opcode for code in codes for opcode in code.opcodes}
-    for code in codes:
-        assert code.compiled.spilled == 0, code
-        assert code.compiled.registers <= case.registers, code
+    plan = OneCall(case.kernel, *case.problem()).plan
+    designs = [designed.design for designed in design_plan(plan, CAPABILITIES[-1])]
     forbidden = (() if case.doubles else DOUBLE) + (() if case.local else LOCAL)
-    assert not sorted(o for o in found if o.startswith(forbidden))
-    arch = f"sm_{capability[0]}{capability[1]}"
+    found: dict[Capability, set[str]] = {capability: set() for capability in CAPABILITIES}
+    for _, capability, code in machine_code(designs, CAPABILITIES):
+        assert code.compiled.spilled == 0, (capability, code)
+        assert code.compiled.registers <= case.registers, (capability, code)
+        assert not sorted(o for o in code.opcodes if o.startswith(forbidden)), (capability, code)
+        found[capability].update(code.opcodes)
     for want in case.wants:
         where, _, opcode = want.rpartition(":")
-        if where in ("", arch):
-            assert any(o.startswith(opcode) for o in found), (want, sorted(found))
+        for (major, minor), opcodes in found.items():
+            if where in ("", f"sm_{major}{minor}"):
+                assert any(o.startswith(opcode) for o in opcodes), (want, sorted(opcodes))
+
+
+@pytest.mark.compile
+def test_only_tensor_cores_ask_for_the_capability() -> None:
+    """Otherwise the test above would look at the kernels of one capability alone."""
+    folder = Path(import_module("tinygrad_mnist.kernels").__path__[0])
+    asking = {path.name for path in folder.glob("*.py") if "capability" in path.read_text()}
+    assert asking == {"call.py", "gemm.py", "gemm_tensor.py", "tensor_core.py"}

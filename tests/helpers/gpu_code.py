@@ -7,15 +7,16 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from cuda import pathfinder
 
 from tinygrad_mnist.backends.cuda.compiler import Compiled, compile_kernel
-from tinygrad_mnist.backends.cuda.design import Design, design_plan
+from tinygrad_mnist.backends.cuda.design import Capability, Design
 from tinygrad_mnist.backends.cuda.make import Kernel, make
-from tinygrad_mnist.compile.plan import Plan
 
 _LINE = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z][A-Z0-9_.]+)", re.MULTILINE)
 
@@ -35,20 +36,22 @@ class Code(NamedTuple):
         return f"{self.kernel}: {self.compiled._replace(cubin=b'')} {dict(self.opcodes)}"
 
 
-def machine_code(plan: Plan, capability: tuple[int, int]) -> list[Code]:
-    """The code of all kernels of all calls."""
-    designs = [designed.design for designed in design_plan(plan, capability)]
-    return [code for design in designs for code in design_code(design, capability)]
+def machine_code(
+    designs: Sequence[Design], capabilities: Sequence[Capability]
+) -> Iterator[tuple[Design, Capability, Code]]:
+    """The code of all kernels of designs, each of which can be launched, for each capability.
 
-
-def design_code(design: Design, capability: tuple[int, int]) -> list[Code]:
-    """The code of a design's kernels, each of which can be launched."""
-    codes = []
-    for kernel in make(design).kernels:
-        compiled = compile_kernel(kernel, capability)
-        expect_launchable(kernel, compiled, capability)
-        codes.append(Code(design.kernel, compiled, opcodes(compiled.cubin)))
-    return codes
+    designs: for the newest one. Most of the time Numba takes to read the functions; it does that
+    once, since no kernel but those of tensor cores asks for the capability.
+    """
+    for design in designs:
+        made = make(design)
+        for capability in capabilities:
+            own = replace(design, capability=capability)
+            for kernel in (make(own) if design.allow_tf32 else made).kernels:
+                compiled = compile_kernel(kernel, capability)
+                expect_launchable(kernel, compiled, capability)
+                yield own, capability, Code(design.kernel, compiled, opcodes(compiled.cubin))
 
 
 def expect_launchable(kernel: Kernel, compiled: Compiled, capability: tuple[int, int]) -> None:

@@ -39,8 +39,11 @@ def start_mode(mode: str) -> None:
     """Starts the tests of a mode, if they can run here and have not been started."""
     if mode in _running or missing(mode) is not None:
         return
+    cache = tempfile.TemporaryDirectory()  # new, so that everything is compiled; not the user's
+    atexit.register(cache.cleanup)
     environment = {
         **os.environ,
+        "TINYGRAD_MNIST_CUDA_CACHE": cache.name,
         "TINYGRAD_MNIST_GPU_TESTS": mode,
         "NUMBA_ENABLE_CUDASIM": str(int(mode == "sim")),
         "TINYGRAD_MNIST_DEVICE": "cpu",
