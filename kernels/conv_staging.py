@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from .conv_common import Convolution, Function, Pair, is_plain, scalar_type, wrapped
 from .conv_tiling import (
+    STATIC_BYTES,
     Tiling,
     ceil_div,
     n_filter_blocks,
@@ -56,18 +57,28 @@ def shared_layout(conv: Convolution, tiling: Tiling) -> SharedLayout:
             options.append((pitch, channel_pitch, image_pitch))
             if tiling.images == 1:
                 break
-    pitch, channel_pitch, image_pitch = min(options, key=lambda o: _turns(conv, tiling, *o))
-    # Tiles that reach over the last row of an image read on in what follows.
-    behind = max(0, rows * pitch - channel_pitch) if tiling.windows else 0
-    weights = -(-(tiling.images * image_pitch + behind) // 4) * 4
-    filter_pitch = tiling.block_filters
-    if tiling.filters % 2 == 0:
-        filter_pitch = -(-filter_pitch // 4) * 4
-    size = weights + tiling.channels * conv.taps * filter_pitch
+    # The narrowest one always fits: the tiling was chosen so.
+    limit = STATIC_BYTES // (4 * conv.words)
+    fitting = [o for o in options if _sizes(conv, tiling, *o)[2] <= limit]
+    pitch, channel_pitch, image_pitch = min(fitting, key=lambda o: _turns(conv, tiling, *o))
+    weights, filter_pitch, size = _sizes(conv, tiling, pitch, channel_pitch, image_pitch)
     whole = bool(plain) and (pitch, channel_pitch, image_pitch) == plain
     return SharedLayout(
         rows, columns, pitch, channel_pitch, image_pitch, whole, weights, filter_pitch, size
     )
+
+
+def _sizes(
+    conv: Convolution, tiling: Tiling, pitch: int, channel_pitch: int, image_pitch: int
+) -> tuple[int, int, int]:
+    """Where weights begin, their pitch, and the size of all, for these pitches of pixels."""
+    # Tiles that reach over the last row of an image read on in what follows.
+    behind = max(0, region(conv, tiling)[0] * pitch - channel_pitch)
+    weights = -(-(tiling.images * image_pitch + behind) // 4) * 4
+    filter_pitch = tiling.block_filters
+    if tiling.filters % 2 == 0:
+        filter_pitch = -(-filter_pitch // 4) * 4
+    return weights, filter_pitch, weights + tiling.channels * conv.taps * filter_pitch
 
 
 def _whole_image(conv: Convolution, tiling: Tiling) -> tuple[int, int, int] | None:

@@ -16,7 +16,6 @@ from .device import cuda, device, int64
 Function = Callable[..., Any]
 
 STEP, FAILED, FAILED_STEP = range(3)
-WORDS = 3
 
 
 def entry(launch: Launch, placed: Function | None, guarded: bool, number: int) -> Function:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .gemm_operands import QUAD, Problem
+from .gemm_operands import QUAD, Problem, resident_blocks
 from .gemm_split import Split
 from .gemm_tensor import TensorTiling
 from .gemm_tiled import REGISTERS, Tiling
@@ -62,7 +62,7 @@ def splits(shape: Problem) -> Iterator[Split]:
 def split_cycles(shape: Problem, split: Split) -> float:
     """Cycles that `split_gemm` takes: latencies one after the other, and the busiest of the units
     that add, load, and bring data from the second-level cache."""
-    along, down, _ = split.grid(shape)
+    along, down = split.tiles(shape)
     per_sm = -(-along * down // MULTIPROCESSORS)  # blocks
     warps = per_sm * -(-split.threads // 32)
     groups = -(-shape.k // QUAD)
@@ -151,7 +151,7 @@ def _cycles(shape: Problem, tiling: Tiling | TensorTiling, term: float) -> float
     rows, columns = tiling.tile
     terms = tiling.terms(shape)
     per_sm = -(-along * down * tiling.parts // MULTIPROCESSORS)  # blocks
-    resident = min(per_sm, 65536 // (REGISTERS * tiling.threads))
+    resident = min(per_sm, resident_blocks(tiling.threads, REGISTERS))
     term /= min(1, resident * tiling.threads / 256)
     moved = terms * (rows + columns) * shape.itemsize / LEVEL_2_BYTES
     stored = 2 * rows * columns * shape.itemsize / LEVEL_2_BYTES

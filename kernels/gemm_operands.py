@@ -10,11 +10,34 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .call import Call, Operand
-from .device import device, load16, np, uint32, uint64
+from .device import cuda, device, load16, np, uint32, uint64
 
 Function = Callable[..., Any]
 
 QUAD = 4  # elements that are read together
+
+
+def tile_place(tile: tuple[int, int], along: int) -> Function:
+    """`place()`: the row and the column at which the block's tile begins.
+
+    tile: its rows and columns. along: tiles along n. All tiles are on the grid's x, since its y
+    ends at 65,535 and m may have more tiles than that.
+    """
+    rows, columns, width = (np.uint32(size) for size in (*tile, along))
+
+    @device
+    def place() -> Any:
+        block = uint32(cuda.blockIdx.x)
+        row = uint32(uint32(block // width) * rows)
+        return row, uint32(uint32(block % width) * columns)
+
+    return place
+
+
+def resident_blocks(threads: int, registers: int) -> int:
+    """How many blocks a multiprocessor's 65,536 registers are for; no GPU holds more than 16 of any
+    size."""
+    return max(1, min(16, 65536 // (registers * -(-threads // 32) * 32)))
 
 
 class Problem(NamedTuple):

@@ -16,12 +16,22 @@ depends on m, n and k alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .call import Call, Launch, Launches
 from .device import TYPES, cuda, device, np, shared_array, uint32, uint64
-from .gemm_operands import QUAD, Problem, block_results, epilogue_sink, has_quads, problem, quads
+from .gemm_operands import (
+    QUAD,
+    Problem,
+    block_results,
+    epilogue_sink,
+    has_quads,
+    problem,
+    quads,
+    tile_place,
+)
 
 Function = Callable[..., Any]
 
@@ -59,9 +69,9 @@ class Split(NamedTuple):
         size, skew = self.tile[0] * self.tile[1], QUAD * self.column_threads % 32
         return size + (skew - size) % 32
 
-    def grid(self, shape: Problem) -> tuple[int, int, int]:
+    def tiles(self, shape: Problem) -> tuple[int, int]:
         """Blocks along n and m."""
-        return -(-shape.n // self.tile[1]), -(-shape.m // self.tile[0]), 1
+        return -(-shape.n // self.tile[1]), -(-shape.m // self.tile[0])
 
     def fits(self, shape: Problem) -> bool:
         """Whether a block of it can run: each result of the tile has a thread that adds it up."""
@@ -77,7 +87,8 @@ def split_gemm(call: Call, split: Split) -> Launches:
     shape = problem(call)
     make = _direct if split.slices == 1 else _sliced
     body = make(call, shape, split)
-    return Launches((Launch(body, split.grid(shape), (split.threads, 1, 1), resident=1),))
+    grid = (math.prod(split.tiles(shape)), 1, 1)
+    return Launches((Launch(body, grid, (split.threads, 1, 1), resident=1),))
 
 
 def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Function]:
@@ -176,7 +187,7 @@ def _adder(call: Call, shape: Problem, split: Split) -> Function:
 def _direct(call: Call, shape: Problem, split: Split) -> Function:
     """One slice: a thread has its results in registers."""
     rows, columns, across = split.rows, split.columns, np.uint32(split.column_threads)
-    tile_rows, tile_columns = (np.uint32(size) for size in split.tile)
+    corner = tile_place(split.tile, split.tiles(shape)[0])
     add = _adder(call, shape, split)
     fetch, settle = block_results(shape, epilogue_sink(call, shape, columns), rows, columns)
     kind = TYPES[shape.dtype]
@@ -186,8 +197,8 @@ def _direct(call: Call, shape: Problem, split: Split) -> Function:
         t = uint32(cuda.threadIdx.x)
         down = uint32(uint32(t // across) * uint32(rows))
         along = uint32(uint32(t % across) * uint32(columns))
-        row = uint32(uint32(uint32(cuda.blockIdx.y) * tile_rows) + down)
-        column = uint32(uint32(uint32(cuda.blockIdx.x) * tile_columns) + along)
+        first_row, first_column = corner()
+        row, column = uint32(first_row + down), uint32(first_column + along)
         fetched = fetch(row, column, p)
         sums = cuda.local.array(n_sums, kind)
         add(p, row, column, uint32(0), sums)
@@ -200,7 +211,8 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
     """Several slices, whose sums meet in shared memory."""
     rows, columns, slices = split.rows, split.columns, split.slices
     across, down = np.uint32(split.column_threads), np.uint32(split.row_threads)
-    tile_rows, tile_columns = (np.uint32(size) for size in split.tile)
+    tile_columns = np.uint32(split.tile[1])
+    corner = tile_place(split.tile, split.tiles(shape)[0])
     size = np.uint32(split.tile[0] * split.tile[1])
     m, n = np.uint32(shape.m), np.uint32(shape.n)
     add = _adder(call, shape, split)
@@ -215,8 +227,7 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
     def body(p: Any) -> None:
         shared = shared_array(n_shared, kind)
         t = uint32(cuda.threadIdx.x)
-        first_row = uint32(uint32(cuda.blockIdx.y) * tile_rows)
-        first_column = uint32(uint32(cuda.blockIdx.x) * tile_columns)
+        first_row, first_column = corner()
         # The result that this thread adds up.
         result = uint32(t % size)
         helper = uint32(t // size)

@@ -15,12 +15,22 @@ Launch: one block per tile and part of k, of row_warps * column_warps warps; the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .call import Call, Launch, Launches
 from .device import cuda, device, float32, np, shared_array, uint32, uint64
-from .gemm_operands import QUAD, Problem, Sink, block_results, epilogue_sink, problem
+from .gemm_operands import (
+    QUAD,
+    Problem,
+    Sink,
+    block_results,
+    epilogue_sink,
+    problem,
+    resident_blocks,
+    tile_place,
+)
 from .gemm_stage import Stage, is_across, stager
 from .gemm_tiled import REGISTERS, added_parts, partial_sink
 from .tensor_core import COLUMNS, LANES, ROWS, TERMS, multiply_add_tf32, tf32
@@ -76,14 +86,14 @@ class _Layout(NamedTuple):
 def tensor_gemm(call: Call, tiling: TensorTiling) -> Launches:
     """One kernel, or two with the sums of parts in between."""
     shape = problem(call)
-    threads, tiles = (tiling.threads, 1, 1), tiling.tiles(shape)
-    resident = 65536 // (REGISTERS * tiling.threads)
+    threads, n_tiles = (tiling.threads, 1, 1), math.prod(tiling.tiles(shape))
+    resident = resident_blocks(tiling.threads, REGISTERS)
     if tiling.parts == 1:
         body = _product(call, shape, tiling, epilogue_sink(call, shape, 2))
-        return Launches((Launch(body, (*tiles, 1), threads, resident=resident),))
+        return Launches((Launch(body, (n_tiles, 1, 1), threads, resident=resident),))
     number = len(call.inputs) + len(call.outputs)
     body = _product(call, shape, tiling, partial_sink(shape, number, 2))
-    product = Launch(body, (*tiles, tiling.parts), threads, resident=resident)
+    product = Launch(body, (n_tiles, 1, tiling.parts), threads, resident=resident)
     workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
     return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
 
@@ -99,7 +109,6 @@ def _layout(call: Call, side: int, tiling: TensorTiling) -> _Layout:
 
 def _product(call: Call, shape: Problem, tiling: TensorTiling, sink: Sink) -> Function:
     """The body of the kernel that multiplies; the block's z is the number of its part of k."""
-    tile_rows, tile_columns = tiling.tile
     layout_a, layout_b = _layout(call, 0, tiling), _layout(call, 1, tiling)
     load_a, put_a = stager(call.inputs[0], 0, layout_a.stage)
     load_b, put_b = stager(call.inputs[1], 1, layout_b.stage)
@@ -113,6 +122,7 @@ def _product(call: Call, shape: Problem, tiling: TensorTiling, sink: Sink) -> Fu
     column_warps = np.uint32(tiling.column_warps)
     warp_rows = np.uint32(tiling.m_tiles * ROWS)
     warp_columns = np.uint32(tiling.n_tiles * COLUMNS)
+    corner = tile_place(tiling.tile, tiling.tiles(shape)[0])
 
     def body(p: Any) -> None:
         tiles_a = shared_array(n_shared_a, float32)
@@ -125,8 +135,7 @@ def _product(call: Call, shape: Problem, tiling: TensorTiling, sink: Sink) -> Fu
         warp = uint32(uint32(cuda.threadIdx.x) // uint32(LANES))
         down = uint32(uint32(warp // column_warps) * warp_rows)
         along = uint32(uint32(warp % column_warps) * warp_columns)
-        row = uint32(uint32(cuda.blockIdx.y) * uint32(tile_rows))
-        column = uint32(uint32(cuda.blockIdx.x) * uint32(tile_columns))
+        row, column = corner()
         term = uint32(uint32(cuda.blockIdx.z) * terms)
         end = min(uint32(term + terms), k)
         begin_a, begin_b = uint32(0), uint32(0)

@@ -19,12 +19,23 @@ order: that of k within a part, then parts in order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .call import Call, Launch, Launches, blocks
 from .device import TYPES, cuda, device, np, shared_array, uint32, uint64
-from .gemm_operands import QUAD, Problem, Sink, block_results, epilogue_sink, problem, quad_loader
+from .gemm_operands import (
+    QUAD,
+    Problem,
+    Sink,
+    block_results,
+    epilogue_sink,
+    problem,
+    quad_loader,
+    resident_blocks,
+    tile_place,
+)
 from .gemm_stage import Stage, keep_quad, quad_storer, stager
 
 Function = Callable[..., Any]
@@ -70,14 +81,15 @@ class Tiling(NamedTuple):
 def tiled_gemm(call: Call, tiling: Tiling) -> Launches:
     """One kernel, or two with the sums of parts in between."""
     shape = problem(call)
-    threads, resident = (tiling.threads, 1, 1), 65536 // (REGISTERS * tiling.threads)
+    threads, resident = (tiling.threads, 1, 1), resident_blocks(tiling.threads, REGISTERS)
+    n_tiles = math.prod(tiling.tiles(shape))
     if tiling.parts == 1:
         body = _product(call, shape, tiling, epilogue_sink(call, shape, QUAD))
-        grid = (*tiling.tiles(shape), 1)
+        grid = (n_tiles, 1, 1)
         return Launches((Launch(body, grid, threads, resident=resident),))
     number = len(call.inputs) + len(call.outputs)
     body = _product(call, shape, tiling, partial_sink(shape, number, QUAD))
-    grid = (*tiling.tiles(shape), tiling.parts)
+    grid = (n_tiles, 1, tiling.parts)
     product = Launch(body, grid, threads, resident=resident)
     workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
     return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
@@ -97,6 +109,7 @@ def _product(call: Call, shape: Problem, tiling: Tiling, sink: Sink) -> Function
     n_shared_a, n_shared_b = 2 * int(buffer_a), 2 * int(buffer_b)
     n_a, n_b, n_sums = QUAD * stage_a.quads, QUAD * stage_b.quads, tiling.rows * tiling.columns
     multiply, finish = _multiplier(shape, tiling), _finisher(shape, tiling, sink)
+    corner = tile_place(tiling.tile, tiling.tiles(shape)[0])
     zero = kind(0)
 
     def body(p: Any) -> None:
@@ -109,8 +122,7 @@ def _product(call: Call, shape: Problem, tiling: Tiling, sink: Sink) -> Function
             sums[i] = zero
         thread = uint32(cuda.threadIdx.x)
         thread_row, thread_column = uint32(thread // across), uint32(thread % across)
-        row = uint32(uint32(cuda.blockIdx.y) * uint32(tile_rows))
-        column = uint32(uint32(cuda.blockIdx.x) * uint32(tile_columns))
+        row, column = corner()
         term = uint32(uint32(cuda.blockIdx.z) * terms)
         end = min(uint32(term + terms), k)
         begin_a, begin_b = uint32(0), uint32(0)

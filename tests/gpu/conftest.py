@@ -2,8 +2,9 @@
 
 Numba's simulator takes the place of its compiler for a whole process. Without
 TINYGRAD_MNIST_GPU_TESTS, `test_modes.py` has a process for `sim` and one for `compile`, and what is
-marked with a mode is left to them; a machine with a GPU runs TINYGRAD_MNIST_GPU_TESTS=gpu. The two
-processes start with the session and run beside its other tests, which wait for them at the end.
+marked with a mode is left to them; a machine with a GPU runs TINYGRAD_MNIST_GPU_TESTS=gpu. The
+processes (two share what is compiled) start with the session and run beside its other tests, which
+wait for them at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             last.append(item)
         else:
             keep.append(item)
-    items[:] = keep + last
+    share, of = map(int, os.environ.get("TINYGRAD_MNIST_GPU_SHARE", "0/1").split("/"))
+    drop += [item for place, item in enumerate(keep) if MODE and place % of != share]
+    items[:] = keep[share::of] + last if MODE else keep + last
     config.hook.pytest_deselected(items=drop)
 
 

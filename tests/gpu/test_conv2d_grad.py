@@ -12,6 +12,7 @@ from helpers.gpu_cases.conv2d_grad import WHICH, kernel_name, problem
 from helpers.native import assert_near, expect
 
 from tinygrad_mnist import backends
+from tinygrad_mnist.backends.cuda.design import design_plan
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.tape import Instruction, Tape
 
@@ -131,3 +132,18 @@ def test_same_bits_every_time(n, which):
     results = [OneCall(kernel_name(conv, which), *call).run("cuda")[0] for _ in range(3)]
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.compile
+def test_large_blocks_can_be_launched() -> None:
+    """With 448 threads of 146 registers, which this one would have, the driver refuses it."""
+    from helpers.gpu_code import machine_code
+
+    conv = Convolution(64, 16, (28, 28), 20, (7, 7), pool=(2, 2), dtype="float64")
+    rng = np.random.default_rng(0)
+    call = OneCall(
+        kernel_name(conv, "input"), *problem(conv, "input", "bias_relu", False, False, rng)
+    )
+    designs = [designed.design for designed in design_plan(call.plan, (9, 0))]
+    for _, _, code in machine_code(designs, [(9, 0)]):  # it looks at what a block takes
+        assert code.compiled.registers <= 144

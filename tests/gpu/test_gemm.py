@@ -10,9 +10,15 @@ from helpers.gpu import BACKEND, OneCall
 from helpers.gpu_cases.gemm import matrix, product
 from helpers.native import assert_near, expect
 
+from tinygrad_mnist.backends.cuda.design import design_plan
+from tinygrad_mnist.backends.cuda.make import make
 from tinygrad_mnist.backends.cuda.simulator import enable_simulator
+from tinygrad_mnist.compile.host import HostProgram
+from tinygrad_mnist.compile.plan import SHARED, Buffer, KernelCall, Plan, View
+from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.graph.layout import contiguous
 
 pytestmark = pytest.mark.sim
 
@@ -166,7 +172,7 @@ def test_every_choice_covers_the_result_and_fits(dtype) -> None:
     for m, n, k in [(1, 1, 0), (1, 1, 10**6), (10**6, 1, 1), (3, 10**5, 70), (129, 65, 4097)]:
         shape = Problem(m, n, k, dtype)
         cut = best(shape)
-        along, down = cut.grid(shape)[:2] if isinstance(cut, Split) else cut.tiles(shape)
+        along, down = cut.tiles(shape)
         assert along * cut.tile[1] >= n
         assert down * cut.tile[0] >= m
         assert 0 < cut.threads <= 1024
@@ -174,3 +180,27 @@ def test_every_choice_covers_the_result_and_fits(dtype) -> None:
             assert cut.fits(shape)
         else:
             assert cut.parts * cut.terms(shape) >= k
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype", "tf32"),
+    [
+        ((4_000_000, 10, 10), "float64", False),
+        ((20_000_000, 1, 10), "float32", False),
+        ((20_000_000, 10, 10), "float32", True),
+        ((10, 4_000_000, 10), "float32", False),
+    ],
+)
+def test_grids_of_long_matrices(size, dtype, tf32, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the grid's x may be longer than 65,535."""
+    monkeypatch.setattr(config, "allow_tf32", tf32)
+    m, n, k = size
+    shapes = [(m, k), (k, n), (m, n)]
+    views = [View(b, dtype, contiguous(shape)) for b, shape in enumerate(shapes)]
+    call = KernelCall("gemm", tuple(views[:2]), (views[2],), {"epilogue": Tape.identity(dtype)})
+    buffers = tuple(Buffer(SHARED, dtype, shape, "b") for shape in shapes)
+    host = HostProgram((), lambda: ((), ()), (), 0, "")
+    plan = Plan("cuda", buffers, (call,), (), 0, host)
+    for kernel in make(design_plan(plan, (9, 0))[0].design).kernels:
+        assert kernel.grid[0] > 1000
+        assert max(kernel.grid[1:]) < 65536

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from helpers.gpu import BACKEND
@@ -140,6 +143,25 @@ def test_a_failed_check_changes_nothing() -> None:
     np.testing.assert_array_equal(done.outputs, np.eye(3)[[[0, 1], [2, 2]]])
     np.testing.assert_array_equal(total.get_value(), vector(3, 3, 3))
     np.testing.assert_array_equal(step([1, 1]), np.eye(3)[[1, 1]])
+
+
+def test_memory_is_given_back() -> None:
+    x = T.vector("x")
+    f = theano.function([x], T.exp(T.exp(x).sum() + x))
+    before = f(vector(1, 2))
+    assert f.arena_bytes > 0
+    f.free()
+    assert f.arena_bytes == 0
+    np.testing.assert_array_equal(f(vector(1, 2)), before)
+
+
+def test_what_is_pickled_or_copied_is_the_value() -> None:
+    w, step = counter(vector(1, 2))
+    step(vector(1, 1))
+    for other in (pickle.loads(pickle.dumps(w)), copy.deepcopy(w)):
+        np.testing.assert_array_equal(other.get_value(), vector(2, 3))
+        assert other.device_copy is None
+    np.testing.assert_array_equal(step(vector(1, 1)), vector(2, 3))
 
 
 def test_a_swap() -> None:

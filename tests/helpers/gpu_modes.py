@@ -13,18 +13,18 @@ from typing import IO
 
 TESTS = Path(__file__).resolve().parents[1]
 
-# Mode: what it needs, and the extra that brings it.
+# Mode: what it needs, the extra that brings it, and how many processes share its tests.
 MODES_HERE = {
-    "sim": (("numba_cuda",), "test"),
-    "compile": (("numba_cuda", "cuda.core", "nvidia.cu13"), "cuda-test"),
+    "sim": (("numba_cuda",), "test", 1),
+    "compile": (("numba_cuda", "cuda.core", "nvidia.cu13"), "cuda-test", 2),
 }
 _NICE = 5  # so that tests beside it are not held up
-_running: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+_running: dict[str, list[tuple[subprocess.Popen[bytes], IO[bytes]]]] = {}
 
 
 def missing(mode: str) -> str | None:
     """Why a mode can't run here, or None."""
-    modules, extra = MODES_HERE[mode]
+    modules, extra, _ = MODES_HERE[mode]
     for module in modules:
         try:
             found = importlib.util.find_spec(module)
@@ -39,12 +39,18 @@ def start_mode(mode: str) -> None:
     """Starts the tests of a mode, if they can run here and have not been started."""
     if mode in _running or missing(mode) is not None:
         return
+    shares = MODES_HERE[mode][2]
+    _running[mode] = [_start(mode, f"{share}/{shares}") for share in range(shares)]
+
+
+def _start(mode: str, share: str) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     cache = tempfile.TemporaryDirectory()  # new, so that everything is compiled; not the user's
     atexit.register(cache.cleanup)
     environment = {
         **os.environ,
         "TINYGRAD_MNIST_CUDA_CACHE": cache.name,
         "TINYGRAD_MNIST_GPU_TESTS": mode,
+        "TINYGRAD_MNIST_GPU_SHARE": share,
         "NUMBA_ENABLE_CUDASIM": str(int(mode == "sim")),
         "TINYGRAD_MNIST_DEVICE": "cpu",
     }
@@ -59,17 +65,19 @@ def start_mode(mode: str) -> None:
         preexec_fn=(lambda: os.nice(_NICE)) if hasattr(os, "nice") else None,
         start_new_session=True,  # Ctrl-C is this process's own affair
     )
-    _running[mode] = process, report
     atexit.register(_stop, process)
+    return process, report
 
 
-def finish_mode(mode: str) -> tuple[int, str]:
-    """Waits for the tests of a mode; returns their exit code and report."""
+def finish_mode(mode: str) -> list[tuple[int, str]]:
+    """Waits for the tests of a mode; returns exit code and report of each of its processes."""
     start_mode(mode)
-    process, report = _running[mode]
-    code = process.wait()
-    report.seek(0)
-    return code, report.read().decode(errors="replace")
+    done = []
+    for process, report in _running[mode]:
+        code = process.wait()
+        report.seek(0)
+        done.append((code, report.read().decode(errors="replace")))
+    return done
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -136,6 +136,13 @@ class SharedVariable(Variable):
         self.device_copy: DeviceCopy | None = None
         self.version = 0
 
+    def __getstate__(self) -> Any:
+        """The host's value: a copy on a device is not part of what is pickled or copied."""
+        with Hold(reads=[self]):
+            self.bring_home()
+            state: Any = super().__getstate__()
+        return state[0], {**state[1], "device_copy": None}
+
     @property
     def storage(self) -> Array:
         """The array itself, for the engine to read; users take `get_value()`."""

@@ -142,6 +142,19 @@ CASES = [
     case("special-pool5x4", SHAPES[-2][1], special),
     *(case(f"{kind}", SMALL, whole, kind) for kind in ("bias_relu", "update", "two_extras")),
     *(case(f"{kind}", POOLED, whole, kind) for kind in ("bias_relu", "update", "two_extras")),
+    # Layouts of shared memory without conflicts of banks that would not fit.
+    case(
+        "staged-close",
+        Convolution(20, 32, (12, 12), 64, (3, 3), stride=(2, 2), padding=(2, 2), pool=(2, 2)),
+        blank,
+        modes=("compile",),
+    ),
+    case(
+        "staged-whole",
+        Convolution(1, 128, (14, 14), 64, (1, 1), pool=(2, 2), dtype="float64"),
+        blank,
+        modes=("compile",),
+    ),
     case("many-images", Convolution(5, 1, (4, 4), 2, (3, 3), pool=(2, 2))),
     # The book's layers: a mini-batch of ten, and many images at once.
     case("layer1", CONV1, normal, "bias_relu", modes=("gpu",)),

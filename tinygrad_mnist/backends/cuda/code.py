@@ -25,6 +25,7 @@ from tinygrad_mnist.backends.cuda.design import Capability, Design
 from tinygrad_mnist.backends.cuda.make import Made, make, make_advance
 from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.config import config
+from tinygrad_mnist.errors import DeviceError
 
 # Packages whose version decides what machine code they make.
 TOOLS = (
@@ -122,14 +123,17 @@ def compile_here(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
 
 
 def compile_recipe(recipe: Recipe) -> Code:
-    """Compiles one recipe."""
+    """Compiles one recipe; DeviceError where the compiler refuses it."""
     if isinstance(recipe, Advance):
         made = Made((make_advance(recipe.steps),), None)
     else:
         made = make(recipe)
     kernels = []
     for kernel in made.kernels:
-        compiled = compile_kernel(kernel, recipe.capability)
+        try:
+            compiled = compile_kernel(kernel, recipe.capability)
+        except Exception as error:
+            raise DeviceError(f"{recipe.kernel} doesn't compile: {error}") from error
         kernels.append(
             KernelCode(
                 compiled.name,

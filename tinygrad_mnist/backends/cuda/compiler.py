@@ -36,7 +36,10 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
 
     Its parameters are 8 bytes each: the operands' pointers, those to words and table, `ahead`.
     """
-    bounds = (math.prod(kernel.block), kernel.resident) if kernel.resident else None
+    threads = math.prod(kernel.block)
+    # Up to 256 threads may have 255 registers each, all that there are. Of larger blocks the
+    # assembler has to know, or the driver would refuse the launch.
+    bounds = (threads, kernel.resident or 1) if kernel.resident or threads > 256 else None
     cuda = import_module("numba.cuda")
     core = import_module("cuda.core")
     with _compiling_for(capability):

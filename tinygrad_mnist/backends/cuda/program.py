@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,18 +35,20 @@ class CudaArena:
 
     def __init__(self, gpu: Gpu) -> None:
         self.gpu = gpu
-        self._memory: Memory | None = None
+        self._memory: Callable[[], Memory | None] = lambda: None  # its programs hold it
 
     @property
     def nbytes(self) -> int:
-        return 0 if self._memory is None else self._memory.nbytes
+        memory = self._memory()
+        return 0 if memory is None else memory.nbytes
 
     def memory(self, nbytes: int) -> Memory:
         """At least so many bytes; what was in them before is lost where they have to grow."""
-        if self._memory is None or self._memory.nbytes < nbytes:
-            self._memory = None  # given back before more is taken
-            self._memory = self.gpu.allocate(nbytes)
-        return self._memory
+        memory = self._memory()
+        if memory is None or memory.nbytes < nbytes:
+            memory = self.gpu.allocate(nbytes)
+            self._memory = weakref.ref(memory)
+        return memory
 
 
 class _Staging:

@@ -121,7 +121,7 @@ def work() -> None:
         answer: Any
         try:
             answer = compile_recipe(recipe)
-        except NotImplementedError as error:
+        except (NotImplementedError, DeviceError) as error:
             answer = error
         except Exception:
             answer = DeviceError(f"{recipe.kernel} doesn't compile:\n{traceback.format_exc()}")
