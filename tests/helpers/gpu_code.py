@@ -26,14 +26,17 @@ SHARED_BYTES = {(7, 5): 64 << 10, (8, 0): 163 << 10, (9, 0): 227 << 10}
 
 
 class Code(NamedTuple):
-    """One kernel's. opcodes: how often each stands in it."""
+    """One kernel's."""
 
     kernel: str
     compiled: Compiled
-    opcodes: Counter[str]
+
+    def opcodes(self) -> Counter[str]:
+        """How often each opcode stands in it: the disassembler takes half a second."""
+        return opcodes(self.compiled.cubin)
 
     def __repr__(self) -> str:
-        return f"{self.kernel}: {self.compiled._replace(cubin=b'')} {dict(self.opcodes)}"
+        return f"{self.kernel}: {self.compiled._replace(cubin=b'')}"
 
 
 def machine_code(
@@ -51,7 +54,7 @@ def machine_code(
             for kernel in (make(own) if design.allow_tf32 else made).kernels:
                 compiled = compile_kernel(kernel, capability)
                 expect_launchable(kernel, compiled, capability)
-                yield own, capability, Code(design.kernel, compiled, opcodes(compiled.cubin))
+                yield own, capability, Code(design.kernel, compiled)
 
 
 def expect_launchable(kernel: Kernel, compiled: Compiled, capability: tuple[int, int]) -> None:
