@@ -5,7 +5,7 @@ import pytest
 from helpers.epilogues import EPILOGUES, epilogue
 from helpers.layouts import normal, relaid
 from helpers.native import TARGETS, assert_near, expect, poisoned, run_kernel
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import ArraySpec
@@ -36,9 +36,12 @@ def specs(shape, dtype, n_channels):
     return [ArraySpec(dtype, shape), *[ArraySpec(dtype, shape[1:2])] * n_channels]
 
 
-def check(results, exact, dtype):
-    tolerance = 2e-6 if dtype == "float32" else 1e-14
-    for result, wanted in zip(results, exact, strict=True):
+def check(results, exact, x):
+    tolerance = 2e-6 if x.dtype == np.float32 else 1e-14
+    (y, mean, *others), (exact_y, exact_mean, *exact_others) = results, exact
+    # A mean may come out near 0: its error is measured beside what was added up.
+    assert (abs(mean - exact_mean) <= tolerance * abs(x).mean((0, 2))).all()
+    for result, wanted in zip([y, *others], [exact_y, *exact_others], strict=True):
         assert_near(result, wanted, tolerance)
 
 
@@ -73,6 +76,7 @@ def check_gradient(rng, x, gamma, statistics, dtype, target, strided):
     strided=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
+@example(shape=(7, 1, 1), kind="identity", dtype="float32", strided=False, seed=305)
 def test_any_shape(shape, kind, dtype, target, strided, seed):
     rng = np.random.default_rng(seed)
     (x, gamma, beta), epsilon = operands(rng, shape, dtype, strided)
@@ -85,7 +89,7 @@ def test_any_shape(shape, kind, dtype, target, strided, seed):
     if tail.output is not None:
         targets[0] = tail.output
     results = run_kernel("batch_norm", inputs, targets, params, target)
-    check(results, exact, dtype)
+    check(results, exact, x)
     check_gradient(rng, x, gamma, exact[1:3], dtype, target, strided)
 
 
@@ -98,9 +102,7 @@ def test_shapes_of_several_blocks(shape, target, dtype):
     params = {"epilogue": Tape.identity(dtype)}
     outputs = specs(shape, dtype, 3)
     exact = expect("batch_norm", [x, gamma, beta, epsilon], outputs, params)
-    check(
-        run_kernel("batch_norm", [x, gamma, beta, epsilon], outputs, params, target), exact, dtype
-    )
+    check(run_kernel("batch_norm", [x, gamma, beta, epsilon], outputs, params, target), exact, x)
     check_gradient(rng, x, gamma, exact[1:3], dtype, target, strided=False)
 
 
