@@ -13,9 +13,6 @@ from typing import Any, NamedTuple
 
 Function = Callable[..., Any]
 
-# Elements that a view may reach over: indices are 32 bits wide in all kernels.
-MAX_REACH = 2**31
-
 
 class Operand(NamedTuple):
     """An input or output of a call.

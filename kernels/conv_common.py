@@ -165,3 +165,13 @@ def pool_of(conv: Convolution) -> Function:
 def scalar_type(conv: Convolution) -> Any:
     """The type of the floats of a call."""
     return TYPES[conv.x.dtype]
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b, rounded up."""
+    return -(-a // b)
+
+
+def even_share(n: int, at_most: int) -> int:
+    """The size of equal shares of n, none larger than `at_most`."""
+    return ceil_div(n, ceil_div(n, max(1, at_most)))

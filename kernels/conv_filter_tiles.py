@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .conv_common import ceil_div, even_share
 from .conv_grad import Sizes
 
 QUAD = 4  # positions of a line that a thread takes at a time
@@ -95,32 +96,19 @@ def filter_tiles(s: Sizes) -> FilterTiles | None:
     if empty or large:
         return None
     found = [
-        c for c in candidates(s) if c.shared * _bytes(s) <= SHARED_BYTES and c.tiles <= MAX_GRID_Y
+        c for c in candidates(s) if c.shared * s.itemsize <= SHARED_BYTES and c.tiles <= MAX_GRID_Y
     ]
     return min(found, key=lambda c: _cost(s, c), default=None)
-
-
-def _bytes(s: Sizes) -> int:
-    return 8 if s.dtype == "float64" else 4
-
-
-def _ceil(n: int, d: int) -> int:
-    return -(-n // d)
-
-
-def _even(n: int, at_most: int) -> int:
-    """The size of equal shares, none larger than `at_most`."""
-    return _ceil(n, _ceil(n, max(1, at_most)))
 
 
 def candidates(s: Sizes) -> Iterator[FilterTiles]:
     """Cuts worth a thought; some need more shared memory than there is."""
     rows, width = s.c * s.kernel[0], s.kernel[1]
-    for filters in range(1, min(s.o, SUMS * 4 // (_bytes(s) * width)) + 1):
-        all_groups = _ceil(s.o, filters)
-        for groups in sorted({_even(all_groups, most) for most in (1, 2, 4, 8)}):
-            tall = {s.kernel[0] * _even(s.c, most) for most in (1, 2, 4, 8, 16, 32)}
-            for tile_rows in sorted({_even(rows, 256 // groups), *tall}):
+    for filters in range(1, min(s.o, SUMS * 4 // (s.itemsize * width)) + 1):
+        all_groups = ceil_div(s.o, filters)
+        for groups in sorted({even_share(all_groups, most) for most in (1, 2, 4, 8)}):
+            tall = {s.kernel[0] * even_share(s.c, most) for most in (1, 2, 4, 8, 16, 32)}
+            for tile_rows in sorted({even_share(rows, 256 // groups), *tall}):
                 if tile_rows * groups <= 256:
                     yield from _pieces(s, filters, groups, tile_rows)
 
@@ -128,13 +116,13 @@ def candidates(s: Sizes) -> Iterator[FilterTiles]:
 def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTiles]:
     """Cuts of the positions for a tile."""
     kernel_h, width = s.kernel
-    row_tiles = _ceil(s.c * kernel_h, rows)
+    row_tiles = ceil_div(s.c * kernel_h, rows)
     whole = rows % kernel_h == 0
     channels = min(s.c, rows // kernel_h if whole else (rows + kernel_h - 2) // kernel_h + 1)
-    group_tiles = _ceil(_ceil(s.o, filters), groups)
-    image_pitch = _ceil((s.used[1] - 1) * s.stride[1] + width, QUAD) * QUAD
-    line_pitch = _ceil(s.used[1], QUAD) * QUAD
-    budget = SHARED_BYTES // _bytes(s) - 2 * QUAD
+    group_tiles = ceil_div(ceil_div(s.o, filters), groups)
+    image_pitch = ceil_div((s.used[1] - 1) * s.stride[1] + width, QUAD) * QUAD
+    line_pitch = ceil_div(s.used[1], QUAD) * QUAD
+    budget = SHARED_BYTES // s.itemsize - 2 * QUAD
 
     def elements(lines: int) -> int:
         image_rows = (lines - 1) * s.stride[0] + kernel_h
@@ -142,21 +130,21 @@ def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTi
 
     lines = s.used[0]
     while lines > s.pool[0] and elements(lines) > budget:
-        lines = _even(s.windows[0], lines // s.pool[0] - 1) * s.pool[0]
+        lines = even_share(s.windows[0], lines // s.pool[0] - 1) * s.pool[0]
     if elements(lines) > budget:
         return
-    bands = _ceil(s.used[0], lines)
+    bands = ceil_div(s.used[0], lines)
     fitting = budget // elements(lines) if bands == 1 else 1
     tiles = row_tiles * group_tiles
     for most in sorted({1, 2, 4, fitting}):
-        images = _even(s.n, min(most, fitting))
-        pieces = _ceil(s.n, images) * bands
+        images = even_share(s.n, min(most, fitting))
+        pieces = ceil_div(s.n, images) * bands
         work = images * lines
-        splits = {_even(work, max(1, most // (rows * groups))) for most in THREADS}
+        splits = {even_share(work, max(1, most // (rows * groups))) for most in THREADS}
         shares = {1, *(min(pieces, max(1, blocks // tiles)) for blocks in BLOCKS)}
         for split, ranges in [(a, b) for a in sorted(splits) for b in sorted(shares)]:
-            per_block = _ceil(pieces, ranges)
-            partial = _ceil(pieces, per_block) * s.o * s.c * kernel_h * width * _bytes(s)
+            per_block = ceil_div(pieces, ranges)
+            partial = ceil_div(pieces, per_block) * s.o * s.c * kernel_h * width * s.itemsize
             if ranges > 1 and partial > PARTIAL_BYTES:
                 continue
             yield FilterTiles(
@@ -169,7 +157,7 @@ def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTi
                 bands,
                 pieces,
                 per_block,
-                _ceil(pieces, per_block),
+                ceil_div(pieces, per_block),
                 row_tiles,
                 group_tiles,
                 channels,
@@ -184,24 +172,24 @@ def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTi
 def _cost(s: Sizes, c: FilterTiles) -> float:
     """Cycles on a large GPU, roughly: instructions over four schedulers, rows of shared memory,
     waits for memory, a second kernel."""
-    window = _ceil((QUAD - 1) * s.stride[1] + s.kernel[1], QUAD)
+    window = ceil_div((QUAD - 1) * s.stride[1] + s.kernel[1], QUAD)
     instructions = QUAD * c.filters * s.kernel[1] + c.filters + window + 6
-    splits = _ceil(WARP, c.units)  # in a warp; so many rows and groups differ in address
-    x_rows = _ceil(min(WARP, c.rows) * splits, 8)
-    g_rows = _ceil(min(c.groups, _ceil(WARP, c.rows)) * splits, 8)
+    splits = ceil_div(WARP, c.units)  # in a warp; so many rows and groups differ in address
+    x_rows = ceil_div(min(WARP, c.rows) * splits, 8)
+    g_rows = ceil_div(min(c.groups, ceil_div(WARP, c.rows)) * splits, 8)
     wide = min(4, x_rows) * window + min(4, g_rows) * c.filters
-    quads = _ceil(c.images * c.lines, c.split) * _ceil(s.used[1], QUAD)
+    quads = ceil_div(c.images * c.lines, c.split) * ceil_div(s.used[1], QUAD)
     staging = (20 * c.gradients + (25 + 6 * s.pool[0] * s.pool[1]) * c.windows) / c.threads + 40
     piece = quads * max(instructions, SCHEDULERS * wide) + staging
     end = 3 * c.outputs * c.split / c.threads + c.filters * s.kernel[1] + 150
-    warps = _ceil(c.threads, WARP)
+    warps = ceil_div(c.threads, WARP)
     issue = warps * (piece * c.pieces_per_block + end) / SCHEDULERS
-    waves = _ceil(c.tiles * c.ranges, MULTIPROCESSORS)
+    waves = ceil_div(c.tiles * c.ranges, MULTIPROCESSORS)
     registers = c.threads * (2 * c.filters * s.kernel[1] + 48)
-    resident = min(8, 227 * 1024 // (c.shared * _bytes(s)), 65536 // registers)
+    resident = min(8, 227 * 1024 // (c.shared * s.itemsize), 65536 // registers)
     alone = (LATENCY + quads * (instructions + WAIT) + staging) * c.pieces_per_block + 2 * end
-    time = max(waves * issue, alone * _ceil(waves, max(1, resident)))
+    time = max(waves * issue, alone * ceil_div(waves, max(1, resident)))
     if c.ranges > 1:
-        partial = c.ranges * s.o * s.c * s.kernel[0] * s.kernel[1] * _bytes(s)
+        partial = c.ranges * s.o * s.c * s.kernel[0] * s.kernel[1] * s.itemsize
         time += SECOND_KERNEL + partial / BYTES_PER_CYCLE
     return time

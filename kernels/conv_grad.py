@@ -38,6 +38,11 @@ class Sizes(NamedTuple):
     padding: Pair
     flip: bool
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return 8 if self.dtype == "float64" else 4
+
 
 def sizes(call: Call, x: Operand, w: Operand, g: Operand) -> Sizes:
     """Those of a call with operands (or the output) of these shapes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .conv_common import ceil_div, even_share
 from .conv_filter_tiles import (
     LATENCY,
     MAX_GRID_Y,
@@ -105,36 +106,23 @@ def input_tiles(s: Sizes) -> InputTiles | None:
     found = [
         c
         for c in candidates(s)
-        if c.shared * _bytes(s) <= SHARED_BYTES and c.channel_tiles <= MAX_GRID_Y
+        if c.shared * s.itemsize <= SHARED_BYTES and c.channel_tiles <= MAX_GRID_Y
     ]
     return min(found, key=lambda c: _cost(s, c), default=None)
-
-
-def _bytes(s: Sizes) -> int:
-    return 8 if s.dtype == "float64" else 4
-
-
-def _ceil(n: int, d: int) -> int:
-    return -(-n // d)
-
-
-def _even(n: int, at_most: int) -> int:
-    """The size of equal shares, none larger than `at_most`."""
-    return _ceil(n, _ceil(n, max(1, at_most)))
 
 
 def candidates(s: Sizes) -> Iterator[InputTiles]:
     """Cuts worth a thought; some need more shared memory than there is."""
     width = s.image[1]
-    pixels = _ceil(width, QUAD) * QUAD if width <= WIDE else SEGMENT
-    segments = _ceil(width, pixels)
+    pixels = ceil_div(width, QUAD) * QUAD if width <= WIDE else SEGMENT
+    segments = ceil_div(width, pixels)
     most = SUMS // 2 if s.dtype == "float64" else SUMS
     channels = [c for c in (1, 2, 3, 4) if c <= s.c and (c == 1 or c * pixels <= most)]
-    heights = sorted({_even(s.image[0], r) for r in (4, 8, 16, 32)})
+    heights = sorted({even_share(s.image[0], r) for r in (4, 8, 16, 32)})
     for each, rows in [(a, b) for a in channels for b in heights]:
-        all_groups = _ceil(s.c, each)
-        for groups in sorted({_even(all_groups, g) for g in (1, 2, 4, 8)}):
-            for images in sorted({_even(s.n, n) for n in (1, 2, 3, 4, 6, 8)}):
+        all_groups = ceil_div(s.c, each)
+        for groups in sorted({even_share(all_groups, g) for g in (1, 2, 4, 8)}):
+            for images in sorted({even_share(s.n, n) for n in (1, 2, 3, 4, 6, 8)}):
                 units = images * groups * segments * rows
                 if units <= max(THREADS):
                     yield from _splits(s, pixels, each, groups, images, rows)
@@ -145,19 +133,19 @@ def _splits(
 ) -> Iterator[InputTiles]:
     """Cuts along the filters."""
     kernel_h, width = s.kernel
-    segments = _ceil(s.image[1], pixels)
-    bands = _ceil(s.image[0], rows)
+    segments = ceil_div(s.image[1], pixels)
+    bands = ceil_div(s.image[0], rows)
     reach = (rows + kernel_h - 2) // s.stride[0] + 1  # rows of positions
     window_rows = min(s.windows[0], (reach + s.pool[0] - 2) // s.pool[0] + 1)
     window_rows = s.windows[0] if bands == 1 else window_rows
     border = width - 1 - s.padding[1]
-    columns = (segments - 1) * pixels + _ceil(pixels + width - 1, QUAD) * QUAD
+    columns = (segments - 1) * pixels + ceil_div(pixels + width - 1, QUAD) * QUAD
     units = images * groups * segments * rows
-    row_weights = _ceil(width * channels, QUAD) * QUAD
+    row_weights = ceil_div(width * channels, QUAD) * QUAD
     for most in THREADS:
-        split = _even(s.o, max(1, most // units))
+        split = even_share(s.o, max(1, most // units))
         for steps in (1, 2, 4, 8):
-            filters = min(_ceil(s.o, split) * split, steps * split)
+            filters = min(ceil_div(s.o, split) * split, steps * split)
             yield InputTiles(
                 pixels,
                 channels,
@@ -171,14 +159,14 @@ def _splits(
                 border,
                 columns,
                 bands,
-                _ceil(s.n, images),
-                _ceil(_ceil(s.c, channels), groups),
+                ceil_div(s.n, images),
+                ceil_div(ceil_div(s.c, channels), groups),
                 width,
                 row_weights,
                 filters * kernel_h * groups * row_weights,
                 window_rows * s.pool[0],
                 images * filters * window_rows * s.windows[1],
-                _ceil(s.o, filters),
+                ceil_div(s.o, filters),
             )
 
 
@@ -198,12 +186,12 @@ def _cost(s: Sizes, c: InputTiles) -> float:
     waits for memory."""
     seen = alive(s, c)
     columns = sum(sum(seen[q : q + c.kernel_width]) for q in range(c.pixels))
-    quads = _ceil(sum(seen), QUAD)
+    quads = ceil_div(sum(seen), QUAD)
     instructions = columns * c.channels + quads + c.row_weights // QUAD + 14
-    wide = quads * min(4, _ceil(min(WARP, c.images * c.segments * c.rows), 8))
+    wide = quads * min(4, ceil_div(min(WARP, c.images * c.segments * c.rows), 8))
     wide += c.row_weights // QUAD
     # Rows of a filter that a warp's rows of dx meet, on average.
-    warp_rows = min(c.rows, _ceil(WARP, c.members * c.segments))
+    warp_rows = min(c.rows, ceil_div(WARP, c.members * c.segments))
     met = s.used[0] * s.kernel[0] * s.stride[0] / s.image[0]
     met = min(s.kernel[0], (met / s.stride[0] if warp_rows == 1 else met) + (warp_rows - 1) / 2)
     rounds = c.filters // c.split
@@ -212,11 +200,11 @@ def _cost(s: Sizes, c: InputTiles) -> float:
     piece = inner + staged / c.threads + 40
     outputs = c.members * c.plane
     end = c.channels * (3 * outputs * c.split / c.threads + c.pixels + 60) + 100
-    warps = _ceil(c.threads, WARP)
+    warps = ceil_div(c.threads, WARP)
     issue = warps * (piece * c.steps + end) / SCHEDULERS
     blocks = c.image_groups * c.bands * c.channel_tiles
-    waves = _ceil(blocks, MULTIPROCESSORS)
+    waves = ceil_div(blocks, MULTIPROCESSORS)
     registers = c.threads * (c.pixels * c.channels + 64)
-    resident = max(1, min(8, 227 * 1024 // (c.shared * _bytes(s)), 65536 // registers))
+    resident = max(1, min(8, 227 * 1024 // (c.shared * s.itemsize), 65536 // registers))
     alone = (LATENCY + rounds * s.kernel[0] * (instructions + WAIT) + staged / c.threads) * c.steps
-    return max(waves * issue, (alone + 2 * end) * _ceil(waves, resident))
+    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, resident))

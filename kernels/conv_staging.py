@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, NamedTuple
 
-from .conv_common import Convolution, Function, Pair, is_plain, scalar_type, wrapped
+from .conv_common import Convolution, Function, Pair, ceil_div, is_plain, scalar_type, wrapped
 from .conv_tiling import (
     STATIC_BYTES,
     Tiling,
-    ceil_div,
     n_filter_blocks,
     n_regions,
     region,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .conv_common import Convolution, Pair
+from .conv_common import Convolution, Pair, ceil_div
 
 MULTIPROCESSORS = 132
 SCHEDULERS = 4  # of a multiprocessor; each issues an instruction of a warp per cycle
@@ -59,11 +59,6 @@ class Tiling(NamedTuple):
     def block_windows(self) -> Pair:
         """Of one image."""
         return self.tiles[0] * self.windows[0], self.tiles[1] * self.windows[1]
-
-
-def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
-    return -(-a // b)
 
 
 def thread_positions(conv: Convolution, tiling: Tiling) -> Pair:

@@ -15,7 +15,7 @@ CUDA_KERNELS = Path(__file__).parents[1] / "kernels"
 
 # From the ground up; the modules of one row don't import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("config", "errors", "contracts", "_version", "_native"),
+    ("config", "errors", "folders", "contracts", "_version", "_native"),
     ("graph",),
     ("ops",),
     ("autodiff", "rewrite"),

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 
-PATIENCE = 3.0  # seconds in which an interrupt must be answered
+# Seconds in which an interrupt must be answered. Many processes may share a core; that a run did
+# not go on to its end is for the programs to check.
+PATIENCE = 60.0
 
 
 def output_after_interrupt(program: str, *arguments: str, wait: float = 0.3) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tinygrad_mnist.datasets.splits import Attempt, DatasetNotFoundError, listing
+from tinygrad_mnist.folders import user_cache
 
 # Public copies of the four original files.
 MIRRORS = (
@@ -42,14 +41,7 @@ _TIMEOUT_SECONDS = (10, 30)  # of a file: to connect, to wait for data
 
 def cache_folder() -> Path:
     """The user's cache folder for the downloaded files, by the platform's custom."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "tinygrad_mnist" / "mnist"
+    return user_cache("mnist")
 
 
 def verify_cache(folder: Path) -> Attempt | None:

@@ -19,9 +19,8 @@ def check_gpu(wanted: bool) -> None:
 def on_gpu(wanted: bool) -> Iterator[None]:
     """Functions made inside run on the GPU, if it is wanted; else where `config.device` says.
 
-    Raises DeviceError as `check_gpu` does.
+    Raises DeviceError as `check_gpu` does: the setting refuses what can't be used.
     """
-    check_gpu(wanted)
     before = config.device
     config.device = _device(wanted)
     try:

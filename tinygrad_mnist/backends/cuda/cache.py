@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from tinygrad_mnist.folders import user_cache
 
 MAX_BYTES = 256 << 20  # of machine code, some ten thousand kernels
 MAX_SOURCE_BYTES = 64 << 20
@@ -27,16 +28,7 @@ _UNTOUCHED = 24 * 3600.0  # seconds for which the time of use of an entry may be
 def cache_folder() -> Path:
     """TINYGRAD_MNIST_CUDA_CACHE, or a folder in the user's cache by the platform's custom."""
     wish = os.environ.get("TINYGRAD_MNIST_CUDA_CACHE")
-    if wish:
-        return Path(wish)
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "tinygrad_mnist" / "cuda"
+    return Path(wish) if wish else user_cache("cuda")
 
 
 def source_folder() -> Path:

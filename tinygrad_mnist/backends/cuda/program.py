@@ -136,9 +136,8 @@ class CudaProgram:
                         self._gpu.synchronize()
         finally:
             with interrupts_deferred():
-                words = self._bring_out(arrays, stacked)
-                progress += words[FAILED_STEP if words[FAILED] else STEP]
-        return range_error(self._plan.calls[words[FAILED] - 1]) if words[FAILED] else None
+                error = self._bring_out(arrays, progress)
+        return error
 
     @ranged("profile", always=True)
     def profile(
@@ -156,11 +155,9 @@ class CudaProgram:
             for step in range(len(slots)):
                 durations = self._gpu.time(launches)
                 np.add.at(times[step], calls, durations[:-1])
-            words = self._bring_out(arrays, stacked)
-        done = int(words[FAILED_STEP if words[FAILED] else STEP])
-        progress += done
-        error = range_error(self._plan.calls[words[FAILED] - 1]) if words[FAILED] else None
-        times = times[:done]
+            before = int(progress[0])
+            error = self._bring_out(arrays, progress)
+        times = times[: int(progress[0]) - before]
         ends = np.cumsum(times.sum(axis=1))
         return Timings(ends - times.sum(axis=1), times, ends), error
 
@@ -201,38 +198,42 @@ class CudaProgram:
             self._place = place
             self._recordings.clear()
 
-    def _bring_out(self, arrays: Sequence[Operand], stacked: Sequence[bool]) -> Array:
-        """Copies outputs to the host, after all steps; returns the state's words."""
+    def _bring_out(self, arrays: Sequence[Operand], progress: Array) -> IndexOutOfRangeError | None:
+        """Copies outputs to the host, after all steps, and adds those that ran whole to `progress`;
+        returns the error of the step that failed."""
         words = np.empty(WORDS, np.int64)
         self._gpu.download(self._place["state"], words)
         for number, array in zip(self._bound, arrays, strict=True):
             if self._plan.buffers[number].kind == OUTPUT and number in self._used:
                 assert isinstance(array, np.ndarray)
                 self._gpu.download(self._place[number], array)
-        return words
+        failed = int(words[FAILED])
+        progress += words[FAILED_STEP if failed else STEP]
+        return range_error(self._plan.calls[failed - 1]) if failed else None
 
     # --- launches -----------------------------------------------------------------------------
 
     def _sequence(self, steps: int) -> list[Bound]:
         """The launches of so many steps, then that of the counter, which all others come before."""
         waits = predecessors(self._touched * steps)
+        of_calls = [self._launches(number) for number in range(len(self._calls))]
         launches: list[Bound] = []
         # Places of the launches behind which each call is done: its last one; of a call without
         # launches, as of an empty result, those that it would wait for.
         done: list[tuple[int, ...]] = []
         for ahead in range(steps):
-            for number in range(len(self._calls)):
+            for of_call in of_calls:
                 after = tuple({place for earlier in waits[len(done)] for place in done[earlier]})
-                for launch in self._launches(number, ahead):
-                    launches.append(launch._replace(after=after))
+                for launch in of_call:
+                    launches.append(launch._replace(ahead=ahead, after=after))
                     after = (len(launches) - 1,)
                 done.append(after)
         waited_for = {place for launch in launches for place in launch.after}
         ends = tuple(place for place in range(len(launches)) if place not in waited_for)
         return [*launches, self._advance(steps)._replace(after=ends)]
 
-    def _launches(self, number: int, ahead: int) -> list[Bound]:
-        """The launches of one call; `ahead` is the number of its step in the recording."""
+    def _launches(self, number: int) -> list[Bound]:
+        """The launches of one call in the first step of a recording."""
         call, loaded = self._calls[number], self._loaded[number]
         pointers = [
             self._pointer(p.buffer, o.dtype, p.offset, bool(p.moves))
@@ -242,7 +243,7 @@ class CudaProgram:
             offset = self._scratch[number] // np.dtype(loaded.workspace_dtype).itemsize
             scratch = self._gpu.pointer(self._place["arena"], loaded.workspace_dtype, offset)
             pointers.append(scratch)
-        return [Bound(k, tuple(pointers), self._state(), ahead) for k in loaded.kernels]
+        return [Bound(k, tuple(pointers), self._state(), 0) for k in loaded.kernels]
 
     def _state(self) -> tuple[Any, Any]:
         state = self._place["state"]
