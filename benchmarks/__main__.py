@@ -1,7 +1,9 @@
 """Training steps of this package beside those of other frameworks, interleaved in one run.
 
-python -m benchmarks                            the whole table
+python -m benchmarks                            the whole table; some 40 minutes
 python -m benchmarks --quick                    two workloads, a few rounds
+python -m benchmarks --workloads W5 W6 --output cpu --add       the table in pieces
+python -m benchmarks --cold --output cpu --add  imports, first steps and memory
 python -m benchmarks --workloads W3 W3@128 --frameworks pytorch jax --threads 1
 python -m benchmarks --contention               a second thread while every core is busy
 python -m benchmarks --device cuda              on a GPU, beside PyTorch and JAX; some 8 minutes
@@ -21,12 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import cold
 from benchmarks.contention import contention
 from benchmarks.gpu import describe
 from benchmarks.job import FRAMEWORKS, MODES, jobs_of
-from benchmarks.match import NOISE, missing, play
-from benchmarks.report import figures, heading, markdown
-from benchmarks.workloads import DEFAULT, DEFAULT_CUDA, QUICK, parse
+from benchmarks.match import NOISE, Result, missing, play
+from benchmarks.report import figures, heading, markdown, merged, summary
+from benchmarks.workloads import DEFAULT, DEFAULT_CUDA, QUICK, Workload, parse
 from tinygrad_mnist import _native, _version
 from tinygrad_mnist.datasets import DatasetError, load_mnist, locate
 from tinygrad_mnist.errors import DeviceError
@@ -55,8 +58,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", help="MNIST folder or pickle; default: the usual places")
     parser.add_argument("--quick", action="store_true", help="W1 and W3 in five rounds")
+    parser.add_argument("--noise", action="store_true", help="time on noise, too, not MNIST alone")
+    parser.add_argument("--cold", action="store_true", help="starts of W3; nothing else is run")
     parser.add_argument("--contention", action="store_true", help="see above; nothing else is run")
     parser.add_argument("--output", help="name of the files under benchmarks/results, or a path")
+    parser.add_argument("--add", action="store_true", help="to what the output has already")
     return parser.parse_args()
 
 
@@ -105,10 +111,9 @@ def machine(device: str, threads: int) -> dict[str, Any]:
     }
 
 
-def compare(options: argparse.Namespace) -> dict[str, Any]:
-    """Every workload in turn; the report is written after each, so that a run may be cut short."""
-    began, device = time.monotonic(), options.device
-    deadline = began + 60 * (options.minutes or MINUTES[device])
+def chosen_frameworks(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Ours and the peers that are asked for and can be run, and those that are not installed."""
+    device = options.device
     wanted = options.frameworks or [f for f in MODES[device] if f != "ours"]
     for framework in [f for f in wanted if f not in MODES[device]]:
         say(f"{framework} is not run on {device}, and left out")
@@ -117,7 +122,51 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     for framework in absent:
         package = FRAMEWORKS[framework][1]
         say(f"{framework} is not installed and left out: pip install {package}")
-    frameworks = ["ours", *(f for f in wanted if f not in absent)]
+    return ["ours", *(f for f in wanted if f not in absent)], absent
+
+
+def costs_without_dropout(
+    workload: Workload, frameworks: list[str], data: dict[str, str], options: argparse.Namespace
+) -> dict[tuple[str, str], dict[str, list[float]]]:
+    """By framework and mode, the first costs on noise where nothing is drawn at random."""
+    say(f"{workload.name}: costs without dropout")
+    jobs = jobs_of(workload.without_dropout, frameworks, options.threads, options.device)
+    results, problems = play(jobs, {NOISE: data[NOISE]}, 0, 0.0, say, timed=[])
+    for problem in problems:
+        say(f"costs without dropout: {problem}")
+    return {(r.job.framework, r.job.mode): r.costs for r in results}
+
+
+def compare_one(
+    workload: Workload,
+    frameworks: list[str],
+    data: dict[str, str],
+    rounds: int,
+    options: argparse.Namespace,
+) -> tuple[list[Result], list[str]]:
+    """All jobs of one workload; raises RuntimeError where ours fail."""
+    say(f"{workload.name}: {workload.net.summary}, mini-batch {workload.batch}")
+    jobs = jobs_of(workload, frameworks, options.threads, options.device)
+    # Real images are timed where there are any; noise serves to compare costs.
+    timed = list(data) if options.noise else [next(iter(data))]
+    seconds = options.seconds or BLOCK_S[options.device]
+    results, problems = play(jobs, data, rounds, seconds, say, timed)
+    for problem in problems:
+        say(f"left out: {problem}")
+    if len([r for r in results if r.job.framework == "ours"]) < 2:
+        raise RuntimeError("there is nothing to compare with: " + "; ".join(problems))
+    if workload.is_random:
+        costs = costs_without_dropout(workload, frameworks, data, options)
+        for result in results:
+            result.costs = costs.get((result.job.framework, result.job.mode), {})
+    return results, problems
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Every workload in turn; the report is written after each, so that a run may be cut short."""
+    began, device = time.monotonic(), options.device
+    deadline = began + 60 * (options.minutes or MINUTES[device])
+    frameworks, absent = chosen_frameworks(options)
     every = DEFAULT_CUDA if device == "cuda" else DEFAULT
     workloads = [parse(n) for n in options.workloads or (QUICK if options.quick else every)]
     rounds = 5 if options.quick else options.rounds
@@ -125,41 +174,52 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     longest = 0.0
     with tempfile.TemporaryDirectory() as folder:
         data = data_files(Path(folder), options.data, IMAGES[device])
-        # On a GPU, real images are timed where there are any, and noise serves to compare costs.
-        timed = [next(iter(data))] if device == "cuda" else list(data)
         for workload in workloads:
             start = time.monotonic()
             if start + longest > deadline:
                 say(f"left out, for it would end too late: {workload.name}")
                 report["late"].append(workload.name)
                 continue
-            say(f"{workload.name}: {workload.net.summary}, mini-batch {workload.batch}")
-            jobs = jobs_of(workload, frameworks, options.threads, device)
-            seconds = options.seconds or BLOCK_S[device]
-            results, problems = play(jobs, data, rounds, seconds, say, timed)
-            for problem in problems:
-                say(f"left out: {problem}")
-            if len([r for r in results if r.job.framework == "ours"]) < 2:
-                raise RuntimeError("there is nothing to compare with: " + "; ".join(problems))
+            results, problems = compare_one(workload, frameworks, data, rounds, options)
             part = figures(workload, results, report["peak_flops"])
             part["problems"] = problems
             report["workloads"].append(part)
             print(markdown([part]), flush=True)
             longest = max(longest, time.monotonic() - start)
-            write(report, options.output)
-    report["seconds"] = time.monotonic() - began
+            report["seconds"] = time.monotonic() - began
+            write(report, options)
     return report
 
 
-def write(report: dict[str, Any], output: str | None) -> None:
+def start_cold(options: argparse.Namespace) -> dict[str, Any]:
+    """Starts of W3, with a call per step, of every framework."""
+    frameworks, absent = chosen_frameworks(options)
+    workload = parse("W3")
+    jobs = jobs_of(workload, frameworks, options.threads, options.device)
+    with tempfile.TemporaryDirectory() as folder:
+        data = data_files(Path(folder), options.data, IMAGES[options.device])
+        called = [job for job in jobs if not job.loops]
+        rows = cold.starts(called, next(iter(data.values())), options.rounds, say)
+    print(cold.table(workload.name, rows), flush=True)
+    report = machine(options.device, options.threads)
+    return {**report, "missing": absent, "cold": {"workload": workload.name, "rows": rows}}
+
+
+def write(report: dict[str, Any], options: argparse.Namespace) -> None:
     """The report as JSON, and its tables as Markdown, where an output is wished for."""
-    if output is None:
+    if options.output is None:
         return
-    path = RESULTS / f"{output}.json"
+    path = RESULTS / f"{options.output}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
+    if options.add and path.exists():
+        report = merged(json.loads(path.read_text(encoding="utf-8")), report)
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    if "workloads" in report:
-        tables = heading(report) + markdown(report["workloads"])
+    tables = ""
+    if report.get("workloads"):
+        tables = heading(report) + summary(report["workloads"]) + markdown(report["workloads"])
+    if "cold" in report:
+        tables += "\n" + cold.table(report["cold"]["workload"], report["cold"]["rows"])
+    if tables:
         path.with_suffix(".md").write_text(tables, encoding="utf-8")
 
 
@@ -175,10 +235,12 @@ def main() -> None:
                 f"{c['ratio']:.2f}, upper quartile {c['ratio_upper_quartile']:.2f}"
             )
         else:
-            report = compare(options)
+            report = start_cold(options) if options.cold else compare(options)
+            if not options.cold:
+                print(summary(report["workloads"]))
+        write(report, options)
     except (DatasetError, DeviceError, RuntimeError, ValueError) as error:
         raise SystemExit(f"python -m benchmarks: {error}") from error
-    write(report, options.output)
     if options.output:
         say(f"written: {RESULTS / options.output}.json")
 

@@ -25,7 +25,7 @@ MODES = {
     "cpu": {
         "ours": ("call", "loop"),
         "pytorch": ("eager", "channels-last", "compile"),
-        "jax": ("call", "loop"),
+        "jax": ("call", "call-convolve", "loop", "loop-convolve"),
         "tensorflow": ("call", "loop"),
         "pytensor": ("call",),
     },
@@ -42,11 +42,16 @@ MODES = {
         "jax": ("call", "loop", "loop-patches"),
     },
 }
+#: Modes of peers that came out far behind their framework's best one on a processor, and are not
+#: worth their minutes; docs/performance.md has the figures.
+HOPELESS: dict[str, tuple[tuple[str, str], ...]] = {}
 #: What a mode is called in the framework's own words.
 WORDS = {
     ("ours", "loop"): "sweep",
     ("jax", "call"): "jit",
     ("jax", "loop"): "scan",
+    ("jax", "call-convolve"): "jit, its own convolutions",
+    ("jax", "loop-convolve"): "scan, its own convolutions",
     ("jax", "loop-patches"): "scan, convolutions as products",
     ("tensorflow", "call"): "tf.function",
     ("tensorflow", "loop"): "loop in graph",
@@ -92,7 +97,7 @@ class Job:
     @property
     def loop(self) -> int:
         """Steps of one call of a loop inside a compiled graph: some tenths of a second at most."""
-        most, flops = (1000, 1e12) if self.device == "cuda" else (500, 2e9)
+        most, flops = (1000, 1e12) if self.device == "cuda" else (500, 6e9)
         return max(1, min(most, int(flops // self.workload.flops)))
 
     def to_json(self) -> str:
@@ -107,14 +112,20 @@ def jobs_of(
     workload: Workload, frameworks: list[str], threads: int, device: str = "cpu"
 ) -> list[Job]:
     """A job per mode that makes a difference: how images lie, and how convolutions are computed,
-    does only where there are any; PyTensor is timed in training alone."""
-    convolves = any(isinstance(layer, Conv) for layer in workload.net.layers)
+    does only where there are any; PyTensor is timed in training alone; CUDA graphs by hand are of
+    nets whose only state is their parameters; and what is HOPELESS is left out."""
+    net = workload.net
+    convolves = any(isinstance(layer, Conv) for layer in net.layers)
+    captured = not (workload.infer or net.adam or any(layer.normalise for layer in net.layers))
+    hopeless = HOPELESS.get(workload.name, ()) if device == "cpu" else ()
     return [
         Job(framework, mode, threads, workload.name, device)
         for framework in frameworks
         for mode in MODES[device].get(framework, ())
-        if (not mode.endswith(("channels-last", "patches")) or convolves)
-        and not (workload.infer and (framework == "pytensor" or mode.startswith("graph")))
+        if (convolves or not mode.endswith(("channels-last", "patches", "convolve")))
+        and (captured or not mode.startswith("graph"))
+        and not (workload.infer and framework == "pytensor")
+        and (framework, mode) not in hopeless
     ]
 
 

@@ -23,10 +23,12 @@ from typing import Any, NoReturn
 
 from benchmarks.job import FRAMEWORKS, Job
 
-COMPARED = 10  # first costs that all frameworks must agree on
+COMPARED = 10  # first costs, or logits of the first image, that all frameworks must agree on
 TOLERANCE = 2e-3  # relative, float32 and different orders of summation over some steps
 NOISE = "noise"  # the data set without ties
 PATIENCE_S = 240.0  # how long a worker may take for an answer
+LEAST_ROUNDS = 5
+ROUNDS_S = 60.0  # for all rounds of a data set, unless LEAST_ROUNDS of them take longer
 WARM_UP = 0.25  # of a block, in steps before it on a GPU
 
 
@@ -39,18 +41,21 @@ def missing(frameworks: Sequence[str]) -> list[str]:
     return [f for f in frameworks if importlib.util.find_spec(FRAMEWORKS[f][1]) is None]
 
 
-def environment(job: Job, folder: str) -> dict[str, str]:
+def environment(job: Job, folder: str | None) -> dict[str, str]:
     """The process's variables: threads for all libraries, and what each framework is best with.
 
-    folder: where compiled code may be kept; an empty one makes for cold starts.
+    folder: where compiled code may be kept, in place of the user's caches; an empty one makes for
+    cold starts.
     """
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": job.device}
+    if folder is not None:
+        for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TINYGRAD_MNIST_CUDA_CACHE"):
+            variables[name] = os.path.join(folder, name.lower())
+        variables["PYTENSOR_FLAGS"] = f"base_compiledir={folder}"
     if job.device == "cuda":
         variables.pop("TINYGRAD_MNIST_GPU", None)  # all run on the first that is visible
         variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others need memory too
         variables["TORCHINDUCTOR_COMPILE_THREADS"] = "4"
-        for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TINYGRAD_MNIST_CUDA_CACHE"):
-            variables[name] = os.path.join(folder, name.lower())
         return variables
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
     variables |= dict.fromkeys(names, str(job.threads))
@@ -60,9 +65,12 @@ def environment(job: Job, folder: str) -> dict[str, str]:
 
 
 class Worker:
-    """A process that runs a job's steps. It is stopped whenever it is not asked for anything."""
+    """A process that runs a job's steps. It is stopped whenever it is not asked for anything.
 
-    def __init__(self, job: Job) -> None:
+    cold: it finds no code that was compiled earlier; so it always is on a GPU.
+    """
+
+    def __init__(self, job: Job, cold: bool = False) -> None:
         self.job = job
         self._folder = tempfile.TemporaryDirectory()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
@@ -79,7 +87,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=environment(job, self._folder.name),
+            env=environment(job, self._folder.name if cold or job.device == "cuda" else None),
             preexec_fn=prepare,
             process_group=0,  # its compilers' processes are stopped and ended with it
         )
@@ -150,7 +158,7 @@ class Result:
 
 
 def first_costs(worker: Worker) -> list[float]:
-    """The costs of the first steps from the initial weights."""
+    """The costs of the first steps from the initial weights, or the first logits."""
     worker.ask(do="reset")
     costs: list[float] = []
     while len(costs) < COMPARED:
@@ -158,35 +166,42 @@ def first_costs(worker: Worker) -> list[float]:
     return costs[:COMPARED]
 
 
-def block_steps(worker: Worker, seconds: float) -> int:
-    """Steps that take about so long, in the worker's quanta."""
+def block_steps(worker: Worker, seconds: float) -> tuple[int, float]:
+    """Steps that take about so long, in the worker's quanta, and how long they take."""
     quantum = worker.facts["quantum"]
     worker.ask(do="run", steps=quantum)
     quanta = 1
     while True:
         took: float = worker.ask(do="run", steps=quanta * quantum)["seconds"]
         if took > seconds / 4:
-            return max(1, round(quanta * seconds / took)) * quantum
+            wanted = max(1, round(quanta * seconds / took))
+            return wanted * quantum, took * wanted / quanta
         quanta *= 4
+
+
+def turns(rounds: int, round_s: float) -> int:
+    """How many rounds are played that take so long each: fewer where steps are slow."""
+    return min(rounds, max(LEAST_ROUNDS, int(ROUNDS_S / round_s)))
 
 
 @dataclass
 class Player:
-    """A worker in a match, the result that it is getting, and the steps of its blocks."""
+    """A worker in a match, the result that it is getting, and the steps and time of its blocks."""
 
     worker: Worker
     result: Result
     steps: int = 0
+    block_s: float = 0.0
 
     def load(self, name: str, path: str, is_timed: bool, block_s: float) -> None:
         """Gets ready for a data set."""
         self.worker.ask(do="load", path=path)
         # On real images windows tie, and frameworks differ in which winner gets the gradient.
-        if name == NOISE and not self.worker.job.workload.infer:
+        if name == NOISE:
             self.result.costs[name] = first_costs(self.worker)
         if is_timed:
             self.worker.ask(do="reset")
-            self.steps = block_steps(self.worker, block_s)
+            self.steps, self.block_s = block_steps(self.worker, block_s)
             self.result.times[name] = []
 
     def block(self, name: str) -> None:
@@ -211,7 +226,8 @@ def play(
     say: Any,
     timed: Sequence[str] | None = None,
 ) -> tuple[list[Result], list[str]]:
-    """Runs all jobs of a workload against each other, `rounds` blocks of each on each data set.
+    """Runs all jobs of a workload against each other, `rounds` blocks of each on each data set, or
+    fewer (see `turns`).
 
     data: paths of .npz files by name. timed: those that are timed, all where it is None; on noise
     costs are computed in any case. Returns the results, and what went wrong with other jobs.
@@ -250,7 +266,8 @@ def play(
             is_timed = timed is None or name in timed
             say(f"timing on {name}" if is_timed else f"costs on {name}")
             everybody(Player.load, name, path, is_timed, block_s)
-            for _ in range(rounds if is_timed else 0):
+            round_s = sum(player.block_s for player in players)
+            for _ in range(turns(rounds, round_s) if is_timed and players else 0):
                 players.reverse()
                 everybody(Player.block, name)
         everybody(Player.end)

@@ -11,8 +11,19 @@ from numpy.typing import NDArray
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from benchmarks.job import Job
-from benchmarks.workloads import PIXELS, Conv, initial_weights
+from benchmarks.workloads import (
+    AVERAGING,
+    EPSILON,
+    PIXELS,
+    Adam,
+    Conv,
+    Layer,
+    Shape,
+    initial_averages,
+    initial_parameters,
+)
 from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax
+from tinygrad_mnist.tensor.nnet.bn import batch_normalization_train
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 from tinygrad_mnist.tensor.signal import pool
 
@@ -28,6 +39,25 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("numba", "numba-cuda", "cuda-bindings")}
 
 
+Updates = list[tuple[theano.SharedVariable, T.Variable]]
+
+
+def adam_updates(adam: Adam, rate: float, gradients: Updates) -> Updates:
+    """A step of Adam: of parameters, given with their gradients, of moments, and of their count."""
+    count = theano.shared(np.float32(0), "t")
+    t = count + 1
+    c1, c2 = 1 - adam.beta1**t, 1 - adam.beta2**t
+    updates: Updates = [(count, t)]
+    for w, g in gradients:
+        zeros = np.zeros_like(w.get_value())
+        m, v = theano.shared(zeros, "m"), theano.shared(zeros, "v")
+        first = adam.beta1 * m + (1 - adam.beta1) * g
+        second = adam.beta2 * v + (1 - adam.beta2) * T.sqr(g)
+        w_next = w - rate * (first / c1) / (T.sqrt(second / c2) + adam.epsilon)
+        updates += [(m, first), (v, second), (w, w_next)]
+    return updates
+
+
 class Steps:
     """Steps of one workload; mode: call or loop (sweep)."""
 
@@ -35,16 +65,31 @@ class Steps:
         theano.config.floatX = "float32"
         theano.config.threads = job.threads
         theano.config.device = job.device
-        self.details = _versions() if job.device == "cuda" else {}
+        self._device = job.device
         self._workload = job.workload
         self._loops = job.loops
         self.quantum = job.loop if self._loops else 1
         self._x = theano.shared(np.zeros((job.workload.batch, PIXELS), np.float32), "x")
         self._y = theano.shared(np.zeros(job.workload.batch, np.int32), "y")
-        self._initial = initial_weights(job.workload.net)
-        self._weights = [(theano.shared(w, "w"), theano.shared(b, "b")) for w, b in self._initial]
+        net = job.workload.net
+        self._parameters, self._averages = (
+            [tuple(theano.shared(v) for v in layer) for layer in values]
+            for values in (initial_parameters(net), initial_averages(net))
+        )
         self._batches, self._next = 1, 0
+        self._initial: dict[Any, NDArray[Any]] = {}
         self._f = self._infer() if job.workload.infer else self._train()
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """FLOPs that a step executes (a gradient behind a max-pool: for one winner per window),
+        and on a GPU the versions of what makes our kernels."""
+        plan = self._f.plan
+        details = {"executed_flops": sum(call.least_flops for call in plan.calls)}
+        if self._device == "cuda":
+            packages = ("numba", "numba-cuda", "cuda-bindings")
+            return details | {name: metadata.version(name) for name in packages}
+        return details
 
     def load(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
         self._x.set_value(images)
@@ -54,49 +99,65 @@ class Steps:
 
     def reset(self) -> None:
         self._next = 0
-        for variables, values in zip(self._weights, self._initial, strict=True):
-            for variable, value in zip(variables, values, strict=True):
-                variable.set_value(value)
+        for variable, value in self._initial.items():
+            variable.set_value(value)
 
-    def _forward(self, x: T.Variable) -> T.Variable:
-        """Logits of the images x, (n, 784)."""
-        random = RandomStreams(0)
-        net = self._workload.net
-        for (layer, before, _), (w, b) in zip(net.walk(), self._weights, strict=True):
-            if isinstance(layer, Conv):
-                images = x.reshape((self._workload.batch, *before))
-                maps = conv2d(images, w, filter_flip=False)
-                x = pool.pool_2d(maps, ws=(layer.pool, layer.pool), ignore_border=True)
-                x = x + b.dimshuffle("x", 0, "x", "x")
+    def _multiply(self, layer: Layer, x: T.Variable, w: T.Variable, before: Shape) -> T.Variable:
+        """A convolution with its max-pool, or a product with dropout before it."""
+        if isinstance(layer, Conv):
+            images = x.reshape((self._workload.batch, *before))
+            steps = (layer.stride, layer.stride)
+            maps = conv2d(images, w, None, None, layer.padding, steps, filter_flip=False)
+            if layer.pool == 1:
+                return maps
+            return pool.pool_2d(maps, ws=(layer.pool, layer.pool), ignore_border=True)
+        x = x.reshape((self._workload.batch, before[0]))
+        if layer.dropout and self._workload.is_random:
+            keep = 1 - layer.dropout
+            mask = self._random.binomial(n=1, p=keep, size=x.shape)
+            x = x * T.cast(mask, "float32") / keep
+        return T.dot(x, w)
+
+    def _forward(self, x: T.Variable) -> tuple[T.Variable, Updates]:
+        """Logits of the images x, (n, 784), and updates of running averages."""
+        self._random = RandomStreams(0)
+        updates: Updates = []
+        layers = zip(self._workload.net.walk(), self._parameters, self._averages, strict=True)
+        for (layer, before, _), (w, b, *scale), averages in layers:
+            x = self._multiply(layer, x, w, before)
+            if scale:
+                axes = "spatial" if isinstance(layer, Conv) else "per-activation"
+                x, _, _, *running = batch_normalization_train(
+                    x, scale[0], b, axes, EPSILON, AVERAGING, *averages
+                )
+                updates += zip(averages, running, strict=True)
             else:
-                x = x.reshape((self._workload.batch, before[0]))
-                if layer.dropout and not self._workload.infer:
-                    keep = 1 - layer.dropout
-                    mask = random.binomial(n=1, p=keep, size=x.shape)
-                    x = x * T.cast(mask, "float32") / keep
-                x = T.dot(x, w) + b
+                x = x + (b.dimshuffle("x", 0, "x", "x") if isinstance(layer, Conv) else b)
             x = ACTIVATIONS[layer.activation](x)
-        return x
+        return x, updates
 
     def _batch(self, data: T.Variable, i: T.Variable) -> T.Variable:
         return data[i * self._workload.batch : (i + 1) * self._workload.batch]
 
     def _train(self) -> Any:
-        net = self._workload.net
-        i = T.lscalar("i")
+        net, i = self._workload.net, T.lscalar("i")
         labels = self._batch(self._y, i)
-        logits = self._forward(self._batch(self._x, i))
+        logits, updates = self._forward(self._batch(self._x, i))
         cost = -T.mean(T.log(softmax(logits))[T.arange(self._workload.batch), labels])
-        updates = []
-        for w, b in self._weights:
-            dw, db = theano.grad(cost, [w, b])
-            decayed = dw + net.decay * w if net.decay else dw
-            updates += [(w, w - net.rate * decayed), (b, b - net.rate * db)]
+        parameters = [v for layer in self._parameters for v in layer]
+        gradients = list(zip(parameters, theano.grad(cost, parameters), strict=True))
+        if net.adam is not None:
+            updates += adam_updates(net.adam, net.rate, gradients)
+        for w, g in gradients if net.adam is None else ():
+            decayed = g + net.decay * w if net.decay and w.ndim > 1 else g
+            updates.append((w, w - net.rate * decayed))
+        self._initial = {variable: variable.get_value() for variable, _ in updates}
         return theano.function([i], cost, updates=updates, name="train")
 
     def _infer(self) -> Any:
         i = T.lscalar("i")
-        return theano.function([i], self._forward(self._batch(self._x, i)), name="infer")
+        logits, _ = self._forward(self._batch(self._x, i))
+        return theano.function([i], logits, name="infer")
 
     def run(self, steps: int) -> NDArray[Any]:
         result: NDArray[Any] = np.empty(0)

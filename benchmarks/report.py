@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.match import TOLERANCE, Result
-from benchmarks.workloads import Workload
+from benchmarks.workloads import DEFAULT, Workload
+
+COUNTS = ("cudagraph_skips", "executed_flops")  # details that are no versions
 
 
 def ratio(peer: Sequence[float], ours: Sequence[float]) -> tuple[float, float]:
@@ -20,9 +22,9 @@ def ratio(peer: Sequence[float], ours: Sequence[float]) -> tuple[float, float]:
 
 
 def disagreement(costs: Sequence[float], ours: Sequence[float]) -> float:
-    """The largest relative difference of the first costs."""
+    """The largest difference of the first costs, or logits, beside the largest of them."""
     a, b = np.array(costs), np.array(ours)
-    return float(np.max(np.abs(a - b) / np.maximum(np.abs(b), 1e-6)))
+    return float(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), 1e-6))
 
 
 def figures(workload: Workload, results: Sequence[Result], peak: float) -> dict[str, Any]:
@@ -59,11 +61,14 @@ def figures(workload: Workload, results: Sequence[Result], peak: float) -> dict[
                 row["cost_disagreement"] = disagreement(costs, mine.costs[data])
                 row["agrees"] = row["cost_disagreement"] <= TOLERANCE
         rows.append(row)
+    executed = [r.details.get("executed_flops") for r in own.values()]
     return {
         "workload": workload.name,
         "net": workload.net.summary,
         "batch": workload.batch,
         "flops": workload.flops,
+        "executed_flops": executed[0],
+        "peak_flops": peak,
         "rows": rows,
         "best_peer": {d: best_peer(results, own, d) for d in results[0].times},
     }
@@ -85,6 +90,8 @@ def best_peer(
             against, lower = ratio(fastest.times[data], own[mine].times[data])
             best[kind] = {
                 "name": fastest.job.name,
+                "images_per_s": fastest.job.workload.batch / median(fastest.times[data]),
+                "our_images_per_s": fastest.job.workload.batch / median(own[mine].times[data]),
                 "ratio": against,
                 "ratio_lower_quartile": lower,
             }
@@ -103,12 +110,53 @@ def heading(report: dict[str, Any]) -> str:
     versions: dict[str, str] = {}
     for workload in report["workloads"]:
         for row in workload["rows"]:
-            extras = [f"{k} {v}" for k, v in row["details"].items() if k != "cudagraph_skips"]
+            extras = [f"{k} {v}" for k, v in row["details"].items() if k not in COUNTS]
             text = f"{row['job']['framework']} {row['version']}"
             versions[row["job"]["framework"]] = f"{text} ({', '.join(extras)})" if extras else text
     return (
         f"{report['date']}: {on}; Python {report['python']}, NumPy {report['numpy']},"
         f" {', '.join(versions.values())}.\n\n"
+    )
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """A report with what an older one has beside it, the newer one's workloads in place of equal
+    ones; in the table's order. Raises ValueError where they are of different machines or versions.
+    """
+    for key in ("device", "simd", "threads", "gpu", "python", "numpy", "tinygrad_mnist"):
+        if old.get(key) != new.get(key):
+            raise ValueError(
+                f"{key} is {new.get(key)}, but {old.get(key)} in the report to add to: "
+                "choose another output"
+            )
+    parts = {p["workload"]: p for r in (old, new) for p in r.get("workloads", ())}
+    order = {name: place for place, name in enumerate(DEFAULT)}
+    names = sorted(parts, key=lambda name: order.get(name, len(order)))
+    return {**old, **new, "workloads": [parts[name] for name in names]}
+
+
+def summary(report: Sequence[dict[str, Any]]) -> str:
+    """A line per workload: our sweep against the best peer, and our calls against its."""
+    lines = [
+        "| | MFLOP a step, useful (executed) | sweep, images/s | best peer, images/s | ratio "
+        "(lower quartile) | call, images/s | best peer called per step, images/s | ratio (lower "
+        "quartile) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for workload in report:
+        data = next(iter(workload["best_peer"]))
+        best = workload["best_peer"][data]
+        if "any" in best and "call" in best:
+            executed = f" ({_short(workload['executed_flops'] / 1e6)})"
+            name, flops = workload["workload"], _short(workload["flops"] / 1e6) + executed
+            lines.append(f"| {name} | {flops} | {_versus(best['any'])} | {_versus(best['call'])} |")
+    return "\n".join([*lines, "", ""])
+
+
+def _versus(best: dict[str, Any]) -> str:
+    return (
+        f"{best['our_images_per_s']:,.0f} | {best['images_per_s']:,.0f} ({best['name']}) "
+        f"| **{best['ratio']:.2f}** ({best['ratio_lower_quartile']:.2f})"
     )
 
 
@@ -120,7 +168,8 @@ def markdown(report: Sequence[dict[str, Any]]) -> str:
         for data in workload["best_peer"]:
             lines += [
                 f"### {workload['workload']} on {data}: {workload['net']}, "
-                f"mini-batch {workload['batch']}, {rate:.1f} MFLOP a step",
+                f"mini-batch {workload['batch']}, {rate:.1f} MFLOP a step, of which we execute "
+                f"{workload['executed_flops'] / 1e6:.1f}",
                 "",
                 "| | images/s | us/step (quartiles) | of peak | time / ours (lower quartile) |"
                 " first call, s |"

@@ -6,7 +6,7 @@ Products of float32 keep float32's precision (no tf32).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,29 +14,75 @@ from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812
 
 from benchmarks.job import Job
-from benchmarks.workloads import IMAGE, Conv, Net, initial_weights
+from benchmarks.workloads import (
+    AVERAGING,
+    EPSILON,
+    IMAGE,
+    Conv,
+    Layer,
+    Net,
+    initial_averages,
+    initial_parameters,
+)
 
 ACTIVATIONS: dict[str | None, Any] = {
     "relu": F.relu,
     "sigmoid": torch.sigmoid,
     None: lambda z: z,
 }
-Parameters = list[tuple[torch.Tensor, torch.Tensor]]
+Tensors = list[tuple[torch.Tensor, ...]]  # by layer
 WARM_UP = 5  # steps before a capture: libraries choose algorithms and take memory in them
 
 
-def forward(net: Net, parameters: Parameters, x: torch.Tensor, train: bool) -> torch.Tensor:
-    """Logits of the images x, (n, 1, 28, 28)."""
-    for layer, (w, b) in zip(net.layers, parameters, strict=True):
-        activation = ACTIVATIONS[layer.activation]
-        if isinstance(layer, Conv):
-            x = activation(F.max_pool2d(F.conv2d(x, w, b), layer.pool))
+class State(NamedTuple):
+    """What a step changes: weights, running averages, Adam's two moments and its count of steps."""
+
+    parameters: Tensors
+    averages: Tensors
+    moments: list[Tensors]
+    t: torch.Tensor
+
+
+def multiply(layer: Layer, x: torch.Tensor, w: torch.Tensor, b: Any, dropout: bool) -> torch.Tensor:
+    """What a layer does before its activation, apart from normalising."""
+    if isinstance(layer, Conv):
+        x = F.conv2d(x, w, b, layer.stride, layer.padding)
+        return F.max_pool2d(x, layer.pool) if layer.pool > 1 else x
+    x = x.flatten(1)
+    if layer.dropout and dropout:
+        x = F.dropout(x, layer.dropout)
+    return F.linear(x, w, b)
+
+
+def forward(
+    net: Net, parameters: Tensors, averages: Tensors, x: torch.Tensor, dropout: bool
+) -> torch.Tensor:
+    """Logits of the images x, (n, 1, 28, 28); the averages are updated in place."""
+    for layer, (w, b, *scale), average in zip(net.layers, parameters, averages, strict=True):
+        if layer.normalise:
+            x = multiply(layer, x, w, None, dropout)
+            x = F.batch_norm(x, *average, scale[0], b, True, AVERAGING, EPSILON)
         else:
-            x = x.flatten(1)
-            if layer.dropout:
-                x = F.dropout(x, layer.dropout, train)
-            x = activation(F.linear(x, w, b))
+            x = multiply(layer, x, w, b, dropout)
+        x = ACTIVATIONS[layer.activation](x)
     return x
+
+
+def descend(net: Net, state: State, gradients: Tensors) -> None:
+    """A step of the net's optimiser, in place."""
+    if net.adam is None:
+        for (w, *bs), (dw, *dbs) in zip(state.parameters, gradients, strict=True):
+            w.sub_(net.rate * (dw + net.decay * w) if net.decay else net.rate * dw)
+            for b, db in zip(bs, dbs, strict=True):
+                b.sub_(net.rate * db)
+        return
+    adam, t = net.adam, state.t.add_(1)
+    c1, c2 = 1 - adam.beta1**t, 1 - adam.beta2**t
+    for layer in zip(state.parameters, gradients, *state.moments, strict=True):
+        for w, g, m, v in zip(*layer, strict=True):
+            m.mul_(adam.beta1).add_(g, alpha=1 - adam.beta1)
+            v.mul_(adam.beta2).addcmul_(g, g, value=1 - adam.beta2)
+            w.sub_(net.rate * (m / c1) / ((v / c2).sqrt() + adam.epsilon))
 
 
 class Steps:
@@ -62,7 +108,7 @@ class Steps:
         convolves = any(isinstance(layer, Conv) for layer in self._net.layers)
         last = job.channels_last or (job.device == "cpu" and self._compiled)
         self._format = torch.channels_last if last and convolves else torch.contiguous_format
-        self._parameters = self._make_parameters()
+        self._state = self._make_state()
         self._step = self._make_step()
         self._graph: Any = None
 
@@ -88,29 +134,54 @@ class Steps:
         """The tensors stay the same: graphs keep their addresses."""
         self._next = 0
         with torch.no_grad():
-            for pair, values in zip(self._parameters, initial_weights(self._net), strict=True):
-                for parameter, value in zip(pair, values, strict=True):
-                    parameter.copy_(torch.from_numpy(value if value.ndim != 2 else value.T))
+            for tensors, values in (
+                (self._state.parameters, initial_parameters(self._net)),
+                (self._state.averages, initial_averages(self._net)),
+            ):
+                for layer, arrays in zip(tensors, values, strict=True):
+                    for tensor, value in zip(layer, arrays, strict=True):
+                        tensor.copy_(torch.from_numpy(value if value.ndim != 2 else value.T))
+            self._state.t.zero_()
+            for moment in [m for ms in self._state.moments for layer in ms for m in layer]:
+                moment.zero_()
+        if self._optimiser is not None:
+            self._optimiser.state.clear()
 
-    def _make_parameters(self) -> Parameters:
+    def _make_state(self) -> State:
         grad = not self._compiled and not self._workload.infer
         parameters = []
-        for w, b in initial_weights(self._net):
+        for w, *others in initial_parameters(self._net):
             weight = torch.from_numpy(w if w.ndim == 4 else np.ascontiguousarray(w.T))
             if w.ndim == 4:
                 weight = weight.contiguous(memory_format=self._format)
             # A copy on the processor too: reset() must not change what it resets to.
-            pair = (weight.clone().to(self._device), torch.from_numpy(b).clone().to(self._device))
-            for parameter in pair:
-                parameter.requires_grad_(grad)
-                if self._compiled:  # a CUDA graph may write to these in place
-                    torch._dynamo.mark_static_address(parameter)
-            parameters.append(pair)
-        if grad:
-            weights, biases = zip(*parameters, strict=True)
-            groups = [{"params": weights, "weight_decay": self._net.decay}, {"params": biases}]
-            self._optimiser = torch.optim.SGD(groups, lr=self._net.rate, fused=True)
-        return parameters
+            layer = [weight.clone(), *(torch.from_numpy(v).clone() for v in others)]
+            parameters.append(tuple(v.to(self._device).requires_grad_(grad) for v in layer))
+        self._optimiser = self._make_optimiser(parameters) if grad else None
+        averages = [
+            tuple(torch.from_numpy(a).to(self._device) for a in layer)
+            for layer in initial_averages(self._net)
+        ]
+        # In eager steps the optimiser has its own moments.
+        own = self._net.adam is not None and self._compiled and not self._workload.infer
+        moments = [
+            [tuple(torch.zeros_like(v) for v in layer) for layer in parameters]
+            for _ in range(2 * own)
+        ]
+        if self._compiled:  # a CUDA graph may write to these in place
+            for tensor in [v for part in (parameters, *moments) for layer in part for v in layer]:
+                torch._dynamo.mark_static_address(tensor)
+        return State(parameters, averages, moments, torch.zeros((), device=self._device))
+
+    def _make_optimiser(self, parameters: Tensors) -> torch.optim.Optimizer:
+        net = self._net
+        weights = [layer[0] for layer in parameters]
+        others = [v for layer in parameters for v in layer[1:]]
+        if net.adam is not None:
+            adam, betas = net.adam, (net.adam.beta1, net.adam.beta2)
+            return torch.optim.Adam(weights + others, net.rate, betas, adam.epsilon, fused=True)
+        groups = [{"params": weights, "weight_decay": net.decay}, {"params": others}]
+        return torch.optim.SGD(groups, lr=net.rate, fused=True)
 
     def _make_step(self) -> Any:
         mode = "reduce-overhead" if self._device.type == "cuda" else "default"
@@ -120,52 +191,53 @@ class Steps:
             return torch.compile(self._compiled_step, fullgraph=True, mode=mode)
         return self._replay if self._captured else self._eager
 
-    def _infer(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return forward(self._net, parameters, x, train=False)
+    def _infer(self, state: State, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return forward(self._net, state.parameters, state.averages, x, dropout=False)
 
-    def _eager(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def _eager(self, state: State, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        assert self._optimiser is not None
         self._optimiser.zero_grad(set_to_none=True)
-        cost = F.cross_entropy(forward(self._net, parameters, x, train=True), y)
+        dropout = self._workload.is_random
+        logits = forward(self._net, state.parameters, state.averages, x, dropout)
+        cost = F.cross_entropy(logits, y)
         cost.backward()
         self._optimiser.step()
         return cost
 
-    def _compiled_step(
-        self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor
-    ) -> torch.Tensor:
-        net = self._net
+    def _compiled_step(self, state: State, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        net, dropout = self._net, self._workload.is_random
 
-        def cost_of(parameters: Parameters) -> torch.Tensor:
-            return F.cross_entropy(forward(net, parameters, x, train=True), y)
+        def cost_of(parameters: Tensors, averages: Tensors) -> torch.Tensor:
+            return F.cross_entropy(forward(net, parameters, averages, x, dropout), y)
 
-        gradients, cost = torch.func.grad_and_value(cost_of)(parameters)
-        for (w, b), (dw, db) in zip(parameters, gradients, strict=True):
-            w.sub_(net.rate * (dw + net.decay * w) if net.decay else net.rate * dw)
-            b.sub_(net.rate * db)
+        gradients, cost = torch.func.grad_and_value(cost_of)(state.parameters, state.averages)
+        descend(net, state, gradients)
         return cost
 
-    def _capture(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> None:
-        """The eager step as a CUDA graph over images and labels of its own."""
+    def _capture(self, state: State, x: torch.Tensor, y: torch.Tensor) -> None:
+        """The eager step as a CUDA graph over images and labels of its own, of nets whose only
+        state is their parameters."""
         self._images, self._labels = x.clone(), y.clone()
-        begun = [parameter.detach().clone() for pair in parameters for parameter in pair]
+        begun = [v.detach().clone() for layer in state.parameters for v in layer]
         beside = torch.cuda.Stream()
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
             for _ in range(WARM_UP):
-                self._eager(parameters, self._images, self._labels)
+                self._eager(state, self._images, self._labels)
         torch.cuda.current_stream().wait_stream(beside)
+        assert self._optimiser is not None
         self._optimiser.zero_grad(set_to_none=True)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._cost = self._eager(parameters, self._images, self._labels)
+            self._cost = self._eager(state, self._images, self._labels)
         with torch.no_grad():
-            flat = [parameter for pair in parameters for parameter in pair]
+            flat = [v for layer in state.parameters for v in layer]
             for parameter, value in zip(flat, begun, strict=True):
                 parameter.copy_(value)
 
-    def _replay(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def _replay(self, state: State, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if self._graph is None:
-            self._capture(parameters, x, y)
+            self._capture(state, x, y)
         self._images.copy_(x)
         self._labels.copy_(y)
         self._graph.replay()
@@ -183,7 +255,7 @@ class Steps:
                 self._next = (self._next + 1) % self._batches
                 if self._compiled:
                     torch.compiler.cudagraph_mark_step_begin()
-                result = self._step(self._parameters, self._x[rows], self._y[rows])
+                result = self._step(self._state, self._x[rows], self._y[rows])
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         return np.atleast_1d(result.detach().cpu().numpy())
