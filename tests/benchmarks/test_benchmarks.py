@@ -15,18 +15,33 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is not installed
 
+import tinygrad_mnist as theano  # noqa: E402
+import tinygrad_mnist.tensor as T  # noqa: E402, N812
+from benchmarks.cold import KEYS, start, starts, table  # noqa: E402
 from benchmarks.gpu import describe  # noqa: E402
 from benchmarks.job import FRAMEWORKS, Job, jobs_of  # noqa: E402
-from benchmarks.match import NOISE, Result, Worker, WorkerError, missing, play  # noqa: E402
+from benchmarks.match import (  # noqa: E402
+    LEAST_ROUNDS,
+    NOISE,
+    Result,
+    Worker,
+    WorkerError,
+    missing,
+    play,
+    turns,
+)
+from benchmarks.ours import Steps, adam_updates  # noqa: E402
 from benchmarks.report import (  # noqa: E402
     best_peer,
     disagreement,
     figures,
     heading,
     markdown,
+    merged,
     ratio,
+    summary,
 )
-from benchmarks.workloads import channels_last, initial_weights, parse  # noqa: E402
+from benchmarks.workloads import Adam, channels_last, initial_parameters, parse  # noqa: E402
 from tinygrad_mnist.errors import DeviceError  # noqa: E402
 
 
@@ -40,17 +55,30 @@ def noise(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "mflop"), [("W1", 3.2), ("W2", 28.9), ("W3", 92.2), ("W4", 187), ("W3@128", 1180)]
+    ("name", "mflop"),
+    [
+        *[("W1", 3.2), ("W2", 28.9), ("W3", 92.2), ("W4", 187), ("W3@128", 1180)],
+        *[("W5", 946), ("W6", 1440), ("W7", 89_970), ("W3-infer@1", 3.27)],
+    ],
 )
 def test_dense_flops_of_a_step(name: str, mflop: float) -> None:
     assert parse(name).flops / 1e6 == pytest.approx(mflop, rel=0.01)
+
+
+def test_parameters_of_the_deep_net() -> None:
+    layers = initial_parameters(parse("W7").net)
+    assert sum(v.size for layer in layers for v in layer) == 2_391_370
 
 
 def test_names_of_workloads() -> None:
     assert parse("W3@128").name == "W3@128"
     assert parse("W3@10").name == "W3"
     assert parse("W3-infer@1").infer
-    for wrong in ("W9", "W3@", "W3@x", "W3@0", "w3"):
+    assert parse("W4").is_random
+    assert not parse("W4").without_dropout.is_random
+    assert parse("W4@20").without_dropout.name == "W4-nodrop@20"
+    assert parse("W4-nodrop@20").net == parse("W4").net
+    for wrong in ("W9", "W3@", "W3@x", "W3@0", "w3", "W6-infer"):
         with pytest.raises(ValueError, match="no workload"):
             parse(wrong)
 
@@ -58,7 +86,7 @@ def test_names_of_workloads() -> None:
 def test_both_layouts_are_the_same_net() -> None:
     """A dense layer behind a convolution sees the same numbers in either order of axes."""
     net = parse("W2").net
-    first, last = initial_weights(net), channels_last(net)
+    first, last = initial_parameters(net), channels_last(net)
     np.testing.assert_array_equal(first[0][0].transpose(2, 3, 1, 0), last[0][0])
     maps = np.random.default_rng(0).random((3, 20, 12, 12))
     np.testing.assert_allclose(
@@ -84,13 +112,14 @@ def test_jobs_on_a_gpu() -> None:
     assert {"pytorch, CUDAGraph, channels-last", "jax, scan, convolutions as products"} < set(
         names("W3@128")
     )
-    assert "pytorch, CUDAGraph" not in names("W3-infer@10")
+    for workload in ("W3-infer@10", "W5"):  # a graph by hand restores weights alone
+        assert "pytorch, CUDAGraph" not in names(workload)
     assert {j.device for j in jobs_of(parse("W1"), ["ours"], 1, "cuda")} == {"cuda"}
 
 
 @pytest.mark.parametrize(
     ("device", "workload", "steps"),
-    [("cpu", "W1", 500), ("cpu", "W3@1000", 1), ("cuda", "W3", 1000), ("cuda", "W3@10000", 10)],
+    [("cpu", "W1", 500), ("cpu", "W7", 1), ("cuda", "W3", 1000), ("cuda", "W3@10000", 10)],
 )
 def test_steps_of_a_loop(device: str, workload: str, steps: int) -> None:
     job = Job("ours", "loop", 1, workload, device)
@@ -112,7 +141,8 @@ def test_a_gpu_is_described_or_said_to_be_missing() -> None:
 def result(framework: str, mode: str, times: list[float]) -> Result:
     facts = {"version": "1", "import_s": 0.1}
     costs = {NOISE: [1.0, 2.0]}
-    return Result(Job(framework, mode, 1, "W1"), facts, 0.5, 10**8, {NOISE: times}, costs)
+    details = {"executed_flops": 2_000_000} if framework == "ours" else {}
+    return Result(Job(framework, mode, 1, "W1"), facts, 0.5, 10**8, {NOISE: times}, costs, details)
 
 
 def test_ratios_are_of_neighbours() -> None:
@@ -134,10 +164,41 @@ def test_the_best_peer_is_found_per_kind_of_mode() -> None:
     assert best["call"]["name"] == "pytorch, eager"
     assert best["call"]["ratio"] == 1.5
     assert best["loop"]["name"] == "jax, scan"
-    assert best["any"] == {"name": "pytorch, eager", "ratio": 3.0, "ratio_lower_quartile": 3.0}
-    table = markdown([figures(parse("W1"), results, 1e9)])
-    assert "| jax, scan | 2 |" in table.replace(",000,000", "")
-    assert "3.00 times as fast" in table
+    assert best["any"] == {
+        "name": "pytorch, eager",
+        "images_per_s": 10 / 3,
+        "our_images_per_s": 10.0,
+        "ratio": 3.0,
+        "ratio_lower_quartile": 3.0,
+    }
+    part = figures(parse("W1"), results, 1e9)
+    rows = markdown([part])
+    assert "| jax, scan | 2 |" in rows.replace(",000,000", "")
+    assert "3.00 times as fast" in rows
+    assert "3.2 MFLOP a step, of which we execute 2.0" in rows
+    assert (
+        "| W1 | 3.2 (2.0) | 10 | 3 (pytorch, eager) | **3.00** (3.00) "
+        "| 5 | 3 (pytorch, eager) | **1.50** (1.50) |"
+    ) in summary([part])
+
+
+def test_reports_are_made_in_pieces() -> None:
+    common = {"device": "cpu", "simd": "avx2", "python": "3.12"}
+    old = {**common, "workloads": [{"workload": w, "n": 1} for w in ("W1", "W3")], "cold": {"a": 1}}
+    new = {**common, "workloads": [{"workload": w, "n": 2} for w in ("W3", "W2", "W1@7")]}
+    both = merged(old, new)
+    names = [(part["workload"], part["n"]) for part in both["workloads"]]
+    assert names == [("W1", 1), ("W2", 2), ("W3", 2), ("W1@7", 2)]
+    assert both["cold"] == {"a": 1}
+    with pytest.raises(ValueError, match=r"python is 3\.11, but 3\.12 in the report"):
+        merged(old, {**new, "python": "3.11"})
+
+
+def test_slow_steps_are_timed_in_fewer_rounds() -> None:
+    assert turns(11, 2.0) == 11
+    assert turns(11, 7.0) == 8
+    assert turns(11, 100.0) == LEAST_ROUNDS
+    assert turns(2, 100.0) == 2
 
 
 def test_costs_that_differ_are_shown() -> None:
@@ -178,6 +239,54 @@ def test_our_modes_play_against_each_other(noise: str) -> None:
     report = figures(parse("W1"), results, 1e11)
     assert report["rows"][0]["data"][NOISE]["images_per_s"] > 1000
     assert json.loads(json.dumps(report)) == report
+
+
+@pytest.mark.parametrize("name", ["W5@2", "W6@2", "W6-nodrop@2", "W4@2", "W3-infer@2"])
+def test_our_nets_take_steps(name: str) -> None:
+    """From the initial values again after a reset, running averages and moments too."""
+    rng = np.random.default_rng(0)
+    steps = Steps(Job("ours", "call", 1, name))
+    steps.load(rng.random((8, 784), dtype=np.float32), rng.integers(0, 10, 8))
+    steps.reset()
+    first = [steps.run(1) for _ in range(3)]
+    steps.reset()
+    again = [steps.run(1) for _ in range(3)]
+    assert np.isfinite(first).all()
+    if not parse(name).is_random:
+        np.testing.assert_array_equal(first, again)
+    executed = steps.details["executed_flops"]
+    # Pooled gradients execute a quarter; a first layer's and the elementwise work is on top.
+    assert 0.4 * parse(name).flops < executed < 1.2 * parse(name).flops
+
+
+def test_adam_takes_the_steps_of_its_paper() -> None:
+    rng = np.random.default_rng(0)
+    values, gradients = rng.standard_normal(7), rng.standard_normal((4, 7))
+    w, g = theano.shared(values), T.dvector("g")
+    step = theano.function([g], [], updates=adam_updates(Adam(), 0.1, [(w, g)]))
+    first, second = np.zeros(7), np.zeros(7)
+    for t, gradient in enumerate(gradients, 1):
+        step(gradient)
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        deviation = np.sqrt(second / (1 - 0.999**t)) + 1e-8
+        values = values - 0.1 * first / (1 - 0.9**t) / deviation
+        # The count is float32, where 1 - 0.999^t has an error of 6e-8 / 0.001, and a step 0.1 of it.
+        np.testing.assert_allclose(w.get_value(), values, rtol=0, atol=6e-6 * t)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops processes by signals")
+def test_starts(noise: str) -> None:
+    ours = Job("ours", "call", 1, "W1")
+    once = start(ours, noise)
+    assert set(once) == set(KEYS)
+    assert all(0 < once[key] < 30 for key in ("first_step_s", "import_s"))
+    assert once["memory_bytes"] > 1e7
+    said: list[str] = []
+    rows = starts([ours, Job("nobody", "call", 1, "W1")], noise, 1, said.append)
+    assert said == ["starts, round 1 of 1", "left out: nobody, call: KeyError: 'nobody'"]
+    assert [row["name"] for row in rows] == ["ours, call"]
+    assert "| ours, call | 0." in table("W1", rows)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops processes by signals")
