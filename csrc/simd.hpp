@@ -7,6 +7,7 @@
 //   load_part(p, n) store_part(p, v, n)   the first n < kLanes<T> elements; the others are 0
 //   add subtract multiply negate      integers wrap
 //   fmadd(a, b, c)    a * b + c, fused where the target can
+//   rounded(v)        v, not to be fused with what comes next
 //   vmax vmin         as np.maximum, np.minimum: NaN if either is
 //   reduce_add(v)     sum of the lanes in a fixed order
 //
@@ -146,6 +147,22 @@ TGM_INLINE V negate(V a) {
 template <class V>
 TGM_INLINE V fmadd(V a, V b, V c) {
   return a * b + c;
+}
+
+// v, of which the compiler doesn't know that it is a product: a sum that it goes into is not fused
+// with it, so both are rounded, as in a tape.
+template <class V>
+TGM_INLINE V rounded(V v) {
+#if defined(TGM_TARGET_wide)
+  asm("" : "+m"(v));  // no register holds 64 bytes
+#elif defined(__x86_64__)
+  asm("" : "+v"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#else
+  asm("" : "+m"(v));
+#endif
+  return v;
 }
 
 template <class V>

@@ -28,6 +28,14 @@ struct Instruction {
   uint64_t key;      // of "uniform": the Philox key
 };
 
+// The form of a step of descent, old - rate * x or old - rate * (x + decay * old), where x is input
+// 0: values of the tape. rate and decay are constants or inputs.
+struct Descent {
+  int32_t old = -1;    // an input; -1: the tape has another form
+  int32_t rate = -1;
+  int32_t decay = -1;  // -1: none
+};
+
 struct Tape {
   DType dtype;  // Float32, Float64 or Int64
   int32_t n_inputs = 0;
@@ -44,6 +52,7 @@ struct Tape {
   // memory of an input: no input is read any more.
   int32_t first_direct = 0;
   bool has_uniform = false;
+  Descent descent;
 
   // True for the tape that returns its first input unchanged.
   bool is_identity() const {

@@ -15,16 +15,17 @@
 #include <cmath>
 
 #include "kernels/conv_check.hpp"
+#include "kernels/gemm_strips.hpp"
 #include "kernels/table.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
 
+constexpr int kOwn = 2;  // inputs: a and b
 constexpr int kRows = 6;
 constexpr int kVectors = 6;
 constexpr int kSums = kPixels * kMaxFilterVectors;  // vectors that fit the registers
 constexpr int64_t kStep = 256;                      // of k: what is used of b stays in L1
-constexpr int64_t kAhead = 8;                       // steps of k that b is fetched before its use
 constexpr int64_t kDirectRows = 48;                 // up to which b is not packed
 constexpr int64_t kShallow = 64;                    // up to which a is not copied, and n is not cut
 constexpr int64_t kMaxBlocks = 64;
@@ -36,11 +37,33 @@ struct Shape {
       : m(args.in[0].shape[0]), n(args.in[1].shape[1]), k(args.in[0].shape[1]) {}
 };
 
+bool is_scalar(const Args& args, int32_t value) {
+  const Tape& tape = *args.tapes[0];
+  if (value >= tape.n_inputs) return true;
+  const Tensor& operand = args.in[kOwn + value - 1];
+  return operand.dtype == args.out[0].dtype &&
+         (operand.ndim == 0 || (operand.stride[0] == 0 && operand.stride[1] == 0));
+}
+
+// Whether the epilogue is one of those that are carried out on the registers.
+bool goes_direct(const Args& args) {
+  const Tensor& out = args.out[0];
+  const Tape& tape = *args.tapes[0];
+  if (out.stride[1] != 1) return false;
+  if (tape.is_identity()) return true;
+  if (tape.descent.old < 0 || tape.dtype != out.dtype) return false;
+  const Tensor& old = args.in[kOwn + tape.descent.old - 1];
+  return old.dtype == out.dtype && old.ndim == 2 && old.stride[1] == 1 &&
+         is_scalar(args, tape.descent.rate) &&
+         (tape.descent.decay < 0 || is_scalar(args, tape.descent.decay));
+}
+
 // How a product is cut and what is packed: a function of shapes and strides alone.
 template <class T>
 struct Scheme {
   Shape s;
   bool copy_a, pack_b;
+  bool direct;      // sums go from the registers into the output
   int64_t vectors;  // of columns
   int64_t row_blocks, column_blocks;
   T *a, *b;
@@ -55,6 +78,7 @@ struct Scheme {
     a = pieces.take<T>(copy_a ? s.m * s.k : 0);
     b = pieces.take<T>(pack_b ? vectors * s.k * kLanes<T> : 0);
     bytes = pieces.used;
+    direct = s.n >= kLanes<T> && goes_direct(args);
     cut(2.0 * s.m * s.n * s.k + 1.0 * s.m * s.n * epilogue_cost(*args.tapes[0]));
   }
 
@@ -76,6 +100,8 @@ struct Scheme {
   int64_t column(int64_t vector) const {
     return std::min(vector * kLanes<T>, std::max<int64_t>(0, s.n - kLanes<T>));
   }
+  // Lanes of a vector that lie over the one before it: only of the last, and if there is another.
+  int64_t lap(int64_t vector) const { return vector * kLanes<T> - column(vector); }
   int64_t blocks() const { return s.m * s.n == 0 ? 0 : row_blocks * column_blocks; }
   int64_t a_chunks() const { return copy_a ? chunks_for(s.m, s.k * kPackFlops) : 0; }
   int64_t b_chunks() const {
@@ -131,145 +157,192 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
 }
 
-// Rows of a, vectors of b and their sums, for some steps of k.
-template <class T>
-struct Strip {
-  const T* a;
-  int64_t a_row, a_step;
-  const T* b[kVectors];
-  int64_t b_step;
-  T* sums[kVectors];
-  int64_t sums_row;
-  int64_t steps;
-  bool first;  // sums start at zero
-};
-
-template <class T, int R, int V>
-__attribute__((noinline)) void add_strip(const Strip<T>& strip) {
-  Vec<T> sum[R][V];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++) {
-      sum[r][v] = strip.first ? Vec<T>{} : load(strip.sums[v] + r * strip.sums_row);
-    }
-  }
-  const T* a[R];
-  const T* b[V];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++) a[r] = strip.a + r * strip.a_row;
-#pragma GCC unroll 8
-  for (int v = 0; v < V; v++) b[v] = strip.b[v];
-  int64_t a_offset = 0, b_offset = 0;
-  for (int64_t i = 0; i < strip.steps; i++, a_offset += strip.a_step, b_offset += strip.b_step) {
-    Vec<T> row[V];
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++) row[v] = load(b[v] + b_offset);
-    // Rows of b in place are too far apart for the processor to foresee the next one.
-    __builtin_prefetch(b[0] + b_offset + kAhead * strip.b_step);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-      const Vec<T> factor = splat<T>(a[r][a_offset]);
-#pragma GCC unroll 8
-      for (int v = 0; v < V; v++) sum[r][v] = fmadd(factor, row[v], sum[r][v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++) store(strip.sums[v] + r * strip.sums_row, sum[r][v]);
-  }
-}
-
 // The most vectors of columns that go with a number of rows.
 constexpr int widest(int rows) { return std::min(kVectors, kSums / rows); }
 
 template <class T, int R = kRows>
-void add_strip_of(int64_t rows, int64_t vectors, const Strip<T>& strip) {
+void add_strips_of(int64_t rows, int64_t vectors, const Strips<T>& strips, int64_t count) {
   if constexpr (R > 1) {
-    if (rows < R) return add_strip_of<T, R - 1>(rows, vectors, strip);
+    if (rows < R) return add_strips_of<T, R - 1>(rows, vectors, strips, count);
   }
-  with_width<widest(R)>(vectors, [&]<int V>() { add_strip<T, R, V>(strip); });
+  with_width<widest(R)>(vectors, [&]<int V>() { add_strips<T, R, V>(strips, count); });
 }
 
-// The sums of rows x vectors (a tile) into values[row][column]; if values_row has no room for the
-// last vector, it lies over the one before it, with the same bits.
+// A part of the product: rows x vectors of columns.
 template <class T>
-void multiply_tile(const Scheme<T>& scheme, const Tensor& left, const Tensor& right, Span rows,
-                   Span vectors, T* values, int64_t values_row) {
-  constexpr int L = kLanes<T>;
-  const Shape& s = scheme.s;
-  const int64_t n_rows = rows.last - rows.first, n_vectors = vectors.last - vectors.first;
-  const int64_t row_groups = ceil_div(n_rows, kRows);
-  const int64_t most = widest(static_cast<int>(ceil_div(n_rows, row_groups)));
-  const int64_t column_groups = ceil_div(n_vectors, most);
-  const T* a = scheme.copy_a ? scheme.a : left.as<T>();
-  const bool tight = values_row < n_vectors * L;
-  Strip<T> strip{};
-  strip.a_row = scheme.copy_a ? s.k : left.stride[0];
-  strip.a_step = scheme.copy_a ? 1 : left.stride[1];
-  strip.b_step = scheme.pack_b ? L : right.stride[0];
-  strip.sums_row = values_row;
-  for (int64_t k = 0; k == 0 || k < s.k; k += kStep) {
-    strip.first = k == 0;
-    strip.steps = std::min(kStep, s.k - k);
-    for (int64_t group = 0; group < column_groups; group++) {
-      const Span columns = span_of(n_vectors, group, column_groups);
-      const int64_t width = columns.last - columns.first;
-      for (int64_t row_group = 0; row_group < row_groups; row_group++) {
-        const Span part = span_of(n_rows, row_group, row_groups);
-        strip.a = a + (rows.first + part.first) * strip.a_row + k * strip.a_step;
-        for (int64_t v = 0; v < width; v++) {
-          const int64_t vector = vectors.first + columns.first + v;
-          const int64_t column = scheme.column(vector);
-          strip.b[v] = (scheme.pack_b ? scheme.b + vector * s.k * L : right.as<T>() + column) +
-                       k * strip.b_step;
-          const int64_t place =
-              tight ? column - scheme.column(vectors.first) : (columns.first + v) * L;
-          strip.sums[v] = values + part.first * values_row + place;
-        }
-        add_strip_of(part.last - part.first, width, strip);
+struct Part {
+  Span rows, vectors;
+  T* sums;  // [row][vector][lane], where k takes several steps
+  int64_t sums_row;
+  Finish<T> finish;  // of the part's first row and column
+};
+
+template <class T>
+class Walk {
+ public:
+  Walk(const Scheme<T>& scheme, const Tensor& left, const Tensor& right, const Part<T>& part)
+      : scheme_(scheme), part_(part), n_rows_(part.rows.last - part.rows.first) {
+    row_groups_ = ceil_div(n_rows_, kRows);
+    most_ = widest(static_cast<int>(ceil_div(n_rows_, row_groups_)));
+    a_ = scheme.copy_a ? scheme.a : left.as<T>();
+    a_row_ = scheme.copy_a ? scheme.s.k : left.stride[0];
+    a_step_ = scheme.copy_a ? 1 : left.stride[1];
+    b_ = scheme.pack_b ? scheme.b : right.as<T>();
+    b_step_ = scheme.pack_b ? L : right.stride[0];
+    b_vector_ = scheme.pack_b ? scheme.s.k * L : L;
+    n_vectors_ = part.vectors.last - part.vectors.first;
+  }
+
+  void run() const {
+    const int64_t k = scheme_.s.k;
+    for (int64_t step = 0; step == 0 || step < k; step += kStep) {
+      const Span steps{step, std::min(k, step + kStep)};
+      if (k <= kShallow) {
+        by_rows(steps);
+      } else {
+        by_columns(steps);
       }
     }
   }
+
+ private:
+  static constexpr int L = kLanes<T>;
+
+  // A shallow product is little more than a pass over the output: in the order of its memory.
+  void by_rows(Span steps) const {
+    const int64_t whole = n_vectors_ - (lap(n_vectors_) > 0 ? 1 : 0);
+    const int64_t count = whole / most_, rest = n_vectors_ - count * most_;
+    for (int64_t group = 0; group < row_groups_; group++) {
+      // The rest first: a vector that lies over its neighbour would wait for what that has written.
+      if (rest > 0) add(steps, group, {count * most_, n_vectors_}, 1);
+      if (count > 0) add(steps, group, {0, most_}, count);
+    }
+  }
+
+  // Else a strip of b stays in the L1 cache while all rows meet it.
+  void by_columns(Span steps) const {
+    const int64_t strips = ceil_div(n_vectors_, most_);
+    for (int64_t strip = 0; strip < strips; strip++) {
+      for (int64_t group = 0; group < row_groups_; group++) {
+        add(steps, group, span_of(n_vectors_, strip, strips), 1);
+      }
+    }
+  }
+
+  // How far the last of the part's first `n` vectors lies over the one before it.
+  int64_t lap(int64_t n) const { return scheme_.lap(part_.vectors.first + n - 1); }
+
+  // A group of rows, and `count` strips side by side, of which `vectors` (of the part) are the first.
+  void add(Span steps, int64_t group, Span vectors, int64_t count) const {
+    const Span rows = span_of(n_rows_, group, row_groups_);
+    const int64_t number = part_.vectors.first + vectors.first, slot = vectors.first * L;
+    Strips<T> strips;
+    strips.a = a_ + (part_.rows.first + rows.first) * a_row_ + steps.first * a_step_;
+    strips.a_row = a_row_;
+    strips.a_step = a_step_;
+    strips.b = b_ + number * b_vector_ + steps.first * b_step_;
+    strips.b_step = b_step_;
+    strips.b_vector = b_vector_;
+    strips.b_lap = scheme_.pack_b ? 0 : lap(vectors.last);
+    strips.steps = steps.last - steps.first;
+    T* sums = part_.sums + rows.first * part_.sums_row + slot;
+    strips.sums = steps.first == 0 ? nullptr : sums;
+    strips.sums_row = part_.sums_row;
+    if (steps.last == scheme_.s.k) {
+      strips.finish = part_.finish;
+      strips.finish.lap = lap(vectors.last);
+      strips.finish.out += rows.first * part_.finish.out_row + slot;
+      strips.finish.old += rows.first * part_.finish.old_row + slot;
+    } else {
+      strips.finish = {Finish<T>::kWrite, sums, part_.sums_row, nullptr, 0, T(0), T(0), 0};
+    }
+    add_strips_of(rows.last - rows.first, vectors.last - vectors.first, strips, count);
+  }
+
+  const Scheme<T>& scheme_;
+  const Part<T>& part_;
+  int64_t n_rows_, n_vectors_, row_groups_, most_;
+  const T *a_, *b_;
+  int64_t a_row_, a_step_, b_step_, b_vector_;
+};
+
+// The value of a constant or of an operand that is one element for the whole output.
+template <class T>
+T scalar_value(const Args& args, int32_t value) {
+  const Tape& tape = *args.tapes[0];
+  if (value < tape.n_inputs) return *args.in[kOwn + value - 1].as<T>();
+  return static_cast<T>(tape.instructions[value - tape.n_inputs].immediate);
 }
 
-// A vector that overlaps the one before it: its own columns to the front.
 template <class T>
-void close_gap(const Scheme<T>& scheme, int64_t vector, T* values, int64_t rows, int64_t row) {
-  const int64_t gap = vector * kLanes<T> - scheme.column(vector);
-  if (gap == 0) return;
-  for (int64_t r = 0; r < rows; r++, values += row) {
-    for (int64_t j = gap; j < kLanes<T>; j++) values[j - gap] = values[j];
+Finish<T> direct_finish(const Args& args) {
+  const Tensor& out = args.out[0];
+  const Tape& tape = *args.tapes[0];
+  Finish<T> finish{Finish<T>::kWrite, out.as<T>(), out.stride[0], out.as<T>(), 0, T(0), T(0), 0};
+  if (tape.is_identity()) return finish;
+  const Tensor& old = args.in[kOwn + tape.descent.old - 1];
+  finish.old = old.as<T>();
+  finish.old_row = old.stride[0];
+  finish.rate = scalar_value<T>(args, tape.descent.rate);
+  const bool decays = tape.descent.decay >= 0;
+  finish.kind = decays ? Finish<T>::kDecay : Finish<T>::kDescend;
+  if (decays) finish.decay = scalar_value<T>(args, tape.descent.decay);
+  return finish;
+}
+
+// A part whose sums go through a buffer into the epilogue, tile by tile.
+template <class T>
+void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span columns) {
+  constexpr int L = kLanes<T>;
+  alignas(64) T values[kTileElements];
+  const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
+  const int64_t n_columns = std::min(width, scheme.s.n - first);
+  // Sums that are not taken up again lie without gaps: then the epilogue has longer rows.
+  const int64_t row = scheme.s.k <= kStep && scheme.s.n >= L ? n_columns : width;
+  const int64_t height = kTileElements / width / kRows * kRows;
+  for (int64_t i = rows.first; i < rows.last; i += height) {
+    const int64_t n_rows = std::min(height, rows.last - i);
+    const Finish<T> finish{Finish<T>::kWrite, values, row, values, 0, T(0), T(0), 0};
+    const Part<T> part{{i, i + n_rows}, columns, values, row, finish};
+    Walk<T>(scheme, args.in[0], args.in[1], part).run();
+    finish_tile(*args.tapes[0],
+                {reinterpret_cast<const char*>(values), row, 0, 0, i, n_rows, first, n_columns},
+                args.in + kOwn, args.out[0]);
+  }
+}
+
+// A part whose sums go straight into the output.
+template <class T>
+void multiply_directly(const Args& args, const Scheme<T>& scheme, Span rows, Span columns) {
+  constexpr int L = kLanes<T>;
+  alignas(64) T sums[kTileElements];
+  const Finish<T> whole = direct_finish<T>(args);
+  const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
+  const int64_t height = scheme.s.k <= kStep ? rows.last - rows.first
+                                             : kTileElements / width / kRows * kRows;
+  for (int64_t i = rows.first; i < rows.last; i += height) {
+    Finish<T> finish = whole;
+    finish.out += i * finish.out_row + first;
+    finish.old += i * finish.old_row + first;
+    const Part<T> part{{i, std::min(i + height, rows.last)}, columns, sums, width, finish};
+    Walk<T>(scheme, args.in[0], args.in[1], part).run();
   }
 }
 
 template <class T>
 void multiply_block(const Args& args, int64_t chunk, int64_t) {
-  constexpr int L = kLanes<T>;
   const Scheme<T> scheme(args, args.workspace);
   const Span rows = span_of(scheme.s.m, chunk / scheme.column_blocks, scheme.row_blocks);
   const Span vectors = span_of(scheme.vectors, chunk % scheme.column_blocks, scheme.column_blocks);
-  alignas(64) T values[kTileElements];
-  // Tiles of whole vectors, and rows as many as fit.
   const int64_t n_vectors = vectors.last - vectors.first;
-  const int64_t parts = ceil_div(n_vectors, kTileElements / (kRows * L));
+  const int64_t parts = ceil_div(n_vectors, kTileElements / (kRows * kLanes<T>));
   for (int64_t part = 0; part < parts; part++) {
     const Span within = span_of(n_vectors, part, parts);
     const Span columns{vectors.first + within.first, vectors.first + within.last};
-    const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
-    const int64_t n_columns = std::min(width, scheme.s.n - first);
-    // Sums that are not taken up again may lie without gaps: then the epilogue has longer rows.
-    const bool tight = scheme.s.k <= kStep && n_columns > L;
-    const int64_t row = tight ? n_columns : width;
-    const int64_t height = kTileElements / width / kRows * kRows;
-    for (int64_t i = rows.first; i < rows.last; i += height) {
-      const int64_t n_rows = std::min(height, rows.last - i);
-      multiply_tile(scheme, args.in[0], args.in[1], {i, i + n_rows}, columns, values, row);
-      if (!tight) close_gap(scheme, columns.last - 1, values + width - L, n_rows, width);
-      finish_tile(*args.tapes[0],
-                  {reinterpret_cast<const char*>(values), row, 0, 0, i, n_rows, first, n_columns},
-                  args.in + 2, args.out[0]);
+    if (scheme.direct) {
+      multiply_directly(args, scheme, rows, columns);
+    } else {
+      multiply_tiles(args, scheme, rows, columns);
     }
   }
 }
@@ -310,7 +383,7 @@ const char* invalid(const Args& args) {
   const int64_t out_shape[] = {args.in[0].shape[0], args.in[1].shape[1]};
   if (const char* why = check_operand(args.in[1], "input 1 (b)", dtype, 2, b_shape)) return why;
   if (const char* why = check_operand(args.out[0], "output 0", dtype, 2, out_shape)) return why;
-  return check_epilogue(args, 2);
+  return check_epilogue(args, kOwn);
 }
 
 }  // namespace

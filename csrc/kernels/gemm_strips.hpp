@@ -1,0 +1,118 @@
+// gemm's inner loop: rows of a times strips of b, and where the sums go.
+#pragma once
+
+#include "kernels/conv_common.hpp"
+
+namespace tgm::TGM_TARGET {
+
+// Where sums go. Most epilogues work on a buffer of sums (kernels/tile.hpp); a step of descent,
+// which reads and writes a large matrix for few terms a sum, is carried out on the registers.
+template <class T>
+struct Finish {
+  enum Kind { kWrite, kDescend, kDecay } kind;  // out = x; old - rate x; old - rate (x + decay old)
+  T* out;
+  int64_t out_row;
+  const T* old;
+  int64_t old_row;
+  T rate, decay;
+  int64_t lap;  // lanes of the last vector that lie over the one before it and are not written
+};
+
+// A group of rows of a, strips of b side by side, some steps of k.
+template <class T>
+struct Strips {
+  const T* a;
+  int64_t a_row, a_step;
+  const T* b;
+  int64_t b_step, b_vector;
+  int64_t b_lap;  // how far the last vector is pulled back over the one before it
+  const T* sums;  // so far; null: none, they start at zero
+  int64_t sums_row;
+  int64_t steps;
+  Finish<T> finish;
+};
+
+constexpr int64_t kAhead = 8;  // steps of k that b is fetched before its use
+
+// All lanes but the first `lap`, which stand before `out`.
+template <class T>
+TGM_INLINE void put(T* out, Vec<T> value, int64_t lap) {
+  if (lap == 0) return store(out, value);
+  alignas(kVectorBytes) T lanes[kLanes<T>];
+  store(lanes, value);
+  copy_part(out, lanes + lap, kLanes<T> - lap);
+}
+
+template <class T, int R, int V>
+TGM_INLINE void finish_strip(const Finish<T>& finish, const Vec<T> (&sum)[R][V], int64_t column) {
+  constexpr int L = kLanes<T>;
+  T* out = finish.out + column;
+  if (finish.kind == Finish<T>::kWrite) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) put(out + r * finish.out_row + v * L, sum[r][v], v == V - 1 ? finish.lap : 0);
+    }
+    return;
+  }
+  const Vec<T> rate = splat(finish.rate), decay = splat(finish.decay);
+  const bool decays = finish.kind == Finish<T>::kDecay;
+  const T* old = finish.old + column;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) {
+    Vec<T> before[V];  // all read before the first is written: the last lies over its neighbour
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) {
+      before[v] = load(old + r * finish.old_row + v * L - (v == V - 1 ? finish.lap : 0));
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) {
+      Vec<T> slope = sum[r][v];
+      if (decays) slope = slope + rounded(decay * before[v]);
+      put(out + r * finish.out_row + v * L, before[v] - rounded(rate * slope),
+          v == V - 1 ? finish.lap : 0);
+    }
+  }
+}
+
+template <class T, int R, int V>
+__attribute__((noinline)) void add_strips(const Strips<T>& strips, int64_t count) {
+  constexpr int L = kLanes<T>;
+  const T* a[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) a[r] = strips.a + r * strips.a_row;
+  for (int64_t strip = 0; strip < count; strip++) {
+    Vec<T> sum[R][V];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) {
+        sum[r][v] = strips.sums == nullptr
+                        ? Vec<T>{}
+                        : load(strips.sums + r * strips.sums_row + (strip * V + v) * L);
+      }
+    }
+    const T* b[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) b[v] = strips.b + (strip * V + v) * strips.b_vector;
+    b[V - 1] -= strips.b_lap;
+    int64_t a_offset = 0, b_offset = 0;
+    for (int64_t i = 0; i < strips.steps;
+         i++, a_offset += strips.a_step, b_offset += strips.b_step) {
+      Vec<T> row[V];
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) row[v] = load(b[v] + b_offset);
+      // Rows of b in place are too far apart for the processor to foresee the next one.
+      __builtin_prefetch(b[0] + b_offset + kAhead * strips.b_step);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const Vec<T> factor = splat<T>(a[r][a_offset]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) sum[r][v] = fmadd(factor, row[v], sum[r][v]);
+      }
+    }
+    finish_strip(strips.finish, sum, strip * V * L);
+  }
+}
+
+}  // namespace tgm::TGM_TARGET
