@@ -31,7 +31,7 @@ struct Instruction {
 // The form of a step of descent, old - rate * x or old - rate * (x + decay * old), where x is input
 // 0: values of the tape. rate and decay are constants or inputs.
 struct Descent {
-  int32_t old = -1;    // an input; -1: the tape has another form
+  int32_t old = -1;  // an input; -1: the tape has another form
   int32_t rate = -1;
   int32_t decay = -1;  // -1: none
 };

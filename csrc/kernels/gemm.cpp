@@ -11,7 +11,10 @@
 // (the same sums are found twice), so there is no other code for remainders.
 //
 // Phase 1 cuts the result in blocks: along m if k is small (a weight's gradient), along n if m is
-// (a layer), else both ways. A block goes through tiles that fit the L1 cache, k in steps of kStep.
+// (a layer), else both ways, and k in steps of kStep. Sums go from the registers into the output
+// where there is no epilogue, or one that updates weights (old - rate * gradient, Descent in
+// tape.hpp): with few terms a sum, a buffer and an interpreter would take longer than the product.
+// Other epilogues work on tiles that fit the L1 cache.
 #include <cmath>
 
 #include "kernels/conv_check.hpp"
@@ -232,7 +235,8 @@ class Walk {
   // How far the last of the part's first `n` vectors lies over the one before it.
   int64_t lap(int64_t n) const { return scheme_.lap(part_.vectors.first + n - 1); }
 
-  // A group of rows, and `count` strips side by side, of which `vectors` (of the part) are the first.
+  // A group of rows, and `count` strips side by side, of which `vectors` (of the part) are the
+  // first.
   void add(Span steps, int64_t group, Span vectors, int64_t count) const {
     const Span rows = span_of(n_rows_, group, row_groups_);
     const int64_t number = part_.vectors.first + vectors.first, slot = vectors.first * L;
@@ -318,8 +322,8 @@ void multiply_directly(const Args& args, const Scheme<T>& scheme, Span rows, Spa
   alignas(64) T sums[kTileElements];
   const Finish<T> whole = direct_finish<T>(args);
   const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
-  const int64_t height = scheme.s.k <= kStep ? rows.last - rows.first
-                                             : kTileElements / width / kRows * kRows;
+  const int64_t height =
+      scheme.s.k <= kStep ? rows.last - rows.first : kTileElements / width / kRows * kRows;
   for (int64_t i = rows.first; i < rows.last; i += height) {
     Finish<T> finish = whole;
     finish.out += i * finish.out_row + first;

@@ -43,35 +43,47 @@ TGM_INLINE void put(T* out, Vec<T> value, int64_t lap) {
   copy_part(out, lanes + lap, kLanes<T> - lap);
 }
 
+// The vectors of one row of a strip through `of(sum, old)`; `out` and `old` are their places.
+template <class T, int V, class Of>
+TGM_INLINE void finish_row(T* out, const T* old, int64_t lap, const Vec<T> (&sum)[V], Of of) {
+  constexpr int L = kLanes<T>;
+  Vec<T> before[V];  // all read before the first is written: the last lies over its neighbour
+#pragma GCC unroll 8
+  for (int v = 0; v < V; v++) before[v] = load(old + v * L - (v == V - 1 ? lap : 0));
+#pragma GCC unroll 8
+  for (int v = 0; v < V - 1; v++) store(out + v * L, of(sum[v], before[v]));
+  put(out + (V - 1) * L, of(sum[V - 1], before[V - 1]), lap);
+}
+
 template <class T, int R, int V>
-TGM_INLINE void finish_strip(const Finish<T>& finish, const Vec<T> (&sum)[R][V], int64_t column) {
+TGM_INLINE void finish_strip(Finish<T> finish, const Vec<T> (&sum)[R][V], int64_t column) {
   constexpr int L = kLanes<T>;
   T* out = finish.out + column;
-  if (finish.kind == Finish<T>::kWrite) {
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-#pragma GCC unroll 8
-      for (int v = 0; v < V; v++) put(out + r * finish.out_row + v * L, sum[r][v], v == V - 1 ? finish.lap : 0);
-    }
-    return;
-  }
-  const Vec<T> rate = splat(finish.rate), decay = splat(finish.decay);
-  const bool decays = finish.kind == Finish<T>::kDecay;
   const T* old = finish.old + column;
+  const int64_t out_row = finish.out_row, old_row = finish.old_row, lap = finish.lap;
+  const Vec<T> rate = splat(finish.rate), decay = splat(finish.decay);
+  switch (finish.kind) {
+    case Finish<T>::kWrite:
 #pragma GCC unroll 8
-  for (int r = 0; r < R; r++) {
-    Vec<T> before[V];  // all read before the first is written: the last lies over its neighbour
+      for (int r = 0; r < R; r++, out += out_row) {
 #pragma GCC unroll 8
-    for (int v = 0; v < V; v++) {
-      before[v] = load(old + r * finish.old_row + v * L - (v == V - 1 ? finish.lap : 0));
-    }
+        for (int v = 0; v < V; v++) put(out + v * L, sum[r][v], v == V - 1 ? lap : 0);
+      }
+      return;
+    case Finish<T>::kDescend:
 #pragma GCC unroll 8
-    for (int v = 0; v < V; v++) {
-      Vec<T> slope = sum[r][v];
-      if (decays) slope = slope + rounded(decay * before[v]);
-      put(out + r * finish.out_row + v * L, before[v] - rounded(rate * slope),
-          v == V - 1 ? finish.lap : 0);
-    }
+      for (int r = 0; r < R; r++, out += out_row, old += old_row) {
+        finish_row<T, V>(out, old, lap, sum[r],
+                         [&](Vec<T> x, Vec<T> before) { return before - rounded(rate * x); });
+      }
+      return;
+    case Finish<T>::kDecay:
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++, out += out_row, old += old_row) {
+        finish_row<T, V>(out, old, lap, sum[r], [&](Vec<T> x, Vec<T> before) {
+          return before - rounded(rate * (x + rounded(decay * before)));
+        });
+      }
   }
 }
 
@@ -97,6 +109,7 @@ __attribute__((noinline)) void add_strips(const Strips<T>& strips, int64_t count
     for (int v = 0; v < V; v++) b[v] = strips.b + (strip * V + v) * strips.b_vector;
     b[V - 1] -= strips.b_lap;
     int64_t a_offset = 0, b_offset = 0;
+#pragma GCC unroll 2
     for (int64_t i = 0; i < strips.steps;
          i++, a_offset += strips.a_step, b_offset += strips.b_step) {
       Vec<T> row[V];

@@ -42,6 +42,17 @@ def update(dtype: str) -> Tape:
     return Tape(dtype, 2, code, (4,))
 
 
+def decayed_update(dtype: str) -> Tape:
+    """extra - rate * (result + decay * extra), where rate and decay are extras, too."""
+    code = (
+        Instruction("mul", (3, 1)),
+        Instruction("add", (4, 0)),
+        Instruction("mul", (2, 5)),
+        Instruction("sub", (1, 6)),
+    )
+    return Tape(dtype, 4, code, (7,))
+
+
 def two_extras(dtype: str) -> Tape:
     """result * extra + other extra."""
     return Tape(dtype, 3, (Instruction("mul", (0, 1)), Instruction("add", (3, 2))), (4,))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.epilogues import EPILOGUES, epilogue
+from helpers.epilogues import EPILOGUES, decayed_update, epilogue, update
 from helpers.layouts import normal, relaid
 from helpers.native import TARGETS, assert_near, expect, poisoned, run_kernel
 from hypothesis import given, settings
@@ -90,6 +90,38 @@ def test_layouts_and_tiles_do_not_change_a_bit(target, n):
         one = ArraySpec("float32", (1, n))
         [row] = run_kernel("gemm", [a[i : i + 1], b], [one], params, target)
         np.testing.assert_array_equal(row, whole[i : i + 1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("k", [0, 10, 70, 300])  # one pass over the output, and more
+def test_a_step_of_descent_has_the_bits_of_its_tape(k, target, dtype):
+    rng = np.random.default_rng(5)
+    scalars = [np.array(x, dtype) for x in (0.1, 0.3)]
+    for m, n in ((1, 16), (7, 10), (20, 3), (40, 100), (97, 17)):
+        a, b = operand(rng, "columns", (m, k), dtype), normal(rng, (k, n), dtype)
+        old = normal(rng, (m, n), dtype)
+        filled = [np.broadcast_to(x, (m, n)) for x in scalars]
+        for tape, extras in ((update(dtype), []), (decayed_update(dtype), filled)):
+            params = {"epilogue": tape}
+            inside = old.copy()
+            run_kernel("gemm", [a, b, inside, *extras], [inside], params, target)
+            outside = old.copy("F")  # strided: through a buffer and the interpreter
+            run_kernel("gemm", [a, b, outside, *extras], [outside], params, target)
+            np.testing.assert_array_equal(inside, outside)
+            spec = ArraySpec(dtype, (m, n))
+            assert_near(inside, expect("gemm", [a, b, old, *extras], [spec], params)[0])
+
+
+@pytest.mark.parametrize("where", [1, 2])
+def test_a_rate_per_element_is_no_step_of_descent(where):
+    rng = np.random.default_rng(6)
+    a, b, old, rates = (normal(rng, s, "float32") for s in ((9, 4), (4, 20), (9, 20), (9, 20)))
+    one = np.broadcast_to(np.float32(0.5), (9, 20))
+    scalars = [rates, one] if where == 1 else [one, rates]
+    params, spec = {"epilogue": decayed_update("float32")}, ArraySpec("float32", (9, 20))
+    [result] = run_kernel("gemm", [a, b, old, *scalars], [spec], params)
+    assert_near(result, expect("gemm", [a, b, old, *scalars], [spec], params)[0])
 
 
 @pytest.mark.parametrize("k", [0, 1])
