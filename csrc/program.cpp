@@ -242,7 +242,7 @@ int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* 
   if (times != nullptr) times->begin();
   const uint64_t ticket = ++last_ticket_;
   if (schedule_.is_parallel() && enter_team(this, ticket)) {
-    schedule_.walk(ticket, true, times != nullptr, error_, times);
+    schedule_.walk(ticket, 0, times != nullptr, error_, times);
     leave_team();
   } else {
     schedule_.run_alone(error_, times);
@@ -250,6 +250,8 @@ int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* 
   return error_.load(std::memory_order_relaxed);
 }
 
-void Program::work(uint64_t ticket) { schedule_.walk(ticket, false, one_by_one_.load(), error_); }
+void Program::work(uint64_t ticket, int member) {
+  schedule_.walk(ticket, member, one_by_one_.load(), error_);
+}
 
 }  // namespace tgm

@@ -64,7 +64,7 @@ class Program final : public Job {
   // steady clock.
   int64_t run_timed(const int64_t* addresses, const int64_t* slots, double* times);
 
-  void work(uint64_t ticket) override;  // for the team
+  void work(uint64_t ticket, int member) override;  // for the team
 
   int64_t arena_bytes() const { return arena_bytes_; }
   int64_t workspace_bytes() const { return workspaces_.back(); }

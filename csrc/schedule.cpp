@@ -24,6 +24,19 @@ uint64_t counter_at(uint64_t ticket, int64_t count) {
   return (ticket << kCountBits) | static_cast<uint64_t>(count);
 }
 
+// Counts a counter of the run up, to `most` at most. Returns what it was before, or -1 if it stood
+// at `most` or belongs to a later run.
+int64_t add(std::atomic<uint64_t>& counter, uint64_t ticket, int64_t n, int64_t most) {
+  uint64_t value = counter.load();
+  int64_t count = 0;
+  do {
+    if (ticket_of(value) > ticket) return -1;
+    count = ticket_of(value) == ticket ? count_of(value) : 0;
+    if (count >= most) return -1;
+  } while (!counter.compare_exchange_weak(value, counter_at(ticket, count + n)));
+  return count;
+}
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -64,7 +77,7 @@ void Schedule::add_call(const Kernel& kernel, const Args& args, const std::vecto
   last_phases_.push_back(std::move(waits_for));
 }
 
-void Schedule::finish() { counters_ = std::make_unique<Counter[]>(phases_.size()); }
+void Schedule::finish() { chunks_ = std::make_unique<Chunks[]>(phases_.size()); }
 
 void Schedule::run_alone(const std::atomic<int64_t>& error, CallTimes* times) const {
   for (const Phase& phase : phases_) {
@@ -76,8 +89,9 @@ void Schedule::run_alone(const std::atomic<int64_t>& error, CallTimes* times) co
   }
 }
 
-void Schedule::walk(uint64_t ticket, bool is_caller, bool one_by_one,
-                    const std::atomic<int64_t>& error, CallTimes* times) {
+void Schedule::walk(uint64_t ticket, int member, bool one_by_one, const std::atomic<int64_t>& error,
+                    CallTimes* times) {
+  const bool is_caller = member == 0;
   const size_t window = one_by_one ? 1 : kWindow;
   size_t first = 0;
   Backoff backoff;
@@ -95,7 +109,8 @@ void Schedule::walk(uint64_t ticket, bool is_caller, bool one_by_one,
       // small phases read; the others take it only if the caller does not come.
       const bool is_callers = p == first && phases_[p].n_chunks == 1;
       if (is_callers && !is_caller && backoff.spinning()) continue;
-      took = is_ready(p, ticket) && take_chunk(p, ticket, error);
+      // Of a later phase one at a time: the first one may be ready by then.
+      took = is_ready(p, ticket) && run_chunks(p, ticket, member, p == first, error) > 0;
     }
     if (took) {
       backoff = {};
@@ -106,7 +121,7 @@ void Schedule::walk(uint64_t ticket, bool is_caller, bool one_by_one,
 }
 
 Schedule::State Schedule::state(size_t phase, uint64_t ticket) const {
-  const uint64_t done = counters_[phase].done.load(std::memory_order_acquire);
+  const uint64_t done = chunks_[phase].done.load(std::memory_order_acquire);
   if (done == counter_at(ticket, phases_[phase].n_chunks)) return State::Done;
   return ticket_of(done) > ticket ? State::Over : State::Running;
 }
@@ -117,26 +132,35 @@ bool Schedule::is_ready(size_t phase, uint64_t ticket) const {
                      [&](int32_t other) { return state(other, ticket) == State::Done; });
 }
 
-// Runs the phase's next chunk; false if there is none left, or the run is over.
-bool Schedule::take_chunk(size_t number, uint64_t ticket, const std::atomic<int64_t>& error) {
+// Takes the next chunk that is the member's own, or else one of the other half; -1 if there is none
+// left, or the run is over.
+int64_t Schedule::take_chunk(size_t number, uint64_t ticket, int member) {
+  const int64_t n = phases_[number].n_chunks;
+  Chunks& chunks = chunks_[number];
+  for (int turn = 0; turn < 2; turn++) {
+    const bool from_end = (member + turn) % 2 == 1;
+    const int64_t taken = add(from_end ? chunks.taken_from_end : chunks.taken, ticket, 1,
+                              from_end ? n / 2 : n - n / 2);
+    if (taken >= 0) return from_end ? n - 1 - taken : taken;
+  }
+  return -1;
+}
+
+// Runs a chunk of the phase, or as many as there are left to take. Returns how many it were.
+int64_t Schedule::run_chunks(size_t number, uint64_t ticket, int member, bool all,
+                             const std::atomic<int64_t>& error) {
   const Phase& phase = phases_[number];
-  Counter& counter = counters_[number];
-  uint64_t next = counter.next.load();
-  int64_t chunk = 0;
+  int64_t ran = 0;
   do {
-    if (ticket_of(next) > ticket) return false;
-    chunk = ticket_of(next) == ticket ? count_of(next) : 0;
-    if (chunk >= phase.n_chunks) return false;
-  } while (!counter.next.compare_exchange_weak(next, counter_at(ticket, chunk + 1)));
-  // After a failed check what is left counts as done, so that all threads come to the end.
-  if (error.load() == 0) phase.run(*phase.args, chunk, phase.n_chunks);
+    const int64_t chunk = take_chunk(number, ticket, member);
+    if (chunk < 0) break;
+    // After a failed check what is left counts as done, so that all threads come to the end.
+    if (error.load() == 0) phase.run(*phase.args, chunk, phase.n_chunks);
+    ran++;
+  } while (all);
   // Only holders of chunks of this run write here, and the run waits for them.
-  uint64_t done = counter.done.load();
-  uint64_t more = 0;
-  do {
-    more = ticket_of(done) == ticket ? done + 1 : counter_at(ticket, 1);
-  } while (!counter.done.compare_exchange_weak(done, more));
-  return true;
+  if (ran > 0) add(chunks_[number].done, ticket, ran, phase.n_chunks);
+  return ran;
 }
 
 }  // namespace tgm

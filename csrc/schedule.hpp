@@ -40,9 +40,10 @@ class Schedule {
   bool is_parallel() const { return is_parallel_; }
 
   // One thread's share of the run `ticket`, whose tickets grow from run to run; returns when all is
-  // done. Once `error` is set, chunks are passed over. With `one_by_one` for all threads, a call
-  // starts when the one before it is done; the caller may then note their `times`.
-  void walk(uint64_t ticket, bool is_caller, bool one_by_one, const std::atomic<int64_t>& error,
+  // done. member: 0 for the caller, other threads count from 1. Once `error` is set, chunks are
+  // passed over. With `one_by_one` for all threads, a call starts when the one before it is done;
+  // the caller may then note their `times`.
+  void walk(uint64_t ticket, int member, bool one_by_one, const std::atomic<int64_t>& error,
             CallTimes* times = nullptr);
 
   // The whole run in this thread.
@@ -57,24 +58,32 @@ class Schedule {
     std::vector<int32_t> after;  // phases
   };
 
-  // Chunks given out and chunks done, each below the ticket of the run that they belong to: a
-  // counter that shows an older ticket stands at 0, one with a newer ticket tells a late worker
-  // to leave.
-  struct alignas(64) Counter {
-    std::atomic<uint64_t> next{0};
-    std::atomic<uint64_t> done{0};
+  // A count below the ticket of the run that it belongs to: one that shows an older ticket stands
+  // at 0, one with a newer ticket tells a late worker to leave.
+  using Counter = std::atomic<uint64_t>;
+
+  // Half of a phase's chunks is for the even members, from the first on, the other half for the
+  // odd ones, from the last on; who is through with his half helps with the other. So a thread
+  // meets in most phases what it has in its cache, its half of the images or of a matrix, and
+  // hardly ever writes to a counter that another core has just written.
+  struct Chunks {
+    alignas(64) Counter taken{0};
+    alignas(64) Counter taken_from_end{0};
+    alignas(64) Counter done{0};
   };
 
   enum class State { Running, Done, Over };
 
   State state(size_t phase, uint64_t ticket) const;
   bool is_ready(size_t phase, uint64_t ticket) const;
-  bool take_chunk(size_t phase, uint64_t ticket, const std::atomic<int64_t>& error);
+  int64_t take_chunk(size_t phase, uint64_t ticket, int member);
+  int64_t run_chunks(size_t phase, uint64_t ticket, int member, bool all,
+                     const std::atomic<int64_t>& error);
 
   std::vector<Phase> phases_;
   std::vector<std::vector<int32_t>>
-      last_phases_;  // of each call: what waits for it waits for these
-  std::unique_ptr<Counter[]> counters_;
+      last_phases_;                   // of each call: what waits for it waits for these
+  std::unique_ptr<Chunks[]> chunks_;  // of each phase
   bool is_parallel_ = false;
 };
 

@@ -104,7 +104,7 @@ class Team {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
       for (int i = 1; i < threads(); i++) {
-        workers_.emplace_back([this, i, seen = epoch_.load()] { serve(touched_[i].job, seen); });
+        workers_.emplace_back([this, i, seen = epoch_.load()] { serve(i, seen); });
       }
     } catch (const std::system_error&) {
       // The system gives no more threads: the team is what it gave.
@@ -124,7 +124,8 @@ class Team {
     stop_.store(false);
   }
 
-  void serve(std::atomic<Job*>& touched, uint64_t seen) {
+  void serve(int member, uint64_t seen) {
+    std::atomic<Job*>& touched = touched_[member].job;
     while (true) {
       seen = await_epoch(seen);
       if (stop_.load()) return;
@@ -132,7 +133,7 @@ class Team {
       // the job first and looks at the workers second.
       Job* job = job_.load();
       touched.store(job);
-      if (job != nullptr && job_.load() == job) job->work(job->ticket.load());
+      if (job != nullptr && job_.load() == job) job->work(job->ticket.load(), member);
       touched.store(nullptr);
     }
   }

@@ -10,10 +10,11 @@
 
 namespace tgm {
 
-// What the team runs. `work` is called by each worker that comes in time, with the run's ticket.
+// What the team runs. `work` is called by each worker that comes in time, with the run's ticket and
+// the worker's number, from 1.
 class Job {
  public:
-  virtual void work(uint64_t ticket) = 0;
+  virtual void work(uint64_t ticket, int member) = 0;
 
   // Ticket of the last run that was given to the team (by enter_team). A worker that comes late
   // gets a ticket whose chunks are all taken.

@@ -16,7 +16,7 @@ import time
 PATIENCE = 60.0
 
 
-def output_after_interrupt(program: str, *arguments: str, wait: float = 0.3) -> str:
+def output_after_interrupt(program: str, *arguments: str, wait: float = 0.6) -> str:
     """What a Python program prints after SIGINT comes, `wait` seconds after it printed "ready".
 
     Asserts that its next line comes in time, and that it ends by itself.
