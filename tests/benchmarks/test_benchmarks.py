@@ -271,7 +271,7 @@ def test_adam_takes_the_steps_of_its_paper() -> None:
         second = 0.999 * second + 0.001 * gradient**2
         deviation = np.sqrt(second / (1 - 0.999**t)) + 1e-8
         values = values - 0.1 * first / (1 - 0.9**t) / deviation
-        # The count is float32, where 1 - 0.999^t has an error of 6e-8 / 0.001, and a step 0.1 of it.
+        # The count is float32: 1 - 0.999^t is off by 6e-8 / 0.001, and a step by 0.1 of that.
         np.testing.assert_allclose(w.get_value(), values, rtol=0, atol=6e-6 * t)
 
 
