@@ -42,9 +42,23 @@ PLANS: list[tuple[str, Callable[[], Any], list[str]]] = [
     (
         "what is read twice is computed once",
         lambda: [T.exp(M), T.exp(M) + 1],
+        ["out1:3x4, out0:3x4 = elementwise(m:3x4)  tape: v0 = exp(i0); v0 + 1, v0"],
+    ),
+    (
+        "but not where a third one waits for it",
+        lambda: [T.exp(M), T.exp(M) + 1, T.dot(T.exp(M), N)],
         [
             "out0:3x4 = elementwise(m:3x4)  tape: exp(i0)",
             "out1:3x4 = elementwise(out0:3x4)  tape: i0 + 1",
+            "out2:3x5 = gemm(out0:3x4, n:4x5)",
+        ],
+    ),
+    (
+        "nor where shapes differ",
+        lambda: [T.exp(B), T.exp(B) + M[0, 0] * N],
+        [
+            "out0:5 = elementwise(b:5)  tape: exp(i0)",
+            "out1:4x5 = elementwise(out0:1x5, m:1x1, n:4x5)  tape: i0 + i1 * i2",
         ],
     ),
     (
@@ -240,3 +254,41 @@ def test_many_operands_are_cut() -> None:
         result = function(*values)
     np.testing.assert_array_equal(result, evaluate("reference", inputs, total, *values))
     assert all(len(call.inputs) <= 12 for call in function.plan.calls)
+
+
+def test_a_step_of_adam_is_one_tape() -> None:
+    """Moments and weights are read and written once, in place."""
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=(3, 5)) for _ in range(3)]
+    result = {}
+    for device in ("reference", "fused", "cpu"):
+        w, m, v, t = map(theano.shared, (*values, np.float64(0)))
+        m1, v1 = 0.9 * m + 0.1 * T.dot(M, N), 0.999 * v**2 + 0.001 * T.dot(M, N) ** 2
+        c1, c2 = 1 - 0.9 ** (t + 1), 1 - 0.999 ** (t + 1)
+        updates = [(t, t + 1), (m, m1), (v, v1), (w, w - (m1 / c1) / (T.sqrt(v1 / c2) + 1e-8))]
+        with making_functions_for(device):
+            function = theano.function([M, N], T.sum(w), updates=updates)
+            cost = [function(np.ones((3, 4)), np.ones((4, 5))) for _ in range(3)]
+        result[device] = [*cost, *(variable.get_value() for variable in (w, m, v))]
+        if device != "reference":
+            matrices = [c for c in function.plan.calls if c.outputs[0].spec.shape == (3, 5)]
+            assert [len(c.outputs) for c in matrices] == [1, 3]  # a product, then all updates
+            assert {function.plan.buffers[o.buffer].kind for o in matrices[1].outputs} == {"shared"}
+    for device in ("fused", "cpu"):
+        for got, expected in zip(result[device], result["reference"], strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-9)
+
+
+def test_many_results_are_cut() -> None:
+    """A tape takes in others up to its limits; what doesn't fit stays a call of its own."""
+    inputs = [T.dvector(f"x{i}") for i in range(20)]
+    others = [T.exp(v) for v in inputs]
+    values = [np.array([float(i)]) for i in range(20)]
+    results = [T.tanh(sum(others[:10])), *others]
+    with making_functions_for("fused"):
+        function = theano.function(inputs, results)
+        found = function(*values)
+    for got, expected in zip(found, evaluate("reference", inputs, results, *values), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
+    assert [len(c.outputs) for c in function.plan.calls if len(c.outputs) > 1] == [11]
+    assert all(len(c.inputs) <= 12 for c in function.plan.calls)

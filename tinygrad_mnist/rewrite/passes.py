@@ -17,7 +17,7 @@ from tinygrad_mnist.rewrite.lower import lower
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
 from tinygrad_mnist.rewrite.sparse import SPARSE
 from tinygrad_mnist.rewrite.stabilise import STABILISE
-from tinygrad_mnist.rewrite.tapes import make_tapes
+from tinygrad_mnist.rewrite.tapes import join_results, make_tapes
 
 Pass = Callable[[Sequence[Variable], Context], list[Variable]]
 
@@ -34,6 +34,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("fuse_prologues", fuse_prologues),
     ("sink_views", sink_views),
     ("fuse_epilogues", fuse_epilogues),
+    ("join_results", join_results),
 )
 # What a backend without fused kernels needs, and no more: the oracle runs the graph as it is.
 PLAIN_PASSES: tuple[tuple[str, Pass], ...] = (

@@ -6,7 +6,8 @@ both compute in the same dtype. Numbers that fill a whole operand become instruc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinygrad_mnist.contracts.tape import TRUTHS, Instruction, Tape
@@ -16,7 +17,7 @@ from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import single_tape
 from tinygrad_mnist.ops.kernels import TAPE
 from tinygrad_mnist.ops.shape import dimshuffle
-from tinygrad_mnist.rewrite.engine import rebuild, uses
+from tinygrad_mnist.rewrite.engine import Context, copied, rebuild, uses
 from tinygrad_mnist.rewrite.simplify import constant_value
 
 MAX_INPUTS = 12  # operands of one tape: beyond this a row's operands crowd the first-level cache
@@ -80,8 +81,8 @@ class TapeBuilder:
         self.instructions.append(instruction)
         return len(self.instructions) - 1
 
-    def finish(self, output: int) -> Tape:
-        """The tape whose result is value `output`."""
+    def finish(self, *outputs: int) -> Tape:
+        """The tape whose results are these values."""
         n = len(self.operands)
 
         def number(value: int) -> int:
@@ -91,7 +92,7 @@ class TapeBuilder:
             Instruction(i.op, tuple(map(number, i.args)), i.immediate, i.key)
             for i in self.instructions
         )
-        return Tape(self.dtype, n, instructions, (number(output),))
+        return Tape(self.dtype, n, instructions, tuple(map(number, outputs)))
 
 
 def make_tapes(outputs: Sequence[Variable], join: bool) -> list[Variable]:
@@ -176,3 +177,82 @@ def _finish(old: Variable, builder: TapeBuilder, value: int) -> Variable:
 
 def _aligned(v: Variable, ndim: int) -> Variable:
     return v if v.ndim == ndim else dimshuffle(v, *("x",) * (ndim - v.ndim), *range(v.ndim))
+
+
+def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable]:
+    """A tape that is a result, and that only one other tape reads, becomes a result of that one."""
+    guests = _guests(outputs)
+    absorbed = {guest for group in guests.values() for guest in group}
+    fresh: dict[Variable, Variable] = {}
+    for node in toposort(outputs):
+        if node in absorbed:
+            continue
+        group = guests.get(node, ())
+        if group:
+            context.fired["result of another tape"] += len(group)
+            results = _with_guests(node, group, fresh)
+        else:
+            results = copied(node, [fresh.get(v, v) for v in node.inputs]).outputs
+        olds = [v for member in (node, *group) for v in member.outputs]
+        fresh.update(zip(olds, results, strict=True))
+    return [fresh.get(v, v) for v in outputs]
+
+
+def _guests(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
+    """Tapes with those that join them. Nothing else waits for these, so no circle arises."""
+    counts, results = uses(outputs), Counter(outputs)
+    guests: dict[Node, list[Node]] = {}
+    for node in toposort(outputs):
+        tape = _plain_tape(node)
+        if tape is None:
+            continue
+        operands, length = set(node.inputs), len(tape.instructions)
+        for v in dict.fromkeys(node.inputs):
+            inner = v.node
+            if inner is None or inner in guests or not results[v]:
+                continue
+            inner_tape = _plain_tape(inner)
+            if (
+                inner_tape is None
+                or counts[v] != node.inputs.count(v) + results[v]
+                or not v.dtype == inner_tape.dtype == tape.dtype
+                or v.type.shape != node.outputs[0].type.shape
+                or len(operands | set(inner.inputs)) - 1 > MAX_INPUTS
+                or length + len(inner_tape.instructions) > MAX_INSTRUCTIONS
+            ):
+                continue
+            operands = operands.union(inner.inputs) - {v}
+            length += len(inner_tape.instructions)
+            guests.setdefault(node, []).append(inner)
+    return guests
+
+
+def _plain_tape(node: Node) -> Tape | None:
+    """A tape that draws no random numbers, which each result counts for itself."""
+    if node.op is not TAPE or len(node.outputs) != 1:
+        return None
+    tape: Tape = node.params["tape"]
+    return None if any(i.op == "uniform" for i in tape.instructions) else tape
+
+
+def _with_guests(
+    node: Node, guests: Sequence[Node], fresh: Mapping[Variable, Variable]
+) -> Sequence[Variable]:
+    """The results of a tape and then those of its guests, from one tape."""
+    builder = TapeBuilder(node.params["tape"].dtype)
+    values: dict[Variable, int] = {}
+    members = (*guests, node)
+    for member in members:
+        loaded = [
+            values[v] if v in values else builder.load(fresh.get(v, v)) for v in member.inputs
+        ]
+        values[member.outputs[0]] = builder.append(member.params["tape"], loaded, member.inputs)
+    olds = [member.outputs[0] for member in (node, *guests)]
+    joined = TAPE.node(
+        *builder.operands,
+        tape=builder.finish(*(values[v] for v in olds)),
+        types=tuple(v.type for v in olds),
+    )
+    for old, new in zip(olds, joined.outputs, strict=True):
+        new.name = old.name
+    return joined.outputs
