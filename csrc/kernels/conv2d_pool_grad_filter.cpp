@@ -10,8 +10,11 @@
 // those whose gradient is zero, as behind ReLU many are, are left out too. Phase 0 packs x channels
 // last. Phase 1 works filter by filter: it lists the terms (gradient, place of the patch) of a
 // block of images that fits the L1 cache, then adds the patches up with the sums in registers.
+// Small patches, as in a first layer, are not listed but added window by window
+// (small_patches.hpp).
 #include "kernels/conv_check.hpp"
 #include "kernels/patch_rows.hpp"
+#include "kernels/small_patches.hpp"
 #include "kernels/table.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -21,28 +24,79 @@ constexpr int64_t kMaxTerms = 2048;  // listed at once, or a few more
 constexpr int64_t kMaxSegment = 256;
 constexpr int64_t kBlockBytes = 24 * 1024;  // of packed images that are worked on together
 constexpr int64_t kFlopsPerWindow = 40;     // of listing a term, roughly
+constexpr int64_t kStripFlops = 128;        // of packing a strip's vector, and finding what is live
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args.ints, true); }
 
 template <class T>
+bool is_small(const ConvShape& s) {
+  return Strips<T>(s).fit(s);
+}
+
+template <class T>
+int64_t pack_chunks_of(const Args& args) {
+  const ConvShape s = shape(args);
+  const int64_t flops = is_small<T>(s)
+                            ? kStripFlops * s.padded_h() * s.OW * ceil_div(s.KW * s.C, kLanes<T>)
+                            : kPackFlops * s.C * s.H * s.W;
+  return std::max<int64_t>(1, chunks_for(s.N, flops));
+}
+
+int64_t pack_chunks(const Args& args) { return TGM_FLOATS(args.in[0].dtype, pack_chunks_of, args); }
+
+int64_t filter_chunks(const Args& args) {
+  const ConvShape s = shape(args);
+  const int64_t windows = s.N * s.PH * s.PW;
+  const int64_t flops =
+      windows * (2 * s.taps() + kFlopsPerWindow) + s.taps() * (4 + epilogue_cost(*args.tapes[0]));
+  return chunks_for(s.O, flops);
+}
+
+template <class T>
 struct Work {
-  T* images;   // [n][h][w][c]
-  T* sums;     // [o][kh][padded row]
+  T* images;   // [n][h][w][c]; small patches: [n][strip]
+  T* sums;     // [o][kh][padded row]; small patches: [o][padded patch]
   T* filters;  // [o][c][kh][kw], before the epilogue
   T* turned;   // [o][kh][kw][c], on the way there
   // By byte of the winners and its value: where the patch of the only winner lies, from the
   // window's first; -1 where there is not just one.
   int32_t* lone;
+  // For small patches.
+  int32_t* places;      // of winners
+  Window* windows;      // [n][window], live ones first
+  WindowCount* counts;  // [n]
+  char* scratch;        // [chunk of phase 0]
+  T* g;                 // [chunk of phase 1][filter][window]: planes that were not contiguous
+  uint8_t* winners;     // likewise
   size_t bytes;
 
-  Work(const ConvShape& s, char* workspace) {
+  Work(const Args& args, char* workspace) {
+    const ConvShape s = shape(args);
+    const bool small = is_small<T>(s);
     Pieces pieces{workspace};
-    images = pieces.take<T>(PatchImages<T>(s).size(s.N));
-    sums = pieces.take<T>(s.O * s.KH * PatchRows<T>(s).padded());
+    images = pieces.take<T>(small ? s.N * Strips<T>(s).image : PatchImages<T>(s).size(s.N));
+    sums = pieces.take<T>(s.O * filter_sums(s));
     filters = pieces.take<T>(s.O * s.taps());
     turned = pieces.take<T>(s.O * s.taps());
     lone = pieces.take<int32_t>(256 * s.winner_bytes());
+    if (small) {
+      const int64_t plane = s.PH * s.PW;
+      places = pieces.take<int32_t>(kWinnerPlaces);
+      windows = pieces.take<Window>(s.N * plane);
+      counts = pieces.take<WindowCount>(s.N);
+      scratch = pieces.take<char>(pack_chunks(args) * StripPacker<T>::scratch(s));
+      g = pieces.take<T>(filter_chunks(args) * kSharedFilters * plane);
+      winners = pieces.take<uint8_t>(filter_chunks(args) * kSharedFilters * plane);
+    }
     bytes = pieces.used;
+  }
+
+  // Elements of a filter's sums, and from one row of its patch to the next.
+  static int64_t filter_sums(const ConvShape& s) {
+    return is_small<T>(s) ? Strips<T>(s).vectors * kLanes<T> : s.KH * sums_row(s);
+  }
+  static int64_t sums_row(const ConvShape& s) {
+    return is_small<T>(s) ? s.KW * s.C : PatchRows<T>(s).padded();
   }
 };
 
@@ -165,21 +219,25 @@ class FilterSum {
   Term<T> terms_[kMaxTerms + kMaxSegment + 2];
 };
 
-int64_t pack_chunks(const Args& args) {
-  const ConvShape s = shape(args);
-  return std::max<int64_t>(1, chunks_for(s.N, kPackFlops * s.C * s.H * s.W));
-}
-
 template <class T>
 void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  const Work<T> work(s, args.workspace);
+  const Work<T> work(args, args.workspace);
   const PatchImages<T> packed(s);
   const Span span = span_of(s.N, chunk, n_chunks);
-  for (int64_t n = span.first; n < span.last; n++) {
-    pack_patch_image(s, args.in[0], n, work.images + n * packed.image);
+  if (is_small<T>(s)) {
+    StripPacker<T> packer(s, work.scratch + chunk * StripPacker<T>::scratch(s));
+    for (int64_t n = span.first; n < span.last; n++) {
+      work.counts[n] = packer.pack(args.in[0], n, work.images + n * Strips<T>(s).image,
+                                   work.windows + n * s.PH * s.PW);
+    }
+  } else {
+    for (int64_t n = span.first; n < span.last; n++) {
+      pack_patch_image(s, args.in[0], n, work.images + n * packed.image);
+    }
   }
   if (chunk > 0) return;
+  if (is_small<T>(s)) return fill_winner_places<T>(s, work.places);
   std::memset(work.images + s.N * packed.image, 0, kLanes<T> * sizeof(T));
   std::memset(work.lone, -1, 256 * s.winner_bytes() * sizeof(int32_t));
   for (int64_t p = 0; p < s.pool_size(); p++) {
@@ -188,25 +246,38 @@ void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
 }
 
-int64_t filter_chunks(const Args& args) {
-  const ConvShape s = shape(args);
-  const int64_t windows = s.N * s.PH * s.PW;
-  const int64_t flops =
-      windows * (2 * s.taps() + kFlopsPerWindow) + s.taps() * (4 + epilogue_cost(*args.tapes[0]));
-  return chunks_for(s.O, flops);
+// Adds the images to the sums of the filters, going through their windows.
+template <class T>
+void add_by_window(const Args& args, const ConvShape& s, const Work<T>& work, int64_t chunk,
+                   Span filters) {
+  const Strips<T> strips(s);
+  const Tensor &g = args.in[1], &winners = args.in[2];
+  const int64_t plane = s.PH * s.PW, filter_sums = Work<T>::filter_sums(s);
+  const int64_t n_filters = filters.last - filters.first;
+  const int64_t groups = ceil_div(n_filters, shared_filters(strips.vectors));
+  for (int64_t n = 0; n < s.N; n++) {
+    for (int64_t group = 0; group < groups; group++) {
+      const Span span = span_of(n_filters, group, groups);
+      const int64_t o = filters.first + span.first, count = span.last - span.first;
+      T* const sums = work.sums + o * filter_sums;
+      const WindowPlanes<T> planes{
+          side_by_side(s, g.as<T>() + n * g.stride[0] + o * g.stride[1], g.stride + 1, count,
+                       work.g + chunk * kSharedFilters * plane),
+          side_by_side(s, winners.as<uint8_t>() + n * winners.stride[0] + o * winners.stride[1],
+                       winners.stride + 1, count, work.winners + chunk * kSharedFilters * plane),
+          plane, sums, filter_sums};
+      add_image(strips, work.images + n * strips.image, work.windows + n * plane, work.counts[n],
+                work.places, planes, count);
+    }
+  }
 }
 
+// The same, listing terms.
 template <class T>
-void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
-  const ConvShape s = shape(args);
-  const Work<T> work(s, args.workspace);
+void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, Span filters) {
   const PatchImages<T> packed(s);
   const Tensor &g = args.in[1], &winners = args.in[2];
-  const int64_t padded = PatchRows<T>(s).padded(), filter_sums = s.KH * padded;
-  const Span filters = span_of(s.O, chunk, n_chunks);
-  const int64_t n_filters = filters.last - filters.first;
-  std::memset(work.sums + filters.first * filter_sums, 0, n_filters * filter_sums * sizeof(T));
-
+  const int64_t filter_sums = Work<T>::filter_sums(s);
   FilterSum<T> sum(s, work.lone);
   const int64_t image_bytes = std::max<int64_t>(1, packed.image * sizeof(T));
   const int64_t together = std::max<int64_t>(1, kBlockBytes / image_bytes);
@@ -221,9 +292,24 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
       sum.flush();
     }
   }
+}
+
+template <class T>
+void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const ConvShape s = shape(args);
+  const Work<T> work(args, args.workspace);
+  const int64_t filter_sums = Work<T>::filter_sums(s);
+  const Span filters = span_of(s.O, chunk, n_chunks);
+  const int64_t n_filters = filters.last - filters.first;
+  std::memset(work.sums + filters.first * filter_sums, 0, n_filters * filter_sums * sizeof(T));
+  if (is_small<T>(s)) {
+    add_by_window(args, s, work, chunk, filters);
+  } else {
+    add_by_term(args, s, work, filters);
+  }
   T* const result = work.filters + filters.first * s.taps();
   for (int64_t o = 0; o < n_filters; o++) {
-    unpack_filter(s, work.sums + (filters.first + o) * filter_sums, padded,
+    unpack_filter(s, work.sums + (filters.first + o) * filter_sums, Work<T>::sums_row(s),
                   work.turned + (filters.first + o) * s.taps(), result + o * s.taps());
   }
   finish_tile(*args.tapes[0],
@@ -234,7 +320,7 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
 
 template <class T>
 size_t work_bytes(const Args& args) {
-  return Work<T>(shape(args), nullptr).bytes;
+  return Work<T>(args, nullptr).bytes;
 }
 
 void pack(const Args& args, int64_t chunk, int64_t n_chunks) {

@@ -74,47 +74,76 @@ struct Term {
   int32_t offset;  // elements
 };
 
-// acc[r][v] += sum over terms of factor * patches[offset + r * row + v * L], in two interleaved
-// sums where one would leave the multipliers waiting.
+// Sums in registers: R rows of V vectors, of a patch block or of R filters.
 template <class T, int R, int V>
-void add_patch_block(const T* patches, int64_t row, const Term<T>* terms, int64_t n, T* acc,
-                     int64_t acc_row) {
-  constexpr int L = kLanes<T>;
-  constexpr int kSums = R * V <= 6 ? 2 : 1;
-  Vec<T> sum[kSums][R][V];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 16
-    for (int v = 0; v < V; v++) {
-      sum[0][r][v] = load(acc + r * acc_row + v * L);
-      if constexpr (kSums == 2) sum[1][r][v] = Vec<T>{};
-    }
-  }
-  auto add = [&](const Term<T>& term, int which) __attribute__((always_inline)) {
-    const Vec<T> factor = splat<T>(term.factor);
-    const T* patch = patches + term.offset;
+struct PatchSums {
+  Vec<T> sum[R][V];
+
+  __attribute__((always_inline)) void clear() {
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
 #pragma GCC unroll 16
-      for (int v = 0; v < V; v++) {
-        sum[which][r][v] = fmadd(factor, load(patch + r * row + v * L), sum[which][r][v]);
-      }
+      for (int v = 0; v < V; v++) sum[r][v] = Vec<T>{};
     }
-  };
-  int64_t i = 0;
-  for (; i + kSums <= n; i += kSums) {
-    add(terms[i], 0);
-    if constexpr (kSums == 2) add(terms[i + 1], 1);
   }
-  if (i < n) add(terms[i], 0);
+
+  // From and to acc[r * row + v * L].
+  __attribute__((always_inline)) void read(const T* acc, int64_t row) {
 #pragma GCC unroll 16
-  for (int r = 0; r < R; r++) {
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
+      for (int v = 0; v < V; v++) sum[r][v] = load(acc + r * row + v * kLanes<T>);
+    }
+  }
+  __attribute__((always_inline)) void write(T* acc, int64_t row) const {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
+      for (int v = 0; v < V; v++) store(acc + r * row + v * kLanes<T>, sum[r][v]);
+    }
+  }
+
+  __attribute__((always_inline)) void add(const PatchSums& other) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
+      for (int v = 0; v < V; v++) sum[r][v] += other.sum[r][v];
+    }
+  }
+
+  // Row r += factor * values.
+  __attribute__((always_inline)) void add_row(int r, Vec<T> factor, const T* values) {
 #pragma GCC unroll 16
     for (int v = 0; v < V; v++) {
-      if constexpr (kSums == 2) sum[0][r][v] += sum[1][r][v];
-      store(acc + r * acc_row + v * L, sum[0][r][v]);
+      sum[r][v] = fmadd(factor, load(values + v * kLanes<T>), sum[r][v]);
     }
   }
+};
+
+// acc += sum over terms of factor * the patch block at the term's offset, in two interleaved sums
+// where one would leave the multipliers waiting.
+template <class T, int R, int V>
+void add_patch_block(const T* patches, int64_t row, const Term<T>* terms, int64_t n, T* acc,
+                     int64_t acc_row) {
+  constexpr bool kTwoSums = R * V <= 6;
+  PatchSums<T, R, V> sums, more;
+  sums.read(acc, acc_row);
+  if constexpr (kTwoSums) more.clear();
+  auto add = [&](const Term<T>& term, PatchSums<T, R, V>& to) __attribute__((always_inline)) {
+    const Vec<T> factor = splat<T>(term.factor);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) to.add_row(r, factor, patches + term.offset + r * row);
+  };
+  int64_t i = 0;
+  if constexpr (kTwoSums) {
+    for (; i + 2 <= n; i += 2) {
+      add(terms[i], sums);
+      add(terms[i + 1], more);
+    }
+  }
+  for (; i < n; i++) add(terms[i], sums);
+  if constexpr (kTwoSums) sums.add(more);
+  sums.write(acc, acc_row);
 }
 
 template <class T>

@@ -11,6 +11,7 @@ from helpers.native import TARGETS, assert_near, expect, poisoned, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.tape import Tape
 
 
@@ -104,10 +105,11 @@ def test_same_bits_for_any_number_of_threads(case, pool, which, target):
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("which", ["filter", "input"])
+@pytest.mark.parametrize("channels", [3, 30])  # with patches that are in registers as a whole or not
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_nan_and_inf_reach_what_they_should(bad, which, target):
+def test_nan_and_inf_reach_what_they_should(bad, channels, which, target):
     rng = np.random.default_rng(8)
-    case = Case(2, 3, (9, 9), 5, (3, 3), pool=(2, 2))
+    case = Case(2, channels, (9, 9), 5, (3, 3), pool=(2, 2))
     inputs, spec = operands(case, rng, which, False)
     inputs[1][...] = 0
     inputs[1][0, 1, 1, 1] = bad
@@ -124,11 +126,51 @@ def test_nan_and_inf_reach_what_they_should(bad, which, target):
 
 
 @pytest.mark.parametrize("which", ["filter", "input"])
-def test_a_zero_gradient_adds_nothing(which):
+@pytest.mark.parametrize("channels", [2, 40])
+def test_a_zero_gradient_adds_nothing(channels, which):
     rng = np.random.default_rng(9)
-    case = Case(1, 2, (7, 7), 3, (2, 2), pool=(2, 2))
+    case = Case(1, channels, (7, 7), 3, (2, 2), pool=(2, 2))
     inputs, spec = operands(case, rng, which, False)
     inputs[0][...] = np.inf
     inputs[1][...] = 0
     [result] = run_kernel(kernel_name(case, which), inputs, [spec], case.params())
     np.testing.assert_array_equal(result, 0)
+
+
+def drawing(case, rng, background):
+    """Images that are of one shade but for a drawing and a dot, and the winners of their windows:
+    on the background all tie."""
+    x = np.full(case.x.shape, background, case.dtype)
+    x[:, :, 4:10, 5:9] = rng.standard_normal((*x.shape[:2], 6, 4))
+    x[:, :, -1, 0] = 1
+    outputs = [case.y, case.winners]
+    w = case.operand(rng, case.w, False)
+    return x, CONTRACTS["conv2d_pool"].reference(case.params(), [x, w], outputs)[1]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("background", [0, -0.0, 0.5])
+@pytest.mark.parametrize("pool", [(2, 2), (2, 4), (3, 3)])
+def test_filters_gradient_of_a_drawing(pool, background, dtype, target):
+    rng = np.random.default_rng(10)
+    case = Case(2, 1, (18, 17), 3, (3, 3), padding=(1, 0), pool=pool, dtype=dtype)
+    x, winners = drawing(case, rng, background)
+    inputs = [x, case.operand(rng, case.y, False), winners]
+    name, params = "conv2d_pool_grad_filter", case.params()
+    [result] = run_kernel(name, inputs, [case.w], params, target)
+    assert_near(result, expect(name, inputs, [case.w], params)[0])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [(0, 0), (3, 3), (8, 0)])  # on the background, or not
+def test_a_bad_gradient_is_not_lost_on_a_black_background(place, bad):
+    rng = np.random.default_rng(11)
+    case = Case(1, 1, (20, 18), 2, (3, 3), pool=(2, 2))
+    x, winners = drawing(case, rng, 0)
+    g = case.operand(rng, case.y, False)
+    g[0, 1, *place] = bad
+    inputs, name = [x, g, winners], "conv2d_pool_grad_filter"
+    [result] = run_kernel(name, inputs, [case.w], case.params())
+    assert_near(result[0], expect(name, inputs, [case.w], case.params())[0][0])
+    assert not np.isfinite(result[1]).all()
