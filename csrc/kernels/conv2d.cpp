@@ -2,11 +2,12 @@
 //
 // ints: stride_h, stride_w, pad_h, pad_w, flip. tapes: epilogue.
 //
-// The inner loop of conv_common.hpp, four pixels side by side in the output at a time. A tile of
-// results lies pixel by pixel, is transposed to filter by filter, as the output has it, and goes
-// through the epilogue in long rows.
+// With few taps, vectors of positions (conv_planes.hpp). Else the inner loop of conv_common.hpp,
+// four pixels side by side in the output at a time: a tile of results lies pixel by pixel, is
+// transposed to filter by filter, as the output has it, and goes through the epilogue in long rows.
 #include "kernels/conv_check.hpp"
 #include "kernels/conv_forward.hpp"
+#include "kernels/conv_planes.hpp"
 #include "kernels/table.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -36,9 +37,33 @@ void convolve_positions(const ConvShape& s, const Image<T>& images, const T* x, 
   }
 }
 
+// Vectors of positions: see conv_planes.hpp.
+template <class T>
+void run_plane_tiles(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_chunks) {
+  alignas(64) T values[kTileElements];
+  auto keep = [&]<int F>(const Accumulators<T, F>& acc, int64_t offset, int64_t pitch) {
+#pragma GCC unroll 32
+    for (int f = 0; f < F; f++) {
+#pragma GCC unroll 32
+      for (int p = 0; p < kPixels; p++) {
+        store(values + offset + f * pitch + p * kLanes<T>, acc[p][f]);
+      }
+    }
+  };
+  auto finish = [&](const PlaneTile& tile) {
+    const int64_t first = tile.filters.first, size = tile.filters.last - first;
+    finish_tile(*args.tapes[0],
+                {reinterpret_cast<const char*>(values), tile.pitch, 1, tile.image, first, size,
+                 tile.windows.first, tile.count()},
+                args.in + 2, args.out[0]);
+  };
+  run_planes<T>(s, args.in[0], args.workspace, chunk, n_chunks, keep, finish);
+}
+
 template <class T>
 void run_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = conv_shape(args.in[0], args.in[1], args.ints, false);
+  if (uses_planes<T>(s)) return run_plane_tiles<T>(s, args, chunk, n_chunks);
   const ForwardUnits<T> units(s);
   const ForwardWork<T> work = forward_work<T>(s, args.workspace);
   const Image<T> images = forward_image(s, args.in[0], work);
@@ -65,17 +90,17 @@ ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.in[1], ar
 
 template <class T>
 int64_t unit_chunks(const Args& args) {
-  return ForwardUnits<T>(shape(args)).chunks(shape(args));
+  return forward_chunks<T>(shape(args));
 }
 
 template <class T>
 int64_t pack_chunk_count(const Args& args) {
-  return forward_pack_chunks(shape(args), FilterBlocks<T>(args.in[1].shape[0]).count);
+  return forward_pack_chunks<T>(shape(args));
 }
 
 template <class T>
 size_t work_bytes(const Args& args) {
-  return forward_work<T>(shape(args), nullptr).bytes;
+  return forward_bytes<T>(shape(args));
 }
 
 int64_t pack_chunks(const Args& args) {

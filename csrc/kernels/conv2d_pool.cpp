@@ -5,13 +5,16 @@
 //     -> y (N, O, PH, PW) [, winners uint8 (N, O, PH, PW, ceil(pool_h * pool_w / 8))]
 // ints: stride_h, stride_w, pad_h, pad_w, flip, pool_h, pool_w. tapes: epilogue.
 //
-// The pixels that the inner loop of conv_common.hpp works on together are those of one window. A
-// window of four fits the registers: maximum and winners are formed there. Others pass through a
-// small buffer. Bit i of `winners` says that the window's position i equals the maximum: ties are
-// all set, and of a window with NaNs the NaNs.
+// With few taps and a 2 x 2 pool, vectors of windows (conv_planes.hpp). Else the pixels that the
+// inner loop of conv_common.hpp works on together are those of one window. A window of four fits
+// the registers: maximum and winners are formed there. Others pass through a small buffer. Bit i of
+// `winners` says that the window's position i equals the maximum: ties are all set, and of a window
+// with NaNs the NaNs.
 #include "kernels/conv_check.hpp"
 #include "kernels/conv_forward.hpp"
+#include "kernels/conv_planes.hpp"
 #include "kernels/table.hpp"
+#include "math/basic.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -38,6 +41,40 @@ TGM_INLINE Mask<T> pool_winners(int64_t first, int64_t n, Pixel pixel, Vec<T> to
     byte |= ((x == top) | (x != x)) & (Mask<T>{} + (1 << i));
   }
   return byte;
+}
+
+// Maxima of V vectors of windows of four, and their winners unless `marks` is null, `step` apart.
+// Where no lane has a NaN, half of the comparisons do; a window's sum is NaN if one of its pixels
+// is (or for two infinities: then care does no harm).
+template <class T, int V>
+TGM_INLINE void keep_windows(const Accumulators<T, V>& acc, T* maxima, T* marks, int64_t step) {
+  static_assert(kPixels == 4);
+  Mask<T> has_nan{};
+#pragma GCC unroll 32
+  for (int v = 0; v < V; v++) {
+    const Vec<T> sum = (acc[0][v] + acc[1][v]) + (acc[2][v] + acc[3][v]);
+    has_nan |= sum != sum;
+  }
+  const bool careful = any(has_nan);
+#pragma GCC unroll 32
+  for (int v = 0; v < V; v++) {
+    auto pixel = [&](int64_t p) { return acc[p][v]; };
+    if (careful) [[unlikely]] {
+      const Vec<T> top = pool_maximum<T>(kPixels, pixel);
+      store(maxima + v * step, top);
+      if (marks) store(marks + v * step, bits<Vec<T>>(pool_winners<T>(0, kPixels, pixel, top)));
+      continue;
+    }
+    Vec<T> top = acc[0][v];
+#pragma GCC unroll 4
+    for (int p = 1; p < kPixels; p++) top = top > acc[p][v] ? top : acc[p][v];
+    store(maxima + v * step, top);
+    if (!marks) continue;
+    Mask<T> byte{};
+#pragma GCC unroll 4
+    for (int p = 0; p < kPixels; p++) byte |= (acc[p][v] == top) & (Mask<T>{} + (1 << p));
+    store(marks + v * step, bits<Vec<T>>(byte));
+  }
 }
 
 TGM_INLINE int64_t buffered_pixels(const ConvShape& s) {
@@ -82,13 +119,7 @@ void pool_in_registers(const PoolTile<T>& tile) {
     if (++w == s.PW) w = 0, h++;
     Accumulators<T, V> acc;
     accumulate_taps<T, V>(pixels, tile.offsets, s.taps(), tile.filters, acc);
-#pragma GCC unroll 32
-    for (int v = 0; v < V; v++) {
-      auto pixel = [&](int64_t p) { return acc[p][v]; };
-      const Vec<T> top = pool_maximum<T>(kPixels, pixel);
-      store(maxima + v * L, top);
-      if (marks) store(marks + v * L, bits<Vec<T>>(pool_winners<T>(0, kPixels, pixel, top)));
-    }
+    keep_windows<T, V>(acc, maxima, marks, L);
     maxima += V * L;
     if (marks) marks += V * L;
   }
@@ -174,9 +205,31 @@ void store_winners(const ConvShape& s, const T* from, const Tensor& winners, int
   }
 }
 
+// Vectors of windows: see conv_planes.hpp.
+template <class T>
+void run_plane_tiles(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_chunks) {
+  const Tensor* winners = args.n_out > 1 ? args.out + 1 : nullptr;
+  alignas(64) T maxima[kTileElements], marks[kTileElements];
+  auto keep = [&]<int F>(const Accumulators<T, F>& acc, int64_t offset, int64_t pitch) {
+    keep_windows<T, F>(acc, maxima + offset, winners ? marks + offset : nullptr, pitch);
+  };
+  auto finish = [&](const PlaneTile& tile) {
+    const int64_t first = tile.filters.first, size = tile.filters.last - first;
+    for (int64_t f = 0; winners && f < size; f++) {
+      store_winners(s, marks + f * tile.pitch, *winners, tile.image, first + f, tile.windows);
+    }
+    finish_tile(*args.tapes[0],
+                {reinterpret_cast<const char*>(maxima), tile.pitch, 1, tile.image, first, size,
+                 tile.windows.first, tile.count()},
+                args.in + 2, args.out[0]);
+  };
+  run_planes<T>(s, args.in[0], args.workspace, chunk, n_chunks, keep, finish);
+}
+
 template <class T>
 void run_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = conv_shape(args.in[0], args.in[1], args.ints, true);
+  if (uses_planes<T>(s)) return run_plane_tiles<T>(s, args, chunk, n_chunks);
   const ForwardUnits<T> units(s);
   const ForwardWork<T> work = forward_work<T>(s, args.workspace);
   const Image<T> images = forward_image(s, args.in[0], work);
@@ -221,17 +274,17 @@ ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.in[1], ar
 
 template <class T>
 int64_t unit_chunks(const Args& args) {
-  return ForwardUnits<T>(shape(args)).chunks(shape(args));
+  return forward_chunks<T>(shape(args));
 }
 
 template <class T>
 int64_t pack_chunk_count(const Args& args) {
-  return forward_pack_chunks(shape(args), FilterBlocks<T>(args.in[1].shape[0]).count);
+  return forward_pack_chunks<T>(shape(args));
 }
 
 template <class T>
 size_t work_bytes(const Args& args) {
-  return forward_work<T>(shape(args), nullptr).bytes;
+  return forward_bytes<T>(shape(args));
 }
 
 int64_t pack_chunks(const Args& args) {

@@ -1,4 +1,5 @@
-// What conv2d and conv2d_pool share: how their operands are packed, and how work is cut.
+// What conv2d and conv2d_pool share where vectors run over filters (conv_planes.hpp has the other
+// way): how their operands are packed, and how work is cut.
 //
 // Phase 0 packs the filters to [block][tap][filter], writes the table of tap offsets, and copies
 // the images into zeros if there is padding. Phase 1 works on units: an image x a tile of its
@@ -72,7 +73,7 @@ Image<T> forward_image(const ConvShape& s, const Tensor& x, const ForwardWork<T>
   return {work.padded, {s.C * plane, plane, s.padded_w(), 1}};
 }
 
-inline int64_t forward_pack_chunks(const ConvShape& s, int64_t blocks) {
+inline int64_t block_pack_chunks(const ConvShape& s, int64_t blocks) {
   if (s.N * s.PH * s.PW == 0) return 0;
   return blocks + (s.pad_h || s.pad_w ? std::min<int64_t>(s.N, kEnoughUnits) : 0);
 }
@@ -95,8 +96,8 @@ void pack_filters(const ConvShape& s, const Tensor& w, int64_t first, int64_t si
 }
 
 template <class T>
-void forward_pack(const ConvShape& s, const Tensor& x, const Tensor& w, char* workspace,
-                  int64_t chunk, int64_t n_chunks) {
+void pack_blocks(const ConvShape& s, const Tensor& x, const Tensor& w, char* workspace,
+                 int64_t chunk, int64_t n_chunks) {
   const ForwardWork<T> work = forward_work<T>(s, workspace);
   const FilterBlocks<T> blocks(s.O);
   if (chunk >= blocks.count) {

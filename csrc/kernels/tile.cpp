@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/tape_row.hpp"
+#include "math/exponential.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -190,6 +191,78 @@ void store_values(const Tile& tile, const Operands& operands) {
   }
 }
 
+// The epilogue of nearly every layer: an activation of value + bias, with a bias for each row.
+enum class Activation { None, Relu, Sigmoid };
+struct BiasActivation {
+  Activation activation;
+  bool constant_first;  // maximum(constant, sum): which of 0.0 and -0.0 is left depends on it
+  double constant;
+};
+
+// Whether the tape is one of these.
+bool match_bias_activation(const Tape& tape, BiasActivation* found) {
+  constexpr int32_t kValue = 0, kBias = 1;
+  if (tape.n_inputs != 2 || tape.outputs.size() != 1) return false;
+  *found = {Activation::None, false, 0.0};
+  int32_t sum = -1, constant = -1, last = -1;
+  for (int32_t i = 0; i < static_cast<int32_t>(tape.instructions.size()); i++) {
+    const Instruction& instruction = tape.instructions[i];
+    const int32_t *arg = instruction.arg, number = tape.n_inputs + i;
+    if (instruction.opcode == Opcode::Const && constant < 0) {
+      constant = number;
+      found->constant = instruction.immediate;
+    } else if (instruction.opcode == Opcode::Add && sum < 0 && arg[0] + arg[1] == kBias &&
+               (arg[0] == kValue || arg[1] == kValue)) {
+      sum = last = number;
+    } else if (instruction.opcode == Opcode::Maximum && last == sum && sum >= 0 && constant >= 0 &&
+               arg[0] + arg[1] == sum + constant && arg[0] != arg[1]) {
+      found->activation = Activation::Relu;
+      found->constant_first = arg[0] == constant;
+      last = number;
+    } else if (instruction.opcode == Opcode::Sigmoid && last == sum && arg[0] == sum) {
+      found->activation = Activation::Sigmoid;
+      last = number;
+    } else {
+      return false;
+    }
+  }
+  return last >= 0 && tape.outputs[0] == last;
+}
+
+// out[i] = f(values[i]), with vectors throughout: a row's last one overlaps the one before.
+template <class T, class F>
+void map_row(const T* values, T* out, int64_t n, F f) {
+  constexpr int64_t lanes = kLanes<T>;
+  if (n < lanes) return store_part(out, f(load_part(values, n)), n);
+  for (int64_t i = 0; i < n; i += lanes) {
+    i = std::min(i, n - lanes);
+    store(out + i, f(load(values + i)));
+  }
+}
+
+// Interpreting the tape takes several passes over a row, and a copy of the bias as long as it.
+template <class T>
+void finish_bias_activation(const BiasActivation& epilogue, const Tile& tile,
+                            const Operands& operands) {
+  const View &bias = operands.view[1], &out = operands.view[2];
+  const Vec<T> constant = splat(static_cast<T>(epilogue.constant));
+  for (int64_t r = 0; r < tile.n_rows; r++) {
+    const T* from = reinterpret_cast<const T*>(tile.values) + r * tile.stride;
+    T* to = reinterpret_cast<T*>(element(out, tile.row + r, tile.position));
+    const Vec<T> b = splat(*reinterpret_cast<const T*>(element(bias, tile.row + r, 0)));
+    const int64_t n = tile.n_positions;
+    if (epilogue.activation == Activation::None) {
+      map_row(from, to, n, [=](Vec<T> x) { return x + b; });
+    } else if (epilogue.activation == Activation::Sigmoid) {
+      map_row(from, to, n, [=](Vec<T> x) { return vsigmoid(x + b); });
+    } else if (epilogue.constant_first) {
+      map_row(from, to, n, [=](Vec<T> x) { return vmax(constant, x + b); });
+    } else {
+      map_row(from, to, n, [=](Vec<T> x) { return vmax(x + b, constant); });
+    }
+  }
+}
+
 }  // namespace
 
 void finish_tile(const Tape& tape, const Tile& tile, const Tensor* extras, const Tensor& out) {
@@ -200,6 +273,16 @@ void finish_tile(const Tape& tape, const Tile& tile, const Tensor* extras, const
   operands.view[tape.n_inputs] = make_view(out, out, tile);
   operands.n = tape.n_inputs + 1;
   if (tape.is_identity()) return store_values(tile, operands);
+  BiasActivation bias_activation;
+  if (match_bias_activation(tape, &bias_activation)) {
+    const View &bias = operands.view[1], &to = operands.view[2];
+    const bool rows = bias.even && bias.step == 0 && to.even && to.step == 1;
+    if (rows && tape.dtype == out.dtype && bias.dtype == out.dtype && out.dtype != DType::Int64) {
+      return out.dtype == DType::Float32
+                 ? finish_bias_activation<float>(bias_activation, tile, operands)
+                 : finish_bias_activation<double>(bias_activation, tile, operands);
+    }
+  }
 
   int64_t plane = 1;
   for (int i = tile.row_axis + 1; i < out.ndim; i++) plane *= out.shape[i];

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.contracts.tape import Instruction, Tape
 
 
 @pytest.mark.covers("conv2d")
@@ -63,6 +64,68 @@ def test_same_bits_for_any_number_of_threads(case, target):
     results = [run_kernel("conv2d", [x, w], [case.y], case.params(), target, t) for t in (1, 2, 4)]
     for result in results[1:]:
         np.testing.assert_array_equal(result[0], results[0][0])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pool", [None, (2, 2)])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(2, 1, (28, 28), 20, (5, 5)),
+        Case(1, 2, (40, 131), 7, (3, 3), padding=(1, 1), flip=1),
+        Case(2, 3, (37, 70), 5, (4, 5), stride=(3, 2), padding=(2, 0)),
+        Case(1, 1, (23, 90), 4, (1, 2), stride=(2, 4)),
+    ],
+)
+def test_few_and_many_channels_give_the_same_bits(case, pool, dtype, target):
+    """Further channels of zeros, with which vectors run over filters instead of positions."""
+    rng = np.random.default_rng(4)
+    case = replace(case, pool=pool, dtype=dtype)
+    wide = replace(case, c=case.c + 100)
+    name = "conv2d_pool" if pool else "conv2d"
+    outputs = [case.y, case.winners] if pool else [case.y]
+    x, w = case.operand(rng, case.x, False), case.operand(rng, case.w, False)
+    few = run_kernel(name, [x, w], outputs, case.params(), target)
+    padded = [np.zeros(spec.shape, dtype) for spec in (wide.x, wide.w)]
+    padded[0][:, : case.c], padded[1][:, : case.c] = x, w
+    many = run_kernel(name, padded, outputs, wide.params(), target)
+    for a, b in zip(few, many, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+SUM = Instruction("add", (0, 1))
+ZERO = Instruction("const", (), 0.0)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("side", [2, 9])
+@pytest.mark.parametrize(
+    "code",
+    [
+        (SUM,),
+        (Instruction("add", (1, 0)),),
+        (SUM, ZERO, Instruction("maximum", (2, 3))),
+        (ZERO, SUM, Instruction("maximum", (2, 3))),
+        (SUM, ZERO, Instruction("maximum", (2, 2))),
+        (SUM, Instruction("sigmoid", (2,))),
+        (SUM, Instruction("tanh", (2,))),
+    ],
+)
+def test_an_epilogue_has_the_bits_of_its_tape(code, side, dtype, target):
+    rng = np.random.default_rng(5)
+    case = Case(2, 1, (side, side), 6, (1, 1), dtype=dtype)
+    tape = Tape(dtype, 2, code, (1 + len(code),))
+    x, w = case.operand(rng, case.x, False), np.ones(case.w.shape, dtype)
+    x[0, 0, 0], w[0], w[1, 0] = -0.0, np.nan, -1
+    bias = np.broadcast_to(rng.choice([0.0, -0.0, 1.5], (1, 6, 1, 1)).astype(dtype), case.y.shape)
+    plain = run_kernel("conv2d", [x, w], [case.y], case.params(), target)
+    [y] = run_kernel("conv2d", [x, w, bias], [case.y], case.params(tape), target)
+    [exact] = run_kernel("elementwise", [*plain, bias], [case.y], {"tape": tape}, target)
+    np.testing.assert_array_equal(y, exact)
+    finite = ~np.isnan(exact)
+    np.testing.assert_array_equal(np.signbit(y[finite]), np.signbit(exact[finite]))
 
 
 def test_a_filter_larger_than_the_image():
