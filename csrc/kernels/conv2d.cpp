@@ -15,8 +15,9 @@ namespace {
 
 // Results of the positions [first, last), pixel by pixel: values[position][V vectors].
 template <class T, int V>
-void convolve_positions(const ConvShape& s, const Image<T>& images, const T* x, const T* filters,
-                        const int64_t* offsets, Span positions, T* values) {
+TGM_APART void convolve_positions(const ConvShape& s, const Image<T>& images, const T* x,
+                                  const T* filters, const int64_t* offsets, Span positions,
+                                  T* values) {
   const int64_t step_h = s.stride_h * images.stride[2], step_w = s.stride_w * images.stride[3];
   int64_t h = positions.first / s.OW, w = positions.first % s.OW;
   for (int64_t q = positions.first; q < positions.last; q += kPixels) {

@@ -105,7 +105,7 @@ struct PoolTile {
 
 // Windows of four pixels, in registers.
 template <class T, int V>
-void pool_in_registers(const PoolTile<T>& tile) {
+TGM_APART void pool_in_registers(const PoolTile<T>& tile) {
   constexpr int L = kLanes<T>;
   const ConvShape& s = tile.s;
   static_assert(kPixels == 4);
@@ -139,7 +139,7 @@ struct WinnersOut {
 
 // Windows of any size, through `buffer`: [pixel][V vectors].
 template <class T, int V>
-void pool_buffered(const PoolTile<T>& tile, T* buffer, const WinnersOut& out) {
+TGM_APART void pool_buffered(const PoolTile<T>& tile, T* buffer, const WinnersOut& out) {
   constexpr int L = kLanes<T>;
   const ConvShape& s = tile.s;
   const int64_t n = s.pool_size();

@@ -138,6 +138,10 @@ void pad_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
   }
 }
 
+// For functions around an inner loop: among the pointers of a larger function g++ 12 keeps those of
+// the loop on the stack.
+#define TGM_APART __attribute__((noinline))
+
 template <class T, int V>
 using Accumulators = Vec<T>[kPixels][V];
 

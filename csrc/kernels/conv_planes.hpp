@@ -170,19 +170,29 @@ void lower_strip(const ConvShape& s, const PlaneShape<T>& shape, const Tensor& x
   }
 }
 
-// acc[p][f] = sums of the filters f over the four vectors of positions p that begin at `strip`.
+// What the sums of a block of filters are made of.
+template <class T>
+struct PlaneBlock {
+  const T* strip;
+  int64_t across;
+  const PlaneTap* taps;
+  int64_t n_taps;
+  const T* filters;
+  int64_t filter_step;  // from tap to tap
+};
+
+// acc[p][f] = sums of the filters f over the four vectors of positions p that begin at window q.
 template <class T, int F>
-TGM_INLINE void accumulate_planes(const T* strip, int64_t across, const PlaneTap* taps,
-                                  int64_t n_taps, const T* filters, int64_t filter_step,
-                                  Accumulators<T, F>& acc) {
+TGM_INLINE void accumulate_planes(const PlaneBlock<T>& block, int64_t q, Accumulators<T, F>& acc) {
 #pragma GCC unroll 32
   for (int p = 0; p < kPixels; p++) {
 #pragma GCC unroll 32
     for (int f = 0; f < F; f++) acc[p][f] = Vec<T>{};
   }
-  for (int64_t t = 0; t < n_taps; t++) {
-    const T *upper = strip + taps[t].upper, *lower = strip + taps[t].lower;
-    const T* const pixels[kPixels] = {upper, upper + across, lower, lower + across};
+  const T *strip = block.strip + q, *filters = block.filters;
+  for (int64_t t = 0; t < block.n_taps; t++) {
+    const T *upper = strip + block.taps[t].upper, *lower = strip + block.taps[t].lower;
+    const T* const pixels[kPixels] = {upper, upper + block.across, lower, lower + block.across};
     Vec<T> filter[F];
 #pragma GCC unroll 32
     for (int f = 0; f < F; f++) filter[f] = splat(filters[f]);
@@ -192,7 +202,19 @@ TGM_INLINE void accumulate_planes(const T* strip, int64_t across, const PlaneTap
 #pragma GCC unroll 32
       for (int f = 0; f < F; f++) acc[p][f] = fmadd(x, filter[f], acc[p][f]);
     }
-    filters += filter_step;
+    filters += block.filter_step;
+  }
+}
+
+// The block's filters at `count` windows, `group` at a time; see run_planes for `keep`.
+template <class T, int F, class Keep>
+TGM_APART void convolve_planes(const PlaneBlock<T>& block, int64_t count, int64_t group,
+                               int64_t offset, int64_t pitch, const Keep& keep) {
+  for (int64_t q = 0; q < count; q += group) {
+    if (q + group > count) q = std::max<int64_t>(0, count - group);  // overlaps the one before
+    Accumulators<T, F> acc;
+    accumulate_planes<T, F>(block, q, acc);
+    keep.template operator()<F>(acc, offset + q, pitch);
   }
 }
 
@@ -209,7 +231,7 @@ struct PlaneTile {
 // of F filters, whose results begin at `offset`; finish(tile) the complete tile.
 template <class T, class Keep, class Finish>
 void run_planes(const ConvShape& s, const Tensor& x, char* workspace, int64_t chunk,
-                int64_t n_chunks, Keep keep, Finish finish) {
+                int64_t n_chunks, const Keep& keep, const Finish& finish) {
   const PlaneShape<T> shape(s);
   const PlaneWork<T> work = plane_work<T>(s, workspace);
   const int64_t across = s.pooled ? s.stride_w * shape.column(s) : kLanes<T>;
@@ -229,14 +251,10 @@ void run_planes(const ConvShape& s, const Tensor& x, char* workspace, int64_t ch
       for (int64_t i = block; i < end; i++) {
         const Span span = span_of(s.O, i, blocks);
         const int64_t offset = (span.first - tile.filters.first) * tile.pitch;
+        const PlaneBlock<T> planes{strip, across, work.taps, s.taps(), work.filters + span.first,
+                                   s.O};
         with_width(span.last - span.first, [&]<int F>() {
-          for (int64_t q = 0; q < count; q += group) {
-            if (q + group > count) q = std::max<int64_t>(0, count - group);  // overlaps
-            Accumulators<T, F> acc;
-            accumulate_planes<T, F>(strip + q, across, work.taps, s.taps(),
-                                    work.filters + span.first, s.O, acc);
-            keep.template operator()<F>(acc, offset + q, tile.pitch);
-          }
+          convolve_planes<T, F>(planes, count, group, offset, tile.pitch, keep);
         });
       }
       finish(tile);
