@@ -6,8 +6,9 @@
 // always: a result's bits don't depend on the tile that it falls into. a is read in place, one
 // broadcast at a time (copied to rows first if it is large and its rows are not contiguous). b is
 // read in place where its rows are contiguous and m is small, as in a layer of a network at a small
-// batch: then packing would cost as much as the product. Otherwise phase 0 packs it, a vector of
-// columns after the other: [vector][k][lane]. The last vector of columns overlaps the one before it
+// batch: then packing would cost as much as the product. Otherwise it is packed a vector of columns
+// after the other: by phase 0, [vector][k][lane], or, if one block has all rows, strip by strip in
+// the L1 cache as they are used. The last vector of columns overlaps the one before it
 // (the same sums are found twice), so there is no other code for remainders.
 //
 // Phase 1 cuts the result in blocks: along m if k is small (a weight's gradient), along n if m is
@@ -65,9 +66,11 @@ bool goes_direct(const Args& args) {
 template <class T>
 struct Scheme {
   Shape s;
-  bool copy_a, pack_b;
-  bool direct;      // sums go from the registers into the output
-  int64_t vectors;  // of columns
+  bool copy_a;
+  bool pack_b;       // whole, in phase 0
+  bool pack_strips;  // strip by strip, as they are used
+  bool direct;       // sums go from the registers into the output
+  int64_t vectors;   // of columns
   int64_t row_blocks, column_blocks;
   T *a, *b;
   size_t bytes;
@@ -76,13 +79,15 @@ struct Scheme {
     const Tensor &left = args.in[0], &right = args.in[1];
     vectors = ceil_div(s.n, kLanes<T>);
     copy_a = left.stride[1] != 1 && s.k > kShallow && s.n > kLanes<T>;
-    pack_b = right.stride[1] != 1 || s.n < kLanes<T> || s.m > kDirectRows;
+    cut(2.0 * s.m * s.n * s.k + 1.0 * s.m * s.n * epilogue_cost(*args.tapes[0]));
+    const bool in_place = right.stride[1] == 1 && s.n >= kLanes<T> && s.m <= kDirectRows;
+    pack_strips = !in_place && row_blocks == 1 && s.k > kShallow;
+    pack_b = !in_place && !pack_strips;
     Pieces pieces{workspace};
     a = pieces.take<T>(copy_a ? s.m * s.k : 0);
     b = pieces.take<T>(pack_b ? vectors * s.k * kLanes<T> : 0);
     bytes = pieces.used;
     direct = s.n >= kLanes<T> && goes_direct(args);
-    cut(2.0 * s.m * s.n * s.k + 1.0 * s.m * s.n * epilogue_cost(*args.tapes[0]));
   }
 
   void cut(double flops) {
@@ -129,21 +134,24 @@ void copy_rows(const Scheme<T>& scheme, const Tensor& a, Span rows) {
   }
 }
 
+// A vector of columns of b for some steps of k: to[step * to_step + lane].
 template <class T>
-void pack_vectors(const Scheme<T>& scheme, const Tensor& b, Span vectors) {
+void pack_vector(const Scheme<T>& scheme, const Tensor& b, int64_t vector, Span steps, T* to,
+                 int64_t to_step) {
   constexpr int L = kLanes<T>;
-  const int64_t k = scheme.s.k, lanes = std::min<int64_t>(L, scheme.s.n);
-  for (int64_t v = vectors.first; v < vectors.last; v++) {
-    T* to = scheme.b + v * k * L;
-    const T* from = b.as<T>() + scheme.column(v) * b.stride[1];
-    if (lanes < L) std::memset(to, 0, k * L * sizeof(T));
-    if (b.stride[0] == 1) {
-      transpose(from, b.stride[1], to, L, lanes, k);
-    } else if (b.stride[1] == 1 && lanes == L) {
-      for (int64_t i = 0; i < k; i++) store(to + i * L, load(from + i * b.stride[0]));
-    } else {
-      for (int64_t i = 0; i < k; i++) {
-        for (int64_t j = 0; j < lanes; j++) to[i * L + j] = from[i * b.stride[0] + j * b.stride[1]];
+  const int64_t n = steps.last - steps.first, lanes = std::min<int64_t>(L, scheme.s.n);
+  const T* from = b.as<T>() + scheme.column(vector) * b.stride[1] + steps.first * b.stride[0];
+  if (lanes < L) {
+    for (int64_t i = 0; i < n; i++) std::memset(to + i * to_step, 0, L * sizeof(T));
+  }
+  if (b.stride[0] == 1) {
+    transpose(from, b.stride[1], to, to_step, lanes, n);
+  } else if (b.stride[1] == 1 && lanes == L) {
+    for (int64_t i = 0; i < n; i++) store(to + i * to_step, load(from + i * b.stride[0]));
+  } else {
+    for (int64_t i = 0; i < n; i++) {
+      for (int64_t j = 0; j < lanes; j++) {
+        to[i * to_step + j] = from[i * b.stride[0] + j * b.stride[1]];
       }
     }
   }
@@ -156,7 +164,11 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   if (chunk < for_a) {
     copy_rows(scheme, args.in[0], span_of(scheme.s.m, chunk, for_a));
   } else {
-    pack_vectors(scheme, args.in[1], span_of(scheme.vectors, chunk - for_a, n_chunks - for_a));
+    const Span vectors = span_of(scheme.vectors, chunk - for_a, n_chunks - for_a);
+    const int64_t k = scheme.s.k;
+    for (int64_t v = vectors.first; v < vectors.last; v++) {
+      pack_vector(scheme, args.in[1], v, {0, k}, scheme.b + v * k * kLanes<T>, kLanes<T>);
+    }
   }
 }
 
@@ -184,7 +196,7 @@ template <class T>
 class Walk {
  public:
   Walk(const Scheme<T>& scheme, const Tensor& left, const Tensor& right, const Part<T>& part)
-      : scheme_(scheme), part_(part), n_rows_(part.rows.last - part.rows.first) {
+      : scheme_(scheme), right_(right), part_(part), n_rows_(part.rows.last - part.rows.first) {
     row_groups_ = ceil_div(n_rows_, kRows);
     most_ = widest(static_cast<int>(ceil_div(n_rows_, row_groups_)));
     a_ = scheme.copy_a ? scheme.a : left.as<T>();
@@ -200,7 +212,9 @@ class Walk {
     const int64_t k = scheme_.s.k;
     for (int64_t step = 0; step == 0 || step < k; step += kStep) {
       const Span steps{step, std::min(k, step + kStep)};
-      if (k <= kShallow) {
+      if (scheme_.pack_strips) {
+        by_packed_columns(steps);
+      } else if (k <= kShallow) {
         by_rows(steps);
       } else {
         by_columns(steps);
@@ -217,8 +231,9 @@ class Walk {
     const int64_t count = whole / most_, rest = n_vectors_ - count * most_;
     for (int64_t group = 0; group < row_groups_; group++) {
       // The rest first: a vector that lies over its neighbour would wait for what that has written.
-      if (rest > 0) add(steps, group, {count * most_, n_vectors_}, 1);
-      if (count > 0) add(steps, group, {0, most_}, count);
+      const Span last{count * most_, n_vectors_}, first{0, most_};
+      if (rest > 0) add(steps, group, last, 1, of_b(steps, last));
+      if (count > 0) add(steps, group, first, count, of_b(steps, first));
     }
   }
 
@@ -227,7 +242,26 @@ class Walk {
     const int64_t strips = ceil_div(n_vectors_, most_);
     for (int64_t strip = 0; strip < strips; strip++) {
       for (int64_t group = 0; group < row_groups_; group++) {
-        add(steps, group, span_of(n_vectors_, strip, strips), 1);
+        const Span vectors = span_of(n_vectors_, strip, strips);
+        add(steps, group, vectors, 1, of_b(steps, vectors));
+      }
+    }
+  }
+
+  // The same where each strip is packed first: b is used here only, so that it need not go through
+  // memory once more.
+  void by_packed_columns(Span steps) const {
+    alignas(64) T packed[kStep * kVectors * L];
+    const int64_t strips = ceil_div(n_vectors_, most_);
+    for (int64_t strip = 0; strip < strips; strip++) {
+      const Span vectors = span_of(n_vectors_, strip, strips);
+      const int64_t width = vectors.last - vectors.first;
+      for (int64_t v = 0; v < width; v++) {
+        pack_vector(scheme_, right_, part_.vectors.first + vectors.first + v, steps, packed + v * L,
+                    width * L);
+      }
+      for (int64_t group = 0; group < row_groups_; group++) {
+        add(steps, group, vectors, 1, {packed, width * L, L, 0});
       }
     }
   }
@@ -235,19 +269,23 @@ class Walk {
   // How far the last of the part's first `n` vectors lies over the one before it.
   int64_t lap(int64_t n) const { return scheme_.lap(part_.vectors.first + n - 1); }
 
+  // Strips of b, as they lie in b or in what phase 0 has packed.
+  StripsOfB<T> of_b(Span steps, Span vectors) const {
+    const int64_t number = part_.vectors.first + vectors.first;
+    return {b_ + number * b_vector_ + steps.first * b_step_, b_step_, b_vector_,
+            scheme_.pack_b ? 0 : lap(vectors.last)};
+  }
+
   // A group of rows, and `count` strips side by side, of which `vectors` (of the part) are the
   // first.
-  void add(Span steps, int64_t group, Span vectors, int64_t count) const {
+  void add(Span steps, int64_t group, Span vectors, int64_t count, const StripsOfB<T>& b) const {
     const Span rows = span_of(n_rows_, group, row_groups_);
-    const int64_t number = part_.vectors.first + vectors.first, slot = vectors.first * L;
+    const int64_t slot = vectors.first * L;
     Strips<T> strips;
     strips.a = a_ + (part_.rows.first + rows.first) * a_row_ + steps.first * a_step_;
     strips.a_row = a_row_;
     strips.a_step = a_step_;
-    strips.b = b_ + number * b_vector_ + steps.first * b_step_;
-    strips.b_step = b_step_;
-    strips.b_vector = b_vector_;
-    strips.b_lap = scheme_.pack_b ? 0 : lap(vectors.last);
+    strips.b = b;
     strips.steps = steps.last - steps.first;
     T* sums = part_.sums + rows.first * part_.sums_row + slot;
     strips.sums = steps.first == 0 ? nullptr : sums;
@@ -264,6 +302,7 @@ class Walk {
   }
 
   const Scheme<T>& scheme_;
+  const Tensor& right_;
   const Part<T>& part_;
   int64_t n_rows_, n_vectors_, row_groups_, most_;
   const T *a_, *b_;
@@ -303,9 +342,10 @@ void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span c
   const int64_t n_columns = std::min(width, scheme.s.n - first);
   // Sums that are not taken up again lie without gaps: then the epilogue has longer rows.
   const int64_t row = scheme.s.k <= kStep && scheme.s.n >= L ? n_columns : width;
-  const int64_t height = kTileElements / width / kRows * kRows;
-  for (int64_t i = rows.first; i < rows.last; i += height) {
-    const int64_t n_rows = std::min(height, rows.last - i);
+  const int64_t tiles = ceil_div(rows.last - rows.first, kTileElements / width / kRows * kRows);
+  for (int64_t tile = 0; tile < tiles; tile++) {
+    const Span within = span_of(rows.last - rows.first, tile, tiles);
+    const int64_t i = rows.first + within.first, n_rows = within.last - within.first;
     const Finish<T> finish{Finish<T>::kWrite, values, row, values, 0, T(0), T(0), 0};
     const Part<T> part{{i, i + n_rows}, columns, values, row, finish};
     Walk<T>(scheme, args.in[0], args.in[1], part).run();

@@ -18,14 +18,20 @@ struct Finish {
   int64_t lap;  // lanes of the last vector that lie over the one before it and are not written
 };
 
+// Vectors of columns of b.
+template <class T>
+struct StripsOfB {
+  const T* data;
+  int64_t step, vector;  // from one to the next, in elements
+  int64_t lap;           // how far the last vector is pulled back over the one before it
+};
+
 // A group of rows of a, strips of b side by side, some steps of k.
 template <class T>
 struct Strips {
   const T* a;
   int64_t a_row, a_step;
-  const T* b;
-  int64_t b_step, b_vector;
-  int64_t b_lap;  // how far the last vector is pulled back over the one before it
+  StripsOfB<T> b;
   const T* sums;  // so far; null: none, they start at zero
   int64_t sums_row;
   int64_t steps;
@@ -106,17 +112,17 @@ __attribute__((noinline)) void add_strips(const Strips<T>& strips, int64_t count
     }
     const T* b[V];
 #pragma GCC unroll 8
-    for (int v = 0; v < V; v++) b[v] = strips.b + (strip * V + v) * strips.b_vector;
-    b[V - 1] -= strips.b_lap;
+    for (int v = 0; v < V; v++) b[v] = strips.b.data + (strip * V + v) * strips.b.vector;
+    b[V - 1] -= strips.b.lap;
     int64_t a_offset = 0, b_offset = 0;
 #pragma GCC unroll 2
     for (int64_t i = 0; i < strips.steps;
-         i++, a_offset += strips.a_step, b_offset += strips.b_step) {
+         i++, a_offset += strips.a_step, b_offset += strips.b.step) {
       Vec<T> row[V];
 #pragma GCC unroll 8
       for (int v = 0; v < V; v++) row[v] = load(b[v] + b_offset);
       // Rows of b in place are too far apart for the processor to foresee the next one.
-      __builtin_prefetch(b[0] + b_offset + kAhead * strips.b_step);
+      __builtin_prefetch(b[0] + b_offset + kAhead * strips.b.step);
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
         const Vec<T> factor = splat<T>(a[r][a_offset]);
