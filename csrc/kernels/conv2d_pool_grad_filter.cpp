@@ -8,8 +8,10 @@
 //
 // Only winners have a gradient: for a 2 x 2 pool that is a quarter of the dense arithmetic, and
 // those whose gradient is zero, as behind ReLU many are, are left out too. Phase 0 packs x channels
-// last. Phase 1 works filter by filter: it lists the terms (gradient, place of the patch) of a
-// block of images that fits the L1 cache, then adds the patches up with the sums in registers.
+// last, in groups of one vector of channels: so loads don't cross cache lines, and many windows of
+// a group fit the L1 cache. Phase 1 lists the terms (gradient, place of the patch) of some blocks
+// of windows, filter by filter, and then, group by group, adds the patches up with the sums in
+// registers.
 // Small patches, as in a first layer, are not listed but added window by window
 // (small_patches.hpp).
 #include "kernels/conv_check.hpp"
@@ -20,9 +22,8 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kMaxTerms = 2048;  // listed at once, or a few more
-constexpr int64_t kMaxSegment = 256;
-constexpr int64_t kBlockBytes = 24 * 1024;  // of packed images that are worked on together
+constexpr int64_t kBlockBytes = 20 * 1024;  // of a packed group that is worked on at once
+constexpr int64_t kListBytes = 192 * 1024;  // of terms, one for each window
 constexpr int64_t kFlopsPerWindow = 40;     // of listing a term, roughly
 constexpr int64_t kStripFlops = 128;        // of packing a strip's vector, and finding what is live
 
@@ -44,24 +45,61 @@ int64_t pack_chunks_of(const Args& args) {
 
 int64_t pack_chunks(const Args& args) { return TGM_FLOATS(args.in[0].dtype, pack_chunks_of, args); }
 
+// Some filters to a chunk, that share what comes to the L1 cache of x, but enough chunks.
 int64_t filter_chunks(const Args& args) {
   const ConvShape s = shape(args);
   const int64_t windows = s.N * s.PH * s.PW;
   const int64_t flops =
       windows * (2 * s.taps() + kFlopsPerWindow) + s.taps() * (4 + epilogue_cost(*args.tapes[0]));
-  return chunks_for(s.O, flops);
+  return std::min(chunks_for(s.O, flops), std::clamp<int64_t>(s.O / 32, 4, 16));
 }
 
 template <class T>
+ChannelGroups channel_groups(const ConvShape& s) {
+  return {s, kLanes<T>};
+}
+
+// Windows in blocks that see little of a group: those of some images, or some rows of one image's.
+template <class T>
+struct WindowBlocks {
+  int64_t images, image_blocks, row_blocks, count;
+  int64_t windows;  // of a block, at most
+
+  WindowBlocks(const ConvShape& s, const PatchImages<T>& packed) {
+    const int64_t row_bytes = std::max<int64_t>(1, packed.row * sizeof(T));
+    const int64_t image_bytes = row_bytes * s.padded_h();
+    const int64_t fit = (kBlockBytes / row_bytes - s.KH) / s.stride_h + 1;  // rows of positions
+    const int64_t rows = image_bytes <= kBlockBytes
+                             ? s.PH
+                             : std::clamp<int64_t>(fit / s.pool_h, 1, std::max<int64_t>(1, s.PH));
+    images = s.N;
+    image_blocks =
+        ceil_div(s.N, std::max<int64_t>(1, kBlockBytes / std::max<int64_t>(1, image_bytes)));
+    row_blocks = ceil_div(s.PH, std::max<int64_t>(1, rows));
+    count = image_blocks * row_blocks;
+    windows = count == 0 ? 0 : ceil_div(s.N, image_blocks) * ceil_div(s.PH, row_blocks) * s.PW;
+  }
+  Span images_of(int64_t block) const { return span_of(images, block / row_blocks, image_blocks); }
+  Span rows_of(const ConvShape& s, int64_t block) const {
+    return span_of(s.PH, block % row_blocks, row_blocks);
+  }
+};
+
+template <class T>
 struct Work {
-  T* images;   // [n][h][w][c]; small patches: [n][strip]
-  T* sums;     // [o][kh][padded row]; small patches: [o][padded patch]
+  T* images;   // [group][n][h][w][c]; small patches: [n][strip]
+  T* sums;     // [o][group][kh][padded row]; small patches: [o][padded patch]
   T* filters;  // [o][c][kh][kw], before the epilogue
-  T* turned;   // [o][kh][kw][c], on the way there
   // By byte of the winners and its value: where the patch of the only winner lies, from the
   // window's first; -1 where there is not just one.
   int32_t* lone;
+  Term<T>* terms;       // [chunk of phase 1][block][filter][term]
+  int64_t* n_terms;     // [chunk of phase 1][block][filter]
+  int64_t together;     // blocks that are listed before they are added up
+  int64_t max_filters;  // of a chunk
+  int64_t max_terms;    // of a filter and block, and room for one more
   // For small patches.
+  T* turned;            // [o][kh][kw][c], on the way to `filters`
   int32_t* places;      // of winners
   Window* windows;      // [n][window], live ones first
   WindowCount* counts;  // [n]
@@ -72,158 +110,98 @@ struct Work {
 
   Work(const Args& args, char* workspace) {
     const ConvShape s = shape(args);
-    const bool small = is_small<T>(s);
     Pieces pieces{workspace};
-    images = pieces.take<T>(small ? s.N * Strips<T>(s).image : PatchImages<T>(s).size(s.N));
-    sums = pieces.take<T>(s.O * filter_sums(s));
     filters = pieces.take<T>(s.O * s.taps());
-    turned = pieces.take<T>(s.O * s.taps());
-    lone = pieces.take<int32_t>(256 * s.winner_bytes());
-    if (small) {
+    sums = pieces.take<T>(s.O * filter_sums(s));
+    const int64_t n_chunks = filter_chunks(args);
+    if (is_small<T>(s)) {
       const int64_t plane = s.PH * s.PW;
+      images = pieces.take<T>(s.N * Strips<T>(s).image);
+      turned = pieces.take<T>(s.O * s.taps());
       places = pieces.take<int32_t>(kWinnerPlaces);
       windows = pieces.take<Window>(s.N * plane);
       counts = pieces.take<WindowCount>(s.N);
       scratch = pieces.take<char>(pack_chunks(args) * StripPacker<T>::scratch(s));
-      g = pieces.take<T>(filter_chunks(args) * kSharedFilters * plane);
-      winners = pieces.take<uint8_t>(filter_chunks(args) * kSharedFilters * plane);
+      g = pieces.take<T>(n_chunks * kSharedFilters * plane);
+      winners = pieces.take<uint8_t>(n_chunks * kSharedFilters * plane);
+    } else {
+      const ChannelGroups groups = channel_groups<T>(s);
+      const PatchImages<T> packed(groups.part);
+      const WindowBlocks<T> blocks(s, packed);
+      max_filters = n_chunks == 0 ? 0 : ceil_div(s.O, n_chunks);
+      max_terms = blocks.windows * s.pool_size() + 1;
+      const int64_t list_bytes =
+          max_filters * blocks.windows * static_cast<int64_t>(sizeof(Term<T>));
+      together = std::clamp<int64_t>(kListBytes / std::max<int64_t>(1, list_bytes), 1,
+                                     std::max<int64_t>(1, blocks.count));
+      images = pieces.take<T>(groups.count * s.N * packed.image);
+      lone = pieces.take<int32_t>(256 * s.winner_bytes());
+      terms = pieces.take<Term<T>>(n_chunks * together * max_filters * max_terms);
+      n_terms = pieces.take<int64_t>(n_chunks * together * max_filters);
     }
     bytes = pieces.used;
   }
 
-  // Elements of a filter's sums, and from one row of its patch to the next.
+  // Elements of a filter's sums.
   static int64_t filter_sums(const ConvShape& s) {
-    return is_small<T>(s) ? Strips<T>(s).vectors * kLanes<T> : s.KH * sums_row(s);
-  }
-  static int64_t sums_row(const ConvShape& s) {
-    return is_small<T>(s) ? s.KW * s.C : PatchRows<T>(s).padded();
+    return is_small<T>(s) ? Strips<T>(s).vectors * kLanes<T>
+                          : ceil_div(s.C, kLanes<T>) * s.KH * s.KW * kLanes<T>;
   }
 };
 
-// Lists terms, and adds their patches to one filter's sums.
+// Lists the terms of windows: gradients, and where the patches are that they multiply.
 template <class T>
-class FilterSum {
+class TermLister {
  public:
-  FilterSum(const ConvShape& s, const int32_t* lone) : s_(s), rows_(s), lone_(lone) {
-    row_ = PatchImages<T>(s).row;
-  }
+  TermLister(const int32_t* lone, Term<T>* terms) : lone_(lone), terms_(terms), next_(terms) {}
 
-  // Terms that follow are of these images and go into these sums.
-  void begin(const T* images, T* sums) { images_ = images, sums_ = sums, n_ = 0; }
+  int64_t count() const { return next_ - terms_; }
 
-  // The windows of one image, whose place is counted from `images`. g, winners: the filter's plane.
-  void add_plane(const T* g, const int64_t* g_stride, const uint8_t* winners,
-                 const int64_t* winners_stride, int64_t place) {
-    const int64_t window_h = s_.pool_h * s_.stride_h * row_;
-    const int64_t window_w = s_.pool_w * s_.stride_w * s_.C;
-    // Rows that are sure to fit between two looks at how full the list is.
-    const int64_t width = std::min(kMaxSegment, s_.PW);
-    const int64_t height = std::max<int64_t>(1, kMaxSegment / std::max<int64_t>(1, width));
-    for (int64_t h = 0; h < s_.PH; h += height) {
-      for (int64_t w = 0; w < s_.PW; w += width) {
-        for (int64_t byte = 0; byte < s_.winner_bytes(); byte++) {
-          const uint8_t* mask = winners + h * winners_stride[0] + w * winners_stride[1];
-          list_windows({g + h * g_stride[0] + w * g_stride[1], g_stride,
-                        mask + byte * winners_stride[2], winners_stride, lone_ + 256 * byte,
-                        place + h * window_h + w * window_w, window_h, window_w,
-                        std::min(height, s_.PH - h), std::min(width, s_.PW - w)});
+  // A row of n windows, `step` apart from `place` on, and one byte of the winners of each.
+  //
+  // Whether a gradient counts can't be foreseen, so there is no branch on it: a term is written,
+  // and kept if it counts. That a window has not just one winner is rare, or comes in runs.
+  __attribute__((noinline)) void list_row(const T* factors, int64_t factor_step,
+                                          const uint8_t* masks, int64_t mask_step, int64_t byte,
+                                          int64_t place, int64_t step, int64_t n) {
+    const int32_t* const lone = lone_ + 256 * byte;
+    Term<T>* next = next_;
+    for (; n > 0; n--) {
+      const T factor = *factors;
+      unsigned mask = *masks;
+      const int32_t inside = lone[mask];
+      *next = {factor, static_cast<int32_t>(place + inside)};
+      if (inside < 0) [[unlikely]] {
+        for (; mask != 0 && is_not_zero(factor); mask &= mask - 1) {
+          *next++ = {factor, static_cast<int32_t>(place + lone[mask & -mask])};
         }
+      } else {
+        next += is_not_zero(factor);
       }
+      factors += factor_step;
+      masks += mask_step;
+      place += step;
     }
-  }
-
-  void flush() {
-    for (int64_t block = 0; block < rows_.blocks() && n_ > 0; block++) {
-      const Span r = rows_.block_rows(block), v = rows_.block_vectors(block);
-      const auto add = find_add_patch_block<T>(r.last - r.first, v.last - v.first);
-      add(images_ + r.first * row_ + v.first * kLanes<T>, row_, terms_, n_,
-          sums_ + r.first * rows_.padded() + v.first * kLanes<T>, rows_.padded());
-    }
-    n_ = 0;
+    next_ = next;
   }
 
  private:
-  // A box of windows, and one byte of the winners of each.
-  struct Windows {
-    const T* factor;
-    const int64_t* factor_stride;
-    const uint8_t* mask;
-    const int64_t* mask_stride;
-    const int32_t* lone;
-    int64_t place, step_h, step_w;
-    int64_t height, width;
-  };
-
-  // Whether a gradient counts can't be foreseen, so there is no branch on it: a term is written,
-  // and kept if it counts. That a window has not just one winner is rare, or comes in runs.
-  __attribute__((noinline)) void list_windows(const Windows& box) {
-    if (n_ > kMaxTerms) flush();
-    const int32_t* const lone = box.lone;
-    const int64_t factor_step = box.factor_stride[1], mask_step = box.mask_stride[1];
-    const int64_t place_step = box.step_w;
-    Term<T>* next = terms_ + n_;
-    for (int64_t h = 0; h < box.height; h++) {
-      const T* factors = box.factor + h * box.factor_stride[0];
-      const uint8_t* masks = box.mask + h * box.mask_stride[0];
-      int64_t place = box.place + h * box.step_h;
-      for (int64_t left = box.width; left > 0; left--) {
-        const T factor = *factors;
-        const unsigned mask = *masks;
-        const int32_t inside = lone[mask];
-        if (inside < 0) [[unlikely]] {
-          if (is_not_zero(factor)) next = list_winners(factor, mask, lone, place, next);
-        } else {
-          *next = term(factor, place, inside);
-          next += is_not_zero(factor);
-        }
-        factors += factor_step;
-        masks += mask_step;
-        place += place_step;
-      }
-    }
-    n_ = next - terms_;
-  }
-
   // By its bits: compiles to fewer instructions than the comparison. NaN is not zero.
   static bool is_not_zero(T x) {
-    std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t> bits;
+    Bits<T> bits;
     std::memcpy(&bits, &x, sizeof bits);
     return (bits << 1) != 0;
   }
 
-  // All winners of a window.
-  __attribute__((noinline)) Term<T>* list_winners(T factor, unsigned mask, const int32_t* lone,
-                                                  int64_t place, Term<T>* next) {
-    for (; mask != 0; mask &= mask - 1) {
-      if (next - terms_ > kMaxTerms) {
-        n_ = next - terms_;
-        flush();
-        next = terms_;
-      }
-      *next++ = term(factor, place, lone[mask & -mask]);
-    }
-    return next;
-  }
-
-  static Term<T> term(T factor, int64_t place, int64_t inside) {
-    return {factor, static_cast<int32_t>(place + inside)};
-  }
-
-  const ConvShape& s_;
-  PatchRows<T> rows_;
   const int32_t* lone_;
-  int64_t row_;
-  const T* images_ = nullptr;
-  T* sums_ = nullptr;
-  int64_t n_ = 0;
-  Term<T> terms_[kMaxTerms + kMaxSegment + 2];
+  Term<T>* terms_;
+  Term<T>* next_;
 };
 
 template <class T>
 void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   const Work<T> work(args, args.workspace);
-  const PatchImages<T> packed(s);
   const Span span = span_of(s.N, chunk, n_chunks);
   if (is_small<T>(s)) {
     StripPacker<T> packer(s, work.scratch + chunk * StripPacker<T>::scratch(s));
@@ -231,18 +209,23 @@ void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
       work.counts[n] = packer.pack(args.in[0], n, work.images + n * Strips<T>(s).image,
                                    work.windows + n * s.PH * s.PW);
     }
-  } else {
-    for (int64_t n = span.first; n < span.last; n++) {
-      pack_patch_image(s, args.in[0], n, work.images + n * packed.image);
+    if (chunk == 0) fill_winner_places<T>(s, work.places);
+    return;
+  }
+  const ChannelGroups groups = channel_groups<T>(s);
+  const PatchImages<T> packed(groups.part);
+  for (int64_t n = span.first; n < span.last; n++) {
+    for (int64_t group = 0; group < groups.count; group++) {
+      pack_patch_image(groups, group, args.in[0], n,
+                       work.images + (group * s.N + n) * packed.image);
     }
   }
   if (chunk > 0) return;
-  if (is_small<T>(s)) return fill_winner_places<T>(s, work.places);
-  std::memset(work.images + s.N * packed.image, 0, kLanes<T> * sizeof(T));
   std::memset(work.lone, -1, 256 * s.winner_bytes() * sizeof(int32_t));
   for (int64_t p = 0; p < s.pool_size(); p++) {
     const int64_t h = p / s.pool_w * s.stride_h, w = p % s.pool_w * s.stride_w;
-    work.lone[p / 8 * 256 + (1 << p % 8)] = static_cast<int32_t>(h * packed.row + w * s.C);
+    work.lone[p / 8 * 256 + (1 << p % 8)] =
+        static_cast<int32_t>(h * packed.row + w * groups.part.C);
   }
 }
 
@@ -272,24 +255,109 @@ void add_by_window(const Args& args, const ConvShape& s, const Work<T>& work, in
   }
 }
 
-// The same, listing terms.
+// The terms of a block of windows for one filter; places count from the block's first image.
 template <class T>
-void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, Span filters) {
-  const PatchImages<T> packed(s);
+int64_t list_block(const Args& args, const ConvShape& s, const Work<T>& work, Span images,
+                   Span rows, int64_t o, Term<T>* terms) {
+  const ConvShape part = channel_groups<T>(s).part;
+  const PatchImages<T> packed(part);
   const Tensor &g = args.in[1], &winners = args.in[2];
-  const int64_t filter_sums = Work<T>::filter_sums(s);
-  FilterSum<T> sum(s, work.lone);
-  const int64_t image_bytes = std::max<int64_t>(1, packed.image * sizeof(T));
-  const int64_t together = std::max<int64_t>(1, kBlockBytes / image_bytes);
-  for (int64_t first = 0; first < s.N; first += together) {
-    for (int64_t o = filters.first; o < filters.last; o++) {
-      sum.begin(work.images + first * packed.image, work.sums + o * filter_sums);
-      for (int64_t n = first; n < std::min(s.N, first + together); n++) {
-        sum.add_plane(g.as<T>() + n * g.stride[0] + o * g.stride[1], g.stride + 2,
-                      winners.as<uint8_t>() + n * winners.stride[0] + o * winners.stride[1],
-                      winners.stride + 2, (n - first) * packed.image);
+  TermLister<T> lister(work.lone, terms);
+  for (int64_t n = images.first; n < images.last; n++) {
+    for (int64_t h = rows.first; h < rows.last; h++) {
+      const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1] + h * g.stride[2];
+      const uint8_t* masks = winners.as<uint8_t>() + n * winners.stride[0] + o * winners.stride[1] +
+                             h * winners.stride[2];
+      const int64_t place =
+          (n - images.first) * packed.image + h * s.pool_h * s.stride_h * packed.row;
+      for (int64_t byte = 0; byte < s.winner_bytes(); byte++) {
+        lister.list_row(factors, g.stride[3], masks + byte * winners.stride[4], winners.stride[3],
+                        byte, place, s.pool_w * s.stride_w * part.C, s.PW);
       }
-      sum.flush();
+    }
+  }
+  return lister.count();
+}
+
+// Lists of terms: [block][filter], for the filters of a chunk.
+template <class T>
+struct TermLists {
+  Term<T>* terms;
+  int64_t* counts;
+  int64_t filters, max_terms;
+
+  TermLists(const Work<T>& work, int64_t chunk)
+      : terms(work.terms + chunk * work.together * work.max_filters * work.max_terms),
+        counts(work.n_terms + chunk * work.together * work.max_filters),
+        filters(work.max_filters),
+        max_terms(work.max_terms) {}
+  Term<T>* of(int64_t block, int64_t filter) const {
+    return terms + (block * filters + filter) * max_terms;
+  }
+  int64_t& count(int64_t block, int64_t filter) const { return counts[block * filters + filter]; }
+};
+
+// Adds what is listed of a block of windows, for one group of channels, to the filters' sums.
+template <class T>
+void add_block(const PatchRows<T>& rows, int64_t image_row, const T* images,
+               const TermLists<T>& lists, int64_t block, int64_t n_filters, T* sums,
+               int64_t filter_sums) {
+  for (int64_t part = 0; part < rows.blocks(); part++) {
+    const Span r = rows.block_rows(part), v = rows.block_vectors(part);
+    const auto add = find_add_patch_block<T>(r.last - r.first, v.last - v.first);
+    const T* from = images + r.first * image_row + v.first * kLanes<T>;
+    T* to = sums + r.first * rows.padded() + v.first * kLanes<T>;
+    for (int64_t f = 0; f < n_filters; f++, to += filter_sums) {
+      const int64_t n = lists.count(block, f);
+      if (n > 0) add(from, image_row, lists.of(block, f), n, to, rows.padded());
+    }
+  }
+}
+
+template <class T>
+void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, int64_t chunk,
+                 Span filters) {
+  const ChannelGroups groups = channel_groups<T>(s);
+  const PatchRows<T> rows(groups.part);
+  const PatchImages<T> packed(groups.part);
+  const WindowBlocks<T> blocks(s, packed);
+  const TermLists<T> lists(work, chunk);
+  const int64_t n_filters = filters.last - filters.first;
+  for (int64_t first = 0; first < blocks.count; first += work.together) {
+    const int64_t n_blocks = std::min(work.together, blocks.count - first);
+    for (int64_t b = 0; b < n_blocks; b++) {
+      for (int64_t f = 0; f < n_filters; f++) {
+        lists.count(b, f) =
+            list_block(args, s, work, blocks.images_of(first + b), blocks.rows_of(s, first + b),
+                       filters.first + f, lists.of(b, f));
+      }
+    }
+    for (int64_t group = 0; group < groups.count; group++) {
+      T* const sums =
+          work.sums + filters.first * Work<T>::filter_sums(s) + group * s.KH * rows.padded();
+      for (int64_t b = 0; b < n_blocks; b++) {
+        const int64_t image = group * s.N + blocks.images_of(first + b).first;
+        add_block(rows, packed.row, work.images + image * packed.image, lists, b, n_filters, sums,
+                  Work<T>::filter_sums(s));
+      }
+    }
+  }
+}
+
+// One filter's sums to its gradient [c][kh][kw].
+template <class T>
+void unpack_sums(const ConvShape& s, const T* sums, T* turned, T* to) {
+  if (is_small<T>(s)) return unpack_filter(s, sums, s.KW * s.C, turned, to);
+  const ChannelGroups groups = channel_groups<T>(s);
+  const int64_t taps = s.KH * s.KW;
+  for (int64_t group = 0; group < groups.count; group++) {
+    const T* from = sums + group * taps * kLanes<T>;
+    T* channels = to + groups.first(group) * taps;
+    if (s.flip) {
+      transpose(from + (taps - 1) * kLanes<T>, -kLanes<T>, channels, taps, taps,
+                groups.size(group));
+    } else {
+      transpose(from, kLanes<T>, channels, taps, taps, groups.size(group));
     }
   }
 }
@@ -305,12 +373,12 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   if (is_small<T>(s)) {
     add_by_window(args, s, work, chunk, filters);
   } else {
-    add_by_term(args, s, work, filters);
+    add_by_term(args, s, work, chunk, filters);
   }
   T* const result = work.filters + filters.first * s.taps();
   for (int64_t o = 0; o < n_filters; o++) {
-    unpack_filter(s, work.sums + (filters.first + o) * filter_sums, Work<T>::sums_row(s),
-                  work.turned + (filters.first + o) * s.taps(), result + o * s.taps());
+    unpack_sums(s, work.sums + (filters.first + o) * filter_sums,
+                work.turned + (filters.first + o) * s.taps(), result + o * s.taps());
   }
   finish_tile(*args.tapes[0],
               {reinterpret_cast<const char*>(result), s.taps(), 0, 0, filters.first, n_filters, 0,

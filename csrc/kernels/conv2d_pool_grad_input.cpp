@@ -9,8 +9,10 @@
 // Only winners have a gradient, and those whose gradient is zero are left out. Phase 0 packs the
 // filters as patch rows (channels last). Phase 1 works image by image: it lists, position by
 // position, the filters that won there, and adds their rows, in registers, to the patch of an image
-// that lies channels last too. A row of all filters is worked through at all positions before the
-// next, so that it stays in the L1 cache.
+// that lies channels last too. A patch block of all filters is worked through at all positions
+// before the next, so that it stays in the L1 cache. Where a row of a patch doesn't fit in
+// registers, channels are packed in groups of one vector: then the patch blocks are small, more
+// filters share one walk over the image, and their sums are loaded and stored less often.
 #include "kernels/conv_check.hpp"
 #include "kernels/patch_rows.hpp"
 #include "kernels/table.hpp"
@@ -18,9 +20,9 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kTerms = 4096;          // room for what is listed at once
-constexpr int64_t kRowBytes = 24 * 1024;  // of one packed row of the filters worked on together
-constexpr int64_t kMaxFilters = 256;      // worked on together
+constexpr int64_t kTerms = 16 * 1024;       // room for what is listed at once
+constexpr int64_t kBlockBytes = 24 * 1024;  // of a patch block of the filters worked on together
+constexpr int64_t kMaxFilters = 256;        // worked on together
 
 ConvShape shape(const Args& args) { return conv_shape(args.out[0], args.in[0], args.ints, true); }
 
@@ -32,10 +34,16 @@ int64_t image_chunks(const Args& args) {
   return std::min(kMaxStrips, chunks_for(s.N, flops));
 }
 
+template <class T>
+ChannelGroups channel_groups(const ConvShape& s) {
+  const bool fits = ceil_div(s.KW * s.C, kLanes<T>) <= kMaxPatchVectors;
+  return {s, fits ? std::max<int64_t>(1, s.C) : kLanes<T>};
+}
+
 // What a chunk has for itself.
 template <class T>
 struct Strip {
-  T* image;         // [h][w][c]
+  T* image;         // [group][h][w][c]
   Term<T>* terms;   // [place][filters_together]: a place is a position of the convolution
   int32_t* offset;  // [place], of its patch in the image
   Term<T>** end;    // [place], of its terms
@@ -43,7 +51,7 @@ struct Strip {
 
 template <class T>
 struct Work {
-  T* filters;  // [kh][o][padded row]
+  T* filters;  // [group][kh][o][padded row]
   T* turned;   // [o][kh][kw][c], on the way there
   int16_t*
       lone;  // [byte of the winners][its value]: the only winner's position in the window, or -1
@@ -54,16 +62,19 @@ struct Work {
 
   Work(const Args& args, char* workspace) {
     const ConvShape s = shape(args);
-    const int64_t padded = PatchRows<T>(s).padded();
-    const int64_t row_bytes = std::max<int64_t>(1, padded * sizeof(T));
-    together = std::clamp<int64_t>(kRowBytes / row_bytes, 8, kMaxFilters);
+    const ChannelGroups groups = channel_groups<T>(s);
+    const PatchRows<T> rows(groups.part);
+    const int64_t block_bytes = ceil_div(s.KH, std::max<int64_t>(1, rows.down)) *
+                                ceil_div(rows.vectors, rows.across) * kVectorBytes;
+    together = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
+    together = std::min(together, std::max<int64_t>(1, s.O));
     max_places = std::max(kTerms / together, s.pool_size());
     Pieces pieces{workspace};
-    filters = pieces.take<T>(s.KH * s.O * padded);
-    turned = pieces.take<T>(s.O * s.taps());
+    filters = pieces.take<T>(groups.count * s.KH * s.O * rows.padded());
+    turned = pieces.take<T>(s.O * groups.part.taps());
     lone = pieces.take<int16_t>(256 * s.winner_bytes());
     const size_t start = pieces.used;
-    first.image = pieces.take<T>(PatchImages<T>(s).size(1));
+    first.image = pieces.take<T>(PatchImages<T>(groups.part).size(groups.count));
     first.terms = pieces.take<Term<T>>(max_places * together + 1);
     first.offset = pieces.take<int32_t>(max_places);
     first.end = pieces.take<Term<T>*>(max_places);
@@ -84,21 +95,31 @@ int64_t pack_chunks(const Args& args) {
   return image_chunks(args) == 0 ? 0 : chunks_for(s.O, kPackFlops * s.taps());
 }
 
+// Filter o of w to patch rows, group by group; what a group has no channel for is zero.
+template <class T>
+void pack_patch_rows(const ConvShape& s, const Work<T>& work, const Tensor& w, int64_t o) {
+  const ChannelGroups groups = channel_groups<T>(s);
+  const int64_t padded = PatchRows<T>(groups.part).padded(), width = groups.part.C;
+  for (int64_t group = 0; group < groups.count; group++) {
+    const T* from = w.as<T>() + o * w.stride[0] + groups.first(group) * w.stride[1];
+    T* to = work.filters + (group * s.KH * s.O + o) * padded;
+    T* turned = work.turned + o * groups.part.taps();
+    const int64_t size = groups.size(group);
+    if (size < width) std::memset(turned, 0, groups.part.taps() * sizeof(T));
+    pack_filter(groups.part, size, from, w.stride + 1, turned, to, s.O * padded);
+    for (int64_t a = 0; a < s.KH; a++) {
+      T* row = to + a * s.O * padded;
+      for (int64_t i = s.KW * width; i < padded; i++) row[i] = T(0);
+    }
+  }
+}
+
 template <class T>
 void pack_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   const Work<T> work(args, args.workspace);
-  const Tensor& w = args.in[0];
-  const int64_t padded = PatchRows<T>(s).padded(), length = s.KW * s.C;
   const Span span = span_of(s.O, chunk, n_chunks);
-  for (int64_t o = span.first; o < span.last; o++) {
-    pack_filter(s, w.as<T>() + o * w.stride[0], w.stride + 1, work.turned + o * s.taps(),
-                work.filters + o * padded, s.O * padded);
-    for (int64_t a = 0; a < s.KH; a++) {
-      T* row = work.filters + (a * s.O + o) * padded;
-      for (int64_t i = length; i < padded; i++) row[i] = T(0);
-    }
-  }
+  for (int64_t o = span.first; o < span.last; o++) pack_patch_rows(s, work, args.in[0], o);
   if (chunk > 0) return;
   std::memset(work.lone, -1, 256 * s.winner_bytes() * sizeof(int16_t));
   for (int64_t p = 0; p < std::min<int64_t>(s.pool_size(), INT16_MAX); p++) {
@@ -111,10 +132,16 @@ template <class T>
 class ImageSum {
  public:
   ImageSum(const ConvShape& s, const Work<T>& work, const Strip<T>& strip)
-      : s_(s), work_(work), strip_(strip), rows_(s), packed_(s), padded_(rows_.padded()) {}
+      : s_(s),
+        work_(work),
+        strip_(strip),
+        groups_(channel_groups<T>(s)),
+        rows_(groups_.part),
+        packed_(groups_.part),
+        padded_(rows_.padded()) {}
 
   void add(const Tensor& g, const Tensor& winners, int64_t n) {
-    std::memset(strip_.image, 0, packed_.size(1) * sizeof(T));
+    std::memset(strip_.image, 0, packed_.size(groups_.count) * sizeof(T));
     for (int64_t o = 0; o < s_.O; o += work_.together) {
       const int64_t count = std::min(work_.together, s_.O - o);
       const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1];
@@ -141,7 +168,8 @@ class ImageSum {
     for (int64_t p = 0; p < s_.pool_size(); p++) {
       const int64_t row = (h * s_.pool_h + p / s_.pool_w) * s_.stride_h;
       const int64_t column = (w * s_.pool_w + p % s_.pool_w) * s_.stride_w;
-      strip_.offset[n_places_ + p] = static_cast<int32_t>(row * packed_.row + column * s_.C);
+      strip_.offset[n_places_ + p] =
+          static_cast<int32_t>(row * packed_.row + column * groups_.part.C);
       strip_.end[n_places_ + p] = strip_.terms + (n_places_ + p) * work_.together;
     }
   }
@@ -170,33 +198,39 @@ class ImageSum {
   }
 
   void flush() {
-    for (int64_t block = 0; block < rows_.blocks(); block++) {
-      const Span r = rows_.block_rows(block), v = rows_.block_vectors(block);
-      const int64_t down = r.last - r.first, across = v.last - v.first;
-      const auto add_terms = find_add_patch_block<T>(down, across);
-      const T* filters = work_.filters + r.first * s_.O * padded_ + v.first * kLanes<T>;
-      T* image = strip_.image + r.first * packed_.row + v.first * kLanes<T>;
-      const bool direct = v.last < rows_.vectors || rubbish_ == T(0);
-      // Windows are listed column by column, and all first positions come first, then all second
-      // ones: so patches that overlap don't follow one another, and none is loaded while what was
-      // added to it is still on the way to the cache.
-      for (int64_t first = 0; first < s_.pool_size(); first++) {
-        for (int64_t p = first; p < n_places_; p += s_.pool_size()) {
-          const Term<T>* terms = strip_.terms + p * work_.together;
-          const int64_t n = strip_.end[p] - terms;
-          if (n == 0) continue;
-          T* patch = image + strip_.offset[p];
-          if (direct) {
-            add_terms(filters, s_.O * padded_, terms, n, patch, packed_.row);
-          } else {
-            add_cautiously(add_terms, filters, terms, n, patch, down,
-                           rows_.length - v.first * kLanes<T>);
-          }
-        }
-      }
+    for (int64_t group = 0; group < groups_.count; group++) {
+      for (int64_t block = 0; block < rows_.blocks(); block++) add_block(group, block);
     }
     n_places_ = 0;
     rubbish_ = T(0);
+  }
+
+  // Adds what is listed to the patches of one group.
+  void add_block(int64_t group, int64_t block) {
+    const Span r = rows_.block_rows(block), v = rows_.block_vectors(block);
+    const int64_t down = r.last - r.first, across = v.last - v.first;
+    const auto add_terms = find_add_patch_block<T>(down, across);
+    const T* filters =
+        work_.filters + (group * s_.KH + r.first) * s_.O * padded_ + v.first * kLanes<T>;
+    T* image = strip_.image + group * packed_.image + r.first * packed_.row + v.first * kLanes<T>;
+    const bool direct = v.last < rows_.vectors || rows_.length == padded_ || rubbish_ == T(0);
+    // Windows are listed column by column, and all first positions come first, then all second
+    // ones: so patches that overlap don't follow one another, and none is loaded while what was
+    // added to it is still on the way to the cache.
+    for (int64_t first = 0; first < s_.pool_size(); first++) {
+      for (int64_t p = first; p < n_places_; p += s_.pool_size()) {
+        const Term<T>* terms = strip_.terms + p * work_.together;
+        const int64_t n = strip_.end[p] - terms;
+        if (n == 0) continue;
+        T* patch = image + strip_.offset[p];
+        if (direct) {
+          add_terms(filters, s_.O * padded_, terms, n, patch, packed_.row);
+        } else {
+          add_cautiously(add_terms, filters, terms, n, patch, down,
+                         rows_.length - v.first * kLanes<T>);
+        }
+      }
+    }
   }
 
   // Where a factor is NaN or inf: the lanes behind a row's end, which are other pixels, would
@@ -214,6 +248,7 @@ class ImageSum {
   const ConvShape& s_;
   const Work<T>& work_;
   Strip<T> strip_;
+  ChannelGroups groups_;
   PatchRows<T> rows_;
   PatchImages<T> packed_;
   int64_t padded_;
@@ -221,31 +256,33 @@ class ImageSum {
   T rubbish_ = T(0);  // NaN if a listed factor is NaN or inf, else 0
 };
 
-// The image's gradient to channels first, and through the epilogue.
+// A group of channels of the image's gradient to channels first, and through the epilogue.
 template <class T>
-void finish_image(const Args& args, const ConvShape& s, const T* image, int64_t n) {
-  const PatchImages<T> packed(s);
+void finish_group(const Args& args, const ConvShape& s, const ChannelGroups& groups, int64_t group,
+                  const T* image, int64_t n) {
+  const PatchImages<T> packed(groups.part);
+  const int64_t first = groups.first(group), size = groups.size(group), step = groups.part.C;
   alignas(64) T values[kTileElements];
   const int64_t width = std::min(s.W, kTileElements);
-  const int64_t channels = std::min(s.C, kTileElements / width);
+  const int64_t channels = std::min(size, kTileElements / width);
   const int64_t height = width < s.W ? 1 : std::min(s.H, kTileElements / (width * channels));
-  for (int64_t c = 0; c < s.C; c += channels) {
+  for (int64_t c = 0; c < size; c += channels) {
     for (int64_t h = 0; h < s.H; h += height) {
       for (int64_t w = 0; w < s.W; w += width) {
-        const int64_t nc = std::min(channels, s.C - c), nh = std::min(height, s.H - h),
+        const int64_t nc = std::min(channels, size - c), nh = std::min(height, s.H - h),
                       nw = std::min(width, s.W - w), pixels = nh * nw;
-        const T* from = image + (h + s.pad_h) * packed.row + (w + s.pad_w) * s.C + c;
-        if (nw * s.C == packed.row) {
-          transpose(from, s.C, values, pixels, pixels, nc);
+        const T* from = image + (h + s.pad_h) * packed.row + (w + s.pad_w) * step + c;
+        if (nw * step == packed.row) {
+          transpose(from, step, values, pixels, pixels, nc);
         } else {
           for (int64_t i = 0; i < nh; i++) {
-            transpose(from + i * packed.row, s.C, values + i * nw, pixels, nw, nc);
+            transpose(from + i * packed.row, step, values + i * nw, pixels, nw, nc);
           }
         }
-        finish_tile(
-            *args.tapes[0],
-            {reinterpret_cast<const char*>(values), pixels, 1, n, c, nc, h * s.W + w, pixels},
-            args.in + 3, args.out[0]);
+        finish_tile(*args.tapes[0],
+                    {reinterpret_cast<const char*>(values), pixels, 1, n, first + c, nc,
+                     h * s.W + w, pixels},
+                    args.in + 3, args.out[0]);
       }
     }
   }
@@ -257,10 +294,14 @@ void sum_images(const Args& args, int64_t chunk, int64_t n_chunks) {
   if (s.C * s.H * s.W == 0) return;
   const Work<T> work(args, args.workspace);
   const Strip<T> strip = work.strip(chunk);
+  const ChannelGroups groups = channel_groups<T>(s);
   const Span span = span_of(s.N, chunk, n_chunks);
   for (int64_t n = span.first; n < span.last; n++) {
     ImageSum<T>(s, work, strip).add(args.in[1], args.in[2], n);
-    finish_image(args, s, strip.image, n);
+    for (int64_t group = 0; group < groups.count; group++) {
+      const T* image = strip.image + group * PatchImages<T>(groups.part).image;
+      finish_group(args, s, groups, group, image, n);
+    }
   }
 }
 

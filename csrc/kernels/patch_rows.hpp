@@ -43,28 +43,50 @@ struct PatchImages {
   int64_t size(int64_t n) const { return n * image + kLanes<T>; }
 };
 
-// Image n of x, channels last, into the middle of zeros.
+// Channels in groups, each packed as if the convolution had no others.
+struct ChannelGroups {
+  ConvShape part;  // the convolution of one group; the last one's missing channels are zeros
+  int64_t channels, count;
+
+  ChannelGroups(const ConvShape& s, int64_t width)
+      : part(s), channels(s.C), count(ceil_div(s.C, width)) {
+    part.C = width;
+  }
+  int64_t first(int64_t group) const { return group * part.C; }
+  int64_t size(int64_t group) const { return std::min(part.C, channels - first(group)); }
+};
+
+// A group of channels of image n of x, channels last, into the middle of zeros.
 template <class T>
-void pack_patch_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
+void pack_patch_image(const ChannelGroups& groups, int64_t group, const Tensor& x, int64_t n,
+                      T* to) {
+  const ConvShape& s = groups.part;
   const PatchImages<T> packed(s);
   const int64_t* stride = x.stride;
-  if (s.pad_h || s.pad_w) std::memset(to, 0, packed.image * sizeof(T));
+  const int64_t size = groups.size(group);
+  if (s.pad_h || s.pad_w || size < s.C) std::memset(to, 0, packed.image * sizeof(T));
   to += s.pad_h * packed.row + s.pad_w * s.C;
-  const T* from = x.as<T>() + n * stride[0];
+  const T* from = x.as<T>() + n * stride[0] + groups.first(group) * stride[1];
   if (stride[3] == 1 && stride[2] == s.W && s.pad_w == 0 && s.C > 1) {
-    return transpose(from, stride[1], to, s.C, s.C, s.H * s.W);
+    return transpose(from, stride[1], to, s.C, size, s.H * s.W);
   }
   for (int64_t h = 0; h < s.H; h++, from += stride[2], to += packed.row) {
     if (stride[3] == 1 && s.C == 1) {
       std::memcpy(to, from, s.W * sizeof(T));
     } else if (stride[3] == 1) {
-      transpose(from, stride[1], to, s.C, s.C, s.W);
+      transpose(from, stride[1], to, s.C, size, s.W);
     } else {
       for (int64_t w = 0; w < s.W; w++) {
-        for (int64_t c = 0; c < s.C; c++) to[w * s.C + c] = from[c * stride[1] + w * stride[3]];
+        for (int64_t c = 0; c < size; c++) to[w * s.C + c] = from[c * stride[1] + w * stride[3]];
       }
     }
   }
+}
+
+// All channels of it.
+template <class T>
+void pack_patch_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
+  pack_patch_image(ChannelGroups(s, std::max<int64_t>(1, s.C)), 0, x, n, to);
 }
 
 // A factor and the place of the patch that it multiplies.
@@ -194,17 +216,19 @@ void unpack_filter(const ConvShape& s, const T* sums, int64_t padded_row, T* buf
   transpose(buffer, s.C, to, s.KH * s.KW, s.KH * s.KW, s.C);
 }
 
-// One filter [c][kh][kw] of any strides to patch rows [kh][row_stride], as x meets it.
+// `size` channels, up to s.C, of one filter [c][kh][kw] of any strides to patch rows
+// [kh][row_stride], as x meets it. What `buffer` [kh * kw][s.C] has in the other channels goes
+// along.
 template <class T>
-void pack_filter(const ConvShape& s, const T* w, const int64_t* stride, T* buffer, T* to,
-                 int64_t row_stride) {
+void pack_filter(const ConvShape& s, int64_t size, const T* w, const int64_t* stride, T* buffer,
+                 T* to, int64_t row_stride) {
   const int64_t taps = s.KH * s.KW;
   if (stride[2] == 1 && stride[1] == s.KW) {
-    transpose(w, stride[0], buffer, s.C, s.C, taps);
+    transpose(w, stride[0], buffer, s.C, size, taps);
   } else {
     for (int64_t t = 0; t < taps; t++) {
       const T* from = w + t / s.KW * stride[1] + t % s.KW * stride[2];
-      for (int64_t c = 0; c < s.C; c++) buffer[t * s.C + c] = from[c * stride[0]];
+      for (int64_t c = 0; c < size; c++) buffer[t * s.C + c] = from[c * stride[0]];
     }
   }
   copy_taps(s, buffer, s.KW * s.C, to, row_stride);

@@ -66,6 +66,7 @@ def test_any_convolution(data, which, pooled, target, kind, strided, seed):
 LARGE = [
     Case(2, 40, (8, 8), 300, (3, 3), pool=(2, 2)),
     Case(1, 3, (90, 90), 5, (3, 3), padding=(1, 1), pool=(40, 44)),
+    Case(1, 18, (40, 60), 9, (3, 3), padding=(1, 1), pool=(2, 2), flip=1),
     Case(40, 1, (28, 28), 20, (5, 5), pool=(2, 2)),
     Case(1, 2, (4, 5000), 3, (2, 3), pool=(2, 2)),
     Case(1, 2, (6, 4200), 12, (3, 2), stride=(2, 2)),
@@ -105,7 +106,7 @@ def test_same_bits_for_any_number_of_threads(case, pool, which, target):
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("which", ["filter", "input"])
-@pytest.mark.parametrize("channels", [3, 30])  # with patches that are in registers as a whole or not
+@pytest.mark.parametrize("channels", [3, 30])  # patches that are in registers as a whole, or not
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_and_inf_reach_what_they_should(bad, channels, which, target):
     rng = np.random.default_rng(8)
