@@ -58,6 +58,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", help="MNIST folder or pickle; default: the usual places")
     parser.add_argument("--quick", action="store_true", help="W1 and W3 in five rounds")
+    parser.add_argument("--every-mode", action="store_true", help="hopeless ones of peers, too")
     parser.add_argument("--noise", action="store_true", help="time on noise, too, not MNIST alone")
     parser.add_argument("--cold", action="store_true", help="starts of W3; nothing else is run")
     parser.add_argument("--contention", action="store_true", help="see above; nothing else is run")
@@ -130,7 +131,9 @@ def costs_without_dropout(
 ) -> dict[tuple[str, str], dict[str, list[float]]]:
     """By framework and mode, the first costs on noise where nothing is drawn at random."""
     say(f"{workload.name}: costs without dropout")
-    jobs = jobs_of(workload.without_dropout, frameworks, options.threads, options.device)
+    jobs = jobs_of(
+        workload.without_dropout, frameworks, options.threads, options.device, options.every_mode
+    )
     results, problems = play(jobs, {NOISE: data[NOISE]}, 0, 0.0, say, timed=[])
     for problem in problems:
         say(f"costs without dropout: {problem}")
@@ -146,7 +149,7 @@ def compare_one(
 ) -> tuple[list[Result], list[str]]:
     """All jobs of one workload; raises RuntimeError where ours fail."""
     say(f"{workload.name}: {workload.net.summary}, mini-batch {workload.batch}")
-    jobs = jobs_of(workload, frameworks, options.threads, options.device)
+    jobs = jobs_of(workload, frameworks, options.threads, options.device, options.every_mode)
     # Real images are timed where there are any; noise serves to compare costs.
     timed = list(data) if options.noise else [next(iter(data))]
     seconds = options.seconds or BLOCK_S[options.device]

@@ -42,9 +42,6 @@ MODES = {
         "jax": ("call", "loop", "loop-patches"),
     },
 }
-#: Modes of peers that came out far behind their framework's best one on a processor, and are not
-#: worth their minutes; docs/performance.md has the figures.
-HOPELESS: dict[str, tuple[tuple[str, str], ...]] = {}
 #: What a mode is called in the framework's own words.
 WORDS = {
     ("ours", "loop"): "sweep",
@@ -108,16 +105,32 @@ class Job:
         return cls(**json.loads(text))
 
 
+def hopeless(workload: Workload) -> list[tuple[str, str]]:
+    """Frameworks and modes that were far behind others of the same framework on a processor, and
+    are not worth their minutes. docs/performance.md has the figures.
+    """
+    if workload.infer:
+        return [("jax", "call"), ("jax", "loop")]
+    slow = [("pytensor", "call"), ("jax", "loop-convolve")]
+    if not any(isinstance(layer, Conv) and layer.padding for layer in workload.net.layers):
+        slow.append(("jax", "call-convolve"))
+    return slow
+
+
 def jobs_of(
-    workload: Workload, frameworks: list[str], threads: int, device: str = "cpu"
+    workload: Workload,
+    frameworks: list[str],
+    threads: int,
+    device: str = "cpu",
+    every: bool = False,
 ) -> list[Job]:
     """A job per mode that makes a difference: how images lie, and how convolutions are computed,
     does only where there are any; PyTensor is timed in training alone; CUDA graphs by hand are of
-    nets whose only state is their parameters; and what is HOPELESS is left out."""
+    nets whose only state is their parameters; what is `hopeless` is left out, unless `every`."""
     net = workload.net
     convolves = any(isinstance(layer, Conv) for layer in net.layers)
     captured = not (workload.infer or net.adam or any(layer.normalise for layer in net.layers))
-    hopeless = HOPELESS.get(workload.name, ()) if device == "cpu" else ()
+    left_out = [] if every or device == "cuda" else hopeless(workload)
     return [
         Job(framework, mode, threads, workload.name, device)
         for framework in frameworks
@@ -125,7 +138,7 @@ def jobs_of(
         if (convolves or not mode.endswith(("channels-last", "patches", "convolve")))
         and (captured or not mode.startswith("graph"))
         and not (workload.infer and framework == "pytensor")
-        and (framework, mode) not in hopeless
+        and (framework, mode) not in left_out
     ]
 
 

@@ -46,6 +46,7 @@ void check_instruction(const Tape& tape, int32_t number) {
 void note_input_reads(Tape& tape) {
   const int32_t n = static_cast<int32_t>(tape.instructions.size());
   tape.input_is_read.assign(tape.n_inputs, 0);
+  tape.last_read.assign(tape.n_inputs, -1);
   for (int32_t i = 0; i < n; i++) {
     const Instruction& instruction = tape.instructions[i];
     if (instruction.opcode == Opcode::Uniform) {
@@ -55,13 +56,13 @@ void note_input_reads(Tape& tape) {
     for (int32_t k = 0; k < record(instruction).arity; k++) {
       if (instruction.arg[k] >= tape.n_inputs) continue;
       tape.input_is_read[instruction.arg[k]] = 1;
-      tape.first_direct = i;
+      tape.last_read[instruction.arg[k]] = i;
     }
   }
   for (int32_t output : tape.outputs) {
     if (output >= tape.n_inputs) continue;
     tape.input_is_read[output] = 1;
-    tape.first_direct = n;
+    tape.last_read[output] = n;
   }
 }
 

@@ -48,9 +48,9 @@ struct Tape {
   int32_t n_registers = 0;
   // Whether an input is read as a value, and not only by `uniform`.
   std::vector<char> input_is_read;
-  // From this instruction on results may be written straight into an output, which may be the
-  // memory of an input: no input is read any more.
-  int32_t first_direct = 0;
+  // The last instruction that reads each input, -1 for none, their number where it is an output:
+  // results behind it may be written straight into an output that lies in its memory.
+  std::vector<int32_t> last_read;
   bool has_uniform = false;
   Descent descent;
 

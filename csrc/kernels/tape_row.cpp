@@ -264,9 +264,17 @@ class Runner {
       const int32_t value = tape_.outputs[k];
       bool is_first = true;
       for (int32_t j = 0; j < k; j++) is_first = is_first && tape_.outputs[j] != value;
-      output(k)->in_place =
-          value - tape_.n_inputs >= tape_.first_direct && is_first && is_contiguous(*output(k));
+      output(k)->in_place = value >= tape_.n_inputs && is_first && is_contiguous(*output(k)) &&
+                            !lies_in_later_input(*output(k), value - tape_.n_inputs);
     }
+  }
+
+  // Whether an output lies in an input that is read behind instruction i.
+  bool lies_in_later_input(const Operand& output, int32_t i) const {
+    for (int32_t k = 0; k < tape_.n_inputs; k++) {
+      if (tape_.last_read[k] > i && operands_[k].data == output.data) return true;
+    }
+    return false;
   }
 
   void prepare_steps() {

@@ -19,7 +19,7 @@ import tinygrad_mnist as theano  # noqa: E402
 import tinygrad_mnist.tensor as T  # noqa: E402, N812
 from benchmarks.cold import KEYS, start, starts, table  # noqa: E402
 from benchmarks.gpu import describe  # noqa: E402
-from benchmarks.job import FRAMEWORKS, Job, jobs_of  # noqa: E402
+from benchmarks.job import FRAMEWORKS, MODES, Job, jobs_of  # noqa: E402
 from benchmarks.match import (  # noqa: E402
     LEAST_ROUNDS,
     NOISE,
@@ -98,6 +98,17 @@ def test_layouts_differ_only_where_there_are_images() -> None:
     assert "channels-last" not in [j.mode for j in jobs_of(parse("W1"), ["pytorch"], 1)]
     assert "channels-last" in [j.mode for j in jobs_of(parse("W3"), ["pytorch"], 1)]
     assert jobs_of(parse("W3-infer@1"), ["pytensor"], 1) == []
+
+
+def test_hopeless_modes_are_left_out() -> None:
+    def modes(workload: str, every: bool) -> list[str]:
+        return [j.mode for j in jobs_of(parse(workload), ["jax", "pytensor"], 1, every=every)]
+
+    assert modes("W3", every=False) == ["call", "loop"]
+    assert modes("W6", every=False) == ["call", "call-convolve", "loop"]
+    assert modes("W3-infer@1", every=False) == ["call-convolve", "loop-convolve"]
+    assert modes("W1", every=False) == ["call", "loop"]
+    assert modes("W3", every=True) == [*MODES["cpu"]["jax"], "call"]
 
 
 def test_jobs_on_a_gpu() -> None:
