@@ -177,6 +177,27 @@ void run_block(const Tape& tape, const Operands& operands, const Block& block, i
   if (!(block.rows == 1 ? out.even : out.joined)) copy_block(out, block, rows[n - 1].data, false);
 }
 
+// The whole tile as a box of rows and positions.
+void run_box(const Tape& tape, const Tile& tile, const Operands& operands, int64_t outer_rows,
+             int64_t plane) {
+  Tensor tensors[kMaxOperands];
+  for (int k = 0; k < operands.n; k++) {
+    const View& view = operands.view[k];
+    tensors[k].data = element(view, tile.row, tile.position * view.step);
+    tensors[k].dtype = view.dtype;
+    tensors[k].stride[0] = view.row_stride;
+    tensors[k].stride[1] = view.step;
+  }
+  Box box;
+  box.ndim = 2;
+  box.shape[0] = tile.n_rows;
+  box.shape[1] = tile.n_positions;
+  box.index0 = (outer_rows + tile.row) * plane + tile.position;
+  box.index_stride[0] = plane;
+  box.index_stride[1] = 1;
+  run_tape_box(tape, box, tensors, tensors + operands.n - 1);
+}
+
 void store_values(const Tile& tile, const Operands& operands) {
   const View &values = operands.view[0], &out = operands.view[operands.n - 1];
   const size_t size = item_size(out.dtype);
@@ -191,7 +212,8 @@ void store_values(const Tile& tile, const Operands& operands) {
   }
 }
 
-// The epilogue of nearly every layer: an activation of value + bias, with a bias for each row.
+// The epilogue of nearly every layer: an activation of value + bias, with a bias for each row (a
+// convolution's filters) or for each position (a matrix's columns).
 enum class Activation { None, Relu, Sigmoid };
 struct BiasActivation {
   Activation activation;
@@ -229,19 +251,25 @@ bool match_bias_activation(const Tape& tape, BiasActivation* found) {
   return last >= 0 && tape.outputs[0] == last;
 }
 
-// out[i] = f(values[i]), with vectors throughout: a row's last one overlaps the one before.
-template <class T, class F>
-void map_row(const T* values, T* out, int64_t n, F f) {
+// out[i] = f(values[i], bias[i * kStep]), with vectors throughout: a row's last one overlaps the
+// one before, and is computed first, since `out` may be where the bias is.
+template <int64_t kStep, class T, class F>
+void map_row(const T* values, const T* bias, T* out, int64_t n, F f) {
   constexpr int64_t lanes = kLanes<T>;
-  if (n < lanes) return store_part(out, f(load_part(values, n)), n);
-  for (int64_t i = 0; i < n; i += lanes) {
-    i = std::min(i, n - lanes);
-    store(out + i, f(load(values + i)));
+  if (n < lanes) {
+    const Vec<T> b = kStep == 0 ? splat(*bias) : load_part(bias, n);
+    return store_part(out, f(load_part(values, n), b), n);
   }
+  const int64_t end = n - lanes;
+  const Vec<T> last = f(load(values + end), kStep == 0 ? splat(*bias) : load(bias + end));
+  for (int64_t i = 0; i < end; i += lanes) {
+    store(out + i, f(load(values + i), kStep == 0 ? splat(*bias) : load(bias + i)));
+  }
+  store(out + end, last);
 }
 
 // Interpreting the tape takes several passes over a row, and a copy of the bias as long as it.
-template <class T>
+template <int64_t kStep, class T>
 void finish_bias_activation(const BiasActivation& epilogue, const Tile& tile,
                             const Operands& operands) {
   const View &bias = operands.view[1], &out = operands.view[2];
@@ -249,18 +277,26 @@ void finish_bias_activation(const BiasActivation& epilogue, const Tile& tile,
   for (int64_t r = 0; r < tile.n_rows; r++) {
     const T* from = reinterpret_cast<const T*>(tile.values) + r * tile.stride;
     T* to = reinterpret_cast<T*>(element(out, tile.row + r, tile.position));
-    const Vec<T> b = splat(*reinterpret_cast<const T*>(element(bias, tile.row + r, 0)));
+    const T* b = reinterpret_cast<const T*>(element(bias, tile.row + r, tile.position * bias.step));
     const int64_t n = tile.n_positions;
+    using V = Vec<T>;
     if (epilogue.activation == Activation::None) {
-      map_row(from, to, n, [=](Vec<T> x) { return x + b; });
+      map_row<kStep>(from, b, to, n, [=](V x, V y) { return x + y; });
     } else if (epilogue.activation == Activation::Sigmoid) {
-      map_row(from, to, n, [=](Vec<T> x) { return vsigmoid(x + b); });
+      map_row<kStep>(from, b, to, n, [=](V x, V y) { return vsigmoid(x + y); });
     } else if (epilogue.constant_first) {
-      map_row(from, to, n, [=](Vec<T> x) { return vmax(constant, x + b); });
+      map_row<kStep>(from, b, to, n, [=](V x, V y) { return vmax(constant, x + y); });
     } else {
-      map_row(from, to, n, [=](Vec<T> x) { return vmax(x + b, constant); });
+      map_row<kStep>(from, b, to, n, [=](V x, V y) { return vmax(x + y, constant); });
     }
   }
+}
+
+template <class T>
+void finish_bias_activation(const BiasActivation& epilogue, const Tile& tile,
+                            const Operands& operands) {
+  if (operands.view[1].step == 0) return finish_bias_activation<0, T>(epilogue, tile, operands);
+  finish_bias_activation<1, T>(epilogue, tile, operands);
 }
 
 }  // namespace
@@ -276,7 +312,7 @@ void finish_tile(const Tape& tape, const Tile& tile, const Tensor* extras, const
   BiasActivation bias_activation;
   if (match_bias_activation(tape, &bias_activation)) {
     const View &bias = operands.view[1], &to = operands.view[2];
-    const bool rows = bias.even && bias.step == 0 && to.even && to.step == 1;
+    const bool rows = bias.even && (bias.step == 0 || bias.step == 1) && to.even && to.step == 1;
     if (rows && tape.dtype == out.dtype && bias.dtype == out.dtype && out.dtype != DType::Int64) {
       return out.dtype == DType::Float32
                  ? finish_bias_activation<float>(bias_activation, tile, operands)
@@ -287,15 +323,14 @@ void finish_tile(const Tape& tape, const Tile& tile, const Tensor* extras, const
   int64_t plane = 1;
   for (int i = tile.row_axis + 1; i < out.ndim; i++) plane *= out.shape[i];
   const int64_t outer_rows = tile.row_axis == 1 ? tile.outer * out.shape[1] : 0;
-  bool joined = true;
-  for (int k = 0; k < operands.n; k++) joined = joined && operands.view[k].joined;
+  bool even = true;
+  for (int k = 0; k < operands.n; k++) even = even && operands.view[k].even;
+  if (even) return run_box(tape, tile, operands, outer_rows, plane);
   // Only draws look at an element's number, which must go up by one along a row.
   const bool whole = !tape.has_uniform || tile.n_positions == plane;
   const int64_t fits = std::min(kBlock, kBufferBytes / (operands.n * 8) - 64);
   int64_t rows = 1, count = tile.n_positions;
-  if (joined && whole) {
-    rows = tile.n_rows;
-  } else if (count <= fits) {
+  if (count <= fits) {
     rows = whole ? fits / count : 1;
   } else {
     count = fits;

@@ -1,9 +1,9 @@
 // The way of a tile of results through an epilogue into a call's output.
 //
 // A kernel computes a tile (rows x positions: filters x pixels, matrix rows x columns) in a small
-// buffer; `finish_tile` runs the epilogue over it. The interpreter of tapes costs some 50 ns for
-// each instruction of each row, so rows of a tile are joined to long ones, and an operand that
-// doesn't step evenly through such a row (a bias, say) is first spread out in a buffer.
+// buffer; `finish_tile` runs the epilogue over it, as one box: the interpreter of tapes costs some
+// 50 ns for each instruction whenever it starts. Where an operand doesn't step evenly through the
+// positions of a row, rows are joined, and such operands first spread out in a buffer.
 #pragma once
 
 #include "kernel.hpp"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.tape import Instruction, Tape
 
 SIZES = st.one_of(st.integers(0, 20), st.sampled_from([33, 64, 100, 130]))
 
@@ -122,6 +122,28 @@ def test_a_rate_per_element_is_no_step_of_descent(where):
     params, spec = {"epilogue": decayed_update("float32")}, ArraySpec("float32", (9, 20))
     [result] = run_kernel("gemm", [a, b, old, *scalars], [spec], params)
     assert_near(result, expect("gemm", [a, b, old, *scalars], [spec], params)[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("after", [None, "sigmoid", "maximum"])
+def test_what_is_added_may_be_what_is_written(after, target, dtype):
+    rng = np.random.default_rng(7)
+    code = [Instruction("add", (0, 1))]
+    if after == "sigmoid":
+        code += [Instruction("sigmoid", (2,))]
+    elif after == "maximum":
+        code += [Instruction("const", (), 0.0), Instruction("maximum", (3, 2))]
+    params = {"epilogue": Tape(dtype, 2, tuple(code), (1 + len(code),))}
+    for m, n in ((1, 3), (1, 19), (5, 8), (7, 100)):
+        a, b = normal(rng, (m, 20), dtype), normal(rng, (20, n), dtype)
+        added, spec = normal(rng, (m, n), dtype), ArraySpec(dtype, (m, n))
+        exact = expect("gemm", [a, b, added], [spec], params)[0]
+        apart = np.repeat(added, 2, axis=1)[:, ::2]  # strided: through the interpreter
+        [interpreted] = run_kernel("gemm", [a, b, apart], [spec], params, target)
+        run_kernel("gemm", [a, b, added], [added], params, target)
+        assert_near(added, exact)
+        np.testing.assert_array_equal(added, interpreted)
 
 
 @pytest.mark.parametrize("k", [0, 1])
