@@ -2,120 +2,33 @@
 //
 // tapes: epilogue. Any strides: a transpose is a view. The output may alias an extra.
 //
-// The inner loop keeps R rows x V vectors of columns in registers and adds terms in the order of k,
-// always: a result's bits don't depend on the tile that it falls into. a is read in place, one
-// broadcast at a time (copied to rows first if it is large and its rows are not contiguous). b is
-// read in place where its rows are contiguous and m is small, as in a layer of a network at a small
-// batch: then packing would cost as much as the product. Otherwise it is packed a vector of columns
-// after the other: by phase 0, [vector][k][lane], or, if one block has all rows, strip by strip in
-// the L1 cache as they are used. The last vector of columns overlaps the one before it
-// (the same sums are found twice), so there is no other code for remainders.
+// The inner loop keeps R rows x V vectors of columns in registers and adds terms in the order of k.
+// Where k is long and b is large, a sum is that of two halves of k, each in its order. Both follow
+// from k and n alone: a result's bits don't depend on the tile that it falls into. a is read in
+// place, one broadcast at a time (copied to rows first if it is large and its rows are not
+// contiguous). b is read in place where its rows are contiguous and m is small, as in a layer of a
+// network at a small batch: then packing would cost as much as the product. Otherwise it is packed
+// a vector of columns after the other: by phase 0, [vector][k][lane], or, if one block has all
+// rows, strip by strip in the L1 cache as they are used. The last vector of columns overlaps the
+// one before it (the same sums are found twice), so there is no other code for remainders.
 //
 // Phase 1 cuts the result in blocks: along m if k is small (a weight's gradient), along n if m is
 // (a layer), else both ways, and k in steps of kStep. Sums go from the registers into the output
 // where there is no epilogue, or one that updates weights (old - rate * gradient, Descent in
 // tape.hpp): with few terms a sum, a buffer and an interpreter would take longer than the product.
 // Other epilogues work on tiles that fit the L1 cache.
-#include <cmath>
-
+//
+// A layer's product with few rows reads b once, and what moves b between the caches of two cores
+// costs more than the product. Its blocks are therefore cut along k first, and phase 2 adds the
+// halves: then a thread reads those rows of b that it updates in the weights' gradient, and reads
+// in the gradient of the layer's input.
 #include "kernels/conv_check.hpp"
+#include "kernels/gemm_scheme.hpp"
 #include "kernels/gemm_strips.hpp"
 #include "kernels/table.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
-
-constexpr int kOwn = 2;  // inputs: a and b
-constexpr int kRows = 6;
-constexpr int kVectors = 6;
-constexpr int kSums = kPixels * kMaxFilterVectors;  // vectors that fit the registers
-constexpr int64_t kStep = 256;                      // of k: what is used of b stays in L1
-constexpr int64_t kDirectRows = 48;                 // up to which b is not packed
-constexpr int64_t kShallow = 64;                    // up to which a is not copied, and n is not cut
-constexpr int64_t kMaxBlocks = 64;
-constexpr int64_t kMaxThinBlocks = 16;  // of few rows: b is streamed, in not too narrow pieces
-
-struct Shape {
-  int64_t m, n, k;
-  explicit Shape(const Args& args)
-      : m(args.in[0].shape[0]), n(args.in[1].shape[1]), k(args.in[0].shape[1]) {}
-};
-
-bool is_scalar(const Args& args, int32_t value) {
-  const Tape& tape = *args.tapes[0];
-  if (value >= tape.n_inputs) return true;
-  const Tensor& operand = args.in[kOwn + value - 1];
-  return operand.dtype == args.out[0].dtype &&
-         (operand.ndim == 0 || (operand.stride[0] == 0 && operand.stride[1] == 0));
-}
-
-// Whether the epilogue is one of those that are carried out on the registers.
-bool goes_direct(const Args& args) {
-  const Tensor& out = args.out[0];
-  const Tape& tape = *args.tapes[0];
-  if (out.stride[1] != 1) return false;
-  if (tape.is_identity()) return true;
-  if (tape.descent.old < 0 || tape.dtype != out.dtype) return false;
-  const Tensor& old = args.in[kOwn + tape.descent.old - 1];
-  return old.dtype == out.dtype && old.ndim == 2 && old.stride[1] == 1 &&
-         is_scalar(args, tape.descent.rate) &&
-         (tape.descent.decay < 0 || is_scalar(args, tape.descent.decay));
-}
-
-// How a product is cut and what is packed: a function of shapes and strides alone.
-template <class T>
-struct Scheme {
-  Shape s;
-  bool copy_a;
-  bool pack_b;       // whole, in phase 0
-  bool pack_strips;  // strip by strip, as they are used
-  bool direct;       // sums go from the registers into the output
-  int64_t vectors;   // of columns
-  int64_t row_blocks, column_blocks;
-  T *a, *b;
-  size_t bytes;
-
-  Scheme(const Args& args, char* workspace) : s(args) {
-    const Tensor &left = args.in[0], &right = args.in[1];
-    vectors = ceil_div(s.n, kLanes<T>);
-    copy_a = left.stride[1] != 1 && s.k > kShallow && s.n > kLanes<T>;
-    cut(2.0 * s.m * s.n * s.k + 1.0 * s.m * s.n * epilogue_cost(*args.tapes[0]));
-    const bool in_place = right.stride[1] == 1 && s.n >= kLanes<T> && s.m <= kDirectRows;
-    pack_strips = !in_place && row_blocks == 1 && s.k > kShallow;
-    pack_b = !in_place && !pack_strips;
-    Pieces pieces{workspace};
-    a = pieces.take<T>(copy_a ? s.m * s.k : 0);
-    b = pieces.take<T>(pack_b ? vectors * s.k * kLanes<T> : 0);
-    bytes = pieces.used;
-    direct = s.n >= kLanes<T> && goes_direct(args);
-  }
-
-  void cut(double flops) {
-    const int64_t most = s.m <= kDirectRows ? kMaxThinBlocks : kMaxBlocks;
-    // Even, for two threads.
-    const double wanted = flops < 2 * kChunkFlops
-                              ? 1
-                              : std::min<double>(most, 2 * std::floor(flops / kChunkFlops / 2));
-    const int64_t max_rows = std::max<int64_t>(1, s.m / (2 * kRows));
-    const int64_t max_columns = std::max<int64_t>(1, vectors / 4);
-    const double rows =
-        s.k <= kShallow ? wanted : std::sqrt(wanted * s.m / std::max<int64_t>(1, s.n));
-    row_blocks = std::clamp<int64_t>(std::llround(rows), 1, max_rows);
-    column_blocks = std::clamp<int64_t>(std::ceil(wanted / row_blocks), 1, max_columns);
-    row_blocks = std::clamp<int64_t>(std::ceil(wanted / column_blocks), 1, max_rows);
-  }
-
-  int64_t column(int64_t vector) const {
-    return std::min(vector * kLanes<T>, std::max<int64_t>(0, s.n - kLanes<T>));
-  }
-  // Lanes of a vector that lie over the one before it: only of the last, and if there is another.
-  int64_t lap(int64_t vector) const { return vector * kLanes<T> - column(vector); }
-  int64_t blocks() const { return s.m * s.n == 0 ? 0 : row_blocks * column_blocks; }
-  int64_t a_chunks() const { return copy_a ? chunks_for(s.m, s.k * kPackFlops) : 0; }
-  int64_t b_chunks() const {
-    return pack_b ? chunks_for(vectors, s.k * kLanes<T> * kPackFlops) : 0;
-  }
-};
 
 template <class T>
 int64_t pack_chunk_count(const Args& args) {
@@ -183,11 +96,12 @@ void add_strips_of(int64_t rows, int64_t vectors, const Strips<T>& strips, int64
   with_width<widest(R)>(vectors, [&]<int V>() { add_strips<T, R, V>(strips, count); });
 }
 
-// A part of the product: rows x vectors of columns.
+// A part of the product: rows x vectors of columns, some or all terms.
 template <class T>
 struct Part {
-  Span rows, vectors;
-  T* sums;  // [row][vector][lane], where k takes several steps
+  Span rows, vectors, terms;
+  T* sums;        // [row][vector][lane], where k takes several steps
+  T* first_half;  // the same, where there are two halves
   int64_t sums_row;
   Finish<T> finish;  // of the part's first row and column
 };
@@ -209,59 +123,80 @@ class Walk {
   }
 
   void run() const {
-    const int64_t k = scheme_.s.k;
-    for (int64_t step = 0; step == 0 || step < k; step += kStep) {
-      const Span steps{step, std::min(k, step + kStep)};
-      if (scheme_.pack_strips) {
-        by_packed_columns(steps);
-      } else if (k <= kShallow) {
-        by_rows(steps);
-      } else {
-        by_columns(steps);
-      }
-    }
+    const Span terms = part_.terms;
+    const int64_t half = scheme_.half;
+    if (half == 0 || terms.first >= half || terms.last <= half) return add_terms(terms, {});
+    add_terms({terms.first, half}, {part_.first_half, nullptr});
+    add_terms({half, terms.last}, {nullptr, part_.first_half});
   }
 
  private:
   static constexpr int L = kLanes<T>;
 
+  // Where the halves of a sum are: the sums are the first, and go to `into`; or they are the
+  // second, and join `first`. Both null: they are the whole.
+  struct Halves {
+    T* into = nullptr;
+    const T* first = nullptr;
+  };
+
+  struct Step {
+    Span terms;
+    bool is_first, is_last;
+    Halves halves;
+  };
+
+  void add_terms(Span terms, Halves halves) const {
+    for (int64_t k = terms.first; k == terms.first || k < terms.last; k += kStep) {
+      const Span span{k, std::min(terms.last, k + kStep)};
+      const Step step{span, k == terms.first, span.last == terms.last, halves};
+      if (scheme_.pack_strips) {
+        by_packed_columns(step);
+      } else if (scheme_.s.k <= kShallow) {
+        by_rows(step);
+      } else {
+        by_columns(step);
+      }
+    }
+  }
+
   // A shallow product is little more than a pass over the output: in the order of its memory.
-  void by_rows(Span steps) const {
+  void by_rows(const Step& step) const {
     const int64_t whole = n_vectors_ - (lap(n_vectors_) > 0 ? 1 : 0);
     const int64_t count = whole / most_, rest = n_vectors_ - count * most_;
     for (int64_t group = 0; group < row_groups_; group++) {
       // The rest first: a vector that lies over its neighbour would wait for what that has written.
       const Span last{count * most_, n_vectors_}, first{0, most_};
-      if (rest > 0) add(steps, group, last, 1, of_b(steps, last));
-      if (count > 0) add(steps, group, first, count, of_b(steps, first));
+      if (rest > 0) add(step, group, last, 1, of_b(step.terms, last));
+      if (count > 0) add(step, group, first, count, of_b(step.terms, first));
     }
   }
 
   // Else a strip of b stays in the L1 cache while all rows meet it.
-  void by_columns(Span steps) const {
+  void by_columns(const Step& step) const {
     const int64_t strips = ceil_div(n_vectors_, most_);
     for (int64_t strip = 0; strip < strips; strip++) {
       for (int64_t group = 0; group < row_groups_; group++) {
         const Span vectors = span_of(n_vectors_, strip, strips);
-        add(steps, group, vectors, 1, of_b(steps, vectors));
+        add(step, group, vectors, 1, of_b(step.terms, vectors));
       }
     }
   }
 
   // The same where each strip is packed first: b is used here only, so that it need not go through
   // memory once more.
-  void by_packed_columns(Span steps) const {
+  void by_packed_columns(const Step& step) const {
     alignas(64) T packed[kStep * kVectors * L];
     const int64_t strips = ceil_div(n_vectors_, most_);
     for (int64_t strip = 0; strip < strips; strip++) {
       const Span vectors = span_of(n_vectors_, strip, strips);
       const int64_t width = vectors.last - vectors.first;
       for (int64_t v = 0; v < width; v++) {
-        pack_vector(scheme_, right_, part_.vectors.first + vectors.first + v, steps, packed + v * L,
-                    width * L);
+        pack_vector(scheme_, right_, part_.vectors.first + vectors.first + v, step.terms,
+                    packed + v * L, width * L);
       }
       for (int64_t group = 0; group < row_groups_; group++) {
-        add(steps, group, vectors, 1, {packed, width * L, L, 0});
+        add(step, group, vectors, 1, {packed, width * L, L, 0});
       }
     }
   }
@@ -278,19 +213,22 @@ class Walk {
 
   // A group of rows, and `count` strips side by side, of which `vectors` (of the part) are the
   // first.
-  void add(Span steps, int64_t group, Span vectors, int64_t count, const StripsOfB<T>& b) const {
+  void add(const Step& step, int64_t group, Span vectors, int64_t count,
+           const StripsOfB<T>& b) const {
     const Span rows = span_of(n_rows_, group, row_groups_);
-    const int64_t slot = vectors.first * L;
+    const int64_t slot = vectors.first * L, place = rows.first * part_.sums_row + slot;
     Strips<T> strips;
-    strips.a = a_ + (part_.rows.first + rows.first) * a_row_ + steps.first * a_step_;
+    strips.a = a_ + (part_.rows.first + rows.first) * a_row_ + step.terms.first * a_step_;
     strips.a_row = a_row_;
     strips.a_step = a_step_;
     strips.b = b;
-    strips.steps = steps.last - steps.first;
-    T* sums = part_.sums + rows.first * part_.sums_row + slot;
-    strips.sums = steps.first == 0 ? nullptr : sums;
+    strips.steps = step.terms.last - step.terms.first;
+    T* sums = (step.halves.into != nullptr ? step.halves.into : part_.sums) + place;
+    strips.sums = step.is_first ? nullptr : sums;
     strips.sums_row = part_.sums_row;
-    if (steps.last == scheme_.s.k) {
+    const bool joins = step.is_last && step.halves.first != nullptr;
+    strips.first_half = joins ? step.halves.first + place : nullptr;
+    if (step.is_last && step.halves.into == nullptr) {
       strips.finish = part_.finish;
       strips.finish.lap = lap(vectors.last);
       strips.finish.out += rows.first * part_.finish.out_row + slot;
@@ -337,7 +275,7 @@ Finish<T> direct_finish(const Args& args) {
 template <class T>
 void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span columns) {
   constexpr int L = kLanes<T>;
-  alignas(64) T values[kTileElements];
+  alignas(64) T values[kTileElements], first_half[kTileElements];
   const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
   const int64_t n_columns = std::min(width, scheme.s.n - first);
   // Sums that are not taken up again lie without gaps: then the epilogue has longer rows.
@@ -347,7 +285,7 @@ void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span c
     const Span within = span_of(rows.last - rows.first, tile, tiles);
     const int64_t i = rows.first + within.first, n_rows = within.last - within.first;
     const Finish<T> finish{Finish<T>::kWrite, values, row, values, 0, T(0), T(0), 0};
-    const Part<T> part{{i, i + n_rows}, columns, values, row, finish};
+    const Part<T> part{{i, i + n_rows}, columns, {0, scheme.s.k}, values, first_half, row, finish};
     Walk<T>(scheme, args.in[0], args.in[1], part).run();
     finish_tile(*args.tapes[0],
                 {reinterpret_cast<const char*>(values), row, 0, 0, i, n_rows, first, n_columns},
@@ -359,7 +297,7 @@ void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span c
 template <class T>
 void multiply_directly(const Args& args, const Scheme<T>& scheme, Span rows, Span columns) {
   constexpr int L = kLanes<T>;
-  alignas(64) T sums[kTileElements];
+  alignas(64) T sums[kTileElements], first_half[kTileElements];
   const Finish<T> whole = direct_finish<T>(args);
   const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
   const int64_t height =
@@ -368,25 +306,85 @@ void multiply_directly(const Args& args, const Scheme<T>& scheme, Span rows, Spa
     Finish<T> finish = whole;
     finish.out += i * finish.out_row + first;
     finish.old += i * finish.old_row + first;
-    const Part<T> part{{i, std::min(i + height, rows.last)}, columns, sums, width, finish};
+    const Span group{i, std::min(i + height, rows.last)};
+    const Part<T> part{group, columns, {0, scheme.s.k}, sums, first_half, width, finish};
     Walk<T>(scheme, args.in[0], args.in[1], part).run();
   }
+}
+
+// Calls f(columns) for pieces of the vectors that leave room for a few rows in a tile.
+template <class T, class F>
+void for_pieces(Span vectors, F f) {
+  const int64_t n_vectors = vectors.last - vectors.first;
+  const int64_t pieces = ceil_div(n_vectors, kTileElements / (kRows * kLanes<T>));
+  for (int64_t piece = 0; piece < pieces; piece++) {
+    const Span within = span_of(n_vectors, piece, pieces);
+    f(Span{vectors.first + within.first, vectors.first + within.last});
+  }
+}
+
+// One half of the sums of all rows and some columns.
+template <class T>
+void multiply_half(const Args& args, const Scheme<T>& scheme, int64_t number, Span vectors) {
+  const Shape& s = scheme.s;
+  const Span terms = number == 0 ? Span{0, scheme.half} : Span{scheme.half, s.k};
+  alignas(64) T sums[kTileElements];
+  for_pieces<T>(vectors, [&](Span columns) {
+    const int64_t width = (columns.last - columns.first) * kLanes<T>;
+    const int64_t height = kTileElements / width / kRows * kRows;
+    for (int64_t i = 0; i < s.m; i += height) {
+      T* out = scheme.halves + (number * s.m + i) * s.n + columns.first * kLanes<T>;
+      const Finish<T> finish{Finish<T>::kWrite, out, s.n, out, 0, T(0), T(0), 0};
+      const Span rows{i, std::min(i + height, s.m)};
+      Walk<T>(scheme, args.in[0], args.in[1], {rows, columns, terms, sums, nullptr, width, finish})
+          .run();
+    }
+  });
 }
 
 template <class T>
 void multiply_block(const Args& args, int64_t chunk, int64_t) {
   const Scheme<T> scheme(args, args.workspace);
-  const Span rows = span_of(scheme.s.m, chunk / scheme.column_blocks, scheme.row_blocks);
+  const int64_t row_block = chunk / scheme.column_blocks;
   const Span vectors = span_of(scheme.vectors, chunk % scheme.column_blocks, scheme.column_blocks);
-  const int64_t n_vectors = vectors.last - vectors.first;
-  const int64_t parts = ceil_div(n_vectors, kTileElements / (kRows * kLanes<T>));
-  for (int64_t part = 0; part < parts; part++) {
-    const Span within = span_of(n_vectors, part, parts);
-    const Span columns{vectors.first + within.first, vectors.first + within.last};
+  if (scheme.apart) return multiply_half(args, scheme, row_block, vectors);
+  const Span rows = span_of(scheme.s.m, row_block, scheme.row_blocks);
+  for_pieces<T>(vectors, [&](Span columns) {
     if (scheme.direct) {
       multiply_directly(args, scheme, rows, columns);
     } else {
       multiply_tiles(args, scheme, rows, columns);
+    }
+  });
+}
+
+template <class T>
+int64_t join_chunk_count(const Args& args) {
+  const Scheme<T> scheme(args, nullptr);
+  const Shape& s = scheme.s;
+  if (!scheme.apart) return 0;
+  return chunks_for(s.m, s.n * (kJoinFlops + epilogue_cost(*args.tapes[0])));
+}
+
+// Adds the halves of some rows and takes them through the epilogue.
+template <class T>
+void join_halves(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const Scheme<T> scheme(args, args.workspace);
+  const Shape& s = scheme.s;
+  alignas(64) T values[kTileElements];
+  const Span rows = span_of(s.m, chunk, n_chunks);
+  const int64_t width = std::min(s.n, kTileElements), height = kTileElements / width;
+  for (int64_t i = rows.first; i < rows.last; i += height) {
+    const int64_t n_rows = std::min(height, rows.last - i);
+    for (int64_t first = 0; first < s.n; first += width) {
+      const int64_t n = std::min(width, s.n - first);
+      for (int64_t r = 0; r < n_rows; r++) {
+        const T* const half = scheme.halves + (i + r) * s.n + first;
+        for (int64_t j = 0; j < n; j++) values[r * n + j] = half[j] + half[s.m * s.n + j];
+      }
+      finish_tile(*args.tapes[0],
+                  {reinterpret_cast<const char*>(values), n, 0, 0, i, n_rows, first, n},
+                  args.in + kOwn, args.out[0]);
     }
   }
 }
@@ -407,6 +405,14 @@ int64_t pack_chunks(const Args& args) {
 
 void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
   TGM_FLOATS(args.in[0].dtype, pack_operands, args, chunk, n_chunks);
+}
+
+int64_t join_chunks(const Args& args) {
+  return TGM_FLOATS(args.in[0].dtype, join_chunk_count, args);
+}
+
+void join(const Args& args, int64_t chunk, int64_t n_chunks) {
+  TGM_FLOATS(args.in[0].dtype, join_halves, args, chunk, n_chunks);
 }
 
 int64_t chunks(const Args& args) { return TGM_FLOATS(args.in[0].dtype, block_count, args); }
@@ -433,6 +439,6 @@ const char* invalid(const Args& args) {
 }  // namespace
 
 extern const Kernel gemm_kernel = {
-    "gemm", 2, {{pack_chunks, pack}, {chunks, run}}, workspace_bytes, invalid};
+    "gemm", 3, {{pack_chunks, pack}, {chunks, run}, {join_chunks, join}}, workspace_bytes, invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -34,6 +34,7 @@ struct Strips {
   StripsOfB<T> b;
   const T* sums;  // so far; null: none, they start at zero
   int64_t sums_row;
+  const T* first_half;  // of the sums, laid out as they are; null: none, or it is not complete
   int64_t steps;
   Finish<T> finish;
 };
@@ -128,6 +129,16 @@ __attribute__((noinline)) void add_strips(const Strips<T>& strips, int64_t count
         const Vec<T> factor = splat<T>(a[r][a_offset]);
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++) sum[r][v] = fmadd(factor, row[v], sum[r][v]);
+      }
+    }
+    if (strips.first_half != nullptr) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) {
+          sum[r][v] =
+              load(strips.first_half + r * strips.sums_row + (strip * V + v) * L) + sum[r][v];
+        }
       }
     }
     finish_strip(strips.finish, sum, strip * V * L);
