@@ -73,6 +73,17 @@ def test_set_value_may_change_the_shape(device: str) -> None:
         np.testing.assert_array_equal(total(), 2 * value.sum(0))
 
 
+@pytest.mark.parametrize("shape", [(), (7,), (3, 5)])
+def test_values_begin_at_a_cache_line(shape: tuple[int, ...]) -> None:
+    v = theano.shared(np.ones(shape, "float32"))
+    for array in (np.full(shape, 2.0, ">f4"), np.zeros([n + 1 for n in shape], "float32")):
+        storage = v.get_value(borrow=True)
+        assert storage.ctypes.data % 64 == 0
+        assert storage.flags.c_contiguous
+        v.set_value(array)
+        np.testing.assert_array_equal(v.get_value(), array)
+
+
 def test_set_value_converts_what_fits() -> None:
     v = theano.shared(np.float32([1, 2]))
     v.set_value([0.1, 0.2])

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.types import check_dtype, tensor_type
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import SharedVariable, Variable, aligned_copy
 
 
 def shared(
@@ -35,7 +35,7 @@ def shared(
         raise GraphTypeError(f"strict: the value is a {type(value).__name__}, not an array")
     given = np.asarray(value)
     dtype = check_dtype(given.dtype)
-    array = np.array(given, dtype=dtype, order="C")  # a copy, in this machine's byte order
+    array = aligned_copy(given, dtype)  # in this machine's byte order
     pattern = tuple(broadcastable) if broadcastable is not None else (False,) * array.ndim
     if len(pattern) != array.ndim or any(
         b and n != 1 for b, n in zip(pattern, array.shape, strict=False)

