@@ -39,17 +39,21 @@ struct Work {
   Axis h, w;
   T* filters;        // [phase][block][tap: o, t_h, t_w][channel of the block]
   int64_t* offsets;  // [phase][tap], in the padded g
-  T* g;              // [n][o][h.size][w.size]
+  T* g;              // [n][o][h.size][w.size], the last two in `plane` elements
+  int64_t plane;
   size_t bytes;
 
   Work(const ConvShape& s, char* workspace)
       : blocks(s.C),
         h(s.stride_h, s.KH, s.padded_h(), s.OH),
         w(s.stride_w, s.KW, s.padded_w(), s.OW) {
+    // Planes a multiple of 256 bytes apart would crowd into a few sets of the first-level cache.
+    plane = h.size * w.size;
+    if (plane * sizeof(T) % 256 == 0) plane += 64 / sizeof(T);
     Pieces pieces{workspace};
     filters = pieces.take<T>(blocks.packed_size(s.O * s.KH * s.KW));
     offsets = pieces.take<int64_t>(s.O * s.KH * s.KW);
-    g = pieces.take<T>(s.N * s.O * h.size * w.size);
+    g = pieces.take<T>(s.N * s.O * plane);
     bytes = pieces.used;
   }
 
@@ -92,7 +96,7 @@ void pack_taps(const ConvShape& s, const Work<T>& work, const Tensor& w) {
     }
     for (int64_t t = 0; t < taps; t++) {
       const int64_t o = t / (down * across), t_h = t / across % down, t_w = t % across;
-      work.offsets[before + t] = (o * work.h.size - t_h) * work.w.size - t_w;
+      work.offsets[before + t] = o * work.plane - t_h * work.w.size - t_w;
     }
   }
 }
@@ -104,12 +108,12 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   if (chunk == 0) return pack_taps(s, work, args.in[0]);
   const Tensor& g = args.in[1];
   const Span span = span_of(s.N, chunk - 1, n_chunks - 1);
-  const int64_t image = s.O * work.h.size * work.w.size;
+  const int64_t image = s.O * work.plane;
   std::memset(work.g + span.first * image, 0, (span.last - span.first) * image * sizeof(T));
   for (int64_t row = span.first * s.O * s.OH; row < span.last * s.O * s.OH; row++) {
     const int64_t n = row / (s.O * s.OH), o = row / s.OH % s.O, i = row % s.OH;
     const T* from = g.as<T>() + n * g.stride[0] + o * g.stride[1] + i * g.stride[2];
-    T* to = work.g + ((n * s.O + o) * work.h.size + work.h.before + i) * work.w.size;
+    T* to = work.g + (n * s.O + o) * work.plane + (work.h.before + i) * work.w.size;
     for (int64_t j = 0; j < s.OW; j++) to[work.w.before + j] = from[j * g.stride[3]];
   }
 }
@@ -136,34 +140,50 @@ struct Units {
   }
 };
 
-// The pixels of one row from `first` on, `step` apart, all of one phase.
+// Pixels of a tile that are of one phase: where their taps start in g, and their values.
+template <class T>
+struct Phase {
+  int64_t rows, columns;
+  const T* g;
+  int64_t g_row;  // elements of g between rows
+  T* values;
+  int64_t row, column;  // elements of values between rows and between columns
+};
+
+// Groups of pixels go on from row to row, so that only a tile's last is not full.
 template <class T, int V>
-void convolve_row(const T* g, int64_t count, const T* filters, const int64_t* offsets, int64_t taps,
-                  T* values, int64_t step) {
-  for (int64_t q = 0; q < count; q += kPixels) {
+TGM_APART void convolve_phase(const Phase<T>& phase, const T* filters, const int64_t* offsets,
+                              int64_t taps) {
+  const int64_t count = phase.rows * phase.columns;
+  int64_t row = 0, column = 0;
+  for (int64_t first = 0; first < count; first += kPixels) {
     const T* pixel[kPixels];
-    for (int p = 0; p < kPixels; p++) pixel[p] = g + std::min(q + p, count - 1);
+    T* to[kPixels];
+    for (int p = 0; p < kPixels; p++) {
+      pixel[p] = phase.g + row * phase.g_row + column;
+      to[p] = phase.values + row * phase.row + column * phase.column;
+      if (first + p + 1 >= count) continue;  // the last one again
+      if (++column == phase.columns) column = 0, row++;
+    }
     Accumulators<T, V> acc;
     accumulate_taps<T, V>(pixel, offsets, taps, filters, acc);
 #pragma GCC unroll 32
     for (int p = 0; p < kPixels; p++) {
-      if (q + p >= count) break;
 #pragma GCC unroll 32
-      for (int v = 0; v < V; v++) {
-        store(values + (q + p) * step * V * kLanes<T> + v * kLanes<T>, acc[p][v]);
-      }
+      for (int v = 0; v < V; v++) store(to[p] + v * kLanes<T>, acc[p][v]);
     }
   }
 }
 
-// Rows [h, h + n_rows) and columns [w, w + n_columns) of an image, pixel by pixel.
+// Rows and columns of an image, phase by phase.
 template <class T, int V>
 void convolve_tile(const ConvShape& s, const Work<T>& work, int64_t image, int64_t block, Span rows,
                    Span columns, T* values) {
-  const int64_t n_columns = columns.last - columns.first;
-  for (int64_t h = rows.first; h < rows.last; h++) {
-    const int64_t phase_h = (h + s.pad_h) % s.stride_h, m_h = (h + s.pad_h) / s.stride_h;
-    const T* g = work.g + (image * s.O * work.h.size + m_h + work.h.before) * work.w.size;
+  constexpr int64_t kWidth = V * kLanes<T>;
+  const int64_t n_rows = rows.last - rows.first, n_columns = columns.last - columns.first;
+  for (int64_t i = 0; i < std::min(s.stride_h, n_rows); i++) {
+    const int64_t h = rows.first + i + s.pad_h, phase_h = h % s.stride_h, m_h = h / s.stride_h;
+    const T* g = work.g + image * s.O * work.plane + (m_h + work.h.before) * work.w.size;
     for (int64_t j = 0; j < std::min(s.stride_w, n_columns); j++) {
       const int64_t w = columns.first + j + s.pad_w;
       const int64_t phase_w = w % s.stride_w, m_w = w / s.stride_w;
@@ -171,9 +191,14 @@ void convolve_tile(const ConvShape& s, const Work<T>& work, int64_t image, int64
       const int64_t taps = s.O * work.h.taps(phase_h) * work.w.taps(phase_w);
       const T* filters =
           work.filters + before * work.blocks.vectors * kLanes<T> + work.blocks.first(block) * taps;
-      convolve_row<T, V>(g + m_w + work.w.before, ceil_div(n_columns - j, s.stride_w), filters,
-                         work.offsets + before, taps,
-                         values + ((h - rows.first) * n_columns + j) * V * kLanes<T>, s.stride_w);
+      const Phase<T> phase{ceil_div(n_rows - i, s.stride_h),
+                           ceil_div(n_columns - j, s.stride_w),
+                           g + m_w + work.w.before,
+                           work.w.size,
+                           values + (i * n_columns + j) * kWidth,
+                           s.stride_h * n_columns * kWidth,
+                           s.stride_w * kWidth};
+      convolve_phase<T, V>(phase, filters, work.offsets + before, taps);
     }
   }
 }
