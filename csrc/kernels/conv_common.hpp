@@ -124,20 +124,6 @@ TGM_INLINE Span span_of(int64_t units, int64_t chunk, int64_t n_chunks) {
   return {units * chunk / n_chunks, units * (chunk + 1) / n_chunks};
 }
 
-// Copies image `n` of x into the middle of zeros (C, H + 2 pad, W + 2 pad).
-template <class T>
-void pad_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
-  const int64_t height = s.padded_h(), width = s.padded_w();
-  std::memset(to, 0, s.C * height * width * sizeof(T));
-  for (int64_t c = 0; c < s.C; c++) {
-    for (int64_t h = 0; h < s.H; h++) {
-      const T* from = x.as<T>() + n * x.stride[0] + c * x.stride[1] + h * x.stride[2];
-      T* row = to + (c * height + h + s.pad_h) * width + s.pad_w;
-      for (int64_t w = 0; w < s.W; w++) row[w] = from[w * x.stride[3]];
-    }
-  }
-}
-
 // For functions around an inner loop: among the pointers of a larger function g++ 12 keeps those of
 // the loop on the stack.
 #define TGM_APART __attribute__((noinline))

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kernels/conv_common.hpp"
+#include "kernels/row_copies.hpp"
 
 namespace tgm::TGM_TARGET {
 
@@ -92,6 +93,21 @@ void pack_filters(const ConvShape& s, const Tensor& w, int64_t first, int64_t si
     const int64_t kw = t % s.KW, kh = t / s.KW % s.KH, c = t / (s.KW * s.KH);
     const T* tap = from + c * w.stride[1] + kh * w.stride[2] + kw * w.stride[3];
     for (int64_t o = 0; o < size; o++) to[t * width + o] = tap[o * w.stride[0]];
+  }
+}
+
+// Image `n` of x with zeros around, (C, H + 2 pad, W + 2 pad), in one pass over the copy.
+template <class T>
+void pad_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
+  const int64_t above = s.pad_h * s.padded_w() + s.pad_w;  // up to the first pixel of a channel
+  for (int64_t c = 0; c < s.C; c++) {
+    const T* from = x.as<T>() + n * x.stride[0] + c * x.stride[1];
+    to = std::fill_n(to, above, T(0));
+    for (int64_t h = 0; h < s.H; h++, from += x.stride[2], to += s.W + 2 * s.pad_w) {
+      copy_row(from, x.stride[3], s.W, to, 1);
+      for (int64_t w = 0; w < 2 * s.pad_w; w++) to[s.W + w] = T(0);
+    }
+    to = std::fill_n(to - 2 * s.pad_w, above, T(0));
   }
 }
 
