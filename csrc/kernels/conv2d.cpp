@@ -15,26 +15,24 @@ namespace {
 
 // Results of the positions [first, last), pixel by pixel: values[position][V vectors].
 template <class T, int V>
-TGM_APART void convolve_positions(const ConvShape& s, const Image<T>& images, const T* x,
-                                  const T* filters, const int64_t* offsets, Span positions,
-                                  T* values) {
+void convolve_positions(const ConvShape& s, const Image<T>& images, const T* x, const T* filters,
+                        const int64_t* offsets, Span positions, T* values) {
   const int64_t step_h = s.stride_h * images.stride[2], step_w = s.stride_w * images.stride[3];
   int64_t h = positions.first / s.OW, w = positions.first % s.OW;
-  for (int64_t q = positions.first; q < positions.last; q += kPixels) {
-    const T* pixel[kPixels];
-    for (int p = 0; p < kPixels; p++) {
-      pixel[p] = x + h * step_h + w * step_w;
-      if (q + p + 1 >= positions.last) continue;  // the last pixel fills the group
-      if (++w == s.OW) w = 0, h++;
+  alignas(64) Accumulators<T, V> sums[kGroups];
+  const T* pixels[kGroups][kPixels];
+  for (int64_t q = positions.first; q < positions.last;) {
+    int64_t n = 0;
+    for (; n < kGroups && q < positions.last; n++, q += kPixels) {
+      for (int p = 0; p < kPixels; p++) {
+        pixels[n][p] = x + h * step_h + w * step_w;
+        if (q + p + 1 >= positions.last) continue;  // the last pixel fills the group
+        if (++w == s.OW) w = 0, h++;
+      }
     }
-    Accumulators<T, V> acc;
-    accumulate_taps<T, V>(pixel, offsets, s.taps(), filters, acc);
-#pragma GCC unroll 32
-    for (int p = 0; p < kPixels; p++) {
-#pragma GCC unroll 32
-      for (int v = 0; v < V; v++) store(values + (p * V + v) * kLanes<T>, acc[p][v]);
-    }
-    values += kPixels * V * kLanes<T>;
+    accumulate_groups<T, V>(pixels, n, offsets, s.taps(), filters, sums);
+    std::memcpy(values, sums, n * sizeof sums[0]);
+    values += n * kPixels * V * kLanes<T>;
   }
 }
 

@@ -105,23 +105,27 @@ struct PoolTile {
 
 // Windows of four pixels, in registers.
 template <class T, int V>
-TGM_APART void pool_in_registers(const PoolTile<T>& tile) {
+void pool_in_registers(const PoolTile<T>& tile) {
   constexpr int L = kLanes<T>;
   const ConvShape& s = tile.s;
   static_assert(kPixels == 4);
   const int64_t inside[kPixels] = {0, tile.inside(1), tile.inside(2), tile.inside(3)};
   T *maxima = tile.maxima, *marks = tile.marks;
   int64_t h = tile.positions.first / s.PW, w = tile.positions.first % s.PW;
-  for (int64_t q = tile.positions.first; q < tile.positions.last; q++) {
-    const T* const origin = tile.origin(h, w);
-    const T* const pixels[kPixels] = {origin, origin + inside[1], origin + inside[2],
-                                      origin + inside[3]};
-    if (++w == s.PW) w = 0, h++;
-    Accumulators<T, V> acc;
-    accumulate_taps<T, V>(pixels, tile.offsets, s.taps(), tile.filters, acc);
-    keep_windows<T, V>(acc, maxima, marks, L);
-    maxima += V * L;
-    if (marks) marks += V * L;
+  alignas(64) Accumulators<T, V> sums[kGroups];
+  const T* pixels[kGroups][kPixels];
+  for (int64_t q = tile.positions.first; q < tile.positions.last;) {
+    int64_t n = 0;
+    for (; n < kGroups && q < tile.positions.last; n++, q++) {
+      for (int p = 0; p < kPixels; p++) pixels[n][p] = tile.origin(h, w) + inside[p];
+      if (++w == s.PW) w = 0, h++;
+    }
+    accumulate_groups<T, V>(pixels, n, tile.offsets, s.taps(), tile.filters, sums);
+    for (int64_t g = 0; g < n; g++) {
+      keep_windows<T, V>(sums[g], maxima, marks, L);
+      maxima += V * L;
+      if (marks) marks += V * L;
+    }
   }
 }
 

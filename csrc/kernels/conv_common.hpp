@@ -131,15 +131,20 @@ TGM_INLINE Span span_of(int64_t units, int64_t chunk, int64_t n_chunks) {
 template <class T, int V>
 using Accumulators = Vec<T>[kPixels][V];
 
-// acc[p][v] = sum over taps of pixel[p][offset of tap] * filters[tap][v], in the order of the taps.
 template <class T, int V>
-TGM_INLINE void accumulate_taps(const T* const (&pixel)[kPixels], const int64_t* offsets,
-                                int64_t n_taps, const T* filters, Accumulators<T, V>& acc) {
+TGM_INLINE void clear(Accumulators<T, V>& acc) {
 #pragma GCC unroll 32
   for (int p = 0; p < kPixels; p++) {
 #pragma GCC unroll 32
     for (int v = 0; v < V; v++) acc[p][v] = Vec<T>{};
   }
+}
+
+// acc[p][v] += sum over taps of pixel[p][offset of tap] * filters[tap][v], in the order of the
+// taps.
+template <class T, int V>
+TGM_INLINE void add_taps(const T* const (&pixel)[kPixels], const int64_t* offsets, int64_t n_taps,
+                         const T* filters, Accumulators<T, V>& acc) {
   for (int64_t t = 0; t < n_taps; t++) {
     const int64_t offset = offsets[t];
     Vec<T> filter[V];
@@ -153,6 +158,14 @@ TGM_INLINE void accumulate_taps(const T* const (&pixel)[kPixels], const int64_t*
     }
     filters += V * kLanes<T>;
   }
+}
+
+// The same from zero.
+template <class T, int V>
+TGM_INLINE void accumulate_taps(const T* const (&pixel)[kPixels], const int64_t* offsets,
+                                int64_t n_taps, const T* filters, Accumulators<T, V>& acc) {
+  clear<T, V>(acc);
+  add_taps<T, V>(pixel, offsets, n_taps, filters, acc);
 }
 
 // Calls f.template operator()<V>() with the constant V = width.
