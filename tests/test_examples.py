@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from helpers.small_mnist import small_arrays, write_idx_folder
 
+from tinygrad_mnist.config import config
 from tinygrad_mnist.network3 import Network
 from tinygrad_mnist.training import History
 
@@ -39,7 +41,10 @@ def run(name: str) -> None:
     runpy.run_path(str(EXAMPLES[0].with_name(f"{name}.py")), run_name="__main__")
 
 
-@pytest.mark.parametrize("name", [path.stem for path in EXAMPLES if path.stem != "dropout"])
+ALONE = {"dropout", "one_epoch"}  # these have tests of their own
+
+
+@pytest.mark.parametrize("name", [path.stem for path in EXAMPLES if path.stem not in ALONE])
 def test_example(name: str, one_epoch: list[History], capsys: pytest.CaptureFixture[str]) -> None:
     run(name)
     assert len(one_epoch) == 1
@@ -54,3 +59,13 @@ def test_dropout_after_expanded(
     run("dropout")
     assert len(one_epoch) == 6
     assert capsys.readouterr().out.splitlines()[-1].startswith("The vote of five: ")
+
+
+@pytest.mark.usefixtures("one_epoch")
+def test_one_epoch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["one_epoch.py", "3"])
+    monkeypatch.setattr(config, "floatX", config.floatX)  # the example sets it
+    run("one_epoch")
+    assert re.fullmatch(
+        r"\d+\.\d\d% of the test images after 1 steps in \d+\.\d\d s\n", capsys.readouterr().out
+    )
