@@ -99,15 +99,15 @@ void pack_filters(const ConvShape& s, const Tensor& w, int64_t first, int64_t si
 // Image `n` of x with zeros around, (C, H + 2 pad, W + 2 pad), in one pass over the copy.
 template <class T>
 void pad_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
-  const int64_t above = s.pad_h * s.padded_w() + s.pad_w;  // up to the first pixel of a channel
+  const int64_t width = s.padded_w(), above = s.pad_h * width;
   for (int64_t c = 0; c < s.C; c++) {
     const T* from = x.as<T>() + n * x.stride[0] + c * x.stride[1];
     to = std::fill_n(to, above, T(0));
-    for (int64_t h = 0; h < s.H; h++, from += x.stride[2], to += s.W + 2 * s.pad_w) {
-      copy_row(from, x.stride[3], s.W, to, 1);
-      for (int64_t w = 0; w < 2 * s.pad_w; w++) to[s.W + w] = T(0);
+    for (int64_t h = 0; h < s.H; h++, from += x.stride[2], to += width) {
+      for (int64_t w = 0; w < s.pad_w; w++) to[w] = to[s.pad_w + s.W + w] = T(0);
+      copy_row(from, x.stride[3], s.W, to + s.pad_w, 1);
     }
-    to = std::fill_n(to - 2 * s.pad_w, above, T(0));
+    to = std::fill_n(to, above, T(0));
   }
 }
 
