@@ -1,11 +1,11 @@
-"""Over 99 % of MNIST's test images after one pass over the training images.
+"""99 % of MNIST's test images after one pass over the training images.
 
     python examples/one_epoch.py [seed]
 
-The book's conv2-relu net, written as expressions. What makes it quick is Nesterov's momentum, a
-learning rate that rises in the first fifth of the steps and then falls to zero, and targets that
-leave 5 % to the other digits (label smoothing), so that one pass is enough. The whole schedule is
-part of the compiled step: a sweep runs it without going back to Python.
+A net like the book's conv2-relu, with 16 and 32 maps, written as expressions. What makes it quick
+is Nesterov's momentum, a learning rate that rises in the first fifth of the steps and then falls to
+zero, and targets that leave 5 % to the other digits (label smoothing), so that one pass is enough.
+The whole schedule is part of the compiled step: a sweep runs it without going back to Python.
 
 The seconds printed begin with the images in memory, and end with the last step: initial weights,
 gradients, compilation and all steps.
@@ -31,7 +31,7 @@ BATCH = 50
 PEAK_RATE, WARM_UP = 0.15, 0.2  # learning rate at its highest; the part of the steps before that
 MOMENTUM = 0.9
 SMOOTHING = 0.05
-MAPS = (20, 40)
+MAPS = (16, 32)
 HIDDEN = 100
 
 
