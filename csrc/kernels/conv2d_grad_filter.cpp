@@ -6,8 +6,9 @@
 //
 //   dw[o] = sum over images and positions of g * (patch of x there)
 //
-// Phase 0 packs x channels last. Phase 1 keeps the sums of up to three filters x four vectors of a
-// patch in registers while it goes over all positions of a block of images that fits the L1 cache.
+// Phase 0 packs x channels last, in groups of up to four vectors of channels. Phase 1 keeps the
+// sums of up to three filters x four vectors of a patch in registers while it goes over a block of
+// positions; what the block sees of a group stays in the cache for all filters of a chunk.
 #include "kernels/conv_check.hpp"
 #include "kernels/patch_rows.hpp"
 #include "kernels/table.hpp"
@@ -17,25 +18,44 @@ namespace {
 
 constexpr int kFilters = 3;        // that share what is loaded of x
 constexpr int kSharedVectors = 4;  // of a patch
-constexpr int64_t kBlockBytes = 24 * 1024;
+
+// Of packed channels that are worked on at once: an eighth of L2, for seven loads serve twelve
+// multiply-adds, and longer walks over positions load and store the sums less often.
+constexpr int64_t kBlockBytes = 64 * 1024;
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args.ints, false); }
 
+// Groups of equal size, of up to kSharedVectors vectors.
+template <class T>
+ChannelGroups channel_groups(const ConvShape& s) {
+  const int64_t count = std::max<int64_t>(1, ceil_div(s.C, kSharedVectors * kLanes<T>));
+  return {s, std::max<int64_t>(1, ceil_div(s.C, count))};
+}
+
 template <class T>
 struct Work {
-  T* images;   // [n][h][w][c]
-  T* sums;     // [o][kh][padded row]
+  T* images;   // [group][n][h][w][c]
+  T* sums;     // [o][group][kh][padded row]
   T* filters;  // [o][c][kh][kw], before the epilogue
   T* turned;   // [o][kh][kw][c], on the way there
   size_t bytes;
 
   Work(const ConvShape& s, char* workspace) {
+    const ChannelGroups groups = channel_groups<T>(s);
     Pieces pieces{workspace};
-    images = pieces.take<T>(PatchImages<T>(s).size(s.N));
-    sums = pieces.take<T>(s.O * s.KH * PatchRows<T>(s, kSharedVectors).padded());
+    images = pieces.take<T>(PatchImages<T>(groups.part).size(groups.count * s.N));
+    sums = pieces.take<T>(s.O * filter_sums(s));
     filters = pieces.take<T>(s.O * s.taps());
-    turned = pieces.take<T>(s.O * s.taps());
+    turned = pieces.take<T>(s.O * groups.part.taps());
     bytes = pieces.used;
+  }
+
+  // Elements of a group's sums of one filter, and of all groups'.
+  static int64_t group_sums(const ConvShape& s) {
+    return s.KH * PatchRows<T>(channel_groups<T>(s).part, kSharedVectors).padded();
+  }
+  static int64_t filter_sums(const ConvShape& s) {
+    return channel_groups<T>(s).count * group_sums(s);
   }
 };
 
@@ -116,56 +136,58 @@ template <class T>
 void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   const Work<T> work(s, args.workspace);
-  const int64_t image = PatchImages<T>(s).image;
+  const ChannelGroups groups = channel_groups<T>(s);
+  const int64_t image = PatchImages<T>(groups.part).image;
   const Span span = span_of(s.N, chunk, n_chunks);
   for (int64_t n = span.first; n < span.last; n++) {
-    pack_patch_image(s, args.in[0], n, work.images + n * image);
+    for (int64_t group = 0; group < groups.count; group++) {
+      pack_patch_image(groups, group, args.in[0], n, work.images + (group * s.N + n) * image);
+    }
   }
-  if (chunk == 0) std::memset(work.images + s.N * image, 0, kLanes<T> * sizeof(T));
+  if (chunk == 0) {
+    std::memset(work.images + groups.count * s.N * image, 0, kLanes<T> * sizeof(T));
+  }
 }
 
-// A chunk is a number of groups of filters.
-int64_t groups(const ConvShape& s) { return ceil_div(s.O, kFilters); }
+// A chunk is a number of sets of filters: some, that share what comes to the L1 cache of x.
+int64_t filter_sets(const ConvShape& s) { return ceil_div(s.O, kFilters); }
 
 int64_t filter_chunks(const Args& args) {
   const ConvShape s = shape(args);
+  const int64_t sets = filter_sets(s);
   const int64_t flops =
       s.O * s.taps() * (2 * s.N * s.OH * s.OW + 4 + epilogue_cost(*args.tapes[0]));
-  return chunks_for(groups(s), flops / std::max<int64_t>(1, groups(s)));
+  return std::min(chunks_for(sets, flops / std::max<int64_t>(1, sets)),
+                  std::max<int64_t>(4, sets / 10));
 }
 
-// Adds the images [first, last) to the sums of the filters [o, o + n).
+// Adds the positions of a block, and one group of channels, to the sums of the filters
+// [o, o + n).
 template <class T>
-void add_images(const ConvShape& s, const Work<T>& work, const Tensor& g, Span images, int64_t o,
-                int64_t n) {
-  const PatchRows<T> rows(s, kSharedVectors);
-  const PatchImages<T> packed(s);
-  const int64_t padded = rows.padded();
+void add_block(const ConvShape& s, const PatchImages<T>& packed, const PatchRows<T>& rows,
+               const T* x, int64_t step_w, const Tensor& g, Span images, Span lines, int64_t o,
+               int64_t n, T* sums) {
   for (int64_t block = 0; block < rows.blocks(); block++) {
     const Span r = rows.block_rows(block), v = rows.block_vectors(block);
+    const int64_t down = r.last - r.first, across = v.last - v.first;
     for (int64_t image = images.first; image < images.last; image++) {
+      const int64_t first_line =
+          (image - images.first) * packed.image + (lines.first * s.stride_h + r.first) * packed.row;
       const Plane<T> plane{
-          work.images + image * packed.image + r.first * packed.row + v.first * kLanes<T>,
+          x + first_line + v.first * kLanes<T>,
           packed.row,
           s.stride_h * packed.row,
-          s.stride_w * s.C,
-          g.as<T>() + image * g.stride[0] + o * g.stride[1],
+          step_w,
+          g.as<T>() + image * g.stride[0] + o * g.stride[1] + lines.first * g.stride[2],
           g.stride[1],
           g.stride[2],
           g.stride[3],
-          s.OH,
+          lines.last - lines.first,
           s.OW,
-          work.sums + (o * s.KH + r.first) * padded + v.first * kLanes<T>,
-          s.KH * padded,
-          padded};
-      const int64_t down = r.last - r.first, across = v.last - v.first;
-      if (n == 1) {
-        add_plane_of<T, 1>(plane, down, across);
-      } else if (n == 2) {
-        add_plane_of<T, 2>(plane, down, across);
-      } else {
-        add_plane_of<T, 3>(plane, down, across);
-      }
+          sums + r.first * rows.padded() + v.first * kLanes<T>,
+          Work<T>::filter_sums(s),
+          rows.padded()};
+      with_width<kFilters>(n, [&]<int F>() { add_plane_of<T, F>(plane, down, across); });
     }
   }
 }
@@ -174,24 +196,35 @@ template <class T>
 void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   const Work<T> work(s, args.workspace);
-  const Span span = span_of(groups(s), chunk, n_chunks);
-  const int64_t first_filter = span_of(s.O, span.first, groups(s)).first;
-  const int64_t n_filters = span_of(s.O, span.last, groups(s)).first - first_filter;
-  const int64_t padded = PatchRows<T>(s, kSharedVectors).padded(), filter_sums = s.KH * padded;
+  const ChannelGroups groups = channel_groups<T>(s);
+  const PatchRows<T> rows(groups.part, kSharedVectors);
+  const PatchImages<T> packed(groups.part);
+  const WindowBlocks<T> blocks(s, packed, kBlockBytes);
+  const int64_t filter_sums = Work<T>::filter_sums(s), group_sums = Work<T>::group_sums(s);
+  const Span sets = span_of(filter_sets(s), chunk, n_chunks);
+  const int64_t first_filter = span_of(s.O, sets.first, filter_sets(s)).first;
+  const int64_t n_filters = span_of(s.O, sets.last, filter_sets(s)).first - first_filter;
   std::memset(work.sums + first_filter * filter_sums, 0, n_filters * filter_sums * sizeof(T));
-  const int64_t image_bytes = std::max<int64_t>(1, PatchImages<T>(s).image * sizeof(T));
-  const int64_t together = std::max<int64_t>(1, kBlockBytes / image_bytes);
-  for (int64_t first = 0; first < s.N; first += together) {
-    for (int64_t group = span.first; group < span.last; group++) {
-      const Span o = span_of(s.O, group, groups(s));
-      add_images(s, work, args.in[1], {first, std::min(s.N, first + together)}, o.first,
-                 o.last - o.first);
+  for (int64_t group = 0; group < groups.count; group++) {
+    for (int64_t block = 0; block < blocks.count; block++) {
+      const Span images = blocks.images_of(block);
+      const T* x = work.images + (group * s.N + images.first) * packed.image;
+      for (int64_t set = sets.first; set < sets.last; set++) {
+        const Span o = span_of(s.O, set, filter_sets(s));
+        add_block(s, packed, rows, x, s.stride_w * groups.part.C, args.in[1], images,
+                  blocks.rows_of(s, block), o.first, o.last - o.first,
+                  work.sums + o.first * filter_sums + group * group_sums);
+      }
     }
   }
   T* const result = work.filters + first_filter * s.taps();
   for (int64_t o = 0; o < n_filters; o++) {
-    unpack_filter(s, work.sums + (first_filter + o) * filter_sums, padded,
-                  work.turned + (first_filter + o) * s.taps(), result + o * s.taps());
+    for (int64_t group = 0; group < groups.count; group++) {
+      unpack_filter(groups.part, groups.size(group),
+                    work.sums + (first_filter + o) * filter_sums + group * group_sums,
+                    rows.padded(), work.turned + (first_filter + o) * groups.part.taps(),
+                    result + o * s.taps() + groups.first(group) * s.KH * s.KW);
+    }
   }
   finish_tile(
       *args.tapes[0],

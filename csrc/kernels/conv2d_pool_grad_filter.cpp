@@ -59,32 +59,6 @@ ChannelGroups channel_groups(const ConvShape& s) {
   return {s, kLanes<T>};
 }
 
-// Windows in blocks that see little of a group: those of some images, or some rows of one image's.
-template <class T>
-struct WindowBlocks {
-  int64_t images, image_blocks, row_blocks, count;
-  int64_t windows;  // of a block, at most
-
-  WindowBlocks(const ConvShape& s, const PatchImages<T>& packed) {
-    const int64_t row_bytes = std::max<int64_t>(1, packed.row * sizeof(T));
-    const int64_t image_bytes = row_bytes * s.padded_h();
-    const int64_t fit = (kBlockBytes / row_bytes - s.KH) / s.stride_h + 1;  // rows of positions
-    const int64_t rows = image_bytes <= kBlockBytes
-                             ? s.PH
-                             : std::clamp<int64_t>(fit / s.pool_h, 1, std::max<int64_t>(1, s.PH));
-    images = s.N;
-    image_blocks =
-        ceil_div(s.N, std::max<int64_t>(1, kBlockBytes / std::max<int64_t>(1, image_bytes)));
-    row_blocks = ceil_div(s.PH, std::max<int64_t>(1, rows));
-    count = image_blocks * row_blocks;
-    windows = count == 0 ? 0 : ceil_div(s.N, image_blocks) * ceil_div(s.PH, row_blocks) * s.PW;
-  }
-  Span images_of(int64_t block) const { return span_of(images, block / row_blocks, image_blocks); }
-  Span rows_of(const ConvShape& s, int64_t block) const {
-    return span_of(s.PH, block % row_blocks, row_blocks);
-  }
-};
-
 template <class T>
 struct Work {
   T* images;   // [group][n][h][w][c]; small patches: [n][strip]
@@ -127,7 +101,7 @@ struct Work {
     } else {
       const ChannelGroups groups = channel_groups<T>(s);
       const PatchImages<T> packed(groups.part);
-      const WindowBlocks<T> blocks(s, packed);
+      const WindowBlocks<T> blocks(s, packed, kBlockBytes);
       max_filters = n_chunks == 0 ? 0 : ceil_div(s.O, n_chunks);
       max_terms = blocks.windows * s.pool_size() + 1;
       const int64_t list_bytes =
@@ -320,7 +294,7 @@ void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, int6
   const ChannelGroups groups = channel_groups<T>(s);
   const PatchRows<T> rows(groups.part);
   const PatchImages<T> packed(groups.part);
-  const WindowBlocks<T> blocks(s, packed);
+  const WindowBlocks<T> blocks(s, packed, kBlockBytes);
   const TermLists<T> lists(work, chunk);
   const int64_t n_filters = filters.last - filters.first;
   for (int64_t first = 0; first < blocks.count; first += work.together) {
@@ -347,7 +321,7 @@ void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, int6
 // One filter's sums to its gradient [c][kh][kw].
 template <class T>
 void unpack_sums(const ConvShape& s, const T* sums, T* turned, T* to) {
-  if (is_small<T>(s)) return unpack_filter(s, sums, s.KW * s.C, turned, to);
+  if (is_small<T>(s)) return unpack_filter(s, s.C, sums, s.KW * s.C, turned, to);
   const ChannelGroups groups = channel_groups<T>(s);
   const int64_t taps = s.KH * s.KW;
   for (int64_t group = 0; group < groups.count; group++) {

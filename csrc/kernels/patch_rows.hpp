@@ -89,6 +89,32 @@ void pack_patch_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
   pack_patch_image(ChannelGroups(s, std::max<int64_t>(1, s.C)), 0, x, n, to);
 }
 
+// Windows, or positions where there is no pool, in blocks that see at most `bytes` of a group of
+// channels, or one row of windows: those of some images, or some rows of one image's.
+template <class T>
+struct WindowBlocks {
+  int64_t images, image_blocks, row_blocks, count;
+  int64_t windows;  // of a block, at most
+
+  WindowBlocks(const ConvShape& s, const PatchImages<T>& packed, int64_t bytes) {
+    const int64_t row_bytes = std::max<int64_t>(1, packed.row * sizeof(T));
+    const int64_t image_bytes = row_bytes * s.padded_h();
+    const int64_t fit = (bytes / row_bytes - s.KH) / s.stride_h + 1;  // rows of positions
+    const int64_t rows = image_bytes <= bytes
+                             ? s.PH
+                             : std::clamp<int64_t>(fit / s.pool_h, 1, std::max<int64_t>(1, s.PH));
+    images = s.N;
+    image_blocks = ceil_div(s.N, std::max<int64_t>(1, bytes / std::max<int64_t>(1, image_bytes)));
+    row_blocks = ceil_div(s.PH, std::max<int64_t>(1, rows));
+    count = image_blocks * row_blocks;
+    windows = count == 0 ? 0 : ceil_div(s.N, image_blocks) * ceil_div(s.PH, row_blocks) * s.PW;
+  }
+  Span images_of(int64_t block) const { return span_of(images, block / row_blocks, image_blocks); }
+  Span rows_of(const ConvShape& s, int64_t block) const {
+    return span_of(s.PH, block % row_blocks, row_blocks);
+  }
+};
+
 // A factor and the place of the patch that it multiplies.
 template <class T>
 struct Term {
@@ -208,12 +234,13 @@ void copy_taps(const ConvShape& s, const T* from, int64_t from_row, T* to, int64
   }
 }
 
-// Sums of patches [kh][padded row], as x meets the filter, to one filter's gradient [c][kh][kw].
-// `buffer` has room for a filter.
+// Sums of patches [kh][padded row], as x meets the filter, to one filter's gradient [c][kh][kw] of
+// `size` channels, up to s.C. `buffer` has room for a filter.
 template <class T>
-void unpack_filter(const ConvShape& s, const T* sums, int64_t padded_row, T* buffer, T* to) {
+void unpack_filter(const ConvShape& s, int64_t size, const T* sums, int64_t padded_row, T* buffer,
+                   T* to) {
   copy_taps(s, sums, padded_row, buffer, s.KW * s.C);
-  transpose(buffer, s.C, to, s.KH * s.KW, s.KH * s.KW, s.C);
+  transpose(buffer, s.C, to, s.KH * s.KW, s.KH * s.KW, size);
 }
 
 // `size` channels, up to s.C, of one filter [c][kh][kw] of any strides to patch rows
