@@ -26,9 +26,9 @@ import numpy as np
 from benchmarks import cold
 from benchmarks.contention import contention
 from benchmarks.gpu import describe
-from benchmarks.job import FRAMEWORKS, MODES, jobs_of
+from benchmarks.job import FRAMEWORKS, MODES, jobs_of, peers_of
 from benchmarks.match import NOISE, Result, missing, play
-from benchmarks.report import figures, heading, markdown, merged, summary
+from benchmarks.report import check_same_machine, figures, heading, markdown, merged, summary
 from benchmarks.workloads import DEFAULT, DEFAULT_CUDA, QUICK, Workload, parse
 from tinygrad_mnist import _native, _version
 from tinygrad_mnist.datasets import DatasetError, load_mnist, locate
@@ -92,12 +92,23 @@ def data_files(folder: Path, path: str | None, images: int) -> dict[str, str]:
     return files
 
 
+def processor() -> str:
+    """The processor's model, where it is known."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
 def machine(device: str, threads: int) -> dict[str, Any]:
     """What the figures depend on. Raises DeviceError where there is no such device."""
     common = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "device": device,
         "machine": platform.machine(),
+        "processor": processor(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "tinygrad_mnist": _version.__version__,
@@ -115,7 +126,7 @@ def machine(device: str, threads: int) -> dict[str, Any]:
 def chosen_frameworks(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Ours and the peers that are asked for and can be run, and those that are not installed."""
     device = options.device
-    wanted = options.frameworks or [f for f in MODES[device] if f != "ours"]
+    wanted = options.frameworks or peers_of(device, options.every_mode)
     for framework in [f for f in wanted if f not in MODES[device]]:
         say(f"{framework} is not run on {device}, and left out")
     wanted = [f for f in wanted if f in MODES[device]]
@@ -165,6 +176,15 @@ def compare_one(
     return results, problems
 
 
+def begin_report(options: argparse.Namespace, device: str, threads: int) -> dict[str, Any]:
+    """A report of the machine alone. Raises ValueError where it cannot be added to `options.old`,
+    before anything is measured."""
+    report = machine(device, threads)
+    if options.old is not None:
+        check_same_machine(options.old, report)
+    return report
+
+
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Every workload in turn; the report is written after each, so that a run may be cut short."""
     began, device = time.monotonic(), options.device
@@ -173,7 +193,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     every = DEFAULT_CUDA if device == "cuda" else DEFAULT
     workloads = [parse(n) for n in options.workloads or (QUICK if options.quick else every)]
     rounds = 5 if options.quick else options.rounds
-    report = {**machine(device, options.threads), "missing": absent, "workloads": [], "late": []}
+    report = begin_report(options, device, options.threads)
+    report |= {"missing": absent, "workloads": [], "late": []}
     longest = 0.0
     with tempfile.TemporaryDirectory() as folder:
         data = data_files(Path(folder), options.data, IMAGES[device])
@@ -196,7 +217,9 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 def start_cold(options: argparse.Namespace) -> dict[str, Any]:
     """Starts of W3, with a call per step, of every framework."""
+    began = time.monotonic()
     frameworks, absent = chosen_frameworks(options)
+    report = begin_report(options, options.device, options.threads)
     workload = parse("W3")
     jobs = jobs_of(workload, frameworks, options.threads, options.device)
     with tempfile.TemporaryDirectory() as folder:
@@ -204,8 +227,20 @@ def start_cold(options: argparse.Namespace) -> dict[str, Any]:
         called = [job for job in jobs if not job.loops]
         rows = cold.starts(called, next(iter(data.values())), options.rounds, say)
     print(cold.table(workload.name, rows), flush=True)
-    report = machine(options.device, options.threads)
-    return {**report, "missing": absent, "cold": {"workload": workload.name, "rows": rows}}
+    report |= {"missing": absent, "seconds": time.monotonic() - began}
+    return {**report, "cold": {"workload": workload.name, "rows": rows}}
+
+
+def earlier_report(options: argparse.Namespace) -> dict[str, Any] | None:
+    """What the output has already and is to be added to. It is read once, at the start: a report
+    is written several times, and its seconds are added once."""
+    if options.output is None or not options.add:
+        return None
+    path = RESULTS / f"{options.output}.json"
+    if not path.exists():
+        return None
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report
 
 
 def write(report: dict[str, Any], options: argparse.Namespace) -> None:
@@ -214,8 +249,8 @@ def write(report: dict[str, Any], options: argparse.Namespace) -> None:
         return
     path = RESULTS / f"{options.output}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    if options.add and path.exists():
-        report = merged(json.loads(path.read_text(encoding="utf-8")), report)
+    if options.old is not None:
+        report = merged(options.old, report)
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     tables = ""
     if report.get("workloads"):
@@ -229,8 +264,10 @@ def write(report: dict[str, Any], options: argparse.Namespace) -> None:
 def main() -> None:
     options = arguments()
     try:
+        options.old = earlier_report(options)
         if options.contention:
-            report = {**machine("cpu", 2), "contention": contention(options.rounds, 100)}
+            report = begin_report(options, "cpu", 2)
+            report["contention"] = contention(options.rounds, 100)
             c = report["contention"]
             print(
                 f"{c['busy_processes']} busy processes: a step takes {c['one_thread_s'] * 1e6:.0f} "

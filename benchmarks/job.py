@@ -105,14 +105,21 @@ class Job:
         return cls(**json.loads(text))
 
 
+def peers_of(device: str, every: bool = False) -> list[str]:
+    """The frameworks that ours is timed beside where none are named. Not PyTensor, unless `every`:
+    it was far behind. docs/performance.md has the figures."""
+    return [f for f in MODES[device] if f != "ours" and (every or f != "pytensor")]
+
+
 def hopeless(workload: Workload) -> list[tuple[str, str]]:
     """Frameworks and modes that were far behind others of the same framework on a processor, and
     are not worth their minutes. docs/performance.md has the figures.
     """
+    convolutions = [layer for layer in workload.net.layers if isinstance(layer, Conv)]
     if workload.infer:
-        return [("jax", "call"), ("jax", "loop")]
-    slow = [("pytensor", "call"), ("jax", "loop-convolve")]
-    if not any(isinstance(layer, Conv) and layer.stride > 1 for layer in workload.net.layers):
+        return [("jax", "call"), ("jax", "loop")] if convolutions else []
+    slow = [("jax", "loop-convolve")]
+    if all(layer.stride == 1 for layer in convolutions):
         slow.append(("jax", "call-convolve"))
     return slow
 

@@ -64,6 +64,14 @@ def environment(job: Job, folder: str | None) -> dict[str, str]:
     return variables
 
 
+def pinning(job: Job) -> Callable[[], None] | None:
+    """What a job's process does first: on a processor, it keeps to one core per thread."""
+    if job.device != "cpu":
+        return None
+    processors = sorted(os.sched_getaffinity(0))[: job.threads]
+    return lambda: os.sched_setaffinity(0, processors)
+
+
 class Worker:
     """A process that runs a job's steps. It is stopped whenever it is not asked for anything.
 
@@ -74,13 +82,6 @@ class Worker:
         self.job = job
         self._folder = tempfile.TemporaryDirectory()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        prepare: Callable[[], None] | None = None
-        if job.device == "cpu":
-            processors = sorted(os.sched_getaffinity(0))[: job.threads]
-
-            def prepare() -> None:
-                os.sched_setaffinity(0, processors)
-
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", job.to_json()],
             stdin=subprocess.PIPE,
@@ -88,7 +89,7 @@ class Worker:
             stderr=self._errors,
             text=True,
             env=environment(job, self._folder.name if cold or job.device == "cuda" else None),
-            preexec_fn=prepare,
+            preexec_fn=pinning(job),
             process_group=0,  # its compilers' processes are stopped and ended with it
         )
         try:

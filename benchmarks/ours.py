@@ -34,11 +34,6 @@ ACTIVATIONS: dict[str | None, Any] = {
 }
 
 
-def _versions() -> dict[str, str]:
-    """Of what makes our kernels on a GPU."""
-    return {name: metadata.version(name) for name in ("numba", "numba-cuda", "cuda-bindings")}
-
-
 Updates = list[tuple[theano.SharedVariable, T.Variable]]
 
 

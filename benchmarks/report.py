@@ -13,6 +13,11 @@ from benchmarks.match import TOLERANCE, Result
 from benchmarks.workloads import DEFAULT, Workload
 
 COUNTS = ("cudagraph_skips", "executed_flops")  # details that are no versions
+#: What reports must share to be one, beside the frameworks' versions.
+SAME = (
+    *("device", "machine", "processor", "simd", "threads"),
+    *("gpu", "driver", "python", "numpy", "tinygrad_mnist"),
+)
 
 
 def ratio(peer: Sequence[float], ours: Sequence[float]) -> tuple[float, float]:
@@ -56,9 +61,11 @@ def figures(workload: Workload, results: Sequence[Result], peak: float) -> dict[
                 "blocks_s": times,
             }
         # On one data set, and said of the row: costs don't depend on what is timed.
+        # Of nets with dropout they are those without it, and there may be none.
         for data, costs in result.costs.items():
-            if result is not mine and not workload.is_random:
-                row["cost_disagreement"] = disagreement(costs, mine.costs[data])
+            own_costs = mine.costs.get(data)
+            if result is not mine and own_costs is not None:
+                row["cost_disagreement"] = disagreement(costs, own_costs)
                 row["agrees"] = row["cost_disagreement"] <= TOLERANCE
         rows.append(row)
     executed = [r.details.get("executed_flops") for r in own.values()]
@@ -107,32 +114,50 @@ def heading(report: dict[str, Any]) -> str:
             f" {report['multiprocessors']} multiprocessors, peak"
             f" {report['peak_flops'] / 1e12:.1f} TFLOP/s of float32, counted"
         )
-    versions: dict[str, str] = {}
-    for workload in report["workloads"]:
+    return (
+        f"{report['date']}: {on}; Python {report['python']}, NumPy {report['numpy']},"
+        f" {', '.join(versions(report).values())}.\n\n"
+    )
+
+
+def versions(report: dict[str, Any]) -> dict[str, str]:
+    """Each framework with its version, and those of its libraries."""
+    found: dict[str, str] = {}
+    for workload in report.get("workloads", ()):
         for row in workload["rows"]:
             extras = [f"{k} {v}" for k, v in row["details"].items() if k not in COUNTS]
             text = f"{row['job']['framework']} {row['version']}"
-            versions[row["job"]["framework"]] = f"{text} ({', '.join(extras)})" if extras else text
-    return (
-        f"{report['date']}: {on}; Python {report['python']}, NumPy {report['numpy']},"
-        f" {', '.join(versions.values())}.\n\n"
-    )
+            found[row["job"]["framework"]] = f"{text} ({', '.join(extras)})" if extras else text
+    return found
+
+
+def check_same_machine(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raises ValueError where two reports are of different machines or versions. The newer one
+    need have no workloads yet."""
+    pairs = {key: (old.get(key), new.get(key)) for key in SAME}
+    theirs, ours = versions(old), versions(new)
+    pairs |= {name: (theirs[name], ours[name]) for name in theirs if name in ours}
+    for key, (before, now) in pairs.items():
+        if before != now:
+            raise ValueError(
+                f"{key} is {now}, but {before} in the report to add to: choose another output"
+            )
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """A report with what an older one has beside it, the newer one's workloads in place of equal
     ones; in the table's order. Raises ValueError where they are of different machines or versions.
     """
-    for key in ("device", "simd", "threads", "gpu", "python", "numpy", "tinygrad_mnist"):
-        if old.get(key) != new.get(key):
-            raise ValueError(
-                f"{key} is {new.get(key)}, but {old.get(key)} in the report to add to: "
-                "choose another output"
-            )
+    check_same_machine(old, new)
     parts = {p["workload"]: p for r in (old, new) for p in r.get("workloads", ())}
     order = {name: place for place, name in enumerate(DEFAULT)}
     names = sorted(parts, key=lambda name: order.get(name, len(order)))
-    return {**old, **new, "workloads": [parts[name] for name in names]}
+    both = {**old, **new, "workloads": [parts[name] for name in names]}
+    for key in ("missing", "late"):
+        united = dict.fromkeys([*old.get(key, ()), *new.get(key, ())])
+        both[key] = [name for name in united if name not in parts]
+    both["seconds"] = old.get("seconds", 0.0) + new.get("seconds", 0.0)
+    return both
 
 
 def summary(report: Sequence[dict[str, Any]]) -> str:

@@ -119,10 +119,12 @@ def descend(net: Net, state: State, gradients: Any) -> tuple[Any, Any]:
     first, second = state.moments
     first = each(lambda m, g: adam.beta1 * m + (1 - adam.beta1) * g, first, gradients)
     second = each(lambda v, g: adam.beta2 * v + (1 - adam.beta2) * g * g, second, gradients)
-    c1, c2 = 1 - adam.beta1**t, 1 - adam.beta2**t
+    # Multiplied out, as ours is: one division an element.
+    deviation = jnp.sqrt(1 - adam.beta2**t)
+    step, epsilon = net.rate * deviation / (1 - adam.beta1**t), adam.epsilon * deviation
 
     def updated(w: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
-        return w - net.rate * (m / c1) / (jnp.sqrt(v / c2) + adam.epsilon)
+        return w - step * m / (jnp.sqrt(v) + epsilon)
 
     return each(updated, state.weights, first, second), [first, second]
 

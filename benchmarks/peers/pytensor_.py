@@ -70,17 +70,21 @@ def normalise(x: Any, shift: Any, scale: Any, averages: Any) -> tuple[Any, dict[
 
 
 def adam_updates(adam: Adam, rate: float, gradients: dict[Any, Any]) -> dict[Any, Any]:
-    """A step of Adam: of parameters, given with their gradients, of moments, and of their count."""
+    """A step of Adam: of parameters, given with their gradients, of moments, and of their count.
+
+    Multiplied out, as ours is: one division an element.
+    """
     count = pytensor.shared(np.float32(0))
     t = count + np.float32(1)
     c1, c2 = (np.float32(1) - np.float32(beta) ** t for beta in (adam.beta1, adam.beta2))
+    deviation = pt.sqrt(c2)
+    step, epsilon = np.float32(rate) * deviation / c1, np.float32(adam.epsilon) * deviation
     updates = {count: t}
     for w, g in gradients.items():
         m, v = (pytensor.shared(np.zeros_like(w.get_value()), shape=w.type.shape) for _ in "mv")
         updates[m] = np.float32(adam.beta1) * m + np.float32(1 - adam.beta1) * g
         updates[v] = np.float32(adam.beta2) * v + np.float32(1 - adam.beta2) * pt.sqr(g)
-        deviation = pt.sqrt(updates[v] / c2) + np.float32(adam.epsilon)
-        updates[w] = w - np.float32(rate) * (updates[m] / c1) / deviation
+        updates[w] = w - step * updates[m] / (pt.sqrt(updates[v]) + epsilon)
     return updates
 
 

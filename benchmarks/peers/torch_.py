@@ -77,12 +77,14 @@ def descend(net: Net, state: State, gradients: Tensors) -> None:
                 b.sub_(net.rate * db)
         return
     adam, t = net.adam, state.t.add_(1)
-    c1, c2 = 1 - adam.beta1**t, 1 - adam.beta2**t
+    # Multiplied out, as ours is: one division an element.
+    deviation = (1 - adam.beta2**t).sqrt()
+    step, epsilon = net.rate * deviation / (1 - adam.beta1**t), adam.epsilon * deviation
     for layer in zip(state.parameters, gradients, *state.moments, strict=True):
         for w, g, m, v in zip(*layer, strict=True):
             m.mul_(adam.beta1).add_(g, alpha=1 - adam.beta1)
             v.mul_(adam.beta2).addcmul_(g, g, value=1 - adam.beta2)
-            w.sub_(net.rate * (m / c1) / ((v / c2).sqrt() + adam.epsilon))
+            w.sub_(step * m / (v.sqrt() + epsilon))
 
 
 class Steps:

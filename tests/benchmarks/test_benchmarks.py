@@ -17,9 +17,9 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is not installed
 
 import tinygrad_mnist as theano  # noqa: E402
 import tinygrad_mnist.tensor as T  # noqa: E402, N812
-from benchmarks.cold import KEYS, start, starts, table  # noqa: E402
+from benchmarks.cold import KEYS, import_seconds, start, starts, table  # noqa: E402
 from benchmarks.gpu import describe  # noqa: E402
-from benchmarks.job import FRAMEWORKS, MODES, Job, jobs_of  # noqa: E402
+from benchmarks.job import FRAMEWORKS, MODES, Job, jobs_of, peers_of  # noqa: E402
 from benchmarks.match import (  # noqa: E402
     LEAST_ROUNDS,
     NOISE,
@@ -102,13 +102,20 @@ def test_layouts_differ_only_where_there_are_images() -> None:
 
 def test_hopeless_modes_are_left_out() -> None:
     def modes(workload: str, every: bool) -> list[str]:
-        return [j.mode for j in jobs_of(parse(workload), ["jax", "pytensor"], 1, every=every)]
+        return [j.mode for j in jobs_of(parse(workload), ["jax"], 1, every=every)]
 
     assert modes("W3", every=False) == ["call", "loop"]
     assert modes("W6", every=False) == ["call", "call-convolve", "loop"]
     assert modes("W3-infer@1", every=False) == ["call-convolve", "loop-convolve"]
     assert modes("W1", every=False) == ["call", "loop"]
-    assert modes("W3", every=True) == [*MODES["cpu"]["jax"], "call"]
+    assert modes("W1-infer@10", every=False) == ["call", "loop"]
+    assert modes("W3", every=True) == list(MODES["cpu"]["jax"])
+
+
+def test_pytensor_is_timed_where_it_is_named() -> None:
+    assert peers_of("cpu") == ["pytorch", "jax", "tensorflow"]
+    assert "pytensor" in peers_of("cpu", every=True)
+    assert [j.mode for j in jobs_of(parse("W3"), ["pytensor"], 1)] == ["call"]
 
 
 def test_jobs_on_a_gpu() -> None:
@@ -195,14 +202,37 @@ def test_the_best_peer_is_found_per_kind_of_mode() -> None:
 
 def test_reports_are_made_in_pieces() -> None:
     common = {"device": "cpu", "simd": "avx2", "python": "3.12"}
-    old = {**common, "workloads": [{"workload": w, "n": 1} for w in ("W1", "W3")], "cold": {"a": 1}}
-    new = {**common, "workloads": [{"workload": w, "n": 2} for w in ("W3", "W2", "W1@7")]}
+    old = {
+        **common,
+        "workloads": [{"workload": w, "n": 1, "rows": []} for w in ("W1", "W3")],
+        "cold": {"a": 1},
+    }
+    new = {
+        **common,
+        "workloads": [{"workload": w, "n": 2, "rows": []} for w in ("W3", "W2", "W1@7")],
+    }
     both = merged(old, new)
     names = [(part["workload"], part["n"]) for part in both["workloads"]]
     assert names == [("W1", 1), ("W2", 2), ("W3", 2), ("W1@7", 2)]
     assert both["cold"] == {"a": 1}
     with pytest.raises(ValueError, match=r"python is 3\.11, but 3\.12 in the report"):
         merged(old, {**new, "python": "3.11"})
+    with pytest.raises(ValueError, match="processor is Zen 3, but None"):
+        merged(old, {**new, "processor": "Zen 3"})
+
+
+def test_pieces_of_reports_are_of_the_same_versions() -> None:
+    row = {"job": {"framework": "jax"}, "version": "0.10", "details": {"jaxlib": "0.10"}}
+    part = {"workload": "W1", "rows": [row]}
+    old = {"workloads": [part], "missing": ["pytensor"], "late": ["W2", "W7"], "seconds": 2.0}
+    new = {"workloads": [{**part, "workload": "W2"}], "missing": ["tensorflow"], "seconds": 3.0}
+    both = merged(old, new)
+    assert both["missing"] == ["pytensor", "tensorflow"]
+    assert both["late"] == ["W7"]
+    assert both["seconds"] == 5.0
+    row_of_newer = {**row, "details": {"jaxlib": "0.11"}}
+    with pytest.raises(ValueError, match=r"jax is jax 0\.10 \(jaxlib 0\.11\), but"):
+        merged(old, {"workloads": [{"workload": "W3", "rows": [row_of_newer]}]})
 
 
 def test_slow_steps_are_timed_in_fewer_rounds() -> None:
@@ -218,6 +248,15 @@ def test_costs_that_differ_are_shown() -> None:
     wrong.costs[NOISE] = [1.0, 2.5]
     assert disagreement([1.0, 2.5], [1.0, 2.0]) == 0.25
     assert "costs differ by 2.5e-01" in markdown([figures(parse("W1"), [ours, loop, wrong], 1e9)])
+
+
+def test_costs_of_nets_with_dropout_are_compared() -> None:
+    """They are those without it; where our run of that failed, there are none."""
+    results = [result(*who, [1.0]) for who in (("ours", "call"), ("ours", "loop"), ("jax", "call"))]
+    results[2].costs[NOISE] = [1.0, 2.5]
+    assert figures(parse("W4"), results, 1e9)["rows"][2]["agrees"] is False
+    results[0].costs = {}
+    assert "agrees" not in figures(parse("W4"), results, 1e9)["rows"][2]
 
 
 def test_a_report_says_what_it_was_measured_on() -> None:
@@ -284,6 +323,31 @@ def test_adam_takes_the_steps_of_its_paper() -> None:
         values = values - 0.1 * first / (1 - 0.9**t) / deviation
         # The count is float32: 1 - 0.999^t is off by 6e-8 / 0.001, and a step by 0.1 of that.
         np.testing.assert_allclose(w.get_value(), values, rtol=0, atol=6e-6 * t)
+
+
+def test_adam_in_pytorch_is_its_optimiser() -> None:
+    """What the compiled step has written out."""
+    torch = pytest.importorskip("torch")
+    from benchmarks.peers.torch_ import State, descend
+
+    net = parse("W5").net
+    w, m, v = torch.randn(7, dtype=torch.float64), *torch.zeros(2, 7, dtype=torch.float64)
+    t, wanted = torch.zeros((), dtype=torch.float64), w.clone()
+    assert net.adam is not None
+    betas = (net.adam.beta1, net.adam.beta2)
+    optimiser = torch.optim.Adam([wanted], net.rate, betas, net.adam.epsilon)
+    for _ in range(4):
+        wanted.grad = torch.randn(7, dtype=torch.float64)
+        optimiser.step()
+        descend(net, State([(w,)], [], [[(m,)], [(v,)]], t), [(wanted.grad,)])
+        np.testing.assert_allclose(w, wanted, rtol=1e-12)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pins processes to cores")
+def test_an_import_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FRAMEWORKS, "nobody", ("benchmarks.peers.nobody", "no_such_package"))
+    with pytest.raises(WorkerError, match="nobody, call: ModuleNotFoundError"):
+        import_seconds(Job("nobody", "call", 1, "W1"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops processes by signals")
