@@ -22,10 +22,11 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kBlockBytes = 20 * 1024;  // of a packed group that is worked on at once
-constexpr int64_t kListBytes = 192 * 1024;  // of terms, one for each window
-constexpr int64_t kFlopsPerWindow = 40;     // of listing a term, roughly
-constexpr int64_t kStripFlops = 128;        // of packing a strip's vector, and finding what is live
+constexpr int64_t kBlockBytes = 20 * 1024;      // of a packed group that is worked on at once
+constexpr int64_t kListBytes = 192 * 1024;      // of terms, one for each window
+constexpr int64_t kRoomBytes = 8 * kListBytes;  // for them, should all positions tie
+constexpr int64_t kFlopsPerWindow = 40;         // of listing a term, roughly
+constexpr int64_t kStripFlops = 128;  // of packing a strip's vector, and finding what is live
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args.ints, true); }
 
@@ -40,7 +41,7 @@ int64_t pack_chunks_of(const Args& args) {
   const int64_t flops = is_small<T>(s)
                             ? kStripFlops * s.padded_h() * s.OW * ceil_div(s.KW * s.C, kLanes<T>)
                             : kPackFlops * s.C * s.H * s.W;
-  return std::max<int64_t>(1, chunks_for(s.N, flops));
+  return std::clamp<int64_t>(chunks_for(s.N, flops), 1, kMaxStrips);
 }
 
 int64_t pack_chunks(const Args& args) { return TGM_FLOATS(args.in[0].dtype, pack_chunks_of, args); }
@@ -54,9 +55,10 @@ int64_t filter_chunks(const Args& args) {
   return std::min(chunks_for(s.O, flops), std::clamp<int64_t>(s.O / 32, 4, 16));
 }
 
+// Few channels stay together: filled up to a vector, they would be mostly zeros.
 template <class T>
 ChannelGroups channel_groups(const ConvShape& s) {
-  return {s, kLanes<T>};
+  return {s, std::clamp<int64_t>(s.C, 1, kLanes<T>)};
 }
 
 template <class T>
@@ -64,6 +66,7 @@ struct Work {
   T* images;   // [group][n][h][w][c]; small patches: [n][strip]
   T* sums;     // [o][group][kh][padded row]; small patches: [o][padded patch]
   T* filters;  // [o][c][kh][kw], before the epilogue
+  T* turned;   // [o][kh][kw][c], on the way there, where channels are few
   // By byte of the winners and its value: where the patch of the only winner lies, from the
   // window's first; -1 where there is not just one.
   int32_t* lone;
@@ -73,7 +76,6 @@ struct Work {
   int64_t max_filters;  // of a chunk
   int64_t max_terms;    // of a filter and block, and room for one more
   // For small patches.
-  T* turned;            // [o][kh][kw][c], on the way to `filters`
   int32_t* places;      // of winners
   Window* windows;      // [n][window], live ones first
   WindowCount* counts;  // [n]
@@ -87,11 +89,11 @@ struct Work {
     Pieces pieces{workspace};
     filters = pieces.take<T>(s.O * s.taps());
     sums = pieces.take<T>(s.O * filter_sums(s));
+    turned = pieces.take<T>(turns(s) ? s.O * s.taps() : 0);
     const int64_t n_chunks = filter_chunks(args);
     if (is_small<T>(s)) {
       const int64_t plane = s.PH * s.PW;
       images = pieces.take<T>(s.N * Strips<T>(s).image);
-      turned = pieces.take<T>(s.O * s.taps());
       places = pieces.take<int32_t>(kWinnerPlaces);
       windows = pieces.take<Window>(s.N * plane);
       counts = pieces.take<WindowCount>(s.N);
@@ -106,9 +108,11 @@ struct Work {
       max_terms = blocks.windows * s.pool_size() + 1;
       const int64_t list_bytes =
           max_filters * blocks.windows * static_cast<int64_t>(sizeof(Term<T>));
-      together = std::clamp<int64_t>(kListBytes / std::max<int64_t>(1, list_bytes), 1,
-                                     std::max<int64_t>(1, blocks.count));
-      images = pieces.take<T>(groups.count * s.N * packed.image);
+      const int64_t room_bytes = max_filters * max_terms * static_cast<int64_t>(sizeof(Term<T>));
+      const int64_t fit = std::min(kListBytes / std::max<int64_t>(1, list_bytes),
+                                   kRoomBytes / std::max<int64_t>(1, room_bytes));
+      together = std::clamp<int64_t>(fit, 1, std::max<int64_t>(1, blocks.count));
+      images = pieces.take<T>(packed.size(groups.count * s.N));
       lone = pieces.take<int32_t>(256 * s.winner_bytes());
       terms = pieces.take<Term<T>>(n_chunks * together * max_filters * max_terms);
       n_terms = pieces.take<int64_t>(n_chunks * together * max_filters);
@@ -116,10 +120,14 @@ struct Work {
     bytes = pieces.used;
   }
 
+  // Whether sums are turned into gradients by way of `turned`.
+  static bool turns(const ConvShape& s) { return is_small<T>(s) || s.C < kLanes<T>; }
+
   // Elements of a filter's sums.
   static int64_t filter_sums(const ConvShape& s) {
-    return is_small<T>(s) ? Strips<T>(s).vectors * kLanes<T>
-                          : ceil_div(s.C, kLanes<T>) * s.KH * s.KW * kLanes<T>;
+    if (is_small<T>(s)) return Strips<T>(s).vectors * kLanes<T>;
+    const ChannelGroups groups = channel_groups<T>(s);
+    return groups.count * s.KH * PatchRows<T>(groups.part).padded();
   }
 };
 
@@ -195,6 +203,7 @@ void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
     }
   }
   if (chunk > 0) return;
+  std::memset(work.images + groups.count * s.N * packed.image, 0, kLanes<T> * sizeof(T));
   std::memset(work.lone, -1, 256 * s.winner_bytes() * sizeof(int32_t));
   for (int64_t p = 0; p < s.pool_size(); p++) {
     const int64_t h = p / s.pool_w * s.stride_h, w = p % s.pool_w * s.stride_w;
@@ -318,10 +327,14 @@ void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, int6
   }
 }
 
-// One filter's sums to its gradient [c][kh][kw].
+// The sums of filter `o` to its gradient [c][kh][kw].
 template <class T>
-void unpack_sums(const ConvShape& s, const T* sums, T* turned, T* to) {
-  if (is_small<T>(s)) return unpack_filter(s, s.C, sums, s.KW * s.C, turned, to);
+void unpack_sums(const ConvShape& s, const Work<T>& work, int64_t o, T* to) {
+  const T* sums = work.sums + o * Work<T>::filter_sums(s);
+  if (Work<T>::turns(s)) {
+    const int64_t row = is_small<T>(s) ? s.KW * s.C : PatchRows<T>(s).padded();
+    return unpack_filter(s, s.C, sums, row, work.turned + o * s.taps(), to);
+  }
   const ChannelGroups groups = channel_groups<T>(s);
   const int64_t taps = s.KH * s.KW;
   for (int64_t group = 0; group < groups.count; group++) {
@@ -351,8 +364,7 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
   T* const result = work.filters + filters.first * s.taps();
   for (int64_t o = 0; o < n_filters; o++) {
-    unpack_sums(s, work.sums + (filters.first + o) * filter_sums,
-                work.turned + (filters.first + o) * s.taps(), result + o * s.taps());
+    unpack_sums(s, work, filters.first + o, result + o * s.taps());
   }
   finish_tile(*args.tapes[0],
               {reinterpret_cast<const char*>(result), s.taps(), 0, 0, filters.first, n_filters, 0,

@@ -37,7 +37,7 @@ int64_t image_chunks(const Args& args) {
 template <class T>
 ChannelGroups channel_groups(const ConvShape& s) {
   const bool fits = ceil_div(s.KW * s.C, kLanes<T>) <= kMaxPatchVectors;
-  return {s, fits ? std::max<int64_t>(1, s.C) : kLanes<T>};
+  return {s, fits ? std::max<int64_t>(1, s.C) : std::clamp<int64_t>(s.C, 1, kLanes<T>)};
 }
 
 // What a chunk has for itself.

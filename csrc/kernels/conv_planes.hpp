@@ -13,7 +13,7 @@
 // pixel is copied to about KW / distance planes, once for all filters.
 //
 // Every position adds its taps in the order (c, kh, kw), one fused multiply-add each, from zero, as
-// in accumulate_taps: both ways give the same bits.
+// in add_taps: both ways give the same bits.
 #pragma once
 
 #include "kernels/conv_common.hpp"

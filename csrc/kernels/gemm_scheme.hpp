@@ -71,7 +71,7 @@ struct Scheme {
     half = s.k >= kLong && s.k * s.n >= kLarge ? s.k / 2 : 0;
     apart = half > 0 && in_place;
     cut(2.0 * s.m * s.n * s.k + 1.0 * s.m * s.n * epilogue_cost(*args.tapes[0]));
-    pack_strips = !in_place && row_blocks == 1 && s.k > kShallow;
+    pack_strips = !in_place && row_blocks == 1 && s.k > kShallow && s.m <= tile_rows();
     pack_b = !in_place && !pack_strips;
     Pieces pieces{workspace};
     a = pieces.take<T>(copy_a ? s.m * s.k : 0);
@@ -99,6 +99,15 @@ struct Scheme {
     row_blocks = std::clamp<int64_t>(std::llround(rows), 1, max_rows);
     column_blocks = std::clamp<int64_t>(std::ceil(wanted / row_blocks), 1, max_columns);
     row_blocks = std::clamp<int64_t>(std::ceil(wanted / column_blocks), 1, max_rows);
+  }
+
+  // Rows of a tile as wide as the pieces that a block is worked on in (for_pieces).
+  int64_t tile_rows() const {
+    const int64_t block = ceil_div(vectors, column_blocks);
+    const int64_t pieces =
+        std::max<int64_t>(1, ceil_div(block, kTileElements / (kRows * kLanes<T>)));
+    const int64_t width = std::max<int64_t>(1, ceil_div(block, pieces)) * kLanes<T>;
+    return kTileElements / width / kRows * kRows;
   }
 
   int64_t column(int64_t vector) const {

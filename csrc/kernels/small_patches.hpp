@@ -32,7 +32,8 @@ class Window {
   uint64_t word_;
 };
 constexpr int64_t kMaxWindows = 1 << 24;
-constexpr int kMaxPositions = 4;  // of a window: a 2 x 2 pool
+constexpr int kMaxPositions = 4;   // of a window: a 2 x 2 pool
+constexpr int64_t kMaxCopies = 8;  // of an image, in its strips
 
 // An image as strips, with room behind for the last vector of the last patch.
 template <class T>
@@ -51,10 +52,12 @@ struct Strips {
     return w * strip + h * s.stride_h * length;
   }
 
-  // Whether patches of this size are worked on so: their sums fit in registers.
+  // Whether patches of this size are worked on so: their sums fit in registers, and strips, which
+  // have a pixel up to KW times, don't take too much memory.
   bool fit(const ConvShape& s) const {
     return s.PH * s.PW < kMaxWindows && s.pool_size() <= kMaxPositions && vectors >= 1 &&
-           vectors <= kMaxPatchVectors && image <= INT32_MAX;
+           vectors <= kMaxPatchVectors && image <= INT32_MAX &&
+           image <= kMaxCopies * PatchImages<T>(s).image;
   }
 };
 
@@ -187,24 +190,26 @@ const T* side_by_side(const ConvShape& s, const T* planes, const int64_t* stride
 }
 
 // Where the patch of a window's winner lies, from the window's place, by [live positions][winners];
-// kSeveral where more than one has to be added. Positions that are not live are left out as long as
-// there are others; where there are none, one of them counts: its zeros keep a gradient of NaN or
-// inf from being lost.
+// kSeveral where more than one has to be added. Positions that are not live are left out if there
+// are others. A second table, for gradients that are not all finite, has every position count as
+// live: their zeros make NaN of inf.
 constexpr int32_t kSeveral = -1;
-constexpr int64_t kWinnerPlaces = 1 << 2 * kMaxPositions;
+constexpr int64_t kTablePlaces = 1 << 2 * kMaxPositions;
+constexpr int64_t kWinnerPlaces = 2 * kTablePlaces;
+constexpr unsigned kAllPositions = (1 << kMaxPositions) - 1;
 
 template <class T>
 void fill_winner_places(const ConvShape& s, int32_t* places) {
   const Strips<T> strips(s);
-  for (unsigned live = 0; live < 1 << kMaxPositions; live++) {
-    for (unsigned mask = 0; mask < 1 << kMaxPositions; mask++) {
-      const unsigned seen = mask & live;
-      const bool several = mask == 0 || (seen & (seen - 1)) != 0;
-      const int position = __builtin_ctz(seen != 0 ? seen : mask | 1 << kMaxPositions);
-      places[live << kMaxPositions | mask] =
-          several ? kSeveral
-                  : static_cast<int32_t>(strips.place(s, position / s.pool_w, position % s.pool_w));
-    }
+  for (unsigned entry = 0; entry < kWinnerPlaces; entry++) {
+    const unsigned mask = entry & kAllPositions;
+    const unsigned live = entry < kTablePlaces ? entry >> kMaxPositions : kAllPositions;
+    const unsigned seen = mask & live;
+    const bool several = mask == 0 || (seen & (seen - 1)) != 0;
+    const int position = __builtin_ctz(seen != 0 ? seen : mask | 1 << kMaxPositions);
+    places[entry] =
+        several ? kSeveral
+                : static_cast<int32_t>(strips.place(s, position / s.pool_w, position % s.pool_w));
   }
 }
 
@@ -225,10 +230,10 @@ constexpr int64_t shared_filters(int64_t vectors) {
 }
 
 // sums += sum over windows and their winners of g * patch, for F filters. kSkipZeros leaves out
-// gradients of zero.
+// gradients of zero. `always`: positions that count as live in all windows, as they do in `places`.
 template <class T, int V, int F, bool kSkipZeros>
 void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* places,
-                 const Window* windows, int64_t n) {
+                 unsigned always, const Window* windows, int64_t n) {
   PatchSums<T, F, V> sums;
   sums.read(planes.sums, planes.filter_sums);
   for (int64_t i = 0; i < n; i++) {
@@ -245,7 +250,7 @@ void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* p
       if (inside != kSeveral) [[likely]] {
         sums.add_row(f, splat<T>(factor), first + inside);
       } else {
-        for (mask &= window.live(); mask != 0; mask &= mask - 1) {
+        for (mask &= window.live() | always; mask != 0; mask &= mask - 1) {
           const unsigned lone = mask & -mask;
           sums.add_row(f, splat<T>(factor), first + places[lone << kMaxPositions | lone]);
         }
@@ -261,13 +266,14 @@ void add_image(const Strips<T>& strips, const T* image, const Window* windows,
                const WindowCount& known, const int32_t* places, const WindowPlanes<T>& planes,
                int64_t count) {
   // What is not live matters to gradients that are NaN or inf.
-  const bool all_live = known.live == planes.plane;
-  const int64_t n =
-      all_live || all_finite(planes.g, count * planes.plane) ? known.live : planes.plane;
+  const bool all_count = !all_finite(planes.g, count * planes.plane);
+  const int64_t n = all_count ? planes.plane : known.live;
+  const unsigned always = all_count ? kAllPositions : 0;
+  if (all_count) places += kTablePlaces;
   with_width<kMaxPatchVectors>(strips.vectors, [&]<int V>() {
     with_width<shared_filters(V)>(count, [&]<int F>() {
       const auto add = known.x_finite ? add_windows<T, V, F, false> : add_windows<T, V, F, true>;
-      add(image, planes, places, windows, n);
+      add(image, planes, places, always, windows, n);
     });
   });
 }

@@ -175,3 +175,31 @@ def test_a_bad_gradient_is_not_lost_on_a_black_background(place, bad):
     [result] = run_kernel(name, inputs, [case.w], case.params())
     assert_near(result[0], expect(name, inputs, [case.w], case.params())[0][0])
     assert not np.isfinite(result[1]).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("ties", [0b0011, 0b1110, 0b1111])
+def test_a_bad_gradient_meets_all_winners_black_or_not(ties, bad):
+    """inf times the zeros of a black patch is NaN, whatever the other winners' patches are."""
+    case = Case(1, 1, (2, 2), 1, (1, 1), pool=(2, 2))
+    x = np.zeros(case.x.shape, case.dtype)
+    x[0, 0, 0, 0] = x[0, 0, 1, 0] = 1
+    g = np.full(case.y.shape, bad, case.dtype)
+    winners = np.full(case.winners.shape, ties, np.uint8)
+    [result] = run_kernel("conv2d_pool_grad_filter", [x, g, winners], [case.w], case.params())
+    np.testing.assert_array_equal(result, np.nan)
+
+
+@pytest.mark.parametrize("which", ["filter", "input"])
+@pytest.mark.parametrize("case", [
+    Case(2, 1, (21, 20), 3, (5, 5), pool=(3, 3)),
+    Case(2, 1, (4, 230), 3, (1, 200), pool=(2, 2)),
+    Case(2, 3, (17, 18), 2, (7, 7), pool=(2, 2)),
+    Case(3, 1, (1, 300), 2, (1, 90), pool=(1, 2)),
+])  # fmt: skip
+def test_few_channels_and_large_patches(case, which):
+    rng = np.random.default_rng(12)
+    inputs, spec = operands(case, rng, which, False)
+    name, params = kernel_name(case, which), case.params()
+    [result] = run_kernel(name, inputs, [spec], params)
+    assert_near(result, expect(name, inputs, [spec], params)[0])
