@@ -80,7 +80,7 @@ def training_step(params: list[Any], images: Any, labels: Any, order: Any, steps
 
 
 def accuracy_on(params: list[Any], images: Any, labels: Any) -> float:
-    """The part of the images (of more than a thousand: whole thousands) that the net reads rightly."""
+    """The part of the images that the net reads rightly; whole thousands, if they are more."""
     x, y = theano.shared(images.astype("float32")), theano.shared(labels.astype("int32"))
     n = min(1000, len(images))
     i = T.lscalar("i")
