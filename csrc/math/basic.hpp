@@ -96,20 +96,6 @@ constexpr bool kHasFma = true;
 constexpr bool kHasFma = false;
 #endif
 
-// x, but the compiler does not know what it was computed from: a product that is rounded here may
-// not be fused with a later sum.
-template <class V>
-TGM_INLINE V opaque(V x) {
-#if defined(__x86_64__) && !defined(TGM_TARGET_wide)  // whose vectors fit in no register
-  asm("" : "+v"(x));
-#elif defined(__aarch64__)
-  asm("" : "+w"(x));
-#else
-  asm("" : "+m"(x));
-#endif
-  return x;
-}
-
 TGM_INLINE float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 TGM_INLINE double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
@@ -133,7 +119,7 @@ TGM_INLINE Pair<V> two_sum(V a, V b) {
 template <class V>
 TGM_INLINE Pair<V> two_product(V a, V b) {
   using T = Element<V>;
-  const V product = opaque(a * b);
+  const V product = rounded(a * b);
   V lost;
   if constexpr (kHasFma) {
 #pragma GCC unroll 16
@@ -161,7 +147,7 @@ TGM_INLINE Pair<V> multiply(Pair<V> a, Pair<V> b) {
 
 template <class V>
 TGM_INLINE Pair<V> divide(Pair<V> a, Pair<V> b) {
-  const V quotient = opaque(a.high / b.high);
+  const V quotient = rounded(a.high / b.high);
   const Pair<V> product = two_product(quotient, b.high);
   const V rest = ((a.high - product.high) - product.low) + (a.low - quotient * b.low);
   return fast_two_sum(quotient, rest / b.high);

@@ -146,7 +146,7 @@ TGM_INLINE Pair<Doubles> reduced_sin(const Angles& r, Doubles z) {
 
 template <class Result>
 TGM_INLINE Pair<Doubles> reduced_cos(const Angles& r, Doubles z) {
-  const Doubles half = opaque(z * 0.5);
+  const Doubles half = rounded(z * 0.5);
   const Pair<Doubles> line = fast_two_sum(splat(1.0), -half);
   const Doubles rest = line.low - r.high * r.low;
   return fast_two_sum(line.high,
