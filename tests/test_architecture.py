@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 import tinygrad_mnist
 
 ROOT = Path(tinygrad_mnist.__file__).parent
-CUDA_KERNELS = Path(__file__).parents[1] / "kernels"
+REPOSITORY = Path(__file__).parents[1]
+CUDA_KERNELS = REPOSITORY / "kernels"
+FAMILIES = {"core", "tape", "gemm", "conv2d", "pool2d", "reduce", "batch_norm", "index"}
 
 # From the ground up; the modules of one row don't import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
@@ -192,6 +195,38 @@ def test_device_kernels_import_numba_numpy_and_math_alone() -> None:
     for path in sorted(CUDA_KERNELS.rglob("*.py")):
         found = set(imports(path.stem, list(ast.walk(ast.parse(path.read_text())))))
         assert {t for t in found if t.startswith("other:")} <= allowed, path
+
+
+def family_imports(path: Path, tree: Path) -> set[str]:
+    """Families of `tree` that a Python or C++ file of it imports or includes."""
+    text = path.read_text()
+    if path.suffix != ".py":
+        return set(re.findall(r'#include "kernels/(\w+)/', text))
+    name = ".".join([tree.name, *path.relative_to(tree).with_suffix("").parts])
+    prefix = f"{tree.name}."
+    targets = imports(name, list(ast.walk(ast.parse(text))))
+    return {t.removeprefix(prefix).split(".")[0] for t in targets if t.startswith(prefix)}
+
+
+KERNEL_TREES = (ROOT / "contracts", REPOSITORY / "csrc" / "kernels", CUDA_KERNELS)
+
+
+@pytest.mark.parametrize("tree", KERNEL_TREES, ids=lambda tree: tree.name)
+def test_a_family_knows_the_core_and_itself_alone(tree: Path) -> None:
+    folders = {path.name for path in tree.iterdir() if path.is_dir() and path.name[0] != "_"}
+    assert folders == FAMILIES
+    others = {
+        (path.relative_to(tree).as_posix(), family)
+        for path in sorted(tree.rglob("*"))
+        if path.parent != tree and path.suffix in (".py", ".hpp", ".cpp")
+        for family in family_imports(path, tree) - {"core", path.parent.name}
+    }
+    assert others == set()
+
+
+def test_tests_of_kernels_have_the_same_families() -> None:
+    folders = {path.name for path in (REPOSITORY / "tests" / "kernels").iterdir() if path.is_dir()}
+    assert folders - {"__pycache__"} == FAMILIES - {"core"}
 
 
 def test_files_stay_readable() -> None:

@@ -11,8 +11,8 @@ from tinygrad_mnist import _native
 from tinygrad_mnist import ops as _ops  # fills the registry
 from tinygrad_mnist.backends import BACKENDS
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.operands import own_operands
-from tinygrad_mnist.contracts.tape import OPCODES
+from tinygrad_mnist.contracts.core.operands import own_operands
+from tinygrad_mnist.contracts.core.tape import OPCODES
 from tinygrad_mnist.graph.op import OPS
 from tinygrad_mnist.rewrite.algebra import ALGEBRA
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
@@ -141,7 +141,7 @@ def test_a_kernel_with_an_epilogue_says_where_it_starts(name: str) -> None:
 def test_a_kernel_has_a_test_on_any_operands() -> None:
     """One that is marked as covering it: tests/kernels/conftest.py checks what that means."""
     covered: set[str] = set()
-    for path in sorted((Path(__file__).parent / "kernels").glob("test_*.py")):
+    for path in sorted((Path(__file__).parent / "kernels").rglob("test_*.py")):
         spec = spec_from_file_location(f"covers_{path.stem}", path)
         assert spec is not None
         assert spec.loader is not None

@@ -14,7 +14,7 @@ import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.compile.group import MAX_ELEMENTS, MAX_MEMBERS, group_reductions
 from tinygrad_mnist.compile.plan import KernelCall, View
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import contiguous
 
 IDENTITY = Tape.identity("float32")

@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from tinygrad_mnist.contracts.formula import ATOM, Formula, applied, number
-from tinygrad_mnist.contracts.listing import show_tape, tape_code
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.core.formula import ATOM, Formula, applied, number
+from tinygrad_mnist.contracts.core.listing import show_tape, tape_code
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 A, B, C = Formula("a"), Formula("b"), Formula("c")
 

@@ -9,7 +9,7 @@ from helpers.gpu_cases import CASES, compiled_cases
 
 from tinygrad_mnist.backends.cuda.make import load_families
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.operands import own_operands
+from tinygrad_mnist.contracts.core.operands import own_operands
 
 # Kernels without arithmetic: their cases need not be of two kinds of floats.
 MOVES = {"check_range", "gather", "scatter_set", "argmax", "argmin", "grouped_reduce"}

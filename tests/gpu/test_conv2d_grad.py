@@ -14,7 +14,7 @@ from helpers.native import assert_near, expect
 from tinygrad_mnist import backends
 from tinygrad_mnist.backends.cuda.design import design_plan
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 
 @pytest.mark.sim
@@ -75,7 +75,7 @@ def scaled(factor: int, dtype: str) -> Tape:
 def kernels(*names):
     """Modules of kernels/, once it is settled whether the simulator runs them."""
     backends.backend(BACKEND).arena()
-    return [import_module(f"tinygrad_mnist.kernels.{name}") for name in names]
+    return [import_module(f"tinygrad_mnist.kernels.conv2d.{name}") for name in names]
 
 
 def check_cut(conv, which, choice):
@@ -93,10 +93,10 @@ def check_cut(conv, which, choice):
 @pytest.mark.parametrize("choice", range(3))
 @pytest.mark.parametrize("pool", [None, (2, 2)])
 def test_any_cut_of_the_filter_gradient(choice, pool, monkeypatch):
-    conv2d_grad_filter, conv_filter_tiles = kernels("conv2d_grad_filter", "conv_filter_tiles")
+    conv2d_grad_filter, filter_tiles = kernels("conv2d_grad_filter", "filter_tiles")
 
     def choose(sizes):
-        found = [c for c in conv_filter_tiles.candidates(sizes) if c.threads * c.tiles <= 80]
+        found = [c for c in filter_tiles.candidates(sizes) if c.threads * c.tiles <= 80]
         many = [c for c in found if c.ranges > 1 or c.bands > 1 or c.split > c.units]
         return many[choice * (len(many) - 1) // 2]
 
@@ -110,10 +110,10 @@ def test_any_cut_of_the_filter_gradient(choice, pool, monkeypatch):
 @pytest.mark.parametrize("choice", range(3))
 @pytest.mark.parametrize("pool", [None, (2, 2)])
 def test_any_cut_of_the_input_gradient(choice, pool, monkeypatch):
-    conv2d_grad_input, conv_input_tiles = kernels("conv2d_grad_input", "conv_input_tiles")
+    conv2d_grad_input, input_tiles = kernels("conv2d_grad_input", "input_tiles")
 
     def choose(sizes):
-        found = [c for c in conv_input_tiles.candidates(sizes) if c.threads <= 60]
+        found = [c for c in input_tiles.candidates(sizes) if c.threads <= 60]
         many = [c for c in found if c.bands > 1 and (c.steps > 1 or c.split > 1)]
         return many[choice * (len(many) - 1) // 2]
 

@@ -17,7 +17,7 @@ from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.plan import SHARED, Buffer, KernelCall, Plan, View
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import contiguous
 
 pytestmark = pytest.mark.sim
@@ -44,7 +44,7 @@ TILINGS = [
 
 @pytest.mark.parametrize(("tiling", "size", "kind", "layouts", "dtype"), TILINGS)
 def test_tilings(tiling, size, kind, layouts, dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinygrad_mnist.kernels.gemm_tiled import Tiling, tiled_gemm
+    from tinygrad_mnist.kernels.gemm.tiled import Tiling, tiled_gemm
 
     force(monkeypatch, lambda call: tiled_gemm(call, Tiling(*tiling)))
     m, n, k = size
@@ -65,7 +65,7 @@ TENSOR_TILINGS = [
 @pytest.mark.parametrize(("tiling", "size", "kind", "layouts"), TENSOR_TILINGS)
 def test_tensor_tilings(tiling, size, kind, layouts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within the rounding of factors, and not the product of unrounded ones."""
-    from tinygrad_mnist.kernels.gemm_tensor import TensorTiling, tensor_gemm
+    from tinygrad_mnist.kernels.gemm.tensor import TensorTiling, tensor_gemm
 
     force(monkeypatch, lambda call: tensor_gemm(call, TensorTiling(*tiling)))
     m, n, k = size
@@ -77,7 +77,7 @@ def test_tensor_tilings(tiling, size, kind, layouts, monkeypatch: pytest.MonkeyP
 
 
 def test_rounding_to_tf32() -> None:
-    from tinygrad_mnist.kernels.tensor_core import tf32
+    from tinygrad_mnist.kernels.gemm.tensor_core import tf32
 
     ulp = 2.0**-10
     for value, rounded in [
@@ -94,7 +94,7 @@ def test_rounding_to_tf32() -> None:
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_strides_do_not_change_a_bit_of_tiles(parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinygrad_mnist.kernels.gemm_tiled import Tiling, tiled_gemm
+    from tinygrad_mnist.kernels.gemm.tiled import Tiling, tiled_gemm
 
     force(monkeypatch, lambda call: tiled_gemm(call, Tiling(4, 4, 2, 2, parts)))
     same_for_all_layouts(9, 8, 35 + parts)
@@ -134,10 +134,10 @@ def force(monkeypatch: pytest.MonkeyPatch, factory: Any) -> None:
 
 
 def test_the_model_shares_out_k_where_work_is_small_and_tiles_where_it_is_large() -> None:
-    from tinygrad_mnist.kernels.gemm_choice import best
-    from tinygrad_mnist.kernels.gemm_operands import Problem
-    from tinygrad_mnist.kernels.gemm_split import Split
-    from tinygrad_mnist.kernels.gemm_tiled import Tiling
+    from tinygrad_mnist.kernels.gemm.choice import best
+    from tinygrad_mnist.kernels.gemm.operands import Problem
+    from tinygrad_mnist.kernels.gemm.split import Split
+    from tinygrad_mnist.kernels.gemm.tiled import Tiling
 
     layer = best(Problem(10, 100, 640, "float32"))
     assert isinstance(layer, Split)
@@ -153,9 +153,9 @@ def test_the_model_shares_out_k_where_work_is_small_and_tiles_where_it_is_large(
 
 
 def test_tensor_cores_are_used_where_they_pay_and_may_be() -> None:
-    from tinygrad_mnist.kernels.gemm_choice import best
-    from tinygrad_mnist.kernels.gemm_operands import Problem
-    from tinygrad_mnist.kernels.gemm_tensor import TensorTiling
+    from tinygrad_mnist.kernels.gemm.choice import best
+    from tinygrad_mnist.kernels.gemm.operands import Problem
+    from tinygrad_mnist.kernels.gemm.tensor import TensorTiling
 
     large, small = Problem(10000, 100, 640, "float32"), Problem(10, 100, 640, "float32")
     assert isinstance(best(large, allow_tf32=True), TensorTiling)
@@ -165,9 +165,9 @@ def test_tensor_cores_are_used_where_they_pay_and_may_be() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_choice_covers_the_result_and_fits(dtype) -> None:
-    from tinygrad_mnist.kernels.gemm_choice import best
-    from tinygrad_mnist.kernels.gemm_operands import Problem
-    from tinygrad_mnist.kernels.gemm_split import Split
+    from tinygrad_mnist.kernels.gemm.choice import best
+    from tinygrad_mnist.kernels.gemm.operands import Problem
+    from tinygrad_mnist.kernels.gemm.split import Split
 
     for m, n, k in [(1, 1, 0), (1, 1, 10**6), (10**6, 1, 1), (3, 10**5, 70), (129, 65, 4097)]:
         shape = Problem(m, n, k, dtype)

@@ -66,5 +66,9 @@ def test_machine_code(case: Case) -> None:
 def test_only_tensor_cores_ask_for_the_capability() -> None:
     """Otherwise the test above would look at the kernels of one capability alone."""
     folder = Path(import_module("tinygrad_mnist.kernels").__path__[0])
-    asking = {path.name for path in folder.glob("*.py") if "capability" in path.read_text()}
-    assert asking == {"call.py", "gemm.py", "gemm_tensor.py", "tensor_core.py"}
+    asking = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if "capability" in path.read_text()
+    }
+    assert asking == {"core/call.py", "gemm/gemm.py", "gemm/tensor.py", "gemm/tensor_core.py"}

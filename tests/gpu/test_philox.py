@@ -26,8 +26,8 @@ def test_known_answers(
     counter: tuple[int, ...], key: tuple[int, ...], answer: tuple[int, ...]
 ) -> None:
     backends.backend("cudasim")
-    from tinygrad_mnist.kernels.device import cuda
-    from tinygrad_mnist.kernels.philox import philox4x32
+    from tinygrad_mnist.kernels.core.device import cuda
+    from tinygrad_mnist.kernels.tape.philox import philox4x32
 
     def kernel(words, out):
         with np.errstate(over="ignore"):  # NumPy keeps it per thread

@@ -11,8 +11,8 @@ from helpers.gpu_cases.reduce import MIXED, group, kept, params_of, values
 
 from tinygrad_mnist.backends.cuda.simulator import enable_simulator
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.reduce import SUM
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.tape import Tape
+from tinygrad_mnist.contracts.reduce.reduce import SUM
 
 
 @pytest.mark.sim
@@ -74,7 +74,7 @@ def test_long_sums_lose_two_roundings_at_most(dtype: str) -> None:
 @pytest.mark.parametrize("rows", [False, True])
 def test_parts_cover_all_terms_once(rows: bool) -> None:
     enable_simulator()
-    lanes = import_module("tinygrad_mnist.kernels.lanes")
+    lanes = import_module("tinygrad_mnist.kernels.core.lanes")
     for results in (0, 1, 2, 7, 100, 3000, 10**6):
         for length in (0, 1, 8, 9, 127, 2048, 2049, 16_384, 16_385, 10**6):
             if results * length >= lanes.MAX_TERMS:

@@ -12,7 +12,7 @@ from helpers.gpu_cases.scalar import groups, operations
 
 from tinygrad_mnist.backends.cuda.design import design_plan
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 DTYPES = ["float32", "float64", "int64"]
 GROUPS = [(dtype, ops) for dtype in DTYPES for ops in groups(dtype, 12)]
@@ -57,7 +57,7 @@ def test_operations(dtype: str, ops: tuple[str, ...]) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_operation_is_an_operator_or_a_function(dtype: str) -> None:
-    from tinygrad_mnist.kernels.scalar import FUNCTIONS
+    from tinygrad_mnist.kernels.tape.scalar import FUNCTIONS
 
     wanted = set()
     for ops in groups(dtype, 30):

@@ -15,7 +15,7 @@ from helpers.native import TARGETS, run_kernel
 from numpy.typing import NDArray
 
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.tape import OPCODES, Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 
 AnyArray = NDArray[Any]
 LONG = np.longdouble

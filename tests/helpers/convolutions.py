@@ -11,9 +11,9 @@ from helpers.native import AnyArray
 from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.conv2d import conv_size
-from tinygrad_mnist.contracts.pool2d import mask_bytes, max_pool
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.conv2d.conv2d import conv_size
+from tinygrad_mnist.contracts.core.tape import Tape
+from tinygrad_mnist.contracts.core.windows import mask_bytes, max_pool
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from helpers.layouts import normal, relaid
 from helpers.native import AnyArray
 
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 EPILOGUES = ["identity", "bias_relu", "update", "two_extras", "dropout"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinygrad_mnist import _native
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 AnyArray = NDArray[Any]
 

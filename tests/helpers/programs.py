@@ -8,7 +8,7 @@ import numpy as np
 from helpers.native import AnyArray, addresses_of, binary, tape_of, unary
 
 from tinygrad_mnist import _native
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.tape import Tape
 
 IDENTITY = Tape.identity("float32")
 

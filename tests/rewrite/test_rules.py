@@ -12,7 +12,7 @@ from helpers.rules import Case, case, check_numbers, check_rule
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import Variable
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import Place
 from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.ops.elementwise import log

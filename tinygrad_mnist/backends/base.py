@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
 from tinygrad_mnist.graph.source import at
 

@@ -18,8 +18,8 @@ from tinygrad_mnist.backends.base import (
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan, View
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Array
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.base import Array
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import IndexOutOfRangeError
 
 try:

@@ -19,7 +19,7 @@ from tinygrad_mnist.backends.base import (
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, Plan, View
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, Buffer, KernelCall, View
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 from tinygrad_mnist.graph.layout import Layout, contiguous
 from tinygrad_mnist.graph.source import Source
 from tinygrad_mnist.graph.types import compute_dtype

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinygrad_mnist.compile.plan import KernelCall
-from tinygrad_mnist.contracts.grouped_reduce import GROUPED_REDUCE, join
+from tinygrad_mnist.contracts.reduce.grouped_reduce import GROUPED_REDUCE, join
 
 # Elements that a member reads at most: some 10 us of work, which a thread does alone. It also
 # bounds what a group keeps in memory, since its members' operands live until the last is there.

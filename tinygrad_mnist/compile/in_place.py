@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole
 from tinygrad_mnist.compile.plan import TEMPORARY, KernelCall, View
-from tinygrad_mnist.contracts.operands import own_operands
+from tinygrad_mnist.contracts.core.operands import own_operands
 from tinygrad_mnist.graph.layout import Layout, reshaped
 
 

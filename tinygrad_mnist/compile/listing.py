@@ -9,7 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.listing import show_tape
+from tinygrad_mnist.contracts.core.listing import show_tape
 
 if TYPE_CHECKING:
     from tinygrad_mnist.compile.plan import KernelCall, Plan, View

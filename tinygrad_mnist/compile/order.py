@@ -18,7 +18,7 @@ from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.in_place import may_overwrite, save_copies
 from tinygrad_mnist.compile.memory import Lifetime, assign_offsets
 from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Buffer, KernelCall, Plan, View
-from tinygrad_mnist.contracts.grouped_reduce import GROUPED_REDUCE
+from tinygrad_mnist.contracts.reduce.grouped_reduce import GROUPED_REDUCE
 from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 

@@ -15,8 +15,8 @@ import numpy as np
 from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.listing import show_plan
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Array, ArraySpec, Flops
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Flops
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import Layout
 from tinygrad_mnist.graph.source import Source
 from tinygrad_mnist.graph.variables import Variable

@@ -10,7 +10,7 @@ from tinygrad_mnist.compile.pipeline import Compiled
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.listing import tape_code
+from tinygrad_mnist.contracts.core.listing import tape_code
 
 SUMMARY, RUNS, REWRITES, PLAN, CODE = range(1, 6)  # levels of `config.debug`
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from tinygrad_mnist.compile.assemble import draft_assembled, draft_scattered
 from tinygrad_mnist.compile.draft import Draft, view_of
 from tinygrad_mnist.compile.plan import INPUT, SHARED, View
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import IndexOutOfRangeError, MissingKernelError
 from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.source import at

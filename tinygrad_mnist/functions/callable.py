@@ -13,7 +13,7 @@ from tinygrad_mnist.backends import Backend, Operand
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.host import host_scalars
 from tinygrad_mnist.compile.plan import Plan
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.functions.arguments import Parameter, convert, host_integer, is_stacked
 from tinygrad_mnist.functions.io import Outputs

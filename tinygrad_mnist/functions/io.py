@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at

@@ -15,7 +15,7 @@ from tinygrad_mnist.compile.pipeline import Compiled, compile_plan
 from tinygrad_mnist.compile.plan import OUTPUT, SHARED, Plan
 from tinygrad_mnist.compile.report import report_plan
 from tinygrad_mnist.config import config
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import watched

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_mnist.backends import Operand
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphError, GraphTypeError, ShapeError
 from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Shared, Slots
 from tinygrad_mnist.graph.source import at

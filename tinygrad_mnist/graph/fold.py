@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_mnist.contracts.base import Params
+from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.graph.layout import Place
 from tinygrad_mnist.graph.variables import Constant, Variable
 

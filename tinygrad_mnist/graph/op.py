@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.contracts.base import Array, ArraySpec, Params, Reference
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params, Reference
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.layout import Layout

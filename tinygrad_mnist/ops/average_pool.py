@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.average_pool2d import INSIDE, PADDED, SUM
-from tinygrad_mnist.contracts.base import Params
+from tinygrad_mnist.contracts.core.base import Params
+from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, PADDED, SUM
 from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.op import Op, register_op
 from tinygrad_mnist.graph.operators import word

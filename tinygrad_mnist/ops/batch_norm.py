@@ -13,8 +13,8 @@ from math import prod
 
 import numpy as np
 
-from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
 from tinygrad_mnist.graph.types import TensorType

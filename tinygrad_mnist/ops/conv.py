@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Params
+from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.op import Op, register_op

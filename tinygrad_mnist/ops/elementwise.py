@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.config import config
-from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
-from tinygrad_mnist.contracts.tape import Instruction, Tape, run_tape
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word

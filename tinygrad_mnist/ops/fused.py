@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Params
+from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.graph.op import Op, register_op
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node

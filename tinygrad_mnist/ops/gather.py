@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.graph.layout import Layout, Place
 from tinygrad_mnist.graph.op import Op, register_op
 from tinygrad_mnist.graph.types import TensorType

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Params
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.base import Params
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.op import Infer, Op, register_op
 from tinygrad_mnist.graph.types import TensorType, compute_dtype

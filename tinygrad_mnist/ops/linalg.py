@@ -13,8 +13,8 @@ import numpy as np
 
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import Place
 from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
-from tinygrad_mnist.contracts.tape import Instruction, Tape, run_tape
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.op import Op, register_op

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinygrad_mnist.contracts.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.layout import Place
 from tinygrad_mnist.graph.op import Op, register_op

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from tinygrad_mnist.contracts.formula import ATOM, Formula, applied, number
+from tinygrad_mnist.contracts.core.formula import ATOM, Formula, applied, number
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.keys import with_operands

@@ -17,7 +17,7 @@ from tinygrad_mnist.compile.listing import counted, scaled
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.compile.report import RUNS
 from tinygrad_mnist.config import config
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
 
 _TOP = 4  # kernels that a line names

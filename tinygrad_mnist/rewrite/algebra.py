@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tinygrad_mnist.contracts.tape import TRUTHS
+from tinygrad_mnist.contracts.core.tape import TRUTHS
 from tinygrad_mnist.graph.types import BOOL
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import abs_, neg

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_mnist.contracts.operands import own_operands
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.operands import own_operands
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.conv import CONV2D, CONV2D_GRAD_FILTER, CONV2D_GRAD_INPUT

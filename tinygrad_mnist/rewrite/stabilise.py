@@ -6,7 +6,7 @@ specialisation and simplification bring together.
 
 from __future__ import annotations
 
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import neg, sigmoid
 from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tinygrad_mnist.contracts.tape import TRUTHS, Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import TRUTHS, Instruction, Tape
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import BOOL
 from tinygrad_mnist.graph.variables import Node, Variable

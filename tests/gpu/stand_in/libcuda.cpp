@@ -110,7 +110,7 @@ bool read_cubin(const char* elf, std::map<std::string, CUfunc_st>& functions) {
     return !functions.empty();
 }
 
-// The state's words, as in kernels/entry.py.
+// The state's words, as in kernels/core/entry.py.
 enum { STEP, FAILED };
 
 CUresult run(const CUgraphExec_st& graph) {

@@ -8,8 +8,8 @@ from helpers.gpu_cases.case import Case, Problem
 from helpers.layouts import normal, relaid
 
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.batch_norm import batch_norm_reference
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.batch_norm.batch_norm import batch_norm_reference
+from tinygrad_mnist.contracts.core.tape import Tape
 
 VALUES = ("sim", "gpu")
 CODE = ("compile", "gpu")

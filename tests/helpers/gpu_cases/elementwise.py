@@ -10,7 +10,7 @@ from helpers.layouts import normal, relaid
 from helpers.native import binary, poisoned
 
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.tape import OPCODES, Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 
 Shape = tuple[int, ...]
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]

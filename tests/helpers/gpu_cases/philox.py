@@ -6,7 +6,7 @@ import numpy as np
 from helpers.gpu_cases.case import Case, Problem
 
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 
 def draw(shape: tuple[int, ...], dtype: str, step: int, key: int):

@@ -11,8 +11,8 @@ from helpers.native import poisoned
 from helpers.pools import Pair, pooled_size
 
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.average_pool2d import INSIDE, PADDED, SUM
-from tinygrad_mnist.contracts.pool2d import mask_bytes, max_pool
+from tinygrad_mnist.contracts.core.windows import mask_bytes, max_pool
+from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, PADDED, SUM
 
 
 @dataclass(frozen=True)

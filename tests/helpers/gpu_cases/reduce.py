@@ -12,9 +12,9 @@ from helpers.layouts import normal, relaid
 from helpers.native import unary
 
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.grouped_reduce import join
-from tinygrad_mnist.contracts.reduce import MAX, MIN, PROD, SUM
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
+from tinygrad_mnist.contracts.reduce.grouped_reduce import join
+from tinygrad_mnist.contracts.reduce.reduce import MAX, MIN, PROD, SUM
 
 VALUES = ("sim", "gpu")
 CODE = ("compile", "gpu")

@@ -6,7 +6,7 @@ import numpy as np
 from helpers.gpu_cases.case import AnyArray, Case, Problem
 
 from tinygrad_mnist.contracts import ArraySpec
-from tinygrad_mnist.contracts.tape import OPCODES, Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 
 INTEGERS = [-(2**63), -(2**63) + 1, -7, -2, -1, 0, 1, 2, 3, 7, 62, 2**63 - 2, 2**63 - 1]
 FLOATS = [0.0, 0.3, 0.5, 1.0, 2.5, 3.0, 88.8, 3e6, 1e30]

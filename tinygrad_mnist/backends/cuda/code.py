@@ -61,7 +61,7 @@ class KernelCode(NamedTuple):
     """Machine code of one kernel, and how it is launched.
 
     name: of its function in the cubin. pointers: how many it takes ahead of the state's. grid,
-    block, shared_bytes (of dynamic shared memory): see `kernels.call.Launch`. static_bytes: of
+    block, shared_bytes (of dynamic shared memory): see `kernels.core.call.Launch`. static_bytes: of
     shared memory besides. registers, stack: of each thread; bytes of local memory.
     """
 
@@ -167,9 +167,15 @@ def _sources() -> tuple[tuple[str, str], ...]:
     """Names and texts of the modules in kernels/, and of those here that say how to compile."""
     folders = [Path(p) for p in import_module("tinygrad_mnist.kernels").__path__]
     here = Path(__file__).parent
-    paths = [p for folder in folders for p in folder.glob("*.py")]
-    paths += [here / name for name in ("compiler.py", "make.py")]
-    return tuple((path.name, path.read_text(encoding="utf-8")) for path in sorted(paths))
+    texts = {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in folder.rglob("*.py")
+    }
+    texts |= {
+        name: (here / name).read_text(encoding="utf-8") for name in ("compiler.py", "make.py")
+    }
+    return tuple(sorted(texts.items()))
 
 
 @cache

@@ -84,7 +84,7 @@ def _compiling_for(capability: Capability) -> Iterator[None]:
 
 def _signature(kernel: Kernel) -> Any:
     types = import_module("numba").types
-    known = import_module("tinygrad_mnist.kernels.device").TYPES
+    known = import_module("tinygrad_mnist.kernels.core.device").TYPES
     pointers = types.Tuple(tuple(types.CPointer(known[dtype]) for dtype in kernel.dtypes))
     words = types.CPointer(types.int64)
     return types.void(pointers, types.Tuple((words, words)), types.int64)

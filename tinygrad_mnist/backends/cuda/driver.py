@@ -22,7 +22,7 @@ from tinygrad_mnist.backends.cuda.gpu import Bound, Loaded, LoadedKernel, Record
 from tinygrad_mnist.backends.cuda.ranges import ranged
 from tinygrad_mnist.backends.cuda.workers import compile_codes
 from tinygrad_mnist.compile.listing import scaled
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import DeviceError, DeviceMemoryError
 
 # Shared memory of a block that a kernel gets without asking for more.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tinygrad_mnist.backends.cuda.design import Capability, Design
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 
 
 class Memory(Protocol):
@@ -44,8 +44,8 @@ class Bound(NamedTuple):
     """A launch with its arguments.
 
     pointers: the operands', then the workspace's, as `Gpu.pointer` made them. state: pointers to
-    the words and to the step table (see `kernels/entry.py`). ahead: number of the step within its
-    graph. after: places, in the sequence of launches, of those that it waits for.
+    the words and to the step table (see `kernels/core/entry.py`). ahead: number of the step within
+    its graph. after: places, in the sequence of launches, of those that it waits for.
     """
 
     kernel: LoadedKernel

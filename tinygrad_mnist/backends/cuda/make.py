@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module, util
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ Function = Callable[..., Any]
 
 
 class Kernel(NamedTuple):
-    """A kernel as Python code, and how it is launched; see `kernels.call.Launch`.
+    """A kernel as Python code, and how it is launched; see `kernels.core.call.Launch`.
 
     dtypes: of the operands that its tuple of pointers points to.
     """
@@ -38,9 +38,10 @@ class Made(NamedTuple):
 
 def load_families() -> dict[str, Any]:
     """The factories of all kernels, by contract: each module of `kernels/` registers its own."""
-    for module in iter_modules(import_module("tinygrad_mnist.kernels").__path__):
-        import_module(f"tinygrad_mnist.kernels.{module.name}")
-    factories: dict[str, Any] = import_module("tinygrad_mnist.kernels.call").FACTORIES
+    package = import_module("tinygrad_mnist.kernels")
+    for module in walk_packages(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
+    factories: dict[str, Any] = import_module("tinygrad_mnist.kernels.core.call").FACTORIES
     return factories
 
 
@@ -53,8 +54,8 @@ def make(design: Design) -> Made:
     if design.kernel not in factories:
         raise NotImplementedError(f"there is no CUDA kernel for {design.kernel}")
     module = _module(design)
-    kinds = import_module("tinygrad_mnist.kernels.call")
-    entry = import_module("tinygrad_mnist.kernels.entry").entry
+    kinds = import_module("tinygrad_mnist.kernels.core.call")
+    entry = import_module("tinygrad_mnist.kernels.core.entry").entry
     operands = tuple(kinds.Operand(*o) for o in design.operands)
     call = kinds.Call(
         design.kernel,
@@ -95,7 +96,7 @@ def make(design: Design) -> Made:
 
 def make_advance(steps: int) -> Kernel:
     """The kernel that ends a graph of so many steps."""
-    function = import_module("tinygrad_mnist.kernels.entry").advance(steps)
+    function = import_module("tinygrad_mnist.kernels.core.entry").advance(steps)
     return Kernel(_named(function, "advance"), (), (1, 1, 1), (1, 1, 1), 0)
 
 

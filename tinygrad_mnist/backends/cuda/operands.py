@@ -16,7 +16,7 @@ ALIGNMENT = 256  # of every block of device memory, in bytes, as cuMemAlloc give
 
 
 class Operand(NamedTuple):
-    """A view without its buffer; see `kernels.call.Operand`, whose fields it has."""
+    """A view without its buffer; see `kernels.core.call.Operand`, whose fields it has."""
 
     dtype: str
     shape: tuple[int, ...]

@@ -17,7 +17,7 @@ from tinygrad_mnist.backends.cuda.ranges import ranged
 from tinygrad_mnist.backends.cuda.residence import resident
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.compile.plan import CONSTANT, OUTPUT, SHARED, TEMPORARY, Plan
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
 from tinygrad_mnist.graph.variables import SharedVariable
 
@@ -25,7 +25,7 @@ from tinygrad_mnist.graph.variables import SharedVariable
 STEPS_TOGETHER = 16
 # Steps that are started before the host waits, so that an interrupt is seen soon.
 STEPS_AHEAD = 256
-# The state's words, as in kernels/entry.py; the step table lies behind them.
+# The state's words, as in kernels/core/entry.py; the step table lies behind them.
 STEP, FAILED, FAILED_STEP = range(3)
 WORDS = 4
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinygrad_mnist.backends.cuda.gpu import Gpu, Memory
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.graph.variables import SharedVariable
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from tinygrad_mnist.backends.cuda.design import Design
 from tinygrad_mnist.backends.cuda.gpu import Bound, Loaded, LoadedKernel, Memory, Recording
 from tinygrad_mnist.backends.cuda.make import Kernel, make, make_advance
-from tinygrad_mnist.contracts.base import Array
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import DeviceError
 
 _SWITCH = "NUMBA_ENABLE_CUDASIM"
@@ -32,7 +32,7 @@ def enable_simulator() -> None:
     if "numba" not in sys.modules:
         os.environ[_SWITCH] = "1"
     try:
-        device = import_module("tinygrad_mnist.kernels.device")
+        device = import_module("tinygrad_mnist.kernels.core.device")
     except ModuleNotFoundError as error:
         raise DeviceError(
             "the CUDA simulator needs the packages numba and numba-cuda: install them with"
@@ -141,7 +141,7 @@ class SimulatedGpu:
 
 
 def _simulated(kernel: Kernel) -> LoadedKernel:
-    cuda = import_module("tinygrad_mnist.kernels.device").cuda
+    cuda = import_module("tinygrad_mnist.kernels.core.device").cuda
     function = kernel.function
 
     def quiet(p: Any, state: Any, ahead: Any) -> None:

@@ -1,7 +1,7 @@
 """What the compiler of a GPU gets to read of one call: index functions and tapes as Python text.
 
 The text is a module, written to a file so that tracebacks, profilers and a curious user can show
-its lines. It defines, for Numba or its simulator (see `kernels.call.Call`): `at`, `stores`,
+its lines. It defines, for Numba or its simulator (see `kernels.core.call.Call`): `at`, `stores`,
 `terms`, `finishes` and their parts, `element`, `placed`.
 """
 
@@ -13,21 +13,21 @@ import numpy as np
 
 from tinygrad_mnist.backends.cuda.operands import Operand, Pointer, merged
 from tinygrad_mnist.compile.plan import KernelCall
-from tinygrad_mnist.contracts.tape import Instruction, Tape
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 _HEADER = '''"""{title}"""
 
 from math import inf, nan
 
-from tinygrad_mnist.kernels.device import (
+from tinygrad_mnist.kernels.core.device import (
     device, float32, float64, int8, int16, int32, int64, load16, shifted, store16, uint8, uint32,
     uint64
 )
-from tinygrad_mnist.kernels.philox import UNIFORM
-from tinygrad_mnist.kernels.scalar import FUNCTIONS
+from tinygrad_mnist.kernels.tape.philox import UNIFORM
+from tinygrad_mnist.kernels.tape.scalar import FUNCTIONS
 '''
 
-# Operations that are written as operators; all others are functions of kernels/scalar.py.
+# Operations that are written as operators; all others are functions of kernels/tape/scalar.py.
 _INFIX = {"add": "+", "sub": "-", "mul": "*"}
 _INTEGER_INFIX = {"bit_and": "&", "bit_or": "|", "bit_xor": "^"}
 _COMPARED = {"eq": "==", "neq": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}

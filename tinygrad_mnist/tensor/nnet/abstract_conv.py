@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.config import config
-from tinygrad_mnist.contracts.tape import Tape
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable, constant
 from tinygrad_mnist.graph.types import FLOATS, upcast

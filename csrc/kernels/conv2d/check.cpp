@@ -1,0 +1,46 @@
+#include "kernels/conv2d/check.hpp"
+
+namespace tgm::TGM_TARGET {
+
+namespace {
+
+const char* check_conv_ints(const Args& args, bool pooled) {
+  const int32_t wanted = pooled ? 7 : 5;
+  if (args.n_ints != wanted) return check_failed("takes %d integer parameters", wanted);
+  const int64_t* ints = args.ints;
+  if (ints[0] < 1 || ints[1] < 1) return "strides must be 1 or more";
+  if (ints[2] < 0 || ints[3] < 0) return "padding must not be negative";
+  if (pooled && (ints[5] < 1 || ints[6] < 1)) return "the pool must be 1 or more each way";
+  return nullptr;
+}
+
+}  // namespace
+
+const char* check_conv(const Args& args, const ConvRoles& roles) {
+  const int32_t n_out = roles.winners >= kOut ? 2 : 1;
+  if (args.n_in < roles.n_own) return check_failed("takes at least %d inputs", roles.n_own);
+  if (args.n_out < 1 || args.n_out > n_out) return "has the wrong number of outputs";
+  if (const char* why = check_conv_ints(args, roles.pooled)) return why;
+  const Tensor &x = operand(args, roles.x), &w = operand(args, roles.w),
+               &y = operand(args, roles.y);
+  const DType dtype = args.in[0].dtype;
+  if (dtype != DType::Float32 && dtype != DType::Float64) return "computes in float32 or float64";
+  if (x.ndim != 4) return check_failed("%s must have 4 dimensions", operand_name(roles.x, "x"));
+  if (w.ndim != 4) return check_failed("%s must have 4 dimensions", operand_name(roles.w, "w"));
+
+  const ConvShape s = conv_shape(x, w, args.ints, roles.pooled);
+  if (s.KH < 1 || s.KW < 1) return "filters must not be empty";
+  const int64_t x_shape[] = {s.N, s.C, s.H, s.W}, w_shape[] = {s.O, s.C, s.KH, s.KW};
+  const int64_t y_shape[] = {s.N, s.O, s.PH, s.PW, s.winner_bytes()};
+  const char* why = check_operand(x, operand_name(roles.x, "x"), dtype, 4, x_shape);
+  if (!why) why = check_operand(w, operand_name(roles.w, "w"), dtype, 4, w_shape);
+  if (!why) why = check_operand(y, operand_name(roles.y, "y"), dtype, 4, y_shape);
+  const bool has_winners = roles.winners >= 0 && (roles.winners < kOut || args.n_out == 2);
+  if (!why && has_winners) {
+    const char* name = operand_name(roles.winners, "winners");
+    why = check_operand(operand(args, roles.winners), name, DType::UInt8, 5, y_shape);
+  }
+  return why ? why : check_epilogue(args, roles.n_own);
+}
+
+}  // namespace tgm::TGM_TARGET

@@ -1,0 +1,281 @@
+// The filters' gradient behind a pool, where a whole patch of x is a few vectors: a first layer.
+//
+// There, adding a patch costs no more than listing it as a term, so windows are gone through as
+// they lie, gradients of zero included. Two things are done once for all filters:
+//
+// * Images are packed as *strips*, one for each column of output positions: [column][h][KW * C].
+//   A patch is then one run of KH * KW * C elements, and fills its vectors but for the last: 4
+//   where 5 rows of 5 would be 5, 2 where 3 rows of 3 would be 3.
+// * Windows are listed, *live* ones first: those that see anything but zeros. A patch of zeros adds
+//   nothing. On MNIST a quarter to a third of all windows lie wholly on the black border, where all
+//   positions tie besides, and many more have some positions there.
+#pragma once
+
+#include "kernels/conv2d/patch_rows.hpp"
+
+namespace tgm::TGM_TARGET {
+
+// In one word, since what limits the loop over windows is the number of its loads.
+class Window {
+ public:
+  Window(int64_t number, int64_t place, uint32_t live)
+      : word_(static_cast<uint64_t>(place) << 32 | static_cast<uint64_t>(number) << 8 | live) {}
+
+  // Where its first position's patch lies.
+  int64_t place() const { return static_cast<int64_t>(word_ >> 32); }
+  // In a plane of windows.
+  int64_t number() const { return static_cast<uint32_t>(word_) >> 8; }
+  // By position: whether its patch has anything but zeros.
+  unsigned live() const { return static_cast<uint8_t>(word_); }
+
+ private:
+  uint64_t word_;
+};
+constexpr int64_t kMaxWindows = 1 << 24;
+constexpr int kMaxPositions = 4;   // of a window: a 2 x 2 pool
+constexpr int64_t kMaxCopies = 8;  // of an image, in its strips
+
+// An image as strips, with room behind for the last vector of the last patch.
+template <class T>
+struct Strips {
+  int64_t length, strip, image;  // elements: of a patch's row, of a strip, of an image
+  int64_t vectors;               // of a patch
+
+  explicit Strips(const ConvShape& s)
+      : length(s.KW * s.C),
+        strip(s.padded_h() * length),
+        image(s.OW * strip + kLanes<T>),
+        vectors(ceil_div(s.taps(), kLanes<T>)) {}
+
+  // Where the patch of an output position lies.
+  int64_t place(const ConvShape& s, int64_t h, int64_t w) const {
+    return w * strip + h * s.stride_h * length;
+  }
+
+  // Whether patches of this size are worked on so: their sums fit in registers, and strips, which
+  // have a pixel up to KW times, don't take too much memory.
+  bool fit(const ConvShape& s) const {
+    return s.PH * s.PW < kMaxWindows && s.pool_size() <= kMaxPositions && vectors >= 1 &&
+           vectors <= kMaxPatchVectors && image <= INT32_MAX &&
+           image <= kMaxCopies * PatchImages<T>(s).image;
+  }
+};
+
+// What is known of an image's windows.
+struct WindowCount {
+  int64_t live;   // come first in the list
+  bool x_finite;  // so that a gradient of zero may be multiplied
+};
+
+template <class T>
+using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+
+template <class T>
+bool all_finite(const T* values, int64_t n) {
+  // v - v has no bit set, unless it is NaN.
+  Vec<Bits<T>> rubbish{};
+  Bits<T> rest = 0;
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) {
+    const Vec<T> v = load(values + i);
+    rubbish |= bits<Vec<Bits<T>>>(v - v);
+  }
+  for (; i < n; i++) rest |= bits<Bits<T>>(values[i] - values[i]);
+  for (int lane = 0; lane < kLanes<T>; lane++) rest |= rubbish[lane];
+  return rest == 0;
+}
+
+// Packs images as strips and lists their windows.
+template <class T>
+class StripPacker {
+ public:
+  // Bytes that it works in.
+  static size_t scratch(const ConvShape& s) { return StripPacker(s, nullptr).bytes_; }
+
+  StripPacker(const ConvShape& s, char* scratch) : s_(s), strips_(s) {
+    Pieces pieces{scratch};
+    image_ = pieces.take<T>(PatchImages<T>(s).size(1));
+    lit_ = pieces.take<Bits<T>>(s.padded_h() * s.padded_w());
+    lit_rows_ = pieces.take<Bits<T>>(s.padded_h() * s.OW);
+    live_ = pieces.take<Bits<T>>(s.OH * s.OW);
+    bytes_ = pieces.used;
+  }
+
+  WindowCount pack(const Tensor& x, int64_t n, T* to, Window* windows) {
+    const PatchImages<T> packed(s_);
+    pack_patch_image(s_, x, n, image_);
+    std::memset(image_ + packed.image, 0, kLanes<T> * sizeof(T));
+    for (int64_t j = 0; j < s_.OW; j++) copy_strip(packed, j, to + j * strips_.strip);
+    find_live_positions();
+    return {list_windows(windows), all_finite(image_, packed.image)};
+  }
+
+ private:
+  // Row by row, in whole vectors: what is behind a row is written over by the next one.
+  void copy_strip(const PatchImages<T>& packed, int64_t column, T* to) const {
+    const T* from = image_ + column * s_.stride_w * s_.C;
+    for (int64_t h = 0; h < s_.padded_h(); h++, from += packed.row, to += strips_.length) {
+      for (int64_t i = 0; i < strips_.length; i += kLanes<T>) store(to + i, load(from + i));
+    }
+  }
+
+  // By position, not 0 if its patch has a bit set: first along rows, then down.
+  void find_live_positions() {
+    const int64_t width = s_.padded_w();
+    for (int64_t i = 0; i < s_.padded_h() * width; i++) {
+      lit_[i] = bits<Bits<T>>(image_[i * s_.C]);
+      for (int64_t c = 1; c < s_.C; c++) lit_[i] |= bits<Bits<T>>(image_[i * s_.C + c]);
+    }
+    for (int64_t h = 0; h < s_.padded_h(); h++) {
+      join(lit_ + h * width, 1, s_.KW, s_.stride_w, lit_rows_ + h * s_.OW);
+    }
+    for (int64_t h = 0; h < s_.OH; h++) {
+      join(lit_rows_ + h * s_.stride_h * s_.OW, s_.OW, s_.KH, 1, live_ + h * s_.OW);
+    }
+  }
+
+  // to[i], for a row of positions: all bits of n values, `step` apart, from i * stride on.
+  void join(const Bits<T>* from, int64_t step, int64_t n, int64_t stride, Bits<T>* to) const {
+    for (int64_t i = 0; i < s_.OW; i++) to[i] = from[i * stride];
+    for (int64_t k = 1; k < n; k++) {
+      from += step;
+      TGM_INDEPENDENT_LOOP
+      for (int64_t i = 0; i < s_.OW; i++) to[i] |= from[i * stride];
+    }
+  }
+
+  // The number of live windows.
+  int64_t list_windows(Window* windows) const {
+    Window* first = windows;
+    Window* last = windows + s_.PH * s_.PW;
+    for (int64_t h = 0; h < s_.PH; h++) {
+      for (int64_t w = 0; w < s_.PW; w++) {
+        const Bits<T>* at = live_ + h * s_.pool_h * s_.OW + w * s_.pool_w;
+        uint32_t live = 0;
+        for (int64_t r = 0, p = 0; r < s_.pool_h; r++) {
+          for (int64_t c = 0; c < s_.pool_w; c++, p++) {
+            live |= uint32_t{at[r * s_.OW + c] != 0} << p;
+          }
+        }
+        const Window window(h * s_.PW + w, strips_.place(s_, h * s_.pool_h, w * s_.pool_w), live);
+        *(live != 0 ? first : last - 1) = window;
+        first += live != 0;
+        last -= live == 0;
+      }
+    }
+    return first - windows;
+  }
+
+  const ConvShape& s_;
+  Strips<T> strips_;
+  T* image_;  // [h][w][c]
+  Bits<T>*lit_, *lit_rows_, *live_;
+  size_t bytes_;
+};
+
+// Planes of `count` filters [count][PH][PW] side by side: where they are, or in `buffer`.
+// stride: of filters, rows, columns.
+template <class T>
+const T* side_by_side(const ConvShape& s, const T* planes, const int64_t* stride, int64_t count,
+                      T* buffer) {
+  if (stride[2] == 1 && stride[1] == s.PW && stride[0] == s.PH * s.PW) return planes;
+  T* to = buffer;
+  for (int64_t o = 0; o < count; o++) {
+    for (int64_t h = 0; h < s.PH; h++) {
+      const T* from = planes + o * stride[0] + h * stride[1];
+      for (int64_t w = 0; w < s.PW; w++) *to++ = from[w * stride[2]];
+    }
+  }
+  return buffer;
+}
+
+// Where the patch of a window's winner lies, from the window's place, by [live positions][winners];
+// kSeveral where more than one has to be added. Positions that are not live are left out if there
+// are others. A second table, for gradients that are not all finite, has every position count as
+// live: their zeros make NaN of inf.
+constexpr int32_t kSeveral = -1;
+constexpr int64_t kTablePlaces = 1 << 2 * kMaxPositions;
+constexpr int64_t kWinnerPlaces = 2 * kTablePlaces;
+constexpr unsigned kAllPositions = (1 << kMaxPositions) - 1;
+
+template <class T>
+void fill_winner_places(const ConvShape& s, int32_t* places) {
+  const Strips<T> strips(s);
+  for (unsigned entry = 0; entry < kWinnerPlaces; entry++) {
+    const unsigned mask = entry & kAllPositions;
+    const unsigned live = entry < kTablePlaces ? entry >> kMaxPositions : kAllPositions;
+    const unsigned seen = mask & live;
+    const bool several = mask == 0 || (seen & (seen - 1)) != 0;
+    const int position = __builtin_ctz(seen != 0 ? seen : mask | 1 << kMaxPositions);
+    places[entry] =
+        several ? kSeveral
+                : static_cast<int32_t>(strips.place(s, position / s.pool_w, position % s.pool_w));
+  }
+}
+
+// Planes of some filters, [filter][window], and their sums.
+template <class T>
+struct WindowPlanes {
+  const T* g;
+  const uint8_t* winners;
+  int64_t plane;
+  T* sums;
+  int64_t filter_sums;
+};
+
+// Filters that share what is looked up of a window: as many as have room for their sums.
+constexpr int64_t kSharedFilters = 4;
+constexpr int64_t shared_filters(int64_t vectors) {
+  return std::clamp<int64_t>(kMaxPatchVectors / vectors, 1, kSharedFilters);
+}
+
+// sums += sum over windows and their winners of g * patch, for F filters. kSkipZeros leaves out
+// gradients of zero. `always`: positions that count as live in all windows, as they do in `places`.
+template <class T, int V, int F, bool kSkipZeros>
+void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* places,
+                 unsigned always, const Window* windows, int64_t n) {
+  PatchSums<T, F, V> sums;
+  sums.read(planes.sums, planes.filter_sums);
+  for (int64_t i = 0; i < n; i++) {
+    const Window window = windows[i];
+    const T* first = image + window.place();
+    const T* g = planes.g + window.number();
+    const uint8_t* winners = planes.winners + window.number();
+#pragma GCC unroll 16
+    for (int f = 0; f < F; f++) {
+      const T factor = g[f * planes.plane];
+      if (kSkipZeros && factor == T(0)) continue;
+      unsigned mask = winners[f * planes.plane];
+      const int64_t inside = places[window.live() << kMaxPositions | mask];
+      if (inside != kSeveral) [[likely]] {
+        sums.add_row(f, splat<T>(factor), first + inside);
+      } else {
+        for (mask &= window.live() | always; mask != 0; mask &= mask - 1) {
+          const unsigned lone = mask & -mask;
+          sums.add_row(f, splat<T>(factor), first + places[lone << kMaxPositions | lone]);
+        }
+      }
+    }
+  }
+  sums.write(planes.sums, planes.filter_sums);
+}
+
+// Adds an image to the sums of `count` filters, up to shared_filters.
+template <class T>
+void add_image(const Strips<T>& strips, const T* image, const Window* windows,
+               const WindowCount& known, const int32_t* places, const WindowPlanes<T>& planes,
+               int64_t count) {
+  // What is not live matters to gradients that are NaN or inf.
+  const bool all_count = !all_finite(planes.g, count * planes.plane);
+  const int64_t n = all_count ? planes.plane : known.live;
+  const unsigned always = all_count ? kAllPositions : 0;
+  if (all_count) places += kTablePlaces;
+  with_width<kMaxPatchVectors>(strips.vectors, [&]<int V>() {
+    with_width<shared_filters(V)>(count, [&]<int F>() {
+      const auto add = known.x_finite ? add_windows<T, V, F, false> : add_windows<T, V, F, true>;
+      add(image, planes, places, always, windows, n);
+    });
+  });
+}
+
+}  // namespace tgm::TGM_TARGET

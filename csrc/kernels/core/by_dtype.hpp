@@ -1,0 +1,26 @@
+// A kernel's functions by the dtype of its first input: TGM_BY_DTYPE(run) is a function of that
+// kernel's table, made of run<float> and run<double>.
+#pragma once
+
+#include "kernel.hpp"
+#include "simd.hpp"
+
+namespace tgm::TGM_TARGET {
+
+template <auto kFloat, auto kDouble, class Signature = decltype(kFloat)>
+struct ByDtype;
+
+template <auto kFloat, auto kDouble, class Result, class... Rest>
+struct ByDtype<kFloat, kDouble, Result (*)(const Args&, Rest...)> {
+  static Result call(const Args& args, Rest... rest) {
+    return args.in[0].dtype == DType::Float32 ? kFloat(args, rest...) : kDouble(args, rest...);
+  }
+};
+
+// Dispatches on the dtype of the call's floats: RUN<float>(...) or RUN<double>(...).
+#define TGM_FLOATS(dtype, RUN, ...) \
+  ((dtype) == DType::Float32 ? RUN<float>(__VA_ARGS__) : RUN<double>(__VA_ARGS__))
+
+#define TGM_BY_DTYPE(FUNCTION) ByDtype<&FUNCTION<float>, &FUNCTION<double>>::call
+
+}  // namespace tgm::TGM_TARGET

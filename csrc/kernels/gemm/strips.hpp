@@ -1,0 +1,150 @@
+// gemm's inner loop: rows of a times strips of b, and where the sums go.
+#pragma once
+
+#include "kernels/core/tile.hpp"
+#include "kernels/core/transpose.hpp"
+
+namespace tgm::TGM_TARGET {
+
+// Where sums go. Most epilogues work on a buffer of sums (kernels/core/tile.hpp); a step of
+// descent, which reads and writes a large matrix for few terms a sum, is carried out on the
+// registers.
+template <class T>
+struct Finish {
+  enum Kind { kWrite, kDescend, kDecay } kind;  // out = x; old - rate x; old - rate (x + decay old)
+  T* out;
+  int64_t out_row;
+  const T* old;
+  int64_t old_row;
+  T rate, decay;
+  int64_t lap;  // lanes of the last vector that lie over the one before it and are not written
+};
+
+// Vectors of columns of b.
+template <class T>
+struct StripsOfB {
+  const T* data;
+  int64_t step, vector;  // from one to the next, in elements
+  int64_t lap;           // how far the last vector is pulled back over the one before it
+};
+
+// A group of rows of a, strips of b side by side, some steps of k.
+template <class T>
+struct Strips {
+  const T* a;
+  int64_t a_row, a_step;
+  StripsOfB<T> b;
+  const T* sums;  // so far; null: none, they start at zero
+  int64_t sums_row;
+  const T* first_half;  // of the sums, laid out as they are; null: none, or it is not complete
+  int64_t steps;
+  Finish<T> finish;
+};
+
+constexpr int64_t kAhead = 8;  // steps of k that b is fetched before its use
+
+// All lanes but the first `lap`, which stand before `out`.
+template <class T>
+TGM_INLINE void put(T* out, Vec<T> value, int64_t lap) {
+  if (lap == 0) return store(out, value);
+  alignas(kVectorBytes) T lanes[kLanes<T>];
+  store(lanes, value);
+  copy_part(out, lanes + lap, kLanes<T> - lap);
+}
+
+// The vectors of one row of a strip through `of(sum, old)`; `out` and `old` are their places.
+template <class T, int V, class Of>
+TGM_INLINE void finish_row(T* out, const T* old, int64_t lap, const Vec<T> (&sum)[V], Of of) {
+  constexpr int L = kLanes<T>;
+  Vec<T> before[V];  // all read before the first is written: the last lies over its neighbour
+#pragma GCC unroll 8
+  for (int v = 0; v < V; v++) before[v] = load(old + v * L - (v == V - 1 ? lap : 0));
+#pragma GCC unroll 8
+  for (int v = 0; v < V - 1; v++) store(out + v * L, of(sum[v], before[v]));
+  put(out + (V - 1) * L, of(sum[V - 1], before[V - 1]), lap);
+}
+
+template <class T, int R, int V>
+TGM_INLINE void finish_strip(Finish<T> finish, const Vec<T> (&sum)[R][V], int64_t column) {
+  constexpr int L = kLanes<T>;
+  T* out = finish.out + column;
+  const T* old = finish.old + column;
+  const int64_t out_row = finish.out_row, old_row = finish.old_row, lap = finish.lap;
+  const Vec<T> rate = splat(finish.rate), decay = splat(finish.decay);
+  switch (finish.kind) {
+    case Finish<T>::kWrite:
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++, out += out_row) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) put(out + v * L, sum[r][v], v == V - 1 ? lap : 0);
+      }
+      return;
+    case Finish<T>::kDescend:
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++, out += out_row, old += old_row) {
+        finish_row<T, V>(out, old, lap, sum[r],
+                         [&](Vec<T> x, Vec<T> before) { return before - rounded(rate * x); });
+      }
+      return;
+    case Finish<T>::kDecay:
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++, out += out_row, old += old_row) {
+        finish_row<T, V>(out, old, lap, sum[r], [&](Vec<T> x, Vec<T> before) {
+          return before - rounded(rate * (x + rounded(decay * before)));
+        });
+      }
+  }
+}
+
+template <class T, int R, int V>
+__attribute__((noinline)) void add_strips(const Strips<T>& strips, int64_t count) {
+  constexpr int L = kLanes<T>;
+  const T* a[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) a[r] = strips.a + r * strips.a_row;
+  for (int64_t strip = 0; strip < count; strip++) {
+    Vec<T> sum[R][V];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) {
+        sum[r][v] = strips.sums == nullptr
+                        ? Vec<T>{}
+                        : load(strips.sums + r * strips.sums_row + (strip * V + v) * L);
+      }
+    }
+    const T* b[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) b[v] = strips.b.data + (strip * V + v) * strips.b.vector;
+    b[V - 1] -= strips.b.lap;
+    int64_t a_offset = 0, b_offset = 0;
+#pragma GCC unroll 2
+    for (int64_t i = 0; i < strips.steps;
+         i++, a_offset += strips.a_step, b_offset += strips.b.step) {
+      Vec<T> row[V];
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) row[v] = load(b[v] + b_offset);
+      // Rows of b in place are too far apart for the processor to foresee the next one.
+      __builtin_prefetch(b[0] + b_offset + kAhead * strips.b.step);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const Vec<T> factor = splat<T>(a[r][a_offset]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) sum[r][v] = fmadd(factor, row[v], sum[r][v]);
+      }
+    }
+    if (strips.first_half != nullptr) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) {
+          sum[r][v] =
+              load(strips.first_half + r * strips.sums_row + (strip * V + v) * L) + sum[r][v];
+        }
+      }
+    }
+    finish_strip(strips.finish, sum, strip * V * L);
+  }
+}
+
+}  // namespace tgm::TGM_TARGET

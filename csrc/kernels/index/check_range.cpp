@@ -1,0 +1,94 @@
+// check_range: fails unless low <= i < high for every element.
+//
+//   inputs    index, any shape, integer dtype
+//   outputs   none
+//   ints      low, high
+#include "kernels/core/index_vector.hpp"
+#include "kernels/core/tape_row.hpp"
+
+namespace tgm::TGM_TARGET {
+namespace {
+
+constexpr int64_t kChunkElements = 65536;
+
+int64_t size_of(const Tensor& tensor) {
+  int64_t size = 1;
+  for (int32_t d = 0; d < tensor.ndim; d++) size *= tensor.shape[d];
+  return size;
+}
+
+// Whether one of n elements, `step` bytes apart, is out of range.
+template <class T>
+bool any_outside(const char* p, int64_t step, int64_t n, int64_t low, int64_t high) {
+  bool outside = false;
+  if (step == static_cast<int64_t>(sizeof(T))) {
+    const T* typed = reinterpret_cast<const T*>(p);
+    for (int64_t i = 0; i < n; i++) outside |= (typed[i] < low) | (typed[i] >= high);
+  } else {
+    for (int64_t i = 0; i < n; i++) {
+      const T value = *reinterpret_cast<const T*>(p + i * step);
+      outside |= (value < low) | (value >= high);
+    }
+  }
+  return outside;
+}
+
+bool row_outside(DType dtype, const char* p, int64_t step, int64_t n, int64_t low, int64_t high) {
+  switch (dtype) {
+    case DType::Int8:
+      return any_outside<int8_t>(p, step, n, low, high);
+    case DType::Int16:
+      return any_outside<int16_t>(p, step, n, low, high);
+    case DType::Int32:
+      return any_outside<int32_t>(p, step, n, low, high);
+    case DType::Int64:
+      return any_outside<int64_t>(p, step, n, low, high);
+    default:
+      return any_outside<uint8_t>(p, step, n, low, high);
+  }
+}
+
+int64_t chunks(const Args& args) {
+  return (size_of(args.in[0]) + kChunkElements - 1) / kChunkElements;
+}
+
+// Elements are numbered in C order; a chunk is a range of them, taken row by row.
+void run(const Args& args, int64_t chunk, int64_t) {
+  const Tensor& index = args.in[0];
+  const auto item = static_cast<int64_t>(item_size(index.dtype));
+  const int64_t size = size_of(index);
+  const int64_t end = size < (chunk + 1) * kChunkElements ? size : (chunk + 1) * kChunkElements;
+  const int32_t inner = index.ndim - 1;
+  const int64_t length = index.ndim == 0 ? 1 : index.shape[inner];
+  const int64_t step = index.ndim == 0 ? 0 : index.stride[inner] * item;
+  for (int64_t i = chunk * kChunkElements; i < end;) {
+    const int64_t in_row = i % length;
+    int64_t n = length - in_row;
+    if (n > end - i) n = end - i;
+    int64_t offset = in_row * step;
+    int64_t row = i / length;
+    for (int32_t d = inner - 1; d >= 0; d--) {
+      offset += row % index.shape[d] * index.stride[d] * item;
+      row /= index.shape[d];
+    }
+    if (row_outside(index.dtype, index.data + offset, step, n, args.ints[0], args.ints[1])) {
+      args.error->store(args.call + 1);
+      return;
+    }
+    i += n;
+  }
+}
+
+const char* invalid(const Args& args) {
+  if (args.n_in != 1 || args.n_out != 0 || args.n_ints != 2 || args.n_tapes != 0) {
+    return "takes one input and two integers, and has no output";
+  }
+  return is_integer(args.in[0].dtype) ? nullptr : "input 0 (index) must have an integer dtype";
+}
+
+}  // namespace
+
+extern const Kernel check_range_kernel;
+const Kernel check_range_kernel = {"check_range", 1, {{chunks, run}}, nullptr, invalid};
+
+}  // namespace tgm::TGM_TARGET

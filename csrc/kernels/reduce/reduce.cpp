@@ -1,0 +1,402 @@
+// reduce: prologue tape, then sum, prod, max or min over axes, then epilogue tape.
+//
+//   inputs    n_prologue of the full shape, then extras of the output's shape
+//   outputs   one: the full shape with 1 for every reduced axis
+//   ints      op (0 sum, 1 prod, 2 max, 3 min), axes_mask, n_prologue
+//   tapes     prologue, epilogue
+//
+// Phase 1 combines elements, phase 2 the parts into which long reductions are cut; the epilogue
+// runs in the last phase that there is, once per chunk. Sums add short blocks in the tape's dtype
+// and the blocks in something wider.
+#include "kernels/reduce/operations.hpp"
+#include "kernels/reduce/problem.hpp"
+
+namespace tgm::TGM_TARGET {
+namespace {
+
+constexpr int64_t kTile = 4096;    // elements that the prologue computes at a time
+constexpr int64_t kBlock = 512;    // contiguous elements that are combined in the tape's dtype
+constexpr int64_t kGroup = 16;     // rows that are
+constexpr int64_t kSegment = 256;  // results next to each other that are computed together
+
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Rows of elements after the prologue: row r begins at data + r * stride.
+template <class T>
+struct Rows {
+  const T* data;
+  int64_t stride;
+};
+
+template <class T, class Op>
+class Reducer {
+ public:
+  using Sum = Total<T, Op>;
+
+  // results: of the whole call, in C order; parts: null, or where this part's totals go.
+  Reducer(const ReduceProblem& problem, T* results, Sum* parts)
+      : p_(problem), inner_(p_.n_dims - 1), results_(results), parts_(parts) {
+    // Tiles run along a reduced dimension if there is one beside the innermost; else along a kept
+    // one, if rows of results do not lie along the innermost.
+    along_ = -1;
+    for (int32_t d = 0; d < inner_; d++) {
+      if (along_ < 0 || p_.reduced[d] || !p_.reduced[along_]) along_ = d;
+    }
+    if (along_ >= 0 && !p_.reduced[along_] && !p_.reduced[inner_]) along_ = -1;
+    is_direct_ = p_.prologue->is_identity() && p_.operands[0].dtype == p_.prologue->dtype &&
+                 (p_.operands[0].stride[inner_] == 1 || p_.shape[inner_] == 1);
+  }
+
+  // Goes through the results: all kept dimensions but the innermost, and but the one that tiles
+  // run along.
+  void run() {
+    for (int32_t d = 0; d < p_.n_dims; d++) at_[d] = 0;
+    do {
+      if (p_.reduced[inner_]) {
+        along_ >= 0 && !p_.reduced[along_] ? reduce_many() : reduce_one();
+      } else {
+        for (int64_t begin = 0; begin < p_.shape[inner_]; begin += kSegment) {
+          reduce_segment(begin, smaller(kSegment, p_.shape[inner_] - begin));
+        }
+      }
+    } while (advance(false));
+  }
+
+ private:
+  // Moves on to the next element of the outer dimensions that are (or are not) reduced, but for
+  // `along_`; false at the end.
+  bool advance(bool reduced) {
+    for (int32_t d = inner_ - 1; d >= 0; d--) {
+      if (p_.reduced[d] != reduced || d == along_) continue;
+      if (++at_[d] < p_.shape[d]) return true;
+      at_[d] = 0;
+    }
+    return false;
+  }
+
+  bool is_empty(bool reduced) const {
+    for (int32_t d = 0; d < inner_; d++) {
+      if (p_.reduced[d] == reduced && p_.shape[d] == 0) return true;
+    }
+    return false;
+  }
+
+  int64_t length_along() const { return along_ < 0 ? 1 : p_.shape[along_]; }
+
+  // Number of the result at the current place.
+  int64_t result_index() const {
+    int64_t index = p_.result0;
+    for (int32_t d = 0; d < inner_; d++) index += at_[d] * p_.result_stride[d];
+    return index;
+  }
+
+  void finish(int64_t index, const Sum& total) {
+    if (parts_ != nullptr) {
+      parts_[index] = total;
+    } else {
+      results_[index] = total.result();
+    }
+  }
+
+  // `n` rows from `row` on along `along_`, elements begin .. begin + length - 1 of each.
+  Rows<T> rows(int64_t row, int64_t n, int64_t begin, int64_t length) {
+    if (along_ >= 0) at_[along_] = row;
+    Tensor operands[kMaxTapeInputs];
+    const int64_t step = along_ < 0 ? 0 : p_.operands[0].stride[along_];
+    if (is_direct_) return {element(p_.operands[0], begin).template as<T>(), step};
+    for (int32_t i = 0; i < p_.prologue->n_inputs; i++) {
+      if (p_.prologue->input_is_read[i] == 0) {
+        operands[i] = p_.operands[i];
+        continue;
+      }
+      operands[i] = element(p_.operands[i], begin);
+      operands[i].stride[1] = p_.operands[i].stride[inner_];
+      operands[i].stride[0] = along_ < 0 ? 0 : p_.operands[i].stride[along_];
+    }
+    Box box;
+    box.ndim = 2;
+    box.shape[0] = n;
+    box.shape[1] = length;
+    box.index0 = p_.index0 + begin * p_.index_stride[inner_];
+    for (int32_t d = 0; d < inner_; d++) box.index0 += at_[d] * p_.index_stride[d];
+    box.index_stride[0] = along_ < 0 ? 0 : p_.index_stride[along_];
+    box.index_stride[1] = p_.index_stride[inner_];
+    Tensor tile;
+    tile.data = reinterpret_cast<char*>(tile_);
+    tile.dtype = p_.prologue->dtype;
+    tile.stride[0] = length;
+    tile.stride[1] = 1;
+    run_tape_box(*p_.prologue, box, operands, &tile);
+    return {tile_, length};
+  }
+
+  // The operand, moved to the current place of the outer dimensions and `begin` of the innermost.
+  Tensor element(const Tensor& operand, int64_t begin) const {
+    Tensor moved = operand;
+    int64_t offset = begin * operand.stride[inner_];
+    for (int32_t d = 0; d < inner_; d++) offset += at_[d] * operand.stride[d];
+    moved.data += offset * static_cast<int64_t>(item_size(operand.dtype));
+    return moved;
+  }
+
+  static void add_row(Sum& total, const T* row, int64_t length) {
+    for (int64_t begin = 0; begin < length; begin += kBlock) {
+      total.add(reduce_block<T, Op>(row + begin, smaller(kBlock, length - begin)));
+    }
+  }
+
+  // One result: all that is reduced at this place.
+  void reduce_one() {
+    const int64_t index = result_index();
+    Sum total = Sum::start();
+    if (!is_empty(true)) {
+      const int64_t length = p_.shape[inner_];
+      const int64_t piece = smaller(length, kTile);
+      do {
+        for (int64_t begin = 0; begin < length; begin += piece) {
+          const int64_t n = smaller(piece, length - begin);
+          const int64_t many = kTile / n;
+          for (int64_t row = 0; row < length_along(); row += many) {
+            const int64_t count = smaller(many, length_along() - row);
+            const Rows<T> tile = rows(row, count, begin, n);
+            for (int64_t r = 0; r < count; r++) add_row(total, tile.data + r * tile.stride, n);
+          }
+        }
+        if (along_ >= 0) at_[along_] = 0;
+      } while (advance(true));
+    }
+    finish(index, total);
+  }
+
+  // One result per row along a kept dimension; no other outer dimension is reduced.
+  void reduce_many() {
+    const int64_t length = p_.shape[inner_];
+    const int64_t first = result_index();
+    if (length > kTile || length == 0) {
+      for (int64_t row = 0; row < length_along(); row++) {
+        Sum total = Sum::start();
+        for (int64_t begin = 0; begin < length; begin += kTile) {
+          const int64_t n = smaller(kTile, length - begin);
+          add_row(total, rows(row, 1, begin, n).data, n);
+        }
+        finish(first + row * p_.result_stride[along_], total);
+      }
+    } else {
+      const int64_t many = kTile / length;
+      for (int64_t row = 0; row < length_along(); row += many) {
+        const int64_t count = smaller(many, length_along() - row);
+        const Rows<T> tile = rows(row, count, 0, length);
+        for (int64_t r = 0; r < count; r++) {
+          Sum total = Sum::start();
+          add_row(total, tile.data + r * tile.stride, length);
+          finish(first + (row + r) * p_.result_stride[along_], total);
+        }
+      }
+    }
+    at_[along_] = 0;
+  }
+
+  // Results next to each other: rows are added to rows.
+  void reduce_segment(int64_t begin, int64_t length) {
+    for (int64_t i = 0; i < length; i++) totals_[i] = Sum::start();
+    const int64_t first = result_index() + begin * p_.result_stride[inner_];
+    if (!is_empty(true)) {
+      const int64_t many = kTile / length;
+      do {
+        for (int64_t row = 0; row < length_along(); row += many) {
+          const int64_t count = smaller(many, length_along() - row);
+          const Rows<T> tile = rows(row, count, begin, length);
+          for (int64_t r = 0; r < count; r += kGroup) {
+            add_group(tile.data + r * tile.stride, tile.stride, smaller(kGroup, count - r), length);
+          }
+        }
+        if (along_ >= 0) at_[along_] = 0;
+      } while (advance(true));
+    }
+    for (int64_t i = 0; i < length; i++) {
+      finish(first + i * p_.result_stride[inner_], totals_[i]);
+    }
+  }
+
+  void add_group(const T* row, int64_t stride, int64_t count, int64_t length) {
+    T sums[kSegment];
+    std::memcpy(sums, row, length * sizeof(T));
+    for (int64_t r = 1; r < count; r++) combine_rows<T, Op>(sums, row + r * stride, length);
+    for (int64_t i = 0; i < length; i++) totals_[i].add(sums[i]);
+  }
+
+  const ReduceProblem& p_;
+  const int32_t inner_;
+  int32_t along_;  // outer dimension that tiles run along; -1: there is none
+  bool is_direct_;
+  T* results_;
+  Sum* parts_;
+  int64_t at_[kMaxDims];
+  Sum totals_[kSegment];
+  alignas(64) T tile_[kTile];
+};
+
+// Workspace: results of the whole call in C order, then the totals of each part.
+constexpr int64_t kTotalBytes = 16;
+
+int64_t result_bytes(int64_t n_results) { return (n_results * 8 + 63) / 64 * 64; }
+
+void run_epilogue_tape(const ReduceProblem& p, char* results) {
+  Tensor in[kMaxTapeInputs];
+  Box box;
+  box.ndim = 0;
+  box.index0 = p.result0;
+  const auto item = static_cast<int64_t>(item_size(p.prologue->dtype));
+  in[0].data = results + p.result0 * item;
+  in[0].dtype = p.prologue->dtype;
+  Tensor out = p.out;
+  for (int32_t i = 0; i < p.n_extras(); i++) in[i + 1] = p.extras[i];
+  for (int32_t d = 0; d < p.n_dims; d++) {
+    if (p.reduced[d]) continue;
+    const int32_t k = box.ndim++;
+    box.shape[k] = p.shape[d];
+    box.index_stride[k] = p.result_stride[d];
+    in[0].stride[k] = p.result_stride[d];
+    for (int32_t i = 0; i < p.n_extras(); i++) in[i + 1].stride[k] = p.extras[i].stride[d];
+    out.stride[k] = p.out.stride[d];
+  }
+  run_tape_box(*p.epilogue, box, in, &out);
+}
+
+template <class T, class Op>
+void reduce_part(const ReduceProblem& problem, char* workspace, int64_t part, bool in_parts) {
+  using Sum = Total<T, Op>;
+  static_assert(sizeof(Sum) <= kTotalBytes);
+  Sum* totals = reinterpret_cast<Sum*>(workspace + result_bytes(problem.n_results));
+  Reducer<T, Op> reducer(problem, reinterpret_cast<T*>(workspace),
+                         in_parts ? totals + part * problem.n_results : nullptr);
+  reducer.run();
+}
+
+template <class T, class Op>
+void combine_parts(const ReduceProblem& problem, char* workspace, int64_t n_parts, bool) {
+  using Sum = Total<T, Op>;
+  const Sum* totals = reinterpret_cast<const Sum*>(workspace + result_bytes(problem.n_results));
+  T* results = reinterpret_cast<T*>(workspace);
+  for (int64_t i = 0; i < problem.n_results; i++) {
+    Sum total = totals[i];
+    for (int64_t part = 1; part < n_parts; part++) total.add(totals[part * problem.n_results + i]);
+    results[i] = total.result();
+  }
+}
+
+using PartFunction = void (*)(const ReduceProblem&, char*, int64_t, bool);
+
+template <template <class> class Op>
+PartFunction for_dtype(DType dtype, bool combine) {
+  if (dtype == DType::Float32) {
+    return combine ? combine_parts<float, Op<float>> : reduce_part<float, Op<float>>;
+  }
+  if (dtype == DType::Float64) {
+    return combine ? combine_parts<double, Op<double>> : reduce_part<double, Op<double>>;
+  }
+  return combine ? combine_parts<int64_t, Op<int64_t>> : reduce_part<int64_t, Op<int64_t>>;
+}
+
+PartFunction function_for(const Args& args, bool combine) {
+  const DType dtype = args.tapes[0]->dtype;
+  switch (static_cast<ReduceOp>(args.ints[0])) {
+    case ReduceOp::Sum:
+      return for_dtype<SumOp>(dtype, combine);
+    case ReduceOp::Prod:
+      return for_dtype<ProdOp>(dtype, combine);
+    case ReduceOp::Max:
+      return for_dtype<MaxOp>(dtype, combine);
+    default:
+      return for_dtype<MinOp>(dtype, combine);
+  }
+}
+
+int64_t chunks(const Args& args) {
+  const ReduceProblem problem = reduce_problem(args);
+  if (problem.n_results == 0) return 0;
+  const ReduceCut cut = cut_reduction(problem);
+  return cut.n_outer * cut.n_parts;
+}
+
+void run(const Args& args, int64_t chunk, int64_t n_chunks) {
+  ReduceProblem problem = reduce_problem(args);
+  int64_t part = 0;
+  bool in_parts = false;
+  if (n_chunks > 1) {
+    const ReduceCut cut = cut_reduction(problem);
+    part = chunk % cut.n_parts;
+    in_parts = cut.n_parts > 1;
+    const int64_t outer = chunk / cut.n_parts;
+    const auto restrict_to = [&](int32_t dim, int64_t i, int64_t n) {
+      const int64_t size = problem.shape[dim];
+      problem.restrict_to(dim, size * i / n, size * (i + 1) / n);
+    };
+    if (cut.n_outer > 1) restrict_to(cut.outer_dim, outer, cut.n_outer);
+    if (cut.n_parts > 1) restrict_to(cut.part_dim, part, cut.n_parts);
+  }
+  function_for(args, false)(problem, args.workspace, part, in_parts);
+  if (!in_parts) run_epilogue_tape(problem, args.workspace);
+}
+
+int64_t combine_chunks(const Args& args) {
+  const ReduceProblem problem = reduce_problem(args);
+  return problem.n_results > 0 && cut_reduction(problem).n_parts > 1 ? 1 : 0;
+}
+
+void combine(const Args& args, int64_t, int64_t) {
+  const ReduceProblem problem = reduce_problem(args);
+  const int64_t n_parts = cut_reduction(problem).n_parts;
+  function_for(args, true)(problem, args.workspace, n_parts, true);
+  run_epilogue_tape(problem, args.workspace);
+}
+
+size_t workspace_bytes(const Args& args) {
+  const ReduceProblem problem = reduce_problem(args);
+  const int64_t n_parts = cut_reduction(problem).n_parts;
+  const int64_t part_bytes = n_parts > 1 ? n_parts * problem.n_results * kTotalBytes : 0;
+  return static_cast<size_t>(result_bytes(problem.n_results) + part_bytes);
+}
+
+const char* invalid(const Args& args) {
+  if (args.n_tapes != 2 || args.n_ints != 3 || args.n_out != 1) {
+    return "takes two tapes and three integers, and has one output";
+  }
+  if (args.ints[0] < 0 || args.ints[0] > 3) return "op must be 0 (sum) to 3 (min)";
+  const auto n_prologue = static_cast<int32_t>(args.ints[2]);
+  if (n_prologue < 1 || n_prologue > args.n_in) return "n_prologue must be from 1 to the inputs";
+  const Tape& prologue = *args.tapes[0];
+  const Tape& epilogue = *args.tapes[1];
+  if (prologue.n_inputs != n_prologue || prologue.outputs.size() != 1) {
+    return "the prologue must have n_prologue inputs and one output";
+  }
+  int32_t first = 0;
+  while (first < n_prologue && prologue.input_is_read[first] == 0) first++;
+  if (first == n_prologue) return "the prologue must read an input";
+  // The prologue's result stands for its output; the reduced value for the epilogue's first input.
+  const Tensor& full = args.in[first];
+  const char* mismatch = tape_mismatch(prologue, args.in, n_prologue, &full, 1);
+  if (mismatch != nullptr) return mismatch;
+  Tensor in[kMaxTapeInputs];
+  in[0] = args.out[0];
+  if (args.n_in - n_prologue + 1 > kMaxTapeInputs) return "has too many extra inputs";
+  for (int32_t i = n_prologue; i < args.n_in; i++) in[i - n_prologue + 1] = args.in[i];
+  mismatch = tape_mismatch(epilogue, in, args.n_in - n_prologue + 1, args.out, 1);
+  if (mismatch != nullptr) return mismatch;
+  if (args.out[0].ndim != full.ndim) return "output 0 must keep the reduced axes, with size 1";
+  for (int32_t d = 0; d < full.ndim; d++) {
+    const bool reduced = (args.ints[1] >> d & 1) != 0;
+    if (args.out[0].shape[d] != (reduced ? 1 : full.shape[d])) {
+      return "output 0 must have size 1 on the reduced axes and the inputs' size on the others";
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+extern const Kernel reduce_kernel;
+const Kernel reduce_kernel = {
+    "reduce", 2, {{chunks, run}, {combine_chunks, combine}}, workspace_bytes, invalid};
+
+}  // namespace tgm::TGM_TARGET

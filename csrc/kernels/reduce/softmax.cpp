@@ -1,0 +1,297 @@
+// softmax, log_softmax, softmax_xent, softmax_xent_grad: over the rows of a matrix.
+//
+//   softmax, log_softmax   x (n, c) -> (n, c)
+//   softmax_xent           logits (n, c), labels (n,) -> loss (n,), probabilities (n, c)
+//   softmax_xent_grad      probabilities (n, c), labels (n,), g (n,), extras (n, c) -> (n, c);
+//                          tapes: epilogue
+//
+// One float dtype throughout; labels have any integer dtype and are in range, negative ones from
+// the end. A row is shifted by its maximum, so that no exponential overflows, and is read three
+// times: for the maximum, for the sum of exponentials, for the result.
+#include "kernels/core/index_vector.hpp"
+#include "kernels/core/tape_row.hpp"
+#include "kernels/reduce/operations.hpp"
+#include "math/exponential.hpp"
+#include "math/logarithm.hpp"
+
+namespace tgm::TGM_TARGET {
+namespace {
+
+constexpr int64_t kChunkElements = 4096;
+constexpr int64_t kBlock = 256;  // elements of a row that are gathered or computed at a time
+
+int64_t row_chunks(const Args& args) {
+  const int64_t rows = args.in[0].shape[0];
+  const int64_t wanted = (rows * args.in[0].shape[1] + kChunkElements - 1) / kChunkElements;
+  return wanted < rows ? wanted : rows;
+}
+
+// Where row i of a matrix begins, and a block of it as contiguous elements.
+template <class T>
+struct RowReader {
+  const T* row;
+  int64_t stride;
+  alignas(kVectorBytes) T copy[kBlock];
+
+  RowReader(const Tensor& matrix, int64_t i)
+      : row(matrix.as<T>() + i * matrix.stride[0]), stride(matrix.stride[1]) {}
+
+  const T* block(int64_t begin, int64_t n) {
+    if (stride == 1) return row + begin;
+    for (int64_t j = 0; j < n; j++) copy[j] = row[(begin + j) * stride];
+    return copy;
+  }
+};
+
+// Calls body(begin, n) for the blocks of c elements.
+template <class Body>
+TGM_INLINE void for_blocks(int64_t c, Body body) {
+  for (int64_t begin = 0; begin < c; begin += kBlock) {
+    body(begin, c - begin < kBlock ? c - begin : kBlock);
+  }
+}
+
+// to[j] = f(from[j]) for j < n <= kBlock, in whole vectors.
+template <class T, class F>
+TGM_INLINE void map_block(T* to, const T* from, int64_t n, F f) {
+  constexpr int64_t lanes = kLanes<T>;
+  int64_t j = 0;
+  for (; j + lanes <= n; j += lanes) store(to + j, f(load(from + j)));
+  if (j < n) store_part(to + j, f(load_part(from + j, n - j)), n - j);
+}
+
+template <class T>
+T row_max(RowReader<T>& reader, int64_t c) {
+  T most = MaxOp<T>::identity;
+  for_blocks(c, [&](int64_t begin, int64_t n) {
+    const T block = reduce_block<T, MaxOp<T>>(reader.block(begin, n), n);
+    most = most > block || most != most ? most : block;
+  });
+  return most;
+}
+
+template <class T>
+void write_block(const Tensor& matrix, int64_t i, int64_t begin, const T* from, int64_t n) {
+  T* to = matrix.as<T>() + i * matrix.stride[0] + begin * matrix.stride[1];
+  const int64_t stride = matrix.stride[1];
+  if (stride == 1) {
+    std::memcpy(to, from, n * sizeof(T));
+  } else {
+    for (int64_t j = 0; j < n; j++) to[j * stride] = from[j];
+  }
+}
+
+// Sum of exp(x - most) over the row; the exponentials are kept in `out`, if there is one.
+template <class T>
+T sum_of_exponentials(RowReader<T>& reader, int64_t c, T most, const Tensor* out, int64_t i) {
+  alignas(kVectorBytes) T power[kBlock];
+  Total<T, SumOp<T>> sum = Total<T, SumOp<T>>::start();
+  for_blocks(c, [&](int64_t begin, int64_t n) {
+    map_block(power, reader.block(begin, n), n, [&](auto x) { return vexp(x - most); });
+    sum.add(reduce_block<T, SumOp<T>>(power, n));
+    if (out != nullptr) write_block(*out, i, begin, power, n);
+  });
+  return sum.result();
+}
+
+template <class T>
+T scalar_log(T x) {
+  return vlog(splat(x))[0];
+}
+
+// Divides row i, which holds exponentials, by their sum.
+template <class T>
+void divide_row(const Tensor& out, int64_t i, int64_t c, T sum) {
+  alignas(kVectorBytes) T quotient[kBlock];
+  RowReader<T> reader(out, i);
+  for_blocks(c, [&](int64_t begin, int64_t n) {
+    map_block(quotient, reader.block(begin, n), n, [&](auto x) { return x / sum; });
+    write_block(out, i, begin, quotient, n);
+  });
+}
+
+template <class T>
+void softmax_row(const Args& args, int64_t i) {
+  RowReader<T> reader(args.in[0], i);
+  const int64_t c = args.in[0].shape[1];
+  const T most = row_max(reader, c);
+  divide_row(args.out[0], i, c, sum_of_exponentials(reader, c, most, args.out, i));
+}
+
+template <class T>
+void log_softmax_row(const Args& args, int64_t i) {
+  RowReader<T> reader(args.in[0], i);
+  const int64_t c = args.in[0].shape[1];
+  const T most = row_max(reader, c);
+  const T log_sum = scalar_log(sum_of_exponentials(reader, c, most, nullptr, i));
+  alignas(kVectorBytes) T result[kBlock];
+  for_blocks(c, [&](int64_t begin, int64_t n) {
+    map_block(result, reader.block(begin, n), n, [&](auto x) { return (x - most) - log_sum; });
+    write_block(args.out[0], i, begin, result, n);
+  });
+}
+
+template <class T>
+void xent_row(const Args& args, int64_t i) {
+  RowReader<T> reader(args.in[0], i);
+  const int64_t c = args.in[0].shape[1];
+  const T most = row_max(reader, c);
+  const int64_t label = read_index(args.in[1], i, c);
+  const T chosen = reader.row[label * reader.stride];
+  const T sum = sum_of_exponentials(reader, c, most, args.out + 1, i);
+  args.out[0].as<T>()[i * args.out[0].stride[0]] = scalar_log(sum) - (chosen - most);
+  divide_row(args.out[1], i, c, sum);
+}
+
+template <void (*float_row)(const Args&, int64_t), void (*double_row)(const Args&, int64_t)>
+void run_rows(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const int64_t rows = args.in[0].shape[0];
+  if (args.in[0].shape[1] == 0) return;
+  const bool is_float = args.in[0].dtype == DType::Float32;
+  const int64_t end = rows * (chunk + 1) / n_chunks;
+  for (int64_t i = rows * chunk / n_chunks; i < end; i++) {
+    is_float ? float_row(args, i) : double_row(args, i);
+  }
+}
+
+// Rows begin .. end - 1 of the gradient, some at a time: into a tile, then the epilogue.
+template <class T>
+void xent_grad_rows(const Args& args, int64_t begin, int64_t end) {
+  const Tensor& probabilities = args.in[0];
+  const Tensor& g = args.in[2];
+  const int64_t c = probabilities.shape[1];
+  constexpr int64_t kTile = 2048;
+  alignas(kVectorBytes) T tile[kTile];
+  const int64_t piece = c < kTile ? c : kTile;  // columns
+  const int64_t many = kTile / piece;           // rows
+  Tensor acc{};
+  acc.data = reinterpret_cast<char*>(tile);
+  acc.dtype = probabilities.dtype;
+  acc.ndim = 2;
+  for (int64_t row = begin; row < end; row += many) {
+    const int64_t rows = end - row < many ? end - row : many;
+    for (int64_t column = 0; column < c; column += piece) {
+      const int64_t columns = c - column < piece ? c - column : piece;
+      for (int64_t r = 0; r < rows; r++) {
+        const int64_t i = row + r;
+        const T scale = g.as<T>()[i * g.stride[0]];
+        T* to = tile + r * columns;
+        RowReader<T> reader(probabilities, i);
+        for_blocks(columns, [&](int64_t first, int64_t n) {
+          const T* from = reader.block(column + first, n);
+          map_block(to + first, from, n, [&](auto p) { return p * scale; });
+        });
+        const int64_t label = read_index(args.in[1], i, c) - column;
+        if (label < 0 || label >= columns) continue;
+        to[label] = (reader.row[(column + label) * reader.stride] - T(1)) * scale;
+      }
+      acc.stride[0] = columns;
+      acc.stride[1] = 1;
+      const int64_t corner[2] = {row, column};
+      const int64_t shape[2] = {rows, columns};
+      run_epilogue(*args.tapes[0], acc, args.in + 3, args.out[0], corner, shape);
+    }
+  }
+}
+
+void run_xent_grad(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const int64_t rows = args.in[0].shape[0];
+  if (args.in[0].shape[1] == 0) return;
+  const int64_t begin = rows * chunk / n_chunks;
+  const int64_t end = rows * (chunk + 1) / n_chunks;
+  args.in[0].dtype == DType::Float32 ? xent_grad_rows<float>(args, begin, end)
+                                     : xent_grad_rows<double>(args, begin, end);
+}
+
+bool same_matrix(const Tensor& a, const Tensor& b) {
+  return a.dtype == b.dtype && b.ndim == 2 && a.shape[0] == b.shape[0] && a.shape[1] == b.shape[1];
+}
+
+const char* wrong_matrix(const Tensor& x) {
+  if (x.ndim != 2) return "input 0 must be a matrix";
+  const bool is_float = x.dtype == DType::Float32 || x.dtype == DType::Float64;
+  return is_float ? nullptr : "input 0 must be float32 or float64";
+}
+
+const char* wrong_labels(const Args& args) {
+  const Tensor& labels = args.in[1];
+  if (!is_integer(labels.dtype)) return "input 1 (labels) must have an integer dtype";
+  if (labels.ndim != 1 || labels.shape[0] != args.in[0].shape[0]) {
+    return "input 1 (labels) must be a vector with an element per row of input 0";
+  }
+  return nullptr;
+}
+
+const char* invalid(const Args& args) {
+  if (args.n_in != 1 || args.n_out != 1 || args.n_ints != 0 || args.n_tapes != 0) {
+    return "takes one input and has one output";
+  }
+  if (const char* wrong = wrong_matrix(args.in[0])) return wrong;
+  return same_matrix(args.in[0], args.out[0]) ? nullptr
+                                              : "output 0 must have input 0's shape and dtype";
+}
+
+const char* invalid_xent(const Args& args) {
+  if (args.n_in != 2 || args.n_out != 2 || args.n_ints != 0 || args.n_tapes != 0) {
+    return "takes logits and labels, and has two outputs";
+  }
+  if (const char* wrong = wrong_matrix(args.in[0])) return wrong;
+  if (const char* wrong = wrong_labels(args)) return wrong;
+  const Tensor& loss = args.out[0];
+  if (loss.ndim != 1 || loss.shape[0] != args.in[0].shape[0] || loss.dtype != args.in[0].dtype) {
+    return "output 0 (loss) must be a vector of input 0's rows and dtype";
+  }
+  return same_matrix(args.in[0], args.out[1])
+             ? nullptr
+             : "output 1 (probabilities) must have input 0's shape and dtype";
+}
+
+const char* invalid_xent_grad(const Args& args) {
+  if (args.n_in < 3 || args.n_out != 1 || args.n_ints != 0 || args.n_tapes != 1) {
+    return "takes probabilities, labels, g, extras and one tape, and has one output";
+  }
+  if (const char* wrong = wrong_matrix(args.in[0])) return wrong;
+  if (const char* wrong = wrong_labels(args)) return wrong;
+  const Tensor& g = args.in[2];
+  if (g.ndim != 1 || g.shape[0] != args.in[0].shape[0] || g.dtype != args.in[0].dtype) {
+    return "input 2 (g) must be a vector of input 0's rows and dtype";
+  }
+  const Tensor& out = args.out[0];
+  if (out.ndim != 2 || out.shape[0] != args.in[0].shape[0] || out.shape[1] != args.in[0].shape[1]) {
+    return "output 0 must have input 0's shape";
+  }
+  const int32_t n_extras = args.n_in - 3;
+  if (n_extras + 1 > kMaxTapeInputs) return "has too many extra inputs";
+  Tensor in[kMaxTapeInputs];
+  in[0] = args.in[0];
+  for (int32_t i = 0; i < n_extras; i++) in[i + 1] = args.in[i + 3];
+  return tape_mismatch(*args.tapes[0], in, n_extras + 1, args.out, 1);
+}
+
+}  // namespace
+
+extern const Kernel softmax_kernel;
+extern const Kernel log_softmax_kernel;
+extern const Kernel softmax_xent_kernel;
+extern const Kernel softmax_xent_grad_kernel;
+
+const Kernel softmax_kernel = {"softmax",
+                               1,
+                               {{row_chunks, run_rows<softmax_row<float>, softmax_row<double>>}},
+                               nullptr,
+                               invalid};
+const Kernel log_softmax_kernel = {
+    "log_softmax",
+    1,
+    {{row_chunks, run_rows<log_softmax_row<float>, log_softmax_row<double>>}},
+    nullptr,
+    invalid};
+const Kernel softmax_xent_kernel = {"softmax_xent",
+                                    1,
+                                    {{row_chunks, run_rows<xent_row<float>, xent_row<double>>}},
+                                    nullptr,
+                                    invalid_xent};
+const Kernel softmax_xent_grad_kernel = {
+    "softmax_xent_grad", 1, {{row_chunks, run_xent_grad}}, nullptr, invalid_xent_grad};
+
+}  // namespace tgm::TGM_TARGET

@@ -1,0 +1,140 @@
+// The dimensions are put in the order of the output's strides and merged where both sides continue;
+// then rows are copied along the innermost. Where the input does not lie along that one, but along
+// another, squares of these two are copied, so that a cache line that was read is used up before it
+// is gone.
+#include "kernels/tape/copy_box.hpp"
+
+#include <cstring>
+
+namespace tgm::TGM_TARGET {
+namespace {
+
+constexpr int64_t kSide = 16;  // of a square, in elements
+
+struct Copy {
+  int32_t n_dims;
+  int64_t shape[kMaxDims];
+  int64_t from[kMaxDims];  // strides
+  int64_t to[kMaxDims];
+};
+
+int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+void swap_dimensions(Copy& copy, int32_t a, int32_t b) {
+  const auto swap = [&](int64_t* values) {
+    const int64_t value = values[a];
+    values[a] = values[b];
+    values[b] = value;
+  };
+  swap(copy.shape);
+  swap(copy.from);
+  swap(copy.to);
+}
+
+// Dimensions of more than one element, the densest of the output last, merged.
+Copy ordered(const Box& box, const Tensor& from, const Tensor& to) {
+  Copy copy;
+  copy.n_dims = 0;
+  for (int32_t d = 0; d < box.ndim; d++) {
+    if (box.shape[d] == 1) continue;
+    const int32_t k = copy.n_dims++;
+    copy.shape[k] = box.shape[d];
+    copy.from[k] = from.stride[d];
+    copy.to[k] = to.stride[d];
+    for (int32_t i = k; i > 0 && magnitude(copy.to[i - 1]) < magnitude(copy.to[i]); i--) {
+      swap_dimensions(copy, i - 1, i);
+    }
+  }
+  int32_t n = 0;
+  for (int32_t d = 0; d < copy.n_dims; d++) {
+    const bool continues = n > 0 && copy.from[n - 1] == copy.from[d] * copy.shape[d] &&
+                           copy.to[n - 1] == copy.to[d] * copy.shape[d];
+    if (!continues) n++;
+    copy.shape[n - 1] = continues ? copy.shape[n - 1] * copy.shape[d] : copy.shape[d];
+    copy.from[n - 1] = copy.from[d];
+    copy.to[n - 1] = copy.to[d];
+  }
+  copy.n_dims = n;
+  return copy;
+}
+
+template <class Word>
+void copy_row(Word* to, int64_t to_stride, const Word* from, int64_t from_stride, int64_t n) {
+  if (to_stride == 1 && from_stride == 1) {
+    std::memmove(to, from, n * sizeof(Word));
+  } else if (to_stride == 1 && from_stride == 0) {
+    const Word word = *from;
+    for (int64_t i = 0; i < n; i++) to[i] = word;
+  } else {
+    for (int64_t i = 0; i < n; i++) to[i * to_stride] = from[i * from_stride];
+  }
+}
+
+// Dimensions a and b, square by square; the output lies along b, the input along a.
+template <class Word>
+void copy_squares(const Copy& copy, int32_t a, int32_t b, Word* to, const Word* from) {
+  for (int64_t i0 = 0; i0 < copy.shape[a]; i0 += kSide) {
+    const int64_t i1 = i0 + kSide < copy.shape[a] ? i0 + kSide : copy.shape[a];
+    for (int64_t j0 = 0; j0 < copy.shape[b]; j0 += kSide) {
+      const int64_t n = j0 + kSide < copy.shape[b] ? kSide : copy.shape[b] - j0;
+      for (int64_t i = i0; i < i1; i++) {
+        copy_row(to + i * copy.to[a] + j0 * copy.to[b], copy.to[b],
+                 from + i * copy.from[a] + j0 * copy.from[b], copy.from[b], n);
+      }
+    }
+  }
+}
+
+template <class Word>
+void run_copy(const Copy& copy, Word* to, const Word* from) {
+  if (copy.n_dims == 0) {
+    *to = *from;
+    return;
+  }
+  const int32_t inner = copy.n_dims - 1;
+  int32_t square = -1;  // the dimension along which the input is denser than along the innermost
+  for (int32_t d = 0; d < inner; d++) {
+    const int32_t best = square < 0 ? inner : square;
+    if (copy.from[d] != 0 && magnitude(copy.from[d]) < magnitude(copy.from[best])) square = d;
+  }
+  int64_t at[kMaxDims] = {};
+  for (;;) {
+    if (square >= 0) {
+      copy_squares(copy, square, inner, to, from);
+    } else {
+      copy_row(to, copy.to[inner], from, copy.from[inner], copy.shape[inner]);
+    }
+    int32_t d = inner - 1;
+    for (; d >= 0; d--) {
+      if (d == square) continue;
+      to += copy.to[d];
+      from += copy.from[d];
+      if (++at[d] < copy.shape[d]) break;
+      to -= at[d] * copy.to[d];
+      from -= at[d] * copy.from[d];
+      at[d] = 0;
+    }
+    if (d < 0) return;
+  }
+}
+
+}  // namespace
+
+void copy_box(const Box& box, const Tensor& from, const Tensor& to) {
+  for (int32_t d = 0; d < box.ndim; d++) {
+    if (box.shape[d] == 0) return;
+  }
+  const Copy copy = ordered(box, from, to);
+  switch (item_size(to.dtype)) {
+    case 1:
+      return run_copy(copy, to.as<uint8_t>(), from.as<const uint8_t>());
+    case 2:
+      return run_copy(copy, to.as<uint16_t>(), from.as<const uint16_t>());
+    case 4:
+      return run_copy(copy, to.as<uint32_t>(), from.as<const uint32_t>());
+    default:
+      return run_copy(copy, to.as<uint64_t>(), from.as<const uint64_t>());
+  }
+}
+
+}  // namespace tgm::TGM_TARGET

@@ -1,0 +1,135 @@
+"""What batch_norm and its gradient share: sums over the first and the last of three axes.
+
+A channel's values are shared out among lanes and parts as in lanes.py. A part is small enough to be
+read twice, the second time from the first-level cache, so there are as many parts as it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..core.call import Operand
+from ..core.device import TYPES, cuda, device, uint32, uint64
+from ..core.lanes import ROUND, Split, axes_of, numbering, runs_along, split, threads, tree
+
+Function = Callable[..., Any]
+
+MAX_BLOCKS = 4096  # of elementwise kernels; beyond that a thread takes several elements
+
+
+class Layout(NamedTuple):
+    """How the threads of a grid share out the channels.
+
+    dtype: of all floats. size: threads of a block. columns: channels of a block. pitch: of a lane's
+    values in shared arrays, which have `shared` elements. blocks: of the grid; a part has
+    blocks / parts of them. along: whether neighbours in memory are of one channel.
+    """
+
+    dtype: str
+    cut: Split
+    size: int
+    columns: int
+    pitch: int
+    shared: int
+    blocks: int
+    along: bool
+
+
+def layout_of(x: Operand) -> Layout:
+    """That of the values of x (A, C, B)."""
+    a, channels, b = x.shape
+    cut = split(channels, a * b, rows=b > 1)
+    if cut.parts > 1:
+        chunk = ROUND * cut.lanes
+        cut = cut._replace(chunk=chunk, parts=-(-cut.length // chunk))
+    return _layout(x.dtype, cut, runs_along([x], 0b101, b > 1))
+
+
+def layout_of_parts(layout: Layout) -> Layout:
+    """That of what the parts of each channel came to, one value of each part in a row."""
+    cut = split(layout.cut.results, layout.cut.parts, rows=False)
+    return _layout(layout.dtype, cut._replace(chunk=cut.length, parts=1), along=False)
+
+
+def _layout(dtype: str, cut: Split, along: bool) -> Layout:
+    size = threads(cut)
+    columns = size // cut.lanes
+    pitch = columns + (along and columns > 1)
+    blocks = -(-cut.results // columns) * cut.parts
+    return Layout(dtype, cut, size, columns, pitch, cut.lanes * pitch, blocks, along)
+
+
+def places(x: Operand) -> tuple[Function, Function]:
+    """`begin(c)` and `offset(r)`: the number, in C order, of value r of channel c is their sum."""
+    kept, reduced = axes_of(x.shape, 0b101)
+    return numbering(kept), numbering(reduced)
+
+
+def bounds_of(cut: Split) -> Function:
+    """`bounds(part)`: number of a part's first value, and that behind its last."""
+    chunk, length = cut.chunk, cut.length
+
+    def bounds(part: Any) -> Any:
+        first = uint32(part * uint32(chunk))
+        end = uint32(first + uint32(chunk))
+        return first, end if end < uint32(length) else uint32(length)
+
+    return device(bounds)
+
+
+def position(layout: Layout) -> Function:
+    """`at(t, block)`: a thread's lane, column, part, and channel, which may be one too many."""
+    lanes, columns, along = layout.cut.lanes, layout.columns, layout.along
+    per_part = layout.blocks // layout.cut.parts
+
+    def at(t: Any, block: Any) -> Any:
+        lane = uint32(t % uint32(lanes)) if along else uint32(t // uint32(columns))
+        column = uint32(t // uint32(lanes)) if along else uint32(t % uint32(columns))
+        part = uint32(block // uint32(per_part))
+        first = uint32(uint32(block - uint32(part * uint32(per_part))) * uint32(columns))
+        return lane, column, part, uint32(first + column)
+
+    return device(at)
+
+
+def summed(layout: Layout) -> Function:
+    """`total(values, t, lane, column, value)`: the sum of the values of a column's lanes.
+
+    values: a shared array that nothing else uses. All threads of a block have to come here.
+    """
+    columns, pitch = layout.columns, layout.pitch
+    combined = tree(adder(layout.dtype), layout.cut.lanes, pitch)
+
+    def total(values: Any, t: Any, lane: Any, column: Any, value: Any) -> Any:
+        values[uint64(uint32(uint32(lane * uint32(pitch)) + column))] = value
+        combined(values, uint32(t // uint32(columns)), uint32(t % uint32(columns)))
+        cuda.syncthreads()
+        return values[uint64(column)]
+
+    return device(total)
+
+
+def adder(dtype: str) -> Function:
+    """`add(x, y)`."""
+    if dtype not in _ADDERS:
+        kind = TYPES[dtype]
+
+        def add(x: Any, y: Any) -> Any:
+            return kind(x + y)
+
+        _ADDERS[dtype] = device(add)
+    return _ADDERS[dtype]
+
+
+_ADDERS: dict[str, Function] = {}
+
+
+def pair_adder(dtype: str) -> Function:
+    """`add(x, y)` of pairs."""
+    kind = TYPES[dtype]
+
+    def add(x: Any, y: Any) -> Any:
+        return kind(x[0] + y[0]), kind(x[1] + y[1])
+
+    return device(add)

@@ -1,0 +1,1 @@
+"""Convolutions, their gradients, and the forms fused with a max-pool."""

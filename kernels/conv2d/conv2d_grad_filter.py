@@ -1,0 +1,306 @@
+"""conv2d_grad_filter, conv2d_pool_grad_filter: the gradient of a convolution's filters.
+
+Shapes: x (N, C, H, W), g (N, O, OH, OW), extras (O, C, KH, KW) -> epilogue(dw, extras); behind a
+pool g is (N, O, PH, PW), and winners (N, O, PH, PW, bytes) follow it. Any strides.
+
+Algorithm: dw is the sum over all positions of a gradient times what its filter saw, a product of
+two matrices that never exist. A block owns some filters and some rows of filters, (c, kh). Piece by
+piece it brings lines of x and of g, unpooled, into shared memory. A thread owns a few filters
+times one such row: it slides along a line, and every four positions take few wide loads for four
+times filters times KW products, which stay in registers. Where there are more threads than that,
+they share the lines, and their sums are added in order at the end.
+
+Launch: for a small batch one kernel, blocks cut so fine that they fill the GPU. For a large one
+blocks share the images too; their sums go to the workspace, and a second kernel adds these in
+order and runs the epilogue. What doesn't fit in shared memory takes a block per element of dw.
+
+Behind a pool a zero gradient adds nothing. Products with zero do just that while x is finite; a
+block that meets another x tests every gradient from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
+from .filter_staging import (
+    gradient_fetcher,
+    gradient_putter,
+    image_fetcher,
+    put_pixel,
+)
+from .filter_tiles import QUAD, FilterTiles, filter_tiles
+from .grad import Sizes, locator, sizes, unpooled
+from .grad_staging import Staged, combiner, quad_loader, stager
+
+Function = Callable[..., Any]
+
+THREADS = 128
+LEAST = 8  # positions that a thread is worth
+PARTS = 8  # threads that share the partial sums of one element
+TOGETHER = 32  # elements of a block that adds partial sums
+
+
+@factory("conv2d_grad_filter")
+def conv2d_grad_filter(call: Call) -> Launches:
+    """One or two kernels."""
+    return grad_filter(call)
+
+
+@factory("conv2d_pool_grad_filter")
+def conv2d_pool_grad_filter(call: Call) -> Launches:
+    """One or two kernels."""
+    return grad_filter(call)
+
+
+def grad_filter(call: Call) -> Launches:
+    """Either contract: winners or not."""
+    x, g = call.inputs[:2]
+    s = sizes(call, x, call.outputs[0], g)
+    n = call.outputs[0].size
+    if n == 0:
+        return Launches(())
+    tiles = filter_tiles(s)
+    if tiles is None:
+        return by_element(call, s)
+    first = Launch(by_tile(call, s, tiles), (tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
+    if tiles.ranges == 1:
+        return Launches((first,))
+    return Launches((first, add_partials(call, s, tiles.ranges)), (s.dtype, tiles.ranges * n))
+
+
+def by_tile(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
+    """The kernel whose threads slide along lines."""
+    dtype = TYPES[s.dtype]
+    x = Staged(tiles.gradients, image_fetcher(call, s, tiles), device(put_pixel))
+    g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
+    pooled, n_sums, shared = s.pooled, tiles.filters * s.kernel[1], tiles.shared
+    stage = stager(s.dtype, tiles.threads, n_sums, x, g)
+    add_lines, deliver = adding(s, tiles), delivering(call, s, tiles)
+    pieces, per_block = tiles.pieces, tiles.pieces_per_block
+
+    def body(p: Any) -> None:
+        memory = shared_array(shared, dtype)
+        wild = cuda.shared.array(1, uint32)
+        t, tile = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.y)
+        sums = cuda.local.array(n_sums, dtype)
+        for k in range(n_sums):
+            sums[uint64(k)] = dtype(0)
+        if t == 0:
+            wild[uint64(0)] = uint32(0)
+        piece = uint32(uint32(cuda.blockIdx.x) * uint32(per_block))
+        end = min(uint32(piece + uint32(per_block)), uint32(pieces))
+        while piece < end:
+            cuda.syncthreads()
+            finite = stage(p, memory, tile, piece, t)
+            if pooled and not finite:
+                wild[uint64(0)] = uint32(1)
+            cuda.syncthreads()
+            add_lines(memory, sums, tile, piece, t, pooled and wild[uint64(0)] != uint32(0))
+            piece = uint32(piece + uint32(1))
+        cuda.syncthreads()
+        deliver(p, memory, sums, tile, t)
+
+    return body
+
+
+def adding(s: Sizes, tiles: FilterTiles) -> Function:
+    """`add(memory, sums, tile, piece, t, wild)`: adds the thread's lines of a piece to its sums."""
+    units, split, rows, kernel_h = tiles.units, tiles.split, tiles.rows, s.kernel[0]
+    lines, channels, flip = tiles.lines, tiles.channels, s.flip
+    image_rows, pitch, line_pitch = tiles.image_rows, tiles.image_pitch, tiles.line_pitch
+    begin, filters, groups = tiles.gradients, tiles.filters, tiles.groups
+    stride_h, used_h, bands, row_tiles = s.stride[0], s.used[0], tiles.bands, tiles.row_tiles
+    n_lines, whole, rest = tiles.images * lines, s.used[1] // QUAD, s.used[1] % QUAD
+    step = QUAD * s.stride[1]
+    line_apart = lines * line_pitch
+    add_quad, add_rest = adding_quad(s, tiles, QUAD), adding_quad(s, tiles, rest)
+
+    def add(memory: Any, sums: Any, tile: Any, piece: Any, t: Any, wild: Any) -> None:
+        unit = uint32(t % uint32(units))
+        group, row = uint32(unit // uint32(rows)), uint32(unit % uint32(rows))
+        tile_row = uint32(uint32(tile % uint32(row_tiles)) * uint32(rows))
+        full_row = uint32(tile_row + row)
+        kh = uint32(full_row % uint32(kernel_h))
+        tap = uint32(uint32(kernel_h - 1) - kh) if flip else kh
+        c = uint32(full_row // uint32(kernel_h)) - uint32(tile_row // uint32(kernel_h))
+        left = uint32(used_h) - uint32(uint32(piece % uint32(bands)) * uint32(lines))
+        line = uint32(t // uint32(units))
+        while line < n_lines:
+            image, r = uint32(line // uint32(lines)), uint32(line % uint32(lines))
+            plane = uint32(uint32(image * uint32(channels)) + uint32(c))
+            x = uint32(uint32(plane * uint32(image_rows)) + uint32(r * uint32(stride_h)))
+            x = uint32(uint32(x + tap) * uint32(pitch))
+            o = uint32(uint32(uint32(image * uint32(groups)) + group) * uint32(filters))
+            g = uint32(uint32(o * uint32(line_apart)) + uint32(r * uint32(line_pitch)))
+            g = uint32(g + uint32(begin))
+            if r < uint32(left):
+                for quad in range(whole):
+                    add_quad(memory, sums, uint32(x + uint32(quad * step)), g, wild)
+                    g = uint32(g + uint32(QUAD))
+                if rest:
+                    add_rest(memory, sums, uint32(x + uint32(whole * step)), g, wild)
+            line = uint32(line + uint32(split))
+
+    return device(add)
+
+
+def adding_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Function:
+    """`add(memory, sums, x, g, wild)`: adds some positions that lie side by side.
+
+    x, g: where they begin in shared memory; g that of the thread's first filter.
+    """
+    dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
+    filters, width, stride, flip = tiles.filters, s.kernel[1], s.stride[1], s.flip
+    n_loads = -(-(max(0, positions - 1) * stride + width) // QUAD)
+    n_seen = n_loads * QUAD
+    apart = tiles.lines * tiles.line_pitch
+
+    def add(memory: Any, sums: Any, x: Any, g: Any, wild: Any) -> None:
+        seen = cuda.local.array(n_seen, dtype)
+        factors = cuda.local.array(QUAD, dtype)
+        for k in range(n_loads):
+            a, b, c, d = load(memory, uint32(x + uint32(k * QUAD)))
+            seen[uint64(k * QUAD)] = a
+            seen[uint64(k * QUAD + 1)] = b
+            seen[uint64(k * QUAD + 2)] = c
+            seen[uint64(k * QUAD + 3)] = d
+        for o in range(filters):
+            a, b, c, d = load(memory, uint32(g + uint32(o * apart)))
+            factors[uint64(0)] = a
+            factors[uint64(1)] = b
+            factors[uint64(2)] = c
+            factors[uint64(3)] = d
+            for q in range(positions):
+                for k in range(width):
+                    tap = width - 1 - k if flip else k
+                    product = factors[uint64(q)] * seen[uint64(q * stride + tap)]
+                    if not wild or factors[uint64(q)] != dtype(0):
+                        sums[uint64(o * width + k)] += product
+
+    return device(add)
+
+
+def delivering(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
+    """`deliver(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and passes them
+    to the epilogue or to the workspace."""
+    finish, units, filters, rows = call.finishes[0], tiles.units, tiles.filters, tiles.rows
+    width, row_tiles, groups = s.kernel[1], tiles.row_tiles, tiles.groups
+    all_filters, all_rows, n_outputs = s.o, s.c * s.kernel[0], tiles.outputs
+    partial, n = tiles.ranges > 1, call.outputs[0].size
+    workspace = len(call.inputs) + len(call.outputs)
+    place = rows * width
+
+    def emit(p: Any, value: Any, v: Any, tile: Any, step: Any) -> None:
+        o = uint32(v // uint32(place))
+        o = uint32(uint32(uint32(tile // uint32(row_tiles)) * uint32(groups * filters)) + o)
+        row = uint32(uint32(v % uint32(place)) // uint32(width))
+        row = uint32(uint32(uint32(tile % uint32(row_tiles)) * uint32(rows)) + row)
+        if o < all_filters and row < all_rows:
+            i = uint32(uint32(o * uint32(all_rows)) + row)
+            i = uint32(uint32(i * uint32(width)) + uint32(v % uint32(width)))
+            if partial:
+                block = uint32(uint32(cuda.blockIdx.x) * uint32(n))
+                p[workspace][uint64(block + i)] = value
+            else:
+                finish(value, i, p)
+
+    combine = combiner(s.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
+
+    def deliver(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
+        unit, member = uint32(t % uint32(units)), uint32(t // uint32(units))
+        group, row = uint32(unit // uint32(rows)), uint32(unit % uint32(rows))
+        to = uint32(uint32(group * uint32(filters * place)) + uint32(row * uint32(width)))
+        to = uint32(to + uint32(member * uint32(n_outputs)))
+        for o in range(filters):
+            for k in range(width):
+                memory[uint64(to + uint32(o * place + k))] = sums[uint64(o * width + k)]
+        cuda.syncthreads()
+        combine(p, memory, tile, uint32(0), t)
+
+    return device(deliver)
+
+
+def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
+    """The kernel that adds up what the blocks have left in the workspace."""
+    dtype, finish, n = TYPES[s.dtype], call.finishes[0], call.outputs[0].size
+    workspace = len(call.inputs) + len(call.outputs)
+    zero = dtype(0)
+    parts = min(PARTS, ranges)
+    share = -(-ranges // parts)
+    threads = TOGETHER * parts
+
+    def body(p: Any) -> None:
+        sums = cuda.shared.array(threads, dtype)
+        t = uint32(cuda.threadIdx.x)
+        part = uint32(t // uint32(TOGETHER))
+        i = uint32(uint32(cuda.blockIdx.x) * uint32(TOGETHER)) + uint32(t % uint32(TOGETHER))
+        total = zero
+        for k in range(share):
+            k_th = uint32(uint32(part * uint32(share)) + uint32(k))
+            if i < n and k_th < ranges:
+                total += p[workspace][uint64(uint32(k_th * uint32(n)) + i)]
+        sums[uint64(t)] = total
+        cuda.syncthreads()
+        if t < TOGETHER and i < n:
+            for k in range(1, parts):
+                total += sums[uint64(t + uint32(k * TOGETHER))]
+            finish(total, uint32(i), p)
+
+    return Launch(body, (blocks(n, TOGETHER), 1, 1), (threads, 1, 1))
+
+
+def by_element(call: Call, s: Sizes) -> Launches:
+    """The kernel of a block per element of dw."""
+    at_x = locator(call.inputs[0])
+    gradient = unpooled(s, call.inputs[1], call.inputs[2] if s.pooled else None, 1)
+    finish = call.finishes[0]
+    dtype = TYPES[s.dtype]
+    zero = dtype(0)
+    n_channels, (height, width) = s.c, s.image
+    n_rows, n_columns = s.kernel
+    (stride_h, stride_w), (pad_h, pad_w) = s.stride, s.padding
+    (used_h, used_w), pooled, flip = s.used, s.pooled, s.flip
+    n_positions = s.n * used_h * used_w
+    threads = 1
+    while threads < THREADS and threads * LEAST <= n_positions // 2:
+        threads *= 2
+    steps = threads.bit_length() - 1
+
+    def body(p: Any) -> None:
+        i, t = uint32(cuda.blockIdx.x), uint32(cuda.threadIdx.x)
+        kw = uint32(i % uint32(n_columns))
+        kh = uint32(uint32(i // uint32(n_columns)) % uint32(n_rows))
+        filters = uint32(i // uint32(n_rows * n_columns))
+        c, o = uint32(filters % uint32(n_channels)), uint32(filters // uint32(n_channels))
+        tap_h = uint32(uint32(n_rows - 1) - kh) if flip else kh
+        tap_w = uint32(uint32(n_columns - 1) - kw) if flip else kw
+        total = zero
+        k = t
+        while k < n_positions:
+            ow = uint32(k % uint32(used_w))
+            oh = uint32(uint32(k // uint32(used_w)) % uint32(used_h))
+            image = uint32(k // uint32(used_h * used_w))
+            # Rows and columns before the image wrap to more than its size.
+            h = uint32(uint32(oh * uint32(stride_h)) + tap_h - uint32(pad_h))
+            w = uint32(uint32(ow * uint32(stride_w)) + tap_w - uint32(pad_w))
+            value = gradient(p, image, o, oh, ow)
+            if not pooled or value != zero:
+                inside = h < height and w < width
+                total += value * (p[0][uint64(at_x(image, c, h, w))] if inside else zero)
+            k = uint32(k + uint32(threads))
+        sums = cuda.shared.array(threads, dtype)
+        sums[uint64(t)] = total
+        cuda.syncthreads()
+        for step in range(steps):
+            half = uint32(threads >> (step + 1))
+            if t < half:
+                sums[uint64(t)] += sums[uint64(t + half)]
+            cuda.syncthreads()
+        if t == 0:
+            finish(sums[uint64(0)], i, p)
+
+    n = call.outputs[0].size
+    return Launches((Launch(body, (n, 1, 1), (threads, 1, 1)),) if n else ())

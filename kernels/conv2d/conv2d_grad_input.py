@@ -1,0 +1,296 @@
+"""conv2d_grad_input, conv2d_pool_grad_input: the gradient of a convolution's input.
+
+Shapes: w (O, C, KH, KW), g (N, O, OH, OW), extras (N, C, H, W) -> epilogue(dx, extras); behind a
+pool g is (N, O, PH, PW), and winners (N, O, PH, PW, bytes) follow it. Any strides.
+
+Algorithm: every element of dx adds up what the positions give that see it. A block owns some
+images, rows and channels. Some filters at a time, it brings weights and the unpooled g into shared
+memory. A thread owns a row, or a piece of one, in up to four channels: for each filter and row of
+it, it loads the line of g that it meets and KW weights of each channel, and has KW products for
+every pixel of every channel, which stay in registers. Columns that hold no position, at the edges
+or between those of a stride, cost nothing where a thread has the whole row: which they are is known
+to the compiler. Neighbours in a warp differ in image or channel, so they skip the same rows.
+
+Launch: for a small batch threads of a block share the filters as well, and their sums are added in
+order at the end. What doesn't fit in shared memory takes a thread per element of dx.
+
+Behind a pool a zero gradient adds nothing. Products with zero do just that while w is finite; a
+block that meets another w tests every gradient from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.device import TYPES, cuda, device, int64, shared_array, uint32, uint64
+from .filter_tiles import QUAD
+from .grad import Sizes, locator, sizes, unpooled
+from .grad_staging import Staged, combiner, quad_loader, stager
+from .input_staging import (
+    first_window_row,
+    gradient_fetcher,
+    gradient_putter,
+    weight_fetcher,
+    weight_putter,
+)
+from .input_tiles import InputTiles, input_tiles
+
+Function = Callable[..., Any]
+
+THREADS = 128
+
+
+@factory("conv2d_grad_input")
+def conv2d_grad_input(call: Call) -> Launches:
+    """One kernel."""
+    return grad_input(call)
+
+
+@factory("conv2d_pool_grad_input")
+def conv2d_pool_grad_input(call: Call) -> Launches:
+    """One kernel."""
+    return grad_input(call)
+
+
+def grad_input(call: Call) -> Launches:
+    """Either contract: winners or not."""
+    w, g = call.inputs[:2]
+    s = sizes(call, call.outputs[0], w, g)
+    if call.outputs[0].size == 0:
+        return Launches(())
+    tiles = input_tiles(s)
+    if tiles is None:
+        return gather(call, s)
+    grid = (tiles.image_groups * tiles.bands, tiles.channel_tiles, 1)
+    return Launches((Launch(by_tile(call, s, tiles), grid, (tiles.threads, 1, 1)),))
+
+
+def by_tile(call: Call, s: Sizes, tiles: InputTiles) -> Function:
+    """The kernel whose threads own rows."""
+    dtype = TYPES[s.dtype]
+    n_weights = tiles.filters * tiles.groups * tiles.channels * s.kernel[0] * s.kernel[1]
+    weights = Staged(n_weights, weight_fetcher(call, s, tiles), weight_putter(s, tiles))
+    g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
+    pooled, n_sums, shared = s.pooled, tiles.pixels * tiles.channels, tiles.shared
+    stage = stager(s.dtype, tiles.threads, n_sums, weights, g)
+    add_filters, deliver = adding(s, tiles), delivering(call, s, tiles)
+    steps, threads, begin = tiles.steps, tiles.threads, tiles.gradients
+    # Between and around positions lie zeros, if threads read there.
+    n_zeros = tiles.images * tiles.image_pitch if tiles.segments > 1 else 0
+
+    def body(p: Any) -> None:
+        memory = shared_array(shared, dtype)
+        wild = cuda.shared.array(1, uint32)
+        t, tile = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.y)
+        sums = cuda.local.array(n_sums, dtype)
+        for k in range(n_sums):
+            sums[uint64(k)] = dtype(0)
+        if t == 0:
+            wild[uint64(0)] = uint32(0)
+        if n_zeros > 0:
+            i = t
+            while i < n_zeros:
+                memory[uint64(uint32(begin) + i)] = dtype(0)
+                i = uint32(i + uint32(threads))
+        step = uint32(0)
+        while step < steps:
+            cuda.syncthreads()
+            finite = stage(p, memory, tile, step, t)
+            if pooled and not finite:
+                wild[uint64(0)] = uint32(1)
+            cuda.syncthreads()
+            add_filters(memory, sums, step, t, pooled and wild[uint64(0)] != uint32(0))
+            step = uint32(step + uint32(1))
+        deliver(p, memory, sums, tile, t)
+
+    return body
+
+
+def adding(s: Sizes, tiles: InputTiles) -> Function:
+    """`add(memory, sums, step, t, wild)`: adds the filters of a step to the thread's sums."""
+    members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
+    split, filters, pixels, bands = tiles.split, tiles.filters, tiles.pixels, tiles.bands
+    kernel_h, flip, stride, pad = s.kernel[0], s.flip, s.stride[0], s.padding[0]
+    used, pool, all_filters = s.used[0], s.pool[0], s.o
+    begin, pitch, image_pitch = tiles.gradients, tiles.pitch, tiles.image_pitch
+    filter_pitch, row_weights = tiles.gradient_rows * tiles.pitch, tiles.row_weights
+    add_line, first_row = adding_line(s, tiles), first_window_row(s, tiles)
+
+    def add(memory: Any, sums: Any, step: Any, t: Any, wild: Any) -> None:
+        member, rest = uint32(t % uint32(members)), uint32(t // uint32(members))
+        segment, rest = uint32(rest % uint32(segments)), uint32(rest // uint32(segments))
+        h, first = uint32(rest % uint32(rows)), uint32(rest // uint32(rows))
+        image, group = uint32(member // uint32(groups)), uint32(member % uint32(groups))
+        h = uint32(h + uint32(uint32(uint32(cuda.blockIdx.x) % uint32(bands)) * uint32(rows)))
+        h = uint32(h + uint32(pad))
+        above = uint32(first_row() * uint32(pool))
+        g = uint32(uint32(begin) + uint32(image * uint32(image_pitch)))
+        g = uint32(g + uint32(segment * uint32(pixels)))
+        left = min(filters, int64(all_filters) - int64(step) * filters)
+        for o in range(int64(first), left, split):
+            line = uint32(g + uint32(o * filter_pitch))
+            for kh in range(kernel_h):
+                # Before the first position wraps to more than any.
+                row = uint32(h - uint32(kernel_h - 1 - kh if flip else kh))
+                oh = uint32(row // uint32(stride))
+                if oh < used and uint32(oh * uint32(stride)) == row:
+                    weights = uint32((o * kernel_h + kh) * groups) + group
+                    weights = uint32(uint32(weights) * uint32(row_weights))
+                    at = uint32(line + uint32(uint32(oh - above) * uint32(pitch)))
+                    add_line(memory, sums, at, weights, wild)
+
+    return device(add)
+
+
+def adding_line(s: Sizes, tiles: InputTiles) -> Function:
+    """`add(memory, sums, g, w, wild)`: adds what a line of g gives to the thread's pixels.
+
+    g, w: where in shared memory the line and the weights that it meets begin.
+    """
+    dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
+    border, alone, width = tiles.border, tiles.segments == 1, s.kernel[1]
+    last = (s.used[1] - 1) * s.stride[1] + border
+    n_lines, n_weights = -(-(tiles.pixels + width - 1) // QUAD), tiles.row_weights // QUAD
+    n_seen, n_factors = n_lines * QUAD, n_weights * QUAD
+    add_taps = adding_taps(s, tiles, width)
+
+    def add(memory: Any, sums: Any, g: Any, w: Any, wild: Any) -> None:
+        seen = cuda.local.array(n_seen, dtype)
+        factors = cuda.local.array(n_factors, dtype)
+        for k in range(n_lines):
+            if not alone or (k * QUAD + QUAD > border and k * QUAD <= last):
+                a, b, c, d = load(memory, uint32(g + uint32(k * QUAD)))
+                seen[uint64(k * QUAD)] = a
+                seen[uint64(k * QUAD + 1)] = b
+                seen[uint64(k * QUAD + 2)] = c
+                seen[uint64(k * QUAD + 3)] = d
+        for k in range(n_weights):
+            a, b, c, d = load(memory, uint32(w + uint32(k * QUAD)))
+            factors[uint64(k * QUAD)] = a
+            factors[uint64(k * QUAD + 1)] = b
+            factors[uint64(k * QUAD + 2)] = c
+            factors[uint64(k * QUAD + 3)] = d
+        add_taps(sums, seen, factors, wild)
+
+    return device(add)
+
+
+def adding_taps(s: Sizes, tiles: InputTiles, taps: int) -> Function:
+    """`add(sums, seen, factors, wild)`: adds the products of the first so many taps of a filter's
+    row. Each tap is a function of its own, so that its pixels are constants to the compiler.
+    """
+    zero = TYPES[s.dtype](0)
+    if taps == 0:
+
+        def nothing(sums: Any, seen: Any, factors: Any, wild: Any) -> None:
+            return
+
+        return device(nothing)
+    before = adding_taps(s, tiles, taps - 1)
+    tap, pixels, channels = taps - 1, tiles.pixels, tiles.channels
+    shift = tap if s.flip else s.kernel[1] - taps
+    begin, end, step = 0, pixels, 1
+    if tiles.segments == 1:  # the others see no position
+        step = s.stride[1]
+        begin = tiles.border - shift
+        begin += -(min(begin, 0) // step) * step
+        end = min(pixels, (s.used[1] - 1) * step + tiles.border - shift + 1)
+
+    def add(sums: Any, seen: Any, factors: Any, wild: Any) -> None:
+        before(sums, seen, factors, wild)
+        for q in range(begin, end, step):
+            value = seen[uint64(q + shift)]
+            if not wild or value != zero:
+                for c in range(channels):
+                    sums[uint64(c * pixels + q)] += value * factors[uint64(tap * channels + c)]
+
+    return device(add)
+
+
+def delivering(call: Call, s: Sizes, tiles: InputTiles) -> Function:
+    """`deliver(p, memory, sums, tile, t)`: adds up the sums of a block's threads, one channel of
+    theirs after the other, and passes them to the epilogue."""
+    members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
+    pixels, channels, plane = tiles.pixels, tiles.channels, tiles.plane
+    row, n_outputs = segments * pixels, tiles.members * tiles.plane
+    bands, images, finish = tiles.bands, tiles.images, call.finishes[0]
+    n_images, all_channels, (height, width) = s.n, s.c, s.image
+
+    def emit(p: Any, value: Any, v: Any, tile: Any, channel: Any) -> None:
+        member, place = uint32(v // uint32(plane)), uint32(v % uint32(plane))
+        r, w = uint32(place // uint32(row)), uint32(place % uint32(row))
+        group = uint32(uint32(tile * uint32(groups)) + uint32(member % uint32(groups)))
+        c = uint32(uint32(group * uint32(channels)) + channel)
+        image_group, band = (
+            uint32(uint32(cuda.blockIdx.x) // uint32(bands)),
+            uint32(uint32(cuda.blockIdx.x) % uint32(bands)),
+        )
+        n = uint32(uint32(image_group * uint32(images)) + uint32(member // uint32(groups)))
+        h = uint32(uint32(band * uint32(rows)) + r)
+        inside = r < rows and h < height and w < width
+        if inside and c < all_channels and n < n_images:
+            i = uint32(uint32(uint32(n * uint32(all_channels)) + c) * uint32(height))
+            finish(value, uint32(uint32(uint32(i + h) * uint32(width)) + w), p)
+
+    combine = combiner(s.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
+
+    def deliver(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
+        member, rest = uint32(t % uint32(members)), uint32(t // uint32(members))
+        segment, rest = uint32(rest % uint32(segments)), uint32(rest // uint32(segments))
+        h, part = uint32(rest % uint32(rows)), uint32(rest // uint32(rows))
+        to = uint32(uint32(member * uint32(plane)) + uint32(h * uint32(row)))
+        to = uint32(to + uint32(segment * uint32(pixels)) + uint32(part * uint32(n_outputs)))
+        channel = uint32(0)
+        while channel < channels:
+            cuda.syncthreads()
+            for c in range(channels):  # registers have no address: one of them at a time
+                if uint32(c) == channel:
+                    for q in range(pixels):
+                        memory[uint64(to + uint32(q))] = sums[uint64(c * pixels + q)]
+            cuda.syncthreads()
+            combine(p, memory, tile, channel, t)
+            channel = uint32(channel + uint32(1))
+
+    return device(deliver)
+
+
+def gather(call: Call, s: Sizes) -> Launches:
+    """The kernel of a thread per element of dx."""
+    at_w = locator(call.inputs[0])
+    gradient = unpooled(s, call.inputs[1], call.inputs[2] if s.pooled else None, 1)
+    finish = call.finishes[0]
+    zero = TYPES[s.dtype](0)
+    n = call.outputs[0].size
+    n_channels, (height, width) = s.c, s.image
+    n_filters, (n_rows, n_columns) = s.o, s.kernel
+    (stride_h, stride_w), (pad_h, pad_w) = s.stride, s.padding
+    (used_h, used_w), pooled, flip = s.used, s.pooled, s.flip
+
+    def body(p: Any) -> None:
+        i = uint32(cuda.grid(1))
+        if i < n:
+            w = uint32(i % uint32(width))
+            h = uint32(uint32(i // uint32(width)) % uint32(height))
+            plane = uint32(i // uint32(height * width))
+            c, image = uint32(plane % uint32(n_channels)), uint32(plane // uint32(n_channels))
+            total = zero
+            for o in range(n_filters):
+                for kh in range(n_rows):
+                    # Below zero wraps to more than any position.
+                    row = uint32(h + uint32(pad_h)) - uint32(n_rows - 1 - kh if flip else kh)
+                    oh = uint32(uint32(row) // uint32(stride_h))
+                    if oh < used_h and uint32(oh * uint32(stride_h)) == uint32(row):
+                        for kw in range(n_columns):
+                            tap = uint32(n_columns - 1 - kw if flip else kw)
+                            column = uint32(uint32(w + uint32(pad_w)) - tap)
+                            ow = uint32(column // uint32(stride_w))
+                            if ow < used_w and uint32(ow * uint32(stride_w)) == column:
+                                value = gradient(p, image, o, oh, ow)
+                                if not pooled or value != zero:
+                                    total += p[0][uint64(at_w(o, c, kh, kw))] * value
+            finish(total, i, p)
+
+    threads = min(THREADS, max(1, n))
+    return Launches((Launch(body, (blocks(n, threads), 1, 1), (threads, 1, 1)),))

@@ -1,0 +1,96 @@
+"""The body of the forward convolution for windows or filters that don't fit in a block's memory.
+
+Shapes: as conv_forward.py. Algorithm: a thread computes one element of the output, straight from
+global memory: it goes over the positions of its window, and for each over (c, kh, kw), in this
+order everywhere, so equal patches give equal bits. Winners take a second pass over the window,
+which forms the same sums again: a window may have any number of positions, too many to keep.
+Launch: 128 threads a block, one per element.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.call import Call, Launch, blocks
+from ..core.device import cuda, device, uint32
+from .geometry import Convolution, Function, place, scalar_type, wrapped
+
+THREADS = 128
+
+
+def direct(call: Call, conv: Convolution) -> Launch:
+    """The kernel of a call."""
+    size, positions = conv.size, conv.positions
+    n_filters, (height, width) = conv.filters, conv.pooled
+    n_bytes, has_winners = conv.mask_bytes, conv.has_winners
+    pool_rows, pool_columns = conv.pool
+    sum_at = _sum(conv)
+    larger, wins = _pool()
+    end, store_winners = call.finishes[0], call.stores[-1]
+
+    def body(p: Any) -> None:
+        i = uint32(cuda.grid(1))
+        if i < uint32(size):
+            x = uint32(uint32(i % uint32(width)) * uint32(pool_columns))
+            rest = uint32(i // uint32(width))
+            y = uint32(uint32(rest % uint32(height)) * uint32(pool_rows))
+            rest = uint32(rest // uint32(height))
+            o, n = uint32(rest % uint32(n_filters)), uint32(rest // uint32(n_filters))
+            best = sum_at(n, o, y, x, p)
+            for k in range(1, positions):
+                row = uint32(y + uint32(k // pool_columns))
+                best = larger(sum_at(n, o, row, uint32(x + uint32(k % pool_columns)), p), best)
+            if has_winners:
+                for b in range(n_bytes):
+                    byte = uint32(0)
+                    for k in range(8 * b, min(8 * b + 8, positions)):
+                        row = uint32(y + uint32(k // pool_columns))
+                        value = sum_at(n, o, row, uint32(x + uint32(k % pool_columns)), p)
+                        byte = uint32(byte | uint32(wins(value, best) << uint32(k % 8)))
+                    store_winners(byte, uint32(uint32(i * uint32(n_bytes)) + uint32(b)), p)
+            end(best, i, p)
+
+    threads = min(THREADS, max(size, 1))
+    return Launch(body, (blocks(size, threads), 1, 1), (threads, 1, 1))
+
+
+def _pool() -> tuple[Function, Function]:
+    """`larger(value, best)` and `wins(value, best)`: the maximum of a window, and who has it.
+
+    A NaN is larger than everything; and where there are some, they win.
+    """
+
+    @device
+    def larger(value: Any, best: Any) -> Any:
+        return value if value > best or value != value else best
+
+    @device
+    def wins(value: Any, best: Any) -> Any:
+        return uint32(1) if value == best or value != value else uint32(0)
+
+    return larger, wins
+
+
+def _sum(conv: Convolution) -> Function:
+    """`sum_at(n, o, y, x, p)`: one position of the convolution."""
+    channels, (kernel_rows, kernel_columns) = conv.channels, conv.kernel
+    (height, width), (stride_y, stride_x) = conv.image, conv.stride
+    before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
+    pixel, weight, dtype = place(conv.x), place(conv.w), scalar_type(conv)
+
+    @device
+    def sum_at(n: Any, o: Any, y: Any, x: Any, p: Any) -> Any:
+        total = dtype(0)
+        top = uint32(uint32(y * uint32(stride_y)) + uint32(before_y))
+        left = uint32(uint32(x * uint32(stride_x)) + uint32(before_x))
+        for c in range(channels):
+            for r in range(kernel_rows):
+                for q in range(kernel_columns):
+                    row, column = uint32(top + uint32(r)), uint32(left + uint32(q))
+                    value = dtype(0)  # of the padding; it takes part in the arithmetic
+                    if row < uint32(height) and column < uint32(width):
+                        value = p[0][pixel(n, uint32(c), row, column)]
+                    total += value * p[1][weight(o, uint32(c), uint32(r), uint32(q))]
+        return total
+
+    return sum_at

@@ -1,0 +1,195 @@
+"""How conv2d_grad_filter cuts its work, and how it brings operands into shared memory.
+
+Lines of x and of g lie there in single precision or double, each from a multiple of 16 bytes on:
+x as [image of the piece][channel of the tile][row][column], with the padding's zeros, and g as
+[image][filter of the tile][row][column], unpooled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .geometry import ceil_div, even_share
+from .grad import Sizes
+
+QUAD = 4  # positions of a line that a thread takes at a time
+SUMS = 48  # registers for the sums of a thread, at most; 512 threads can have 128 in all
+SHARED_BYTES = 48 * 1024 - 16  # without the word that tells of inf and NaN
+# A large GPU, as the choice between cuts sees it.
+MULTIPROCESSORS, SCHEDULERS, WARP = 132, 4, 32
+BLOCKS = (MULTIPROCESSORS, 2 * MULTIPROCESSORS, 4 * MULTIPROCESSORS)
+LATENCY = 900  # cycles that memory, then a barrier, take
+WAIT = 30  # for shared memory
+SECOND_KERNEL = 4000
+BYTES_PER_CYCLE = 1500  # written and read again
+WINNERS = 32  # positions of a window, at most
+MAX_GRID_Y = 65535  # blocks, as the hardware has it
+THREADS = (128, 256, 512)
+PARTIAL_BYTES = 64 << 20
+
+
+class FilterTiles(NamedTuple):
+    """A cut of dw into tiles, and of the positions into pieces.
+
+    filters: of a thread. groups: of so many filters, in a tile. rows: of filters, (c, kh), in a
+    tile. split: threads that share the lines of a piece. images, lines: a piece is so many images,
+    and so many lines of each, with so many windows in all. ranges: blocks that share the pieces,
+    `pieces_per_block` each.
+    """
+
+    filters: int
+    groups: int
+    rows: int
+    split: int
+    images: int
+    lines: int
+    bands: int
+    pieces: int
+    pieces_per_block: int
+    ranges: int
+    row_tiles: int
+    group_tiles: int
+    channels: int
+    image_rows: int
+    image_pitch: int
+    line_pitch: int
+    kernel_width: int
+    windows: int
+
+    @property
+    def units(self) -> int:
+        """Threads of a tile that share no sum."""
+        return self.rows * self.groups
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.units * self.split
+
+    @property
+    def tiles(self) -> int:
+        """Blocks side by side over dw."""
+        return self.row_tiles * self.group_tiles
+
+    @property
+    def gradients(self) -> int:
+        """Where g begins in shared memory, behind x."""
+        return self.images * self.channels * self.image_rows * self.image_pitch
+
+    @property
+    def outputs(self) -> int:
+        """Sums of a tile."""
+        return self.units * self.filters * self.kernel_width
+
+    @property
+    def shared(self) -> int:
+        """Elements of shared memory: x and g; in the end the sums of all threads."""
+        g = self.images * self.groups * self.filters * self.lines * self.line_pitch
+        return max(self.gradients + g + 2 * QUAD, self.threads * self.filters * self.kernel_width)
+
+
+def filter_tiles(s: Sizes) -> FilterTiles | None:
+    """The cut for a problem; None where a line, a filter or a pool is too large for it."""
+    empty = s.n * s.used[0] * s.used[1] * s.image[0] * s.image[1] == 0
+    large = s.kernel[1] > SUMS // 4 or s.stride[1] > QUAD or s.pool[0] * s.pool[1] > WINNERS
+    if empty or large:
+        return None
+    found = [
+        c for c in candidates(s) if c.shared * s.itemsize <= SHARED_BYTES and c.tiles <= MAX_GRID_Y
+    ]
+    return min(found, key=lambda c: _cost(s, c), default=None)
+
+
+def candidates(s: Sizes) -> Iterator[FilterTiles]:
+    """Cuts worth a thought; some need more shared memory than there is."""
+    rows, width = s.c * s.kernel[0], s.kernel[1]
+    for filters in range(1, min(s.o, SUMS * 4 // (s.itemsize * width)) + 1):
+        all_groups = ceil_div(s.o, filters)
+        for groups in sorted({even_share(all_groups, most) for most in (1, 2, 4, 8)}):
+            tall = {s.kernel[0] * even_share(s.c, most) for most in (1, 2, 4, 8, 16, 32)}
+            for tile_rows in sorted({even_share(rows, 256 // groups), *tall}):
+                if tile_rows * groups <= 256:
+                    yield from _pieces(s, filters, groups, tile_rows)
+
+
+def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTiles]:
+    """Cuts of the positions for a tile."""
+    kernel_h, width = s.kernel
+    row_tiles = ceil_div(s.c * kernel_h, rows)
+    whole = rows % kernel_h == 0
+    channels = min(s.c, rows // kernel_h if whole else (rows + kernel_h - 2) // kernel_h + 1)
+    group_tiles = ceil_div(ceil_div(s.o, filters), groups)
+    image_pitch = ceil_div((s.used[1] - 1) * s.stride[1] + width, QUAD) * QUAD
+    line_pitch = ceil_div(s.used[1], QUAD) * QUAD
+    budget = SHARED_BYTES // s.itemsize - 2 * QUAD
+
+    def elements(lines: int) -> int:
+        image_rows = (lines - 1) * s.stride[0] + kernel_h
+        return channels * image_rows * image_pitch + groups * filters * lines * line_pitch
+
+    lines = s.used[0]
+    while lines > s.pool[0] and elements(lines) > budget:
+        lines = even_share(s.windows[0], lines // s.pool[0] - 1) * s.pool[0]
+    if elements(lines) > budget:
+        return
+    bands = ceil_div(s.used[0], lines)
+    fitting = budget // elements(lines) if bands == 1 else 1
+    tiles = row_tiles * group_tiles
+    for most in sorted({1, 2, 4, fitting}):
+        images = even_share(s.n, min(most, fitting))
+        pieces = ceil_div(s.n, images) * bands
+        work = images * lines
+        splits = {even_share(work, max(1, most // (rows * groups))) for most in THREADS}
+        shares = {1, *(min(pieces, max(1, blocks // tiles)) for blocks in BLOCKS)}
+        for split, ranges in [(a, b) for a in sorted(splits) for b in sorted(shares)]:
+            per_block = ceil_div(pieces, ranges)
+            partial = ceil_div(pieces, per_block) * s.o * s.c * kernel_h * width * s.itemsize
+            if ranges > 1 and partial > PARTIAL_BYTES:
+                continue
+            yield FilterTiles(
+                filters,
+                groups,
+                rows,
+                split,
+                images,
+                lines,
+                bands,
+                pieces,
+                per_block,
+                ceil_div(pieces, per_block),
+                row_tiles,
+                group_tiles,
+                channels,
+                (lines - 1) * s.stride[0] + kernel_h,
+                image_pitch,
+                line_pitch,
+                width,
+                images * groups * filters * (lines // s.pool[0]) * s.windows[1],
+            )
+
+
+def _cost(s: Sizes, c: FilterTiles) -> float:
+    """Cycles on a large GPU, roughly: instructions over four schedulers, rows of shared memory,
+    waits for memory, a second kernel."""
+    window = ceil_div((QUAD - 1) * s.stride[1] + s.kernel[1], QUAD)
+    instructions = QUAD * c.filters * s.kernel[1] + c.filters + window + 6
+    splits = ceil_div(WARP, c.units)  # in a warp; so many rows and groups differ in address
+    x_rows = ceil_div(min(WARP, c.rows) * splits, 8)
+    g_rows = ceil_div(min(c.groups, ceil_div(WARP, c.rows)) * splits, 8)
+    wide = min(4, x_rows) * window + min(4, g_rows) * c.filters
+    quads = ceil_div(c.images * c.lines, c.split) * ceil_div(s.used[1], QUAD)
+    staging = (20 * c.gradients + (25 + 6 * s.pool[0] * s.pool[1]) * c.windows) / c.threads + 40
+    piece = quads * max(instructions, SCHEDULERS * wide) + staging
+    end = 3 * c.outputs * c.split / c.threads + c.filters * s.kernel[1] + 150
+    warps = ceil_div(c.threads, WARP)
+    issue = warps * (piece * c.pieces_per_block + end) / SCHEDULERS
+    waves = ceil_div(c.tiles * c.ranges, MULTIPROCESSORS)
+    registers = c.threads * (2 * c.filters * s.kernel[1] + 48)
+    resident = min(8, 227 * 1024 // (c.shared * s.itemsize), 65536 // registers)
+    alone = (LATENCY + quads * (instructions + WAIT) + staging) * c.pieces_per_block + 2 * end
+    time = max(waves * issue, alone * ceil_div(waves, max(1, resident)))
+    if c.ranges > 1:
+        partial = c.ranges * s.o * s.c * s.kernel[0] * s.kernel[1] * s.itemsize
+        time += SECOND_KERNEL + partial / BYTES_PER_CYCLE
+    return time

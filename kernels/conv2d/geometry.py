@@ -1,0 +1,177 @@
+"""What the convolution's forward kernels share: the numbers of a call, and where elements are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import nan
+from typing import Any, NamedTuple
+
+from ..core.call import Call, Operand
+from ..core.device import TYPES, device, uint32, uint64
+
+Function = Callable[..., Any]
+Pair = tuple[int, int]
+
+
+class Convolution(NamedTuple):
+    """A forward call of contract conv2d or conv2d_pool.
+
+    x (images, channels, *image), w (filters, channels, *kernel): operands; a flip of the filters is
+    in w's strides. pool: a window's positions, (1, 1) without a pool. pooled: windows.
+    has_winners: whether their bit mask is wanted, as output 1.
+    """
+
+    x: Operand
+    w: Operand
+    stride: Pair
+    padding: Pair
+    pool: Pair
+    pooled: Pair
+    has_winners: bool
+
+    @property
+    def images(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def channels(self) -> int:
+        return self.x.shape[1]
+
+    @property
+    def image(self) -> Pair:
+        return self.x.shape[2], self.x.shape[3]
+
+    @property
+    def filters(self) -> int:
+        return self.w.shape[0]
+
+    @property
+    def kernel(self) -> Pair:
+        return self.w.shape[2], self.w.shape[3]
+
+    @property
+    def taps(self) -> int:
+        """Positions of a filter, of one channel."""
+        return self.w.shape[2] * self.w.shape[3]
+
+    @property
+    def positions(self) -> int:
+        """Positions of a window."""
+        return self.pool[0] * self.pool[1]
+
+    @property
+    def mask_bytes(self) -> int:
+        """Bytes of a window's winners."""
+        return -(-self.positions // 8)
+
+    @property
+    def words(self) -> int:
+        """4-byte words of an element."""
+        return 2 if self.x.dtype == "float64" else 1
+
+    @property
+    def size(self) -> int:
+        """Elements of the output."""
+        return self.images * self.filters * self.pooled[0] * self.pooled[1]
+
+
+def convolution(call: Call) -> Convolution:
+    """The numbers of a call."""
+    x, w = call.inputs[:2]
+    params = call.params
+    y = call.outputs[0].shape
+    return Convolution(
+        x,
+        turned(w) if params["flip"] else w,
+        tuple(params["stride"]),
+        tuple(params["padding"]),
+        tuple(params.get("pool", (1, 1))),
+        (y[2], y[3]),
+        len(call.outputs) > 1,
+    )
+
+
+def turned(w: Operand) -> Operand:
+    """Filters turned in both axes: the same elements, strides the other way."""
+    if w.size == 0:
+        return w
+    base, strides = w.base, list(w.strides)
+    for axis in (2, 3):
+        base += (w.shape[axis] - 1) * strides[axis]
+        strides[axis] = -strides[axis]
+    return w._replace(base=base, strides=tuple(strides))
+
+
+def wrapped(n: int) -> int:
+    """n modulo 2**32, so that index arithmetic in uint32 is right for negative numbers too."""
+    return n & 0xFFFFFFFF
+
+
+def place(operand: Operand) -> Function:
+    """`place(a, b, c, d)`: where element (a, b, c, d) of an operand with four axes is."""
+    base = wrapped(operand.base)
+    s0, s1, s2, s3 = map(wrapped, operand.strides)
+
+    @device
+    def at(a: Any, b: Any, c: Any, d: Any) -> Any:
+        i = uint32(uint32(base) + uint32(a * uint32(s0)))
+        i = uint32(i + uint32(b * uint32(s1)))
+        i = uint32(i + uint32(c * uint32(s2)))
+        return uint64(uint32(i + uint32(d * uint32(s3))))
+
+    return at
+
+
+def is_plain(operand: Operand, axes: Sequence[int]) -> bool:
+    """Whether an operand's elements lie next to each other along these axes, the last ones."""
+    expected = 1
+    for axis in reversed(axes):
+        if operand.shape[axis] != 1 and operand.strides[axis] != expected:
+            return False
+        expected *= operand.shape[axis]
+    return True
+
+
+def pool_of(conv: Convolution) -> Function:
+    """`judged(values)`: the maximum of a window, and the bit mask of its winners.
+
+    values: a local array of the window's positions, at most 32. A NaN makes the maximum NaN, and
+    the NaNs win.
+    """
+    positions, dtype = conv.positions, scalar_type(conv)
+
+    @device
+    def judged(values: Any) -> Any:
+        best = values[0]
+        is_nan = best != best
+        for k in range(1, positions):
+            best = max(best, values[k])
+            is_nan = is_nan or values[k] != values[k]
+        mask = uint32(0)
+        if is_nan:
+            best = dtype(nan)
+            for k in range(positions):
+                bit = uint32(1) if values[k] != values[k] else uint32(0)
+                mask = uint32(mask | uint32(bit << uint32(k)))
+        else:
+            for k in range(positions):
+                bit = uint32(0) if values[k] < best else uint32(1)
+                mask = uint32(mask | uint32(bit << uint32(k)))
+        return best, mask
+
+    return judged
+
+
+def scalar_type(conv: Convolution) -> Any:
+    """The type of the floats of a call."""
+    return TYPES[conv.x.dtype]
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b, rounded up."""
+    return -(-a // b)
+
+
+def even_share(n: int, at_most: int) -> int:
+    """The size of equal shares of n, none larger than `at_most`."""
+    return ceil_div(n, ceil_div(n, max(1, at_most)))

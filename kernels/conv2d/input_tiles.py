@@ -1,0 +1,210 @@
+"""How conv2d_grad_input cuts its work.
+
+A thread has `pixels` neighbours of a row of dx in `channels` channels. Rows of g lie in shared
+memory unpooled and, where the stride is more than 1, spread out, so that the pixels from column
+w on meet columns w to w + pixels + KW - 2 there, whatever padding and flip are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .filter_tiles import (
+    LATENCY,
+    MAX_GRID_Y,
+    MULTIPROCESSORS,
+    QUAD,
+    SCHEDULERS,
+    SHARED_BYTES,
+    THREADS,
+    WAIT,
+    WARP,
+    WINNERS,
+)
+from .geometry import ceil_div, even_share
+from .grad import Sizes
+
+SUMS = 48  # registers for the sums of a thread, at most; 512 threads can have 128 in all
+WIDE = 16  # a row of up to so many pixels is one thread's
+SEGMENT = 8  # pixels of a thread, of longer rows
+
+
+class InputTiles(NamedTuple):
+    """A cut of dx into tiles.
+
+    pixels, channels: of a thread. segments: of so many pixels, in a row. groups: of so many
+    channels, in a block. images, rows: of a block. split: threads that share the filters. filters:
+    that lie in shared memory at a time. window_rows: rows of windows that the block's rows see, at
+    most. border: zeros before a row of g; the first are left away where it is negative. pitch:
+    elements of a row of g.
+    """
+
+    pixels: int
+    channels: int
+    segments: int
+    groups: int
+    images: int
+    rows: int
+    split: int
+    filters: int
+    window_rows: int
+    border: int
+    pitch: int
+    bands: int
+    image_groups: int
+    channel_tiles: int
+    kernel_width: int
+    row_weights: int
+    weights: int
+    gradient_rows: int
+    windows: int
+    steps: int
+
+    @property
+    def members(self) -> int:
+        """Threads that differ in image or channels alone; they lie side by side in a warp."""
+        return self.images * self.groups
+
+    @property
+    def units(self) -> int:
+        """Threads of a block that share no sum."""
+        return self.members * self.segments * self.rows
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.units * self.split
+
+    @property
+    def image_pitch(self) -> int:
+        """Elements of g of an image; four more than needed, so that images differ in banks."""
+        return self.filters * self.gradient_rows * self.pitch + QUAD
+
+    @property
+    def plane(self) -> int:
+        """Elements that a thread's image and channel take among results; odd, as for banks."""
+        return self.rows * self.segments * self.pixels | 1
+
+    @property
+    def gradients(self) -> int:
+        """Where g begins in shared memory, behind the weights."""
+        return self.weights
+
+    @property
+    def shared(self) -> int:
+        """Elements of shared memory: weights and g; in the end all sums of one channel."""
+        staged = self.weights + self.images * self.image_pitch + 2 * QUAD
+        return max(staged, self.members * self.plane * self.split)
+
+
+def input_tiles(s: Sizes) -> InputTiles | None:
+    """The cut for a problem; None where a filter, a row or a pool is too large for it."""
+    empty = s.n * s.used[0] * s.used[1] * s.image[0] * s.image[1] * s.o * s.c == 0
+    if empty or s.kernel[1] > WIDE or s.pool[0] * s.pool[1] > WINNERS:
+        return None
+    found = [
+        c
+        for c in candidates(s)
+        if c.shared * s.itemsize <= SHARED_BYTES and c.channel_tiles <= MAX_GRID_Y
+    ]
+    return min(found, key=lambda c: _cost(s, c), default=None)
+
+
+def candidates(s: Sizes) -> Iterator[InputTiles]:
+    """Cuts worth a thought; some need more shared memory than there is."""
+    width = s.image[1]
+    pixels = ceil_div(width, QUAD) * QUAD if width <= WIDE else SEGMENT
+    segments = ceil_div(width, pixels)
+    most = SUMS // 2 if s.dtype == "float64" else SUMS
+    channels = [c for c in (1, 2, 3, 4) if c <= s.c and (c == 1 or c * pixels <= most)]
+    heights = sorted({even_share(s.image[0], r) for r in (4, 8, 16, 32)})
+    for each, rows in [(a, b) for a in channels for b in heights]:
+        all_groups = ceil_div(s.c, each)
+        for groups in sorted({even_share(all_groups, g) for g in (1, 2, 4, 8)}):
+            for images in sorted({even_share(s.n, n) for n in (1, 2, 3, 4, 6, 8)}):
+                units = images * groups * segments * rows
+                if units <= max(THREADS):
+                    yield from _splits(s, pixels, each, groups, images, rows)
+
+
+def _splits(
+    s: Sizes, pixels: int, channels: int, groups: int, images: int, rows: int
+) -> Iterator[InputTiles]:
+    """Cuts along the filters."""
+    kernel_h, width = s.kernel
+    segments = ceil_div(s.image[1], pixels)
+    bands = ceil_div(s.image[0], rows)
+    reach = (rows + kernel_h - 2) // s.stride[0] + 1  # rows of positions
+    window_rows = min(s.windows[0], (reach + s.pool[0] - 2) // s.pool[0] + 1)
+    window_rows = s.windows[0] if bands == 1 else window_rows
+    border = width - 1 - s.padding[1]
+    columns = (segments - 1) * pixels + ceil_div(pixels + width - 1, QUAD) * QUAD
+    units = images * groups * segments * rows
+    row_weights = ceil_div(width * channels, QUAD) * QUAD
+    for most in THREADS:
+        split = even_share(s.o, max(1, most // units))
+        for steps in (1, 2, 4, 8):
+            filters = min(ceil_div(s.o, split) * split, steps * split)
+            yield InputTiles(
+                pixels,
+                channels,
+                segments,
+                groups,
+                images,
+                rows,
+                split,
+                filters,
+                window_rows,
+                border,
+                columns,
+                bands,
+                ceil_div(s.n, images),
+                ceil_div(ceil_div(s.c, channels), groups),
+                width,
+                row_weights,
+                filters * kernel_h * groups * row_weights,
+                window_rows * s.pool[0],
+                images * filters * window_rows * s.windows[1],
+                ceil_div(s.o, filters),
+            )
+
+
+def alive(s: Sizes, c: InputTiles) -> list[bool]:
+    """Which of the columns of g that a thread sees can hold a position."""
+    found = [False] * (c.pixels + c.kernel_width - 1)
+    for begin in range(0, c.segments * c.pixels, c.pixels):
+        for j in range(len(found)):
+            column = begin + j - c.border
+            inside = 0 <= column <= (s.used[1] - 1) * s.stride[1]
+            found[j] = found[j] or (inside and column % s.stride[1] == 0)
+    return found
+
+
+def _cost(s: Sizes, c: InputTiles) -> float:
+    """Cycles on a large GPU, roughly: instructions over four schedulers, rows of shared memory,
+    waits for memory."""
+    seen = alive(s, c)
+    columns = sum(sum(seen[q : q + c.kernel_width]) for q in range(c.pixels))
+    quads = ceil_div(sum(seen), QUAD)
+    instructions = columns * c.channels + quads + c.row_weights // QUAD + 14
+    wide = quads * min(4, ceil_div(min(WARP, c.images * c.segments * c.rows), 8))
+    wide += c.row_weights // QUAD
+    # Rows of a filter that a warp's rows of dx meet, on average.
+    warp_rows = min(c.rows, ceil_div(WARP, c.members * c.segments))
+    met = s.used[0] * s.kernel[0] * s.stride[0] / s.image[0]
+    met = min(s.kernel[0], (met / s.stride[0] if warp_rows == 1 else met) + (warp_rows - 1) / 2)
+    rounds = c.filters // c.split
+    inner = rounds * (met * max(instructions, SCHEDULERS * wide) + 15)
+    staged = 30 * c.weights + (25 + 6 * s.pool[0] * s.pool[1]) * c.windows
+    piece = inner + staged / c.threads + 40
+    outputs = c.members * c.plane
+    end = c.channels * (3 * outputs * c.split / c.threads + c.pixels + 60) + 100
+    warps = ceil_div(c.threads, WARP)
+    issue = warps * (piece * c.steps + end) / SCHEDULERS
+    blocks = c.image_groups * c.bands * c.channel_tiles
+    waves = ceil_div(blocks, MULTIPROCESSORS)
+    registers = c.threads * (c.pixels * c.channels + 64)
+    resident = max(1, min(8, 227 * 1024 // (c.shared * s.itemsize), 65536 // registers))
+    alone = (LATENCY + rounds * s.kernel[0] * (instructions + WAIT) + staged / c.threads) * c.steps
+    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, resident))

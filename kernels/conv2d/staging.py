@@ -1,0 +1,419 @@
+"""Images and filters of a block in shared memory: how they lie there, and how they get there.
+
+    pixels   [image][channel][row][column]: the region that the block reads, zeros for the padding
+    weights  [channel][tap][filter of the block]: those of neighbouring filters side by side
+
+What strides, padding, a flip and edges mean is settled here, once per element; the inner loops see
+one layout. A thread has several loads under way at a time; if registers allow it, all of a stage.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, NamedTuple
+
+from ..core.device import cuda, device, load16, store16, uint32, uint64
+from .geometry import Convolution, Function, Pair, ceil_div, is_plain, scalar_type, wrapped
+from .tiling import (
+    STATIC_BYTES,
+    Tiling,
+    n_filter_blocks,
+    n_regions,
+    region,
+    row_width,
+    thread_positions,
+)
+
+BANKS = 32
+
+
+class SharedLayout(NamedTuple):
+    """Elements of shared memory. rows, columns: of the region. pitch, channel_pitch, image_pitch:
+    between neighbours along these axes. whole: whether a channel lies as in global memory.
+    weights: where they begin. filter_pitch: between taps. size: of pixels and weights.
+    """
+
+    rows: int
+    columns: int
+    pitch: int
+    channel_pitch: int
+    image_pitch: int
+    whole: bool
+    weights: int
+    filter_pitch: int
+    size: int
+
+
+def shared_layout(conv: Convolution, tiling: Tiling) -> SharedLayout:
+    """The layout with the fewest conflicts of banks; of equal ones that which is staged fastest."""
+    rows, columns = region(conv, tiling)
+    plain = _whole_image(conv, tiling)
+    options = [plain] if plain else []
+    for pitch in range(-(-columns // 4) * 4, columns + 12, 4):
+        for extra in range(0, BANKS, 4):
+            channel_pitch = rows * pitch
+            image_pitch = tiling.channels * channel_pitch + extra
+            options.append((pitch, channel_pitch, image_pitch))
+            if tiling.images == 1:
+                break
+    # The narrowest one always fits: the tiling was chosen so.
+    limit = STATIC_BYTES // (4 * conv.words)
+    fitting = [o for o in options if _sizes(conv, tiling, *o)[2] <= limit]
+    pitch, channel_pitch, image_pitch = min(fitting, key=lambda o: _turns(conv, tiling, *o))
+    weights, filter_pitch, size = _sizes(conv, tiling, pitch, channel_pitch, image_pitch)
+    whole = bool(plain) and (pitch, channel_pitch, image_pitch) == plain
+    return SharedLayout(
+        rows, columns, pitch, channel_pitch, image_pitch, whole, weights, filter_pitch, size
+    )
+
+
+def _sizes(
+    conv: Convolution, tiling: Tiling, pitch: int, channel_pitch: int, image_pitch: int
+) -> tuple[int, int, int]:
+    """Where weights begin, their pitch, and the size of all, for these pitches of pixels."""
+    # Tiles that reach over the last row of an image read on in what follows.
+    behind = max(0, region(conv, tiling)[0] * pitch - channel_pitch)
+    weights = -(-(tiling.images * image_pitch + behind) // 4) * 4
+    filter_pitch = tiling.block_filters
+    if tiling.filters % 2 == 0:
+        filter_pitch = -(-filter_pitch // 4) * 4
+    return weights, filter_pitch, weights + tiling.channels * conv.taps * filter_pitch
+
+
+def _whole_image(conv: Convolution, tiling: Tiling) -> tuple[int, int, int] | None:
+    """The pitches of an image as it lies in global memory, where a block may copy whole ones."""
+    height, width = conv.image
+    rows, columns = region(conv, tiling)
+    fits = n_regions(conv, tiling) == (1, 1) and rows <= height and columns <= width
+    even = conv.channels % tiling.channels == 0
+    if not fits or not even or conv.padding != (0, 0) or not is_plain(conv.x, (1, 2, 3)):
+        return None
+    if width * height > (rows + 4) * (columns + 4):
+        return None  # most of it isn't needed
+    return width, height * width, tiling.channels * height * width
+
+
+def _turns(conv: Convolution, tiling: Tiling, pitch: int, channel: int, image: int) -> int:
+    """Cycles in which the banks serve the threads of one warp that read their first pixels."""
+    columns = tiling.windows[1] * conv.pool[1] * conv.stride[1]
+    rows = tiling.windows[0] * conv.pool[0] * conv.stride[0]
+    vector = min(4 if columns % 4 == 0 else 2 if columns % 2 == 0 else 1, row_width(conv, tiling))
+    share = tiling.channels // tiling.splits
+    words: set[int] = set()
+    for thread in range(min(32, tiling.threads)):
+        rest, column = divmod(thread, tiling.tiles[1])
+        rest, row = divmod(rest, tiling.tiles[0])
+        rest, number = divmod(rest, tiling.images)
+        split = rest // tiling.groups
+        first = number * image + split * share * channel + row * rows * pitch + column * columns
+        words.update(first + k for k in range(vector))
+    return max(Counter(word % BANKS for word in words).values())
+
+
+def first_of_block(conv: Convolution, tiling: Tiling) -> Function:
+    """The device function `first(block)`: a block's first image, filter, row and column of windows.
+
+    Blocks that read the same pixels follow each other.
+    """
+    n_filters = n_filter_blocks(conv, tiling)
+    n_rows, n_columns = n_regions(conv, tiling)
+    filters, images = tiling.block_filters, tiling.images
+    rows, columns = tiling.block_windows
+
+    @device
+    def first(block: Any) -> Any:
+        rest = uint32(block // uint32(n_filters))
+        o = uint32(uint32(block % uint32(n_filters)) * uint32(filters))
+        x = uint32(uint32(rest % uint32(n_columns)) * uint32(columns))
+        rest = uint32(rest // uint32(n_columns))
+        y = uint32(uint32(rest % uint32(n_rows)) * uint32(rows))
+        n = uint32(uint32(rest // uint32(n_rows)) * uint32(images))
+        return n, o, y, x
+
+    return first
+
+
+class Axis(NamedTuple):
+    """Elements of a stage along one of two axes.
+
+    locate(i, n, o, y, x, c): from where to where element i goes, each a part of an index that the
+    other axis has the rest of, and whether it exists. The stage begins with image n, filter o,
+    row y and column x of windows, channel c.
+    """
+
+    length: int
+    locate: Function
+
+
+class Part(NamedTuple):
+    """Part of a stage: pixels or weights.
+
+    load(values, thread, a, b, n, o, y, x, c, p): loads those of a thread's elements that begin with
+    (a, b), numbers of its own along the two axes, into a local array of `size` values.
+    put(tile, values, thread, a, b): puts them into shared memory. rounds, steps: how many such
+    rounds there are along both axes, and how far they are apart.
+    """
+
+    load: Function
+    put: Function
+    size: int
+    rounds: Pair
+    steps: Pair
+
+
+def staging(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
+    """`stage(tile, thread, n, o, y, x, c, p)` fills the block's pixels and weights: those of images
+    from n on, filters from o on, windows from row y and column x on, channels from c on."""
+    pixels, weights = _pixels(conv, tiling, layout), _weights(conv, tiling, layout)
+    if pixels.rounds == weights.rounds == (1, 1):
+        return _at_once(pixels, weights, conv)
+    put_pixels, put_weights = _in_rounds(pixels, conv), _in_rounds(weights, conv)
+
+    @device
+    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+        put_pixels(tile, t, n, o, y, x, c, p)
+        put_weights(tile, t, n, o, y, x, c, p)
+
+    return stage
+
+
+def _at_once(pixels: Part, weights: Part, conv: Convolution) -> Function:
+    """All loads before the first of their values is used."""
+    n_pixels, n_weights, dtype = pixels.size, weights.size, scalar_type(conv)
+    load_pixels, put_pixels = pixels.load, pixels.put
+    load_weights, put_weights = weights.load, weights.put
+
+    @device
+    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+        pixel_values = cuda.local.array(n_pixels, dtype)
+        weight_values = cuda.local.array(n_weights, dtype)
+        load_weights(weight_values, t, 0, 0, n, o, y, x, c, p)
+        load_pixels(pixel_values, t, 0, 0, n, o, y, x, c, p)
+        put_weights(tile, weight_values, t, 0, 0)
+        put_pixels(tile, pixel_values, t, 0, 0)
+
+    return stage
+
+
+def _in_rounds(part: Part, conv: Convolution) -> Function:
+    """A part, round by round."""
+    load, put, size, dtype = part.load, part.put, part.size, scalar_type(conv)
+    (rounds_a, rounds_b), (step_a, step_b) = part.rounds, part.steps
+
+    @device
+    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+        values = cuda.local.array(size, dtype)
+        for a in range(rounds_a):
+            for b in range(rounds_b):
+                load(values, t, a * step_a, b * step_b, n, o, y, x, c, p)
+                put(tile, values, t, a * step_a, b * step_b)
+
+    return stage
+
+
+def _in_flight(conv: Convolution, tiling: Tiling) -> int:
+    """Values that a thread loads at a time: more where it has registers to spare."""
+    rows, columns = thread_positions(conv, tiling)
+    return (24 if rows * columns * tiling.filters * conv.words <= 16 else 6) // conv.words
+
+
+def _part(
+    conv: Convolution, tiling: Tiling, number: int, inner: Axis, outer: Axis, lanes: int = 1
+) -> Part:
+    """The part of operand `number` with these axes; `lanes` neighbours move together.
+
+    What doesn't exist is zero in the padding; elsewhere it is anything, for nobody reads it.
+
+    As many threads as there are lie along the inner axis, or as fit, and the rest along the outer
+    one, so a thread has few numbers to find places for: an index is the sum of two.
+    """
+    n_inner, n_outer, from_inner, from_outer = inner.length, outer.length, *_places(inner, outer)
+    along = min(n_inner, tiling.threads)
+    across = tiling.threads // along
+    count_a, count_b = ceil_div(n_inner, along), ceil_div(n_outer, across)
+    most = max(1, _in_flight(conv, tiling) // lanes)
+    if count_a * count_b <= most:
+        batch_a, batch_b = count_a, count_b
+    else:
+        batch_a, batch_b = 1, ceil_div(count_b, ceil_div(count_b, most))
+    dtype = scalar_type(conv)
+    has_padding = number == 0 and conv.padding != (0, 0)
+    move_in, move_out = _moves(lanes)
+
+    @device
+    def load(
+        v: Any, t: Any, a: Any, b: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any
+    ) -> None:
+        first, second = uint32(t % uint32(along)), uint32(t // uint32(along))
+        for da in range(batch_a):
+            i = uint32(first + uint32((a + da) * along))
+            from_i, is_there = from_inner(i, n, o, y, x, c)
+            for db in range(batch_b):
+                j = uint32(second + uint32((b + db) * across))
+                from_j, is_here = from_outer(j, n, o, y, x, c)
+                is_inside = is_there & is_here & (i < uint32(n_inner)) & (j < uint32(n_outer))
+                # Outside, the first element is loaded: a branch would delay the next load.
+                k = uint64(uint32(from_i + from_j)) if is_inside else uint64(0)
+                move_in(v, (da * batch_b + db) * lanes, p[number], k)
+                if has_padding and not is_inside:
+                    v[da * batch_b + db] = dtype(0)
+
+    to_inner, to_outer = inner.locate, outer.locate
+
+    @device
+    def put(tile: Any, v: Any, t: Any, a: Any, b: Any) -> None:
+        zero = uint32(0)
+        first, second = uint32(t % uint32(along)), uint32(t // uint32(along))
+        for da in range(batch_a):
+            i = uint32(first + uint32((a + da) * along))
+            to_i = to_inner(i, zero, zero, zero, zero, zero)[1]
+            for db in range(batch_b):
+                j = uint32(second + uint32((b + db) * across))
+                to_j = to_outer(j, zero, zero, zero, zero, zero)[1]
+                if (i < uint32(n_inner)) & (j < uint32(n_outer)) & (second < uint32(across)):
+                    move_out(tile, uint64(uint32(to_i + to_j)), v, (da * batch_b + db) * lanes)
+
+    return Part(
+        load,
+        put,
+        batch_a * batch_b * lanes,
+        (ceil_div(count_a, batch_a), ceil_div(count_b, batch_b)),
+        (batch_a, batch_b),
+    )
+
+
+def _places(inner: Axis, outer: Axis) -> tuple[Function, Function]:
+    """`place(i, n, o, y, x, c)` of both axes: where an element is, and whether it exists."""
+
+    def place_of(axis: Axis) -> Function:
+        locate = axis.locate
+
+        @device
+        def place(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+            located = locate(i, n, o, y, x, c)
+            return located[0], located[2]
+
+        return place
+
+    return place_of(inner), place_of(outer)
+
+
+def _moves(lanes: int) -> tuple[Function, Function]:
+    """`move_in(values, k, source, i)` and `move_out(target, i, values, k)` of some neighbours."""
+    if lanes == 1:
+
+        @device
+        def move_in(v: Any, k: Any, source: Any, i: Any) -> None:
+            v[k] = source[i]
+
+        @device
+        def move_out(target: Any, i: Any, v: Any, k: Any) -> None:
+            target[i] = v[k]
+
+    elif lanes == 2:
+
+        @device
+        def move_in(v: Any, k: Any, source: Any, i: Any) -> None:
+            v[k], v[k + 1] = load16(source, i)
+
+        @device
+        def move_out(target: Any, i: Any, v: Any, k: Any) -> None:
+            store16(target, i, (v[k], v[k + 1]))
+
+    else:
+
+        @device
+        def move_in(v: Any, k: Any, source: Any, i: Any) -> None:
+            v[k], v[k + 1], v[k + 2], v[k + 3] = load16(source, i)
+
+        @device
+        def move_out(target: Any, i: Any, v: Any, k: Any) -> None:
+            store16(target, i, (v[k], v[k + 1], v[k + 2], v[k + 3]))
+
+    return move_in, move_out
+
+
+def _pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
+    """The block's pixels: whole channels of images as they lie, or any region of any images."""
+    if not layout.whole:
+        return _part(conv, tiling, 0, *_region_axes(conv, tiling, layout))
+    run = tiling.channels * conv.image[0] * conv.image[1]
+    strides, base = conv.x.strides, wrapped(conv.x.base)
+    lanes = 4 // conv.words
+    steps = (run, conv.x.base, strides[0], strides[1] * tiling.channels)
+    if conv.x.alignment % 16 != 0 or any(n % lanes for n in steps):
+        lanes = 1
+    s0, s1, n_images = wrapped(strides[0]), wrapped(strides[1]), conv.images
+
+    @device
+    def in_image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        k = uint32(i * uint32(lanes))
+        return uint32(k + uint32(c * uint32(s1))), k, True
+
+    @device
+    def image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        number = uint32(n + i)
+        begin = uint32(uint32(base) + uint32(number * uint32(s0)))
+        return begin, uint32(i * uint32(run)), number < uint32(n_images)
+
+    return _part(conv, tiling, 0, Axis(run // lanes, in_image), Axis(tiling.images, image), lanes)
+
+
+def _region_axes(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> tuple[Axis, Axis]:
+    """Pixels of a region, zeros around the image; channels of images."""
+    rows, columns, channels = layout.rows, layout.columns, tiling.channels
+    (height, width), n_images, n_channels = conv.image, conv.images, conv.channels
+    step_y, step_x = conv.pool[0] * conv.stride[0], conv.pool[1] * conv.stride[1]
+    before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
+    pitch, channel_pitch, image_pitch = layout.pitch, layout.channel_pitch, layout.image_pitch
+    s0, s1, s2, s3 = map(wrapped, conv.x.strides)
+    base = wrapped(conv.x.base)
+
+    @device
+    def pixel(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        r, q = uint32(i // uint32(columns)), uint32(i % uint32(columns))
+        row = uint32(uint32(uint32(y * uint32(step_y)) + r) + uint32(before_y))
+        column = uint32(uint32(uint32(x * uint32(step_x)) + q) + uint32(before_x))
+        begin = uint32(uint32(row * uint32(s2)) + uint32(column * uint32(s3)))
+        # In the padding, numbers wrap to huge ones.
+        is_inside = (row < uint32(height)) & (column < uint32(width))
+        return begin, uint32(uint32(r * uint32(pitch)) + q), is_inside
+
+    @device
+    def channel_of_image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        k, m = uint32(i % uint32(channels)), uint32(i // uint32(channels))
+        channel, image = uint32(c + k), uint32(n + m)
+        begin = uint32(uint32(image * uint32(s0)) + uint32(channel * uint32(s1)))
+        to = uint32(uint32(k * uint32(channel_pitch)) + uint32(m * uint32(image_pitch)))
+        is_inside = (channel < uint32(n_channels)) & (image < uint32(n_images))
+        return uint32(uint32(base) + begin), to, is_inside
+
+    return Axis(rows * columns, pixel), Axis(tiling.images * channels, channel_of_image)
+
+
+def _weights(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
+    """The block's weights: taps of channels of filters."""
+    kw, taps = conv.kernel[1], conv.taps
+    n_filters, n_channels = conv.filters, conv.channels
+    begin, pitch, base = layout.weights, layout.filter_pitch, wrapped(conv.w.base)
+    s0, s1, s2, s3 = map(wrapped, conv.w.strides)
+
+    @device
+    def tap_of_channel(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        channel, tap = uint32(c + uint32(i // uint32(taps))), uint32(i % uint32(taps))
+        place = uint32(uint32(uint32(tap // uint32(kw)) * uint32(s2)) + uint32(base))
+        place = uint32(place + uint32(uint32(tap % uint32(kw)) * uint32(s3)))
+        place = uint32(place + uint32(channel * uint32(s1)))
+        return (
+            place,
+            uint32(uint32(begin) + uint32(i * uint32(pitch))),
+            channel < uint32(n_channels),
+        )
+
+    @device
+    def of_filter(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
+        number = uint32(o + i)
+        return uint32(number * uint32(s0)), i, number < uint32(n_filters)
+
+    taps_axis = Axis(tiling.channels * taps, tap_of_channel)
+    return _part(conv, tiling, 1, taps_axis, Axis(tiling.block_filters, of_filter))

@@ -1,0 +1,31 @@
+"""gemm: matrix product with an elementwise epilogue.
+
+Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), any strides, so transposed operands too.
+
+Algorithm: where the work is small, threads share out k (`gemm_split.py`); where arithmetic counts,
+tiles in shared memory and registers (`gemm_tiled.py`), by tensor cores where factors may be rounded
+to tf32 (`gemm_tensor.py`). `gemm_choice.py` chooses, and how it is cut. Launch: see those files.
+"""
+
+from __future__ import annotations
+
+from ..core.call import Call, Launches, factory
+from .choice import best
+from .operands import problem
+from .split import Split, split_gemm
+from .tensor import tensor_gemm
+from .tiled import Tiling, tiled_gemm
+
+TENSOR_CAPABILITY = (8, 0)  # the first whose tensor cores take tf32
+
+
+@factory("gemm")
+def gemm(call: Call) -> Launches:
+    """One kernel, or two; none where the result is empty."""
+    shape = problem(call)
+    if shape.m == 0 or shape.n == 0:
+        return Launches(())
+    cut = best(shape, call.allow_tf32 and call.capability >= TENSOR_CAPABILITY)
+    if isinstance(cut, Split):
+        return split_gemm(call, cut)
+    return tiled_gemm(call, cut) if isinstance(cut, Tiling) else tensor_gemm(call, cut)

@@ -1,0 +1,242 @@
+"""How the kernels of gemm read their factors and write their results.
+
+A factor is a matrix with any strides. Elements are read in groups of four, along the axis on which
+they lie next to each other where that is an aligned 16-byte access in every step, else one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..core.call import Call, Operand
+from ..core.device import cuda, device, load16, np, uint32, uint64
+
+Function = Callable[..., Any]
+
+QUAD = 4  # elements that are read together
+
+
+def tile_place(tile: tuple[int, int], along: int) -> Function:
+    """`place()`: the row and the column at which the block's tile begins.
+
+    tile: its rows and columns. along: tiles along n. All tiles are on the grid's x, since its y
+    ends at 65,535 and m may have more tiles than that.
+    """
+    rows, columns, width = (np.uint32(size) for size in (*tile, along))
+
+    @device
+    def place() -> Any:
+        block = uint32(cuda.blockIdx.x)
+        row = uint32(uint32(block // width) * rows)
+        return row, uint32(uint32(block % width) * columns)
+
+    return place
+
+
+def resident_blocks(threads: int, registers: int) -> int:
+    """How many blocks a multiprocessor's 65,536 registers are for; no GPU holds more than 16 of any
+    size."""
+    return max(1, min(16, 65536 // (registers * -(-threads // 32) * 32)))
+
+
+class Problem(NamedTuple):
+    """Sizes of a product and its dtype. a: (m, k), b: (k, n)."""
+
+    m: int
+    n: int
+    k: int
+    dtype: str
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return 4 if self.dtype == "float32" else 8
+
+
+def problem(call: Call) -> Problem:
+    """The product that a call of gemm is."""
+    a, b = call.inputs[:2]
+    return Problem(a.shape[0], b.shape[1], a.shape[1], a.dtype)
+
+
+def has_quads(operand: Operand, axis: int) -> bool:
+    """Whether every four elements along an axis, from a multiple of four on, are 16-byte accesses:
+    one of float32, two of float64."""
+    lanes = 4 if operand.dtype == "float32" else 2
+    other = operand.strides[1 - axis] if operand.shape[1 - axis] != 1 else 0
+    return (
+        operand.strides[axis] == 1
+        and operand.shape[axis] % QUAD == 0
+        and operand.alignment % 16 == 0
+        and operand.base % lanes == 0
+        and other % lanes == 0
+    )
+
+
+def place(operand: Operand) -> Function:
+    """`at(row, column)`: index of an element of a matrix from its pointer, a uint32.
+
+    Sums of 32 bits wrap around, so that a negative stride needs no code of its own.
+    """
+    base = np.uint32(operand.base)
+    row_stride, column_stride = (np.uint32(stride % 2**32) for stride in operand.strides)
+
+    @device
+    def at(row: Any, column: Any) -> Any:
+        down = uint32(uint32(row) * row_stride)
+        return uint32(base + uint32(down + uint32(uint32(column) * column_stride)))
+
+    return at
+
+
+def quad_loader(dtype: str) -> Function:
+    """`load(p, i)`: elements i to i + 3 as a tuple, by 16-byte accesses."""
+    if dtype == "float32":
+        return load16
+
+    @device
+    def load(p: Any, i: Any) -> Any:
+        x, y = load16(p, uint64(i))
+        z, w = load16(p, uint64(i + uint64(2)))
+        return x, y, z, w
+
+    return load
+
+
+def quads(operand: Operand, number: int, axis: int) -> Function:
+    """`load(p, row, column)`: four elements of operand `number` along an axis, from there on.
+
+    Beyond that axis's end the last element stands in; the other axis's index must be inside.
+    """
+    at, load4 = place(operand), quad_loader(operand.dtype)
+    length = operand.shape[axis]
+    last, last_quad = np.uint32(max(0, length - 1)), np.uint32(max(0, length - QUAD))
+
+    if has_quads(operand, axis):
+
+        @device
+        def load(p: Any, row: Any, column: Any) -> Any:
+            if axis == 0:
+                return load4(p[number], uint64(at(min(row, last_quad), column)))
+            return load4(p[number], uint64(at(row, min(column, last_quad))))
+
+    else:
+
+        @device
+        def one(p: Any, row: Any, column: Any, lane: Any) -> Any:
+            if axis == 0:
+                return p[number][uint64(at(min(uint32(row + lane), last), column))]
+            return p[number][uint64(at(row, min(uint32(column + lane), last)))]
+
+        @device
+        def load(p: Any, row: Any, column: Any) -> Any:
+            x, y = one(p, row, column, uint32(0)), one(p, row, column, uint32(1))
+            return x, y, one(p, row, column, uint32(2)), one(p, row, column, uint32(3))
+
+    return load
+
+
+class Sink(NamedTuple):
+    """Where results go: `settle(value, fetch(i, p), i, p)` for element i of the output; or for
+    `lanes` elements from i on, as a tuple."""
+
+    fetch: Function
+    settle: Function
+    lanes: int
+
+
+def epilogue_sink(call: Call, shape: Problem, columns: int) -> Sink:
+    """Through the epilogue to the output; by 16 bytes where a thread has that many neighbours."""
+    lanes = 16 // shape.itemsize
+    if columns % lanes == 0 and call.wide_settles[0] is not None:
+        return Sink(call.wide_fetches[0], call.wide_settles[0], lanes)
+    return Sink(call.fetches[0], call.settles[0], 1)
+
+
+def block_results(shape: Problem, sink: Sink, rows: int, columns: int) -> tuple[Function, Function]:
+    """How a thread finishes a block of results that starts at (row, column) of the output.
+
+    `fetch(row, column, p)`: the epilogue's inputs, all of them, before anything is stored.
+    `settle(sums, fetched, row, column, p)`: epilogue and stores of sums[r * columns + c]. What is
+    outside of the output is left out.
+    """
+    parts = [(r, c) for r in range(rows) for c in range(0, columns, sink.lanes)]
+    functions = _first(*_result(shape, sink, columns, parts[0]))
+    for number, part in enumerate(parts[1:], 1):
+        functions = _followed(functions, _result(shape, sink, columns, part), number)
+    return functions
+
+
+def _result(
+    shape: Problem, sink: Sink, columns: int, part: tuple[int, int]
+) -> tuple[Function, Function]:
+    """`fetch` and `settle` of the elements (r, c) to (r, c + lanes - 1) of a thread's block."""
+    take, give, lanes = sink
+    down, along = np.uint32(part[0]), np.uint32(part[1])
+    m, n = np.uint32(shape.m), np.uint32(shape.n)
+    last_row, last_column = np.uint32(shape.m - 1), np.uint32(shape.n - lanes)
+    first = part[0] * columns + part[1]
+
+    if lanes == 1:
+
+        @device
+        def values(sums: Any) -> Any:
+            return sums[first]
+
+    elif lanes == 2:
+
+        @device
+        def values(sums: Any) -> Any:
+            return sums[first], sums[first + 1]
+
+    else:
+
+        @device
+        def values(sums: Any) -> Any:
+            return sums[first], sums[first + 1], sums[first + 2], sums[first + 3]
+
+    @device
+    def fetch(row: Any, column: Any, p: Any) -> Any:
+        inside = min(uint32(row + down), last_row)
+        return take(uint32(uint32(inside * n) + min(uint32(column + along), last_column)), p)
+
+    @device
+    def settle(sums: Any, fetched: Any, row: Any, column: Any, p: Any) -> None:
+        i, j = uint32(row + down), uint32(column + along)
+        if i < m and j < n:
+            give(values(sums), fetched, uint32(uint32(i * n) + j), p)
+
+    return fetch, settle
+
+
+def _first(fetch_one: Function, settle_one: Function) -> tuple[Function, Function]:
+    @device
+    def fetch(row: Any, column: Any, p: Any) -> Any:
+        return (fetch_one(row, column, p),)
+
+    @device
+    def settle(sums: Any, fetched: Any, row: Any, column: Any, p: Any) -> None:
+        settle_one(sums, fetched[0], row, column, p)
+
+    return fetch, settle
+
+
+def _followed(
+    before: tuple[Function, Function], last: tuple[Function, Function], number: int
+) -> tuple[Function, Function]:
+    """Two pairs as one, whose second part is number `number`."""
+    fetch_before, settle_before = before
+    fetch_last, settle_last = last
+
+    @device
+    def fetch(row: Any, column: Any, p: Any) -> Any:
+        one = (fetch_last(row, column, p),)
+        return fetch_before(row, column, p) + one
+
+    @device
+    def settle(sums: Any, fetched: Any, row: Any, column: Any, p: Any) -> None:
+        settle_before(sums, fetched, row, column, p)
+        settle_last(sums, fetched[number], row, column, p)
+
+    return fetch, settle

@@ -1,0 +1,267 @@
+"""gemm where the result is small or k is short: the threads of a block share out k.
+
+Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), any strides.
+
+Algorithm: k is cut in groups of four terms. A block computes a tile of the result; each of its
+`slices` of threads adds up every slices-th group, a thread for `rows` x `columns` elements in
+registers, straight from global memory: an element of b meets all rows of a at once, so what is
+large is read once. Then the slices' sums are added in a fixed order through shared memory. With one
+slice a thread has its results at once. Loads of an epilogue's inputs start before the first
+product.
+
+Launch: one block per tile of `row_threads * rows` x `column_threads * columns` elements, with
+slices * row_threads * column_threads threads. The order in which the terms of an element are added
+depends on m, n and k alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..core.call import Call, Launch, Launches
+from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
+from .operands import (
+    QUAD,
+    Problem,
+    block_results,
+    epilogue_sink,
+    has_quads,
+    problem,
+    quads,
+    tile_place,
+)
+
+Function = Callable[..., Any]
+
+MAX_THREADS = 512
+SHARED_BYTES = 48 * 1024
+
+
+class Split(NamedTuple):
+    """How a product is cut.
+
+    rows, columns: of a thread's part of the result. row_threads, column_threads: of a slice.
+    slices: that share out the groups of k.
+    """
+
+    rows: int
+    columns: int
+    row_threads: int
+    column_threads: int
+    slices: int
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.row_threads * self.column_threads * self.slices
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Rows and columns of a block's part of the result."""
+        return self.row_threads * self.rows, self.column_threads * self.columns
+
+    @property
+    def row(self) -> int:
+        """Elements from one slice's sums to the next one's in shared memory: neighbours' 16-byte
+        accesses are in different banks."""
+        size, skew = self.tile[0] * self.tile[1], QUAD * self.column_threads % 32
+        return size + (skew - size) % 32
+
+    def tiles(self, shape: Problem) -> tuple[int, int]:
+        """Blocks along n and m."""
+        return -(-shape.n // self.tile[1]), -(-shape.m // self.tile[0])
+
+    def fits(self, shape: Problem) -> bool:
+        """Whether a block of it can run: each result of the tile has a thread that adds it up."""
+        if self.slices == 1:
+            return self.threads <= MAX_THREADS
+        results = self.tile[0] * self.tile[1]
+        nbytes = self.slices * self.row * shape.itemsize
+        return results <= self.threads <= MAX_THREADS and nbytes <= SHARED_BYTES
+
+
+def split_gemm(call: Call, split: Split) -> Launches:
+    """One kernel."""
+    shape = problem(call)
+    make = _direct if split.slices == 1 else _sliced
+    body = make(call, shape, split)
+    grid = (math.prod(split.tiles(shape)), 1, 1)
+    return Launches((Launch(body, grid, (split.threads, 1, 1), resident=1),))
+
+
+def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Function]:
+    """`load_a(p, row, term, x)`, `load_b(p, term, column, y)`: four terms of a thread's factors.
+
+    x[r * QUAD + u], y[u * columns + c]: of term u. What is outside of a matrix is filled with
+    something that is in it.
+    """
+    rows, columns = split.rows, split.columns
+    a, b = call.inputs[:2]
+    last_row, last_column = np.uint32(shape.m - 1), np.uint32(shape.n - 1)
+    last_term = np.uint32(max(0, shape.k - 1))
+    along_a, down_a = quads(a, 0, 1), quads(a, 0, 0)
+    along_b, down_b = quads(b, 1, 1), quads(b, 1, 0)
+
+    @device
+    def put(x: Any, i: Any, step: Any, values: Any) -> None:
+        x[i] = values[0]
+        x[i + step] = values[1]
+        x[i + 2 * step] = values[2]
+        x[i + 3 * step] = values[3]
+
+    if rows % QUAD == 0 and has_quads(a, 0):
+
+        @device
+        def load_a(p: Any, row: Any, term: Any, x: Any) -> None:
+            for u in range(QUAD):
+                inside = min(uint32(term + uint32(u)), last_term)
+                for r in range(0, rows, QUAD):
+                    put(x, r * QUAD + u, QUAD, down_a(p, uint32(row + uint32(r)), inside))
+
+    else:
+
+        @device
+        def load_a(p: Any, row: Any, term: Any, x: Any) -> None:
+            for r in range(rows):
+                inside = min(uint32(row + uint32(r)), last_row)
+                put(x, r * QUAD, 1, along_a(p, inside, term))
+
+    if columns % QUAD == 0 and has_quads(b, 1):
+
+        @device
+        def load_b(p: Any, term: Any, column: Any, y: Any) -> None:
+            for u in range(QUAD):
+                inside = min(uint32(term + uint32(u)), last_term)
+                for c in range(0, columns, QUAD):
+                    put(y, u * columns + c, 1, along_b(p, inside, uint32(column + uint32(c))))
+
+    else:
+
+        @device
+        def load_b(p: Any, term: Any, column: Any, y: Any) -> None:
+            for c in range(columns):
+                inside = min(uint32(column + uint32(c)), last_column)
+                put(y, c, columns, down_b(p, term, inside))
+
+    return load_a, load_b
+
+
+def _adder(call: Call, shape: Problem, split: Split) -> Function:
+    """`add(p, row, column, number, sums)`: the sums of slice `number` for a thread's elements, of
+    which the first is at (row, column)."""
+    rows, columns, slices = split.rows, split.columns, split.slices
+    load_a, load_b = _loaders(call, shape, split)
+    kind = TYPES[shape.dtype]
+    k, zero = np.uint32(shape.k), kind(0)
+    groups = -(-shape.k // QUAD)
+    steps = -(-groups // slices)
+    all_busy, whole = groups % slices == 0, shape.k % QUAD == 0
+    n_a, n_b = QUAD * rows, QUAD * columns
+
+    @device
+    def step(p: Any, row: Any, column: Any, term: Any, sums: Any) -> None:
+        x = cuda.local.array(n_a, kind)
+        y = cuda.local.array(n_b, kind)
+        load_a(p, row, term, x)
+        load_b(p, term, column, y)
+        for u in range(QUAD):
+            if whole or uint32(term + uint32(u)) < k:
+                for r in range(rows):
+                    for c in range(columns):
+                        sums[r * columns + c] += x[r * QUAD + u] * y[u * columns + c]
+
+    @device
+    def add(p: Any, row: Any, column: Any, number: Any, sums: Any) -> None:
+        for i in range(rows * columns):
+            sums[i] = zero
+        for j in range(steps):
+            group = uint32(number + uint32(j * slices))
+            if all_busy or group < uint32(groups):
+                step(p, row, column, uint32(group * uint32(QUAD)), sums)
+
+    return add
+
+
+def _direct(call: Call, shape: Problem, split: Split) -> Function:
+    """One slice: a thread has its results in registers."""
+    rows, columns, across = split.rows, split.columns, np.uint32(split.column_threads)
+    corner = tile_place(split.tile, split.tiles(shape)[0])
+    add = _adder(call, shape, split)
+    fetch, settle = block_results(shape, epilogue_sink(call, shape, columns), rows, columns)
+    kind = TYPES[shape.dtype]
+    n_sums = rows * columns
+
+    def body(p: Any) -> None:
+        t = uint32(cuda.threadIdx.x)
+        down = uint32(uint32(t // across) * uint32(rows))
+        along = uint32(uint32(t % across) * uint32(columns))
+        first_row, first_column = corner()
+        row, column = uint32(first_row + down), uint32(first_column + along)
+        fetched = fetch(row, column, p)
+        sums = cuda.local.array(n_sums, kind)
+        add(p, row, column, uint32(0), sums)
+        settle(sums, fetched, row, column, p)
+
+    return body
+
+
+def _sliced(call: Call, shape: Problem, split: Split) -> Function:
+    """Several slices, whose sums meet in shared memory."""
+    rows, columns, slices = split.rows, split.columns, split.slices
+    across, down = np.uint32(split.column_threads), np.uint32(split.row_threads)
+    tile_columns = np.uint32(split.tile[1])
+    corner = tile_place(split.tile, split.tiles(shape)[0])
+    size = np.uint32(split.tile[0] * split.tile[1])
+    m, n = np.uint32(shape.m), np.uint32(shape.n)
+    add = _adder(call, shape, split)
+    fetch, settle = call.fetches[0], call.settles[0]
+    kind = TYPES[shape.dtype]
+    zero = kind(0)
+    n_sums, n_shared, stride = rows * columns, slices * split.row, np.uint32(split.row)
+    # Threads that add up one result: each takes every helpers-th slice, then the first adds those.
+    helpers = min(slices, split.threads // int(size))
+    turns = -(-slices // helpers)
+
+    def body(p: Any) -> None:
+        shared = shared_array(n_shared, kind)
+        t = uint32(cuda.threadIdx.x)
+        first_row, first_column = corner()
+        # The result that this thread adds up.
+        result = uint32(t % size)
+        helper = uint32(t // size)
+        row = uint32(first_row + uint32(result // tile_columns))
+        column = uint32(first_column + uint32(result % tile_columns))
+        i = uint32(uint32(min(row, uint32(m - uint32(1))) * n) + min(column, uint32(n - uint32(1))))
+        fetched = fetch(i, p)
+        # The sums that it computes.
+        rest = uint32(t // across)
+        along = uint32(uint32(t % across) * uint32(columns))
+        below = uint32(uint32(rest % down) * uint32(rows))
+        number = uint32(rest // down)
+        sums = cuda.local.array(n_sums, kind)
+        add(p, uint32(first_row + below), uint32(first_column + along), number, sums)
+        begin = uint32(uint32(number * stride) + uint32(uint32(below * tile_columns) + along))
+        for r in range(rows):
+            for c in range(columns):
+                place = uint32(begin + uint32(uint32(r) * tile_columns) + uint32(c))
+                shared[uint64(place)] = sums[r * columns + c]
+        cuda.syncthreads()
+        total = zero
+        for j in range(turns):
+            other = uint32(helper + uint32(j * helpers))
+            if other < uint32(slices) and helper < uint32(helpers):
+                total += shared[uint64(uint32(uint32(other * stride) + result))]
+        if helpers > 1:
+            cuda.syncthreads()
+            if helper < uint32(helpers):
+                shared[uint64(uint32(uint32(helper * stride) + result))] = total
+            cuda.syncthreads()
+            total = zero
+            for j in range(helpers):
+                total += shared[uint64(uint32(uint32(uint32(j) * stride) + result))]
+        if helper == uint32(0) and row < m and column < n:
+            settle(total, fetched, i, p)
+
+    return body

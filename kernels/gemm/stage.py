@@ -1,0 +1,201 @@
+"""How a block of gemm brings tiles of its factors to shared memory.
+
+A tile is `width` rows of a, or columns of b, by `depth` terms. Its threads load it in groups of
+four elements to registers, and later put those to shared memory, so that loads are on their way
+while the tile before is multiplied. What is beyond the end of k is zero; rows and columns beyond
+the result's edge repeat others, and nobody keeps what they give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..core.call import Operand
+from ..core.device import TYPES, cuda, device, np, store16, uint32, uint64
+from .operands import QUAD, has_quads, quads
+
+Function = Callable[..., Any]
+
+
+class Stage(NamedTuple):
+    """A tile in shared memory.
+
+    width, depth: rows of a or columns of b, and terms. across: elements from one term to the next,
+    where four rows or columns are loaded together; they lie next to each other. along: elements
+    from one row or column to the next, where four terms are loaded together; 0 if these are to lie
+    `across` apart from each other all the same. threads: of the block. rounded: by a function of
+    an element, as it is put to shared memory; or None.
+    """
+
+    width: int
+    depth: int
+    across: int
+    along: int
+    threads: int
+    rounded: Function | None = None
+
+    @property
+    def quads(self) -> int:
+        """Groups of four that a thread loads."""
+        return -(-self.width * self.depth // (QUAD * self.threads))
+
+
+def is_across(operand: Operand, side: int) -> bool:
+    """Whether a factor is loaded four rows of a, or columns of b, at once rather than four terms.
+
+    side: the axis of rows or columns, 0 of a and 1 of b.
+    """
+    if has_quads(operand, side) or has_quads(operand, 1 - side):
+        return has_quads(operand, side)
+    return abs(operand.strides[side]) <= abs(operand.strides[1 - side])
+
+
+def stager(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
+    """`load(p, first, term, values)`: a thread's part of the tile that begins at row or column
+    `first` and at `term`, to the local array `values`. `put(shared, begin, values)`: that to shared
+    memory, to a tile that begins at element `begin`.
+
+    side: 0 of a, which is operand 0; 1 of b, operand 1.
+    """
+    if is_across(operand, side):
+        return _across(operand, side, stage)
+    return _along(operand, side, stage)
+
+
+def keep_quad(values: Any, place: Any, four: Any) -> None:
+    """four into values[place] to values[place + 3]."""
+    values[place] = four[0]
+    values[place + 1] = four[1]
+    values[place + 2] = four[2]
+    values[place + 3] = four[3]
+
+
+def _across(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
+    """Quads of rows or columns: neighbouring threads take neighbouring quads of a term."""
+    load_quad, keep = quads(operand, side, side), device(keep_quad)
+    store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
+    per_term = np.uint32(stage.width // QUAD)
+    all_quads = stage.width // QUAD * stage.depth
+    n_quads, threads, apart = stage.quads, stage.threads, np.uint32(stage.across)
+    full = all_quads % threads == 0
+    k, zero = operand.shape[1 - side], TYPES[operand.dtype](0)
+    last, ragged = np.uint32(max(0, k - 1)), k % stage.depth != 0
+    limit = np.uint32(k)
+
+    @device
+    def load(p: Any, first: Any, term: Any, values: Any) -> None:
+        for q in range(n_quads):
+            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
+            if full or number < uint32(all_quads):
+                this = uint32(term + uint32(number // per_term))
+                begin = uint32(first + uint32(uint32(number % per_term) * uint32(QUAD)))
+                inside = min(this, last)
+                if side == 0:
+                    keep(values, q * QUAD, load_quad(p, begin, inside))
+                else:
+                    keep(values, q * QUAD, load_quad(p, inside, begin))
+                if ragged and this >= limit:
+                    keep(values, q * QUAD, (zero, zero, zero, zero))
+
+    @device
+    def put(shared: Any, begin: Any, values: Any) -> None:
+        round_all(values)
+        for q in range(n_quads):
+            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
+            if full or number < uint32(all_quads):
+                row = uint32(uint32(number // per_term) * apart)
+                column = uint32(uint32(number % per_term) * uint32(QUAD))
+                i = q * QUAD
+                four = values[i], values[i + 1], values[i + 2], values[i + 3]
+                store_quad(shared, uint32(begin + uint32(row + column)), four)
+
+    return load, put
+
+
+def _along(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
+    """Quads of terms: neighbouring threads take the quads of one row or column, then the next."""
+    load_quad, keep = quads(operand, side, 1 - side), device(keep_quad)
+    store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
+    per_line = np.uint32(stage.depth // QUAD)
+    all_quads = stage.depth // QUAD * stage.width
+    n_quads, threads = stage.quads, stage.threads
+    apart, along = np.uint32(stage.across), np.uint32(stage.along)
+    full, together = all_quads % threads == 0, stage.along != 0
+    length, k = operand.shape[side], operand.shape[1 - side]
+    last, limit, zero = np.uint32(length - 1), np.uint32(k), TYPES[operand.dtype](0)
+    ragged = k % stage.depth != 0
+
+    @device
+    def load(p: Any, first: Any, term: Any, values: Any) -> None:
+        for q in range(n_quads):
+            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
+            if full or number < uint32(all_quads):
+                line = min(uint32(first + uint32(number // per_line)), last)
+                this = uint32(term + uint32(uint32(number % per_line) * uint32(QUAD)))
+                if side == 0:
+                    keep(values, q * QUAD, load_quad(p, line, this))
+                else:
+                    keep(values, q * QUAD, load_quad(p, this, line))
+                if ragged:
+                    for u in range(QUAD):
+                        if uint32(this + uint32(u)) >= limit:
+                            values[q * QUAD + u] = zero
+
+    @device
+    def put(shared: Any, begin: Any, values: Any) -> None:
+        round_all(values)
+        for q in range(n_quads):
+            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
+            if full or number < uint32(all_quads):
+                line = uint32(number // per_line)
+                this = uint32(uint32(number % per_line) * uint32(QUAD))
+                i = q * QUAD
+                if together:
+                    place = uint32(begin + uint32(uint32(line * along) + this))
+                    four = values[i], values[i + 1], values[i + 2], values[i + 3]
+                    store_quad(shared, place, four)
+                else:
+                    place = uint32(begin + uint32(uint32(this * apart) + line))
+                    for u in range(QUAD):
+                        shared[uint64(place)] = values[i + u]
+                        place = uint32(place + apart)
+
+    return load, put
+
+
+def _rounder(stage: Stage) -> Function:
+    """`round_all(values)`: rounds the elements that a thread has loaded."""
+    rounded, size = stage.rounded, QUAD * stage.quads
+    if rounded is None:
+
+        @device
+        def round_all(values: Any) -> None:
+            pass
+
+    else:
+
+        @device
+        def round_all(values: Any) -> None:
+            for i in range(size):
+                values[i] = rounded(values[i])
+
+    return round_all
+
+
+def quad_storer(dtype: str) -> Function:
+    """`store(p, i, values)`: four values to elements i to i + 3, by 16-byte accesses."""
+    if dtype == "float32":
+
+        @device
+        def store(p: Any, i: Any, values: Any) -> None:
+            store16(p, uint64(i), values)
+
+    else:
+
+        @device
+        def store(p: Any, i: Any, values: Any) -> None:
+            store16(p, uint64(i), (values[0], values[1]))
+            store16(p, uint64(i + uint32(2)), (values[2], values[3]))
+
+    return store

@@ -1,0 +1,228 @@
+"""gemm by tensor cores, where float32 factors may be rounded to tf32.
+
+Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), float32, any strides. Compute capability 8.0.
+
+Algorithm: as in `gemm_tiled.py`, but a warp has a block of the result, in fragments of 16 x 8, and
+multiplies 8 terms of it with one instruction per fragment. Factors are rounded once, on their way
+to shared memory: to the nearest tf32, where the hardware would cut. In shared memory terms lie
+behind each other where they do so in global memory, else rows or columns, so that nothing is
+transposed; gaps keep the lanes of a fragment in different banks. In a step of 8 terms a warp reads
+m_tiles * 4 + n_tiles * 2 words a lane for m_tiles * n_tiles instructions.
+
+Launch: one block per tile and part of k, of row_warps * column_warps warps; the parts are added as
+`gemm_tiled.py` does it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..core.call import Call, Launch, Launches
+from ..core.device import cuda, device, float32, np, shared_array, uint32, uint64
+from .operands import (
+    QUAD,
+    Problem,
+    Sink,
+    block_results,
+    epilogue_sink,
+    problem,
+    resident_blocks,
+    tile_place,
+)
+from .stage import Stage, is_across, stager
+from .tensor_core import COLUMNS, LANES, ROWS, TERMS, multiply_add_tf32, tf32
+from .tiled import REGISTERS, added_parts, partial_sink
+
+Function = Callable[..., Any]
+
+DEPTH = 16  # terms of a tile in shared memory
+PAD_ACROSS, PAD_ALONG = 8, 4  # elements: lanes (g, q) of a fragment meet no bank twice
+
+
+class TensorTiling(NamedTuple):
+    """How a product is cut.
+
+    row_warps, column_warps: of a block. m_tiles, n_tiles: fragments of a warp, down and along.
+    parts: of k.
+    """
+
+    row_warps: int
+    column_warps: int
+    m_tiles: int
+    n_tiles: int
+    parts: int = 1
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.row_warps * self.column_warps * LANES
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Rows and columns of a block's part of the result."""
+        return self.row_warps * self.m_tiles * ROWS, self.column_warps * self.n_tiles * COLUMNS
+
+    def tiles(self, shape: Problem) -> tuple[int, int]:
+        """Tiles along n and m."""
+        return -(-shape.n // self.tile[1]), -(-shape.m // self.tile[0])
+
+    def terms(self, shape: Problem) -> int:
+        """Of a part of k; the last may have fewer."""
+        return -(-shape.k // (self.parts * DEPTH)) * DEPTH
+
+
+class _Layout(NamedTuple):
+    """Where a tile's elements lie: `line` apart from row to row of a, or column to column of b, and
+    `term` from term to term; a buffer has `size` elements."""
+
+    stage: Stage
+    line: int
+    term: int
+    size: int
+
+
+def tensor_gemm(call: Call, tiling: TensorTiling) -> Launches:
+    """One kernel, or two with the sums of parts in between."""
+    shape = problem(call)
+    threads, n_tiles = (tiling.threads, 1, 1), math.prod(tiling.tiles(shape))
+    resident = resident_blocks(tiling.threads, REGISTERS)
+    if tiling.parts == 1:
+        body = _product(call, shape, tiling, epilogue_sink(call, shape, 2))
+        return Launches((Launch(body, (n_tiles, 1, 1), threads, resident=resident),))
+    number = len(call.inputs) + len(call.outputs)
+    body = _product(call, shape, tiling, partial_sink(shape, number, 2))
+    product = Launch(body, (n_tiles, 1, tiling.parts), threads, resident=resident)
+    workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
+    return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
+
+
+def _layout(call: Call, side: int, tiling: TensorTiling) -> _Layout:
+    """side: 0 of a, 1 of b."""
+    width = tiling.tile[side]
+    stage = Stage(width, DEPTH, width + PAD_ACROSS, DEPTH + PAD_ALONG, tiling.threads, tf32)
+    if is_across(call.inputs[side], side):
+        return _Layout(stage, 1, stage.across, DEPTH * stage.across)
+    return _Layout(stage, stage.along, 1, width * stage.along)
+
+
+def _product(call: Call, shape: Problem, tiling: TensorTiling, sink: Sink) -> Function:
+    """The body of the kernel that multiplies; the block's z is the number of its part of k."""
+    layout_a, layout_b = _layout(call, 0, tiling), _layout(call, 1, tiling)
+    load_a, put_a = stager(call.inputs[0], 0, layout_a.stage)
+    load_b, put_b = stager(call.inputs[1], 1, layout_b.stage)
+    terms, k = np.uint32(tiling.terms(shape)), np.uint32(shape.k)
+    buffer_a, buffer_b = np.uint32(layout_a.size), np.uint32(layout_b.size)
+    n_shared_a, n_shared_b = 2 * layout_a.size, 2 * layout_b.size
+    n_a, n_b = QUAD * layout_a.stage.quads, QUAD * layout_b.stage.quads
+    n_sums = tiling.m_tiles * tiling.n_tiles * QUAD
+    multiply = _multiplier(tiling, layout_a, layout_b)
+    finish = _finisher(shape, tiling, sink)
+    column_warps = np.uint32(tiling.column_warps)
+    warp_rows = np.uint32(tiling.m_tiles * ROWS)
+    warp_columns = np.uint32(tiling.n_tiles * COLUMNS)
+    corner = tile_place(tiling.tile, tiling.tiles(shape)[0])
+
+    def body(p: Any) -> None:
+        tiles_a = shared_array(n_shared_a, float32)
+        tiles_b = shared_array(n_shared_b, float32)
+        next_a = cuda.local.array(n_a, float32)
+        next_b = cuda.local.array(n_b, float32)
+        sums = cuda.local.array(n_sums, float32)
+        for i in range(n_sums):
+            sums[i] = float32(0)
+        warp = uint32(uint32(cuda.threadIdx.x) // uint32(LANES))
+        down = uint32(uint32(warp // column_warps) * warp_rows)
+        along = uint32(uint32(warp % column_warps) * warp_columns)
+        row, column = corner()
+        term = uint32(uint32(cuda.blockIdx.z) * terms)
+        end = min(uint32(term + terms), k)
+        begin_a, begin_b = uint32(0), uint32(0)
+        if term < end:
+            load_a(p, row, term, next_a)
+            load_b(p, column, term, next_b)
+            put_a(tiles_a, begin_a, next_a)
+            put_b(tiles_b, begin_b, next_b)
+        cuda.syncthreads()
+        while term < end:
+            term = uint32(term + uint32(DEPTH))
+            if term < end:
+                load_a(p, row, term, next_a)
+                load_b(p, column, term, next_b)
+            multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)
+            begin_a, begin_b = uint32(buffer_a - begin_a), uint32(buffer_b - begin_b)
+            if term < end:
+                put_a(tiles_a, begin_a, next_a)
+                put_b(tiles_b, begin_b, next_b)
+            cuda.syncthreads()
+        finish(sums, uint32(row + down), uint32(column + along), p)
+
+    return body
+
+
+def _multiplier(tiling: TensorTiling, layout_a: _Layout, layout_b: _Layout) -> Function:
+    """`multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)`: a pair of tiles in shared
+    memory, added to the sums of a warp whose part begins at row `down` and column `along`."""
+    m_tiles, n_tiles = tiling.m_tiles, tiling.n_tiles
+    line_a, term_a = layout_a.line, layout_a.term
+    line_b, term_b = layout_b.line, layout_b.term
+    n_a, n_b = 4 * m_tiles, 2 * n_tiles
+
+    @device
+    def multiply(
+        tiles_a: Any, begin_a: Any, down: Any, tiles_b: Any, begin_b: Any, along: Any, sums: Any
+    ) -> None:
+        x = cuda.local.array(n_a, float32)
+        y = cuda.local.array(n_b, float32)
+        lane = uint32(uint32(cuda.threadIdx.x) % uint32(LANES))
+        g, q = uint32(lane // uint32(4)), uint32(lane % uint32(4))
+        at_a = uint32(uint32(down + g) * uint32(line_a))
+        at_a = uint32(uint32(begin_a + at_a) + uint32(q * uint32(term_a)))
+        at_b = uint32(uint32(along + g) * uint32(line_b))
+        at_b = uint32(uint32(begin_b + at_b) + uint32(q * uint32(term_b)))
+        for term in range(0, DEPTH, TERMS):
+            for i in range(m_tiles):
+                for part in range(4):  # (g, q), (g + 8, q), (g, q + 4), (g + 8, q + 4)
+                    step = (i * ROWS + part % 2 * 8) * line_a + (term + part // 2 * 4) * term_a
+                    x[4 * i + part] = tiles_a[uint64(uint32(at_a + uint32(step)))]
+            for j in range(n_tiles):
+                for part in range(2):  # (q, g), (q + 4, g)
+                    step = j * COLUMNS * line_b + (term + part * 4) * term_b
+                    y[2 * j + part] = tiles_b[uint64(uint32(at_b + uint32(step)))]
+            for i in range(m_tiles):
+                a = x[4 * i], x[4 * i + 1], x[4 * i + 2], x[4 * i + 3]
+                for j in range(n_tiles):
+                    s = 4 * (i * n_tiles + j)
+                    c = sums[s], sums[s + 1], sums[s + 2], sums[s + 3]
+                    c = multiply_add_tf32(a, (y[2 * j], y[2 * j + 1]), c)
+                    sums[s], sums[s + 1], sums[s + 2], sums[s + 3] = c
+
+    return multiply
+
+
+def _finisher(shape: Problem, tiling: TensorTiling, sink: Sink) -> Function:
+    """`finish(sums, row, column, p)`: a lane's results to the sink, two neighbours at a time.
+
+    (row, column): where the warp's part of the result begins.
+    """
+    m_tiles, n_tiles = tiling.m_tiles, tiling.n_tiles
+    fetch, settle = block_results(shape, sink, 1, 2)
+
+    @device
+    def finish(sums: Any, row: Any, column: Any, p: Any) -> None:
+        values = cuda.local.array(2, float32)
+        lane = uint32(uint32(cuda.threadIdx.x) % uint32(LANES))
+        first_row = uint32(row + uint32(lane // uint32(4)))
+        first_column = uint32(column + uint32(uint32(lane % uint32(4)) * uint32(2)))
+        for i in range(m_tiles):
+            for j in range(n_tiles):
+                for half in range(2):
+                    s = 4 * (i * n_tiles + j) + 2 * half
+                    values[0] = sums[s]
+                    values[1] = sums[s + 1]
+                    below = uint32(first_row + uint32(i * ROWS + half * 8))
+                    beside = uint32(first_column + uint32(j * COLUMNS))
+                    settle(values, fetch(below, beside, p), below, beside, p)
+
+    return finish

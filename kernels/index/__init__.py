@@ -1,0 +1,1 @@
+"""Indexing by integer arrays, and the check of their range."""

@@ -1,0 +1,38 @@
+"""check_range: whether all elements of an index are in range.
+
+Shapes: index of any shape, layout and integer dtype. Algorithm: every thread looks at elements a
+grid's width apart, and tells whether all of them are fine. Launch: as for other kernels that go
+through elements one by one (`each.py`), with fewer blocks, for nothing is computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.device import cuda, int64, uint32, uint64
+from ..core.each import threads_for
+
+MAX_BLOCKS = 1024
+
+
+@factory("check_range")
+def check_range(call: Call) -> Launches:
+    """One kernel."""
+    n, at = call.inputs[0].size, call.at[0]
+    low, high = int(call.params["low"]), int(call.params["high"])
+    threads = threads_for(n)
+    n_blocks = min(MAX_BLOCKS, blocks(n, threads))
+    width = n_blocks * threads
+
+    def body(p: Any) -> Any:
+        fine = True
+        i = cuda.grid(1)
+        while i < n:
+            value = int64(p[0][uint64(at(uint32(i)))])
+            if value < low or value >= high:
+                fine = False
+            i += width
+        return fine
+
+    return Launches((Launch(body, (n_blocks, 1, 1), (threads, 1, 1), checks=True),))

@@ -1,0 +1,66 @@
+"""gather: elements picked by index vectors.
+
+Shapes: x (outer, index, rest), k vectors (n,) -> (outer, n, rest). Algorithm: every thread moves
+one element after the other, or 16 bytes of floats where rows lie next to each other and begin at
+multiples of 16 bytes. Neighbours have neighbouring elements of the output, so rows are read and
+written whole, and the index of a row comes from the cache. Launch: see `each.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.call import Call, Launches, factory
+from ..core.device import device, load16, store16, uint32, uint64
+from ..core.each import each
+from .rows import IndexedAxes, indexed_axes
+
+Function = Callable[..., Any]
+
+LANES = {"float32": 4, "float64": 2}  # of 16 bytes
+
+
+@factory("gather")
+def gather(call: Call) -> Launches:
+    """One kernel."""
+    axes = indexed_axes(call, 1)
+    lanes = _lanes(call, axes)
+    move = _move_one(call) if lanes == 1 else _move_several(call, lanes)
+    n, rest = max(axes.n, 1), max(axes.rest // lanes, 1)  # where one is 0, there is no element
+    places, place = axes.places, axes.place
+
+    def element(i: Any, p: Any) -> None:
+        row = uint32(i // uint32(rest))
+        column = uint32(i - uint32(row * uint32(rest)))
+        outer = uint32(row // uint32(n))
+        r = uint32(row - uint32(outer * uint32(n)))
+        indexed = uint32(uint32(outer * uint32(places)) + uint32(place(r, p)))
+        move(uint32(uint32(indexed * uint32(rest)) + column), i, p)
+
+    return Launches((each(call.outputs[0].size // lanes, element),))
+
+
+def _lanes(call: Call, axes: IndexedAxes) -> int:
+    """How many elements are moved at once."""
+    lanes = LANES.get(call.outputs[0].dtype, 1)
+    both = (call.inputs[0], call.outputs[0])
+    is_wide = all(o.is_contiguous and o.alignment % 16 == 0 for o in both)
+    return lanes if is_wide and axes.rest % lanes == 0 else 1
+
+
+def _move_one(call: Call) -> Function:
+    """`move(k, i, p)`: element k of x to element i of the output."""
+    at, store = call.at[0], call.stores[0]
+    return device(lambda k, i, p: store(p[0][uint64(at(k))], i, p))
+
+
+def _move_several(call: Call, lanes: int) -> Function:
+    """The same of `lanes` elements; k and i count so many."""
+    output = len(call.inputs)
+
+    def move(k: Any, i: Any, p: Any) -> None:
+        values = load16(p[0], uint64(uint32(k * uint32(lanes))))
+        store16(p[output], uint64(uint32(i * uint32(lanes))), values)
+
+    return device(move)

@@ -1,0 +1,117 @@
+"""Windows of a pool over images: which pixels a window has, and which windows have a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..core.call import Call, Operand
+from ..core.device import device, int32, uint32, uint64
+
+Function = Callable[..., Any]
+
+
+class Axis(NamedTuple):
+    """One axis of a pool. pixels, windows: how many. size, stride, padding: of the windows."""
+
+    pixels: int
+    windows: int
+    size: int
+    stride: int
+    padding: int
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether all windows lie wholly inside the image."""
+        return self.padding == 0 and (self.windows - 1) * self.stride + self.size <= self.pixels
+
+    @property
+    def overlap(self) -> int:
+        """How many windows may have the same pixel."""
+        return -(-self.size // self.stride)
+
+
+def pool_axes(call: Call, image: Operand, pooled: Operand) -> tuple[Axis, Axis]:
+    """The vertical and the horizontal axis of a pool between these operands."""
+    window, stride, padding = (call.params[k] for k in ("window", "stride", "padding"))
+    vertical, horizontal = (
+        Axis(image.shape[2 + k], pooled.shape[2 + k], window[k], stride[k], padding[k])
+        for k in (0, 1)
+    )
+    return vertical, horizontal
+
+
+def unravel(shape: tuple[int, ...]) -> Function:
+    """`index(i)`: (plane, row, column) of element i (uint32) of (N, C, rows, columns), as int32.
+
+    The plane's number counts through both N and C.
+    """
+    height, width = max(shape[2], 1), max(shape[3], 1)  # where one is 0, there is no element
+
+    def index(i: Any) -> Any:
+        line = uint32(i // uint32(width))
+        plane = uint32(line // uint32(height))
+        row = uint32(line - uint32(plane * uint32(height)))
+        return int32(plane), int32(row), int32(i - uint32(line * uint32(width)))
+
+    return device(index)
+
+
+def locate(operand: Operand) -> tuple[Function, Function]:
+    """How elements of an operand (N, C, rows, columns, ...) are reached, at index 0 of the rest.
+
+    `begin(plane)`: int32, where a plane begins. `place(begin, row, column)`: uint64, the subscript
+    of an element of it.
+    """
+    channels = max(operand.shape[1], 1)
+    base, s0, s1, s2, s3 = operand.base, *operand.strides[:4]
+    if s0 == channels * s1:
+
+        def begin(plane: Any) -> Any:
+            return int32(base + plane * s1)
+
+    else:
+
+        def begin(plane: Any) -> Any:
+            n = int32(uint32(plane) // uint32(channels))
+            return int32(base + n * s0 + int32(plane - n * channels) * s1)
+
+    def place(begin: Any, row: Any, column: Any) -> Any:
+        return uint64(uint32(int32(begin + row * s2 + column * s3)))
+
+    return device(begin), device(place)
+
+
+def corner(axis: Axis) -> Function:
+    """`first(k)`: the first pixel of window k, int32; negative where it lies in the padding."""
+    stride, padding = axis.stride, axis.padding
+    return device(lambda k: int32(k * stride - padding))
+
+
+def inside(axis: Axis) -> Function:
+    """`test(k)`: whether there is a pixel k; always, where all windows are inside the image."""
+    pixels = axis.pixels
+    if axis.is_inside:
+        return device(lambda k: True)
+    return device(lambda k: k >= 0 and k < pixels)
+
+
+def windows_of(axis: Axis) -> tuple[Function, Function]:
+    """Which windows have a pixel.
+
+    `first(k)`: the first of the `axis.overlap` windows that may have pixel k, int32. `tap(k,
+    window)`: the pixel's place in the window, int32; negative where it is in none or there is no
+    such window.
+    """
+    stride, padding, size, windows = axis.stride, axis.padding, axis.size, axis.windows
+    before = axis.overlap - 1
+
+    def first(k: Any) -> Any:
+        return int32(int32(uint32(k + padding) // uint32(stride)) - before)
+
+    def tap(k: Any, window: Any) -> Any:
+        place = int32(k + padding - window * stride)
+        is_there = window >= 0 and window < windows and place < size
+        return place if is_there else int32(-1)
+
+    return device(first), device(tap)

@@ -1,0 +1,1 @@
+"""Reductions, argmax and argmin, and the softmax family."""

@@ -1,0 +1,169 @@
+"""argmax, argmin: index of the greatest or the least element along an axis.
+
+Shapes: x of any dtype and strides; int64 indices, with size 1 along the axis. Algorithm: lanes and
+parts as in lanes.py; what is combined is an element with its index, so the order does not matter:
+the first of equal ones wins, and NaN before any number. Beyond the end of an axis its last element
+is looked at again, which changes nothing. Of a part the index alone is kept.
+Launch: up to 256 threads a block; a second launch where an axis is cut into parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.call import Call, Launch, Launches, factory
+from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
+from ..core.lanes import (
+    ROUND,
+    Split,
+    axes_of,
+    folded,
+    numbering,
+    power_of_two,
+    runs_along,
+    split,
+    threads,
+    tree,
+)
+
+Function = Callable[..., Any]
+
+
+@factory("argmax")
+def argmax(call: Call) -> Launches:
+    """One launch, or two."""
+    return _launches(call, _beats(greatest=True))
+
+
+@factory("argmin")
+def argmin(call: Call) -> Launches:
+    """One launch, or two."""
+    return _launches(call, _beats(greatest=False))
+
+
+def _beats(greatest: bool) -> Function:
+    """`beats(x, y)`: whether x is better than y, wherever they stand. Without branches."""
+
+    def is_greater(x: Any, y: Any) -> Any:
+        return (x > y) | ((x != x) & (y == y))
+
+    def is_less(x: Any, y: Any) -> Any:
+        return (x < y) | ((x != x) & (y == y))
+
+    return device(is_greater if greatest else is_less)
+
+
+def _launches(call: Call, beats: Function) -> Launches:
+    x, axis = call.inputs[0], call.params["axis"]
+    kept, reduced = axes_of(x.shape, 1 << axis)
+    length, results = x.shape[axis], call.outputs[0].size
+    if results == 0:
+        return Launches(())
+    if length == 0:
+        raise ValueError(f"{call.kernel}: axis {axis} has no elements")
+    rows = not kept or (bool(reduced) and reduced[-1][1] < kept[-1][1])
+    along = runs_along([x], 1 << axis, rows)
+    cut = split(results, length, rows)
+    place, at, store = numbering(kept), call.at[0], call.stores[0]
+    step, last = reduced[0][1] if reduced else 0, length - 1
+    parts, workspace = cut.parts, len(call.inputs) + len(call.outputs)
+
+    def element(o: Any, r: Any, p: Any) -> Any:
+        r = r if r < uint32(last) else uint32(last)
+        return p[0][uint64(at(uint32(place(o) + uint32(r * uint32(step)))))], r
+
+    def winner_of_part(o: Any, part: Any, p: Any) -> Any:
+        part = part if part < uint32(parts) else uint32(parts - 1)
+        r = uint32(p[workspace][uint64(uint32(uint32(part * uint32(results)) + o))])
+        return p[0][uint64(at(uint32(place(o) + uint32(r * uint32(step)))))], r
+
+    def store_index(index: Any, number: Any, p: Any) -> None:
+        store(index, number, p)
+
+    def store_part(index: Any, number: Any, p: Any) -> None:
+        p[workspace][uint64(number)] = index
+
+    load = device(element)
+    if cut.parts == 1:
+        return Launches((_launch(cut, x.dtype, load, beats, device(store_index), along),))
+    again = split(results, cut.parts, rows=False)
+    return Launches(
+        (
+            _launch(cut, x.dtype, load, beats, device(store_part), along),
+            _launch(again, x.dtype, device(winner_of_part), beats, device(store_index), False),
+        ),
+        ("int64", results * cut.parts),
+    )
+
+
+def _launch(
+    cut: Split, dtype: str, load: Function, beats: Function, finish: Function, along: bool
+) -> Launch:
+    """load(o, r, p): element r of result o, and its index; r may lie behind the end.
+
+    finish(index, number, p): takes the winner of part k of result o, of number k * results + o.
+    along: whether neighbours in memory are elements of one result.
+    """
+    results, length, lanes, chunk = cut.results, cut.length, cut.lanes, cut.chunk
+    size = threads(cut)
+    columns = size // lanes
+    pitch = columns + (along and columns > 1)
+    per_part = -(-results // columns)
+    kind, shared = TYPES[dtype], lanes * pitch
+
+    def first_best(a: Any, b: Any) -> Any:
+        return b if beats(b[0], a[0]) else a  # a stands before b
+
+    def best_of(a: Any, b: Any) -> Any:
+        equal = not beats(a[0], b[0])
+        return b if beats(b[0], a[0]) | (equal & (b[1] < a[1])) else a
+
+    combine = device(first_best)
+    width = min(ROUND, power_of_two(-(-chunk // lanes)))
+    fold = folded(load, combine, width, lanes)
+    combined = tree(device(best_of), lanes, pitch, _read, _write)
+    several = lanes > 1
+
+    def body(p: Any) -> None:
+        values = shared_array(shared, kind)
+        indices = shared_array(shared, uint32)
+        t, block = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.x)
+        lane = uint32(t % uint32(lanes)) if along else uint32(t // uint32(columns))
+        column = uint32(t // uint32(lanes)) if along else uint32(t % uint32(columns))
+        part = uint32(block // uint32(per_part))
+        first = uint32(uint32(block - uint32(part * uint32(per_part))) * uint32(columns))
+        begin = uint32(part * uint32(chunk))
+        end = uint32(begin + uint32(chunk))
+        if end > uint32(length):
+            end = uint32(length)
+        o = uint32(first + column)
+        if o >= uint32(results):
+            o = uint32(results - 1)
+        r = uint32(begin + lane)
+        best = fold(o, r, p)
+        r = uint32(r + uint32(width * lanes))
+        while r < end:
+            best = combine(best, fold(o, r, p))
+            r = uint32(r + uint32(width * lanes))
+        if several:
+            _write((values, indices), uint32(uint32(lane * uint32(pitch)) + column), best)
+            lane = uint32(t // uint32(columns))
+            column = uint32(t % uint32(columns))
+            best = combined((values, indices), lane, column)
+        o = uint32(first + column)
+        if lane == uint32(0) and o < uint32(results):
+            finish(best[1], uint32(uint32(part * uint32(results)) + o), p)
+
+    return Launch(body, (per_part * cut.parts, 1, 1), (size, 1, 1))
+
+
+@device
+def _read(arrays: Any, place: Any, _: Any) -> Any:
+    return arrays[0][uint64(place)], arrays[1][uint64(place)]
+
+
+@device
+def _write(arrays: Any, place: Any, best: Any) -> None:
+    arrays[0][uint64(place)] = best[0]
+    arrays[1][uint64(place)] = best[1]

@@ -1,0 +1,201 @@
+"""softmax, log_softmax, softmax_xent, softmax_xent_grad: over the rows of a matrix.
+
+Shapes: x, probabilities, gradients and extras (n, c); labels, losses and their gradients (n,); any
+strides; labels of any integer dtype, negative ones from the end.
+Algorithm: a row is shifted by its greatest element before the exponentials are added up.
+Up to SHORT columns, a thread has one element, a block as many whole rows as fit; every thread goes
+through its row's values in shared memory, so that no thread waits for another's result but twice.
+Longer rows are shared out among the lanes of a block, as in lanes.py, and read three times: all but
+the first time from the caches. The gradient is elementwise, a thread an element.
+Launch: up to 256 threads a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.device import TYPES, cuda, device, exp, int64, log, np, shared_array, uint32, uint64
+from ..core.lanes import FEW, THREADS, Split, lane_total, power_of_two, tree
+
+Function = Callable[..., Any]
+
+SHORT = 32  # columns of rows of which a thread has one element
+MAX_BLOCKS = 4096  # of the gradient; beyond that a thread takes several elements
+
+
+@factory("softmax")
+def softmax(call: Call) -> Launches:
+    """One launch."""
+    store, dtype = call.stores[0], TYPES[call.inputs[0].dtype]
+
+    def finish(shifted: Any, total: Any, row: Any, column: Any, i: Any, p: Any) -> None:
+        store(dtype(dtype(exp(shifted)) / total), i, p)
+
+    return _rows(call, device(finish))
+
+
+@factory("log_softmax")
+def log_softmax(call: Call) -> Launches:
+    """One launch."""
+    store, dtype = call.stores[0], TYPES[call.inputs[0].dtype]
+
+    def finish(shifted: Any, total: Any, row: Any, column: Any, i: Any, p: Any) -> None:
+        store(dtype(shifted - dtype(log(total))), i, p)
+
+    return _rows(call, device(finish))
+
+
+@factory("softmax_xent")
+def softmax_xent(call: Call) -> Launches:
+    """One launch; the thread that has the label's element stores the loss too."""
+    store_loss, store = call.stores
+    dtype, label = TYPES[call.inputs[0].dtype], _label(call)
+
+    def finish(shifted: Any, total: Any, row: Any, column: Any, i: Any, p: Any) -> None:
+        store(dtype(dtype(exp(shifted)) / total), i, p)
+        if label(row, p) == column:
+            store_loss(dtype(dtype(log(total)) - shifted), row, p)
+
+    return _rows(call, device(finish))
+
+
+@factory("softmax_xent_grad")
+def softmax_xent_grad(call: Call) -> Launches:
+    """One launch."""
+    n, columns = call.outputs[0].size, call.outputs[0].shape[1]
+    if n == 0:
+        return Launches(())
+    dtype, finish, label = TYPES[call.inputs[0].dtype], call.finishes[0], _label(call)
+    at_probability, _, at_g = call.at[:3]
+    zero, one = dtype(0), dtype(1)
+    n_blocks = min(MAX_BLOCKS, blocks(n, THREADS))
+    step = n_blocks * THREADS
+
+    def body(p: Any) -> None:
+        i = cuda.grid(1)
+        while i < n:
+            element = uint32(i)
+            row = uint32(element // uint32(columns))
+            column = uint32(element - uint32(row * uint32(columns)))
+            hit = one if label(row, p) == column else zero
+            difference = dtype(p[0][uint64(at_probability(element))] - hit)
+            finish(dtype(difference * p[2][uint64(at_g(row))]), element, p)
+            i += step
+
+    return Launches((Launch(body, (n_blocks, 1, 1), (min(THREADS, n), 1, 1)),))
+
+
+def _label(call: Call) -> Function:
+    """`label(row, p)`: the column that input 1 names."""
+    at, columns = call.at[1], call.inputs[0].shape[1]
+
+    def label(row: Any, p: Any) -> Any:
+        value = int64(p[1][uint64(at(row))])
+        return uint32(value + columns) if value < 0 else uint32(value)
+
+    return device(label)
+
+
+def _rows(call: Call, finish: Function) -> Launches:
+    """finish(shifted, total, row, column, i, p): stores what becomes of element i.
+
+    shifted: less the row's greatest element. total: of the exponentials of these.
+    """
+    n, columns = call.inputs[0].shape
+    if n == 0 or columns == 0:
+        return Launches(())
+    make = _short_rows if columns <= SHORT else _long_rows
+    return Launches((make(call, finish),))
+
+
+def _short_rows(call: Call, finish: Function) -> Launch:
+    n, columns = call.inputs[0].shape
+    rows = min(THREADS // columns, n)
+    size, elements = rows * columns, n * columns
+    dtype, at = TYPES[call.inputs[0].dtype], call.at[0]
+    zero = dtype(0)
+
+    def body(p: Any) -> None:
+        values = shared_array(size, dtype)
+        powers = shared_array(size, dtype)
+        t = uint32(cuda.threadIdx.x)
+        i = uint32(uint32(uint32(cuda.blockIdx.x) * uint32(size)) + t)
+        in_block = uint32(t // uint32(columns))
+        begin = uint32(in_block * uint32(columns))
+        x = zero
+        if i < uint32(elements):
+            x = p[0][uint64(at(i))]
+        values[uint64(t)] = x
+        cuda.syncthreads()
+        greatest = values[uint64(begin)]
+        for k in range(1, columns):
+            value = values[uint64(uint32(begin + uint32(k)))]
+            greatest = value if value > greatest else greatest
+        shifted = dtype(x - greatest)
+        powers[uint64(t)] = dtype(exp(shifted))
+        cuda.syncthreads()
+        total = zero
+        for k in range(columns):
+            total = dtype(total + powers[uint64(uint32(begin + uint32(k)))])
+        if i < uint32(elements):
+            row = uint32(i // uint32(columns))
+            finish(shifted, total, row, uint32(t - begin), i, p)
+
+    return Launch(body, (blocks(n, rows), 1, 1), (size, 1, 1))
+
+
+def _long_rows(call: Call, finish: Function) -> Launch:
+    n, columns = call.inputs[0].shape
+    lanes = min(THREADS, power_of_two(-(-columns // FEW)))
+    rows = min(THREADS // lanes, power_of_two(n))
+    pitch = rows + (rows > 1)
+    dtype, at = TYPES[call.inputs[0].dtype], call.at[0]
+    zero, least = dtype(0), dtype(-np.inf)
+
+    def value(begin: Any, k: Any, p: Any) -> Any:
+        return p[0][uint64(at(uint32(begin + k)))]
+
+    def power(place: Any, k: Any, p: Any) -> Any:
+        return dtype(exp(dtype(p[0][uint64(at(uint32(place[0] + k)))] - place[1])))
+
+    def greater(x: Any, y: Any) -> Any:
+        return x if x > y or x != x else y
+
+    def add(x: Any, y: Any) -> Any:
+        return dtype(x + y)
+
+    cut = Split(n, columns, lanes, columns, 1)
+    greater, add = device(greater), device(add)
+    greatest_of_lane = lane_total(cut, device(value), greater, least)
+    sum_of_lane = lane_total(cut, device(power), add, zero)
+    greatest_of_row, sum_of_row = tree(greater, lanes, pitch), tree(add, lanes, pitch)
+    shared = lanes * pitch
+
+    def body(p: Any) -> None:
+        maxima = shared_array(shared, dtype)
+        sums = shared_array(shared, dtype)
+        t = uint32(cuda.threadIdx.x)
+        lane, in_block = uint32(t % uint32(lanes)), uint32(t // uint32(lanes))
+        tree_lane, tree_row = uint32(t // uint32(rows)), uint32(t % uint32(rows))
+        place = uint32(uint32(lane * uint32(pitch)) + in_block)
+        row = uint32(uint32(uint32(cuda.blockIdx.x) * uint32(rows)) + in_block)
+        read = row if row < uint32(n) else uint32(n - 1)
+        begin, end = uint32(read * uint32(columns)), uint32(columns)
+        maxima[uint64(place)] = greatest_of_lane(begin, lane, uint32(0), end, p)
+        greatest_of_row(maxima, tree_lane, tree_row)
+        cuda.syncthreads()
+        greatest = maxima[uint64(in_block)]
+        sums[uint64(place)] = sum_of_lane((begin, greatest), lane, uint32(0), end, p)
+        sum_of_row(sums, tree_lane, tree_row)
+        cuda.syncthreads()
+        total = sums[uint64(in_block)]
+        if row < uint32(n):
+            while lane < end:
+                i = uint32(begin + lane)
+                x = p[0][uint64(at(i))]
+                finish(dtype(x - greatest), total, row, lane, i, p)
+                lane = uint32(lane + uint32(lanes))
+
+    return Launch(body, (blocks(n, rows), 1, 1), (rows * lanes, 1, 1))

@@ -1,0 +1,1 @@
+"""Elementwise work: tapes, conversions, copies and random numbers."""

@@ -1,0 +1,33 @@
+"""Quotients of floats that are known to be of ordinary size.
+
+A division of float32 costs the call of a long function, for what comes near the ends of the range.
+Where neither 1 / y nor x / y can, the error of a rough reciprocal is taken back instead: two fused
+multiply-adds, and nearly always the correctly rounded result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.device import device, divided_roughly, float32, float64, fused
+
+Function = Callable[..., Any]
+
+
+@device
+def quotient_float32(x: Any, y: Any) -> Any:
+    """x / y for 2**-60 < |y| < 2**60 and |x| < 2**60; x may be a denormal or 0."""
+    reciprocal = divided_roughly(float32(1), y)
+    rough = float32(x * reciprocal)
+    error = fused(rough, y, float32(-x))  # this way round a quotient of -0 by y > 0 stays -0
+    return fused(error, float32(-reciprocal), rough)
+
+
+@device
+def quotient_float64(x: Any, y: Any) -> Any:
+    """x / y."""
+    return float64(x / y)
+
+
+QUOTIENTS: dict[str, Function] = {"float32": quotient_float32, "float64": quotient_float64}

@@ -1,0 +1,5 @@
+"""Matrix products."""
+
+from . import gemm
+
+__all__ = ["gemm"]
