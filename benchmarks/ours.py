@@ -42,7 +42,7 @@ def adam_updates(adam: Adam, rate: float, gradients: Updates) -> Updates:
 
     Multiplied out, as its paper has it in section 2, so that an element costs one division.
     """
-    count = theano.shared(np.float32(0), "t")
+    count = theano.shared(np.zeros((), theano.config.floatX), "t")
     t = count + 1
     deviation = T.sqrt(1 - adam.beta2**t)
     step = rate * deviation / (1 - adam.beta1**t)
@@ -58,21 +58,21 @@ def adam_updates(adam: Adam, rate: float, gradients: Updates) -> Updates:
 
 
 class Steps:
-    """Steps of one workload; mode: call or loop (sweep)."""
+    """Steps of one workload; mode: call or loop (sweep). dtype: that it computes in."""
 
-    def __init__(self, job: Job) -> None:
-        theano.config.floatX = "float32"
+    def __init__(self, job: Job, dtype: str = "float32") -> None:
+        theano.config.floatX = dtype
         theano.config.threads = job.threads
         theano.config.device = job.device
-        self._device = job.device
+        self._device, self._dtype = job.device, dtype
         self._workload = job.workload
         self._loops = job.loops
         self.quantum = job.loop if self._loops else 1
-        self._x = theano.shared(np.zeros((job.workload.batch, PIXELS), np.float32), "x")
+        self._x = theano.shared(np.zeros((job.workload.batch, PIXELS), dtype), "x")
         self._y = theano.shared(np.zeros(job.workload.batch, np.int32), "y")
         net = job.workload.net
         self._parameters, self._averages = (
-            [tuple(theano.shared(v) for v in layer) for layer in values]
+            [tuple(theano.shared(v.astype(dtype)) for v in layer) for layer in values]
             for values in (initial_parameters(net), initial_averages(net))
         )
         self._batches, self._next = 1, 0
@@ -91,7 +91,7 @@ class Steps:
         return details
 
     def load(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-        self._x.set_value(images)
+        self._x.set_value(images.astype(self._dtype))
         self._y.set_value(labels.astype(np.int32))
         self._batches = len(images) // self._workload.batch
         self._next = 0
@@ -114,7 +114,7 @@ class Steps:
         if layer.dropout and self._workload.is_random:
             keep = 1 - layer.dropout
             mask = self._random.binomial(n=1, p=keep, size=x.shape)
-            x = x * T.cast(mask, "float32") / keep
+            x = x * T.cast(mask, self._dtype) / keep
         return T.dot(x, w)
 
     def _forward(self, x: T.Variable) -> tuple[T.Variable, Updates]:
