@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan, V
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.contracts.core.tape import Tape
+from tinygrad_mnist.contracts.core.tape import OPCODES, Tape
 from tinygrad_mnist.errors import IndexOutOfRangeError
 
 try:
@@ -30,7 +31,26 @@ except ModuleNotFoundError as error:
         "start Python outside the source folder, or with pip install -e . to work in it"
     ) from error
 
+# What the native module has to have: the package's own, without what a program registers later.
+_KERNELS, _OPCODES = frozenset(CONTRACTS), frozenset(OPCODES)
 _PROCESSORS = _native.threads()  # before anybody sets another number
+
+
+@cache
+def native_kernels() -> frozenset[str]:
+    """The native module's kernels.
+
+    Raises ImportError where the module was built from older sources than the package's.
+    """
+    kernels = frozenset(_native.kernels())
+    missing = sorted({*(_KERNELS - kernels), *(_OPCODES - frozenset(_native.opcodes()))})
+    if missing:
+        raise ImportError(
+            f"tinygrad_mnist's native module is older than its Python sources: it lacks "
+            f"{', '.join(missing)}. Rebuild it: pip install --no-build-isolation -e . "
+            "(see CONTRIBUTING.md)"
+        )
+    return kernels
 
 
 class CpuProgram:
@@ -137,7 +157,7 @@ class CpuBackend:
 
     @property
     def kernels(self) -> frozenset[str]:
-        return frozenset(_native.kernels())
+        return native_kernels()
 
     @property
     def target(self) -> str:
