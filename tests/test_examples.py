@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from helpers.small_mnist import small_arrays, write_idx_folder
 
-from tinygrad_mnist.config import config
 from tinygrad_mnist.network3 import Network
 from tinygrad_mnist.training import History
 
@@ -64,7 +63,6 @@ def test_dropout_after_expanded(
 @pytest.mark.usefixtures("one_epoch")
 def test_one_epoch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["one_epoch.py", "3"])
-    monkeypatch.setattr(config, "floatX", config.floatX)  # the example sets it
     run("one_epoch")
     assert re.fullmatch(
         r"\d+\.\d\d% of the test images after 1 steps in \d+\.\d\d s\n", capsys.readouterr().out
