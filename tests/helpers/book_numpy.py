@@ -7,6 +7,7 @@ give equal values and max-pool ties come out as on paper.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-ACTIVATIONS = {
+# The function of z, and its slope from z and the value a.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
     "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z, a: a * (1 - a)),
     "relu": (lambda z: np.where(z > 0, z, 0 * z), lambda z, a: (z > 0).astype(z.dtype)),
     "tanh": (np.tanh, lambda z, a: 1 - a**2),

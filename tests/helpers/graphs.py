@@ -41,7 +41,7 @@ def assert_same_graph(result: Variable, expected: Variable, original: Variable) 
 
 def rewritten(
     outputs: Sequence[Variable],
-    shapes: Mapping[Variable, tuple[int, ...]],
+    shapes: Mapping[Any, tuple[int, ...]],
     rules: Sequence[Rule],
     expected: Callable[..., Any],
     kernels: frozenset[str] = ALL_KERNELS,

@@ -136,7 +136,8 @@ def repeated(graph: RandomGraph) -> Made:
         if axis >= 0 or len(x.shape) == 1
         else (T.ones_like(x.v) * graph.choice([0.0, 1.0, 0.5, -2.0]), x.shape),
     ]
-    return graph.choice(words)
+    made: Made = graph.choice(words)
+    return made
 
 
 def concatenated(graph: RandomGraph) -> Made:

@@ -39,7 +39,9 @@ def numpy_twin(net: Network, acts: Sequence[str]) -> NumpyNet:
     for layer, act in zip(net.layers, acts, strict=True):
         w, b = layer.w.get_value().astype(float), layer.b.get_value().astype(float)
         if isinstance(layer, ConvPoolLayer):
-            twins.append(Conv(w, b, layer.poolsize, act, layer.image_shape[1:]))
+            ph, pw = layer.poolsize
+            _, *image = layer.image_shape
+            twins.append(Conv(w, b, (ph, pw), act, (image[0], image[1], image[2])))
         else:
             twins.append(Dense(w, b, act))
     return NumpyNet(twins)
