@@ -7,14 +7,18 @@ import warnings
 from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.backends import DEVICES, making_functions_for
+from helpers.small_mnist import small_arrays, write_idx_folder
 from hypothesis import settings
 
 from tinygrad_mnist import config
 from tinygrad_mnist.datasets import DatasetNotFoundError
 from tinygrad_mnist.datasets.sources import locate
+from tinygrad_mnist.network3 import Network
+from tinygrad_mnist.training import History
 
 settings.register_profile("untimed", deadline=None)  # other work on the machine is no failure
 settings.load_profile("untimed")
@@ -54,3 +58,30 @@ def mnist_path() -> Path:
         except DatasetNotFoundError as error:
             places = "; ".join(f"{a.place}: {a.problem}" for a in error.attempts)
             pytest.skip(f"needs MNIST ({places})")
+
+
+@pytest.fixture
+def small_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run in an empty folder, beside a folder `data` as in the book's repository, and
+    find 50 training, 10 validation and 20 test images.
+    """
+    write_idx_folder(tmp_path / "small", small_arrays(training=60, test=20))
+    monkeypatch.setenv("TINYGRAD_MNIST_DATA", str(tmp_path / "small"))
+    for name in ("data", "src"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "src")
+
+
+@pytest.fixture
+def one_epoch(small_mnist: None, monkeypatch: pytest.MonkeyPatch) -> list[History]:
+    """SGD on `small_mnist` stops after one epoch of several; gives the histories."""
+    histories: list[History] = []
+    whole = Network.SGD
+
+    def short(self: Network, data: Any, epochs: int, *args: Any, **options: Any) -> History:
+        assert epochs > 1
+        histories.append(whole(self, data, 1, *args, **options))
+        return histories[-1]
+
+    monkeypatch.setattr(Network, "SGD", short)
+    return histories
