@@ -1,8 +1,8 @@
 """The book's networks in plain NumPy, forward and backward written out by hand.
 
-An independent account of what network3 computes, to compare costs and weights
-with. Convolutions add their terms in one order at every position, so equal patches
-give equal values and max-pool ties come out as on paper.
+An independent implementation of network3, to compare costs and weights with.
+Convolutions add their terms in one order at every position, so equal patches give
+equal values, and ties in max-pool windows are exact.
 """
 
 from __future__ import annotations

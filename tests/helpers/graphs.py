@@ -17,8 +17,8 @@ ALL_KERNELS = frozenset(CONTRACTS)
 
 
 def canonical(v: Variable, seen: dict[Variable, int] | None = None) -> Any:
-    """Nested tuples that two variables share just if they are the same expression of the same
-    leaves; sharing inside the graph counts.
+    """Nested tuples, equal for two variables if and only if they are the same expression of the
+    same leaves, with the same nodes shared inside.
     """
     seen = {} if seen is None else seen
     if v in seen:

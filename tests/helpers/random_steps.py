@@ -167,7 +167,7 @@ def split(graph: RandomGraph) -> Made:
 
 
 def random_slice(graph: RandomGraph, n: int) -> slice:
-    """One that leaves something of n elements."""
+    """A slice that selects at least one of n elements."""
     key = slice(
         graph.choice([None, 0, 1, -2]),
         graph.choice([None, n, -1, 2]),
@@ -344,7 +344,7 @@ def chosen_by_nan(x: Variable, y: Variable) -> Variable:
 
 
 def steps_of_a_staircase(x: Variable) -> list[Variable]:
-    """Functions that jump, at places that no small fraction is."""
+    """Functions that jump, none of them at a small fraction."""
     moved = x * 1.37 + THRESHOLD
     return [
         T.floor(moved),

@@ -88,7 +88,7 @@ def test_slopes_at_kinks(
     ],
     ids=["relu", "leaky relu", "hard_sigmoid", "ultra_fast_sigmoid"],
 )
-def test_far_out(
+def test_large_and_infinite_arguments(
     device: str, activation: Callable[[Any], Any], limits: tuple[float, float]
 ) -> None:
     """Infinities have their limits, NaN stays, and no slope is NaN but that of NaN."""

@@ -237,8 +237,8 @@ def test_declared_shapes_leave_a_border_of_zeros_out(device: str) -> None:
 
 @pytest.mark.parametrize("border", ["valid", "half", (2, 0), ((1, 0), (0, 2))], ids=str)
 @pytest.mark.parametrize("flip", [True, False])
-def test_gradients_as_words(device: str, border: Any, flip: bool) -> None:
-    """They are what `grad` makes of conv2d, also for shapes that the output leaves open."""
+def test_gradient_functions(device: str, border: Any, flip: bool) -> None:
+    """They equal what `grad` gives for conv2d, also where several input shapes have this output."""
     x, w, g = (T.tensor4(name, "float64") for name in "xwg")
     how = {"border_mode": border, "subsample": (2, 2), "filter_flip": flip}
     y = conv2d(x, w, **how)

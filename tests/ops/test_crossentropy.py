@@ -123,7 +123,7 @@ def test_a_saturated_sigmoid_stays_finite(device: str, dtype: str) -> None:
 
 
 def test_classes_take_the_fused_form() -> None:
-    """As the book's own words do: the same plan."""
+    """The plan equals that of the book's own expression."""
     z, y = T.dmatrix("z"), T.ivector("y")
     p = T.nnet.softmax(z)
     costs = [

@@ -183,13 +183,15 @@ def test_errors_when_an_expression_is_made(make: Callable[[], Any], message: str
     ],
     ids=["dot", "tensordot", "batched_dot"],
 )
-def test_gradients_of_stretchable_operands_stretch(
+def test_gradients_broadcast_where_the_operands_do(
     product: Callable[..., T.Variable],
     shapes: list[tuple[int, ...]],
     terms: tuple[int, int],
     device: str,
 ) -> None:
-    """They meet, in the rules of what made the operands, arrays that are longer there."""
+    """The operands have axes that are 1 long and broadcast; the gradient of what they were computed
+    from is longer there.
+    """
     inputs = [T.tensor("float64", [n == 1 for n in shape]) for shape in shapes]
     operands = [
         T.prod(T.repeat(x, 2, axis=shape.index(1)), axis=shape.index(1), keepdims=True)

@@ -151,7 +151,7 @@ def test_reshape_by_a_value_of_the_call(device: str) -> None:
         function(np.arange(12.0), 5)
 
 
-def test_alloc_does_not_stretch_what_does_not_broadcast(device: str) -> None:
+def test_alloc_refuses_an_operand_that_does_not_broadcast(device: str) -> None:
     x = T.dvector("x")
     function = theano.function([x], T.alloc(x, 5))
     with pytest.raises(ValueError, match="doesn't fill"):
