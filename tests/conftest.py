@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import warnings
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.backends import DEVICES, making_functions_for
+from helpers.small_mnist import small_arrays, write_idx_folder
 from hypothesis import settings
 
 from tinygrad_mnist import config
+from tinygrad_mnist.datasets import DatasetNotFoundError
+from tinygrad_mnist.datasets.sources import locate
+from tinygrad_mnist.network3 import Network
+from tinygrad_mnist.training import History
 
 settings.register_profile("untimed", deadline=None)  # other work on the machine is no failure
 settings.load_profile("untimed")
-
-_BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
-
 
 # A shell's background job ignores Ctrl-C, and so would the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -26,12 +30,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(autouse=True)
 def _settings_as_before() -> Iterator[None]:
-    """Undoes what a test sets in `config`."""
-    names = ("floatX", "device", "threads", "plan_cache_size", "debug", "on_unused_input")
-    before = {name: getattr(config, name) for name in names}
+    """Undoes what a test sets in `config`: every setting, also those read from the environment."""
+    before = {slot: copy(getattr(config, slot)) for slot in type(config).__slots__}
     yield
-    for name, value in before.items():
-        setattr(config, name, value)
+    for slot, value in before.items():
+        setattr(config, slot, value)
 
 
 @pytest.fixture(params=DEVICES)
@@ -42,10 +45,43 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def mnist_folder() -> Path:
-    """The folder of the four real IDX files; the test is skipped where they are absent."""
-    wish = os.environ.get("TINYGRAD_MNIST_DATA")
-    folder = Path(wish) if wish else _BESIDE_THE_REPOSITORY
-    if not any(folder.glob("train-images*")):
-        pytest.skip(f"no MNIST files in {folder}; name their folder in $TINYGRAD_MNIST_DATA")
-    return folder
+def mnist_path() -> Path:
+    """The real MNIST, as a file or folder that `load_mnist` reads; no test downloads it.
+
+    It is looked for in `../data/mnist.pkl.gz`, `$TINYGRAD_MNIST_DATA` and the user's cache; where
+    it is in none of them, the test is skipped.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a damaged file in the cache: the reason names it
+        try:
+            return locate(fetch=False).path.resolve()
+        except DatasetNotFoundError as error:
+            places = "; ".join(f"{a.place}: {a.problem}" for a in error.attempts)
+            pytest.skip(f"needs MNIST ({places})")
+
+
+@pytest.fixture
+def small_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run in an empty folder, beside a folder `data` as in the book's repository, and
+    find 50 training, 10 validation and 20 test images.
+    """
+    write_idx_folder(tmp_path / "small", small_arrays(training=60, test=20))
+    monkeypatch.setenv("TINYGRAD_MNIST_DATA", str(tmp_path / "small"))
+    for name in ("data", "src"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "src")
+
+
+@pytest.fixture
+def one_epoch(small_mnist: None, monkeypatch: pytest.MonkeyPatch) -> list[History]:
+    """SGD on `small_mnist` stops after one epoch of several; gives the histories."""
+    histories: list[History] = []
+    whole = Network.SGD
+
+    def short(self: Network, data: Any, epochs: int, *args: Any, **options: Any) -> History:
+        assert epochs > 1
+        histories.append(whole(self, data, 1, *args, **options))
+        return histories[-1]
+
+    monkeypatch.setattr(Network, "SGD", short)
+    return histories

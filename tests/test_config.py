@@ -1,4 +1,4 @@
-"""Settings: what they take, and what a change of floatX leaves alone."""
+"""Settings: which values they accept, and what a change of floatX does not affect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import DeviceError, UnusedInputError
 
 
-def test_what_has_no_kind_here() -> None:
+def test_values_that_are_refused() -> None:
     with pytest.raises(ValueError, match="floatX is 'float16'; here it can be 'float32' or"):
         theano.config.floatX = "float16"
     with pytest.raises(ValueError, match="device is 'tpu'; here it can be 'cpu' or"):
@@ -26,7 +26,7 @@ def test_what_has_no_kind_here() -> None:
             theano.config.plan_cache_size = wrong  # type: ignore[assignment]
 
 
-def test_a_gpu_that_can_not_be_used_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_gpu_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_here(name: str) -> None:
         raise DeviceError(f"no {name} here")
 
@@ -38,7 +38,7 @@ def test_a_gpu_that_can_not_be_used_is_refused_at_once(monkeypatch: pytest.Monke
     assert theano.config.device == "cpu"
 
 
-def test_names_that_are_none() -> None:
+def test_unknown_settings() -> None:
     config: Any = theano.config
     with pytest.raises(AttributeError, match="config has no 'floatx'; it has floatX, device, "):
         config.floatx = "float32"

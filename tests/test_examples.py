@@ -5,36 +5,12 @@ from __future__ import annotations
 import re
 import runpy
 from pathlib import Path
-from typing import Any
 
 import pytest
-from helpers.small_mnist import small_arrays, write_idx_folder
 
-from tinygrad_mnist.config import config
-from tinygrad_mnist.network3 import Network
 from tinygrad_mnist.training import History
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-
-
-@pytest.fixture
-def one_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[History]:
-    """Small data in reach, and SGD that stops after an epoch; gives the histories."""
-    write_idx_folder(tmp_path / "small", small_arrays(training=60, test=20))
-    monkeypatch.setenv("TINYGRAD_MNIST_DATA", str(tmp_path / "small"))
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    histories: list[History] = []
-    whole = Network.SGD
-
-    def short(self: Network, data: Any, epochs: int, *args: Any, **options: Any) -> History:
-        assert epochs > 1
-        histories.append(whole(self, data, 1, *args, **options))
-        return histories[-1]
-
-    monkeypatch.setattr(Network, "SGD", short)
-    return histories
 
 
 def run(name: str) -> None:
@@ -64,7 +40,6 @@ def test_dropout_after_expanded(
 @pytest.mark.usefixtures("one_epoch")
 def test_one_epoch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["one_epoch.py", "3"])
-    monkeypatch.setattr(config, "floatX", config.floatX)  # the example sets it
     run("one_epoch")
     assert re.fullmatch(
         r"\d+\.\d\d% of the test images after 1 steps in \d+\.\d\d s\n", capsys.readouterr().out

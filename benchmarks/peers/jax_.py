@@ -190,7 +190,8 @@ class Steps:
         return state._replace(i=state.i + 1), logits
 
     def _many(self, state: State, x: jax.Array, y: jax.Array) -> tuple[State, jax.Array]:
-        return lax.scan(lambda s, _: self._step(s, x, y), state, length=self.quantum)
+        state, results = lax.scan(lambda s, _: self._step(s, x, y), state, length=self.quantum)
+        return state, results
 
     def run(self, steps: int) -> NDArray[Any]:
         result: Any = np.empty(0)

@@ -116,7 +116,8 @@ class Steps:
 
     def _forward(self, x: Any) -> tuple[Any, dict[Any, Any]]:
         """Logits of the images x, (n, 28, 28, 1), and updates of running averages."""
-        batch, random, updates = self._workload.batch, RandomStream(1), {}
+        batch, random = self._workload.batch, RandomStream(1)
+        updates: dict[Any, Any] = {}
         layers = zip(self._workload.net.walk(), self._parameters, self._averages, strict=True)
         for (layer, before, after), (w, b, *scale), averages in layers:
             if isinstance(layer, Conv):

@@ -109,10 +109,10 @@ def test_normalised_as_mnist(drawn: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_the_ink_is_distributed_like_mnists(
-    drawn: tuple[np.ndarray, np.ndarray], mnist_folder: Path
+    drawn: tuple[np.ndarray, np.ndarray], mnist_path: Path
 ) -> None:
     """Mean grey of a pixel, its deviation from picture to picture, and share of full black."""
-    real = (load_mnist(mnist_folder).training.images[:5000] * 256).reshape(-1, 28, 28)
+    real = (load_mnist(mnist_path).training.images[:5000] * 256).reshape(-1, 28, 28)
     figures = []
     for pictures in (drawn[0].astype(np.float32), real):
         ink = pictures.mean(axis=(1, 2))
@@ -199,11 +199,11 @@ def test_a_small_net_learns_them() -> None:
     assert accuracy(net.network, 1000) > 0.75
 
 
-def test_a_net_that_saw_only_generated_digits_reads_real_ones(mnist_folder: Path) -> None:
+def test_a_net_that_saw_only_generated_digits_reads_real_ones(mnist_path: Path) -> None:
     """A fifth of the usual number of images, two epochs: 88 to 89 % were measured."""
     config.threads = 1
     splits = load_digits(1, training=10_000, validation=500, test=10)
-    real = load_mnist(mnist_folder).test
+    real = load_mnist(mnist_path).test
     net = book_net("conv1", 10, seed=1)
     data = share_data([splits.training, splits.validation, real])
     net.train(*data, epochs=2, anneal=True, quiet=True, progress=False)

@@ -133,8 +133,8 @@ def test_one_idx_file_is_not_a_data_set(tmp_path: Path) -> None:
         load_mnist(path)
 
 
-def test_real_files(mnist_folder: Path) -> None:
-    training, validation, test = load_mnist(mnist_folder)
+def test_real_files(mnist_path: Path) -> None:
+    training, validation, test = load_mnist(mnist_path)
     assert [len(part.labels) for part in (training, validation, test)] == [50_000, 10_000, 10_000]
     assert training.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]

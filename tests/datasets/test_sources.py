@@ -255,5 +255,7 @@ def test_importing_needs_neither_pooch_nor_the_engine() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_known_sums_are_those_of_the_real_files(mnist_folder: Path) -> None:
-    assert download.verify_cache(mnist_folder) is None
+def test_the_known_sums_are_those_of_the_real_files(mnist_path: Path) -> None:
+    if not mnist_path.is_dir():
+        pytest.skip(f"needs the four original files, not {mnist_path}")
+    assert download.verify_cache(mnist_path) is None

@@ -38,7 +38,8 @@ def strided(rng: np.random.Generator, array: AnyArray) -> AnyArray:
     steps = rng.choice([1, 1, 1, 2, -1], array.ndim)
     sides = [array.shape[d] * abs(int(s)) for d, s in zip(order, steps[order], strict=True)]
     memory = np.zeros(sides, array.dtype).transpose(np.argsort(order))
-    view = memory[(*(slice(None, None, int(s)) for s in steps), ...)]
+    key: Any = (*(slice(None, None, int(s)) for s in steps), ...)
+    view: AnyArray = memory[key]
     view[...] = array
     return view
 

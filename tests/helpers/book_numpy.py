@@ -1,12 +1,13 @@
 """The book's networks in plain NumPy, forward and backward written out by hand.
 
-An independent account of what network3 computes, to compare costs and weights
-with. Convolutions add their terms in one order at every position, so equal patches
-give equal values and max-pool ties come out as on paper.
+An independent implementation of network3, to compare costs and weights with.
+Convolutions add their terms in one order at every position, so equal patches give
+equal values, and ties in max-pool windows are exact.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-ACTIVATIONS = {
+# The function of z, and its slope from z and the value a.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
     "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z, a: a * (1 - a)),
     "relu": (lambda z: np.where(z > 0, z, 0 * z), lambda z, a: (z > 0).astype(z.dtype)),
     "tanh": (np.tanh, lambda z, a: 1 - a**2),

@@ -71,7 +71,8 @@ class Case:
         """Winners of a pool over small integers, so that there are ties."""
         assert self.pool is not None
         dense = normal(rng, (self.n, self.o, *self.size), "float32", whole=True)
-        mask = max_pool(dense, self.y.shape[2:], self.pool, self.pool, (0, 0))[1]
+        height, width = self.y.shape[2:]
+        mask = max_pool(dense, (height, width), self.pool, self.pool, (0, 0))[1]
         return relaid(mask, rng) if strided else mask
 
 

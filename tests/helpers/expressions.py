@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from helpers.backends import making_functions_for
 from helpers.native import assert_near
 from numpy.typing import NDArray
@@ -24,10 +25,14 @@ GRADIENT_TOLERANCE = 1e-7
 class Case:
     """One expression, with what it should compute.
 
-    name: of the test. expression: of symbolic inputs. expected: the same in plain NumPy. values:
-    arrays for the inputs; floats are tried in each float dtype. stretched: numbers of the inputs
-    whose 1-long dimensions broadcast. dtype: of the result; None is that of the floats.
+    name: of the test.
+    expression: of symbolic inputs.
+    expected: the same in plain NumPy.
+    values: arrays for the inputs; floats are tried in each float dtype.
+    stretched: numbers of the inputs whose 1-long dimensions broadcast.
+    dtype: of the result; None is that of the floats.
     gradient: whether to compare gradients with finite differences.
+    tolerance: relative, of the value; None is that of `assert_near`.
     """
 
     name: str
@@ -42,6 +47,11 @@ class Case:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def has_gradient(self) -> bool:
+        """Whether there is a gradient to compare: the case wants it, and an input is a float."""
+        return self.gradient and any(v.dtype.kind == "f" for v in self.values)
+
     def arguments(self, dtype: str) -> list[AnyArray]:
         """The values, floats as `dtype`."""
         return [v.astype(dtype) if v.dtype.kind == "f" else v for v in self.values]
@@ -52,6 +62,25 @@ class Case:
             T.tensor(a.dtype.name, [n == 1 and i in self.stretched for n in a.shape], f"x{i}")
             for i, a in enumerate(self.arguments(dtype))
         ]
+
+
+def make_tests(cases: Sequence[Case]) -> tuple[Callable[..., None], Callable[..., None]]:
+    """The tests of a list of cases: `test_value, test_gradient = make_tests(CASES)`.
+
+    Both run on every backend of the fixture `device`: the value in float32 and float64, the
+    gradient, where a case has one, in float64.
+    """
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("case", cases, ids=str)
+    def test_value(case: Case, device: str, dtype: str) -> None:
+        check_forward(case, device, dtype)
+
+    @pytest.mark.parametrize("case", [c for c in cases if c.has_gradient], ids=str)
+    def test_gradient(case: Case, device: str) -> None:
+        check_gradient(case, device)
+
+    return test_value, test_gradient
 
 
 def check_forward(case: Case, device: str, dtype: str) -> None:

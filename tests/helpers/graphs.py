@@ -17,8 +17,8 @@ ALL_KERNELS = frozenset(CONTRACTS)
 
 
 def canonical(v: Variable, seen: dict[Variable, int] | None = None) -> Any:
-    """Nested tuples that two variables share just if they are the same expression of the same
-    leaves; sharing inside the graph counts.
+    """Nested tuples, equal for two variables if and only if they are the same expression of the
+    same leaves, with the same nodes shared inside.
     """
     seen = {} if seen is None else seen
     if v in seen:
@@ -41,7 +41,7 @@ def assert_same_graph(result: Variable, expected: Variable, original: Variable) 
 
 def rewritten(
     outputs: Sequence[Variable],
-    shapes: Mapping[Variable, tuple[int, ...]],
+    shapes: Mapping[Any, tuple[int, ...]],
     rules: Sequence[Rule],
     expected: Callable[..., Any],
     kernels: frozenset[str] = ALL_KERNELS,

@@ -136,7 +136,8 @@ def repeated(graph: RandomGraph) -> Made:
         if axis >= 0 or len(x.shape) == 1
         else (T.ones_like(x.v) * graph.choice([0.0, 1.0, 0.5, -2.0]), x.shape),
     ]
-    return graph.choice(words)
+    made: Made = graph.choice(words)
+    return made
 
 
 def concatenated(graph: RandomGraph) -> Made:
@@ -166,7 +167,7 @@ def split(graph: RandomGraph) -> Made:
 
 
 def random_slice(graph: RandomGraph, n: int) -> slice:
-    """One that leaves something of n elements."""
+    """A slice that selects at least one of n elements."""
     key = slice(
         graph.choice([None, 0, 1, -2]),
         graph.choice([None, n, -1, 2]),
@@ -343,7 +344,7 @@ def chosen_by_nan(x: Variable, y: Variable) -> Variable:
 
 
 def steps_of_a_staircase(x: Variable) -> list[Variable]:
-    """Functions that jump, at places that no small fraction is."""
+    """Functions that jump, none of them at a small fraction."""
     moved = x * 1.37 + THRESHOLD
     return [
         T.floor(moved),

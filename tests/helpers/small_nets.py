@@ -1,4 +1,4 @@
-"""Small networks, data for them, and their twins in NumPy."""
+"""Small networks, data for them, and the same networks in NumPy."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ def small_fc(batch: int = 4, **options: Any) -> Network:
 
 
 def numpy_twin(net: Network, acts: Sequence[str]) -> NumpyNet:
-    """The network's present weights in the NumPy implementation; the last one's act is linear."""
+    """The NumPy network with the current weights of `net`; the last activation is linear."""
     twins: list[Conv | Dense] = []
     for layer, act in zip(net.layers, acts, strict=True):
         w, b = layer.w.get_value().astype(float), layer.b.get_value().astype(float)
         if isinstance(layer, ConvPoolLayer):
-            twins.append(Conv(w, b, layer.poolsize, act, layer.image_shape[1:]))
+            ph, pw = layer.poolsize
+            _, *image = layer.image_shape
+            twins.append(Conv(w, b, (ph, pw), act, (image[0], image[1], image[2])))
         else:
             twins.append(Dense(w, b, act))
     return NumpyNet(twins)

@@ -193,8 +193,8 @@ def test_a_small_convolutional_net_learns() -> None:
     assert history.test_accuracy > 0.95
 
 
-def test_one_epoch_on_real_digits(mnist_folder: Path) -> None:
-    data = load_data_shared(mnist_folder)
+def test_one_epoch_on_real_digits(mnist_path: Path) -> None:
+    data = load_data_shared(mnist_path)
     net = Network([FullyConnectedLayer(784, 100), SoftmaxLayer(100, 10)], 10, seed=1)
     history = net.SGD(data[0], 1, 10, 0.1, data[1], data[2], quiet=True)
     assert history.costs.shape == (5000,)

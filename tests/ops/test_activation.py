@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import Case, check_forward, check_gradient, evaluate
+from helpers.expressions import Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -56,15 +56,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
+test_value, test_gradient = make_tests(CASES)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +88,7 @@ def test_slopes_at_kinks(
     ],
     ids=["relu", "leaky relu", "hard_sigmoid", "ultra_fast_sigmoid"],
 )
-def test_far_out(
+def test_large_and_infinite_arguments(
     device: str, activation: Callable[[Any], Any], limits: tuple[float, float]
 ) -> None:
     """Infinities have their limits, NaN stays, and no slope is NaN but that of NaN."""

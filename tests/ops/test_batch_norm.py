@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import AnyArray, Case, check_forward, check_gradient, evaluate
+from helpers.expressions import AnyArray, Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -30,7 +30,7 @@ def normalised(
 
 
 def along(axes: Axes, ndim: int, v: AnyArray) -> AnyArray:
-    """A parameter, with 1 put in along the axes."""
+    """A parameter with axes of length 1 inserted."""
     return np.expand_dims(v, [a for a in range(ndim) if a in axes])
 
 
@@ -153,19 +153,11 @@ def _correlated(x: AnyArray, w: AnyArray) -> AnyArray:
     return np.einsum("ncrshw,ochw->nors", patches, w)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
+test_value, test_gradient = make_tests(CASES)
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_statistics_come_in_the_form_of_the_parameters(device: str, full: bool) -> None:
+def test_statistics_have_the_shape_of_the_parameters(device: str, full: bool) -> None:
     x, g, b = T.dtensor4("x"), T.dtensor4("g"), T.dtensor4("b")
     gamma, beta = GAMMA[:2].reshape(1, 2, 1, 1), BETA[:2].reshape(1, 2, 1, 1)
     inputs = [x, g, b]
@@ -213,7 +205,7 @@ def test_the_factor_can_be_symbolic_and_one_value_has_no_variance(device: str) -
     np.testing.assert_array_equal(var, np.full(5, 1.5))
 
 
-def test_kernels_are_used_where_they_are() -> None:
+def test_backends_with_the_kernels_use_them() -> None:
     x, gamma, beta = T.ftensor4("x"), T.fvector("gamma"), T.fvector("beta")
     out = T.nnet.relu(T.nnet.batch_normalization_train(x, gamma, beta, "spatial")[0])
     cost = T.sum(out**2)
@@ -229,7 +221,7 @@ def test_kernels_are_used_where_they_are() -> None:
 
 
 def test_a_small_net_trains(device: str) -> None:
-    """conv, batch norm, ReLU, dense; then in use, by its running averages."""
+    """conv, batch norm, ReLU, dense; then inference with its running averages."""
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, 48).astype("int32")
     images = rng.normal(size=(48, 1, 6, 6)) * 0.3

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import AnyArray, Case, check_forward, check_gradient, evaluate
+from helpers.expressions import AnyArray, Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -185,15 +185,7 @@ def _filter_grad_of_squares(x: AnyArray, w: AnyArray) -> AnyArray:
     return result[:, :, ::-1, ::-1]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
+test_value, test_gradient = make_tests(CASES)
 
 
 def test_the_older_argument_order(device: str) -> None:
@@ -245,8 +237,8 @@ def test_declared_shapes_leave_a_border_of_zeros_out(device: str) -> None:
 
 @pytest.mark.parametrize("border", ["valid", "half", (2, 0), ((1, 0), (0, 2))], ids=str)
 @pytest.mark.parametrize("flip", [True, False])
-def test_gradients_as_words(device: str, border: Any, flip: bool) -> None:
-    """They are what `grad` makes of conv2d, also for shapes that the output leaves open."""
+def test_gradient_functions(device: str, border: Any, flip: bool) -> None:
+    """They equal what `grad` gives for conv2d, also where several input shapes have this output."""
     x, w, g = (T.tensor4(name, "float64") for name in "xwg")
     how = {"border_mode": border, "subsample": (2, 2), "filter_flip": flip}
     y = conv2d(x, w, **how)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import Case, check_forward, check_gradient, evaluate
+from helpers.expressions import Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -85,15 +85,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
+test_value, test_gradient = make_tests(CASES)
 
 
 FAR = np.array([[1000.0, 0.0, -1000.0], [0.0, 104.0, 3.0]])
@@ -131,7 +123,7 @@ def test_a_saturated_sigmoid_stays_finite(device: str, dtype: str) -> None:
 
 
 def test_classes_take_the_fused_form() -> None:
-    """As the book's own words do: the same plan."""
+    """The plan equals that of the book's own expression."""
     z, y = T.dmatrix("z"), T.ivector("y")
     p = T.nnet.softmax(z)
     costs = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import Case, check_forward, check_gradient, evaluate
+from helpers.expressions import Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -187,15 +187,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
-
-
-@pytest.mark.parametrize("case", [c for c in CASES if c.gradient], ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
+test_value, test_gradient = make_tests(CASES)
 
 
 # --- kinks and ties -----------------------------------------------------------------------------
@@ -331,7 +323,7 @@ def test_a_tiny_condition_is_true_beside_narrower_branches(device: str) -> None:
 
 
 @pytest.mark.parametrize("op", [T.add, T.mul, T.maximum, T.eq])
-def test_a_dimension_that_is_1_long_by_chance_does_not_stretch(
+def test_a_length_of_1_does_not_broadcast_unless_its_type_says_so(
     device: str, op: Callable[..., Any]
 ) -> None:
     x, y = T.dmatrix("x"), T.dmatrix("y")
@@ -339,7 +331,7 @@ def test_a_dimension_that_is_1_long_by_chance_does_not_stretch(
     function = theano.function([x, y], result)
     with pytest.raises(ValueError, match=r"(?s)shapes .3, 4., .1, 4. differ along axis 0") as error:
         function(A, ROW)
-    line = test_a_dimension_that_is_1_long_by_chance_does_not_stretch.__code__.co_firstlineno + 5
+    line = test_a_length_of_1_does_not_broadcast_unless_its_type_says_so.__code__.co_firstlineno + 5
     assert f"made at {__file__}:{line}" in str(error.value)
     assert function(A[:1], ROW).shape == (1, 4)
 
@@ -351,7 +343,7 @@ def test_shapes_that_differ_are_an_error(device: str) -> None:
         function(np.zeros(3), np.zeros(4))
 
 
-def test_stretched_operand_gets_its_gradient_summed(device: str) -> None:
+def test_the_gradient_of_a_broadcast_operand_is_summed(device: str) -> None:
     x, bias = T.dmatrix("x"), T.dvector("bias")
     gradient = T.grad(T.sum((x + bias) * x), bias)
     np.testing.assert_allclose(

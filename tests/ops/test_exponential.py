@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers.expressions import Case, check_forward, check_gradient, evaluate
+from helpers.expressions import Case, evaluate, make_tests
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 
@@ -37,18 +37,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
+test_value, test_gradient = make_tests(CASES)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.values[0].dtype.kind == "f"], ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
-
-
-def test_what_is_small_beside_one(device: str) -> None:
+def test_small_arguments_keep_their_digits(device: str) -> None:
     x = T.dvector("x")
     values = np.array([1e-20, -1e-300, 3e-9])
     results = evaluate(device, [x], [T.expm1(x), T.log1p(x), T.erf(x)], values)
@@ -59,8 +51,8 @@ def test_what_is_small_beside_one(device: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_logarithms_of_what_underflows(device: str, dtype: str) -> None:
-    """Those to other bases take the safe forms too, and so does log1p."""
+def test_logarithms_of_values_that_underflow(device: str, dtype: str) -> None:
+    """Logarithms to other bases and log1p take the safe forms too."""
     x = T.matrix("x", dtype)
     values = np.array([[1000, 0, -1000]], dtype)
     p = T.nnet.softmax(x)

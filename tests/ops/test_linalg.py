@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import Case, check_forward, check_gradient, evaluate
+from helpers.expressions import Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -117,15 +117,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
-
-
-@pytest.mark.parametrize("case", [c for c in CASES if c.gradient], ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
+test_value, test_gradient = make_tests(CASES)
 
 
 @pytest.mark.parametrize("shapes", [((0, 4), (4, 2)), ((3, 0), (0, 2)), ((3, 4), (4, 0))])
@@ -191,13 +183,15 @@ def test_errors_when_an_expression_is_made(make: Callable[[], Any], message: str
     ],
     ids=["dot", "tensordot", "batched_dot"],
 )
-def test_gradients_of_stretchable_operands_stretch(
+def test_gradients_broadcast_where_the_operands_do(
     product: Callable[..., T.Variable],
     shapes: list[tuple[int, ...]],
     terms: tuple[int, int],
     device: str,
 ) -> None:
-    """They meet, in the rules of what made the operands, arrays that are longer there."""
+    """The operands have axes that are 1 long and broadcast; the gradient of what they were computed
+    from is longer there.
+    """
     inputs = [T.tensor("float64", [n == 1 for n in shape]) for shape in shapes]
     operands = [
         T.prod(T.repeat(x, 2, axis=shape.index(1)), axis=shape.index(1), keepdims=True)

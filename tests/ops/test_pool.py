@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import AnyArray, Case, check_forward, check_gradient, evaluate
+from helpers.expressions import AnyArray, Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -212,15 +212,7 @@ def _convolved(x: AnyArray, w: AnyArray) -> AnyArray:
     return np.einsum("ncrshw,ochw->nors", patches, w)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
+test_value, test_gradient = make_tests(CASES)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

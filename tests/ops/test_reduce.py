@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import Case, check_forward, check_gradient, evaluate
+from helpers.expressions import Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -20,7 +20,7 @@ INTS = np.array([[3, -7, 0], [2, 1, -1]], "int32")
 
 
 def joined_axes(function: Callable[..., Any], x: Any, axes: Any, keep: bool) -> Any:
-    """`function` of NumPy, which takes one axis, over several as one."""
+    """A NumPy function of one axis, applied to several axes as one."""
     axes = sorted(a % x.ndim for a in axes)
     rest = [i for i in range(x.ndim) if i not in axes]
     joined = x.transpose(rest + axes).reshape([x.shape[i] for i in rest] + [-1])
@@ -208,15 +208,7 @@ CASES += [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
-
-
-@pytest.mark.parametrize("case", [c for c in CASES if c.gradient], ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
+test_value, test_gradient = make_tests(CASES)
 
 
 def gradient_of(device: str, function: Callable[..., Any], values: Any) -> Any:
@@ -302,7 +294,7 @@ def test_every_reduction_of_every_dtype(device: str, dtype: str) -> None:
             np.testing.assert_array_equal(result, exact, err_msg=name)
 
 
-def test_reductions_of_nothing(device: str) -> None:
+def test_reductions_of_empty_arrays(device: str) -> None:
     x = T.dmatrix("x")
     words = (T.sum, T.prod, T.all, T.any, T.mean)
     results = evaluate(device, [x], [w(x, axis=0) for w in words], np.zeros((0, 3)))
@@ -314,7 +306,7 @@ def test_reductions_of_nothing(device: str) -> None:
         assert result.shape == (0,), word
 
 
-def test_all_and_any_take_nan_for_true(device: str) -> None:
+def test_nan_is_true_for_all_and_any(device: str) -> None:
     x = T.dmatrix("x")
     values = np.array([[np.nan, 0.0], [np.nan, 2.0], [0.0, -0.0]])
     both = evaluate(device, [x], [T.all(x, axis=1), T.any(x, axis=1)], values)
@@ -336,7 +328,7 @@ def test_argmax_takes_the_first_of_equal_ones_and_nan_first_of_all(device: str) 
 
 
 @pytest.mark.parametrize("name", ["max", "min", "argmax", "argmin"])
-def test_greatest_and_least_of_nothing_are_errors(device: str, name: str) -> None:
+def test_max_and_min_of_an_empty_array_are_errors(device: str, name: str) -> None:
     x = T.dvector("x")
     function = theano.function([x], getattr(T, name)(x))
     with pytest.raises(ValueError, match=f"(?s)the {name} of no elements.*made at .*test_reduce"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.expressions import Case, check_forward, check_gradient, evaluate
+from helpers.expressions import Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -115,15 +115,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_value(case: Case, device: str, dtype: str) -> None:
-    check_forward(case, device, dtype)
-
-
-@pytest.mark.parametrize("case", [c for c in CASES if c.gradient], ids=str)
-def test_gradient(case: Case, device: str) -> None:
-    check_gradient(case, device)
+test_value, test_gradient = make_tests(CASES)
 
 
 def test_views_cost_no_call() -> None:
@@ -159,7 +151,7 @@ def test_reshape_by_a_value_of_the_call(device: str) -> None:
         function(np.arange(12.0), 5)
 
 
-def test_alloc_does_not_stretch_what_does_not_broadcast(device: str) -> None:
+def test_alloc_refuses_an_operand_that_does_not_broadcast(device: str) -> None:
     x = T.dvector("x")
     function = theano.function([x], T.alloc(x, 5))
     with pytest.raises(ValueError, match="doesn't fill"):

@@ -1,19 +1,57 @@
-"""Drawings: DOT that can be read, with everything in it, and files."""
+"""Drawings in DOT: valid, complete, and written to files."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers.dot_language import parse_dot
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.printing.dot import quoted
+
+STATEMENT = re.compile(r"  (\w+)(?: -> (\w+))?(?: \[(.*)\])?;")
+ATTRIBUTE = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+@dataclass
+class Drawing:
+    """Nodes by id and edges, both with their attributes."""
+
+    nodes: dict[str, dict[str, str]] = field(default_factory=dict)
+    edges: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+
+    def labels(self) -> dict[str, str]:
+        return {name: attributes["label"] for name, attributes in self.nodes.items()}
+
+
+def parse_dot(text: str) -> Drawing:
+    """Reads DOT as the package writes it: one statement a line, every value in quotes."""
+    first, *lines, last = text.splitlines()
+    assert (first, last) == ("digraph {", "}")
+    drawing = Drawing()
+    for line in lines:
+        statement = STATEMENT.fullmatch(line)
+        assert statement, line
+        name, target, inside = statement.groups(default="")
+        pairs = ATTRIBUTE.findall(inside)
+        assert ", ".join(f'{key}="{value}"' for key, value in pairs) == inside
+        attributes = {
+            key: re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], value)
+            for key, value in pairs
+        }
+        if target:
+            assert {name, target} <= set(drawing.nodes), "an edge joins undefined nodes"
+            drawing.edges.append((name, target, attributes))
+        elif name not in ("node", "edge"):
+            assert name not in drawing.nodes, "defined twice"
+            drawing.nodes[name] = attributes
+    return drawing
 
 
 def layer() -> tuple[Any, Any]:
@@ -52,7 +90,7 @@ def test_a_graph() -> None:
     assert tooltip.startswith(f"{__file__}:")
 
 
-def test_what_is_shared_stands_once() -> None:
+def test_a_shared_expression_is_drawn_once() -> None:
     x = T.dscalar("x")
     drawing = parse_dot(theano.printing.dot([T.exp(x) * T.exp(x), x]))
     assert len(drawing.nodes) == 4
@@ -111,11 +149,6 @@ def test_names_are_escaped(name: str) -> None:
     assert [label for label in plan.labels().values() if label.endswith("\nfloat64 2")]
 
 
-def test_quoted() -> None:
-    assert quoted('a "b" \\ c\nd') == '"a \\"b\\" \\\\ c\\nd"'
-    assert quoted("") == '""'
-
-
 def test_long_lines_are_cut() -> None:
     x = T.dmatrix("x")
     for number in range(20):
@@ -134,7 +167,7 @@ def leaves_of(x: Any) -> list[Any]:
     return [x]
 
 
-def test_what_is_no_graph_is_named() -> None:
+def test_what_is_no_graph_is_an_error() -> None:
     with pytest.raises(TypeError, match="dot prints variables, lists of them, and functions"):
         theano.printing.dot("x")
 
@@ -153,7 +186,7 @@ def test_dot_files_need_no_graphviz(
         assert capsys.readouterr().out == f"The output file is available at {tmp_path / name}\n"
 
 
-def test_graphviz_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_graphviz_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     _, output = layer()
     with pytest.raises(RuntimeError, match=r"(?s)as svg needs Graphviz.*apt install graphviz"):
@@ -162,7 +195,7 @@ def test_graphviz_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 
 def stand_in(folder: Path, script: str) -> None:
-    """A command `dot` that notes its arguments and input."""
+    """A command `dot` that runs a shell script."""
     command = folder / "dot"
     command.write_text(f"#!/bin/sh\n{script}\n")
     command.chmod(command.stat().st_mode | stat.S_IEXEC)
@@ -187,7 +220,7 @@ def test_graphviz_gets_the_text_and_the_format(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
-def test_what_graphviz_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_graphviz_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, "echo 'Format: \"xyz\" not recognized' >&2; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match=r'can\'t write .*a.xyz: Format: "xyz" not recognized'):

@@ -1,0 +1,77 @@
+"""The Python blocks of README.md and docs/ run, one after the other, as a reader runs them.
+
+MNIST is small and random there, training stops after an epoch, and where Graphviz is missing a
+command of its name takes its place. A text may use `theano`, `T`, `np`, `network3`, and the
+training step `train_mb` of the book's first net with its `cost`, without having made them. A block
+behind the comment `<!-- not run: REASON -->` is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sybil import Document, Example
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist import network3
+from tinygrad_mnist.models import book_net
+
+REPOSITORY = Path(__file__).parents[1]
+NOT_RUN = re.compile(r"<!-- not run: \S.* -->\n\s*\Z")
+
+
+def is_run(example: Example) -> bool:
+    return not NOT_RUN.search(example.document.text[: example.region.start])
+
+
+def blocks(path: Path) -> list[Example]:
+    return list(Document.parse(str(path), PythonCodeBlockParser()))
+
+
+TEXTS = [
+    path
+    for path in sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
+    if any(map(is_run, blocks(path)))
+]
+
+
+@pytest.fixture
+def graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command `dot`; where none is installed, one that copies its input."""
+    if shutil.which("dot") is None:
+        command = tmp_path / "dot"
+        command.write_text('#!/bin/sh\nexec /bin/cat > "$3"\n')
+        command.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
+def names() -> dict[str, Any]:
+    """What the texts use without having made it."""
+    rng = np.random.default_rng(0)
+    (data,) = network3.share_data([(rng.random((500, 784)), rng.integers(0, 10, 500))])
+    net = book_net("fc", 10)
+    return {
+        "theano": theano,
+        "T": T,
+        "np": np,
+        "network3": network3,
+        "train_mb": net.network.training_function(data, net.recipe.eta, net.recipe.lmbda),
+        "cost": net.network.layers[-1].cost(net.network),
+    }
+
+
+@pytest.mark.usefixtures("one_epoch", "graphviz")
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.name)
+def test_code_blocks_run(text: Path) -> None:
+    examples = blocks(text)
+    examples[0].namespace.update(names())
+    for example in filter(is_run, examples):
+        example.evaluate()
