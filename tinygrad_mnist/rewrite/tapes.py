@@ -129,7 +129,7 @@ def _absorbed(order: Sequence[Node], counts: dict[Variable, int]) -> set[Node]:
         group = root.setdefault(node, node)
         operands.setdefault(group, len(set(node.inputs)))
         length.setdefault(group, len(tape.instructions))
-        for v in set(node.inputs):
+        for v in dict.fromkeys(node.inputs):
             inner = v.node
             if inner is None or counts[v] != node.inputs.count(v):
                 continue
