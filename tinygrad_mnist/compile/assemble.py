@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from tinygrad_mnist.compile.draft import Draft, view_of
 from tinygrad_mnist.compile.plan import View
+from tinygrad_mnist.contracts import Contract
 from tinygrad_mnist.graph.layout import Place
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.gather import indexed_layout
 from tinygrad_mnist.rewrite.simplify import constant_value
 
 
@@ -37,15 +37,18 @@ def draft_assembled(draft: Draft, node: Node) -> View:
     return whole
 
 
-def draft_scattered(draft: Draft, node: Node, checks: set[int]) -> View:
-    """The calls of a `scatter_add` or `scatter_set`; the last waits for the checks of the index."""
+def draft_updated(draft: Draft, node: Node, contract: Contract, checks: set[int]) -> View:
+    """The calls of an op whose kernel updates its first input in place: an array that starts as a
+    copy of that input, then the update, which waits for the checks of its indices."""
     base, *operands = node.inputs
     whole = draft.temporary(base.dtype, base.type.static_shape)
     _start_as(draft, base, whole, (), node)
-    indexed = whole._replace(layout=indexed_layout(node.params, whole.layout))
-    inputs = [indexed, *(view_of(draft, v) for v in operands)]
-    params = {name: node.params[name] for name in ("n_index", "axis")}
-    number = draft.call(node.op.name, inputs, [indexed], params, node.source)
+    part = node.op.updated_part
+    layout = whole.layout if part is None else part(node.params, whole.layout)
+    updated = whole._replace(layout=layout)
+    inputs = [updated, *(view_of(draft, v) for v in operands)]
+    params = contract.own_params(node.params)
+    number = draft.call(contract.name, inputs, [updated], params, node.source)
     draft.depends[number] |= checks
     return whole
 

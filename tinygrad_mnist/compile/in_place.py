@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole
 from tinygrad_mnist.compile.plan import TEMPORARY, KernelCall, View
-from tinygrad_mnist.contracts.core.operands import own_operands
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts.core.operands import tape_uses
 from tinygrad_mnist.graph.layout import Layout, reshaped
 
 
@@ -70,9 +71,10 @@ def _may_read_base(draft: Draft, writer: int, place: View) -> bool:
 def _operands(call: KernelCall, home: View, written: Sequence[View]) -> Iterator[tuple[View, bool]]:
     """A call's inputs, and of each whether the call may overwrite it: through the operands of a
     tape, element for element."""
-    own = own_operands(call.kernel, call.params)
+    uses = tape_uses(CONTRACTS[call.kernel], call.params, len(call.inputs), len(call.outputs))
+    overwritable = {number for use in uses if use.outputs for number in use.inputs}
     for number, operand in enumerate(call.inputs):
-        is_tape_operand = own is not None and number >= own and operand.dtype == home.dtype
+        is_tape_operand = number in overwritable and operand.dtype == home.dtype
         yield operand, is_tape_operand and all(_same_elements(operand, v) for v in written)
 
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole, view_of
-from tinygrad_mnist.compile.group import group_reductions
+from tinygrad_mnist.compile.group import group_calls
 from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.in_place import may_overwrite, save_copies
 from tinygrad_mnist.compile.memory import Lifetime, assign_offsets
 from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Buffer, KernelCall, Plan, View
-from tinygrad_mnist.contracts.reduce.grouped_reduce import GROUPED_REDUCE
 from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
@@ -59,8 +58,7 @@ def arrange(
         number = draft.copy(source, target, None)
         draft.depends[number] |= readers | set(draft.checks.values())
     drafted, depends = draft.without_dropped()
-    if GROUPED_REDUCE.name in draft.kernels:
-        drafted, depends = group_reductions(drafted, depends)
+    drafted, depends = group_calls(drafted, depends, draft.kernels)
     order = _topological(depends)
     calls = [_moved(drafted[i], place) for i in order]
     buffers, numbers, arena = _with_memory(draft.buffers, calls, places)

@@ -22,6 +22,7 @@ Vjp = Callable[[Node, Sequence[Variable | None]], Sequence[Variable | None]]
 Lower = Callable[[Node], Sequence[Variable]]
 Checks = Callable[[Node], Sequence[tuple[int, int, int]]]
 View = Callable[[Params, Layout], Layout | None]
+Part = Callable[[Params, Layout], Layout]
 Specialise = Callable[[Node, Sequence[Variable], HostValues], Sequence[Variable]]
 
 
@@ -45,9 +46,11 @@ class Op:
     view: for an op whose result is its first input's memory seen differently: `(params, layout of
         the input) -> layout of the result`, or None where such a layout can't express it and the
         input has to be copied into C order first.
-    checks: index inputs that have to lie in a range: `node -> [(input number, low, high), ...]`;
-        they are looked at before anything is written, so a bad label leaves all values as they
-        were.
+    checks: for an op whose kernel uses inputs as indices (`Contract.indices`), the range in which
+        each has to lie: `node -> [(input number, low, high), ...]`. They are checked before
+        anything is written, so a bad label leaves all values as they were.
+    updated_part: for an op whose kernel updates its first input in place: `(params, layout of the
+        input) -> layout of the part that the kernel works on`; None where that is all of it.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Op:
     tape_op: str | None = None
     view: View | None = None
     checks: Checks | None = None
+    updated_part: Part | None = None
 
     def __call__(self, *inputs: Variable, **params: Any) -> Variable:
         """Applies the op and returns its first result."""

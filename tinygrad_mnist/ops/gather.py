@@ -86,6 +86,7 @@ def _define_scatter(name: str) -> Op:
             reference,
             contract=name,
             checks=_scatter_checks,
+            updated_part=indexed_layout,
         )
     )
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_mnist.contracts.core.operands import own_operands
+from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
@@ -29,11 +29,15 @@ from tinygrad_mnist.rewrite.engine import Context, rebuild, uses
 from tinygrad_mnist.rewrite.tapes import MAX_INPUTS, TapeBuilder
 
 
-def operands_before_epilogue(node: Node) -> int | None:
-    """How many inputs of a node are the kernel's own; None where it has no epilogue."""
-    if node.op is TAPE or node.op.contract is None:
+def n_kernel_inputs(node: Node) -> int | None:
+    """How many inputs of a node come before those of its epilogue; None where its kernel takes no
+    epilogue."""
+    if node.op.contract is None:
         return None
-    return own_operands(node.op.contract, node.params)
+    contract = CONTRACTS[node.op.contract]
+    if not contract.has_epilogue:
+        return None
+    return contract.n_kernel_inputs(node.params, len(node.inputs))
 
 
 # --- convolution and pooling --------------------------------------------------------------------
@@ -148,7 +152,7 @@ def _is_view_of_kernel(new: Variable, old: Variable, counts: Counter[Variable]) 
     source, old_node = view.inputs[0].node, old.node
     return (
         source is not None
-        and operands_before_epilogue(source) is not None
+        and n_kernel_inputs(source) is not None
         and old_node is not None
         and old_node.op is view.op
         and counts[old_node.inputs[0]] == 1
@@ -161,7 +165,7 @@ def _sink(node: Node, inputs: Sequence[Variable], viewed: Variable) -> Variable 
     source, result = view.inputs[0], node.outputs[0]
     if viewed.type.shape != result.type.shape:
         return None
-    if any(i.op == "uniform" for i in node.params["tape"].instructions):
+    if node.params["tape"].step_inputs:
         return None  # a draw belongs to a position in C order
     operands = []
     for v in inputs:
@@ -265,29 +269,29 @@ def _epilogue_hosts(order: Sequence[Node], counts: Counter[Variable]) -> dict[No
 
 
 def _takes_epilogue(kernel: Node, v: Variable, tape: Node, counts: Counter[Variable]) -> bool:
-    n_own = operands_before_epilogue(kernel)
+    n_before = n_kernel_inputs(kernel)
     result = tape.outputs[0]
     return (
-        n_own is not None
+        n_before is not None
         and v.index == 0
         and counts[v] == 1
         and tape.params["tape"].dtype == v.dtype == result.dtype
         and v.type.shape == result.type.shape
-        and len(tape.inputs) - 1 + len(kernel.inputs) - n_own <= MAX_INPUTS
-        and not any(i.op == "uniform" for i in tape.params["tape"].instructions)
+        and len(tape.inputs) - 1 + len(kernel.inputs) - n_before <= MAX_INPUTS
+        and not tape.params["tape"].step_inputs
     )
 
 
 def _with_epilogue(kernel: Node, tape: Node, fresh: dict[Variable, Variable]) -> Node:
     """The kernel with `tape` behind the epilogue that it has."""
-    n_own = operands_before_epilogue(kernel)
-    assert n_own is not None
+    n_before = n_kernel_inputs(kernel)
+    assert n_before is not None
     inputs = [fresh[v] for v in kernel.inputs]
     accumulated = kernel.outputs[0]
     first: Tape = kernel.params["epilogue"]
     builder = TapeBuilder(first.dtype)
     start = builder.load(accumulated)
-    extras = inputs[n_own:]
+    extras = inputs[n_before:]
     value = builder.append(first, [start, *map(builder.load, extras)], [accumulated, *extras])
     raw = [v if v is accumulated else fresh[v] for v in tape.inputs]
     values = [value if v is accumulated else builder.load(v) for v in raw]
@@ -295,7 +299,7 @@ def _with_epilogue(kernel: Node, tape: Node, fresh: dict[Variable, Variable]) ->
     params = {**kernel.params, "epilogue": builder.finish(output)}
     if "types" in params:
         params["types"] = (tape.outputs[0].type, *params["types"][1:])
-    result = kernel.op.rebuild([*inputs[:n_own], *builder.operands[1:]], params, tape.source)
+    result = kernel.op.rebuild([*inputs[:n_before], *builder.operands[1:]], params, tape.source)
     result.outputs[0].name = tape.outputs[0].name
     return result
 

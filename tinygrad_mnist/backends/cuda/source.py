@@ -13,6 +13,9 @@ import numpy as np
 
 from tinygrad_mnist.backends.cuda.operands import Operand, Pointer, merged
 from tinygrad_mnist.compile.plan import KernelCall
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts.core.base import EPILOGUE, PROLOGUE
+from tinygrad_mnist.contracts.core.operands import tape_uses
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 _HEADER = '''"""{title}"""
@@ -45,42 +48,33 @@ def call_source(
     for k in outputs:
         writer.store(k)
     writer.names("stores", [f"store{k}" for k in outputs])
-    _write_tapes(writer, call, list(outputs))
+    _write_tapes(writer, call)
     writer.placed(pointers, width)
     return writer.text()
 
 
-def _write_tapes(writer: _Writer, call: KernelCall, outputs: list[int]) -> None:
-    """The tapes of a call, by the kernel's way to use them."""
-    params, n_inputs = call.params, len(call.inputs)
+def _write_tapes(writer: _Writer, call: KernelCall) -> None:
+    """The tapes of a call, by what the contract says of each."""
+    n_inputs = len(call.inputs)
     terms: list[tuple[str, str]] = []  # names and dtypes
     finishes: list[str] = []
-    if call.kernel == "elementwise":
-        writer.element(params["tape"], list(range(n_inputs)), outputs)
-    elif call.kernel == "reduce":
-        n = params["n_prologue"]
-        terms.append(writer.term(0, params["prologue"], list(range(n))))
-        extras = list(range(n, n_inputs))
-        finishes.append(writer.finish(0, params["epilogue"], extras, outputs[0]))
-    elif call.kernel == "grouped_reduce":
-        begin = 0
-        for k, count in enumerate(params["n_inputs"]):
-            middle, end = begin + params["n_prologue"][k], begin + count
-            terms.append(writer.term(k, params["prologue"][k], list(range(begin, middle))))
-            extras = list(range(middle, end))
-            finishes.append(writer.finish(k, params["epilogue"][k], extras, outputs[k]))
-            begin = end
-    elif "epilogue" in params:
-        tape: Tape = params["epilogue"]
-        own = n_inputs - (tape.n_inputs - 1)
-        finishes.append(writer.finish(0, tape, list(range(own, n_inputs)), outputs[0]))
+    has_body = False
+    for use in tape_uses(CONTRACTS[call.kernel], call.params, n_inputs, len(call.outputs)):
+        outputs = [n_inputs + k for k in use.outputs]
+        if use.role == PROLOGUE:
+            terms.append(writer.term(len(terms), use.tape, use.inputs))
+        elif use.role == EPILOGUE:
+            finishes.append(writer.finish(len(finishes), use.tape, use.inputs, outputs[0]))
+        else:
+            writer.element(use.tape, use.inputs, outputs)
+            has_body = True
     writer.names("terms", [name for name, _ in terms])
     writer.names("term_dtypes", [repr(dtype) for _, dtype in terms])
     writer.names("finishes", finishes)
     for part in ("fetch", "settle", "wide_fetch", "wide_settle"):
         names = [finish.replace("finish", part) for finish in finishes]
         writer.names(f"{part}{'es' if part.endswith('fetch') else 's'}", names)
-    if call.kernel != "elementwise":
+    if not has_body:
         writer.line("element = wide_element = None")
 
 
