@@ -14,6 +14,7 @@ from tinygrad_mnist.graph.layout import Layout, Place
 from tinygrad_mnist.graph.op import Op, register_op
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node
+from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.kernels import define_kernel
 
 
@@ -36,7 +37,7 @@ def _gather_checks(node: Node) -> list[tuple[int, int, int]]:
 
 
 # x (outer, index, rest), index vectors (n,) -> (outer, n, rest); params n_index, axis
-GATHER = define_kernel("gather", _gather_infer, _gather_checks)
+GATHER = define_kernel("gather", _gather_infer, _gather_checks, infix.gather)
 
 
 def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int]:

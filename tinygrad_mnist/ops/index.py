@@ -15,17 +15,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
+from tinygrad_mnist.contracts.core.formula import Formula, applied
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.host import HostValues, Offset
 from tinygrad_mnist.graph.layout import Place
-from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
+from tinygrad_mnist.graph.op import Op, Vjp, Written, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import arange, zeros
 from tinygrad_mnist.ops.elementwise import add, broadcast_types, cast, eq, sum_to, switch
 from tinygrad_mnist.ops.gather import GATHER, SCATTER_ADD, SCATTER_SET, indexed_order
-from tinygrad_mnist.ops.keys import FULL, Entry, array_position, parse_key, with_operands
+from tinygrad_mnist.ops.keys import FULL, Entry, array_position, key_text, parse_key, with_operands
 from tinygrad_mnist.ops.shape import (
     broadcast_like,
     dimshuffle,
@@ -204,8 +206,26 @@ def _subtensor_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Va
     return [back, *(None for _ in given)]
 
 
+def _subtensor_infix(node: Node, written: Written) -> Formula:
+    x, *operands = node.inputs
+    return _indexed(node, x, operands, written)
+
+
+def _indexed(node: Node, x: Variable, operands: Sequence[Variable], written: Written) -> Formula:
+    """`x[key]`, the key of a node that reads or writes there."""
+    key = key_text(node.params["index"], [written(v).text for v in operands])
+    return infix.method(x, written, key)
+
+
 _SUBTENSOR = register_op(
-    Op("subtensor", _subtensor_infer, None, vjp=_subtensor_vjp, specialise=_subtensor_specialise)
+    Op(
+        "subtensor",
+        _subtensor_infer,
+        None,
+        vjp=_subtensor_vjp,
+        specialise=_subtensor_specialise,
+        infix=_subtensor_infix,
+    )
 )
 
 
@@ -305,14 +325,22 @@ def _common_length(arrays: Sequence[Variable], axis: int) -> Variable:
     return length(given[0], axis) if given else as_variable(1)
 
 
+def _write_infix(node: Node, written: Written) -> Formula:
+    x, value, *operands = node.inputs
+    target = _indexed(node, x, operands, written)
+    return applied(node.op.name, target, written(infix.unpadded(value)))
+
+
+def _define_write(name: str, vjp: Vjp) -> Op:
+    return register_op(
+        Op(name, _write_infer, None, vjp=vjp, specialise=_write_specialise, infix=_write_infix)
+    )
+
+
 # x, value (as many axes as x[key], stretching), operands of the key -> x with the value added
-_INC = register_op(
-    Op("inc_subtensor", _write_infer, None, vjp=_inc_vjp, specialise=_write_specialise)
-)
-# The same with the value in place of what was there; of several for one place, the last.
-_SET = register_op(
-    Op("set_subtensor", _write_infer, None, vjp=_set_vjp, specialise=_write_specialise)
-)
+_INC = _define_write("inc_subtensor", _inc_vjp)
+# The same with the value in place of what was there; where the key repeats an element, the last.
+_SET = _define_write("set_subtensor", _set_vjp)
 
 
 # --- words ---------------------------------------------------------------------------------------

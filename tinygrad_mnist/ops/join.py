@@ -19,6 +19,7 @@ from tinygrad_mnist.graph.op import Op, as_variable, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import TensorType, upcast
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import zeros_like
 from tinygrad_mnist.ops.elementwise import cast, settle_constants, sum_to
 from tinygrad_mnist.ops.shape import (
@@ -79,7 +80,9 @@ def _join_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variabl
 
 
 # arrays of one dtype and rank -> them side by side; params axis
-_JOIN = register_op(Op("join", _join_infer, None, vjp=_join_vjp, specialise=_join_specialise))
+_JOIN = register_op(
+    Op("join", _join_infer, None, vjp=_join_vjp, specialise=_join_specialise, infix=infix.join)
+)
 
 
 def _checked_axis(axis: Any, ndim: int) -> int:
