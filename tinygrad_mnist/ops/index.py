@@ -18,7 +18,7 @@ from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.contracts.core.formula import Formula, applied
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.host import HostValues, Offset
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import Op, Vjp, Written, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
@@ -85,15 +85,16 @@ def _subtensor_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
 class _Where(NamedTuple):
     """A key resolved for an array of known shape.
 
-    place: what its slices and indices take. flags: which axes of that broadcast. vectors: its index
-    arrays, one-dimensional. axes: the axes of the place that they index. common: the type that the
-    arrays have together. pattern: the axes of the result, as a dimshuffle of what is picked.
+    region: what its slices and indices take. flags: which axes of that broadcast. vectors: its
+    index arrays, one-dimensional. axes: the axes of the region that they index. common: the type
+    that the arrays have together. pattern: the axes of the result, as a dimshuffle of what is
+    picked.
 
-    What is picked has the axes of the place in `order`, with those of the arrays in place of the
+    What is picked has the axes of the region in `order`, with those of the arrays in place of the
     indexed ones, behind `axis` others.
     """
 
-    place: Place
+    region: StaticSlice
     flags: tuple[bool, ...]
     vectors: tuple[Variable, ...]
     axes: tuple[int, ...]
@@ -103,14 +104,14 @@ class _Where(NamedTuple):
     axis: int
 
     def _around(self, values: Sequence[Any], middle: Sequence[Any]) -> tuple[Any, ...]:
-        """What `values` say of the axes of the place, with `middle` in place of the indexed."""
+        """What `values` say of the axes of the region, with `middle` in place of the indexed."""
         behind = self.order[self.axis + len(self.axes) :]
         before = (values[a] for a in self.order[: self.axis])
         return (*before, *middle, *(values[a] for a in behind))
 
     @property
     def picked_shape(self) -> tuple[int, ...]:
-        return self._around(self.place.shape, self.common.static_shape)
+        return self._around(self.region.shape, self.common.static_shape)
 
     @property
     def picked_flags(self) -> tuple[bool, ...]:
@@ -119,7 +120,7 @@ class _Where(NamedTuple):
     @property
     def rows(self) -> tuple[int, ...]:
         """The shape of what is picked, with one axis for all that the arrays have."""
-        return self._around(self.place.shape, [math.prod(self.common.static_shape)])
+        return self._around(self.region.shape, [math.prod(self.common.static_shape)])
 
 
 def _resolve(
@@ -163,7 +164,7 @@ def _resolve(
         starts.append(start)
         counts.append(count)
         steps.append(step)
-    place = Place(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
+    region = StaticSlice(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
     common = _common_type([v.type for v in arrays.values()] or [TensorType("int64", (), ())])
     axes = tuple(arrays)
     order, before = indexed_order(len(kept), axes) if axes else (tuple(range(len(kept))), 0)
@@ -173,7 +174,7 @@ def _resolve(
     at = array_position(index)
     pattern[at:at] = range(before, before + common.ndim)
     vectors = tuple(_flat(v, common.static_shape) for v in arrays.values())
-    return _Where(place, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
+    return _Where(region, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
 
 
 def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
@@ -188,7 +189,7 @@ def _subtensor_specialise(
 ) -> list[Variable]:
     x, *given = inputs
     where = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
-    picked = static_slice(x, where.place, where.flags)
+    picked = static_slice(x, where.region, where.flags)
     if where.vectors:
         moved = dimshuffle(picked, *where.order)
         params = {"n_index": len(where.vectors), "axis": where.axis}
@@ -262,18 +263,18 @@ def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
         rows = static_reshape(filling, where.rows, (False,) * len(where.rows))
         scatter = SCATTER_ADD if is_sum else SCATTER_SET
         params = {
-            "place": where.place,
+            "region": where.region,
             "axes": where.axes,
             "n_index": len(where.vectors),
             "axis": where.axis,
         }
         return list(scatter.rebuild([x, rows, *where.vectors], params, node.source).outputs)
     if is_sum:
-        filling = add(static_slice(x, where.place, where.flags), filling)
+        filling = add(static_slice(x, where.region, where.flags), filling)
     whole = x.type.static_shape
-    if where.place.covers(whole):
+    if where.region.covers(whole):
         return [static_broadcast(filling, whole, x.broadcastable)]
-    return [assemble(x, [(filling, where.place)], whole, x.broadcastable)]
+    return [assemble(x, [(filling, where.region)], whole, x.broadcastable)]
 
 
 def _inc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:

@@ -1,6 +1,6 @@
 """Joining and splitting: arrays side by side, repeated, and cut apart again.
 
-A join is assembled from its parts: what makes a part writes it straight into its place, where
+A join is assembled from its parts: what makes a part writes it straight into its region, where
 nothing else reads it.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import Op, as_variable, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import TensorType, upcast
@@ -63,7 +63,7 @@ def _join_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -
     for part in inputs:
         n = part.type.static_shape[axis]
         if n:
-            parts.append((part, Place.whole(shape).along(axis, start, n)))
+            parts.append((part, StaticSlice.whole(shape).along(axis, start, n)))
         start += n
     if len(parts) < 2:
         only = parts[0][0] if parts else inputs[0]
@@ -152,7 +152,7 @@ def _split_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
         raise ShapeError(f"an axis of length {shape[axis]} can't be split into {sizes}")
     starts = [sum(sizes[:k]) for k in range(len(sizes))]
     return [
-        static_slice(x, Place.whole(shape).along(axis, start, n), out.broadcastable)
+        static_slice(x, StaticSlice.whole(shape).along(axis, start, n), out.broadcastable)
         for start, n, out in zip(starts, sizes, node.outputs, strict=True)
     ]
 

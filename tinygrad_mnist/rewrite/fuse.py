@@ -1,9 +1,10 @@
 """Fuse: kernels take in what surrounds them, where the backend has the fused form.
 
 Three families: a max-pool joins the convolution before it (and its gradient the convolution's
-gradients); a reshape or dimshuffle moves behind the tape that follows it, out of the way; a tape
-joins the kernel whose result it works on, as epilogue, or the reduction that reads it, as
-prologue. So bias and activation, and the SGD update, cost no pass over memory of their own.
+gradients); a reshape or dimshuffle moves behind the tape that follows it; a tape joins the kernel
+whose result it works on, as epilogue, where the kernel's contract has one, or the reduction that
+reads it, as prologue. So bias and activation, and the SGD update, cost no pass over memory of their
+own.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def _blocks_cover_output(pool: Node) -> bool:
     return all(p == n // w for p, n, w in zip(pooled, size, window, strict=True))
 
 
-# --- views out of the way -----------------------------------------------------------------------
+# --- views behind tapes -------------------------------------------------------------------------
 
 
 def sink_views(outputs: Sequence[Variable], context: Context) -> list[Variable]:
@@ -223,35 +224,35 @@ def fuse_prologues(outputs: Sequence[Variable], context: Context) -> list[Variab
 
 def fuse_epilogues(outputs: Sequence[Variable], context: Context) -> list[Variable]:
     """A tape that only works on a kernel's result becomes that kernel's epilogue."""
-    hosts = _epilogue_hosts(toposort(outputs), uses(outputs))
-    guests = set(hosts.values())
+    producers = _epilogue_producers(toposort(outputs), uses(outputs))
+    fused = set(producers.values())
     fresh: dict[Variable, Variable] = {}
-    # Other results of a kernel that waits for its epilogue, such as the winners of a pool.
+    # The other results of a kernel that is emitted with its epilogue, such as a pool's winners.
     late: dict[Variable, Variable] = {}
 
     def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable] | None:
         current = [late.get(v, v) for v in inputs]
         fresh.update(zip(node.inputs, current, strict=True))
-        if node in guests:
+        if node in fused:
             return None
-        if node in hosts:
+        if node in producers:
             context.fired["epilogue"] += 1
-            result = _with_epilogue(hosts[node], node, fresh)
-            late.update(zip(hosts[node].outputs[1:], result.outputs[1:], strict=True))
+            result = _with_epilogue(producers[node], node, fresh)
+            late.update(zip(producers[node].outputs[1:], result.outputs[1:], strict=True))
             return [result.outputs[0]]
         return node.op.rebuild(current, node.params, node.source).outputs
 
     return [late.get(v, v) for v in rebuild(outputs, emit)]
 
 
-def _epilogue_hosts(order: Sequence[Node], counts: Counter[Variable]) -> dict[Node, Node]:
-    """Tapes that become epilogues, each with its kernel."""
+def _epilogue_producers(order: Sequence[Node], counts: Counter[Variable]) -> dict[Node, Node]:
+    """Tapes that become epilogues, each with the kernel node that makes what it works on."""
     position = {node: i for i, node in enumerate(order)}
     readers: dict[Variable, list[Node]] = {}
     for node in order:
         for v in node.inputs:
             readers.setdefault(v, []).append(node)
-    hosts: dict[Node, Node] = {}
+    producers: dict[Node, Node] = {}
     taken: set[Node] = set()
     for node in order:
         if node.op is not TAPE or len(node.outputs) != 1:
@@ -262,10 +263,10 @@ def _epilogue_hosts(order: Sequence[Node], counts: Counter[Variable]) -> dict[No
                 continue
             others = [r for extra in kernel.outputs[1:] for r in readers.get(extra, ())]
             if all(position[r] > position[node] for r in others):
-                hosts[node] = kernel
+                producers[node] = kernel
                 taken.add(kernel)
                 break
-    return hosts
+    return producers
 
 
 def _takes_epilogue(kernel: Node, v: Variable, tape: Node, counts: Counter[Variable]) -> bool:
