@@ -62,7 +62,7 @@ def test_a_reduction_that_waits_for_another_stays_out() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_nothing_waits_in_a_circle(seed: int) -> None:
+def test_nothing_waits_in_a_cycle(seed: int) -> None:
     """Of any calls that wait for earlier ones: every result stays, and an order exists."""
     random = Random(seed)
     n = random.randrange(1, 16)
@@ -73,7 +73,7 @@ def test_nothing_waits_in_a_circle(seed: int) -> None:
     done: set[int] = set()
     while len(done) < len(joined):
         ready = {i for i, d in enumerate(waits) if i not in done and d <= done}
-        assert ready, "calls wait in a circle"
+        assert ready, "calls wait in a cycle"
         done |= ready
 
 

@@ -1,4 +1,4 @@
-"""Fused forms: kernels that stand for a chain of others where a backend has them.
+"""Fused forms: kernels that replace a chain of others where a backend has them.
 
 Only rewrite rules make these; nothing differentiates them. Each promises the numbers of the chain
 that it replaces.

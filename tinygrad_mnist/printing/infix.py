@@ -17,9 +17,9 @@ _WORTH_A_NAME = 8  # characters
 def pp(expression: Variable) -> str:
     """An expression as infix text in one line: `tanh(dot(x, w) + b)`.
 
-    Python's precedence decides where parentheses stand; dimensions that an operand gets because
-    it broadcasts are left out, as one leaves them out when writing it. Where the whole would be
-    longer than 1,000 characters, what is read several times is written once, behind "where".
+    Parentheses follow Python's precedence. Dimensions that an operand gets because it broadcasts
+    are left out, as in the expression that the user wrote. Where the whole would be longer than
+    1,000 characters, what is read several times is written once, behind "where".
 
     Raises TypeError for anything but a variable.
     """

@@ -1,4 +1,4 @@
-"""What the compiler of a GPU gets to read of one call: index functions and tapes as Python text.
+"""The Python module that is generated for one call: its index functions and tapes.
 
 The text is a module, written to a file so that tracebacks, profilers and a curious user can show
 its lines. It defines, for Numba or its simulator (see `kernels.core.call.Call`): `at`, `stores`,
@@ -89,7 +89,7 @@ class _Writer:
         self._functions: dict[str, str] = {}  # names of functions, and where they come from
 
     def text(self) -> str:
-        functions = [f"{name} = {place}" for name, place in self._functions.items()]
+        functions = [f"{name} = {origin}" for name, origin in self._functions.items()]
         return "\n".join([self._lines[0], *functions, *self._lines[1:], ""])
 
     def line(self, text: str) -> None:
@@ -164,8 +164,8 @@ class _Writer:
         lines = []
         for lane in range(lanes):
             x = _tuple([f"x[{k}][{lane}]" for k in range(len(extras))] or ["i"])
-            place = f"uint32(i | uint32({lane}))"  # i is a multiple of lanes
-            lines.append(f"r{lane} = result{number}(values[{lane}], {x}, {place}, p)")
+            index = f"uint32(i | uint32({lane}))"  # i is a multiple of lanes
+            lines.append(f"r{lane} = result{number}(values[{lane}], {x}, {index}, p)")
         results = [f"r{lane}" for lane in range(lanes)]
         if _is_wide(target, lanes):
             lines.append(f"store16(p[{output}], uint64(at{output}(i)), {_tuple(results)})")
@@ -184,8 +184,8 @@ class _Writer:
         axes = merged(operand.shape, operand.strides)
         if not axes or (axes[-1][1] == 0 and axes[-1][0] % lanes == 0):
             return _tuple([self._loaded(tape, k)] * lanes)
-        places = [f"at{k}(uint32(i + uint32({lane})))" for lane in range(lanes)]
-        return _tuple([f"{tape.dtype}(p[{k}][uint64({place})])" for place in places])
+        indices = [f"at{k}(uint32(i + uint32({lane})))" for lane in range(lanes)]
+        return _tuple([f"{tape.dtype}(p[{k}][uint64({index})])" for index in indices])
 
     def element(self, tape: Tape, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """`element(i, p)`: the whole of an elementwise kernel, for one element."""
@@ -203,7 +203,7 @@ class _Writer:
             self.line("wide_element = None")
             return
         read = [n for n in range(tape.n_inputs) if n in _values_read(tape)]
-        loads = {n: f"x[{place}]" for place, n in enumerate(read)}
+        loads = {n: f"x[{position}]" for position, n in enumerate(read)}
         lines, values = self._code(tape, [loads.get(n, "") for n in range(tape.n_inputs)], inputs)
         results = _tuple([values[o] for o in tape.outputs])
         self._function("results(x, i, p)", [*lines, f"return {results}"])
@@ -212,8 +212,8 @@ class _Writer:
         for lane in range(lanes):
             x = _tuple([f"x{n}[{lane}]" for n in read] or ["i"])
             body.append(f"r{lane} = results({x}, uint32(i | uint32({lane})), p)")
-        for place, k in enumerate(outputs):
-            stored = _tuple([f"r{lane}[{place}]" for lane in range(lanes)])
+        for position, k in enumerate(outputs):
+            stored = _tuple([f"r{lane}[{position}]" for lane in range(lanes)])
             body.append(f"store16(p[{k}], uint64(at{k}(i)), {stored})")
         self._function("wide_element(i, p)", body)
 
@@ -255,9 +255,9 @@ class _Writer:
         name = self._named(f"{op}_{dtype}", f'FUNCTIONS["{dtype}"]["{op}"]')
         return f"{name}({', '.join(args)})"
 
-    def _named(self, name: str, place: str) -> str:
-        """The name under which the module has a function of kernels/."""
-        self._functions[name] = place
+    def _named(self, name: str, origin: str) -> str:
+        """Names a function of kernels/ in the module; returns the name."""
+        self._functions[name] = origin
         return name
 
     def placed(self, pointers: Sequence[Pointer], width: int) -> None:

@@ -1,4 +1,4 @@
-"""What every kernel promises, whoever implements it.
+"""What every kernel promises, on every backend.
 
 A contract is the one description of a kernel that all backends share: the order of its
 parameters, its arithmetic as a NumPy function, its cost as a formula, and what its operands are
