@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tinygrad_mnist
+from tinygrad_mnist.contracts import CONTRACTS
 
 ROOT = Path(tinygrad_mnist.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
@@ -143,6 +144,20 @@ def test_no_import_inside_a_function() -> None:
         if target.removeprefix("other:") not in LAZY
     }
     assert hidden == set()
+
+
+def test_planner_and_backends_know_no_kernel_by_its_name() -> None:
+    """What they have to know of one is in its contract."""
+    named = {
+        (name, node.lineno, node.value)
+        for name, tree in MODULES.items()
+        if name.split(".")[0] in ("backends", "compile", "printing", "profiling", "functions")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value in CONTRACTS
+    }
+    assert named == set()
 
 
 def test_only_the_cpu_backend_and_the_command_know_the_native_module() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from helpers.gpu_cases import CASES
 
 from tinygrad_mnist import _native
 from tinygrad_mnist import ops as _ops  # fills the registry
 from tinygrad_mnist.backends import BACKENDS
-from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.core.operands import own_operands
+from tinygrad_mnist.contracts import CONTRACTS, ArraySpec, Contract
 from tinygrad_mnist.contracts.core.tape import OPCODES
 from tinygrad_mnist.graph.op import OPS
 from tinygrad_mnist.rewrite.algebra import ALGEBRA
@@ -130,12 +132,51 @@ def test_native_instructions_are_all_described() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))
-def test_a_kernel_with_an_epilogue_says_where_it_starts(name: str) -> None:
+def test_inputs_that_are_used_as_addresses_are_declared(name: str) -> None:
+    """An integer far out of range is an IndexError of the reference just where the contract says
+    that the input is an index."""
     contract = CONTRACTS[name]
-    params = {"n_prologue": 1}
-    # A group is made when its members' results have their places.
-    has_tail = ("epilogue" in contract.tapes and name != "grouped_reduce") or name == "elementwise"
-    assert (own_operands(name, params) is not None) == has_tail
+    n_indices = 0
+    for case in [case for case in CASES if case.kernel == name and "sim" in case.modes]:
+        arrays, outputs, params = case.problem()
+        specs = [ArraySpec(str(o.dtype), tuple(o.shape)) for o in outputs]
+        if contract.checks or 0 in (*(a.size for a in arrays), *(s.size for s in specs)):
+            continue
+        indices = contract.index_inputs(params, len(arrays))
+        n_indices += len(indices)
+        for number, array in enumerate(arrays):
+            if array.dtype.kind not in "iu":
+                continue
+            wrong = [np.array(a) for a in arrays]
+            wrong[number].fill(np.iinfo(array.dtype).max)
+            with pytest.raises(IndexError) if number in indices else np.errstate(all="ignore"):
+                contract.reference(params, wrong, specs)
+    assert (n_indices > 0) == (contract.indices is not None)
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_an_op_checks_just_what_its_kernel_uses_as_indices(name: str) -> None:
+    """Planning compares the numbers of the inputs; here, that neither is without the other."""
+    op = OPS[name]
+    is_indexed = op.contract is not None and CONTRACTS[op.contract].indices is not None
+    assert (op.checks is not None) == is_indexed
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"tapes": ("afterwards",)},
+        {"tapes": ("epilogue",)},
+        {"kernel_inputs": 1},
+        {"tapes": ("tape",), "touched": 1},
+        {"member": CONTRACTS["gather"]},
+    ],
+    ids=str,
+)
+def test_facts_that_contradict_each_other(facts: dict[str, Any]) -> None:
+    reduce = CONTRACTS["reduce"]
+    with pytest.raises(ValueError, match="new:"):
+        Contract("new", reduce.reference, reduce.flops, **facts)
 
 
 def test_a_kernel_has_a_test_on_any_operands() -> None:

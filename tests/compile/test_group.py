@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from helpers.backends import making_functions_for
+from helpers.graphs import ALL_KERNELS
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.compile.group import MAX_ELEMENTS, MAX_MEMBERS, group_reductions
+from tinygrad_mnist.compile.group import MAX_ELEMENTS, MAX_MEMBERS, group_calls
 from tinygrad_mnist.compile.plan import KernelCall, View
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import contiguous
@@ -27,13 +28,19 @@ def call(kernel: str, source: int, target: int, size: int = 8) -> KernelCall:
     return KernelCall(kernel, (read,), (written,), PARAMS)
 
 
+def grouped(
+    calls: list[KernelCall], depends: list[set[int]]
+) -> tuple[list[KernelCall], list[set[int]]]:
+    return group_calls(calls, depends, ALL_KERNELS)
+
+
 def kernels(calls: list[KernelCall]) -> list[str]:
     return [c.kernel for c in calls]
 
 
 def test_independent_reductions_are_one_call() -> None:
     calls = [call("reduce", 0, 1), call("gemm", 0, 2), call("reduce", 2, 3), call("gemm", 3, 4)]
-    joined, depends = group_reductions(calls, [set(), set(), {1}, {2}])
+    joined, depends = grouped(calls, [set(), set(), {1}, {2}])
     assert kernels(joined) == ["gemm", "grouped_reduce", "gemm"]
     assert depends == [set(), {0}, {1}]
     group = joined[1]
@@ -43,31 +50,36 @@ def test_independent_reductions_are_one_call() -> None:
     assert group.flops == calls[0].flops + calls[2].flops
 
 
+def test_a_backend_without_the_kernel_of_a_group() -> None:
+    calls, depends = [call("reduce", 0, 1), call("reduce", 0, 2)], [set[int](), set[int]()]
+    assert group_calls(calls, depends, ALL_KERNELS - {"grouped_reduce"}) == (calls, depends)
+
+
 def test_a_reduction_that_waits_for_another_stays_out() -> None:
     """Also where it waits through other calls."""
     calls = [call("reduce", 0, 1), call("gemm", 1, 2), call("reduce", 2, 3)]
-    assert group_reductions(calls, [set(), {0}, {1}]) == (calls, [set(), {0}, {1}])
+    assert grouped(calls, [set(), {0}, {1}]) == (calls, [set(), {0}, {1}])
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_nothing_waits_in_a_circle(seed: int) -> None:
+def test_nothing_waits_in_a_cycle(seed: int) -> None:
     """Of any calls that wait for earlier ones: every result stays, and an order exists."""
     random = Random(seed)
     n = random.randrange(1, 16)
     calls = [call(random.choice(["reduce", "reduce", "gemm"]), 0, k) for k in range(n)]
     depends = [{d for d in range(k) if random.random() < 0.2} for k in range(n)]
-    joined, waits = group_reductions(calls, depends)
+    joined, waits = grouped(calls, depends)
     assert sorted(v.buffer for c in joined for v in c.outputs) == list(range(n))
     done: set[int] = set()
     while len(done) < len(joined):
         ready = {i for i, d in enumerate(waits) if i not in done and d <= done}
-        assert ready, "calls wait in a circle"
+        assert ready, "calls wait in a cycle"
         done |= ready
 
 
 def test_several_groups_in_a_row() -> None:
     calls = [call("reduce", 0, k) for k in range(4)]
-    joined, depends = group_reductions(calls, [set(), set(), {0}, {1}])
+    joined, depends = grouped(calls, [set(), set(), {0}, {1}])
     assert kernels(joined) == ["grouped_reduce", "grouped_reduce"]
     assert depends == [set(), {0}]
 
@@ -75,16 +87,16 @@ def test_several_groups_in_a_row() -> None:
 def test_a_first_reduction_that_goes_with_none() -> None:
     """All others wait for it; they are joined all the same."""
     calls = [call("reduce", 0, k) for k in range(3)]
-    joined, depends = group_reductions(calls, [set(), {0}, {0}])
+    joined, depends = grouped(calls, [set(), {0}, {0}])
     assert kernels(joined) == ["reduce", "grouped_reduce"]
     assert depends == [set(), {0}]
 
 
 def test_large_and_too_many_stay_apart() -> None:
     large = [call("reduce", 0, k, MAX_ELEMENTS + 1) for k in range(3)]
-    assert kernels(group_reductions(large, [set()] * 3)[0]) == ["reduce"] * 3
+    assert kernels(grouped(large, [set()] * 3)[0]) == ["reduce"] * 3
     many = [call("reduce", 0, k) for k in range(MAX_MEMBERS + 3)]
-    sizes = [len(c.outputs) for c in group_reductions(many, [set() for _ in many])[0]]
+    sizes = [len(c.outputs) for c in grouped(many, [set() for _ in many])[0]]
     assert sorted(sizes) == [3, MAX_MEMBERS]
 
 

@@ -1,7 +1,8 @@
 """Arrays that are written piece by piece, as calls over one buffer.
 
-First what the array starts as: a copy, a filling around the parts, or nothing where parts cover it
-all. Then a call for each part. `in_place` may find afterwards that a copy is not needed.
+The first calls initialise the array: by a copy, by filling what the parts leave out, or not at all
+where parts cover everything. Then there is a call for each part. `in_place` removes copies that
+turn out to be redundant.
 """
 
 from __future__ import annotations
@@ -10,22 +11,22 @@ from collections.abc import Sequence
 
 from tinygrad_mnist.compile.draft import Draft, view_of
 from tinygrad_mnist.compile.plan import View
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.contracts import Contract
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.gather import indexed_layout
 from tinygrad_mnist.rewrite.simplify import constant_value
 
 
 def draft_assembled(draft: Draft, node: Node) -> View:
     """The calls of an `assemble`."""
     result = node.outputs[0]
-    parts, places = list(node.inputs), node.params["places"]
+    parts, regions = list(node.inputs), node.params["regions"]
     whole = draft.temporary(result.dtype, result.type.static_shape)
     if node.params["has_base"]:
-        _start_as(draft, parts.pop(0), whole, places, node)
+        _start_as(draft, parts.pop(0), whole, regions, node)
     written: set[int] = set()
-    for part, place in zip(parts, places, strict=True):
-        target = whole._replace(layout=place.layout(whole.layout))
+    for part, region in zip(parts, regions, strict=True):
+        target = whole._replace(layout=region.layout(whole.layout))
         value = constant_value(part)
         if value is not None and abs(value) < 2**53:
             number = draft.fill(value, target, node.source)
@@ -37,45 +38,48 @@ def draft_assembled(draft: Draft, node: Node) -> View:
     return whole
 
 
-def draft_scattered(draft: Draft, node: Node, checks: set[int]) -> View:
-    """The calls of a `scatter_add` or `scatter_set`; the last waits for the checks of the index."""
+def draft_updated(draft: Draft, node: Node, contract: Contract, checks: set[int]) -> View:
+    """The calls of an op whose kernel updates its first input in place: an array that starts as a
+    copy of that input, then the update, which waits for the checks of its indices."""
     base, *operands = node.inputs
     whole = draft.temporary(base.dtype, base.type.static_shape)
     _start_as(draft, base, whole, (), node)
-    indexed = whole._replace(layout=indexed_layout(node.params, whole.layout))
-    inputs = [indexed, *(view_of(draft, v) for v in operands)]
-    params = {name: node.params[name] for name in ("n_index", "axis")}
-    number = draft.call(node.op.name, inputs, [indexed], params, node.source)
+    part = node.op.updated_part
+    layout = whole.layout if part is None else part(node.params, whole.layout)
+    updated = whole._replace(layout=layout)
+    inputs = [updated, *(view_of(draft, v) for v in operands)]
+    params = contract.own_params(node.params)
+    number = draft.call(contract.name, inputs, [updated], params, node.source)
     draft.depends[number] |= checks
     return whole
 
 
 def _start_as(
-    draft: Draft, base: Variable, whole: View, places: Sequence[Place], node: Node
+    draft: Draft, base: Variable, whole: View, regions: Sequence[StaticSlice], node: Node
 ) -> None:
     value = constant_value(base)
     if value is None or abs(value) >= 2**53:
         draft.bases[whole.buffer] = draft.copy(view_of(draft, base), whole, node.source)
         return
-    for place in _outside(places, whole.layout.shape):
-        target = whole._replace(layout=place.layout(whole.layout))
+    for region in _outside(regions, whole.layout.shape):
+        target = whole._replace(layout=region.layout(whole.layout))
         draft.fill(value, target, node.source)
 
 
-def _outside(places: Sequence[Place], shape: tuple[int, ...]) -> list[Place]:
-    """Slices that cover what `places` leave out of an array: strips between them where they lie
+def _outside(regions: Sequence[StaticSlice], shape: tuple[int, ...]) -> list[StaticSlice]:
+    """Slices that cover what `regions` leave out of an array: strips between them where they lie
     along one axis, else all of it."""
-    whole = Place.whole(shape)
-    axes = {axis for place in places for axis in place.partial_axes(shape)}
+    whole = StaticSlice.whole(shape)
+    axes = {axis for region in regions for axis in region.partial_axes(shape)}
     if (
         len(axes) != 1
-        or not all(place.is_fixed for place in places)
-        or any(abs(step) != 1 for place in places for step in place.steps)
+        or not all(region.is_fixed for region in regions)
+        or any(abs(step) != 1 for region in regions for step in region.steps)
     ):
         return [whole]
     (axis,) = axes
     strips, end = [], 0
-    for first, n in sorted(_interval(place, axis) for place in places):
+    for first, n in sorted(_interval(region, axis) for region in regions):
         if first > end:
             strips.append(whole.along(axis, end, first - end))
         end = max(end, first + n)
@@ -84,7 +88,7 @@ def _outside(places: Sequence[Place], shape: tuple[int, ...]) -> list[Place]:
     return strips
 
 
-def _interval(place: Place, axis: int) -> tuple[int, int]:
-    """The lowest index that a place has along an axis, and how many there are."""
-    n, start = place.lengths[axis], place.starts[axis].value
-    return (start if place.steps[axis] > 0 else start - n + 1), n
+def _interval(region: StaticSlice, axis: int) -> tuple[int, int]:
+    """The lowest index that a region has along an axis, and how many there are."""
+    n, start = region.lengths[axis], region.starts[axis].value
+    return (start if region.steps[axis] > 0 else start - n + 1), n

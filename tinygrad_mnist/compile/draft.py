@@ -33,8 +33,8 @@ class Draft:
     readers: dict[int, set[int]] = field(default_factory=dict)
     views: dict[Variable, View] = field(default_factory=dict)
     checks: dict[Any, int] = field(default_factory=dict)
-    # Calls that copy a part of an assembled array into its place, calls that copy the array that
-    # one starts as, by its buffer, and calls that turned out not to be needed: see `in_place`.
+    # Calls that copy a part into an assembled array; by the buffer of such an array, the call that
+    # initialises it as a copy of another one; and calls that are redundant. See `in_place`.
     parts: list[int] = field(default_factory=list)
     bases: dict[int, int] = field(default_factory=dict)
     dropped: set[int] = field(default_factory=set)
@@ -84,13 +84,13 @@ class Draft:
         return self.call(TAPE.name, [], [target], {"tape": tape}, line, "fill")
 
     def drop(self, number: int) -> None:
-        """Leaves a call out; it still says what comes before what."""
+        """Leaves a call out; what it says about the order of other calls still holds."""
         self.dropped.add(number)
         for view in self.calls[number].inputs:
             self.readers[view.buffer].discard(number)
 
     def rename(self, old: int, new: int) -> None:
-        """Lets one buffer stand for another of the same size, too."""
+        """Replaces one buffer by another of the same size."""
 
         def renamed(views: Sequence[View]) -> tuple[View, ...]:
             return tuple(v._replace(buffer=new) if v.buffer == old else v for v in views)
@@ -109,8 +109,8 @@ class Draft:
             self.bases[new] = self.bases.pop(old)
 
     def without_dropped(self) -> tuple[list[KernelCall], list[set[int]]]:
-        """The calls that are left, and for each those before it; what waited for a call that was
-        dropped waits for what that one waited for."""
+        """The calls that are left, and for each those before it. A call that waited for a dropped
+        one waits for what the dropped one waited for."""
         left = [i for i in range(len(self.calls)) if i not in self.dropped]
         number = {old: new for new, old in enumerate(left)}
         depends = []

@@ -1,8 +1,8 @@
-"""In place: results are written where they are wanted, and no copy is made that nobody needs.
+"""In place: redundant copies are removed.
 
-A kernel that makes a part of an assembled array may write it into its place there. An array that
-starts as a copy of another may take over that one's memory, if everything else that reads it can
-come before the first change. Where calls would wait for each other in a circle, the copy stays.
+A producer writes directly into the assembled buffer of which its result is a part. An array
+initialised as a copy of another reuses that one's buffer if all other readers can run before the
+first write. Where calls would then wait for each other in a cycle, the copy stays.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dataclasses import replace
 
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole
 from tinygrad_mnist.compile.plan import TEMPORARY, KernelCall, View
-from tinygrad_mnist.contracts.core.operands import own_operands
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts.core.operands import tape_uses
 from tinygrad_mnist.graph.layout import Layout, reshaped
 
 
 def save_copies(draft: Draft, wanted: Collection[int]) -> None:
-    """Drops the copies of parts and of bases that can be done without.
+    """Removes redundant copies of parts and of bases.
 
-    wanted: buffers of the plan's results, which stay what they are.
+    wanted: buffers of the plan's results, which must not become another buffer.
     """
     for call in draft.parts:
         _write_part_in_place(draft, call, wanted)
@@ -28,7 +29,7 @@ def save_copies(draft: Draft, wanted: Collection[int]) -> None:
 
 
 def _write_part_in_place(draft: Draft, copy: int, wanted: Collection[int]) -> None:
-    """Lets the call that makes a part write it where `copy` would bring it."""
+    """Lets the call that makes a part write it to the target of `copy`."""
     (source,), (target,) = draft.calls[copy].inputs, draft.calls[copy].outputs
     writers = draft.writers.get(source.buffer, [])
     if not _is_own(draft, source, wanted) or len(writers) != 1:
@@ -43,10 +44,10 @@ def _write_part_in_place(draft: Draft, copy: int, wanted: Collection[int]) -> No
     before = draft.depends[copy] - {writer}
     if writer in calls_before(draft.depends, before):
         return
-    place = View(target.buffer, target.dtype, layout)
-    if not _may_read_base(draft, writer, place):
+    location = View(target.buffer, target.dtype, layout)
+    if not _may_read_base(draft, writer, location):
         return
-    outputs = tuple(place if v is made[0] else v for v in draft.calls[writer].outputs)
+    outputs = tuple(location if v is made[0] else v for v in draft.calls[writer].outputs)
     draft.calls[writer] = replace(draft.calls[writer], outputs=outputs)
     draft.depends[writer] |= before
     draft.depends[copy].add(writer)
@@ -54,25 +55,29 @@ def _write_part_in_place(draft: Draft, copy: int, wanted: Collection[int]) -> No
     draft.drop(copy)
 
 
-def _may_read_base(draft: Draft, writer: int, place: View) -> bool:
-    """Whether a call that will write to `place` leaves open that the array there is the one that it
-    starts as: what it reads of that one must not be what it overwrites."""
-    copy = draft.bases.get(place.buffer)
+def _may_read_base(draft: Draft, writer: int, location: View) -> bool:
+    """Whether redirecting this call into `location` still lets the array reuse its base's buffer:
+    the call must not overwrite what it reads of the base."""
+    copy = draft.bases.get(location.buffer)
     if copy is None:
         return True
-    (home,) = draft.calls[copy].inputs
+    (base,) = draft.calls[copy].inputs
     return all(
-        operand.buffer != home.buffer or alike or _are_apart(operand, place)
-        for operand, alike in _operands(draft.calls[writer], home, [place])
+        operand.buffer != base.buffer or elementwise or _are_apart(operand, location)
+        for operand, elementwise in _operands(draft.calls[writer], base, [location])
     )
 
 
-def _operands(call: KernelCall, home: View, written: Sequence[View]) -> Iterator[tuple[View, bool]]:
-    """A call's inputs, and of each whether the call may overwrite it: through the operands of a
-    tape, element for element."""
-    own = own_operands(call.kernel, call.params)
+def _operands(
+    call: KernelCall, target: View, written: Sequence[View]
+) -> Iterator[tuple[View, bool]]:
+    """A call's inputs, each with whether the call reads it elementwise where it writes: through a
+    tape that reads an element and then writes the same one. `written`, of the dtype of `target`,
+    may be over such an input."""
+    uses = tape_uses(CONTRACTS[call.kernel], call.params, len(call.inputs), len(call.outputs))
+    overwritable = {number for use in uses if use.outputs for number in use.inputs}
     for number, operand in enumerate(call.inputs):
-        is_tape_operand = own is not None and number >= own and operand.dtype == home.dtype
+        is_tape_operand = number in overwritable and operand.dtype == target.dtype
         yield operand, is_tape_operand and all(_same_elements(operand, v) for v in written)
 
 
@@ -91,11 +96,11 @@ def _covers(draft: Draft, view: View) -> bool:
 
 
 def _take_over(draft: Draft, buffer: int, copy: int, wanted: Collection[int]) -> None:
-    """Lets an array that starts as a copy of a temporary be that temporary."""
+    """Lets an array that is initialised as a copy of a temporary be that temporary."""
     (base,) = draft.calls[copy].inputs
     if copy in draft.dropped or not _is_own(draft, base, wanted):
         return
-    # The temporary may by now be what another array has taken over, to change it later.
+    # Another array may have reused the temporary by now, and write to it later.
     made = {w for w in draft.writers[base.buffer] if w not in draft.dropped}
     if not made <= calls_before(draft.depends, [copy]):
         return
@@ -106,16 +111,16 @@ def _take_over(draft: Draft, buffer: int, copy: int, wanted: Collection[int]) ->
 
 
 def may_overwrite(
-    draft: Draft, buffer: int, home: View, copy: int | None, before: Collection[int] = ()
+    draft: Draft, buffer: int, target: View, copy: int | None, before: Collection[int] = ()
 ) -> bool:
-    """Whether the calls that write `buffer` may write over `home` instead. If so they wait from now
-    on for all others that read `home`, and for `before`.
+    """Whether the calls that write `buffer` may write over `target` instead. If so they wait from
+    now on for all others that read `target`, and for `before`.
 
-    copy: a call that copies `home` to the buffer first, and will not be needed.
+    copy: a call that copies `target` to the buffer first, and becomes redundant.
     """
     writers = {w for w in draft.writers[buffer] if w != copy and w not in draft.dropped}
-    readers = draft.readers.get(home.buffer, set()) - {copy}
-    if not all(_keeps_apart(draft, w, writers, buffer, home) for w in readers & writers):
+    readers = draft.readers.get(target.buffer, set()) - {copy}
+    if not all(_keeps_apart(draft, w, writers, buffer, target) for w in readers & writers):
         return False
     earlier = (readers - writers) | set(before)
     if writers & calls_before(draft.depends, earlier):
@@ -126,27 +131,27 @@ def may_overwrite(
 
 
 def _keeps_apart(
-    draft: Draft, reader: int, writers: Collection[int], buffer: int, home: View
+    draft: Draft, reader: int, writers: Collection[int], buffer: int, target: View
 ) -> bool:
-    """Whether a call that reads `home`, and writes over it, finds there what was there before.
+    """Whether a call that reads `target`, and writes over it, reads the old values.
 
-    What it overwrites itself it may read only through the operands of a tape, element for element;
-    what another one overwrites it may read only if that one comes later.
+    What it overwrites itself it has to read elementwise, by a tape. What another call overwrites it
+    may read only if that call comes later.
     """
     written = {w: [v for v in draft.calls[w].outputs if v.buffer == buffer] for w in writers}
-    for operand, alike in _operands(draft.calls[reader], home, written[reader]):
-        if operand.buffer != home.buffer:
+    for operand, elementwise in _operands(draft.calls[reader], target, written[reader]):
+        if operand.buffer != target.buffer:
             continue
         for w in writers:
-            fits = alike if w == reader else reader in calls_before(draft.depends, [w])
+            fits = elementwise if w == reader else reader in calls_before(draft.depends, [w])
             if not fits and not all(_are_apart(operand, v) for v in written[w]):
                 return False
     return True
 
 
 def _are_apart(a: View, b: View) -> bool:
-    """Whether two views of buffers that will be one have no element in common, as far as the range
-    that each reaches tells."""
+    """Whether the ranges of two views of buffers that will be one do not overlap (conservative:
+    False for views whose ranges overlap, or are moved by slots, though no element is in both)."""
     if a.layout.slots or b.layout.slots:
         return False
     (low, high), (first, last) = a.layout.extent, b.layout.extent
@@ -154,7 +159,8 @@ def _are_apart(a: View, b: View) -> bool:
 
 
 def _same_elements(a: View, b: View) -> bool:
-    """Whether two views walk through a buffer alike; axes of length 1 may have any stride."""
+    """Whether two views have the same elements in the same order; an axis of length 1 may have any
+    stride."""
     first, second = a.layout, b.layout
     return (
         first.shape == second.shape

@@ -1,4 +1,4 @@
-"""Order: results and updates find their places, and calls their order.
+"""Order: buffers for results and updates, and the order of the calls.
 
 A result is written straight into the array that the caller gets, an update straight into the
 shared variable, where that is possible. An update waits for every reader of the old value; where
@@ -13,19 +13,18 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole, view_of
-from tinygrad_mnist.compile.group import group_reductions
+from tinygrad_mnist.compile.group import group_calls
 from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.in_place import may_overwrite, save_copies
 from tinygrad_mnist.compile.memory import Lifetime, assign_offsets
 from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Buffer, KernelCall, Plan, View
-from tinygrad_mnist.contracts.reduce.grouped_reduce import GROUPED_REDUCE
 from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
 
 @dataclass
 class _Placement:
-    """Where temporaries end up: in themselves, or in a bound buffer that stands for them."""
+    """The buffer of each temporary: its own, or the bound buffer that replaces it (`target`)."""
 
     draft: Draft
     target: dict[int, int]
@@ -43,95 +42,94 @@ def arrange(
     backend: str,
     rewrites: Mapping[str, int],
 ) -> Plan:
-    """Places results and updates, orders the calls, assigns memory."""
+    """Gives results and updates their buffers, orders the calls, assigns memory."""
     save_copies(draft, {view_of(draft, v).buffer for v in (*outputs, *updates.values())})
-    place = _Placement(draft, {})
-    places = [_place_output(place, v, i) for i, v in enumerate(outputs)]
+    placement = _Placement(draft, {})
+    result_buffers = [_place_output(placement, v, i) for i, v in enumerate(outputs)]
     late: list[tuple[View, View]] = []
     # All copies are made before the first placement, which has to know every reader.
-    values = {shared: _free_value(place, value) for shared, value in updates.items()}
+    values = {shared: _free_value(placement, value) for shared, value in updates.items()}
     for shared, view in values.items():
-        home = draft.views[leaves[shared]]
-        if not _place_update(place, home, view):
-            late.append((view, home))
+        target = draft.views[leaves[shared]]
+        if not _place_update(placement, target, view):
+            late.append((view, target))
     for source, target in late:
         readers = set(draft.readers.get(target.buffer, ()))
         number = draft.copy(source, target, None)
         draft.depends[number] |= readers | set(draft.checks.values())
     drafted, depends = draft.without_dropped()
-    if GROUPED_REDUCE.name in draft.kernels:
-        drafted, depends = group_reductions(drafted, depends)
+    drafted, depends = group_calls(drafted, depends, draft.kernels)
     order = _topological(depends)
-    calls = [_moved(drafted[i], place) for i in order]
-    buffers, numbers, arena = _with_memory(draft.buffers, calls, places)
+    calls = [_moved(drafted[i], placement) for i in order]
+    buffers, numbers, arena = _with_memory(draft.buffers, calls, result_buffers)
     return Plan(
         backend,
         buffers,
         tuple(_moved(call, numbers.__getitem__) for call in calls),
-        tuple(numbers[p] for p in places),
+        tuple(numbers[p] for p in result_buffers),
         arena,
         host,
         dict(rewrites),
     )
 
 
-def _place_output(place: _Placement, v: Variable, number: int) -> int:
-    """The output buffer that holds result `number`, written by its maker or by a copy."""
-    draft = place.draft
+def _place_output(placement: _Placement, v: Variable, number: int) -> int:
+    """The output buffer of result `number`, written by the call that makes the result or a copy."""
+    draft = placement.draft
     view = view_of(draft, v)
     output = draft.new_buffer(OUTPUT, v.dtype, v.type.static_shape, name=v.name or f"out{number}")
-    if _is_free(place, view):
-        place.target[view.buffer] = output
+    if _is_free(placement, view):
+        placement.target[view.buffer] = output
     else:
         draft.copy(view, View(output, v.dtype, contiguous(v.type.static_shape)), v.source)
     return output
 
 
-def _is_free(place: _Placement, view: View) -> bool:
-    """Whether the maker of a temporary could as well write it elsewhere."""
-    buffer = place.draft.buffers[view.buffer]
+def _is_free(placement: _Placement, view: View) -> bool:
+    """Whether a view is all of a temporary that may still be replaced by a bound buffer."""
+    buffer = placement.draft.buffers[view.buffer]
     return (
         buffer.kind == TEMPORARY
-        and view.buffer not in place.target
+        and view.buffer not in placement.target
         and view.dtype == buffer.dtype
         and layout_is_whole(view, buffer)
     )
 
 
-def _free_value(place: _Placement, value: Variable) -> View:
-    """The value of an update in a temporary of its own, by a copy where it has none."""
-    draft = place.draft
+def _free_value(placement: _Placement, value: Variable) -> View:
+    """The value of an update in its own temporary, by a copy where it has none."""
+    draft = placement.draft
     view = view_of(draft, value)
-    if _is_free(place, view):
+    if _is_free(placement, view):
         return view
     fresh = draft.temporary(view.dtype, view.layout.shape)
     draft.copy(view, fresh, value.source)
     return fresh
 
 
-def _place_update(place: _Placement, home: View, view: View) -> bool:
+def _place_update(placement: _Placement, target: View, view: View) -> bool:
     """Lets the calls that make `view` write into the shared variable itself; False where a copy
     has to do it after everything else."""
-    draft = place.draft
-    if not _is_free(place, view):
+    draft = placement.draft
+    if not _is_free(placement, view):
         return False
-    # What starts as a copy of the variable need not start so where it is the variable.
+    # An array initialised as a copy of the variable needs no copy where it is the variable.
     copy = draft.bases.get(view.buffer)
-    if copy is not None and not _copies_all_of(draft, copy, home):
+    if copy is not None and not _copies_all_of(draft, copy, target):
         copy = None
     # Range checks come before every write, so a check of the new value itself asks for a copy.
-    if not may_overwrite(draft, view.buffer, home, copy, draft.checks.values()):
+    if not may_overwrite(draft, view.buffer, target, copy, draft.checks.values()):
         return False
     if copy is not None:
         draft.drop(copy)
-    place.target[view.buffer] = home.buffer
+    placement.target[view.buffer] = target.buffer
     return True
 
 
-def _copies_all_of(draft: Draft, copy: int, home: View) -> bool:
+def _copies_all_of(draft: Draft, copy: int, target: View) -> bool:
     (source,) = draft.calls[copy].inputs
-    is_home = copy not in draft.dropped and source.buffer == home.buffer
-    return is_home and layout_is_whole(source, draft.buffers[home.buffer])
+    is_of_target = copy not in draft.dropped and source.buffer == target.buffer
+    return is_of_target and layout_is_whole(source, draft.buffers[target.buffer])
 
 
 def _topological(depends: Sequence[set[int]]) -> list[int]:

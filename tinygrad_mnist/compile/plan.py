@@ -106,8 +106,8 @@ class KernelCall:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it has to read and write at least: what stands twice among the inputs counts
-        once, what is repeated in a broadcast too; what is updated in place is read and written."""
+        """Bytes that it has to read and write at least. An element that is read twice, or repeated
+        by a broadcast, counts once; one that is updated in place is read and written."""
         contract = CONTRACTS[self.kernel]
         read: dict[Hashable, int] = {}
         for number, view in enumerate(self.inputs):

@@ -1,4 +1,4 @@
-"""What `config.debug` tells about a plan when it is made, on standard error."""
+"""What `config.debug` prints about a plan when it is made, on standard error."""
 
 from __future__ import annotations
 

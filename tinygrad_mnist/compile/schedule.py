@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tinygrad_mnist.compile.assemble import draft_assembled, draft_scattered
+from tinygrad_mnist.compile.assemble import draft_assembled, draft_updated
 from tinygrad_mnist.compile.draft import Draft, view_of
 from tinygrad_mnist.compile.plan import INPUT, SHARED, View
+from tinygrad_mnist.contracts import CONTRACTS, Contract
+from tinygrad_mnist.contracts.core.operands import tape_uses
 from tinygrad_mnist.contracts.core.tape import Tape
+from tinygrad_mnist.contracts.index.check_range import CHECK_RANGE
 from tinygrad_mnist.errors import IndexOutOfRangeError, MissingKernelError
 from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, SharedVariable, Variable
-from tinygrad_mnist.ops.gather import GATHER, SCATTER_ADD, SCATTER_SET
+from tinygrad_mnist.ops.gather import GATHER
 from tinygrad_mnist.ops.kernels import TAPE
 from tinygrad_mnist.ops.slices import ASSEMBLE
-from tinygrad_mnist.rewrite.fuse import operands_before_epilogue
 
 
 def draft_calls(
@@ -54,19 +56,19 @@ def _add_node(draft: Draft, node: Node, backend: str) -> None:
     if node.op is ASSEMBLE:
         draft.views[node.outputs[0]] = draft_assembled(draft, node)
         return
-    kernel = node.op.contract or (TAPE.name if node.op is TAPE else None)
+    kernel = node.op.contract
     if kernel is None or kernel not in draft.kernels:
         raise MissingKernelError(
             f"the backend {backend!r} has no kernel {kernel or node.op.name!r}{at(node.source)}"
         )
-    checks = _add_checks(draft, node)
-    if node.op in (SCATTER_ADD, SCATTER_SET):
-        draft.views[node.outputs[0]] = draft_scattered(draft, node, checks)
+    contract = CONTRACTS[kernel]
+    checks = _add_checks(draft, node, contract)
+    if contract.touched is not None:
+        draft.views[node.outputs[0]] = draft_updated(draft, node, contract, checks)
         return
-    inputs = _operands(draft, node)
+    inputs = _operands(draft, node, contract)
     results = [draft.temporary(v.dtype, v.type.static_shape) for v in node.outputs]
-    params = {k: p for k, p in node.params.items() if k not in ("types", "broadcastable")}
-    number = draft.call(kernel, inputs, results, params, node.source)
+    number = draft.call(kernel, inputs, results, contract.own_params(node.params), node.source)
     draft.depends[number] |= checks
     draft.views.update(zip(node.outputs, results, strict=True))
 
@@ -85,30 +87,26 @@ def _viewed(draft: Draft, node: Node) -> View:
     return View(source.buffer, source.dtype, layout)
 
 
-def _operands(draft: Draft, node: Node) -> list[View]:
-    """Views of a node's inputs; those that a tape reads are stretched to the tape's shape."""
+def _operands(draft: Draft, node: Node, contract: Contract) -> list[View]:
+    """Views of a node's inputs. Those that a tape reads are stretched to the tape's shape; counters
+    of random draws are 0-d."""
     views = [view_of(draft, v) for v in node.inputs]
-    if node.op is TAPE:
-        return _tape_operands(node.params["tape"], views, node.outputs[0].type.static_shape)
-    n_own = operands_before_epilogue(node)
-    if n_own is None:
-        return views
-    own = views[:n_own]
-    if node.op.name == "reduce":
-        shapes = [v.type.static_shape for v in node.inputs[:n_own]]
-        full = tuple(map(_longest, zip(*shapes, strict=True)))
-        own = _tape_operands(node.params["prologue"], own, full)
-    extra_shape = node.outputs[0].type.static_shape
-    return own + [_stretched(v, extra_shape) for v in views[n_own:]]
+    for use in tape_uses(contract, node.params, len(node.inputs), len(node.outputs)):
+        if use.outputs:
+            shape = node.outputs[use.outputs[0]].type.static_shape
+        else:
+            shapes = [node.inputs[k].type.static_shape for k in use.inputs]
+            shape = tuple(map(_longest, zip(*shapes, strict=True)))
+        before = use.tape.n_inputs - len(use.inputs)  # 1 where the tape reads the kernel's result
+        for k, v in enumerate(use.inputs, before):
+            is_step = k in use.tape.step_inputs
+            views[v] = _scalar(views[v]) if is_step else _stretched(views[v], shape)
+    return views
 
 
-def _tape_operands(tape: Tape, views: Sequence[View], shape: tuple[int, ...]) -> list[View]:
-    """Operands in the tape's shape; step counters, which only `uniform` reads, are 0-d."""
-    steps = {i.args[0] for i in tape.instructions if i.op == "uniform"}
-    return [
-        View(v.buffer, v.dtype, v.layout.rearranged((), ())) if k in steps else _stretched(v, shape)
-        for k, v in enumerate(views)
-    ]
+def _scalar(view: View) -> View:
+    """A view of one element as a 0-d one."""
+    return view._replace(layout=view.layout.rearranged((), ()))
 
 
 def _longest(lengths: Sequence[int]) -> int:
@@ -127,12 +125,21 @@ def _stretched(view: View, shape: tuple[int, ...]) -> View:
     return View(view.buffer, view.dtype, layout.rearranged(shape, strides))
 
 
-def _add_checks(draft: Draft, node: Node) -> set[int]:
-    """Range checks of index operands: at once for constants, by calls for the rest."""
+def _add_checks(draft: Draft, node: Node, contract: Contract) -> set[int]:
+    """Range checks of index operands: at once for constants, by calls for the rest.
+
+    Raises ValueError where the inputs that the op checks are not those that the contract's kernel
+    uses as indices.
+    """
     calls: set[int] = set()
-    if node.op.checks is None:
-        return calls
-    for number, low, high in node.op.checks(node):
+    checks = node.op.checks(node) if node.op.checks is not None else ()
+    indices = contract.index_inputs(node.params, len(node.inputs))
+    if sorted(number for number, _, _ in checks) != list(indices):
+        raise ValueError(
+            f"the op {node.op.name} has to check the inputs that its kernel {contract.name} uses as"
+            f" indices, {list(indices)}, and no others"
+        )
+    for number, low, high in checks:
         index = node.inputs[number]
         bounds = f"has to lie between {low} and {high - 1}"
         label = f"{_described(index)} {bounds if low < high else 'points into a length of 0'}"
@@ -149,7 +156,7 @@ def _add_checks(draft: Draft, node: Node) -> set[int]:
         key = (view, low, high)
         if key not in draft.checks:
             params = {"low": low, "high": high}
-            draft.checks[key] = draft.call("check_range", [view], [], params, node.source, label)
+            draft.checks[key] = draft.call(CHECK_RANGE.name, [view], [], params, node.source, label)
         calls.add(draft.checks[key])
     return calls
 

@@ -1,4 +1,4 @@
-"""What every kernel computes, whoever implements it.
+"""What every kernel computes, on every backend.
 
 `core` says what a contract and a tape are; each family registers its contracts when it is imported.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.variables import Constant, Variable
 
 LIMIT = 1024  # elements up to which a result is worth keeping
@@ -21,7 +21,7 @@ def fold(variable: Variable) -> Variable:
         or not all(isinstance(v, Constant) for v in node.inputs)
         or not node.inputs
         or node.op.name == "static_broadcast"  # worth more as one number and a stride of 0
-        or not all(p.is_fixed for p in _places(node.params))
+        or not all(p.is_fixed for p in _regions(node.params))
         or int(np.prod(variable.type.static_shape)) > LIMIT
     ):
         return variable
@@ -33,6 +33,6 @@ def fold(variable: Variable) -> Variable:
     return constant
 
 
-def _places(params: Params) -> tuple[Place, ...]:
+def _regions(params: Params) -> tuple[StaticSlice, ...]:
     """The slices among the parameters of a node."""
-    return (*params.get("places", ()), *([params["place"]] if "place" in params else []))
+    return (*params.get("regions", ()), *([params["region"]] if "region" in params else []))

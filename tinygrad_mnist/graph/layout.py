@@ -1,4 +1,4 @@
-"""Where the elements of an array lie in a buffer, and which of them a slice takes."""
+"""Layouts of arrays in buffers, and slices of arrays of known shape."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def reshaped(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
     return layout.rearranged(shape, reversed(strides))
 
 
-class Place(NamedTuple):
+class StaticSlice(NamedTuple):
     """A slice in numbers: which elements of an array of known shape.
 
     starts, lengths, steps: for every axis of the array. kept: the axes that the slice has; of each
@@ -110,12 +110,12 @@ class Place(NamedTuple):
     kept: tuple[int, ...]
 
     @staticmethod
-    def whole(shape: tuple[int, ...]) -> Place:
+    def whole(shape: tuple[int, ...]) -> StaticSlice:
         """All of an array."""
         n = len(shape)
-        return Place((Offset(0),) * n, shape, (1,) * n, tuple(range(n)))
+        return StaticSlice((Offset(0),) * n, shape, (1,) * n, tuple(range(n)))
 
-    def along(self, axis: int, start: int, n: int) -> Place:
+    def along(self, axis: int, start: int, n: int) -> StaticSlice:
         """The same but for one axis, of which it takes n elements from `start` on."""
         starts, lengths = list(self.starts), list(self.lengths)
         starts[axis], lengths[axis] = Offset(start), n
@@ -133,10 +133,10 @@ class Place(NamedTuple):
 
     def covers(self, shape: tuple[int, ...]) -> bool:
         """Whether this is all of an array of that shape, in its order."""
-        return self.lengths == shape and self == Place.whole(shape)
+        return self.lengths == shape and self == StaticSlice.whole(shape)
 
-    def is_apart_from(self, other: Place) -> bool:
-        """Whether two places in one array have, for certain, no element in common."""
+    def is_apart_from(self, other: StaticSlice) -> bool:
+        """Whether two slices of one array certainly have no element in common."""
         return any(
             not _may_meet(self._indices(axis), other._indices(axis))
             for axis in range(len(self.lengths))
@@ -153,7 +153,7 @@ class Place(NamedTuple):
         return [axis for axis, n in enumerate(self.lengths) if n != shape[axis]]
 
     def layout(self, layout: Layout) -> Layout:
-        """Where the slice of an array that lies so lies."""
+        """The layout of this slice, given the array's layout."""
         offset, slots = layout.offset, list(layout.slots)
         for start, stride in zip(self.starts, layout.strides, strict=True):
             offset += start.value * stride
@@ -183,7 +183,7 @@ class Place(NamedTuple):
 
 
 def _may_meet(a: range, b: range) -> bool:
-    """Whether two ranges may have a number in common; where one says so, they need not."""
+    """Whether two ranges may have a number in common; True for some that have none."""
     if not a or not b or max(a[0], a[-1]) < min(b[0], b[-1]) or max(b[0], b[-1]) < min(a[0], a[-1]):
         return False
     return (a.start - b.start) % gcd(a.step, b.step) == 0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params, Reference
+from tinygrad_mnist.contracts.core.formula import Formula
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.layout import Layout
@@ -22,14 +23,17 @@ Vjp = Callable[[Node, Sequence[Variable | None]], Sequence[Variable | None]]
 Lower = Callable[[Node], Sequence[Variable]]
 Checks = Callable[[Node], Sequence[tuple[int, int, int]]]
 View = Callable[[Params, Layout], Layout | None]
+Part = Callable[[Params, Layout], Layout]
+Written = Callable[[Variable], Formula]
+Infix = Callable[[Node, Written], Formula]
 Specialise = Callable[[Node, Sequence[Variable], HostValues], Sequence[Variable]]
 
 
 @dataclass(frozen=True, eq=False)
 class Op:
-    """One operation, told in one place.
+    """One operation, described in one record.
 
-    name: unique; the word under which it appears in graphs, plans and errors.
+    name: unique; the name under which it appears in graphs, plans and errors.
     infer: `(params, input types) -> output types`; raises GraphTypeError or ShapeError.
     reference: `(params, arrays, output specs) -> arrays` in NumPy.
     vjp: `(node, cotangents) -> cotangents of the inputs`, each as a graph; None for an op through
@@ -45,9 +49,14 @@ class Op:
     view: for an op whose result is its first input's memory seen differently: `(params, layout of
         the input) -> layout of the result`, or None where such a layout can't express it and the
         input has to be copied into C order first.
-    checks: index inputs that have to lie in a range: `node -> [(input number, low, high), ...]`;
-        they are looked at before anything is written, so a bad label leaves all values as they
-        were.
+    checks: for an op whose kernel uses inputs as indices (`Contract.indices`), the range in which
+        each has to lie: `node -> [(input number, low, high), ...]`. They are checked before
+        anything is written, so a bad label leaves all values as they were.
+    shown: name of the parameter that is shown behind the op's name, as in `sum{0}`.
+    infix: `(node, formula of an operand) -> formula` of the node in an expression. Without it an
+        elementwise op is written as an operator or function, any other as `name(inputs)`.
+    updated_part: for an op whose kernel updates its first input in place: `(params, layout of the
+        input) -> layout of the part that the kernel works on`; None where that is all of it.
     """
 
     name: str
@@ -61,6 +70,9 @@ class Op:
     tape_op: str | None = None
     view: View | None = None
     checks: Checks | None = None
+    updated_part: Part | None = None
+    shown: str | None = None
+    infix: Infix | None = None
 
     def __call__(self, *inputs: Variable, **params: Any) -> Variable:
         """Applies the op and returns its first result."""

@@ -19,6 +19,7 @@ from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import FLOATS, TensorType, check_dtype, tensor_type, upcast
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.elementwise import cast, eq, settle_constants
 from tinygrad_mnist.ops.shape import (
     alloc,
@@ -126,7 +127,9 @@ def _arange_specialise(node: Node, inputs: Sequence[Variable], host: HostValues)
     return [static_reshape(values, values.type.static_shape, (False,))]
 
 
-_ARANGE = register_op(Op("arange", _arange_infer, None, specialise=_arange_specialise))
+_ARANGE = register_op(
+    Op("arange", _arange_infer, None, specialise=_arange_specialise, infix=infix.arange)
+)
 
 
 @word

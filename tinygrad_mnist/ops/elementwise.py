@@ -23,6 +23,7 @@ from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, check_dtype, compute_dtype, upcast
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops import infix
 
 Rule = Callable[[Variable, Variable, tuple[Variable, ...]], Sequence[Variable | None]]
 Word = Callable[..., Variable]
@@ -312,6 +313,8 @@ _CAST = register_op(
         _reference("identity"),
         _vjp(lambda g, z, i: (g,)),
         tape_op="identity",
+        shown="dtype",
+        infix=infix.cast,
     )
 )
 

@@ -1,7 +1,7 @@
 """Integer vectors as indices, over arrays whose shape is known.
 
-`gather` picks rows. `scatter_add` and `scatter_set` are what it turns into where elements are
-written: an array that starts as a copy of another one and has rows added to it or put into it.
+`gather` picks rows. `scatter_add` and `scatter_set` write rows: their result starts as a copy of
+another array and has rows added to it or put into it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
-from tinygrad_mnist.graph.layout import Layout, Place
+from tinygrad_mnist.graph.layout import Layout, StaticSlice
 from tinygrad_mnist.graph.op import Op, register_op
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node
+from tinygrad_mnist.ops import infix
+from tinygrad_mnist.ops.kernels import define_kernel
 
 
 def _gather_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -35,20 +37,12 @@ def _gather_checks(node: Node) -> list[tuple[int, int, int]]:
 
 
 # x (outer, index, rest), index vectors (n,) -> (outer, n, rest); params n_index, axis
-GATHER = register_op(
-    Op(
-        "gather",
-        _gather_infer,
-        CONTRACTS["gather"].reference,
-        contract="gather",
-        checks=_gather_checks,
-    )
-)
+GATHER = define_kernel("gather", _gather_infer, _gather_checks, infix.gather)
 
 
 def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    """The axes of an array in an order in which the indexed ones stand together, and how many come
-    before them: as they are where that is so already, else the indexed ones first."""
+    """The axes of an array with the indexed ones side by side, and how many axes come before these.
+    The order stays where they are side by side already; else the indexed ones come first."""
     if axes == tuple(range(axes[0], axes[0] + len(axes))):
         return tuple(range(ndim)), axes[0]
     return (*axes, *(axis for axis in range(ndim) if axis not in axes)), 0
@@ -56,14 +50,14 @@ def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], in
 
 def indexed_layout(params: Params, layout: Layout) -> Layout:
     """The slice of an array that a scatter works in, the indexed axes together."""
-    place: Place = params["place"]
-    inner = place.layout(layout)
-    order, _ = indexed_order(len(place.kept), params["axes"])
+    region: StaticSlice = params["region"]
+    inner = region.layout(layout)
+    order, _ = indexed_order(len(region.kept), params["axes"])
     return inner.rearranged((inner.shape[a] for a in order), (inner.strides[a] for a in order))
 
 
 def _scatter_checks(node: Node) -> list[tuple[int, int, int]]:
-    lengths = [node.params["place"].shape[axis] for axis in node.params["axes"]]
+    lengths = [node.params["region"].shape[axis] for axis in node.params["axes"]]
     return [(2 + k, -length, length) for k, length in enumerate(lengths)]
 
 
@@ -73,8 +67,8 @@ def _define_scatter(name: str) -> Op:
     ) -> list[Array]:
         base, *operands = inputs
         result = base.copy()
-        order, _ = indexed_order(len(params["place"].kept), params["axes"])
-        indexed = result[params["place"].key()].transpose(order)
+        order, _ = indexed_order(len(params["region"].kept), params["axes"])
+        indexed = result[params["region"].key()].transpose(order)
         contract = CONTRACTS[name]
         (indexed[...],) = contract.reference(params, [indexed, *operands], outputs)
         return [result]
@@ -86,11 +80,12 @@ def _define_scatter(name: str) -> Op:
             reference,
             contract=name,
             checks=_scatter_checks,
+            updated_part=indexed_layout,
         )
     )
 
 
 # base, rows (outer, n, rest), index vectors (n,) -> the base, with the rows added to or put into a
-# slice of it; params place, axes (of the slice, indexed), n_index, axis (number of outer ones)
+# slice of it; params region, axes (of the slice, indexed), n_index, axis (number of outer ones)
 SCATTER_ADD = _define_scatter("scatter_add")
 SCATTER_SET = _define_scatter("scatter_set")

@@ -15,17 +15,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
+from tinygrad_mnist.contracts.core.formula import Formula, applied
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.host import HostValues, Offset
-from tinygrad_mnist.graph.layout import Place
-from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
+from tinygrad_mnist.graph.layout import StaticSlice
+from tinygrad_mnist.graph.op import Op, Vjp, Written, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import arange, zeros
 from tinygrad_mnist.ops.elementwise import add, broadcast_types, cast, eq, sum_to, switch
 from tinygrad_mnist.ops.gather import GATHER, SCATTER_ADD, SCATTER_SET, indexed_order
-from tinygrad_mnist.ops.keys import FULL, Entry, array_position, parse_key, with_operands
+from tinygrad_mnist.ops.keys import FULL, Entry, array_position, key_text, parse_key, with_operands
 from tinygrad_mnist.ops.shape import (
     broadcast_like,
     dimshuffle,
@@ -83,15 +85,16 @@ def _subtensor_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
 class _Where(NamedTuple):
     """A key resolved for an array of known shape.
 
-    place: what its slices and indices take. flags: which axes of that broadcast. vectors: its index
-    arrays, one-dimensional. axes: the axes of the place that they index. common: the type that the
-    arrays have together. pattern: the axes of the result, as a dimshuffle of what is picked.
+    region: what its slices and indices take. flags: which axes of that broadcast. vectors: its
+    index arrays, one-dimensional. axes: the axes of the region that they index. common: the type
+    that the arrays have together. pattern: the axes of the result, as a dimshuffle of what is
+    picked.
 
-    What is picked has the axes of the place in `order`, with those of the arrays in place of the
+    What is picked has the axes of the region in `order`, with those of the arrays in place of the
     indexed ones, behind `axis` others.
     """
 
-    place: Place
+    region: StaticSlice
     flags: tuple[bool, ...]
     vectors: tuple[Variable, ...]
     axes: tuple[int, ...]
@@ -101,14 +104,14 @@ class _Where(NamedTuple):
     axis: int
 
     def _around(self, values: Sequence[Any], middle: Sequence[Any]) -> tuple[Any, ...]:
-        """What `values` say of the axes of the place, with `middle` in place of the indexed."""
+        """What `values` say of the axes of the region, with `middle` in place of the indexed."""
         behind = self.order[self.axis + len(self.axes) :]
         before = (values[a] for a in self.order[: self.axis])
         return (*before, *middle, *(values[a] for a in behind))
 
     @property
     def picked_shape(self) -> tuple[int, ...]:
-        return self._around(self.place.shape, self.common.static_shape)
+        return self._around(self.region.shape, self.common.static_shape)
 
     @property
     def picked_flags(self) -> tuple[bool, ...]:
@@ -117,7 +120,7 @@ class _Where(NamedTuple):
     @property
     def rows(self) -> tuple[int, ...]:
         """The shape of what is picked, with one axis for all that the arrays have."""
-        return self._around(self.place.shape, [math.prod(self.common.static_shape)])
+        return self._around(self.region.shape, [math.prod(self.common.static_shape)])
 
 
 def _resolve(
@@ -161,7 +164,7 @@ def _resolve(
         starts.append(start)
         counts.append(count)
         steps.append(step)
-    place = Place(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
+    region = StaticSlice(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
     common = _common_type([v.type for v in arrays.values()] or [TensorType("int64", (), ())])
     axes = tuple(arrays)
     order, before = indexed_order(len(kept), axes) if axes else (tuple(range(len(kept))), 0)
@@ -171,7 +174,7 @@ def _resolve(
     at = array_position(index)
     pattern[at:at] = range(before, before + common.ndim)
     vectors = tuple(_flat(v, common.static_shape) for v in arrays.values())
-    return _Where(place, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
+    return _Where(region, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
 
 
 def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
@@ -186,7 +189,7 @@ def _subtensor_specialise(
 ) -> list[Variable]:
     x, *given = inputs
     where = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
-    picked = static_slice(x, where.place, where.flags)
+    picked = static_slice(x, where.region, where.flags)
     if where.vectors:
         moved = dimshuffle(picked, *where.order)
         params = {"n_index": len(where.vectors), "axis": where.axis}
@@ -204,8 +207,26 @@ def _subtensor_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Va
     return [back, *(None for _ in given)]
 
 
+def _subtensor_infix(node: Node, written: Written) -> Formula:
+    x, *operands = node.inputs
+    return _indexed(node, x, operands, written)
+
+
+def _indexed(node: Node, x: Variable, operands: Sequence[Variable], written: Written) -> Formula:
+    """`x[key]`, the key of a node that reads or writes there."""
+    key = key_text(node.params["index"], [written(v).text for v in operands])
+    return infix.method(x, written, key)
+
+
 _SUBTENSOR = register_op(
-    Op("subtensor", _subtensor_infer, None, vjp=_subtensor_vjp, specialise=_subtensor_specialise)
+    Op(
+        "subtensor",
+        _subtensor_infer,
+        None,
+        vjp=_subtensor_vjp,
+        specialise=_subtensor_specialise,
+        infix=_subtensor_infix,
+    )
 )
 
 
@@ -242,18 +263,18 @@ def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
         rows = static_reshape(filling, where.rows, (False,) * len(where.rows))
         scatter = SCATTER_ADD if is_sum else SCATTER_SET
         params = {
-            "place": where.place,
+            "region": where.region,
             "axes": where.axes,
             "n_index": len(where.vectors),
             "axis": where.axis,
         }
         return list(scatter.rebuild([x, rows, *where.vectors], params, node.source).outputs)
     if is_sum:
-        filling = add(static_slice(x, where.place, where.flags), filling)
+        filling = add(static_slice(x, where.region, where.flags), filling)
     whole = x.type.static_shape
-    if where.place.covers(whole):
+    if where.region.covers(whole):
         return [static_broadcast(filling, whole, x.broadcastable)]
-    return [assemble(x, [(filling, where.place)], whole, x.broadcastable)]
+    return [assemble(x, [(filling, where.region)], whole, x.broadcastable)]
 
 
 def _inc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
@@ -305,14 +326,22 @@ def _common_length(arrays: Sequence[Variable], axis: int) -> Variable:
     return length(given[0], axis) if given else as_variable(1)
 
 
+def _write_infix(node: Node, written: Written) -> Formula:
+    x, value, *operands = node.inputs
+    target = _indexed(node, x, operands, written)
+    return applied(node.op.name, target, written(infix.unpadded(value)))
+
+
+def _define_write(name: str, vjp: Vjp) -> Op:
+    return register_op(
+        Op(name, _write_infer, None, vjp=vjp, specialise=_write_specialise, infix=_write_infix)
+    )
+
+
 # x, value (as many axes as x[key], stretching), operands of the key -> x with the value added
-_INC = register_op(
-    Op("inc_subtensor", _write_infer, None, vjp=_inc_vjp, specialise=_write_specialise)
-)
-# The same with the value in place of what was there; of several for one place, the last.
-_SET = register_op(
-    Op("set_subtensor", _write_infer, None, vjp=_set_vjp, specialise=_write_specialise)
-)
+_INC = _define_write("inc_subtensor", _inc_vjp)
+# The same with the value in place of what was there; where the key repeats an element, the last.
+_SET = _define_write("set_subtensor", _set_vjp)
 
 
 # --- words ---------------------------------------------------------------------------------------

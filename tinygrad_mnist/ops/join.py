@@ -1,6 +1,6 @@
 """Joining and splitting: arrays side by side, repeated, and cut apart again.
 
-A join is assembled from its parts: what makes a part writes it straight into its place, where
+A join is assembled from its parts: what makes a part writes it straight into its region, where
 nothing else reads it.
 """
 
@@ -14,11 +14,12 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import Op, as_variable, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import TensorType, upcast
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import zeros_like
 from tinygrad_mnist.ops.elementwise import cast, settle_constants, sum_to
 from tinygrad_mnist.ops.shape import (
@@ -62,7 +63,7 @@ def _join_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -
     for part in inputs:
         n = part.type.static_shape[axis]
         if n:
-            parts.append((part, Place.whole(shape).along(axis, start, n)))
+            parts.append((part, StaticSlice.whole(shape).along(axis, start, n)))
         start += n
     if len(parts) < 2:
         only = parts[0][0] if parts else inputs[0]
@@ -79,7 +80,9 @@ def _join_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variabl
 
 
 # arrays of one dtype and rank -> them side by side; params axis
-_JOIN = register_op(Op("join", _join_infer, None, vjp=_join_vjp, specialise=_join_specialise))
+_JOIN = register_op(
+    Op("join", _join_infer, None, vjp=_join_vjp, specialise=_join_specialise, infix=infix.join)
+)
 
 
 def _checked_axis(axis: Any, ndim: int) -> int:
@@ -149,7 +152,7 @@ def _split_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
         raise ShapeError(f"an axis of length {shape[axis]} can't be split into {sizes}")
     starts = [sum(sizes[:k]) for k in range(len(sizes))]
     return [
-        static_slice(x, Place.whole(shape).along(axis, start, n), out.broadcastable)
+        static_slice(x, StaticSlice.whole(shape).along(axis, start, n), out.broadcastable)
         for start, n, out in zip(starts, sizes, node.outputs, strict=True)
     ]
 

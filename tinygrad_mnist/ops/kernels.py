@@ -2,7 +2,7 @@
 
 `lower` turns the ops that users meet into these, and the fusion rules join them: a tape may be
 the prologue of a reduction or the epilogue of a matrix product. The reference of each is that of
-its contract, so a kernel's arithmetic stands in one place.
+its contract, so a kernel's arithmetic is written once.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.op import Infer, Op, register_op
+from tinygrad_mnist.graph.op import Checks, Infer, Infix, Op, register_op
 from tinygrad_mnist.graph.types import TensorType, compute_dtype
 from tinygrad_mnist.graph.variables import Variable
 
 REDUCTIONS = ("sum", "prod", "max", "min")  # in the order of the native kernel's `op` parameter
 
 
-def define_kernel(name: str, infer: Infer) -> Op:
-    """Registers the op of a contract."""
-    return register_op(Op(name, infer, CONTRACTS[name].reference, contract=name))
+def define_kernel(
+    name: str, infer: Infer, checks: Checks | None = None, infix: Infix | None = None
+) -> Op:
+    """Registers the op of a contract. checks: the ranges of the inputs that it uses as indices."""
+    reference = CONTRACTS[name].reference
+    return register_op(Op(name, infer, reference, contract=name, checks=checks, infix=infix))
 
 
 def full_type(types: Sequence[TensorType], dtype: str) -> TensorType:

@@ -36,6 +36,23 @@ def with_operands(
     return pairs
 
 
+def key_text(index: Sequence[Entry], operands: Sequence[str]) -> str:
+    """The key as it is written, `[1:, i]`; operands: the texts of its operands."""
+    entries = []
+    for entry, given in with_operands(index, operands):
+        texts = list(given)
+        if entry[0] == "slice":
+            _, has_start, has_stop, step = entry
+            start = texts.pop(0) if has_start else ""
+            stop = texts.pop(0) if has_stop else ""
+            entries.append(f"{start}:{stop}" + (f":{step}" if step != 1 else ""))
+        else:
+            entries.append({"new": "None", "gap": "..."}.get(entry[0]) or texts[0])
+    while len(entries) > 1 and entries[-1] == ":":
+        entries.pop()
+    return f"[{', '.join(entries)}]"
+
+
 def array_position(index: Sequence[Entry]) -> int:
     """Before which of the axes from slices those from arrays stand in the result: where the arrays
     are, if they stand together; else in front. Single indices beside arrays count as arrays."""

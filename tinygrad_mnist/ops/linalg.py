@@ -16,7 +16,7 @@ from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
@@ -231,7 +231,7 @@ def _batched_lower(node: Node) -> list[Variable]:
     for i in range(shape[0]):
         a, b = (_matrix(v, i) for v in node.inputs)
         product = static_reshape(_gemm(a, b), (1, *shape[1:]), (False,) * 3)
-        parts.append((product, Place.whole(shape).along(0, i, 1)))
+        parts.append((product, StaticSlice.whole(shape).along(0, i, 1)))
     if not parts:
         return [static_broadcast(constant(0, result.dtype), shape, result.broadcastable)]
     return [assemble(None, parts, shape, result.broadcastable)]
@@ -239,9 +239,9 @@ def _batched_lower(node: Node) -> list[Variable]:
 
 def _matrix(batch: Variable, i: int) -> Variable:
     """Number i of a batch of matrices."""
-    whole = Place.whole(batch.type.static_shape)
-    place = whole.along(0, i, 1)._replace(kept=(1, 2))
-    return static_slice(batch, place, batch.broadcastable[1:])
+    whole = StaticSlice.whole(batch.type.static_shape)
+    region = whole.along(0, i, 1)._replace(kept=(1, 2))
+    return static_slice(batch, region, batch.broadcastable[1:])
 
 
 # (n, m, k), (n, k, p) -> (n, m, p), both of the same float dtype

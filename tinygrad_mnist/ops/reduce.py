@@ -18,7 +18,7 @@ from tinygrad_mnist.graph.op import Op, as_variable, register_op
 from tinygrad_mnist.graph.operators import word
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, compute_dtype
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops import kernels
+from tinygrad_mnist.ops import infix, kernels
 from tinygrad_mnist.ops.elementwise import cast, eq, neq, sqr, sqrt, switch
 from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle, length, reshape, shape
 
@@ -85,7 +85,17 @@ def _define(
         kernel = _KERNELS.get(name, name)
         return [kernels.plain_reduce(kernel, x, node.params["axes"], z.dtype)]
 
-    return register_op(Op(name, infer, reference, vjp=pull if vjp else None, lower=lower))
+    return register_op(
+        Op(
+            name,
+            infer,
+            reference,
+            vjp=pull if vjp else None,
+            lower=lower,
+            shown="axes",
+            infix=infix.reduction,
+        )
+    )
 
 
 _SUM = _define("sum", compute_dtype, lambda g, z, x: broadcast_like(g, x))
@@ -120,7 +130,10 @@ def _define_place(name: str) -> Op:
             raise ShapeError(f"the {name} of no elements: shape {x.shape}, axis {params['axis']}")
         return [_reduced_type({"axes": (params["axis"],)}, x, "int64")]
 
-    return register_op(Op(name, infer, CONTRACTS[name].reference, contract=name))
+    reference = CONTRACTS[name].reference
+    return register_op(
+        Op(name, infer, reference, contract=name, shown="axis", infix=infix.reduction)
+    )
 
 
 _ARGMAX = _define_place("argmax")

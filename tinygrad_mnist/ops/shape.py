@@ -24,6 +24,7 @@ from tinygrad_mnist.graph.types import (
     tensor_type,
 )
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops import infix
 
 
 def as_integer_scalar(value: Any, what: str) -> Variable:
@@ -63,7 +64,9 @@ def _shape_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
     return [constant(inputs[0].type.static_shape, "int64")]
 
 
-_SHAPE = register_op(Op("shape", _shape_infer, _shape_reference, specialise=_shape_specialise))
+_SHAPE = register_op(
+    Op("shape", _shape_infer, _shape_reference, specialise=_shape_specialise, infix=infix.shape)
+)
 
 
 @word
@@ -118,7 +121,14 @@ def _reshape_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Vari
 
 
 _RESHAPE = register_op(
-    Op("reshape", _reshape_infer, None, vjp=_reshape_vjp, specialise=_reshape_specialise)
+    Op(
+        "reshape",
+        _reshape_infer,
+        None,
+        vjp=_reshape_vjp,
+        specialise=_reshape_specialise,
+        infix=infix.reshape,
+    )
 )
 
 
@@ -225,6 +235,8 @@ _DIMSHUFFLE = register_op(
         _dimshuffle_reference,
         vjp=_dimshuffle_vjp,
         view=_dimshuffle_view,
+        shown="pattern",
+        infix=infix.dimshuffle,
     )
 )
 

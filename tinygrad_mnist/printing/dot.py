@@ -124,7 +124,7 @@ def _variable_attributes(v: Variable, is_result: bool) -> str:
 
 
 def _plan(plan: Plan) -> str:
-    """A buffer stands once for every time that it is written: what a call reads is what the call
+    """A buffer has a node for every time that it is written: what a call reads is what the call
     before it wrote."""
     present: dict[int, str] = {}  # the node of each buffer's present content
     lines: list[str] = []

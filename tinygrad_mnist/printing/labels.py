@@ -7,10 +7,6 @@ from typing import Any
 
 from tinygrad_mnist.graph.variables import Node, Variable
 
-# Parameters that tell what an op does, beside its name.
-_TELLING = {"dimshuffle": "pattern", "cast": "dtype", "argmax": "axis", "argmin": "axis"}
-_REDUCTIONS = ("sum", "prod", "max", "min", "all", "any")
-
 
 def expressions_of(obj: Any, printer: str) -> Sequence[Variable]:
     """The variables to print: one, a list of them, or the results and updates of a function."""
@@ -25,13 +21,10 @@ def expressions_of(obj: Any, printer: str) -> Sequence[Variable]:
 
 
 def operation(node: Node, index: int = 0) -> str:
-    """An op's name with what its parameters tell: `sum{0}`, `dimshuffle{x,0}`, `pool2d.1`."""
+    """An op's name with the parameter that it shows: `sum{0}`, `dimshuffle{x,0}`, `pool2d.1`."""
     name = node.op.name
-    told: Any = None
-    if name in _REDUCTIONS:
-        told = node.params["axes"]
-    elif name in _TELLING:
-        told = node.params[_TELLING[name]]
-    if told is not None:
-        name += "{" + (",".join(map(str, told)) if isinstance(told, tuple) else str(told)) + "}"
+    if node.op.shown is not None:
+        value = node.params[node.op.shown]
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        name += f"{{{text}}}"
     return name + (f".{index}" if len(node.outputs) > 1 else "")

@@ -15,7 +15,7 @@ def debugprint(
     """Prints a graph as a tree: one line per variable, what it is computed from below it.
 
     obj: a variable, a list of them, or a function. Every variable has an identifier, [A], [B], ...;
-    what stands twice is expanded once. depth: levels to go down, -1 for all. print_type: add types.
+    what occurs twice is expanded once. depth: levels to go down, -1 for all. print_type: add types.
     file: where to write (standard output by default); `'str'` returns the text instead.
 
     Raises TypeError for anything else.

@@ -1,9 +1,10 @@
 """Fuse: kernels take in what surrounds them, where the backend has the fused form.
 
 Three families: a max-pool joins the convolution before it (and its gradient the convolution's
-gradients); a reshape or dimshuffle moves behind the tape that follows it, out of the way; a tape
-joins the kernel whose result it works on, as epilogue, or the reduction that reads it, as
-prologue. So bias and activation, and the SGD update, cost no pass over memory of their own.
+gradients); a reshape or dimshuffle moves behind the tape that follows it; a tape joins the kernel
+whose result it works on, as epilogue, where the kernel's contract has one, or the reduction that
+reads it, as prologue. So bias and activation, and the SGD update, cost no pass over memory of their
+own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_mnist.contracts.core.operands import own_operands
+from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
@@ -29,11 +30,15 @@ from tinygrad_mnist.rewrite.engine import Context, rebuild, uses
 from tinygrad_mnist.rewrite.tapes import MAX_INPUTS, TapeBuilder
 
 
-def operands_before_epilogue(node: Node) -> int | None:
-    """How many inputs of a node are the kernel's own; None where it has no epilogue."""
-    if node.op is TAPE or node.op.contract is None:
+def n_kernel_inputs(node: Node) -> int | None:
+    """How many inputs of a node come before those of its epilogue; None where its kernel takes no
+    epilogue."""
+    if node.op.contract is None:
         return None
-    return own_operands(node.op.contract, node.params)
+    contract = CONTRACTS[node.op.contract]
+    if not contract.has_epilogue:
+        return None
+    return contract.n_kernel_inputs(node.params, len(node.inputs))
 
 
 # --- convolution and pooling --------------------------------------------------------------------
@@ -118,7 +123,7 @@ def _blocks_cover_output(pool: Node) -> bool:
     return all(p == n // w for p, n, w in zip(pooled, size, window, strict=True))
 
 
-# --- views out of the way -----------------------------------------------------------------------
+# --- views behind tapes -------------------------------------------------------------------------
 
 
 def sink_views(outputs: Sequence[Variable], context: Context) -> list[Variable]:
@@ -148,7 +153,7 @@ def _is_view_of_kernel(new: Variable, old: Variable, counts: Counter[Variable]) 
     source, old_node = view.inputs[0].node, old.node
     return (
         source is not None
-        and operands_before_epilogue(source) is not None
+        and n_kernel_inputs(source) is not None
         and old_node is not None
         and old_node.op is view.op
         and counts[old_node.inputs[0]] == 1
@@ -161,7 +166,7 @@ def _sink(node: Node, inputs: Sequence[Variable], viewed: Variable) -> Variable 
     source, result = view.inputs[0], node.outputs[0]
     if viewed.type.shape != result.type.shape:
         return None
-    if any(i.op == "uniform" for i in node.params["tape"].instructions):
+    if node.params["tape"].step_inputs:
         return None  # a draw belongs to a position in C order
     operands = []
     for v in inputs:
@@ -219,35 +224,35 @@ def fuse_prologues(outputs: Sequence[Variable], context: Context) -> list[Variab
 
 def fuse_epilogues(outputs: Sequence[Variable], context: Context) -> list[Variable]:
     """A tape that only works on a kernel's result becomes that kernel's epilogue."""
-    hosts = _epilogue_hosts(toposort(outputs), uses(outputs))
-    guests = set(hosts.values())
+    producers = _epilogue_producers(toposort(outputs), uses(outputs))
+    fused = set(producers.values())
     fresh: dict[Variable, Variable] = {}
-    # Other results of a kernel that waits for its epilogue, such as the winners of a pool.
+    # The other results of a kernel that is emitted with its epilogue, such as a pool's winners.
     late: dict[Variable, Variable] = {}
 
     def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable] | None:
         current = [late.get(v, v) for v in inputs]
         fresh.update(zip(node.inputs, current, strict=True))
-        if node in guests:
+        if node in fused:
             return None
-        if node in hosts:
+        if node in producers:
             context.fired["epilogue"] += 1
-            result = _with_epilogue(hosts[node], node, fresh)
-            late.update(zip(hosts[node].outputs[1:], result.outputs[1:], strict=True))
+            result = _with_epilogue(producers[node], node, fresh)
+            late.update(zip(producers[node].outputs[1:], result.outputs[1:], strict=True))
             return [result.outputs[0]]
         return node.op.rebuild(current, node.params, node.source).outputs
 
     return [late.get(v, v) for v in rebuild(outputs, emit)]
 
 
-def _epilogue_hosts(order: Sequence[Node], counts: Counter[Variable]) -> dict[Node, Node]:
-    """Tapes that become epilogues, each with its kernel."""
+def _epilogue_producers(order: Sequence[Node], counts: Counter[Variable]) -> dict[Node, Node]:
+    """Tapes that become epilogues, each with the kernel node that makes what it works on."""
     position = {node: i for i, node in enumerate(order)}
     readers: dict[Variable, list[Node]] = {}
     for node in order:
         for v in node.inputs:
             readers.setdefault(v, []).append(node)
-    hosts: dict[Node, Node] = {}
+    producers: dict[Node, Node] = {}
     taken: set[Node] = set()
     for node in order:
         if node.op is not TAPE or len(node.outputs) != 1:
@@ -258,36 +263,36 @@ def _epilogue_hosts(order: Sequence[Node], counts: Counter[Variable]) -> dict[No
                 continue
             others = [r for extra in kernel.outputs[1:] for r in readers.get(extra, ())]
             if all(position[r] > position[node] for r in others):
-                hosts[node] = kernel
+                producers[node] = kernel
                 taken.add(kernel)
                 break
-    return hosts
+    return producers
 
 
 def _takes_epilogue(kernel: Node, v: Variable, tape: Node, counts: Counter[Variable]) -> bool:
-    n_own = operands_before_epilogue(kernel)
+    n_before = n_kernel_inputs(kernel)
     result = tape.outputs[0]
     return (
-        n_own is not None
+        n_before is not None
         and v.index == 0
         and counts[v] == 1
         and tape.params["tape"].dtype == v.dtype == result.dtype
         and v.type.shape == result.type.shape
-        and len(tape.inputs) - 1 + len(kernel.inputs) - n_own <= MAX_INPUTS
-        and not any(i.op == "uniform" for i in tape.params["tape"].instructions)
+        and len(tape.inputs) - 1 + len(kernel.inputs) - n_before <= MAX_INPUTS
+        and not tape.params["tape"].step_inputs
     )
 
 
 def _with_epilogue(kernel: Node, tape: Node, fresh: dict[Variable, Variable]) -> Node:
     """The kernel with `tape` behind the epilogue that it has."""
-    n_own = operands_before_epilogue(kernel)
-    assert n_own is not None
+    n_before = n_kernel_inputs(kernel)
+    assert n_before is not None
     inputs = [fresh[v] for v in kernel.inputs]
     accumulated = kernel.outputs[0]
     first: Tape = kernel.params["epilogue"]
     builder = TapeBuilder(first.dtype)
     start = builder.load(accumulated)
-    extras = inputs[n_own:]
+    extras = inputs[n_before:]
     value = builder.append(first, [start, *map(builder.load, extras)], [accumulated, *extras])
     raw = [v if v is accumulated else fresh[v] for v in tape.inputs]
     values = [value if v is accumulated else builder.load(v) for v in raw]
@@ -295,7 +300,7 @@ def _with_epilogue(kernel: Node, tape: Node, fresh: dict[Variable, Variable]) ->
     params = {**kernel.params, "epilogue": builder.finish(output)}
     if "types" in params:
         params["types"] = (tape.outputs[0].type, *params["types"][1:])
-    result = kernel.op.rebuild([*inputs[:n_own], *builder.operands[1:]], params, tape.source)
+    result = kernel.op.rebuild([*inputs[:n_before], *builder.operands[1:]], params, tape.source)
     result.outputs[0].name = tape.outputs[0].name
     return result
 

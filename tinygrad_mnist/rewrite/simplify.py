@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.host import Offset
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.elementwise import cast, gt, neg, sqr, sqrt, true_div
@@ -206,26 +206,26 @@ def slice_before_elementwise(node: Node, context: Context) -> Replacement:
     inner = node.inputs[0].node
     if inner is None or inner.op.tape_op is None:
         return None
-    place: Place = node.params["place"]
+    region: StaticSlice = node.params["region"]
     whole = inner.outputs[0].type.static_shape
     for axis, flag in enumerate(inner.outputs[0].broadcastable):
-        if flag and (place.lengths[axis] != whole[axis] or axis not in place.kept):
+        if flag and (region.lengths[axis] != whole[axis] or axis not in region.kept):
             return None
-    inputs = [_slice_operand(v, place, node.outputs[0].broadcastable) for v in inner.inputs]
+    inputs = [_slice_operand(v, region, node.outputs[0].broadcastable) for v in inner.inputs]
     return if_same_type(node.outputs[0], inner.op(*inputs, **inner.params))
 
 
-def _slice_operand(v: Variable, place: Place, flags: tuple[bool, ...]) -> Variable:
+def _slice_operand(v: Variable, region: StaticSlice, flags: tuple[bool, ...]) -> Variable:
     stretched = v.broadcastable
-    per_axis = zip(place.starts, place.lengths, place.steps, stretched, strict=True)
+    per_axis = zip(region.starts, region.lengths, region.steps, stretched, strict=True)
     starts, lengths, steps = zip(
         *((Offset(0), 1, 1) if b else (s, n, k) for s, n, k, b in per_axis), strict=True
     )
     broadcastable = tuple(
-        stretched[axis] or flag for axis, flag in zip(place.kept, flags, strict=True)
+        stretched[axis] or flag for axis, flag in zip(region.kept, flags, strict=True)
     )
     return STATIC_SLICE(
-        v, place=Place(starts, lengths, steps, place.kept), broadcastable=broadcastable
+        v, region=StaticSlice(starts, lengths, steps, region.kept), broadcastable=broadcastable
     )
 
 

@@ -47,18 +47,20 @@ def _with_parts(node: Node, base: Variable, parts: Sequence[Variable]) -> Variab
 
 @_rule("add")
 def add_disjoint_parts(node: Node, context: Context) -> Replacement:
-    """0 with x in one place + 0 with y in another is 0 with both: the gradient of slices that don't
+    """0 with x in one region + 0 with y in another is 0 with both: the gradient of slices without
     overlap is assembled once, and is a join where they are all of the array."""
     first, second = map(_sparse, node.inputs)
     if first is None or second is None or not first.op is second.op is ASSEMBLE:
         return None
-    if not all(a.is_apart_from(b) for a in first.params["places"] for b in second.params["places"]):
+    if not all(
+        a.is_apart_from(b) for a in first.params["regions"] for b in second.params["regions"]
+    ):
         return None
-    places = (*first.params["places"], *second.params["places"])
-    parts = list(zip((*_parts(first), *_parts(second)), places, strict=True))
+    regions = (*first.params["regions"], *second.params["regions"])
+    parts = list(zip((*_parts(first), *_parts(second)), regions, strict=True))
     z = node.outputs[0]
     shape = z.type.static_shape
-    is_covered = sum(prod(place.shape) for place in places) == prod(shape)
+    is_covered = sum(prod(region.shape) for region in regions) == prod(shape)
     base = None if is_covered else first.inputs[0]
     return if_same_type(z, assemble(base, parts, shape, z.broadcastable))
 
@@ -107,10 +109,10 @@ def add_to_places(node: Node, context: Context) -> Replacement:
         if node.op.name == "sub":
             parts = [neg(part) for part in parts]
         if found.op is ASSEMBLE:
-            places = found.params["places"]
+            regions = found.params["regions"]
             parts = [
-                add(static_slice(x, place, part.broadcastable), part)
-                for part, place in zip(parts, places, strict=True)
+                add(static_slice(x, region, part.broadcastable), part)
+                for part, region in zip(parts, regions, strict=True)
             ]
         return if_same_type(z, _with_parts(found, x, parts))
     return None

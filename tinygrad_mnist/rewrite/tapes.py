@@ -129,7 +129,7 @@ def _absorbed(order: Sequence[Node], counts: dict[Variable, int]) -> set[Node]:
         group = root.setdefault(node, node)
         operands.setdefault(group, len(set(node.inputs)))
         length.setdefault(group, len(tape.instructions))
-        for v in set(node.inputs):
+        for v in dict.fromkeys(node.inputs):
             inner = v.node
             if inner is None or counts[v] != node.inputs.count(v):
                 continue
@@ -163,7 +163,7 @@ def _write(
             continue
         if v.node is not None and v.node in absorbed:
             seen[v] = _write(v.node, builder, absorbed, fresh)
-        elif not any(i.op == "uniform" for i in tape.instructions):
+        elif not tape.step_inputs:
             seen[v] = builder.load(fresh[v])
     return builder.append(tape, [seen.get(v, 0) for v in node.inputs], raw)
 
@@ -181,16 +181,16 @@ def _aligned(v: Variable, ndim: int) -> Variable:
 
 def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable]:
     """A tape that is a result, and that only one other tape reads, becomes a result of that one."""
-    guests = _guests(outputs)
-    absorbed = {guest for group in guests.values() for guest in group}
+    fused = _joined_tapes(outputs)
+    absorbed = {inner for group in fused.values() for inner in group}
     fresh: dict[Variable, Variable] = {}
     for node in toposort(outputs):
         if node in absorbed:
             continue
-        group = guests.get(node, ())
+        group = fused.get(node, ())
         if group:
             context.fired["result of another tape"] += len(group)
-            results = _with_guests(node, group, fresh)
+            results = _with_results(node, group, fresh)
         else:
             results = copied(node, [fresh.get(v, v) for v in node.inputs]).outputs
         olds = [v for member in (node, *group) for v in member.outputs]
@@ -198,10 +198,10 @@ def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable
     return [fresh.get(v, v) for v in outputs]
 
 
-def _guests(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
-    """Tapes with those that join them. Nothing else waits for these, so no circle arises."""
+def _joined_tapes(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
+    """Tapes, each with those that join it. No other node reads these, so there is no cycle."""
     counts, results = uses(outputs), Counter(outputs)
-    guests: dict[Node, list[Node]] = {}
+    fused: dict[Node, list[Node]] = {}
     for node in toposort(outputs):
         tape = _plain_tape(node)
         if tape is None:
@@ -209,7 +209,7 @@ def _guests(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
         operands, length = set(node.inputs), len(tape.instructions)
         for v in dict.fromkeys(node.inputs):
             inner = v.node
-            if inner is None or inner in guests or not results[v]:
+            if inner is None or inner in fused or not results[v]:
                 continue
             inner_tape = _plain_tape(inner)
             if (
@@ -223,8 +223,8 @@ def _guests(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
                 continue
             operands = operands.union(inner.inputs) - {v}
             length += len(inner_tape.instructions)
-            guests.setdefault(node, []).append(inner)
-    return guests
+            fused.setdefault(node, []).append(inner)
+    return fused
 
 
 def _plain_tape(node: Node) -> Tape | None:
@@ -232,22 +232,22 @@ def _plain_tape(node: Node) -> Tape | None:
     if node.op is not TAPE or len(node.outputs) != 1:
         return None
     tape: Tape = node.params["tape"]
-    return None if any(i.op == "uniform" for i in tape.instructions) else tape
+    return None if tape.step_inputs else tape
 
 
-def _with_guests(
-    node: Node, guests: Sequence[Node], fresh: Mapping[Variable, Variable]
+def _with_results(
+    node: Node, fused: Sequence[Node], fresh: Mapping[Variable, Variable]
 ) -> Sequence[Variable]:
-    """The results of a tape and then those of its guests, from one tape."""
+    """The results of a tape and then those of the tapes that join it, from one tape."""
     builder = TapeBuilder(node.params["tape"].dtype)
     values: dict[Variable, int] = {}
-    members = (*guests, node)
+    members = (*fused, node)
     for member in members:
         loaded = [
             values[v] if v in values else builder.load(fresh.get(v, v)) for v in member.inputs
         ]
         values[member.outputs[0]] = builder.append(member.params["tape"], loaded, member.inputs)
-    olds = [member.outputs[0] for member in (node, *guests)]
+    olds = [member.outputs[0] for member in (node, *fused)]
     joined = TAPE.node(
         *builder.operands,
         tape=builder.finish(*(values[v] for v in olds)),

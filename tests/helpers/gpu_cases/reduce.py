@@ -12,9 +12,9 @@ from helpers.layouts import normal, relaid
 from helpers.native import unary
 
 from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.contracts.core.group import join_members
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
-from tinygrad_mnist.contracts.reduce.grouped_reduce import join
-from tinygrad_mnist.contracts.reduce.reduce import MAX, MIN, PROD, SUM
+from tinygrad_mnist.contracts.reduce.reduce import MAX, MIN, PROD, REDUCE, SUM
 
 VALUES = ("sim", "gpu")
 CODE = ("compile", "gpu")
@@ -114,7 +114,7 @@ def group(*members):
             outputs.append(
                 ArraySpec(dtype, kept(shape, axes)) if end.output is None else end.output
             )
-        return inputs, outputs, join(parts)
+        return inputs, outputs, join_members(REDUCE, parts)
 
     return make
 

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.contracts.core.group import join_members
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
-from tinygrad_mnist.contracts.reduce.grouped_reduce import join
-from tinygrad_mnist.contracts.reduce.reduce import MAX, SUM
+from tinygrad_mnist.contracts.reduce.reduce import MAX, REDUCE, SUM
 
 # extra - 0.5 * reduced
 UPDATE = Tape(
@@ -64,7 +64,7 @@ def test_a_group_is_its_members(
     for dtype in dtypes:
         axes = tuple(d for d in range(len(shape)) if rng.random() < 0.5)
         members.append(member(operand(rng, shape, dtype), SUM, axes))
-    params = join([(own, len(inputs)) for own, inputs, _ in members])
+    params = join_members(REDUCE, [(own, len(inputs)) for own, inputs, _ in members])
     operands = [x for _, inputs, _ in members for x in inputs]
     specs = [spec for *_, spec in members]
     views = [strided(rng, poisoned(spec)) for spec in specs]
@@ -91,7 +91,7 @@ def test_members_of_many_sizes(target: str) -> None:
             member(small, SUM, (0,), updated),
             member(large, MAX, (1,)),
         ]
-        params = join([(own, len(inputs)) for own, inputs, _ in members])
+        params = join_members(REDUCE, [(own, len(inputs)) for own, inputs, _ in members])
         operands = [x for _, inputs, _ in members for x in inputs]
         outputs = [poisoned(members[0][2]), updated, poisoned(members[2][2])]
         answers.append(run_kernel("grouped_reduce", operands, outputs, params, target, threads))
@@ -108,11 +108,15 @@ def test_wrong_calls_are_refused() -> None:
     x = np.zeros((3, 4), np.float32)
     own, inputs, spec = member(x, SUM, (1,))
     with pytest.raises(ValueError, match="n_inputs must add up"):
-        run_kernel("grouped_reduce", [x, x, x], [spec, spec], join([(own, 1), (own, 1)]))
+        run_kernel(
+            "grouped_reduce", [x, x, x], [spec, spec], join_members(REDUCE, [(own, 1), (own, 1)])
+        )
     with pytest.raises(ValueError, match="four integers and two tapes per output"):
-        run_kernel("grouped_reduce", inputs, [spec, spec], join([(own, 1)]))
+        run_kernel("grouped_reduce", inputs, [spec, spec], join_members(REDUCE, [(own, 1)]))
     with pytest.raises(ValueError, match="every member needs an input"):
-        run_kernel("grouped_reduce", [x], [spec, spec], join([(own, 1), (own, 0)]))
+        run_kernel("grouped_reduce", [x], [spec, spec], join_members(REDUCE, [(own, 1), (own, 0)]))
     wrong = ArraySpec("float32", (3, 4))
     with pytest.raises(ValueError, match="grouped_reduce: output 0 must have size 1"):
-        run_kernel("grouped_reduce", [x, x], [spec, wrong], join([(own, 1), (own, 1)]))
+        run_kernel(
+            "grouped_reduce", [x, x], [spec, wrong], join_members(REDUCE, [(own, 1), (own, 1)])
+        )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,16 +98,20 @@ def machine_code(
     codes: dict[Recipe, Code] = {}
     missing = []
     for recipe in dict.fromkeys(recipes):
-        kept = _kept(recipe)
+        kept = None if _is_foreign(recipe) else _kept(recipe)
         if kept is None:
             missing.append(recipe)
         else:
             codes[recipe] = kept
     if missing:
         begin = time.perf_counter()
-        for number, (recipe, code) in enumerate((compile_codes or compile_here)(missing), 1):
+        foreign = [recipe for recipe in missing if _is_foreign(recipe)]
+        ours = [recipe for recipe in missing if not _is_foreign(recipe)]
+        compiled = chain((compile_codes or compile_here)(ours), compile_here(foreign))
+        for number, (recipe, code) in enumerate(compiled, 1):
             codes[recipe] = code
-            _keep(recipe, code)
+            if not _is_foreign(recipe):
+                _keep(recipe, code)
             _tell(f"compiled {recipe.kernel}, {number} of {len(missing)}")
         prune()
         _tell(f"compiled {counted(len(missing), 'design')} in {time.perf_counter() - begin:.1f} s")
@@ -157,9 +162,23 @@ def compile_recipe(recipe: Recipe) -> Code:
 
 
 def kernel_names() -> frozenset[str]:
-    """The contracts that have CUDA kernels, read off their sources, without importing them."""
+    """The contracts that have CUDA kernels: those of this package, and those for which a program
+    has registered a factory itself."""
+    registered: dict[str, Any] = import_module("tinygrad_mnist.kernels.core.call").FACTORIES
+    return _package_kernels() | frozenset(registered)
+
+
+@cache
+def _package_kernels() -> frozenset[str]:
+    """The contracts that have CUDA kernels here, read off their sources, without importing them."""
     text = "\n".join(text for _, text in _sources())
     return frozenset(re.findall(r'^@factory\("(\w+)"\)', text, re.MULTILINE))
+
+
+def _is_foreign(recipe: Recipe) -> bool:
+    """Whether the factory of its kernel is not one of this package. What the machine code of such a
+    kernel depends on is not known here, so it is compiled in this process and not kept on disk."""
+    return isinstance(recipe, Design) and recipe.kernel not in _package_kernels()
 
 
 @cache

@@ -20,19 +20,16 @@ from tinygrad_mnist.contracts import CONTRACTS
 # A compute capability, such as (9, 0).
 Capability = tuple[int, int]
 
-# Kernels that use integers of their operands as addresses: with an index that is out of range they
-# would touch memory that is not theirs.
-_INDEXED = frozenset(("gather", "scatter_add", "scatter_set", "softmax_xent", "softmax_xent_grad"))
-
 
 @dataclass(frozen=True)
 class Design:
     """A kernel call for which machine code can be made.
 
     operands: inputs, then outputs. params: the contract's integers. source: the call's module (see
-    `source.py`). guarded: whether it does nothing after a failed check. note: what a failed check
-    leaves: 1 + its place in the plan; 0 of others. capability: of the GPU that it is for; kernels
-    use instructions that older ones lack.
+    `source.py`). guarded: whether it does nothing after a failed check, since it writes a shared
+    variable, or uses an index as an address, which would then be of memory that is not its own.
+    note: what a failed check leaves: 1 + its number in the plan; 0 of other calls. capability: of
+    the GPU that it is for; kernels use instructions that older ones lack.
     """
 
     kernel: str
@@ -61,8 +58,9 @@ class DesignedCall:
 
 
 def step_columns(plan: Plan) -> dict[int, int]:
-    """The column of the step table for each buffer that may have an axis of steps: behind the
-    slots, one for each input and output, in which stands how many elements on its array begins."""
+    """The column of the step table for each buffer that may have an axis of steps. The columns of
+    inputs and outputs follow those of the slots; each holds the element offset at which the array
+    of a step begins."""
     stackable = [b for b in bound_buffers(plan) if plan.buffers[b].kind in (INPUT, OUTPUT)]
     return {b: plan.host.n_slots + k for k, b in enumerate(stackable)}
 
@@ -79,9 +77,8 @@ def design_plan(plan: Plan, capability: Capability) -> list[DesignedCall]:
     designed = []
     after_check = False
     for number, call in enumerate(plan.calls):
-        is_check = call.kernel == "check_range"
         designed.append(_design(plan, call, stacked, width, after_check, number, capability))
-        after_check = after_check or is_check
+        after_check = after_check or CONTRACTS[call.kernel].checks
     return designed
 
 
@@ -99,15 +96,15 @@ def _design(
     begins = [plan.buffers[v.buffer].offset for v in views]  # of temporaries, in the arena
     operands = tuple(operand(*vpb) for vpb in zip(views, pointers, begins, strict=True))
     writes_shared = any(plan.buffers[v.buffer].kind == SHARED for v in call.outputs)
-    is_check = call.kernel == "check_range"
+    contract = CONTRACTS[call.kernel]
     design = Design(
         call.kernel,
         operands,
         len(call.inputs),
-        tuple((name, call.params[name]) for name in CONTRACTS[call.kernel].ints),
+        tuple((name, call.params[name]) for name in contract.ints),
         call_source(call, operands, pointers, width),
-        after_check and (writes_shared or call.kernel in _INDEXED),
-        number + 1 if is_check else 0,
+        after_check and (writes_shared or contract.indices is not None),
+        number + 1 if contract.checks else 0,
         config.allow_tf32,
         capability,
     )

@@ -1,4 +1,4 @@
-"""Operands of a plan's calls as the kernels of a GPU see them: from the lowest element up."""
+"""Operands of a plan's calls as the kernels of a GPU get them: pointers to the lowest element."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Operand(NamedTuple):
 
 
 class Pointer(NamedTuple):
-    """Where an operand's pointer points to.
+    """The element that an operand's pointer points to.
 
     buffer: number in the plan. offset: in elements, of the lowest element; of one that moves from
     step to step it is what is added to the moves. moves: pairs (column of the step table, elements
@@ -42,10 +42,10 @@ class TooLargeError(ValueError):
     """An operand has more elements than 32-bit indices reach."""
 
 
-def operand(view: View, place: Pointer, begin: int) -> Operand:
-    """The operand that a view is; TooLargeError where it reaches too far.
+def operand(view: View, start: Pointer, begin: int) -> Operand:
+    """The operand of a view; TooLargeError where its range is too long for 32-bit indices.
 
-    begin: where its buffer begins in a block of memory, in bytes.
+    start: its pointer. begin: offset of its buffer in a block of memory, in bytes.
     """
     layout = view.layout
     low, high = layout.extent
@@ -54,7 +54,7 @@ def operand(view: View, place: Pointer, begin: int) -> Operand:
             f"an array of {' x '.join(map(str, layout.shape))} reaches over {high - low + 1:,}"
             f" elements; kernels of a GPU take fewer than {MAX_REACH:,}"
         )
-    steps = [place.offset, *(step for _, step in place.moves)]
+    steps = [start.offset, *(step for _, step in start.moves)]
     nbytes = [step * np.dtype(view.dtype).itemsize for step in steps]
     alignment = math.gcd(ALIGNMENT, begin, *nbytes)
     return Operand(view.dtype, layout.shape, layout.strides, _base(layout), alignment)

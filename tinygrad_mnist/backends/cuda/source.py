@@ -1,4 +1,4 @@
-"""What the compiler of a GPU gets to read of one call: index functions and tapes as Python text.
+"""The Python module that is generated for one call: its index functions and tapes.
 
 The text is a module, written to a file so that tracebacks, profilers and a curious user can show
 its lines. It defines, for Numba or its simulator (see `kernels.core.call.Call`): `at`, `stores`,
@@ -13,6 +13,9 @@ import numpy as np
 
 from tinygrad_mnist.backends.cuda.operands import Operand, Pointer, merged
 from tinygrad_mnist.compile.plan import KernelCall
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts.core.base import EPILOGUE, PROLOGUE
+from tinygrad_mnist.contracts.core.operands import tape_uses
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 _HEADER = '''"""{title}"""
@@ -45,42 +48,33 @@ def call_source(
     for k in outputs:
         writer.store(k)
     writer.names("stores", [f"store{k}" for k in outputs])
-    _write_tapes(writer, call, list(outputs))
+    _write_tapes(writer, call)
     writer.placed(pointers, width)
     return writer.text()
 
 
-def _write_tapes(writer: _Writer, call: KernelCall, outputs: list[int]) -> None:
-    """The tapes of a call, by the kernel's way to use them."""
-    params, n_inputs = call.params, len(call.inputs)
+def _write_tapes(writer: _Writer, call: KernelCall) -> None:
+    """The tapes of a call, by what the contract says of each."""
+    n_inputs = len(call.inputs)
     terms: list[tuple[str, str]] = []  # names and dtypes
     finishes: list[str] = []
-    if call.kernel == "elementwise":
-        writer.element(params["tape"], list(range(n_inputs)), outputs)
-    elif call.kernel == "reduce":
-        n = params["n_prologue"]
-        terms.append(writer.term(0, params["prologue"], list(range(n))))
-        extras = list(range(n, n_inputs))
-        finishes.append(writer.finish(0, params["epilogue"], extras, outputs[0]))
-    elif call.kernel == "grouped_reduce":
-        begin = 0
-        for k, count in enumerate(params["n_inputs"]):
-            middle, end = begin + params["n_prologue"][k], begin + count
-            terms.append(writer.term(k, params["prologue"][k], list(range(begin, middle))))
-            extras = list(range(middle, end))
-            finishes.append(writer.finish(k, params["epilogue"][k], extras, outputs[k]))
-            begin = end
-    elif "epilogue" in params:
-        tape: Tape = params["epilogue"]
-        own = n_inputs - (tape.n_inputs - 1)
-        finishes.append(writer.finish(0, tape, list(range(own, n_inputs)), outputs[0]))
+    has_body = False
+    for use in tape_uses(CONTRACTS[call.kernel], call.params, n_inputs, len(call.outputs)):
+        outputs = [n_inputs + k for k in use.outputs]
+        if use.role == PROLOGUE:
+            terms.append(writer.term(len(terms), use.tape, use.inputs))
+        elif use.role == EPILOGUE:
+            finishes.append(writer.finish(len(finishes), use.tape, use.inputs, outputs[0]))
+        else:
+            writer.element(use.tape, use.inputs, outputs)
+            has_body = True
     writer.names("terms", [name for name, _ in terms])
     writer.names("term_dtypes", [repr(dtype) for _, dtype in terms])
     writer.names("finishes", finishes)
     for part in ("fetch", "settle", "wide_fetch", "wide_settle"):
         names = [finish.replace("finish", part) for finish in finishes]
         writer.names(f"{part}{'es' if part.endswith('fetch') else 's'}", names)
-    if call.kernel != "elementwise":
+    if not has_body:
         writer.line("element = wide_element = None")
 
 
@@ -95,7 +89,7 @@ class _Writer:
         self._functions: dict[str, str] = {}  # names of functions, and where they come from
 
     def text(self) -> str:
-        functions = [f"{name} = {place}" for name, place in self._functions.items()]
+        functions = [f"{name} = {origin}" for name, origin in self._functions.items()]
         return "\n".join([self._lines[0], *functions, *self._lines[1:], ""])
 
     def line(self, text: str) -> None:
@@ -170,8 +164,8 @@ class _Writer:
         lines = []
         for lane in range(lanes):
             x = _tuple([f"x[{k}][{lane}]" for k in range(len(extras))] or ["i"])
-            place = f"uint32(i | uint32({lane}))"  # i is a multiple of lanes
-            lines.append(f"r{lane} = result{number}(values[{lane}], {x}, {place}, p)")
+            index = f"uint32(i | uint32({lane}))"  # i is a multiple of lanes
+            lines.append(f"r{lane} = result{number}(values[{lane}], {x}, {index}, p)")
         results = [f"r{lane}" for lane in range(lanes)]
         if _is_wide(target, lanes):
             lines.append(f"store16(p[{output}], uint64(at{output}(i)), {_tuple(results)})")
@@ -190,8 +184,8 @@ class _Writer:
         axes = merged(operand.shape, operand.strides)
         if not axes or (axes[-1][1] == 0 and axes[-1][0] % lanes == 0):
             return _tuple([self._loaded(tape, k)] * lanes)
-        places = [f"at{k}(uint32(i + uint32({lane})))" for lane in range(lanes)]
-        return _tuple([f"{tape.dtype}(p[{k}][uint64({place})])" for place in places])
+        indices = [f"at{k}(uint32(i + uint32({lane})))" for lane in range(lanes)]
+        return _tuple([f"{tape.dtype}(p[{k}][uint64({index})])" for index in indices])
 
     def element(self, tape: Tape, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """`element(i, p)`: the whole of an elementwise kernel, for one element."""
@@ -209,7 +203,7 @@ class _Writer:
             self.line("wide_element = None")
             return
         read = [n for n in range(tape.n_inputs) if n in _values_read(tape)]
-        loads = {n: f"x[{place}]" for place, n in enumerate(read)}
+        loads = {n: f"x[{position}]" for position, n in enumerate(read)}
         lines, values = self._code(tape, [loads.get(n, "") for n in range(tape.n_inputs)], inputs)
         results = _tuple([values[o] for o in tape.outputs])
         self._function("results(x, i, p)", [*lines, f"return {results}"])
@@ -218,8 +212,8 @@ class _Writer:
         for lane in range(lanes):
             x = _tuple([f"x{n}[{lane}]" for n in read] or ["i"])
             body.append(f"r{lane} = results({x}, uint32(i | uint32({lane})), p)")
-        for place, k in enumerate(outputs):
-            stored = _tuple([f"r{lane}[{place}]" for lane in range(lanes)])
+        for position, k in enumerate(outputs):
+            stored = _tuple([f"r{lane}[{position}]" for lane in range(lanes)])
             body.append(f"store16(p[{k}], uint64(at{k}(i)), {stored})")
         self._function("wide_element(i, p)", body)
 
@@ -261,9 +255,9 @@ class _Writer:
         name = self._named(f"{op}_{dtype}", f'FUNCTIONS["{dtype}"]["{op}"]')
         return f"{name}({', '.join(args)})"
 
-    def _named(self, name: str, place: str) -> str:
-        """The name under which the module has a function of kernels/."""
-        self._functions[name] = place
+    def _named(self, name: str, origin: str) -> str:
+        """Names a function of kernels/ in the module; returns the name."""
+        self._functions[name] = origin
         return name
 
     def placed(self, pointers: Sequence[Pointer], width: int) -> None:

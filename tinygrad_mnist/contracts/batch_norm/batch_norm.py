@@ -84,7 +84,14 @@ def batch_norm_grad_flops(
 
 
 BATCH_NORM = register(
-    Contract("batch_norm", batch_norm_reference, batch_norm_flops, tapes=("epilogue",), base=False)
+    Contract(
+        "batch_norm",
+        batch_norm_reference,
+        batch_norm_flops,
+        tapes=("epilogue",),
+        kernel_inputs=4,
+        base=False,
+    )
 )
 BATCH_NORM_GRAD = register(
     Contract("batch_norm_grad", batch_norm_grad_reference, batch_norm_grad_flops, base=False)

@@ -229,15 +229,39 @@ _INTS = ("stride", "padding", "flip")
 _POOL_INTS = (*_INTS, "pool")
 _TAPES = ("epilogue",)
 
-CONV2D = register(Contract("conv2d", conv2d_reference, conv2d_flops, _INTS, _TAPES))
+CONV2D = register(
+    Contract("conv2d", conv2d_reference, conv2d_flops, _INTS, _TAPES, kernel_inputs=2)
+)
 CONV2D_GRAD_INPUT = register(
-    Contract("conv2d_grad_input", conv2d_grad_input_reference, grad_input_flops, _INTS, _TAPES)
+    Contract(
+        "conv2d_grad_input",
+        conv2d_grad_input_reference,
+        grad_input_flops,
+        _INTS,
+        _TAPES,
+        kernel_inputs=2,
+    )
 )
 CONV2D_GRAD_FILTER = register(
-    Contract("conv2d_grad_filter", conv2d_grad_filter_reference, grad_filter_flops, _INTS, _TAPES)
+    Contract(
+        "conv2d_grad_filter",
+        conv2d_grad_filter_reference,
+        grad_filter_flops,
+        _INTS,
+        _TAPES,
+        kernel_inputs=2,
+    )
 )
 CONV2D_POOL = register(
-    Contract("conv2d_pool", conv2d_pool_reference, conv2d_flops, _POOL_INTS, _TAPES, base=False)
+    Contract(
+        "conv2d_pool",
+        conv2d_pool_reference,
+        conv2d_flops,
+        _POOL_INTS,
+        _TAPES,
+        kernel_inputs=2,
+        base=False,
+    )
 )
 CONV2D_POOL_GRAD_INPUT = register(
     Contract(
@@ -246,6 +270,7 @@ CONV2D_POOL_GRAD_INPUT = register(
         grad_input_flops,
         _POOL_INTS,
         _TAPES,
+        kernel_inputs=3,
         base=False,
         least_flops=pool_grad_input_flops,
     )
@@ -257,6 +282,7 @@ CONV2D_POOL_GRAD_FILTER = register(
         grad_filter_flops,
         _POOL_INTS,
         _TAPES,
+        kernel_inputs=3,
         base=False,
         least_flops=pool_grad_filter_flops,
     )

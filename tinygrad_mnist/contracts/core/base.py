@@ -1,8 +1,9 @@
-"""What every kernel promises, whoever implements it.
+"""What every kernel promises, on every backend.
 
 A contract is the one description of a kernel that all backends share: the order of its
-parameters, its arithmetic as a NumPy function, and its cost as a formula. A backend's kernel of
-the same name must compute what the reference computes.
+parameters, its arithmetic as a NumPy function, its cost as a formula, and what its operands are
+for. A backend's kernel of the same name must compute what the reference computes. The rest of the
+package knows no kernel by its name: planner, fusion rules and backends ask the contract.
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ Reference = Callable[[Params, Sequence[Array], Sequence[ArraySpec]], list[Array]
 Flops = Callable[[Params, Sequence[ArraySpec], Sequence[ArraySpec]], int]
 
 
-@dataclass(frozen=True)
+# What a tape does in a kernel; the names of the parameters that hold tapes.
+PROLOGUE, EPILOGUE, BODY = "prologue", "epilogue", "tape"
+
+
+@dataclass(frozen=True, eq=False)
 class Contract:
     """One kernel of the vocabulary.
 
@@ -53,7 +58,19 @@ class Contract:
     flops: `(params, inputs, outputs) -> int`, multiplies and adds counted separately, dense.
     ints: names of the integer parameters, in the order in which native code receives them; a
         parameter that is a tuple contributes its elements one after the other.
-    tapes: names of the parameters that are tapes, or tuples of tapes, in native order.
+    tapes: names of the parameters that are tapes, or tuples of tapes, in native order. The name
+        says what the tape does: the `prologue` computes the elements that the kernel works on, from
+        all kernel inputs; the `epilogue` makes the first output of the kernel's result and the
+        inputs behind the kernel inputs; a `tape` is the whole kernel, from all inputs to all
+        outputs. Operands that a tape reads are stretched to the shape that it runs over, and an
+        output may be written over an operand of the tape that makes it, element for element.
+    kernel_inputs: number of the inputs that come before those of the epilogue, or the name of the
+        integer parameter that says it; for kernels with a prologue or an epilogue alone.
+    indices: slice of the kernel inputs whose integers are used as addresses; None for a kernel
+        without such inputs. The op has to check the range of each, and on a GPU the kernel does
+        nothing after a check that failed.
+    checks: whether the kernel writes nothing and checks its input: its reference raises IndexError,
+        and no later call of the plan runs.
     least_flops: like `flops`, but without products that are known to be zero, such as those behind
         a max-pool; None where it is the same.
     picked: numbers of the inputs of which only some elements are read, as many as the first output
@@ -62,6 +79,10 @@ class Contract:
         has as many elements as are touched there at most.
     base: whether the kernel belongs to the vocabulary that every backend must have; otherwise
         it is a fused form, used where a backend declares it.
+    member: for a kernel that runs several independent calls of another one: that one's contract;
+        see `group_contract`.
+
+    Raises ValueError for facts that contradict each other.
     """
 
     name: str
@@ -73,6 +94,46 @@ class Contract:
     least_flops: Flops | None = None
     touched: int | None = None
     base: bool = True
+    kernel_inputs: int | str | None = None
+    indices: slice | None = None
+    checks: bool = False
+    member: Contract | None = None
+
+    def __post_init__(self) -> None:
+        unknown = set(self.tapes) - {PROLOGUE, EPILOGUE, BODY}
+        if unknown:
+            raise ValueError(f"{self.name}: tapes can't be called {', '.join(sorted(unknown))}")
+        is_split = self.member is None and bool({PROLOGUE, EPILOGUE} & set(self.tapes))
+        if is_split != (self.kernel_inputs is not None):
+            raise ValueError(
+                f"{self.name}: kernel_inputs has to be given with a prologue or an epilogue"
+            )
+        if self.touched is not None and self.tapes:
+            raise ValueError(f"{self.name}: a kernel that works in place has no tapes")
+        if self.member is not None and (self.member.indices, self.member.touched) != (None, None):
+            raise ValueError(f"{self.name}: members neither use indices nor work in place")
+
+    @property
+    def has_epilogue(self) -> bool:
+        """Whether a tape may join the kernel as its epilogue."""
+        return EPILOGUE in self.tapes and self.member is None
+
+    def n_kernel_inputs(self, params: Params, n_inputs: int) -> int:
+        """How many of a call's `n_inputs` come before those of the epilogue."""
+        n = self.kernel_inputs
+        if n is None:
+            return n_inputs
+        return int(params[n]) if isinstance(n, str) else n
+
+    def index_inputs(self, params: Params, n_inputs: int) -> range:
+        """Numbers of the inputs of a call whose integers are used as addresses."""
+        if self.indices is None:
+            return range(0)
+        return range(self.n_kernel_inputs(params, n_inputs))[self.indices]
+
+    def own_params(self, params: Params) -> dict[str, Any]:
+        """The contract's parameters among `params`, such as those of an op."""
+        return {name: params[name] for name in (*self.ints, *self.tapes)}
 
     def flat_ints(self, params: Params) -> list[int]:
         """The integer parameters as one list, in native order."""

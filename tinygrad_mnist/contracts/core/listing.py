@@ -13,7 +13,7 @@ from .tape import Instruction, Tape
 def show_tape(tape: Tape) -> str:
     """A tape in one line, its inputs i0, i1, ...: `maximum(0, i0 + i1)`.
 
-    What is read twice stands in front: `v0 = exp(i0); v0 / (1 + v0)`.
+    What is read twice is written first: `v0 = exp(i0); v0 / (1 + v0)`.
     """
     reads = Counter(arg for instruction in tape.instructions for arg in instruction.args)
     reads.update(tape.outputs)

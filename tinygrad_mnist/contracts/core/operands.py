@@ -1,28 +1,49 @@
-"""Which operands of a kernel are its own, and which belong to its epilogue."""
+"""Which operands the tapes of a call work on."""
 
 from __future__ import annotations
 
-from .base import Params
+from typing import NamedTuple
 
-_OWN = {
-    "elementwise": 0,
-    "batch_norm": 4,
-    "gemm": 2,
-    "conv2d": 2,
-    "conv2d_grad_input": 2,
-    "conv2d_grad_filter": 2,
-    "conv2d_pool": 2,
-    "conv2d_pool_grad_input": 3,
-    "conv2d_pool_grad_filter": 3,
-    "softmax_xent_grad": 3,
-}
+from .base import BODY, EPILOGUE, PROLOGUE, Contract, Params
+from .group import members_of
+from .tape import Tape
 
 
-def own_operands(kernel: str, params: Params) -> int | None:
-    """How many inputs come before those of the tape that makes the result; None: has no such tape.
+class TapeUse(NamedTuple):
+    """A tape of a call.
 
-    An output may be written over an input from there on, element for element.
+    role: PROLOGUE, EPILOGUE or BODY. inputs: numbers of the call's inputs that it reads; an
+    epilogue reads the kernel's result before them. outputs: numbers of the outputs that it makes;
+    none for a prologue.
     """
-    if kernel == "reduce":
-        return int(params["n_prologue"])
-    return _OWN.get(kernel)
+
+    role: str
+    tape: Tape
+    inputs: range
+    outputs: range
+
+
+def tape_uses(
+    contract: Contract, params: Params, n_inputs: int, n_outputs: int
+) -> tuple[TapeUse, ...]:
+    """The tapes of a call with so many inputs and outputs; those of a group member by member."""
+    if contract.member is not None:
+        return tuple(
+            _moved(use, operands.start, number)
+            for number, (own, operands) in enumerate(members_of(contract, params))
+            for use in tape_uses(contract.member, own, len(operands), 1)
+        )
+    n = contract.n_kernel_inputs(params, n_inputs)
+    operands = {
+        PROLOGUE: (range(n), range(0)),
+        EPILOGUE: (range(n, n_inputs), range(1)),
+        BODY: (range(n_inputs), range(n_outputs)),
+    }
+    return tuple(TapeUse(role, params[role], *operands[role]) for role in contract.tapes)
+
+
+def _moved(use: TapeUse, first_input: int, first_output: int) -> TapeUse:
+    """A use with its operands counted from other ones on."""
+    inputs = range(use.inputs.start + first_input, use.inputs.stop + first_input)
+    outputs = range(use.outputs.start + first_output, use.outputs.stop + first_output)
+    return use._replace(inputs=inputs, outputs=outputs)

@@ -51,6 +51,12 @@ class Tape:
         """Whether the tape returns its first input unchanged."""
         return not self.instructions and self.outputs == (0,)
 
+    @property
+    def step_inputs(self) -> frozenset[int]:
+        """Numbers of the inputs that count the steps of random draws; empty if it draws none."""
+        draws = (i for i in self.instructions if OPCODES[i.op].draws)
+        return frozenset(i.args[0] for i in draws)
+
 
 @dataclass(frozen=True)
 class Opcode:

@@ -36,5 +36,7 @@ def check_range_flops(
 
 
 CHECK_RANGE = register(
-    Contract("check_range", check_range_reference, check_range_flops, ints=("low", "high"))
+    Contract(
+        "check_range", check_range_reference, check_range_flops, ints=("low", "high"), checks=True
+    )
 )

@@ -35,5 +35,12 @@ def gather_flops(params: Params, inputs: Sequence[ArraySpec], outputs: Sequence[
 
 
 GATHER = register(
-    Contract("gather", gather_reference, gather_flops, ints=("n_index", "axis"), picked=(0,))
+    Contract(
+        "gather",
+        gather_reference,
+        gather_flops,
+        ints=("n_index", "axis"),
+        picked=(0,),
+        indices=slice(1, None),
+    )
 )

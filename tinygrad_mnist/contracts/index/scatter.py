@@ -62,8 +62,22 @@ def scatter_set_flops(
 
 _INTS = ("n_index", "axis")
 SCATTER_ADD = register(
-    Contract("scatter_add", scatter_add_reference, scatter_add_flops, _INTS, touched=1)
+    Contract(
+        "scatter_add",
+        scatter_add_reference,
+        scatter_add_flops,
+        _INTS,
+        touched=1,
+        indices=slice(2, None),
+    )
 )
 SCATTER_SET = register(
-    Contract("scatter_set", scatter_set_reference, scatter_set_flops, _INTS, touched=1)
+    Contract(
+        "scatter_set",
+        scatter_set_reference,
+        scatter_set_flops,
+        _INTS,
+        touched=1,
+        indices=slice(2, None),
+    )
 )

@@ -57,5 +57,6 @@ REDUCE = register(
         reduce_flops,
         ints=("op", "axes_mask", "n_prologue"),
         tapes=("prologue", "epilogue"),
+        kernel_inputs="n_prologue",
     )
 )

@@ -74,13 +74,17 @@ def softmax_xent_grad_flops(
 
 SOFTMAX = register(Contract("softmax", softmax_reference, softmax_flops))
 LOG_SOFTMAX = register(Contract("log_softmax", log_softmax_reference, softmax_flops))
-SOFTMAX_XENT = register(Contract("softmax_xent", softmax_xent_reference, softmax_flops, base=False))
+SOFTMAX_XENT = register(
+    Contract("softmax_xent", softmax_xent_reference, softmax_flops, indices=slice(1, 2), base=False)
+)
 SOFTMAX_XENT_GRAD = register(
     Contract(
         "softmax_xent_grad",
         softmax_xent_grad_reference,
         softmax_xent_grad_flops,
         tapes=("epilogue",),
+        kernel_inputs=3,
+        indices=slice(1, 2),
         base=False,
     )
 )
