@@ -12,11 +12,11 @@ elementwise one that writes y. Lanes and parts are those of channels.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, sqrt, uint32, uint64
+from ..core.integers import blocks_for
 from ..core.lanes import THREADS, lane_total
 from .channels import (
     MAX_BLOCKS,
@@ -30,8 +30,6 @@ from .channels import (
     position,
     summed,
 )
-
-Function = Callable[..., Any]
 
 Y, MEAN, INVSTD, VARIANCE = range(4)  # outputs
 MEANS, RESTS, SQUARES = range(3)  # of parts, in the workspace, and behind them, per channel:
@@ -152,7 +150,7 @@ def _whole(call: Call, layout: Layout) -> Launch:
                 finish(dtype(dtype(centred * scale) + shift), i, p)
                 lane = uint32(lane + uint32(lanes))
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
@@ -177,7 +175,7 @@ def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
             p[workspace][uint64(uint32(place + uint32(RESTS * step)))] = rest
             p[workspace][uint64(uint32(place + uint32(SQUARES * step)))] = square
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
@@ -216,7 +214,7 @@ def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
             p[workspace][uint64(uint32(place + uint32(SCALE * channels)))] = scale
             p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))] = shift
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _part_terms(whole: Layout, workspace: int) -> tuple[Function, Function]:
@@ -262,7 +260,7 @@ def _normalisation(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[Y].size, call.inputs[0].shape
     at, finish = call.at[0], call.finishes[0]
     kept = 3 * cut.parts * channels
-    n_blocks = min(MAX_BLOCKS, blocks(n, THREADS))
+    n_blocks = min(MAX_BLOCKS, blocks_for(n, THREADS))
     step = n_blocks * THREADS
 
     def body(p: Any) -> None:
@@ -278,4 +276,4 @@ def _normalisation(call: Call, layout: Layout, workspace: int) -> Launch:
             finish(dtype(dtype(centred * scale) + shift), element, p)
             i += step
 
-    return Launch(body, (n_blocks, 1, 1), (min(THREADS, n), 1, 1))
+    return Launch(body, grid_1d(n_blocks, min(THREADS, n)))

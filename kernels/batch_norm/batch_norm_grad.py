@@ -9,11 +9,11 @@ and an elementwise one that writes dx. Lanes and parts are those of channels.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
+from ..core.integers import blocks_for
 from ..core.lanes import THREADS, lane_total
 from .channels import (
     MAX_BLOCKS,
@@ -26,8 +26,6 @@ from .channels import (
     position,
     summed,
 )
-
-Function = Callable[..., Any]
 
 X, G, GAMMA, MEAN, INVSTD = range(5)  # inputs
 DX, DGAMMA, DBETA = range(3)  # outputs
@@ -142,7 +140,7 @@ def _whole(call: Call, layout: Layout) -> Launch:
                 project(uint32(begin + offset(lane)), scale, shift, slope, mean, p)
                 lane = uint32(lane + uint32(lanes))
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
@@ -166,7 +164,7 @@ def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
             p[workspace][uint64(place)] = dbeta
             p[workspace][uint64(uint32(place + uint32(OF_PRODUCTS * step)))] = dgamma
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
@@ -202,7 +200,7 @@ def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
             p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))] = shift
             p[workspace][uint64(uint32(place + uint32(SLOPE * channels)))] = slope
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _projection(call: Call, layout: Layout, workspace: int) -> Launch:
@@ -210,7 +208,7 @@ def _projection(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[DX].size, call.inputs[X].shape
     project, at_mean = _projected(call), call.at[MEAN]
     kept = 2 * layout.cut.parts * channels
-    n_blocks = min(MAX_BLOCKS, blocks(n, THREADS))
+    n_blocks = min(MAX_BLOCKS, blocks_for(n, THREADS))
     step = n_blocks * THREADS
 
     def body(p: Any) -> None:
@@ -225,4 +223,4 @@ def _projection(call: Call, layout: Layout, workspace: int) -> Launch:
             project(element, scale, shift, slope, p[MEAN][uint64(at_mean(c))], p)
             i += step
 
-    return Launch(body, (n_blocks, 1, 1), (min(THREADS, n), 1, 1))
+    return Launch(body, grid_1d(n_blocks, min(THREADS, n)))

@@ -6,14 +6,13 @@ read twice, the second time from the first-level cache, so there are as many par
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.call import Operand
+from ..core.axes import kept_and_reduced
+from ..core.call import Function, Operand
 from ..core.device import TYPES, cuda, device, uint32, uint64
-from ..core.lanes import ROUND, Split, axes_of, numbering, runs_along, split, threads, tree
-
-Function = Callable[..., Any]
+from ..core.integers import ceil_div
+from ..core.lanes import ROUND, Split, numbering, runs_along, split, threads, tree
 
 MAX_BLOCKS = 4096  # of elementwise kernels; beyond that a thread takes several elements
 
@@ -42,7 +41,7 @@ def layout_of(x: Operand) -> Layout:
     cut = split(channels, a * b, rows=b > 1)
     if cut.parts > 1:
         chunk = ROUND * cut.lanes
-        cut = cut._replace(chunk=chunk, parts=-(-cut.length // chunk))
+        cut = cut._replace(chunk=chunk, parts=ceil_div(cut.length, chunk))
     return _layout(x.dtype, cut, runs_along([x], 0b101, b > 1))
 
 
@@ -56,13 +55,13 @@ def _layout(dtype: str, cut: Split, along: bool) -> Layout:
     size = threads(cut)
     columns = size // cut.lanes
     pitch = columns + (along and columns > 1)
-    blocks = -(-cut.results // columns) * cut.parts
+    blocks = ceil_div(cut.results, columns) * cut.parts
     return Layout(dtype, cut, size, columns, pitch, cut.lanes * pitch, blocks, along)
 
 
 def places(x: Operand) -> tuple[Function, Function]:
     """`begin(c)` and `offset(r)`: the number, in C order, of value r of channel c is their sum."""
-    kept, reduced = axes_of(x.shape, 0b101)
+    kept, reduced = kept_and_reduced(x.shape, 0b101)
     return numbering(kept), numbering(reduced)
 
 

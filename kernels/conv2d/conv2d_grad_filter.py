@@ -20,22 +20,15 @@ block that meets another x tests every gradient from then on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
-from .filter_staging import (
-    gradient_fetcher,
-    gradient_putter,
-    image_fetcher,
-    put_pixel,
-)
+from ..core.integers import blocks_for, ceil_div
+from .filter_staging import gradient_fetcher, gradient_putter, image_fetcher, put_pixel
 from .filter_tiles import QUAD, FilterTiles, filter_tiles
 from .grad import Sizes, locator, sizes, unpooled
 from .grad_staging import Staged, combiner, quad_loader, stager
-
-Function = Callable[..., Any]
 
 THREADS = 128
 LEAST = 8  # positions that a thread is worth
@@ -65,7 +58,9 @@ def grad_filter(call: Call) -> Launches:
     tiles = filter_tiles(s)
     if tiles is None:
         return by_element(call, s)
-    first = Launch(by_tile(call, s, tiles), (tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
+    first = Launch(
+        by_tile(call, s, tiles), LaunchShape((tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
+    )
     if tiles.ranges == 1:
         return Launches((first,))
     return Launches((first, add_partials(call, s, tiles.ranges)), (s.dtype, tiles.ranges * n))
@@ -154,7 +149,7 @@ def adding_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Function:
     """
     dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
     filters, width, stride, flip = tiles.filters, s.kernel[1], s.stride[1], s.flip
-    n_loads = -(-(max(0, positions - 1) * stride + width) // QUAD)
+    n_loads = ceil_div(max(0, positions - 1) * stride + width, QUAD)
     n_seen = n_loads * QUAD
     apart = tiles.lines * tiles.line_pitch
 
@@ -229,7 +224,7 @@ def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
     workspace = len(call.inputs) + len(call.outputs)
     zero = dtype(0)
     parts = min(PARTS, ranges)
-    share = -(-ranges // parts)
+    share = ceil_div(ranges, parts)
     threads = TOGETHER * parts
 
     def body(p: Any) -> None:
@@ -249,7 +244,7 @@ def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
                 total += sums[uint64(t + uint32(k * TOGETHER))]
             finish(total, uint32(i), p)
 
-    return Launch(body, (blocks(n, TOGETHER), 1, 1), (threads, 1, 1))
+    return Launch(body, grid_1d(blocks_for(n, TOGETHER), threads))
 
 
 def by_element(call: Call, s: Sizes) -> Launches:
@@ -303,4 +298,4 @@ def by_element(call: Call, s: Sizes) -> Launches:
             finish(sums[uint64(0)], i, p)
 
     n = call.outputs[0].size
-    return Launches((Launch(body, (n, 1, 1), (threads, 1, 1)),) if n else ())
+    return Launches((Launch(body, grid_1d(n, threads)),) if n else ())

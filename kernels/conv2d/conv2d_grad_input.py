@@ -20,11 +20,11 @@ block that meets another w tests every gradient from then on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
 from ..core.device import TYPES, cuda, device, int64, shared_array, uint32, uint64
+from ..core.integers import blocks_for, ceil_div
 from .filter_tiles import QUAD
 from .grad import Sizes, locator, sizes, unpooled
 from .grad_staging import Staged, combiner, quad_loader, stager
@@ -36,8 +36,6 @@ from .input_staging import (
     weight_putter,
 )
 from .input_tiles import InputTiles, input_tiles
-
-Function = Callable[..., Any]
 
 THREADS = 128
 
@@ -64,7 +62,8 @@ def grad_input(call: Call) -> Launches:
     if tiles is None:
         return gather(call, s)
     grid = (tiles.image_groups * tiles.bands, tiles.channel_tiles, 1)
-    return Launches((Launch(by_tile(call, s, tiles), grid, (tiles.threads, 1, 1)),))
+    shape = LaunchShape(grid, (tiles.threads, 1, 1))
+    return Launches((Launch(by_tile(call, s, tiles), shape),))
 
 
 def by_tile(call: Call, s: Sizes, tiles: InputTiles) -> Function:
@@ -152,7 +151,7 @@ def adding_line(s: Sizes, tiles: InputTiles) -> Function:
     dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
     border, alone, width = tiles.border, tiles.segments == 1, s.kernel[1]
     last = (s.used[1] - 1) * s.stride[1] + border
-    n_lines, n_weights = -(-(tiles.pixels + width - 1) // QUAD), tiles.row_weights // QUAD
+    n_lines, n_weights = ceil_div(tiles.pixels + width - 1, QUAD), tiles.row_weights // QUAD
     n_seen, n_factors = n_lines * QUAD, n_weights * QUAD
     add_taps = adding_taps(s, tiles, width)
 
@@ -293,4 +292,4 @@ def gather(call: Call, s: Sizes) -> Launches:
             finish(total, i, p)
 
     threads = min(THREADS, max(1, n))
-    return Launches((Launch(body, (blocks(n, threads), 1, 1), (threads, 1, 1)),))
+    return Launches((Launch(body, grid_1d(blocks_for(n, threads), threads)),))

@@ -6,15 +6,13 @@ x: [image of the piece][channel of the tile][row][column], with the padding's ze
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call
+from ..core.call import Call, Function
 from ..core.device import TYPES, device, uint32, uint64
+from ..core.integers import ceil_div
 from .filter_tiles import FilterTiles
 from .grad import Sizes, locator, mask_byte
-
-Function = Callable[..., Any]
 
 
 def put_pixel(memory: Any, i: Any, value: Any) -> None:
@@ -63,7 +61,7 @@ def gradient_fetcher(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
     zero = TYPES[s.dtype](0)
     n_filters, n_rows = tiles.filters * tiles.groups, tiles.lines // s.pool[0]
     (all_rows, n_columns), pooled = s.windows, s.pooled
-    n_bytes = -(-s.pool[0] * s.pool[1] // 8)
+    n_bytes = ceil_div(s.pool[0] * s.pool[1], 8)
     row_tiles, bands, images = tiles.row_tiles, tiles.bands, tiles.images
     n_images, all_filters = s.n, s.o
 

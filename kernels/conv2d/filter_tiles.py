@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .geometry import ceil_div, even_share
+from ..core.integers import ceil_div, even_share, round_up
 from .grad import Sizes
 
 QUAD = 4  # positions of a line that a thread takes at a time
@@ -120,8 +120,8 @@ def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTi
     whole = rows % kernel_h == 0
     channels = min(s.c, rows // kernel_h if whole else (rows + kernel_h - 2) // kernel_h + 1)
     group_tiles = ceil_div(ceil_div(s.o, filters), groups)
-    image_pitch = ceil_div((s.used[1] - 1) * s.stride[1] + width, QUAD) * QUAD
-    line_pitch = ceil_div(s.used[1], QUAD) * QUAD
+    image_pitch = round_up((s.used[1] - 1) * s.stride[1] + width, QUAD)
+    line_pitch = round_up(s.used[1], QUAD)
     budget = SHARED_BYTES // s.itemsize - 2 * QUAD
 
     def elements(lines: int) -> int:

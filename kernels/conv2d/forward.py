@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.call import Call, Launch
+from ..core.call import Call, Function, Launch, grid_1d
 from ..core.device import cuda, device, inlined, load16, shared_array, uint32, uint64
-from .geometry import Convolution, Function, pool_of, scalar_type
+from .geometry import Convolution, pool_of, scalar_type
 from .staging import SharedLayout, first_of_block, shared_layout, staging
 from .tiling import (
     Tiling,
@@ -61,7 +61,7 @@ def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
         cuda.syncthreads()
         finish(tile, thread, n, o, y, x, p)
 
-    return Launch(body, (n_blocks(conv, tiling), 1, 1), (tiling.threads, 1, 1))
+    return Launch(body, grid_1d(n_blocks(conv, tiling), tiling.threads))
 
 
 def _thread_place(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:

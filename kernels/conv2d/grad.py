@@ -6,13 +6,11 @@ windows' winners have a gradient; of a plain convolution, all positions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Operand
+from ..core.call import Call, Function, Operand
 from ..core.device import TYPES, device, uint32, uint64
 
-Function = Callable[..., Any]
 Pair = tuple[int, int]
 
 

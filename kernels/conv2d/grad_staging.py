@@ -6,12 +6,11 @@ affair.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..core.call import Function
 from ..core.device import TYPES, cuda, device, load16, uint32, uint64
-
-Function = Callable[..., Any]
+from ..core.integers import ceil_div
 
 # Registers for what a thread has loaded and not yet put into shared memory. Beside many sums there
 # is less room, and time enough to wait twice.
@@ -48,11 +47,6 @@ def quad_loader(dtype: str) -> Function:
     return device(load)
 
 
-def share(n: int, among: int) -> int:
-    """How many of n elements each gets, at least one."""
-    return max(1, -(-n // among))
-
-
 def stager(
     dtype_name: str, threads: int, n_sums: int, factors: Staged, gradients: Staged
 ) -> Function:
@@ -67,10 +61,14 @@ def stager(
     n_g, fetch_g, put_g = gradients
     words = 2 if dtype_name == "float64" else 1
     room = ROUND_BESIDE_SUMS if words * n_sums >= MANY_SUMS else ROUND
+
+    def share(n: int, rounds: int) -> int:
+        return max(1, ceil_div(n, threads * rounds))
+
     rounds = 1
-    while words * share(n_x, threads * rounds) + (words + 1) * share(n_g, threads * rounds) > room:
+    while words * share(n_x, rounds) + (words + 1) * share(n_g, rounds) > room:
         rounds += 1
-    x_each, g_each = share(n_x, threads * rounds), share(n_g, threads * rounds)
+    x_each, g_each = share(n_x, rounds), share(n_g, rounds)
 
     def stage(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> Any:
         x = cuda.local.array(x_each, dtype)
@@ -109,7 +107,7 @@ def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Fu
     """
     zero = TYPES[dtype_name](0)
     parts = max(1, min(threads // n_outputs, split))
-    each = -(-split // parts)
+    each = ceil_div(split, parts)
 
     if parts == 1:
 

@@ -6,15 +6,13 @@ bytes on. g: [image][filter][row][column], unpooled and spread out by the stride
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call
+from ..core.call import Call, Function
 from ..core.device import TYPES, cuda, device, int64, uint32, uint64
+from ..core.integers import ceil_div
 from .grad import Sizes, locator, mask_byte
 from .input_tiles import InputTiles
-
-Function = Callable[..., Any]
 
 
 def first_window_row(s: Sizes, tiles: InputTiles) -> Function:
@@ -86,7 +84,7 @@ def gradient_fetcher(call: Call, s: Sizes, tiles: InputTiles) -> Function:
     zero = TYPES[s.dtype](0)
     filters, n_rows, images, bands = tiles.filters, tiles.window_rows, tiles.images, tiles.bands
     (all_rows, n_columns), pooled = s.windows, s.pooled
-    n_bytes = -(-s.pool[0] * s.pool[1] // 8)
+    n_bytes = ceil_div(s.pool[0] * s.pool[1], 8)
     n_images, all_filters = s.n, s.o
 
     def fetch(p: Any, tile: Any, step: Any, i: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..core.integers import ceil_div, even_share, round_up
 from .filter_tiles import (
     LATENCY,
     MAX_GRID_Y,
@@ -22,7 +23,6 @@ from .filter_tiles import (
     WARP,
     WINNERS,
 )
-from .geometry import ceil_div, even_share
 from .grad import Sizes
 
 SUMS = 48  # registers for the sums of a thread, at most; 512 threads can have 128 in all
@@ -114,7 +114,7 @@ def input_tiles(s: Sizes) -> InputTiles | None:
 def candidates(s: Sizes) -> Iterator[InputTiles]:
     """Cuts worth a thought; some need more shared memory than there is."""
     width = s.image[1]
-    pixels = ceil_div(width, QUAD) * QUAD if width <= WIDE else SEGMENT
+    pixels = round_up(width, QUAD) if width <= WIDE else SEGMENT
     segments = ceil_div(width, pixels)
     most = SUMS // 2 if s.dtype == "float64" else SUMS
     channels = [c for c in (1, 2, 3, 4) if c <= s.c and (c == 1 or c * pixels <= most)]
@@ -139,13 +139,13 @@ def _splits(
     window_rows = min(s.windows[0], (reach + s.pool[0] - 2) // s.pool[0] + 1)
     window_rows = s.windows[0] if bands == 1 else window_rows
     border = width - 1 - s.padding[1]
-    columns = (segments - 1) * pixels + ceil_div(pixels + width - 1, QUAD) * QUAD
+    columns = (segments - 1) * pixels + round_up(pixels + width - 1, QUAD)
     units = images * groups * segments * rows
-    row_weights = ceil_div(width * channels, QUAD) * QUAD
+    row_weights = round_up(width * channels, QUAD)
     for most in THREADS:
         split = even_share(s.o, max(1, most // units))
         for steps in (1, 2, 4, 8):
-            filters = min(ceil_div(s.o, split) * split, steps * split)
+            filters = min(round_up(s.o, split), steps * split)
             yield InputTiles(
                 pixels,
                 channels,

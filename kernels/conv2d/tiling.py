@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .geometry import Convolution, Pair, ceil_div
+from ..core.integers import ceil_div
+from .geometry import Convolution, Pair
 
 MULTIPROCESSORS = 132
 SCHEDULERS = 4  # of a multiprocessor; each issues an instruction of a warp per cycle

@@ -6,13 +6,11 @@ multiprocessors have some; beyond MAX_BLOCKS a thread takes several elements, a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from .call import Launch, blocks
+from .call import Function, Launch, grid_1d
 from .device import cuda, device, uint32
-
-Function = Callable[..., Any]
+from .integers import blocks_for
 
 MAX_BLOCKS = 8192
 
@@ -27,7 +25,7 @@ def threads_for(n: int) -> int:
 def each(n: int, element: Function) -> Launch:
     """Runs `element(i, p)` for i from 0 to n - 1, as uint32, each in some thread."""
     threads = threads_for(n)
-    n_blocks = min(MAX_BLOCKS, blocks(n, threads))
+    n_blocks = min(MAX_BLOCKS, blocks_for(n, threads))
     compute, width = device(element), n_blocks * threads
 
     if n <= width:
@@ -45,4 +43,4 @@ def each(n: int, element: Function) -> Launch:
                 compute(i, p)
                 i = uint32(i + uint32(width))
 
-    return Launch(body, (n_blocks, 1, 1), (threads, 1, 1))
+    return Launch(body, grid_1d(n_blocks, threads))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..core.integers import ceil_div
 from .operands import QUAD, Problem, resident_blocks
 from .split import Split
 from .tensor import TensorTiling
@@ -46,9 +47,9 @@ def best_split(shape: Problem) -> Split:
 
 def splits(shape: Problem) -> Iterator[Split]:
     """Ways to cut a product that can run."""
-    groups = max(1, -(-shape.k // QUAD))
+    groups = max(1, ceil_div(shape.k, QUAD))
     most = 40 if shape.dtype == "float32" else 16  # sums of a thread that registers have room for
-    shares = {1, *(-(-groups // steps) for steps in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))}
+    shares = {1, *(ceil_div(groups, steps) for steps in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))}
     for rows in {min(rows, shape.m) for rows in (1, 2, 4, 5, 8, 10)}:
         for columns in (1, 2, 4):
             for slices in shares:
@@ -63,10 +64,10 @@ def split_cycles(shape: Problem, split: Split) -> float:
     """Cycles that `split_gemm` takes: latencies one after the other, and the busiest of the units
     that add, load, and bring data from the second-level cache."""
     along, down = split.tiles(shape)
-    per_sm = -(-along * down // MULTIPROCESSORS)  # blocks
-    warps = per_sm * -(-split.threads // 32)
-    groups = -(-shape.k // QUAD)
-    steps = -(-groups // split.slices)
+    per_sm = ceil_div(along * down, MULTIPROCESSORS)  # blocks
+    warps = per_sm * ceil_div(split.threads, 32)
+    groups = ceil_div(shape.k, QUAD)
+    steps = ceil_div(groups, split.slices)
     rows, columns = split.rows, split.columns
     words = shape.itemsize // 4
     # Per warp and step: multiply-adds, loads and what addresses cost them; four warps at a time.
@@ -81,11 +82,11 @@ def split_cycles(shape: Problem, split: Split) -> float:
     ending = 2 * per_sm * stored / LEVEL_2_BYTES
     if split.slices == 1:
         ending += warps / 4 * 8 * rows * columns / (QUAD if columns % QUAD == 0 else 1)
-    waves = -(-per_sm * split.threads // 1024)
+    waves = ceil_div(per_sm * split.threads, 1024)
     waiting = waves * LATENCY * (1 + 0.25 * max(0, steps - 2))
     if split.slices > 1:
         helpers = min(split.slices, split.threads // results)
-        chain = -(-split.slices // helpers) + helpers
+        chain = ceil_div(split.slices, helpers) + helpers
         exchanged = per_sm * results * split.slices * shape.itemsize / LEVEL_1_BYTES
         waiting += 5 * SHARED_LATENCY + 6 * chain + 2 * exchanged
     return waiting + max(arithmetic, loaded, moved) + ending
@@ -95,10 +96,10 @@ def tilings(shape: Problem) -> Iterator[Tiling]:
     """Ways to cut a product in tiles."""
     if shape.dtype == "float32":
         # As many columns as n needs, too: 104 for a layer of 100.
-        across = max(1, -(-shape.n // (8 * -(-shape.n // 128))))
+        across = max(1, ceil_div(shape.n, 8 * ceil_div(shape.n, 128)))
         blocks = {(8, 8, r, c) for r in (8, 16) for c in (8, 16, across)} | {(4, 4, 32, 4)}
     else:
-        across = max(1, -(-shape.n // (4 * -(-shape.n // 64))))
+        across = max(1, ceil_div(shape.n, 4 * ceil_div(shape.n, 64)))
         blocks = {(4, 4, r, c) for r in (8, 16) for c in (8, 16, across)} | {(4, 4, 32, 4)}
     for block in sorted(blocks, reverse=True):
         one = Tiling(*block)
@@ -129,8 +130,8 @@ def tiled_cycles(shape: Problem, tiling: Tiling) -> float:
 def tensor_tilings(shape: Problem) -> Iterator[TensorTiling]:
     """Ways to cut a product in tiles for tensor cores."""
     for row_warps, column_warps in ((4, 2), (2, 2), (4, 1)):
-        tiles = -(-shape.n // COLUMNS)
-        fitting = -(-tiles // (column_warps * -(-tiles // (8 * column_warps))))
+        tiles = ceil_div(shape.n, COLUMNS)
+        fitting = ceil_div(tiles, column_warps * ceil_div(tiles, 8 * column_warps))
         for n_tiles in sorted({8, 4, fitting}, reverse=True):
             one = TensorTiling(row_warps, column_warps, 2, n_tiles)
             for parts in _parts(shape, one):
@@ -150,7 +151,7 @@ def _cycles(shape: Problem, tiling: Tiling | TensorTiling, term: float) -> float
     along, down = tiling.tiles(shape)
     rows, columns = tiling.tile
     terms = tiling.terms(shape)
-    per_sm = -(-along * down * tiling.parts // MULTIPROCESSORS)  # blocks
+    per_sm = ceil_div(along * down * tiling.parts, MULTIPROCESSORS)  # blocks
     resident = min(per_sm, resident_blocks(tiling.threads, REGISTERS))
     term /= min(1, resident * tiling.threads / 256)
     moved = terms * (rows + columns) * shape.itemsize / LEVEL_2_BYTES

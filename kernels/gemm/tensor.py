@@ -15,12 +15,12 @@ Launch: one block per tile and part of k, of row_warps * column_warps warps; the
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from math import prod
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Launch, Launches
+from ..core.call import Call, Function, Launch, Launches, LaunchShape
 from ..core.device import cuda, device, float32, np, shared_array, uint32, uint64
+from ..core.integers import ceil_div
 from .operands import (
     QUAD,
     Problem,
@@ -34,8 +34,6 @@ from .operands import (
 from .stage import Stage, is_across, stager
 from .tensor_core import COLUMNS, LANES, ROWS, TERMS, multiply_add_tf32, tf32
 from .tiled import REGISTERS, added_parts, partial_sink
-
-Function = Callable[..., Any]
 
 DEPTH = 16  # terms of a tile in shared memory
 PAD_ACROSS, PAD_ALONG = 8, 4  # elements: lanes (g, q) of a fragment meet no bank twice
@@ -66,11 +64,11 @@ class TensorTiling(NamedTuple):
 
     def tiles(self, shape: Problem) -> tuple[int, int]:
         """Tiles along n and m."""
-        return -(-shape.n // self.tile[1]), -(-shape.m // self.tile[0])
+        return ceil_div(shape.n, self.tile[1]), ceil_div(shape.m, self.tile[0])
 
     def terms(self, shape: Problem) -> int:
         """Of a part of k; the last may have fewer."""
-        return -(-shape.k // (self.parts * DEPTH)) * DEPTH
+        return ceil_div(shape.k, self.parts * DEPTH) * DEPTH
 
 
 class _Layout(NamedTuple):
@@ -86,14 +84,14 @@ class _Layout(NamedTuple):
 def tensor_gemm(call: Call, tiling: TensorTiling) -> Launches:
     """One kernel, or two with the sums of parts in between."""
     shape = problem(call)
-    threads, n_tiles = (tiling.threads, 1, 1), math.prod(tiling.tiles(shape))
+    grid = LaunchShape((prod(tiling.tiles(shape)), 1, tiling.parts), (tiling.threads, 1, 1))
     resident = resident_blocks(tiling.threads, REGISTERS)
     if tiling.parts == 1:
         body = _product(call, shape, tiling, epilogue_sink(call, shape, 2))
-        return Launches((Launch(body, (n_tiles, 1, 1), threads, resident=resident),))
+        return Launches((Launch(body, grid, resident=resident),))
     number = len(call.inputs) + len(call.outputs)
     body = _product(call, shape, tiling, partial_sink(shape, number, 2))
-    product = Launch(body, (n_tiles, 1, tiling.parts), threads, resident=resident)
+    product = Launch(body, grid, resident=resident)
     workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
     return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
 

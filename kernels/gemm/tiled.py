@@ -19,12 +19,12 @@ order: that of k within a part, then parts in order.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from math import prod
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Launch, Launches, blocks
+from ..core.call import Call, Function, Launch, Launches, LaunchShape, grid_1d
 from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
+from ..core.integers import blocks_for, ceil_div
 from .operands import (
     QUAD,
     Problem,
@@ -37,8 +37,6 @@ from .operands import (
     tile_place,
 )
 from .stage import Stage, keep_quad, quad_storer, stager
-
-Function = Callable[..., Any]
 
 REGISTERS = 128  # of a thread, at most so many
 DEPTH = 8  # terms of a tile
@@ -71,26 +69,24 @@ class Tiling(NamedTuple):
 
     def tiles(self, shape: Problem) -> tuple[int, int]:
         """Tiles along n and m."""
-        return -(-shape.n // self.tile[1]), -(-shape.m // self.tile[0])
+        return ceil_div(shape.n, self.tile[1]), ceil_div(shape.m, self.tile[0])
 
     def terms(self, shape: Problem) -> int:
         """Of a part of k; the last may have fewer."""
-        return -(-shape.k // (self.parts * DEPTH)) * DEPTH
+        return ceil_div(shape.k, self.parts * DEPTH) * DEPTH
 
 
 def tiled_gemm(call: Call, tiling: Tiling) -> Launches:
     """One kernel, or two with the sums of parts in between."""
     shape = problem(call)
-    threads, resident = (tiling.threads, 1, 1), resident_blocks(tiling.threads, REGISTERS)
-    n_tiles = math.prod(tiling.tiles(shape))
+    grid = LaunchShape((prod(tiling.tiles(shape)), 1, tiling.parts), (tiling.threads, 1, 1))
+    resident = resident_blocks(tiling.threads, REGISTERS)
     if tiling.parts == 1:
         body = _product(call, shape, tiling, epilogue_sink(call, shape, QUAD))
-        grid = (n_tiles, 1, 1)
-        return Launches((Launch(body, grid, threads, resident=resident),))
+        return Launches((Launch(body, grid, resident=resident),))
     number = len(call.inputs) + len(call.outputs)
     body = _product(call, shape, tiling, partial_sink(shape, number, QUAD))
-    grid = (n_tiles, 1, tiling.parts)
-    product = Launch(body, grid, threads, resident=resident)
+    product = Launch(body, grid, resident=resident)
     workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
     return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
 
@@ -257,4 +253,4 @@ def added_parts(call: Call, shape: Problem, parts: int) -> Launch:
                 total += p[number][uint64(place)]
             settle(total, fetched, i, p)
 
-    return Launch(body, (blocks(size, THREADS), 1, 1), (min(THREADS, size), 1, 1))
+    return Launch(body, grid_1d(blocks_for(size, THREADS), min(THREADS, size)))

@@ -8,15 +8,12 @@ Launch: see `each.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launches, factory
+from ..core.call import Call, Function, Launches, factory
 from ..core.device import TYPES, device, int32
 from ..core.each import each
 from .windows import Axis, corner, inside, locate, pool_axes, unravel, windows_of
-
-Function = Callable[..., Any]
 
 SUM, PADDED, INSIDE = range(3)  # what `count` may be
 

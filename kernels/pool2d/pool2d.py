@@ -9,15 +9,12 @@ windows that it wins: no atomics. Launch: see `each.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launches, factory
+from ..core.call import Call, Function, Launches, factory
 from ..core.device import TYPES, device, int32, uint32, uint64
 from ..core.each import each
 from .windows import Axis, corner, inside, locate, pool_axes, unravel, windows_of
-
-Function = Callable[..., Any]
 
 
 @factory("pool2d")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Operand
+from ..core.call import Call, Function, Operand
 from ..core.device import device, int32, uint32, uint64
-
-Function = Callable[..., Any]
+from ..core.integers import ceil_div
 
 
 class Axis(NamedTuple):
@@ -28,7 +26,7 @@ class Axis(NamedTuple):
     @property
     def overlap(self) -> int:
         """How many windows may have the same pixel."""
-        return -(-self.size // self.stride)
+        return ceil_div(self.size, self.stride)
 
 
 def pool_axes(call: Call, image: Operand, pooled: Operand) -> tuple[Axis, Axis]:

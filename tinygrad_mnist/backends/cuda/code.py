@@ -26,6 +26,7 @@ from tinygrad_mnist.backends.cuda.make import Made, make, make_advance
 from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import DeviceError
+from tinygrad_mnist.kernels.core.call import LaunchShape
 
 # Packages whose version decides what machine code they make.
 TOOLS = (
@@ -60,17 +61,15 @@ Recipe = Design | Advance
 class KernelCode(NamedTuple):
     """Machine code of one kernel, and how it is launched.
 
-    name: of its function in the cubin. pointers: how many it takes ahead of the state's. grid,
-    block, shared_bytes (of dynamic shared memory): see `kernels.core.call.Launch`. static_bytes: of
-    shared memory besides. registers, stack: of each thread; bytes of local memory.
+    name: of its function in the cubin. pointers: how many parameters it takes before the state's.
+    static_bytes: static shared memory of a block. registers, stack: of a thread; the stack in
+    bytes.
     """
 
     name: str
     cubin: bytes
     pointers: int
-    grid: tuple[int, int, int]
-    block: tuple[int, int, int]
-    shared_bytes: int
+    shape: LaunchShape
     static_bytes: int
     registers: int
     stack: int
@@ -139,9 +138,7 @@ def compile_recipe(recipe: Recipe) -> Code:
                 compiled.name,
                 compiled.cubin,
                 len(kernel.dtypes),
-                kernel.grid,
-                kernel.block,
-                kernel.shared_bytes,
+                kernel.shape,
                 compiled.shared,
                 compiled.registers,
                 compiled.stack,
@@ -215,8 +212,9 @@ def _kept(recipe: Recipe) -> Code | None:
 def _code(facts: dict[str, Any], pieces: tuple[bytes, ...]) -> Code:
     kernels = []
     for kernel, cubin in zip(facts["kernels"], pieces, strict=True):
-        launch = {"grid": tuple(kernel["grid"]), "block": tuple(kernel["block"])}
-        kernels.append(KernelCode(**{**kernel, **launch, "cubin": cubin}))
+        grid, block, shared_bytes = kernel["shape"]
+        shape = LaunchShape(tuple(grid), tuple(block), shared_bytes)
+        kernels.append(KernelCode(**{**kernel, "shape": shape, "cubin": cubin}))
     return Code(tuple(kernels), facts["workspace_bytes"], facts["workspace_dtype"])
 
 

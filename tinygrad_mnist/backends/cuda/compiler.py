@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
 
     Its parameters are 8 bytes each: the operands' pointers, those to words and table, `ahead`.
     """
-    threads = math.prod(kernel.block)
+    threads = kernel.shape.threads
     # Up to 256 threads may have 255 registers each, all that there are. Of larger blocks the
     # assembler has to know, or the driver would refuse the launch.
     bounds = (threads, kernel.resident or 1) if kernel.resident or threads > 256 else None

@@ -201,18 +201,19 @@ class CudaGpu:
         doing = f"loading the kernel {name}"
         module = self._driver(doing, "cuModuleLoadData", code.cubin)
         function = self._driver(doing, "cuModuleGetFunction", module, code.name.encode())
-        if code.shared_bytes + code.static_bytes > _PLAIN_SHARED:
+        shared_bytes = code.shape.shared_bytes
+        if shared_bytes + code.static_bytes > _PLAIN_SHARED:
             which = self._driver.functions.CUfunction_attribute
             self._driver(
-                f"giving {code.shared_bytes} bytes of shared memory to the kernel {name}",
+                f"giving {shared_bytes} bytes of shared memory to the kernel {name}",
                 "cuFuncSetAttribute",
                 function,
                 which.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                code.shared_bytes,
+                shared_bytes,
             )
         self._driver(doing, "cuFuncLoad", function)  # now, and not with the first launch
         handle = _Function(name, function, code)
-        return LoadedKernel(handle, code.pointers, code.grid, code.block, code.shared_bytes)
+        return LoadedKernel(handle, code.pointers, code.shape)
 
     # --- graphs -------------------------------------------------------------------------------
 
@@ -269,9 +270,9 @@ class CudaGpu:
         places = (ctypes.c_void_p * n)(*range(first, first + 8 * n, 8))
         node = self._driver.functions.CUDA_KERNEL_NODE_PARAMS()
         node.func = kernel.handle.function
-        node.gridDimX, node.gridDimY, node.gridDimZ = kernel.grid
-        node.blockDimX, node.blockDimY, node.blockDimZ = kernel.block
-        node.sharedMemBytes = kernel.shared_bytes
+        node.gridDimX, node.gridDimY, node.gridDimZ = kernel.shape.grid
+        node.blockDimX, node.blockDimY, node.blockDimZ = kernel.shape.block
+        node.sharedMemBytes = kernel.shape.shared_bytes
         node.kernelParams = ctypes.addressof(places)
         doing = f"adding the kernel {name} to a graph"
         return self._driver(doing, "cuGraphAddKernelNode", graph, list(after), len(after), node)

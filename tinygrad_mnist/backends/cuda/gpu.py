@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tinygrad_mnist.backends.cuda.design import Capability, Design
 from tinygrad_mnist.contracts.core.base import Array
+from tinygrad_mnist.kernels.core.call import LaunchShape
 
 
 class Memory(Protocol):
@@ -27,9 +28,7 @@ class LoadedKernel(NamedTuple):
 
     handle: Any
     pointers: int
-    grid: tuple[int, int, int]
-    block: tuple[int, int, int]
-    shared_bytes: int
+    shape: LaunchShape
 
 
 class Loaded(NamedTuple):

@@ -150,7 +150,7 @@ def _simulated(kernel: Kernel) -> LoadedKernel:
 
     simulated = cuda.jit(device=True)(function)
     handle = cuda.jit(quiet)
-    return LoadedKernel(handle, len(kernel.dtypes), kernel.grid, kernel.block, kernel.shared_bytes)
+    return LoadedKernel(handle, len(kernel.dtypes), kernel.shape)
 
 
 _one_at_a_time = threading.Lock()
@@ -158,7 +158,7 @@ _one_at_a_time = threading.Lock()
 
 def _run(launch: Bound) -> None:
     """Runs one launch. Arguments are tuples, which the simulator hands on without copying."""
-    kernel = launch.kernel
+    handle, _, (grid, block, shared_bytes) = launch.kernel
     with _one_at_a_time:
-        configured = kernel.handle[kernel.grid, kernel.block, 0, kernel.shared_bytes]
+        configured = handle[grid, block, 0, shared_bytes]
         configured(launch.pointers, launch.state, launch.ahead)

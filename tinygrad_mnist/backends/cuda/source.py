@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinygrad_mnist.backends.cuda.operands import Operand, Pointer, merged
+from tinygrad_mnist.backends.cuda.operands import Operand, Pointer
 from tinygrad_mnist.compile.plan import KernelCall
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
+from tinygrad_mnist.kernels.core.axes import merged
 
 _HEADER = '''"""{title}"""
 
