@@ -16,10 +16,9 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, sqrt, uint32, uint64
-from ..core.integers import blocks_for
-from ..core.lanes import THREADS, lane_total
+from ..core.each import grid_stride
+from ..core.lanes import lane_total
 from .channels import (
-    MAX_BLOCKS,
     Layout,
     adder,
     bounds_of,
@@ -260,20 +259,14 @@ def _normalisation(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[Y].size, call.inputs[0].shape
     at, finish = call.at[0], call.finishes[0]
     kept = 3 * cut.parts * channels
-    n_blocks = min(MAX_BLOCKS, blocks_for(n, THREADS))
-    step = n_blocks * THREADS
 
-    def body(p: Any) -> None:
-        i = cuda.grid(1)
-        while i < n:
-            element = uint32(i)
-            c = uint32(uint32(element // uint32(b)) % uint32(channels))
-            place = uint32(c + uint32(kept))
-            centre = p[workspace][uint64(place)]
-            scale = p[workspace][uint64(uint32(place + uint32(SCALE * channels)))]
-            shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
-            centred = dtype(p[0][uint64(at(element))] - centre)
-            finish(dtype(dtype(centred * scale) + shift), element, p)
-            i += step
+    def element(i: Any, p: Any) -> None:
+        c = uint32(uint32(i // uint32(b)) % uint32(channels))
+        place = uint32(c + uint32(kept))
+        centre = p[workspace][uint64(place)]
+        scale = p[workspace][uint64(uint32(place + uint32(SCALE * channels)))]
+        shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
+        centred = dtype(p[0][uint64(at(i))] - centre)
+        finish(dtype(dtype(centred * scale) + shift), i, p)
 
-    return Launch(body, grid_1d(n_blocks, min(THREADS, n)))
+    return grid_stride(n, element)

@@ -13,10 +13,9 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
-from ..core.integers import blocks_for
-from ..core.lanes import THREADS, lane_total
+from ..core.each import grid_stride
+from ..core.lanes import lane_total
 from .channels import (
-    MAX_BLOCKS,
     Layout,
     bounds_of,
     layout_of,
@@ -208,19 +207,13 @@ def _projection(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[DX].size, call.inputs[X].shape
     project, at_mean = _projected(call), call.at[MEAN]
     kept = 2 * layout.cut.parts * channels
-    n_blocks = min(MAX_BLOCKS, blocks_for(n, THREADS))
-    step = n_blocks * THREADS
 
-    def body(p: Any) -> None:
-        i = cuda.grid(1)
-        while i < n:
-            element = uint32(i)
-            c = uint32(uint32(element // uint32(b)) % uint32(channels))
-            place = uint32(c + uint32(kept))
-            scale = p[workspace][uint64(place)]
-            shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
-            slope = p[workspace][uint64(uint32(place + uint32(SLOPE * channels)))]
-            project(element, scale, shift, slope, p[MEAN][uint64(at_mean(c))], p)
-            i += step
+    def element(i: Any, p: Any) -> None:
+        c = uint32(uint32(i // uint32(b)) % uint32(channels))
+        place = uint32(c + uint32(kept))
+        scale = p[workspace][uint64(place)]
+        shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
+        slope = p[workspace][uint64(uint32(place + uint32(SLOPE * channels)))]
+        project(i, scale, shift, slope, p[MEAN][uint64(at_mean(c))], p)
 
-    return Launch(body, grid_1d(n_blocks, min(THREADS, n)))
+    return grid_stride(n, element)

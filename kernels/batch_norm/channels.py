@@ -14,8 +14,6 @@ from ..core.device import TYPES, cuda, device, uint32, uint64
 from ..core.integers import ceil_div
 from ..core.lanes import ROUND, Split, numbering, runs_along, split, threads, tree
 
-MAX_BLOCKS = 4096  # of elementwise kernels; beyond that a thread takes several elements
-
 
 class Layout(NamedTuple):
     """How the threads of a grid share out the channels.

@@ -121,8 +121,8 @@ def place(operand: Operand) -> Function:
     return at
 
 
-def pool_of(conv: Convolution) -> Function:
-    """`judged(values)`: the maximum of a window, and the bit mask of its winners.
+def window_maximum(conv: Convolution) -> Function:
+    """`max_and_mask(values)`: the maximum of a window, and the bit mask of its winners.
 
     values: a local array of the window's positions, at most 32. A NaN makes the maximum NaN, and
     the NaNs win.
@@ -130,7 +130,7 @@ def pool_of(conv: Convolution) -> Function:
     positions, dtype = conv.positions, scalar_type(conv)
 
     @device
-    def judged(values: Any) -> Any:
+    def max_and_mask(values: Any) -> Any:
         best = values[0]
         is_nan = best != best
         for k in range(1, positions):
@@ -148,7 +148,7 @@ def pool_of(conv: Convolution) -> Function:
                 mask = uint32(mask | uint32(bit << uint32(k)))
         return best, mask
 
-    return judged
+    return max_and_mask
 
 
 def scalar_type(conv: Convolution) -> Any:

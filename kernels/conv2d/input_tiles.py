@@ -10,22 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..core.hardware import MAX_GRID_Y, MULTIPROCESSORS, REGISTERS, SCHEDULERS, SHARED_BYTES, WARP
 from ..core.integers import ceil_div, even_share, round_up
-from .filter_tiles import (
-    LATENCY,
-    MAX_GRID_Y,
-    MULTIPROCESSORS,
-    QUAD,
-    SCHEDULERS,
-    SHARED_BYTES,
-    THREADS,
-    WAIT,
-    WARP,
-    WINNERS,
-)
-from .grad import Sizes
+from .grad import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS, Sizes
 
-SUMS = 48  # registers for the sums of a thread, at most; 512 threads can have 128 in all
 WIDE = 16  # a row of up to so many pixels is one thread's
 SEGMENT = 8  # pixels of a thread, of longer rows
 
@@ -106,7 +94,7 @@ def input_tiles(s: Sizes) -> InputTiles | None:
     found = [
         c
         for c in candidates(s)
-        if c.shared * s.itemsize <= SHARED_BYTES and c.channel_tiles <= MAX_GRID_Y
+        if c.shared * s.itemsize <= STAGED_BYTES and c.channel_tiles <= MAX_GRID_Y
     ]
     return min(found, key=lambda c: _cost(s, c), default=None)
 
@@ -205,6 +193,6 @@ def _cost(s: Sizes, c: InputTiles) -> float:
     blocks = c.image_groups * c.bands * c.channel_tiles
     waves = ceil_div(blocks, MULTIPROCESSORS)
     registers = c.threads * (c.pixels * c.channels + 64)
-    resident = max(1, min(8, 227 * 1024 // (c.shared * s.itemsize), 65536 // registers))
+    resident = max(1, min(8, SHARED_BYTES // (c.shared * s.itemsize), REGISTERS // registers))
     alone = (LATENCY + rounds * s.kernel[0] * (instructions + WAIT) + staged / c.threads) * c.steps
     return max(waves * issue, (alone + 2 * end) * ceil_div(waves, resident))

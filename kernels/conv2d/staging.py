@@ -15,17 +15,10 @@ from typing import Any, NamedTuple
 from ..core.axes import is_dense
 from ..core.call import Function
 from ..core.device import cuda, device, load16, store16, uint32, uint64
+from ..core.hardware import STATIC_BYTES
 from ..core.integers import ceil_div, round_up
 from .geometry import Convolution, Pair, scalar_type, wrapped
-from .tiling import (
-    STATIC_BYTES,
-    Tiling,
-    n_filter_blocks,
-    n_regions,
-    region,
-    row_width,
-    thread_positions,
-)
+from .tiling import Tiling, n_filter_blocks, n_regions, region, row_width, thread_positions
 
 BANKS = 32
 

@@ -13,6 +13,7 @@ from .device import cuda, device, uint32
 from .integers import blocks_for
 
 MAX_BLOCKS = 8192
+THREADS, STRIDE_BLOCKS = 256, 4096  # of `grid_stride`
 
 
 def threads_for(n: int) -> int:
@@ -20,6 +21,23 @@ def threads_for(n: int) -> int:
     if n >= 2**17:
         return 256
     return 128 if n >= 2**14 else min(64, max(n, 1))
+
+
+def grid_stride(n: int, element: Function) -> Launch:
+    """Runs `element(i, p)` for i from 0 to n - 1, as uint32, in blocks of THREADS whatever n is.
+
+    n: at least 1.
+    """
+    n_blocks = min(STRIDE_BLOCKS, blocks_for(n, THREADS))
+    compute, width = device(element), n_blocks * THREADS
+
+    def body(p: Any) -> None:
+        i = cuda.grid(1)
+        while i < n:
+            compute(uint32(i), p)
+            i += width
+
+    return Launch(body, grid_1d(n_blocks, min(THREADS, n)))
 
 
 def each(n: int, element: Function) -> Launch:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Operand
 from ..core.device import cuda, device, load16, np, uint32, uint64
+from ..core.hardware import REGISTERS, WARP
 from ..core.integers import round_up
 
 QUAD = 4  # elements that are read together
@@ -35,7 +36,7 @@ def tile_place(tile: tuple[int, int], along: int) -> Function:
 def resident_blocks(threads: int, registers: int) -> int:
     """How many blocks a multiprocessor's 65,536 registers are for; no GPU holds more than 16 of any
     size."""
-    return max(1, min(16, 65536 // (registers * round_up(threads, 32))))
+    return max(1, min(16, REGISTERS // (registers * round_up(threads, WARP))))
 
 
 class Problem(NamedTuple):

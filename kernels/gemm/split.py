@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launch, Launches, grid_1d
 from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
+from ..core.hardware import STATIC_BYTES
 from ..core.integers import ceil_div
 from .operands import (
     QUAD,
@@ -34,7 +35,6 @@ from .operands import (
 )
 
 MAX_THREADS = 512
-SHARED_BYTES = 48 * 1024
 
 
 class Split(NamedTuple):
@@ -77,7 +77,7 @@ class Split(NamedTuple):
             return self.threads <= MAX_THREADS
         results = self.tile[0] * self.tile[1]
         nbytes = self.slices * self.row * shape.itemsize
-        return results <= self.threads <= MAX_THREADS and nbytes <= SHARED_BYTES
+        return results <= self.threads <= MAX_THREADS and nbytes <= STATIC_BYTES
 
 
 def split_gemm(call: Call, split: Split) -> Launches:
