@@ -22,7 +22,7 @@ from .channels import (
     Layout,
     adder,
     bounds_of,
-    layout_of,
+    launches,
     layout_of_parts,
     pair_adder,
     places,
@@ -38,20 +38,8 @@ CENTRE, SCALE, SHIFT = range(3)  # y = (x - centre) * scale + shift
 @factory("batch_norm")
 def batch_norm(call: Call) -> Launches:
     """One launch, or three."""
-    x = call.inputs[0]
-    channels = x.shape[1]
-    if channels == 0:
-        return Launches(())
-    layout = layout_of(x)
-    if layout.cut.parts == 1:
-        return Launches((_whole(call, layout),))
-    workspace = len(call.inputs) + len(call.outputs)
-    kernels = (
-        _parts(call, layout, workspace),
-        _combination(call, layout, workspace),
-        _normalisation(call, layout, workspace),
-    )
-    return Launches(kernels, (x.dtype, 3 * channels * (layout.cut.parts + 1)))
+    stages = _parts, _combination, _normalisation
+    return launches(call, _whole, stages, lambda parts: 3 * (parts + 1))
 
 
 def _around_mean(call: Call, layout: Layout) -> Function:

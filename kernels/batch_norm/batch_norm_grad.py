@@ -18,7 +18,7 @@ from ..core.lanes import lane_total
 from .channels import (
     Layout,
     bounds_of,
-    layout_of,
+    launches,
     layout_of_parts,
     pair_adder,
     places,
@@ -35,20 +35,8 @@ SCALE, SHIFT, SLOPE = range(3)  # dx = scale * (g - shift - (x - mean) * slope)
 @factory("batch_norm_grad")
 def batch_norm_grad(call: Call) -> Launches:
     """One launch, or three."""
-    x = call.inputs[X]
-    channels = x.shape[1]
-    if channels == 0:
-        return Launches(())
-    layout = layout_of(x)
-    if layout.cut.parts == 1:
-        return Launches((_whole(call, layout),))
-    workspace = len(call.inputs) + len(call.outputs)
-    kernels = (
-        _parts(call, layout, workspace),
-        _combination(call, layout, workspace),
-        _projection(call, layout, workspace),
-    )
-    return Launches(kernels, (x.dtype, channels * (2 * layout.cut.parts + 3)))
+    stages = _parts, _combination, _projection
+    return launches(call, _whole, stages, lambda parts: 2 * parts + 3)
 
 
 def _sums(call: Call, layout: Layout) -> Function:

@@ -6,10 +6,11 @@ read twice, the second time from the first-level cache, so there are as many par
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..core.axes import kept_and_reduced
-from ..core.call import Function, Operand
+from ..core.call import Call, Function, Launches, Operand
 from ..core.device import TYPES, cuda, device, uint32, uint64
 from ..core.integers import ceil_div
 from ..core.lanes import ROUND, Split, numbering, runs_along, split, threads, tree
@@ -41,6 +42,26 @@ def layout_of(x: Operand) -> Layout:
         chunk = ROUND * cut.lanes
         cut = cut._replace(chunk=chunk, parts=ceil_div(cut.length, chunk))
     return _layout(x.dtype, cut, runs_along([x], 0b101, b > 1))
+
+
+def launches(
+    call: Call, whole: Function, stages: Sequence[Function], scratch: Callable[[int], int]
+) -> Launches:
+    """The kernels of a call whose input 0 is x (A, C, B).
+
+    whole(call, layout): the only launch, where a block can hold a channel. stages(call, layout,
+    workspace): the launches otherwise. scratch(parts): elements of the workspace for a channel.
+    """
+    x = call.inputs[0]
+    channels = x.shape[1]
+    if channels == 0:
+        return Launches(())
+    layout = layout_of(x)
+    if layout.cut.parts == 1:
+        return Launches((whole(call, layout),))
+    workspace = len(call.inputs) + len(call.outputs)
+    kernels = tuple(stage(call, layout, workspace) for stage in stages)
+    return Launches(kernels, (x.dtype, channels * scratch(layout.cut.parts)))
 
 
 def layout_of_parts(layout: Layout) -> Layout:

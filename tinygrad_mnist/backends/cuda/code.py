@@ -1,6 +1,6 @@
-"""Machine code of designs: from the user's cache, or compiled, by several processes where it pays.
+"""Machine code of designs: from the user's cache, or compiled, by several processes if it pays.
 
-What is in the cache is used without importing Numba, so a program that ran before starts quickly.
+Code from the cache is used without importing Numba, so a program that ran before starts quickly.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import DeviceError
 from tinygrad_mnist.kernels.core.call import LaunchShape
 
-# Packages whose version decides what machine code they make.
+# Packages whose versions the machine code depends on.
 TOOLS = (
     "numba",
     "numba-cuda",
@@ -39,12 +39,12 @@ TOOLS = (
     "nvidia-nvvm",
     "nvidia-nvjitlink",
 )
-_SUMMARY = 1  # level of config.debug from which compiling is told
+_SUMMARY = 1  # level of config.debug from which compilation is reported
 
 
 @dataclass(frozen=True)
 class Advance:
-    """The kernel that ends a graph of so many steps."""
+    """The kernel at the end of a graph of `steps` steps."""
 
     steps: int
     capability: Capability
@@ -91,38 +91,40 @@ def machine_code(
 ) -> dict[Recipe, Code]:
     """The code of each recipe.
 
-    compile_codes: makes what the cache lacks; by default `compile_here`.
+    compile_codes: compiles what is not in the cache; by default `compile_here`.
     """
     codes: dict[Recipe, Code] = {}
     missing = []
     for recipe in dict.fromkeys(recipes):
-        kept = _kept(recipe)
-        if kept is None:
+        cached = _read(recipe)
+        if cached is None:
             missing.append(recipe)
         else:
-            codes[recipe] = kept
+            codes[recipe] = cached
     if missing:
         begin = time.perf_counter()
         for number, (recipe, code) in enumerate((compile_codes or compile_here)(missing), 1):
             codes[recipe] = code
-            _keep(recipe, code)
-            _tell(f"compiled {recipe.kernel}, {number} of {len(missing)}")
+            _write(recipe, code)
+            _report(f"compiled {recipe.kernel}, {number} of {len(missing)}")
         prune()
-        _tell(f"compiled {counted(len(missing), 'design')} in {time.perf_counter() - begin:.1f} s")
+        _report(
+            f"compiled {counted(len(missing), 'design')} in {time.perf_counter() - begin:.1f} s"
+        )
     return codes
 
 
 def compile_here(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
-    """Compiles one after the other in this process: Numba's compiler runs in one thread at a time.
+    """Compiles recipes one by one in this process: Numba's compiler runs in one thread at a time.
 
-    Raises NotImplementedError, which names the kernel, where there is none.
+    Raises NotImplementedError, which names the kernel, for a contract without a CUDA kernel.
     """
     for recipe in recipes:
         yield recipe, compile_recipe(recipe)
 
 
 def compile_recipe(recipe: Recipe) -> Code:
-    """Compiles one recipe; DeviceError where the compiler refuses it."""
+    """Compiles one recipe; DeviceError if the compiler fails."""
     if isinstance(recipe, Advance):
         made = Made((make_advance(recipe.steps),), None)
     else:
@@ -154,14 +156,14 @@ def compile_recipe(recipe: Recipe) -> Code:
 
 
 def kernel_names() -> frozenset[str]:
-    """The contracts that have CUDA kernels, read off their sources, without importing them."""
+    """The contracts that have CUDA kernels, found in their sources without importing them."""
     text = "\n".join(text for _, text in _sources())
     return frozenset(re.findall(r'^@factory\("(\w+)"\)', text, re.MULTILINE))
 
 
 @cache
 def _sources() -> tuple[tuple[str, str], ...]:
-    """Names and texts of the modules in kernels/, and of those here that say how to compile."""
+    """Names and texts of the modules that machine code depends on: kernels/ and the compiler."""
     folders = [Path(p) for p in import_module("tinygrad_mnist.kernels").__path__]
     here = Path(__file__).parent
     texts = {
@@ -177,7 +179,7 @@ def _sources() -> tuple[tuple[str, str], ...]:
 
 @cache
 def toolchain() -> str:
-    """A digest of all besides a design that machine code depends on: sources, and versions."""
+    """A digest of what machine code depends on besides the design: sources and versions."""
     parts = [__version__, f"Python {sys.version_info[0]}.{sys.version_info[1]}"]
     parts += [f"{tool} {_version(tool)}" for tool in TOOLS]
     parts += [f"{name}\n{text}" for name, text in _sources()]
@@ -200,12 +202,12 @@ def entry_key(recipe: Recipe) -> str:
     return f"{recipe.kernel}-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
 
 
-def _kept(recipe: Recipe) -> Code | None:
+def _read(recipe: Recipe) -> Code | None:
     try:
         entry = read_entry(entry_key(recipe))
         return None if entry is None else _code(*entry)
     except DamagedEntryError as error:
-        _tell(f"{error}; it is compiled again")
+        _report(f"{error}; it is compiled again")
         return None
 
 
@@ -218,7 +220,7 @@ def _code(facts: dict[str, Any], pieces: tuple[bytes, ...]) -> Code:
     return Code(tuple(kernels), facts["workspace_bytes"], facts["workspace_dtype"])
 
 
-def _keep(recipe: Recipe, code: Code) -> None:
+def _write(recipe: Recipe, code: Code) -> None:
     facts = {
         "kernels": [
             {name: value for name, value in kernel._asdict().items() if name != "cubin"}
@@ -230,9 +232,9 @@ def _keep(recipe: Recipe, code: Code) -> None:
     try:
         write_entry(entry_key(recipe), facts, [k.cubin for k in code.kernels])
     except OSError as error:
-        _tell(f"machine code can't be kept: {error}")
+        _report(f"machine code can't be written to the cache: {error}")
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     if config.debug >= _SUMMARY:
         print(f"cuda: {text}", file=sys.stderr, flush=True)

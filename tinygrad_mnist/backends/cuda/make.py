@@ -35,14 +35,14 @@ class Kernel(NamedTuple):
 
 
 class Made(NamedTuple):
-    """The kernels of a design, and the (dtype, elements) of the scratch memory they share."""
+    """The kernels of a design, and (dtype, elements) of their scratch memory, or None."""
 
     kernels: tuple[Kernel, ...]
     workspace: tuple[str, int] | None
 
 
 def load_families() -> dict[str, Any]:
-    """The factories of all kernels, by contract: each module of `kernels/` registers its own."""
+    """The factories of all kernels, by contract. Imports every module of kernels/, and so Numba."""
     package = import_module("tinygrad_mnist.kernels")
     for module in walk_packages(package.__path__, f"{package.__name__}."):
         import_module(module.name)
@@ -53,7 +53,7 @@ def load_families() -> dict[str, Any]:
 def make(design: Design) -> Made:
     """The kernels of a design.
 
-    Raises NotImplementedError, which names the kernel, where there is none.
+    Raises NotImplementedError, which names the kernel, for a contract without a CUDA kernel.
     """
     factories = load_families()
     if design.kernel not in factories:
@@ -87,7 +87,7 @@ def make(design: Design) -> Made:
 
 
 def make_advance(steps: int) -> Kernel:
-    """The kernel that ends a graph of so many steps."""
+    """The kernel at the end of a graph of `steps` steps."""
     function = import_module("tinygrad_mnist.kernels.core.entry").advance(steps)
     return Kernel(_named(function, "advance"), (), grid_1d(1, 1))
 
