@@ -19,7 +19,7 @@ FAMILIES = {"core", "tape", "gemm", "conv2d", "pool2d", "reduce", "batch_norm", 
 
 # From the ground up; the modules of one row don't import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("config", "errors", "folders", "contracts", "_version", "_native"),
+    ("config", "errors", "folders", "contracts", "kernels", "_version", "_native"),
     ("graph",),
     ("ops",),
     ("autodiff", "rewrite"),
@@ -88,7 +88,8 @@ def module_edges() -> set[tuple[str, str]]:
         for target in imports(name, list(ast.walk(tree))):
             if target.startswith("other:"):
                 continue
-            module = "_native" if target.startswith("_native") else module_of(target)
+            outside = target.split(".")[0] in ("_native", "kernels")
+            module = target.split(".")[0] if outside else module_of(target)
             edges.add((name, module or "__init__"))
     return edges
 
@@ -188,6 +189,25 @@ def test_contracts_import_numpy_alone() -> None:
             "typing",
         )
     }
+
+
+def test_the_package_imports_plain_data_of_the_device_kernels_alone() -> None:
+    """Kernels that come from the cache are launched without Numba."""
+    plain = {"kernels.core.axes", "kernels.core.call", "kernels.core.integers"}
+    used = {
+        target.rpartition(".")[0]
+        for name, tree in MODULES.items()
+        for target in imports(name, list(ast.walk(tree)))
+        if target.startswith("kernels")
+    }
+    assert used <= plain
+    for module in plain:
+        path = REPOSITORY.joinpath(*module.split(".")).with_suffix(".py")
+        targets = set(imports(module, list(ast.walk(ast.parse(path.read_text())))))
+        assert {t for t in targets if t.startswith("other:")} <= {
+            f"other:{name}" for name in ("__future__", "collections", "math", "typing")
+        }
+        assert {t.rpartition(".")[0] for t in targets if t.startswith("kernels")} <= plain
 
 
 def test_device_kernels_import_numba_numpy_and_math_alone() -> None:

@@ -12,26 +12,23 @@ elementwise one that writes y. Lanes and parts are those of channels.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, sqrt, uint32, uint64
-from ..core.lanes import THREADS, lane_total
+from ..core.each import grid_stride
+from ..core.lanes import lane_total
 from .channels import (
-    MAX_BLOCKS,
     Layout,
     adder,
     bounds_of,
-    layout_of,
+    launches,
     layout_of_parts,
     pair_adder,
     places,
     position,
     summed,
 )
-
-Function = Callable[..., Any]
 
 Y, MEAN, INVSTD, VARIANCE = range(4)  # outputs
 MEANS, RESTS, SQUARES = range(3)  # of parts, in the workspace, and behind them, per channel:
@@ -41,20 +38,8 @@ CENTRE, SCALE, SHIFT = range(3)  # y = (x - centre) * scale + shift
 @factory("batch_norm")
 def batch_norm(call: Call) -> Launches:
     """One launch, or three."""
-    x = call.inputs[0]
-    channels = x.shape[1]
-    if channels == 0:
-        return Launches(())
-    layout = layout_of(x)
-    if layout.cut.parts == 1:
-        return Launches((_whole(call, layout),))
-    workspace = len(call.inputs) + len(call.outputs)
-    kernels = (
-        _parts(call, layout, workspace),
-        _combination(call, layout, workspace),
-        _normalisation(call, layout, workspace),
-    )
-    return Launches(kernels, (x.dtype, 3 * channels * (layout.cut.parts + 1)))
+    stages = _parts, _combination, _normalisation
+    return launches(call, _whole, stages, lambda parts: 3 * (parts + 1))
 
 
 def _around_mean(call: Call, layout: Layout) -> Function:
@@ -152,7 +137,7 @@ def _whole(call: Call, layout: Layout) -> Launch:
                 finish(dtype(dtype(centred * scale) + shift), i, p)
                 lane = uint32(lane + uint32(lanes))
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
@@ -177,7 +162,7 @@ def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
             p[workspace][uint64(uint32(place + uint32(RESTS * step)))] = rest
             p[workspace][uint64(uint32(place + uint32(SQUARES * step)))] = square
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
@@ -216,7 +201,7 @@ def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
             p[workspace][uint64(uint32(place + uint32(SCALE * channels)))] = scale
             p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))] = shift
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _part_terms(whole: Layout, workspace: int) -> tuple[Function, Function]:
@@ -262,20 +247,14 @@ def _normalisation(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[Y].size, call.inputs[0].shape
     at, finish = call.at[0], call.finishes[0]
     kept = 3 * cut.parts * channels
-    n_blocks = min(MAX_BLOCKS, blocks(n, THREADS))
-    step = n_blocks * THREADS
 
-    def body(p: Any) -> None:
-        i = cuda.grid(1)
-        while i < n:
-            element = uint32(i)
-            c = uint32(uint32(element // uint32(b)) % uint32(channels))
-            place = uint32(c + uint32(kept))
-            centre = p[workspace][uint64(place)]
-            scale = p[workspace][uint64(uint32(place + uint32(SCALE * channels)))]
-            shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
-            centred = dtype(p[0][uint64(at(element))] - centre)
-            finish(dtype(dtype(centred * scale) + shift), element, p)
-            i += step
+    def element(i: Any, p: Any) -> None:
+        c = uint32(uint32(i // uint32(b)) % uint32(channels))
+        place = uint32(c + uint32(kept))
+        centre = p[workspace][uint64(place)]
+        scale = p[workspace][uint64(uint32(place + uint32(SCALE * channels)))]
+        shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
+        centred = dtype(p[0][uint64(at(i))] - centre)
+        finish(dtype(dtype(centred * scale) + shift), i, p)
 
-    return Launch(body, (n_blocks, 1, 1), (min(THREADS, n), 1, 1))
+    return grid_stride(n, element)

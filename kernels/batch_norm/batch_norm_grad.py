@@ -9,25 +9,22 @@ and an elementwise one that writes dx. Lanes and parts are those of channels.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
-from ..core.lanes import THREADS, lane_total
+from ..core.each import grid_stride
+from ..core.lanes import lane_total
 from .channels import (
-    MAX_BLOCKS,
     Layout,
     bounds_of,
-    layout_of,
+    launches,
     layout_of_parts,
     pair_adder,
     places,
     position,
     summed,
 )
-
-Function = Callable[..., Any]
 
 X, G, GAMMA, MEAN, INVSTD = range(5)  # inputs
 DX, DGAMMA, DBETA = range(3)  # outputs
@@ -38,20 +35,8 @@ SCALE, SHIFT, SLOPE = range(3)  # dx = scale * (g - shift - (x - mean) * slope)
 @factory("batch_norm_grad")
 def batch_norm_grad(call: Call) -> Launches:
     """One launch, or three."""
-    x = call.inputs[X]
-    channels = x.shape[1]
-    if channels == 0:
-        return Launches(())
-    layout = layout_of(x)
-    if layout.cut.parts == 1:
-        return Launches((_whole(call, layout),))
-    workspace = len(call.inputs) + len(call.outputs)
-    kernels = (
-        _parts(call, layout, workspace),
-        _combination(call, layout, workspace),
-        _projection(call, layout, workspace),
-    )
-    return Launches(kernels, (x.dtype, channels * (2 * layout.cut.parts + 3)))
+    stages = _parts, _combination, _projection
+    return launches(call, _whole, stages, lambda parts: 2 * parts + 3)
 
 
 def _sums(call: Call, layout: Layout) -> Function:
@@ -142,7 +127,7 @@ def _whole(call: Call, layout: Layout) -> Launch:
                 project(uint32(begin + offset(lane)), scale, shift, slope, mean, p)
                 lane = uint32(lane + uint32(lanes))
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
@@ -166,7 +151,7 @@ def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
             p[workspace][uint64(place)] = dbeta
             p[workspace][uint64(uint32(place + uint32(OF_PRODUCTS * step)))] = dgamma
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
@@ -202,7 +187,7 @@ def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
             p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))] = shift
             p[workspace][uint64(uint32(place + uint32(SLOPE * channels)))] = slope
 
-    return Launch(body, (layout.blocks, 1, 1), (layout.size, 1, 1))
+    return Launch(body, grid_1d(layout.blocks, layout.size))
 
 
 def _projection(call: Call, layout: Layout, workspace: int) -> Launch:
@@ -210,19 +195,13 @@ def _projection(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[DX].size, call.inputs[X].shape
     project, at_mean = _projected(call), call.at[MEAN]
     kept = 2 * layout.cut.parts * channels
-    n_blocks = min(MAX_BLOCKS, blocks(n, THREADS))
-    step = n_blocks * THREADS
 
-    def body(p: Any) -> None:
-        i = cuda.grid(1)
-        while i < n:
-            element = uint32(i)
-            c = uint32(uint32(element // uint32(b)) % uint32(channels))
-            place = uint32(c + uint32(kept))
-            scale = p[workspace][uint64(place)]
-            shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
-            slope = p[workspace][uint64(uint32(place + uint32(SLOPE * channels)))]
-            project(element, scale, shift, slope, p[MEAN][uint64(at_mean(c))], p)
-            i += step
+    def element(i: Any, p: Any) -> None:
+        c = uint32(uint32(i // uint32(b)) % uint32(channels))
+        place = uint32(c + uint32(kept))
+        scale = p[workspace][uint64(place)]
+        shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
+        slope = p[workspace][uint64(uint32(place + uint32(SLOPE * channels)))]
+        project(i, scale, shift, slope, p[MEAN][uint64(at_mean(c))], p)
 
-    return Launch(body, (n_blocks, 1, 1), (min(THREADS, n), 1, 1))
+    return grid_stride(n, element)

@@ -6,16 +6,14 @@ read twice, the second time from the first-level cache, so there are as many par
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..core.call import Operand
+from ..core.axes import kept_and_reduced
+from ..core.call import Call, Function, Launches, Operand
 from ..core.device import TYPES, cuda, device, uint32, uint64
-from ..core.lanes import ROUND, Split, axes_of, numbering, runs_along, split, threads, tree
-
-Function = Callable[..., Any]
-
-MAX_BLOCKS = 4096  # of elementwise kernels; beyond that a thread takes several elements
+from ..core.integers import ceil_div
+from ..core.lanes import ROUND, Split, numbering, runs_along, split, threads, tree
 
 
 class Layout(NamedTuple):
@@ -42,8 +40,28 @@ def layout_of(x: Operand) -> Layout:
     cut = split(channels, a * b, rows=b > 1)
     if cut.parts > 1:
         chunk = ROUND * cut.lanes
-        cut = cut._replace(chunk=chunk, parts=-(-cut.length // chunk))
+        cut = cut._replace(chunk=chunk, parts=ceil_div(cut.length, chunk))
     return _layout(x.dtype, cut, runs_along([x], 0b101, b > 1))
+
+
+def launches(
+    call: Call, whole: Function, stages: Sequence[Function], scratch: Callable[[int], int]
+) -> Launches:
+    """The kernels of a call whose input 0 is x (A, C, B).
+
+    whole(call, layout): the only launch, where a block can hold a channel. stages(call, layout,
+    workspace): the launches otherwise. scratch(parts): elements of the workspace for a channel.
+    """
+    x = call.inputs[0]
+    channels = x.shape[1]
+    if channels == 0:
+        return Launches(())
+    layout = layout_of(x)
+    if layout.cut.parts == 1:
+        return Launches((whole(call, layout),))
+    workspace = len(call.inputs) + len(call.outputs)
+    kernels = tuple(stage(call, layout, workspace) for stage in stages)
+    return Launches(kernels, (x.dtype, channels * scratch(layout.cut.parts)))
 
 
 def layout_of_parts(layout: Layout) -> Layout:
@@ -56,13 +74,13 @@ def _layout(dtype: str, cut: Split, along: bool) -> Layout:
     size = threads(cut)
     columns = size // cut.lanes
     pitch = columns + (along and columns > 1)
-    blocks = -(-cut.results // columns) * cut.parts
+    blocks = ceil_div(cut.results, columns) * cut.parts
     return Layout(dtype, cut, size, columns, pitch, cut.lanes * pitch, blocks, along)
 
 
 def places(x: Operand) -> tuple[Function, Function]:
     """`begin(c)` and `offset(r)`: the number, in C order, of value r of channel c is their sum."""
-    kept, reduced = axes_of(x.shape, 0b101)
+    kept, reduced = kept_and_reduced(x.shape, 0b101)
     return numbering(kept), numbering(reduced)
 
 

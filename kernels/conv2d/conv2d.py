@@ -1,9 +1,12 @@
-"""conv2d: convolution and epilogue.
+"""conv2d, conv2d_pool: convolution and epilogue, with a max-pool before the epilogue or without.
 
-Shapes: x (N, C, H, W), w (O, C, KH, KW) -> y (N, O, OH, OW), float32 or float64, any strides.
-Algorithm: a direct convolution; tiles of positions and filters in registers, pixels and weights in
-shared memory (conv_forward.py), or one position a thread where not even one tile's filter fits
-there (conv_direct.py). Launch: chosen by a count of cycles (conv_tiling.py).
+Shapes: x (N, C, H, W), w (O, C, KH, KW) -> y (N, O, OH, OW), or behind a pool y (N, O, PH, PW) [,
+winners uint8 (N, O, PH, PW, nbytes)]; float32 or float64, any strides.
+Algorithm: a direct convolution. Tiles of positions and filters are in registers, pixels and weights
+in shared memory (forward.py). With a pool a thread has all positions of its windows, and forms
+maxima and winners before the epilogue; the convolution is never stored. Windows of more than
+MAX_POSITIONS positions, and filters too large for shared memory, are computed one element of y a
+thread (direct.py). Launch: chosen by a count of cycles (tiling.py).
 """
 
 from __future__ import annotations
@@ -14,10 +17,13 @@ from .forward import tiled
 from .geometry import convolution
 from .tiling import choose
 
+MAX_POSITIONS = 16
+
 
 @factory("conv2d")
+@factory("conv2d_pool")
 def conv2d(call: Call) -> Launches:
     """One kernel."""
     conv = convolution(call)
-    tiling = choose(conv) if conv.size and conv.x.size else None
+    tiling = choose(conv) if conv.size and conv.x.size and conv.positions <= MAX_POSITIONS else None
     return Launches((direct(call, conv) if tiling is None else tiled(call, conv, tiling),))

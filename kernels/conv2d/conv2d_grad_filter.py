@@ -20,22 +20,15 @@ block that meets another x tests every gradient from then on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
-from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
-from .filter_staging import (
-    gradient_fetcher,
-    gradient_putter,
-    image_fetcher,
-    put_pixel,
-)
-from .filter_tiles import QUAD, FilterTiles, filter_tiles
-from .grad import Sizes, locator, sizes, unpooled
-from .grad_staging import Staged, combiner, quad_loader, stager
-
-Function = Callable[..., Any]
+from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
+from ..core.device import TYPES, cuda, device, uint32, uint64
+from ..core.integers import blocks_for, ceil_div
+from .filter_staging import gradient_fetcher, gradient_putter, image_fetcher, put_pixel
+from .filter_tiles import FilterTiles, filter_tiles
+from .grad import QUAD, Sizes, locator, sizes, unpooled
+from .grad_staging import Staged, TileKernel, combiner, quad_loader, tile_body
 
 THREADS = 128
 LEAST = 8  # positions that a thread is worth
@@ -44,19 +37,9 @@ TOGETHER = 32  # elements of a block that adds partial sums
 
 
 @factory("conv2d_grad_filter")
-def conv2d_grad_filter(call: Call) -> Launches:
-    """One or two kernels."""
-    return grad_filter(call)
-
-
 @factory("conv2d_pool_grad_filter")
-def conv2d_pool_grad_filter(call: Call) -> Launches:
-    """One or two kernels."""
-    return grad_filter(call)
-
-
 def grad_filter(call: Call) -> Launches:
-    """Either contract: winners or not."""
+    """One or two kernels."""
     x, g = call.inputs[:2]
     s = sizes(call, x, call.outputs[0], g)
     n = call.outputs[0].size
@@ -65,7 +48,9 @@ def grad_filter(call: Call) -> Launches:
     tiles = filter_tiles(s)
     if tiles is None:
         return by_element(call, s)
-    first = Launch(by_tile(call, s, tiles), (tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
+    first = Launch(
+        by_tile(call, s, tiles), LaunchShape((tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
+    )
     if tiles.ranges == 1:
         return Launches((first,))
     return Launches((first, add_partials(call, s, tiles.ranges)), (s.dtype, tiles.ranges * n))
@@ -73,41 +58,31 @@ def grad_filter(call: Call) -> Launches:
 
 def by_tile(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
     """The kernel whose threads slide along lines."""
-    dtype = TYPES[s.dtype]
     x = Staged(tiles.gradients, image_fetcher(call, s, tiles), device(put_pixel))
     g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
-    pooled, n_sums, shared = s.pooled, tiles.filters * s.kernel[1], tiles.shared
-    stage = stager(s.dtype, tiles.threads, n_sums, x, g)
-    add_lines, deliver = adding(s, tiles), delivering(call, s, tiles)
     pieces, per_block = tiles.pieces, tiles.pieces_per_block
 
-    def body(p: Any) -> None:
-        memory = shared_array(shared, dtype)
-        wild = cuda.shared.array(1, uint32)
-        t, tile = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.y)
-        sums = cuda.local.array(n_sums, dtype)
-        for k in range(n_sums):
-            sums[uint64(k)] = dtype(0)
-        if t == 0:
-            wild[uint64(0)] = uint32(0)
-        piece = uint32(uint32(cuda.blockIdx.x) * uint32(per_block))
-        end = min(uint32(piece + uint32(per_block)), uint32(pieces))
-        while piece < end:
-            cuda.syncthreads()
-            finite = stage(p, memory, tile, piece, t)
-            if pooled and not finite:
-                wild[uint64(0)] = uint32(1)
-            cuda.syncthreads()
-            add_lines(memory, sums, tile, piece, t, pooled and wild[uint64(0)] != uint32(0))
-            piece = uint32(piece + uint32(1))
-        cuda.syncthreads()
-        deliver(p, memory, sums, tile, t)
+    def nothing(memory: Any, t: Any) -> None:
+        return
 
-    return body
+    def span() -> Any:
+        first = uint32(uint32(cuda.blockIdx.x) * uint32(per_block))
+        return first, min(uint32(first + uint32(per_block)), uint32(pieces))
+
+    kernel = TileKernel(
+        device(nothing),
+        device(span),
+        make_accumulate(s, tiles),
+        make_store(call, s, tiles),
+        tiles.filters * s.kernel[1],
+        tiles.shared,
+        tiles.threads,
+    )
+    return tile_body(s, kernel, x, g)
 
 
-def adding(s: Sizes, tiles: FilterTiles) -> Function:
-    """`add(memory, sums, tile, piece, t, wild)`: adds the thread's lines of a piece to its sums."""
+def make_accumulate(s: Sizes, tiles: FilterTiles) -> Function:
+    """`accumulate` of a `TileKernel`: adds the thread's lines of a piece to its sums."""
     units, split, rows, kernel_h = tiles.units, tiles.split, tiles.rows, s.kernel[0]
     lines, channels, flip = tiles.lines, tiles.channels, s.flip
     image_rows, pitch, line_pitch = tiles.image_rows, tiles.image_pitch, tiles.line_pitch
@@ -116,9 +91,11 @@ def adding(s: Sizes, tiles: FilterTiles) -> Function:
     n_lines, whole, rest = tiles.images * lines, s.used[1] // QUAD, s.used[1] % QUAD
     step = QUAD * s.stride[1]
     line_apart = lines * line_pitch
-    add_quad, add_rest = adding_quad(s, tiles, QUAD), adding_quad(s, tiles, rest)
+    add_quad, add_rest = make_accumulate_quad(s, tiles, QUAD), make_accumulate_quad(s, tiles, rest)
 
-    def add(memory: Any, sums: Any, tile: Any, piece: Any, t: Any, wild: Any) -> None:
+    def accumulate(
+        memory: Any, sums: Any, tile: Any, piece: Any, t: Any, has_nonfinite: Any
+    ) -> None:
         unit = uint32(t % uint32(units))
         group, row = uint32(unit // uint32(rows)), uint32(unit % uint32(rows))
         tile_row = uint32(uint32(tile % uint32(row_tiles)) * uint32(rows))
@@ -138,27 +115,27 @@ def adding(s: Sizes, tiles: FilterTiles) -> Function:
             g = uint32(g + uint32(begin))
             if r < uint32(left):
                 for quad in range(whole):
-                    add_quad(memory, sums, uint32(x + uint32(quad * step)), g, wild)
+                    add_quad(memory, sums, uint32(x + uint32(quad * step)), g, has_nonfinite)
                     g = uint32(g + uint32(QUAD))
                 if rest:
-                    add_rest(memory, sums, uint32(x + uint32(whole * step)), g, wild)
+                    add_rest(memory, sums, uint32(x + uint32(whole * step)), g, has_nonfinite)
             line = uint32(line + uint32(split))
 
-    return device(add)
+    return device(accumulate)
 
 
-def adding_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Function:
-    """`add(memory, sums, x, g, wild)`: adds some positions that lie side by side.
+def make_accumulate_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Function:
+    """`add(memory, sums, x, g, has_nonfinite)`: adds some positions that lie side by side.
 
     x, g: where they begin in shared memory; g that of the thread's first filter.
     """
     dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
     filters, width, stride, flip = tiles.filters, s.kernel[1], s.stride[1], s.flip
-    n_loads = -(-(max(0, positions - 1) * stride + width) // QUAD)
+    n_loads = ceil_div(max(0, positions - 1) * stride + width, QUAD)
     n_seen = n_loads * QUAD
     apart = tiles.lines * tiles.line_pitch
 
-    def add(memory: Any, sums: Any, x: Any, g: Any, wild: Any) -> None:
+    def add(memory: Any, sums: Any, x: Any, g: Any, has_nonfinite: Any) -> None:
         seen = cuda.local.array(n_seen, dtype)
         factors = cuda.local.array(QUAD, dtype)
         for k in range(n_loads):
@@ -177,14 +154,14 @@ def adding_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Function:
                 for k in range(width):
                     tap = width - 1 - k if flip else k
                     product = factors[uint64(q)] * seen[uint64(q * stride + tap)]
-                    if not wild or factors[uint64(q)] != dtype(0):
+                    if not has_nonfinite or factors[uint64(q)] != dtype(0):
                         sums[uint64(o * width + k)] += product
 
     return device(add)
 
 
-def delivering(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
-    """`deliver(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and passes them
+def make_store(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
+    """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and passes them
     to the epilogue or to the workspace."""
     finish, units, filters, rows = call.finishes[0], tiles.units, tiles.filters, tiles.rows
     width, row_tiles, groups = s.kernel[1], tiles.row_tiles, tiles.groups
@@ -209,7 +186,8 @@ def delivering(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
 
     combine = combiner(s.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
 
-    def deliver(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
+    def store(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
+        cuda.syncthreads()
         unit, member = uint32(t % uint32(units)), uint32(t // uint32(units))
         group, row = uint32(unit // uint32(rows)), uint32(unit % uint32(rows))
         to = uint32(uint32(group * uint32(filters * place)) + uint32(row * uint32(width)))
@@ -220,7 +198,7 @@ def delivering(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
         cuda.syncthreads()
         combine(p, memory, tile, uint32(0), t)
 
-    return device(deliver)
+    return device(store)
 
 
 def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
@@ -229,7 +207,7 @@ def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
     workspace = len(call.inputs) + len(call.outputs)
     zero = dtype(0)
     parts = min(PARTS, ranges)
-    share = -(-ranges // parts)
+    share = ceil_div(ranges, parts)
     threads = TOGETHER * parts
 
     def body(p: Any) -> None:
@@ -249,7 +227,7 @@ def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
                 total += sums[uint64(t + uint32(k * TOGETHER))]
             finish(total, uint32(i), p)
 
-    return Launch(body, (blocks(n, TOGETHER), 1, 1), (threads, 1, 1))
+    return Launch(body, grid_1d(blocks_for(n, TOGETHER), threads))
 
 
 def by_element(call: Call, s: Sizes) -> Launches:
@@ -303,4 +281,4 @@ def by_element(call: Call, s: Sizes) -> Launches:
             finish(sums[uint64(0)], i, p)
 
     n = call.outputs[0].size
-    return Launches((Launch(body, (n, 1, 1), (threads, 1, 1)),) if n else ())
+    return Launches((Launch(body, grid_1d(n, threads)),) if n else ())

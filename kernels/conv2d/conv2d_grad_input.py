@@ -20,14 +20,13 @@ block that meets another w tests every gradient from then on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
-from ..core.device import TYPES, cuda, device, int64, shared_array, uint32, uint64
-from .filter_tiles import QUAD
-from .grad import Sizes, locator, sizes, unpooled
-from .grad_staging import Staged, combiner, quad_loader, stager
+from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
+from ..core.device import TYPES, cuda, device, int64, uint32, uint64
+from ..core.integers import blocks_for, ceil_div
+from .grad import QUAD, Sizes, locator, sizes, unpooled
+from .grad_staging import Staged, TileKernel, combiner, quad_loader, tile_body
 from .input_staging import (
     first_window_row,
     gradient_fetcher,
@@ -37,25 +36,13 @@ from .input_staging import (
 )
 from .input_tiles import InputTiles, input_tiles
 
-Function = Callable[..., Any]
-
 THREADS = 128
 
 
 @factory("conv2d_grad_input")
-def conv2d_grad_input(call: Call) -> Launches:
-    """One kernel."""
-    return grad_input(call)
-
-
 @factory("conv2d_pool_grad_input")
-def conv2d_pool_grad_input(call: Call) -> Launches:
-    """One kernel."""
-    return grad_input(call)
-
-
 def grad_input(call: Call) -> Launches:
-    """Either contract: winners or not."""
+    """One kernel."""
     w, g = call.inputs[:2]
     s = sizes(call, call.outputs[0], w, g)
     if call.outputs[0].size == 0:
@@ -64,61 +51,54 @@ def grad_input(call: Call) -> Launches:
     if tiles is None:
         return gather(call, s)
     grid = (tiles.image_groups * tiles.bands, tiles.channel_tiles, 1)
-    return Launches((Launch(by_tile(call, s, tiles), grid, (tiles.threads, 1, 1)),))
+    shape = LaunchShape(grid, (tiles.threads, 1, 1))
+    return Launches((Launch(by_tile(call, s, tiles), shape),))
 
 
 def by_tile(call: Call, s: Sizes, tiles: InputTiles) -> Function:
     """The kernel whose threads own rows."""
-    dtype = TYPES[s.dtype]
     n_weights = tiles.filters * tiles.groups * tiles.channels * s.kernel[0] * s.kernel[1]
     weights = Staged(n_weights, weight_fetcher(call, s, tiles), weight_putter(s, tiles))
     g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
-    pooled, n_sums, shared = s.pooled, tiles.pixels * tiles.channels, tiles.shared
-    stage = stager(s.dtype, tiles.threads, n_sums, weights, g)
-    add_filters, deliver = adding(s, tiles), delivering(call, s, tiles)
-    steps, threads, begin = tiles.steps, tiles.threads, tiles.gradients
-    # Between and around positions lie zeros, if threads read there.
+    dtype, steps, threads, begin = TYPES[s.dtype], tiles.steps, tiles.threads, tiles.gradients
+    # Zeros lie between and around positions, if threads read there.
     n_zeros = tiles.images * tiles.image_pitch if tiles.segments > 1 else 0
 
-    def body(p: Any) -> None:
-        memory = shared_array(shared, dtype)
-        wild = cuda.shared.array(1, uint32)
-        t, tile = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.y)
-        sums = cuda.local.array(n_sums, dtype)
-        for k in range(n_sums):
-            sums[uint64(k)] = dtype(0)
-        if t == 0:
-            wild[uint64(0)] = uint32(0)
+    def put_zeros(memory: Any, t: Any) -> None:
         if n_zeros > 0:
             i = t
             while i < n_zeros:
                 memory[uint64(uint32(begin) + i)] = dtype(0)
                 i = uint32(i + uint32(threads))
-        step = uint32(0)
-        while step < steps:
-            cuda.syncthreads()
-            finite = stage(p, memory, tile, step, t)
-            if pooled and not finite:
-                wild[uint64(0)] = uint32(1)
-            cuda.syncthreads()
-            add_filters(memory, sums, step, t, pooled and wild[uint64(0)] != uint32(0))
-            step = uint32(step + uint32(1))
-        deliver(p, memory, sums, tile, t)
 
-    return body
+    def span() -> Any:
+        return uint32(0), uint32(steps)
+
+    kernel = TileKernel(
+        device(put_zeros),
+        device(span),
+        make_accumulate(s, tiles),
+        make_store(call, s, tiles),
+        tiles.pixels * tiles.channels,
+        tiles.shared,
+        threads,
+    )
+    return tile_body(s, kernel, weights, g)
 
 
-def adding(s: Sizes, tiles: InputTiles) -> Function:
-    """`add(memory, sums, step, t, wild)`: adds the filters of a step to the thread's sums."""
+def make_accumulate(s: Sizes, tiles: InputTiles) -> Function:
+    """`accumulate` of a `TileKernel`: adds the filters of a step to the thread's sums."""
     members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
     split, filters, pixels, bands = tiles.split, tiles.filters, tiles.pixels, tiles.bands
     kernel_h, flip, stride, pad = s.kernel[0], s.flip, s.stride[0], s.padding[0]
     used, pool, all_filters = s.used[0], s.pool[0], s.o
     begin, pitch, image_pitch = tiles.gradients, tiles.pitch, tiles.image_pitch
     filter_pitch, row_weights = tiles.gradient_rows * tiles.pitch, tiles.row_weights
-    add_line, first_row = adding_line(s, tiles), first_window_row(s, tiles)
+    add_line, first_row = make_accumulate_line(s, tiles), first_window_row(s, tiles)
 
-    def add(memory: Any, sums: Any, step: Any, t: Any, wild: Any) -> None:
+    def accumulate(
+        memory: Any, sums: Any, tile: Any, step: Any, t: Any, has_nonfinite: Any
+    ) -> None:
         member, rest = uint32(t % uint32(members)), uint32(t // uint32(members))
         segment, rest = uint32(rest % uint32(segments)), uint32(rest // uint32(segments))
         h, first = uint32(rest % uint32(rows)), uint32(rest // uint32(rows))
@@ -139,24 +119,24 @@ def adding(s: Sizes, tiles: InputTiles) -> Function:
                     weights = uint32((o * kernel_h + kh) * groups) + group
                     weights = uint32(uint32(weights) * uint32(row_weights))
                     at = uint32(line + uint32(uint32(oh - above) * uint32(pitch)))
-                    add_line(memory, sums, at, weights, wild)
+                    add_line(memory, sums, at, weights, has_nonfinite)
 
-    return device(add)
+    return device(accumulate)
 
 
-def adding_line(s: Sizes, tiles: InputTiles) -> Function:
-    """`add(memory, sums, g, w, wild)`: adds what a line of g gives to the thread's pixels.
+def make_accumulate_line(s: Sizes, tiles: InputTiles) -> Function:
+    """`add(memory, sums, g, w, has_nonfinite)`: adds what a line of g gives to the thread's pixels.
 
     g, w: where in shared memory the line and the weights that it meets begin.
     """
     dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
     border, alone, width = tiles.border, tiles.segments == 1, s.kernel[1]
     last = (s.used[1] - 1) * s.stride[1] + border
-    n_lines, n_weights = -(-(tiles.pixels + width - 1) // QUAD), tiles.row_weights // QUAD
+    n_lines, n_weights = ceil_div(tiles.pixels + width - 1, QUAD), tiles.row_weights // QUAD
     n_seen, n_factors = n_lines * QUAD, n_weights * QUAD
-    add_taps = adding_taps(s, tiles, width)
+    add_taps = make_accumulate_taps(s, tiles, width)
 
-    def add(memory: Any, sums: Any, g: Any, w: Any, wild: Any) -> None:
+    def add(memory: Any, sums: Any, g: Any, w: Any, has_nonfinite: Any) -> None:
         seen = cuda.local.array(n_seen, dtype)
         factors = cuda.local.array(n_factors, dtype)
         for k in range(n_lines):
@@ -172,23 +152,23 @@ def adding_line(s: Sizes, tiles: InputTiles) -> Function:
             factors[uint64(k * QUAD + 1)] = b
             factors[uint64(k * QUAD + 2)] = c
             factors[uint64(k * QUAD + 3)] = d
-        add_taps(sums, seen, factors, wild)
+        add_taps(sums, seen, factors, has_nonfinite)
 
     return device(add)
 
 
-def adding_taps(s: Sizes, tiles: InputTiles, taps: int) -> Function:
-    """`add(sums, seen, factors, wild)`: adds the products of the first so many taps of a filter's
-    row. Each tap is a function of its own, so that its pixels are constants to the compiler.
+def make_accumulate_taps(s: Sizes, tiles: InputTiles, taps: int) -> Function:
+    """`add(sums, seen, factors, has_nonfinite)`: adds the products of the first `taps` taps of a
+    filter's row. Each tap is a function of its own: to the compiler its pixels are constants.
     """
     zero = TYPES[s.dtype](0)
     if taps == 0:
 
-        def nothing(sums: Any, seen: Any, factors: Any, wild: Any) -> None:
+        def nothing(sums: Any, seen: Any, factors: Any, has_nonfinite: Any) -> None:
             return
 
         return device(nothing)
-    before = adding_taps(s, tiles, taps - 1)
+    before = make_accumulate_taps(s, tiles, taps - 1)
     tap, pixels, channels = taps - 1, tiles.pixels, tiles.channels
     shift = tap if s.flip else s.kernel[1] - taps
     begin, end, step = 0, pixels, 1
@@ -198,19 +178,19 @@ def adding_taps(s: Sizes, tiles: InputTiles, taps: int) -> Function:
         begin += -(min(begin, 0) // step) * step
         end = min(pixels, (s.used[1] - 1) * step + tiles.border - shift + 1)
 
-    def add(sums: Any, seen: Any, factors: Any, wild: Any) -> None:
-        before(sums, seen, factors, wild)
+    def add(sums: Any, seen: Any, factors: Any, has_nonfinite: Any) -> None:
+        before(sums, seen, factors, has_nonfinite)
         for q in range(begin, end, step):
             value = seen[uint64(q + shift)]
-            if not wild or value != zero:
+            if not has_nonfinite or value != zero:
                 for c in range(channels):
                     sums[uint64(c * pixels + q)] += value * factors[uint64(tap * channels + c)]
 
     return device(add)
 
 
-def delivering(call: Call, s: Sizes, tiles: InputTiles) -> Function:
-    """`deliver(p, memory, sums, tile, t)`: adds up the sums of a block's threads, one channel of
+def make_store(call: Call, s: Sizes, tiles: InputTiles) -> Function:
+    """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, one channel of
     theirs after the other, and passes them to the epilogue."""
     members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
     pixels, channels, plane = tiles.pixels, tiles.channels, tiles.plane
@@ -236,7 +216,7 @@ def delivering(call: Call, s: Sizes, tiles: InputTiles) -> Function:
 
     combine = combiner(s.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
 
-    def deliver(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
+    def store(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
         member, rest = uint32(t % uint32(members)), uint32(t // uint32(members))
         segment, rest = uint32(rest % uint32(segments)), uint32(rest // uint32(segments))
         h, part = uint32(rest % uint32(rows)), uint32(rest // uint32(rows))
@@ -253,7 +233,7 @@ def delivering(call: Call, s: Sizes, tiles: InputTiles) -> Function:
             combine(p, memory, tile, channel, t)
             channel = uint32(channel + uint32(1))
 
-    return device(deliver)
+    return device(store)
 
 
 def gather(call: Call, s: Sizes) -> Launches:
@@ -293,4 +273,4 @@ def gather(call: Call, s: Sizes) -> Launches:
             finish(total, i, p)
 
     threads = min(THREADS, max(1, n))
-    return Launches((Launch(body, (blocks(n, threads), 1, 1), (threads, 1, 1)),))
+    return Launches((Launch(body, grid_1d(blocks_for(n, threads), threads)),))

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.call import Call, Launch, blocks
+from ..core.call import Call, Function, Launch, grid_1d
 from ..core.device import cuda, device, uint32
-from .geometry import Convolution, Function, place, scalar_type, wrapped
+from ..core.integers import blocks_for
+from .geometry import Convolution, place, scalar_type, wrapped
 
 THREADS = 128
 
@@ -51,7 +52,7 @@ def direct(call: Call, conv: Convolution) -> Launch:
             end(best, i, p)
 
     threads = min(THREADS, max(size, 1))
-    return Launch(body, (blocks(size, threads), 1, 1), (threads, 1, 1))
+    return Launch(body, grid_1d(blocks_for(size, threads), threads))
 
 
 def _pool() -> tuple[Function, Function]:

@@ -6,15 +6,13 @@ x: [image of the piece][channel of the tile][row][column], with the padding's ze
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call
+from ..core.call import Call, Function
 from ..core.device import TYPES, device, uint32, uint64
 from .filter_tiles import FilterTiles
-from .grad import Sizes, locator, mask_byte
-
-Function = Callable[..., Any]
+from .grad import Sizes, locator
+from .grad_staging import window_reader
 
 
 def put_pixel(memory: Any, i: Any, value: Any) -> None:
@@ -53,17 +51,10 @@ def image_fetcher(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
 
 
 def gradient_fetcher(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
-    """`fetch(p, tile, piece, i)`: gradient and winners of window i of a piece of g.
-
-    Where there is no pool, a window's one position wins.
-    """
-    at_g = locator(call.inputs[1])
-    at_winners = locator(call.inputs[2]) if s.pooled else at_g
-    byte_of = mask_byte(call.inputs[2]) if s.pooled else at_g
-    zero = TYPES[s.dtype](0)
+    """`fetch(p, tile, piece, i)`: gradient and winners of window i of a piece of g."""
+    window = window_reader(call, s)
     n_filters, n_rows = tiles.filters * tiles.groups, tiles.lines // s.pool[0]
-    (all_rows, n_columns), pooled = s.windows, s.pooled
-    n_bytes = -(-s.pool[0] * s.pool[1] // 8)
+    all_rows, n_columns = s.windows
     row_tiles, bands, images = tiles.row_tiles, tiles.bands, tiles.images
     n_images, all_filters = s.n, s.o
 
@@ -77,15 +68,7 @@ def gradient_fetcher(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
         h = uint32(h + uint32(line % uint32(n_rows)))
         o = uint32(uint32(plane % uint32(n_filters)) + first_filter)
         n = uint32(uint32(plane // uint32(n_filters)) + first_image)
-        exists = h < all_rows and o < all_filters and n < n_images
-        value = p[1][uint64(at_g(n, o, h, w) if exists else uint32(0))]
-        mask = uint32(1)
-        if pooled:
-            first = at_winners(n, o, h, w) if exists else uint32(0)
-            mask = uint32(0)
-            for k in range(n_bytes):
-                mask = uint32(mask | uint32(byte_of(p[2], first, k) << uint32(8 * k)))
-        return value if exists else zero, mask
+        return window(p, n, o, h, w, h < all_rows and o < all_filters and n < n_images)
 
     return device(fetch)
 

@@ -10,22 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .geometry import ceil_div, even_share
-from .grad import Sizes
+from ..core.hardware import MAX_GRID_Y, MULTIPROCESSORS, REGISTERS, SCHEDULERS, SHARED_BYTES, WARP
+from ..core.integers import ceil_div, even_share, round_up
+from .grad import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS, Sizes
 
-QUAD = 4  # positions of a line that a thread takes at a time
-SUMS = 48  # registers for the sums of a thread, at most; 512 threads can have 128 in all
-SHARED_BYTES = 48 * 1024 - 16  # without the word that tells of inf and NaN
-# A large GPU, as the choice between cuts sees it.
-MULTIPROCESSORS, SCHEDULERS, WARP = 132, 4, 32
 BLOCKS = (MULTIPROCESSORS, 2 * MULTIPROCESSORS, 4 * MULTIPROCESSORS)
-LATENCY = 900  # cycles that memory, then a barrier, take
-WAIT = 30  # for shared memory
-SECOND_KERNEL = 4000
-BYTES_PER_CYCLE = 1500  # written and read again
-WINNERS = 32  # positions of a window, at most
-MAX_GRID_Y = 65535  # blocks, as the hardware has it
-THREADS = (128, 256, 512)
+SECOND_KERNEL = 4000  # cycles
+BYTES_PER_CYCLE = 1500  # of partial sums, written and read again
 PARTIAL_BYTES = 64 << 20
 
 
@@ -96,7 +87,7 @@ def filter_tiles(s: Sizes) -> FilterTiles | None:
     if empty or large:
         return None
     found = [
-        c for c in candidates(s) if c.shared * s.itemsize <= SHARED_BYTES and c.tiles <= MAX_GRID_Y
+        c for c in candidates(s) if c.shared * s.itemsize <= STAGED_BYTES and c.tiles <= MAX_GRID_Y
     ]
     return min(found, key=lambda c: _cost(s, c), default=None)
 
@@ -120,9 +111,9 @@ def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTi
     whole = rows % kernel_h == 0
     channels = min(s.c, rows // kernel_h if whole else (rows + kernel_h - 2) // kernel_h + 1)
     group_tiles = ceil_div(ceil_div(s.o, filters), groups)
-    image_pitch = ceil_div((s.used[1] - 1) * s.stride[1] + width, QUAD) * QUAD
-    line_pitch = ceil_div(s.used[1], QUAD) * QUAD
-    budget = SHARED_BYTES // s.itemsize - 2 * QUAD
+    image_pitch = round_up((s.used[1] - 1) * s.stride[1] + width, QUAD)
+    line_pitch = round_up(s.used[1], QUAD)
+    budget = STAGED_BYTES // s.itemsize - 2 * QUAD
 
     def elements(lines: int) -> int:
         image_rows = (lines - 1) * s.stride[0] + kernel_h
@@ -186,7 +177,7 @@ def _cost(s: Sizes, c: FilterTiles) -> float:
     issue = warps * (piece * c.pieces_per_block + end) / SCHEDULERS
     waves = ceil_div(c.tiles * c.ranges, MULTIPROCESSORS)
     registers = c.threads * (2 * c.filters * s.kernel[1] + 48)
-    resident = min(8, 227 * 1024 // (c.shared * s.itemsize), 65536 // registers)
+    resident = min(8, SHARED_BYTES // (c.shared * s.itemsize), REGISTERS // registers)
     alone = (LATENCY + quads * (instructions + WAIT) + staging) * c.pieces_per_block + 2 * end
     time = max(waves * issue, alone * ceil_div(waves, max(1, resident)))
     if c.ranges > 1:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.call import Call, Launch
+from ..core.call import Call, Function, Launch, grid_1d
 from ..core.device import cuda, device, inlined, load16, shared_array, uint32, uint64
-from .geometry import Convolution, Function, pool_of, scalar_type
+from .geometry import Convolution, scalar_type, window_maximum
 from .staging import SharedLayout, first_of_block, shared_layout, staging
 from .tiling import (
     Tiling,
@@ -35,7 +35,7 @@ def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
     add_channels = _sums(conv, tiling, layout)
     put_results = _results(conv, tiling)
     finish = _finish(call, conv, tiling)
-    whose = _thread_place(conv, tiling, layout)
+    thread_origin = _thread_origin(conv, tiling, layout)
     rows, columns = thread_positions(conv, tiling)
     n_sums = rows * columns * tiling.filters
     n_channels, staged = conv.channels, tiling.channels
@@ -47,7 +47,7 @@ def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
         sums = cuda.local.array(n_sums, dtype)
         thread = uint32(cuda.threadIdx.x)
         n, o, y, x = first(uint32(cuda.blockIdx.x))
-        pixel, weight = whose(thread)
+        pixel, weight = thread_origin(thread)
         for k in range(n_sums):
             sums[k] = dtype(0)
         for c in range(0, n_channels, staged):
@@ -61,11 +61,11 @@ def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
         cuda.syncthreads()
         finish(tile, thread, n, o, y, x, p)
 
-    return Launch(body, (n_blocks(conv, tiling), 1, 1), (tiling.threads, 1, 1))
+    return Launch(body, grid_1d(n_blocks(conv, tiling), tiling.threads))
 
 
-def _thread_place(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
-    """`whose(thread)`: where a thread's pixels and weights begin in shared memory."""
+def _thread_origin(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
+    """`thread_origin(thread)`: where a thread's pixels and weights begin in shared memory."""
     tile_rows, tile_columns = tiling.tiles
     n_images, groups, filters = tiling.images, tiling.groups, tiling.filters
     share = tiling.channels // tiling.splits
@@ -76,7 +76,7 @@ def _thread_place(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Fu
     begin, step_weights = layout.weights, share * conv.taps * layout.filter_pitch
 
     @device
-    def whose(thread: Any) -> Any:
+    def thread_origin(thread: Any) -> Any:
         i = uint32(uint32(thread % uint32(tile_columns)) * uint32(step_x))
         rest = uint32(thread // uint32(tile_columns))
         i = uint32(i + uint32(uint32(rest % uint32(tile_rows)) * uint32(step_y)))
@@ -88,7 +88,7 @@ def _thread_place(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Fu
         j = uint32(uint32(begin) + uint32(uint32(rest % uint32(groups)) * uint32(filters)))
         return uint64(i), uint64(uint32(j + uint32(split * uint32(step_weights))))
 
-    return whose
+    return thread_origin
 
 
 def _fetch(conv: Convolution, tiling: Tiling) -> Function:
@@ -283,7 +283,7 @@ def _results(conv: Convolution, tiling: Tiling) -> Function:
     plane = block_rows * block_columns
     per_image = plane * tiling.block_filters
     n_outputs, has_winners = outputs_of_block(conv, tiling), conv.has_winners
-    judged, positions = pool_of(conv), conv.positions
+    max_and_mask, positions = window_maximum(conv), conv.positions
     dtype = scalar_type(conv)
 
     @device
@@ -304,7 +304,7 @@ def _results(conv: Convolution, tiling: Tiling) -> Function:
                         for q in range(pool_columns):
                             value = sums[corner + (r * columns + q) * filters + f]
                             values[r * pool_columns + q] = value
-                    best, mask = judged(values)
+                    best, mask = max_and_mask(values)
                     j = uint64(uint32(i + uint32(f * plane + wr * block_columns + wc)))
                     tile[j] = best
                     if has_winners:
@@ -318,7 +318,7 @@ def _finish(call: Call, conv: Convolution, tiling: Tiling) -> Function:
     threads, total = tiling.threads, outputs_of_block(conv, tiling)
     n_bytes, has_winners = conv.mask_bytes, conv.has_winners
     element = _element(conv, tiling)
-    result = (_added if tiling.splits > 1 else _handed)(conv, tiling)
+    result = (_split_sum if tiling.splits > 1 else _result)(conv, tiling)
     end, store_winners = call.finishes[0], call.stores[-1]
 
     @device
@@ -374,7 +374,7 @@ def _element(conv: Convolution, tiling: Tiling) -> Function:
     return element
 
 
-def _handed(conv: Convolution, tiling: Tiling) -> Function:
+def _result(conv: Convolution, tiling: Tiling) -> Function:
     """`result(tile, e)`: maximum and winners of element e of the block."""
     n_outputs, has_winners = outputs_of_block(conv, tiling), conv.has_winners
 
@@ -387,7 +387,7 @@ def _handed(conv: Convolution, tiling: Tiling) -> Function:
     return result
 
 
-def _added(conv: Convolution, tiling: Tiling) -> Function:
+def _split_sum(conv: Convolution, tiling: Tiling) -> Function:
     """The same where the sums of several threads have to be added first."""
     filters, threads, splits = tiling.filters, tiling.threads, tiling.splits
     (tile_rows, tile_columns), n_images = tiling.tiles, tiling.images
@@ -395,7 +395,7 @@ def _added(conv: Convolution, tiling: Tiling) -> Function:
     block_filters, (block_rows, block_columns) = tiling.block_filters, tiling.block_windows
     columns = thread_positions(conv, tiling)[1]
     positions, per_split = conv.positions, threads // splits
-    judged, dtype = pool_of(conv), scalar_type(conv)
+    max_and_mask, dtype = window_maximum(conv), scalar_type(conv)
 
     @device
     def result(tile: Any, e: Any) -> Any:
@@ -421,6 +421,6 @@ def _added(conv: Convolution, tiling: Tiling) -> Function:
                 for s in range(1, splits):
                     value += tile[j + uint64(s * per_split)]
                 values[r * pool_columns + q] = value
-        return judged(values)
+        return max_and_mask(values)
 
     return result

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from math import nan
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Operand
+from ..core.call import Call, Function, Operand
 from ..core.device import TYPES, device, uint32, uint64
+from ..core.integers import ceil_div
 
-Function = Callable[..., Any]
 Pair = tuple[int, int]
 
 
@@ -62,7 +61,7 @@ class Convolution(NamedTuple):
     @property
     def mask_bytes(self) -> int:
         """Bytes of a window's winners."""
-        return -(-self.positions // 8)
+        return ceil_div(self.positions, 8)
 
     @property
     def words(self) -> int:
@@ -122,18 +121,8 @@ def place(operand: Operand) -> Function:
     return at
 
 
-def is_plain(operand: Operand, axes: Sequence[int]) -> bool:
-    """Whether an operand's elements lie next to each other along these axes, the last ones."""
-    expected = 1
-    for axis in reversed(axes):
-        if operand.shape[axis] != 1 and operand.strides[axis] != expected:
-            return False
-        expected *= operand.shape[axis]
-    return True
-
-
-def pool_of(conv: Convolution) -> Function:
-    """`judged(values)`: the maximum of a window, and the bit mask of its winners.
+def window_maximum(conv: Convolution) -> Function:
+    """`max_and_mask(values)`: the maximum of a window, and the bit mask of its winners.
 
     values: a local array of the window's positions, at most 32. A NaN makes the maximum NaN, and
     the NaNs win.
@@ -141,7 +130,7 @@ def pool_of(conv: Convolution) -> Function:
     positions, dtype = conv.positions, scalar_type(conv)
 
     @device
-    def judged(values: Any) -> Any:
+    def max_and_mask(values: Any) -> Any:
         best = values[0]
         is_nan = best != best
         for k in range(1, positions):
@@ -159,19 +148,9 @@ def pool_of(conv: Convolution) -> Function:
                 mask = uint32(mask | uint32(bit << uint32(k)))
         return best, mask
 
-    return judged
+    return max_and_mask
 
 
 def scalar_type(conv: Convolution) -> Any:
     """The type of the floats of a call."""
     return TYPES[conv.x.dtype]
-
-
-def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
-    return -(-a // b)
-
-
-def even_share(n: int, at_most: int) -> int:
-    """The size of equal shares of n, none larger than `at_most`."""
-    return ceil_div(n, ceil_div(n, max(1, at_most)))

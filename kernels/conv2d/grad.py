@@ -6,14 +6,21 @@ windows' winners have a gradient; of a plain convolution, all positions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Operand
+from ..core.call import Call, Function, Operand
 from ..core.device import TYPES, device, uint32, uint64
+from ..core.hardware import STATIC_BYTES
 
-Function = Callable[..., Any]
 Pair = tuple[int, int]
+
+QUAD = 4  # elements of a line in shared memory that are loaded together
+SUMS = 48  # registers for the sums of a thread, at most; 512 threads can have 128 in all
+THREADS = (128, 256, 512)  # of a block, about
+WINNERS = 32  # positions of a pool's window, at most
+STAGED_BYTES = STATIC_BYTES - 16  # of shared memory, without the flag for infinities and NaN
+LATENCY = 900  # cycles that memory, then a barrier, take
+WAIT = 30  # cycles for shared memory
 
 
 class Sizes(NamedTuple):

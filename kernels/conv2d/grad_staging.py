@@ -6,12 +6,12 @@ affair.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.device import TYPES, cuda, device, load16, uint32, uint64
-
-Function = Callable[..., Any]
+from ..core.call import Call, Function
+from ..core.device import TYPES, cuda, device, load16, shared_array, uint32, uint64
+from ..core.integers import ceil_div
+from .grad import Sizes, locator, mask_byte
 
 # Registers for what a thread has loaded and not yet put into shared memory. Beside many sums there
 # is less room, and time enough to wait twice.
@@ -48,9 +48,26 @@ def quad_loader(dtype: str) -> Function:
     return device(load)
 
 
-def share(n: int, among: int) -> int:
-    """How many of n elements each gets, at least one."""
-    return max(1, -(-n // among))
+def window_reader(call: Call, s: Sizes) -> Function:
+    """`read(p, n, o, h, w, exists)`: gradient and winners of a window; a gradient of zero where it
+    doesn't exist. Without a pool the one position of a window wins."""
+    at_g = locator(call.inputs[1])
+    at_winners = locator(call.inputs[2]) if s.pooled else at_g
+    byte_of = mask_byte(call.inputs[2]) if s.pooled else at_g
+    zero, pooled = TYPES[s.dtype](0), s.pooled
+    n_bytes = ceil_div(s.pool[0] * s.pool[1], 8)
+
+    def read(p: Any, n: Any, o: Any, h: Any, w: Any, exists: Any) -> Any:
+        value = p[1][uint64(at_g(n, o, h, w) if exists else uint32(0))]
+        mask = uint32(1)
+        if pooled:
+            first = at_winners(n, o, h, w) if exists else uint32(0)
+            mask = uint32(0)
+            for k in range(n_bytes):
+                mask = uint32(mask | uint32(byte_of(p[2], first, k) << uint32(8 * k)))
+        return value if exists else zero, mask
+
+    return device(read)
 
 
 def stager(
@@ -67,10 +84,14 @@ def stager(
     n_g, fetch_g, put_g = gradients
     words = 2 if dtype_name == "float64" else 1
     room = ROUND_BESIDE_SUMS if words * n_sums >= MANY_SUMS else ROUND
+
+    def share(n: int, rounds: int) -> int:
+        return max(1, ceil_div(n, threads * rounds))
+
     rounds = 1
-    while words * share(n_x, threads * rounds) + (words + 1) * share(n_g, threads * rounds) > room:
+    while words * share(n_x, rounds) + (words + 1) * share(n_g, rounds) > room:
         rounds += 1
-    x_each, g_each = share(n_x, threads * rounds), share(n_g, threads * rounds)
+    x_each, g_each = share(n_x, rounds), share(n_g, rounds)
 
     def stage(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> Any:
         x = cuda.local.array(x_each, dtype)
@@ -100,6 +121,56 @@ def stager(
     return device(stage)
 
 
+class TileKernel(NamedTuple):
+    """What the kernels of both gradients do in their own way.
+
+    prepare: `prepare(memory, t)`, before the first step. span: `span()`: the block's first step and
+    the end of its steps. accumulate: `accumulate(memory, sums, tile, step, t, has_nonfinite)` adds
+    what a step has staged to a thread's n_sums sums. store: `store(p, memory, sums, tile, t)`; it
+    starts with a barrier. shared: elements of shared memory. threads: of the block.
+    """
+
+    prepare: Function
+    span: Function
+    accumulate: Function
+    store: Function
+    n_sums: int
+    shared: int
+    threads: int
+
+
+def tile_body(s: Sizes, kernel: TileKernel, factors: Staged, gradients: Staged) -> Function:
+    """The body of a kernel whose blocks own tiles of the result, and stage what they need step by
+    step. Behind a pool it notes whether a factor was infinite or NaN."""
+    prepare, span, accumulate, store, n_sums, shared, threads = kernel
+    stage = stager(s.dtype, threads, n_sums, factors, gradients)
+    dtype, pooled = TYPES[s.dtype], s.pooled
+
+    def body(p: Any) -> None:
+        memory = shared_array(shared, dtype)
+        nonfinite = cuda.shared.array(1, uint32)
+        t, tile = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.y)
+        sums = cuda.local.array(n_sums, dtype)
+        for k in range(n_sums):
+            sums[uint64(k)] = dtype(0)
+        if t == 0:
+            nonfinite[uint64(0)] = uint32(0)
+        prepare(memory, t)
+        step, end = span()
+        while step < end:
+            cuda.syncthreads()
+            finite = stage(p, memory, tile, step, t)
+            if pooled and not finite:
+                nonfinite[uint64(0)] = uint32(1)
+            cuda.syncthreads()
+            has_nonfinite = pooled and nonfinite[uint64(0)] != uint32(0)
+            accumulate(memory, sums, tile, step, t, has_nonfinite)
+            step = uint32(step + uint32(1))
+        store(p, memory, sums, tile, t)
+
+    return body
+
+
 def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Function) -> Function:
     """`combine(p, memory, tile, step, t)`: adds up the sums that a block's threads have left.
 
@@ -109,7 +180,7 @@ def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Fu
     """
     zero = TYPES[dtype_name](0)
     parts = max(1, min(threads // n_outputs, split))
-    each = -(-split // parts)
+    each = ceil_div(split, parts)
 
     if parts == 1:
 

@@ -6,15 +6,13 @@ bytes on. g: [image][filter][row][column], unpooled and spread out by the stride
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call
+from ..core.call import Call, Function
 from ..core.device import TYPES, cuda, device, int64, uint32, uint64
-from .grad import Sizes, locator, mask_byte
+from .grad import Sizes, locator
+from .grad_staging import window_reader
 from .input_tiles import InputTiles
-
-Function = Callable[..., Any]
 
 
 def first_window_row(s: Sizes, tiles: InputTiles) -> Function:
@@ -75,18 +73,11 @@ def weight_putter(s: Sizes, tiles: InputTiles) -> Function:
 
 
 def gradient_fetcher(call: Call, s: Sizes, tiles: InputTiles) -> Function:
-    """`fetch(p, tile, step, i)`: gradient and winners of window i of a step's g.
-
-    Where there is no pool, a window's one position wins.
-    """
-    at_g = locator(call.inputs[1])
-    at_winners = locator(call.inputs[2]) if s.pooled else at_g
-    byte_of = mask_byte(call.inputs[2]) if s.pooled else at_g
+    """`fetch(p, tile, step, i)`: gradient and winners of window i of a step's g."""
+    window = window_reader(call, s)
     first_row = first_window_row(s, tiles)
-    zero = TYPES[s.dtype](0)
     filters, n_rows, images, bands = tiles.filters, tiles.window_rows, tiles.images, tiles.bands
-    (all_rows, n_columns), pooled = s.windows, s.pooled
-    n_bytes = -(-s.pool[0] * s.pool[1] // 8)
+    all_rows, n_columns = s.windows
     n_images, all_filters = s.n, s.o
 
     def fetch(p: Any, tile: Any, step: Any, i: Any) -> Any:
@@ -96,15 +87,7 @@ def gradient_fetcher(call: Call, s: Sizes, tiles: InputTiles) -> Function:
         plane = uint32(line // uint32(n_rows))
         o = uint32(uint32(plane % uint32(filters)) + uint32(step * uint32(filters)))
         n = uint32(uint32(plane // uint32(filters)) + uint32(first_image))
-        exists = h < all_rows and o < all_filters and n < n_images
-        value = p[1][uint64(at_g(n, o, h, w) if exists else uint32(0))]
-        mask = uint32(1)
-        if pooled:
-            first = at_winners(n, o, h, w) if exists else uint32(0)
-            mask = uint32(0)
-            for k in range(n_bytes):
-                mask = uint32(mask | uint32(byte_of(p[2], first, k) << uint32(8 * k)))
-        return value if exists else zero, mask
+        return window(p, n, o, h, w, h < all_rows and o < all_filters and n < n_images)
 
     return device(fetch)
 

@@ -10,22 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .filter_tiles import (
-    LATENCY,
-    MAX_GRID_Y,
-    MULTIPROCESSORS,
-    QUAD,
-    SCHEDULERS,
-    SHARED_BYTES,
-    THREADS,
-    WAIT,
-    WARP,
-    WINNERS,
-)
-from .geometry import ceil_div, even_share
-from .grad import Sizes
+from ..core.hardware import MAX_GRID_Y, MULTIPROCESSORS, REGISTERS, SCHEDULERS, SHARED_BYTES, WARP
+from ..core.integers import ceil_div, even_share, round_up
+from .grad import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS, Sizes
 
-SUMS = 48  # registers for the sums of a thread, at most; 512 threads can have 128 in all
 WIDE = 16  # a row of up to so many pixels is one thread's
 SEGMENT = 8  # pixels of a thread, of longer rows
 
@@ -106,7 +94,7 @@ def input_tiles(s: Sizes) -> InputTiles | None:
     found = [
         c
         for c in candidates(s)
-        if c.shared * s.itemsize <= SHARED_BYTES and c.channel_tiles <= MAX_GRID_Y
+        if c.shared * s.itemsize <= STAGED_BYTES and c.channel_tiles <= MAX_GRID_Y
     ]
     return min(found, key=lambda c: _cost(s, c), default=None)
 
@@ -114,7 +102,7 @@ def input_tiles(s: Sizes) -> InputTiles | None:
 def candidates(s: Sizes) -> Iterator[InputTiles]:
     """Cuts worth a thought; some need more shared memory than there is."""
     width = s.image[1]
-    pixels = ceil_div(width, QUAD) * QUAD if width <= WIDE else SEGMENT
+    pixels = round_up(width, QUAD) if width <= WIDE else SEGMENT
     segments = ceil_div(width, pixels)
     most = SUMS // 2 if s.dtype == "float64" else SUMS
     channels = [c for c in (1, 2, 3, 4) if c <= s.c and (c == 1 or c * pixels <= most)]
@@ -139,13 +127,13 @@ def _splits(
     window_rows = min(s.windows[0], (reach + s.pool[0] - 2) // s.pool[0] + 1)
     window_rows = s.windows[0] if bands == 1 else window_rows
     border = width - 1 - s.padding[1]
-    columns = (segments - 1) * pixels + ceil_div(pixels + width - 1, QUAD) * QUAD
+    columns = (segments - 1) * pixels + round_up(pixels + width - 1, QUAD)
     units = images * groups * segments * rows
-    row_weights = ceil_div(width * channels, QUAD) * QUAD
+    row_weights = round_up(width * channels, QUAD)
     for most in THREADS:
         split = even_share(s.o, max(1, most // units))
         for steps in (1, 2, 4, 8):
-            filters = min(ceil_div(s.o, split) * split, steps * split)
+            filters = min(round_up(s.o, split), steps * split)
             yield InputTiles(
                 pixels,
                 channels,
@@ -205,6 +193,6 @@ def _cost(s: Sizes, c: InputTiles) -> float:
     blocks = c.image_groups * c.bands * c.channel_tiles
     waves = ceil_div(blocks, MULTIPROCESSORS)
     registers = c.threads * (c.pixels * c.channels + 64)
-    resident = max(1, min(8, 227 * 1024 // (c.shared * s.itemsize), 65536 // registers))
+    resident = max(1, min(8, SHARED_BYTES // (c.shared * s.itemsize), REGISTERS // registers))
     alone = (LATENCY + rounds * s.kernel[0] * (instructions + WAIT) + staged / c.threads) * c.steps
     return max(waves * issue, (alone + 2 * end) * ceil_div(waves, resident))

@@ -12,17 +12,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, NamedTuple
 
+from ..core.axes import is_dense
+from ..core.call import Function
 from ..core.device import cuda, device, load16, store16, uint32, uint64
-from .geometry import Convolution, Function, Pair, ceil_div, is_plain, scalar_type, wrapped
-from .tiling import (
-    STATIC_BYTES,
-    Tiling,
-    n_filter_blocks,
-    n_regions,
-    region,
-    row_width,
-    thread_positions,
-)
+from ..core.hardware import STATIC_BYTES
+from ..core.integers import ceil_div, round_up
+from .geometry import Convolution, Pair, scalar_type, wrapped
+from .tiling import Tiling, n_filter_blocks, n_regions, region, row_width, thread_positions
 
 BANKS = 32
 
@@ -49,7 +45,7 @@ def shared_layout(conv: Convolution, tiling: Tiling) -> SharedLayout:
     rows, columns = region(conv, tiling)
     plain = _whole_image(conv, tiling)
     options = [plain] if plain else []
-    for pitch in range(-(-columns // 4) * 4, columns + 12, 4):
+    for pitch in range(round_up(columns, 4), columns + 12, 4):
         for extra in range(0, BANKS, 4):
             channel_pitch = rows * pitch
             image_pitch = tiling.channels * channel_pitch + extra
@@ -73,10 +69,10 @@ def _sizes(
     """Where weights begin, their pitch, and the size of all, for these pitches of pixels."""
     # Tiles that reach over the last row of an image read on in what follows.
     behind = max(0, region(conv, tiling)[0] * pitch - channel_pitch)
-    weights = -(-(tiling.images * image_pitch + behind) // 4) * 4
+    weights = round_up(tiling.images * image_pitch + behind, 4)
     filter_pitch = tiling.block_filters
     if tiling.filters % 2 == 0:
-        filter_pitch = -(-filter_pitch // 4) * 4
+        filter_pitch = round_up(filter_pitch, 4)
     return weights, filter_pitch, weights + tiling.channels * conv.taps * filter_pitch
 
 
@@ -86,7 +82,12 @@ def _whole_image(conv: Convolution, tiling: Tiling) -> tuple[int, int, int] | No
     rows, columns = region(conv, tiling)
     fits = n_regions(conv, tiling) == (1, 1) and rows <= height and columns <= width
     even = conv.channels % tiling.channels == 0
-    if not fits or not even or conv.padding != (0, 0) or not is_plain(conv.x, (1, 2, 3)):
+    if (
+        not fits
+        or not even
+        or conv.padding != (0, 0)
+        or not is_dense(conv.x.shape[1:], conv.x.strides[1:])
+    ):
         return None
     if width * height > (rows + 4) * (columns + 4):
         return None  # most of it isn't needed

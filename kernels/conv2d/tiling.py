@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .geometry import Convolution, Pair, ceil_div
+from ..core.hardware import (
+    MULTIPROCESSORS,
+    REGISTERS,
+    RESIDENT_THREADS,
+    SCHEDULERS,
+    SHARED_BYTES,
+    STATIC_BYTES,
+    WARP,
+)
+from ..core.integers import ceil_div
+from .geometry import Convolution, Pair
 
-MULTIPROCESSORS = 132
-SCHEDULERS = 4  # of a multiprocessor; each issues an instruction of a warp per cycle
-REGISTERS = 65536  # of a multiprocessor
-RESIDENT_THREADS = 2048
-SHARED_BYTES = 227 * 1024  # of a multiprocessor
-STATIC_BYTES = 48 * 1024  # of a block
 LATENCY = 700  # cycles from global memory to a thread behind a barrier
 SHARED_LATENCY = 30
 L2_BYTES_PER_CYCLE = 3000  # of the whole chip
@@ -158,7 +162,7 @@ def _instructions(conv: Convolution, tiling: Tiling) -> tuple[int, int, int]:
 def cycles(conv: Convolution, tiling: Tiling) -> float:
     """About how long the call takes with this tiling."""
     blocks, threads = n_blocks(conv, tiling), tiling.threads
-    warps = ceil_div(threads, 32)
+    warps = ceil_div(threads, WARP)
     share = ceil_div(conv.channels, tiling.splits)
     rows, columns = thread_positions(conv, tiling)
     accumulators = rows * columns * tiling.filters * conv.words
@@ -166,8 +170,8 @@ def cycles(conv: Convolution, tiling: Tiling) -> float:
     elements = tiling.channels * _stage_elements(conv, tiling)
     nbytes = max(elements, result_elements(conv, tiling)) * 4 * conv.words + 1024
     resident = min(
-        RESIDENT_THREADS // (32 * warps),
-        REGISTERS // (32 * warps * min(registers, 255)),
+        RESIDENT_THREADS // (WARP * warps),
+        REGISTERS // (WARP * warps * min(registers, 255)),
         SHARED_BYTES // nbytes,
         32,
     )

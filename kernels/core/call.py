@@ -9,7 +9,10 @@ address; in the simulator, the flat array that begins there. `p[k][uint64(j)]` i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any, NamedTuple
+
+from .axes import is_dense
 
 Function = Callable[..., Any]
 
@@ -33,20 +36,12 @@ class Operand(NamedTuple):
     @property
     def size(self) -> int:
         """Number of elements, repeated ones included."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return prod(self.shape)
 
     @property
     def is_contiguous(self) -> bool:
         """Whether the elements lie next to each other in C order."""
-        expected = 1
-        for length, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
-            if length != 1 and stride != expected:
-                return self.size == 0
-            expected *= length
-        return True
+        return is_dense(self.shape, self.strides)
 
 
 class Call(NamedTuple):
@@ -95,21 +90,56 @@ class Call(NamedTuple):
     capability: tuple[int, int] = (9, 0)
 
 
-class Launch(NamedTuple):
-    """One kernel of a call.
+# The fields of a call that its generated module defines.
+GENERATED = (
+    "at",
+    "stores",
+    "terms",
+    "term_dtypes",
+    "finishes",
+    "fetches",
+    "settles",
+    "wide_fetches",
+    "wide_settles",
+    "element",
+    "wide_element",
+)
 
-    body: `body(p)`, run by every thread. grid: blocks, (x, y, z). block: threads of each, likewise.
-    shared_bytes: of dynamic shared memory. checks: the body returns whether it found nothing wrong;
-    where one thread did, the step stops, and no later call of it changes anything. resident: blocks
-    that a multiprocessor must have registers for at once. Where that is said, code is made for this
-    block's size: the assembler takes as many registers as it leaves, and starts loads long before
-    their data is needed. With 0 it chooses by itself.
+
+class LaunchShape(NamedTuple):
+    """The threads of a launch.
+
+    grid: blocks along x, y and z. block: threads of a block, likewise. shared_bytes: dynamic shared
+    memory of a block.
     """
 
-    body: Function
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     shared_bytes: int = 0
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return prod(self.block)
+
+
+def grid_1d(n_blocks: int, threads: int) -> LaunchShape:
+    """A row of blocks, each a row of threads."""
+    return LaunchShape((n_blocks, 1, 1), (threads, 1, 1))
+
+
+class Launch(NamedTuple):
+    """One kernel of a call.
+
+    body: `body(p)`, run by every thread. checks: the body returns False if it found an error; then
+    the step stops, and no later call of it changes anything. resident: how many blocks a
+    multiprocessor must have registers for at once. If it is given, code is made for this block
+    size: the assembler uses all registers that remain, and starts loads long before their data is
+    needed. With 0 the assembler chooses.
+    """
+
+    body: Function
+    shape: LaunchShape
     checks: bool = False
     resident: int = 0
 
@@ -139,8 +169,3 @@ def factory(contract: str) -> Callable[[Factory], Factory]:
         return function
 
     return register
-
-
-def blocks(n: int, per_block: int) -> int:
-    """How many blocks cover n elements; one at least, for a grid can't be empty."""
-    return max(1, -(-n // per_block))

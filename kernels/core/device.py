@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,9 +27,10 @@ from numba import (
 )
 from numba.cuda.core import config
 
+from .call import Function
+
 SIMULATED: bool = bool(config.ENABLE_CUDASIM)
 
-Function = Callable[..., Any]
 
 # Types of the elements of an operand; a bool is a byte on the device.
 TYPES: dict[str, Any] = {

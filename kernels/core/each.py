@@ -6,15 +6,14 @@ multiprocessors have some; beyond MAX_BLOCKS a thread takes several elements, a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from .call import Launch, blocks
+from .call import Function, Launch, grid_1d
 from .device import cuda, device, uint32
-
-Function = Callable[..., Any]
+from .integers import blocks_for
 
 MAX_BLOCKS = 8192
+THREADS, STRIDE_BLOCKS = 256, 4096  # of `grid_stride`
 
 
 def threads_for(n: int) -> int:
@@ -24,10 +23,27 @@ def threads_for(n: int) -> int:
     return 128 if n >= 2**14 else min(64, max(n, 1))
 
 
+def grid_stride(n: int, element: Function) -> Launch:
+    """Runs `element(i, p)` for i from 0 to n - 1, as uint32, in blocks of THREADS whatever n is.
+
+    n: at least 1.
+    """
+    n_blocks = min(STRIDE_BLOCKS, blocks_for(n, THREADS))
+    compute, width = device(element), n_blocks * THREADS
+
+    def body(p: Any) -> None:
+        i = cuda.grid(1)
+        while i < n:
+            compute(uint32(i), p)
+            i += width
+
+    return Launch(body, grid_1d(n_blocks, min(THREADS, n)))
+
+
 def each(n: int, element: Function) -> Launch:
     """Runs `element(i, p)` for i from 0 to n - 1, as uint32, each in some thread."""
     threads = threads_for(n)
-    n_blocks = min(MAX_BLOCKS, blocks(n, threads))
+    n_blocks = min(MAX_BLOCKS, blocks_for(n, threads))
     compute, width = device(element), n_blocks * threads
 
     if n <= width:
@@ -45,4 +61,4 @@ def each(n: int, element: Function) -> Launch:
                 compute(i, p)
                 i = uint32(i + uint32(width))
 
-    return Launch(body, (n_blocks, 1, 1), (threads, 1, 1))
+    return Launch(body, grid_1d(n_blocks, threads))

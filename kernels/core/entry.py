@@ -7,13 +7,10 @@ graph that holds several.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from .call import Launch
+from .call import Function, Launch
 from .device import cuda, device, int64
-
-Function = Callable[..., Any]
 
 STEP, FAILED, FAILED_STEP = range(3)
 

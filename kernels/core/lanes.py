@@ -11,13 +11,12 @@ thread of a block is which lane of which result may depend on strides, and chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .call import Operand
+from .call import Function, Operand
 from .device import cuda, device, uint32, uint64
-
-Function = Callable[..., Any]
+from .integers import blocks_for, ceil_div, power_of_two
 
 THREADS = 256  # of a block at most: with that a thread may have all the registers there are
 ROUND = 16  # terms that a thread loads before it uses the first: enough to hide their latency
@@ -40,11 +39,6 @@ class Split(NamedTuple):
     parts: int
 
 
-def power_of_two(n: int) -> int:
-    """The least power of two that is not less than n; 1 for 0."""
-    return 1 << max(0, n - 1).bit_length()
-
-
 def split(results: int, length: int, rows: bool) -> Split:
     """The cut of `results` reductions of `length` terms.
 
@@ -57,7 +51,7 @@ def split(results: int, length: int, rows: bool) -> Split:
             f"kernels of a GPU combine fewer than {MAX_TERMS:,} terms in a call, not {results:,}"
             f" results of {length:,}"
         )
-    wanted = power_of_two(-(-length // FEW))
+    wanted = power_of_two(ceil_div(length, FEW))
     enough = max(1, RESIDENT // power_of_two(results))
     if rows:
         lanes = min(wanted, THREADS, max(enough, COALESCED))
@@ -66,41 +60,18 @@ def split(results: int, length: int, rows: bool) -> Split:
     whole = Split(results, length, lanes, length, 1)
     if length <= LONG * lanes:
         return whole
-    blocks = max(1, -(-results // (THREADS // lanes)))
-    parts = min(-(-length // (ROUND * lanes)), MAX_PARTS // blocks)
+    blocks = blocks_for(results, THREADS // lanes)
+    parts = min(ceil_div(length, ROUND * lanes), MAX_PARTS // blocks)
     if parts < 2:
         return whole
     step = ROUND * lanes
-    chunk = -(-length // (parts * step)) * step
-    return Split(results, length, lanes, chunk, -(-length // chunk))
+    chunk = ceil_div(length, parts * step) * step
+    return Split(results, length, lanes, chunk, ceil_div(length, chunk))
 
 
 def threads(cut: Split) -> int:
     """Threads of a block that fit the problem."""
     return min(THREADS, cut.lanes * power_of_two(cut.results))
-
-
-def axes_of(shape: Sequence[int], mask: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """The kept and the reduced axes as pairs (length, step), outermost first.
-
-    step: how far the numbers, in C order, of neighbours along the axis are apart. Bit d of `mask`
-    says whether axis d is reduced. Axes that can be walked as one are joined.
-    """
-    found: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
-    step = 1
-    last = None
-    for d in reversed(range(len(shape))):
-        if shape[d] == 1:
-            continue
-        reduced = mask >> d & 1
-        axes = found[reduced]
-        if reduced == last:
-            axes[0] = (axes[0][0] * shape[d], axes[0][1])
-        else:
-            axes.insert(0, (shape[d], step))
-        last = reduced
-        step *= shape[d]
-    return found
 
 
 def numbering(axes: Sequence[tuple[int, int]]) -> Function:
@@ -130,7 +101,7 @@ def _numbering(axes: tuple[tuple[int, int], ...]) -> Function:
 
 
 def runs_along(operands: Sequence[Operand], mask: int, default: bool) -> bool:
-    """Whether neighbours in memory differ in the reduced axes (see `axes_of`).
+    """Whether neighbours in memory differ in the reduced axes (see `kept_and_reduced`).
 
     Asked of the operand with the most elements in memory; `default` where none tells.
     """
@@ -202,7 +173,7 @@ def lane_total(
     step = cut.lanes * ROUND
     rounds = cut.chunk // step
     rest = cut.length % step
-    width = power_of_two(-(-rest // cut.lanes))
+    width = power_of_two(ceil_div(rest, cut.lanes))
     whole_round = folded(load, combine, ROUND, cut.lanes)
     last_round = folded_to_end(load, combine, width, cut.lanes, identity)
     if rounds == 0:

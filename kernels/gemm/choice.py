@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..core.hardware import MULTIPROCESSORS, WARP
+from ..core.integers import ceil_div
 from .operands import QUAD, Problem, resident_blocks
+from .pipeline import MAX_REGISTERS, Cut
 from .split import Split
 from .tensor import TensorTiling
 from .tensor_core import COLUMNS, TERMS
-from .tiled import REGISTERS, Tiling
+from .tiled import Tiling
 
-MULTIPROCESSORS = 132
 LATENCY = 700  # from a load to its data, out of the second-level cache, under some load
 LEVEL_2_BYTES = 40  # per cycle and multiprocessor, from the second-level cache
 LEVEL_1_BYTES = 128  # likewise, from the first level
@@ -46,9 +48,9 @@ def best_split(shape: Problem) -> Split:
 
 def splits(shape: Problem) -> Iterator[Split]:
     """Ways to cut a product that can run."""
-    groups = max(1, -(-shape.k // QUAD))
+    groups = max(1, ceil_div(shape.k, QUAD))
     most = 40 if shape.dtype == "float32" else 16  # sums of a thread that registers have room for
-    shares = {1, *(-(-groups // steps) for steps in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))}
+    shares = {1, *(ceil_div(groups, steps) for steps in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))}
     for rows in {min(rows, shape.m) for rows in (1, 2, 4, 5, 8, 10)}:
         for columns in (1, 2, 4):
             for slices in shares:
@@ -63,17 +65,17 @@ def split_cycles(shape: Problem, split: Split) -> float:
     """Cycles that `split_gemm` takes: latencies one after the other, and the busiest of the units
     that add, load, and bring data from the second-level cache."""
     along, down = split.tiles(shape)
-    per_sm = -(-along * down // MULTIPROCESSORS)  # blocks
-    warps = per_sm * -(-split.threads // 32)
-    groups = -(-shape.k // QUAD)
-    steps = -(-groups // split.slices)
+    per_sm = ceil_div(along * down, MULTIPROCESSORS)  # blocks
+    warps = per_sm * ceil_div(split.threads, WARP)
+    groups = ceil_div(shape.k, QUAD)
+    steps = ceil_div(groups, split.slices)
     rows, columns = split.rows, split.columns
     words = shape.itemsize // 4
     # Per warp and step: multiply-adds, loads and what addresses cost them; four warps at a time.
     quads = columns if columns % QUAD == 0 else QUAD * columns  # of b; of a, one per row
     issued = QUAD * rows * columns * words + 3 * (rows + quads) * words + 10
     arithmetic = steps * max(warps / 4, 1) * issued
-    loaded = steps * warps * 32 * QUAD * (rows + columns) * shape.itemsize / LEVEL_1_BYTES
+    loaded = steps * warps * WARP * QUAD * (rows + columns) * shape.itemsize / LEVEL_1_BYTES
     sector = max(split.tile[1] * shape.itemsize, 32)
     moved = per_sm * shape.k * (split.tile[0] * shape.itemsize + sector) / LEVEL_2_BYTES
     results = split.tile[0] * split.tile[1]
@@ -81,11 +83,11 @@ def split_cycles(shape: Problem, split: Split) -> float:
     ending = 2 * per_sm * stored / LEVEL_2_BYTES
     if split.slices == 1:
         ending += warps / 4 * 8 * rows * columns / (QUAD if columns % QUAD == 0 else 1)
-    waves = -(-per_sm * split.threads // 1024)
+    waves = ceil_div(per_sm * split.threads, 1024)
     waiting = waves * LATENCY * (1 + 0.25 * max(0, steps - 2))
     if split.slices > 1:
         helpers = min(split.slices, split.threads // results)
-        chain = -(-split.slices // helpers) + helpers
+        chain = ceil_div(split.slices, helpers) + helpers
         exchanged = per_sm * results * split.slices * shape.itemsize / LEVEL_1_BYTES
         waiting += 5 * SHARED_LATENCY + 6 * chain + 2 * exchanged
     return waiting + max(arithmetic, loaded, moved) + ending
@@ -95,20 +97,20 @@ def tilings(shape: Problem) -> Iterator[Tiling]:
     """Ways to cut a product in tiles."""
     if shape.dtype == "float32":
         # As many columns as n needs, too: 104 for a layer of 100.
-        across = max(1, -(-shape.n // (8 * -(-shape.n // 128))))
+        across = max(1, ceil_div(shape.n, 8 * ceil_div(shape.n, 128)))
         blocks = {(8, 8, r, c) for r in (8, 16) for c in (8, 16, across)} | {(4, 4, 32, 4)}
     else:
-        across = max(1, -(-shape.n // (4 * -(-shape.n // 64))))
+        across = max(1, ceil_div(shape.n, 4 * ceil_div(shape.n, 64)))
         blocks = {(4, 4, r, c) for r in (8, 16) for c in (8, 16, across)} | {(4, 4, 32, 4)}
     for block in sorted(blocks, reverse=True):
         one = Tiling(*block)
-        for parts in _parts(shape, one):
+        for parts in _parts(shape, one.cut):
             yield one._replace(parts=parts)
 
 
-def _parts(shape: Problem, tiling: Tiling | TensorTiling) -> Iterator[int]:
+def _parts(shape: Problem, cut: Cut) -> Iterator[int]:
     """Into how many parts k may be cut."""
-    along, down = tiling.tiles(shape)
+    along, down = cut.tiles(shape)
     yield 1
     for wanted in (1, 2, 3, 4, 6):  # blocks per multiprocessor
         parts = wanted * MULTIPROCESSORS // (along * down)
@@ -118,46 +120,48 @@ def _parts(shape: Problem, tiling: Tiling | TensorTiling) -> Iterator[int]:
 
 def tiled_cycles(shape: Problem, tiling: Tiling) -> float:
     """Cycles that `tiled_gemm` takes."""
-    rows, columns = tiling.tile
+    cut = tiling.cut
+    rows, columns = cut.tile
     words = shape.itemsize // 4
     speed = MULTIPLY_ADDS * EFFICIENCY / words
     # A term takes a thread's multiply-adds, and the shared memory's 128 bytes per cycle.
-    loads = tiling.threads * (tiling.rows + tiling.columns) * shape.itemsize / LEVEL_1_BYTES
-    return _cycles(shape, tiling, max(rows * columns / speed, loads))
+    loads = cut.threads * (tiling.rows + tiling.columns) * shape.itemsize / LEVEL_1_BYTES
+    return _cycles(shape, cut, max(rows * columns / speed, loads))
 
 
 def tensor_tilings(shape: Problem) -> Iterator[TensorTiling]:
     """Ways to cut a product in tiles for tensor cores."""
     for row_warps, column_warps in ((4, 2), (2, 2), (4, 1)):
-        tiles = -(-shape.n // COLUMNS)
-        fitting = -(-tiles // (column_warps * -(-tiles // (8 * column_warps))))
+        tiles = ceil_div(shape.n, COLUMNS)
+        fitting = ceil_div(tiles, column_warps * ceil_div(tiles, 8 * column_warps))
         for n_tiles in sorted({8, 4, fitting}, reverse=True):
             one = TensorTiling(row_warps, column_warps, 2, n_tiles)
-            for parts in _parts(shape, one):
+            for parts in _parts(shape, one.cut):
                 yield one._replace(parts=parts)
 
 
 def tensor_cycles(shape: Problem, tiling: TensorTiling) -> float:
     """Cycles that `tensor_gemm` takes."""
-    rows, columns = tiling.tile
+    cut = tiling.cut
+    rows, columns = cut.tile
     # A warp reads so many words a lane in TERMS terms, 32 lanes of one per cycle.
-    loads = tiling.threads // 32 * (4 * tiling.m_tiles + 2 * tiling.n_tiles) / TERMS
-    return _cycles(shape, tiling, max(rows * columns / TENSOR_MULTIPLY_ADDS, loads))
+    loads = cut.threads // WARP * (4 * tiling.m_tiles + 2 * tiling.n_tiles) / TERMS
+    return _cycles(shape, cut, max(rows * columns / TENSOR_MULTIPLY_ADDS, loads))
 
 
-def _cycles(shape: Problem, tiling: Tiling | TensorTiling, term: float) -> float:
+def _cycles(shape: Problem, cut: Cut, term: float) -> float:
     """term: cycles of a tile and term where eight warps or more share a multiprocessor."""
-    along, down = tiling.tiles(shape)
-    rows, columns = tiling.tile
-    terms = tiling.terms(shape)
-    per_sm = -(-along * down * tiling.parts // MULTIPROCESSORS)  # blocks
-    resident = min(per_sm, resident_blocks(tiling.threads, REGISTERS))
-    term /= min(1, resident * tiling.threads / 256)
+    along, down = cut.tiles(shape)
+    rows, columns = cut.tile
+    terms = cut.terms(shape)
+    per_sm = ceil_div(along * down * cut.parts, MULTIPROCESSORS)  # blocks
+    resident = min(per_sm, resident_blocks(cut.threads, MAX_REGISTERS))
+    term /= min(1, resident * cut.threads / 256)
     moved = terms * (rows + columns) * shape.itemsize / LEVEL_2_BYTES
     stored = 2 * rows * columns * shape.itemsize / LEVEL_2_BYTES
     cycles = per_sm * (max(terms * term, moved) + stored) + 3 * LATENCY
-    if tiling.parts > 1:
-        sums = tiling.parts * shape.m * shape.n * shape.itemsize
+    if cut.parts > 1:
+        sums = cut.parts * shape.m * shape.n * shape.itemsize
         # Written, then read; what is more than the cache's share takes longer.
         cycles += LAUNCH + LATENCY + 3 * sums / (MULTIPROCESSORS * LEVEL_2_BYTES)
     return cycles

@@ -6,13 +6,12 @@ they lie next to each other where that is an aligned 16-byte access in every ste
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Operand
+from ..core.call import Call, Function, Operand
 from ..core.device import cuda, device, load16, np, uint32, uint64
-
-Function = Callable[..., Any]
+from ..core.hardware import REGISTERS, WARP
+from ..core.integers import round_up
 
 QUAD = 4  # elements that are read together
 
@@ -37,7 +36,7 @@ def tile_place(tile: tuple[int, int], along: int) -> Function:
 def resident_blocks(threads: int, registers: int) -> int:
     """How many blocks a multiprocessor's 65,536 registers are for; no GPU holds more than 16 of any
     size."""
-    return max(1, min(16, 65536 // (registers * -(-threads // 32) * 32)))
+    return max(1, min(16, REGISTERS // (registers * round_up(threads, WARP))))
 
 
 class Problem(NamedTuple):

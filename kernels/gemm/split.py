@@ -16,12 +16,13 @@ depends on m, n and k alone.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from math import prod
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Launch, Launches
+from ..core.call import Call, Function, Launch, Launches, grid_1d
 from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
+from ..core.hardware import STATIC_BYTES
+from ..core.integers import ceil_div
 from .operands import (
     QUAD,
     Problem,
@@ -33,10 +34,7 @@ from .operands import (
     tile_place,
 )
 
-Function = Callable[..., Any]
-
 MAX_THREADS = 512
-SHARED_BYTES = 48 * 1024
 
 
 class Split(NamedTuple):
@@ -71,7 +69,7 @@ class Split(NamedTuple):
 
     def tiles(self, shape: Problem) -> tuple[int, int]:
         """Blocks along n and m."""
-        return -(-shape.n // self.tile[1]), -(-shape.m // self.tile[0])
+        return ceil_div(shape.n, self.tile[1]), ceil_div(shape.m, self.tile[0])
 
     def fits(self, shape: Problem) -> bool:
         """Whether a block of it can run: each result of the tile has a thread that adds it up."""
@@ -79,7 +77,7 @@ class Split(NamedTuple):
             return self.threads <= MAX_THREADS
         results = self.tile[0] * self.tile[1]
         nbytes = self.slices * self.row * shape.itemsize
-        return results <= self.threads <= MAX_THREADS and nbytes <= SHARED_BYTES
+        return results <= self.threads <= MAX_THREADS and nbytes <= STATIC_BYTES
 
 
 def split_gemm(call: Call, split: Split) -> Launches:
@@ -87,8 +85,8 @@ def split_gemm(call: Call, split: Split) -> Launches:
     shape = problem(call)
     make = _direct if split.slices == 1 else _sliced
     body = make(call, shape, split)
-    grid = (math.prod(split.tiles(shape)), 1, 1)
-    return Launches((Launch(body, grid, (split.threads, 1, 1), resident=1),))
+    threads = grid_1d(prod(split.tiles(shape)), split.threads)
+    return Launches((Launch(body, threads, resident=1),))
 
 
 def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Function]:
@@ -155,8 +153,8 @@ def _adder(call: Call, shape: Problem, split: Split) -> Function:
     load_a, load_b = _loaders(call, shape, split)
     kind = TYPES[shape.dtype]
     k, zero = np.uint32(shape.k), kind(0)
-    groups = -(-shape.k // QUAD)
-    steps = -(-groups // slices)
+    groups = ceil_div(shape.k, QUAD)
+    steps = ceil_div(groups, slices)
     all_busy, whole = groups % slices == 0, shape.k % QUAD == 0
     n_a, n_b = QUAD * rows, QUAD * columns
 
@@ -222,7 +220,7 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
     n_sums, n_shared, stride = rows * columns, slices * split.row, np.uint32(split.row)
     # Threads that add up one result: each takes every helpers-th slice, then the first adds those.
     helpers = min(slices, split.threads // int(size))
-    turns = -(-slices // helpers)
+    turns = ceil_div(slices, helpers)
 
     def body(p: Any) -> None:
         shared = shared_array(n_shared, kind)

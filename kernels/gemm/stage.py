@@ -8,14 +8,12 @@ the result's edge repeat others, and nobody keeps what they give.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.call import Operand
+from ..core.call import Function, Operand
 from ..core.device import TYPES, cuda, device, np, store16, uint32, uint64
+from ..core.integers import ceil_div
 from .operands import QUAD, has_quads, quads
-
-Function = Callable[..., Any]
 
 
 class Stage(NamedTuple):
@@ -38,7 +36,7 @@ class Stage(NamedTuple):
     @property
     def quads(self) -> int:
         """Groups of four that a thread loads."""
-        return -(-self.width * self.depth // (QUAD * self.threads))
+        return ceil_div(self.width * self.depth, QUAD * self.threads)
 
 
 def is_across(operand: Operand, side: int) -> bool:

@@ -15,27 +15,14 @@ Launch: one block per tile and part of k, of row_warps * column_warps warps; the
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Launch, Launches
-from ..core.device import cuda, device, float32, np, shared_array, uint32, uint64
-from .operands import (
-    QUAD,
-    Problem,
-    Sink,
-    block_results,
-    epilogue_sink,
-    problem,
-    resident_blocks,
-    tile_place,
-)
-from .stage import Stage, is_across, stager
+from ..core.call import Call, Function, Launches
+from ..core.device import cuda, device, float32, np, uint32, uint64
+from .operands import QUAD, Problem, Sink, block_results, problem
+from .pipeline import Cut, Worker, factor, product_body, product_launches
+from .stage import Stage, is_across
 from .tensor_core import COLUMNS, LANES, ROWS, TERMS, multiply_add_tf32, tf32
-from .tiled import REGISTERS, added_parts, partial_sink
-
-Function = Callable[..., Any]
 
 DEPTH = 16  # terms of a tile in shared memory
 PAD_ACROSS, PAD_ALONG = 8, 4  # elements: lanes (g, q) of a fragment meet no bank twice
@@ -55,22 +42,10 @@ class TensorTiling(NamedTuple):
     parts: int = 1
 
     @property
-    def threads(self) -> int:
-        """Of a block."""
-        return self.row_warps * self.column_warps * LANES
-
-    @property
-    def tile(self) -> tuple[int, int]:
-        """Rows and columns of a block's part of the result."""
-        return self.row_warps * self.m_tiles * ROWS, self.column_warps * self.n_tiles * COLUMNS
-
-    def tiles(self, shape: Problem) -> tuple[int, int]:
-        """Tiles along n and m."""
-        return -(-shape.n // self.tile[1]), -(-shape.m // self.tile[0])
-
-    def terms(self, shape: Problem) -> int:
-        """Of a part of k; the last may have fewer."""
-        return -(-shape.k // (self.parts * DEPTH)) * DEPTH
+    def cut(self) -> Cut:
+        """The cut into tiles."""
+        tile = self.row_warps * self.m_tiles * ROWS, self.column_warps * self.n_tiles * COLUMNS
+        return Cut(tile, self.row_warps * self.column_warps * LANES, DEPTH, self.parts)
 
 
 class _Layout(NamedTuple):
@@ -86,79 +61,41 @@ class _Layout(NamedTuple):
 def tensor_gemm(call: Call, tiling: TensorTiling) -> Launches:
     """One kernel, or two with the sums of parts in between."""
     shape = problem(call)
-    threads, n_tiles = (tiling.threads, 1, 1), math.prod(tiling.tiles(shape))
-    resident = resident_blocks(tiling.threads, REGISTERS)
-    if tiling.parts == 1:
-        body = _product(call, shape, tiling, epilogue_sink(call, shape, 2))
-        return Launches((Launch(body, (n_tiles, 1, 1), threads, resident=resident),))
-    number = len(call.inputs) + len(call.outputs)
-    body = _product(call, shape, tiling, partial_sink(shape, number, 2))
-    product = Launch(body, (n_tiles, 1, tiling.parts), threads, resident=resident)
-    workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
-    return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
+    layout_a, layout_b = _layout(call, 0, tiling), _layout(call, 1, tiling)
+    a = factor(call, 0, layout_a.stage, layout_a.size)
+    b = factor(call, 1, layout_b.stage, layout_b.size)
+    place, multiply = _place(tiling), _multiplier(tiling, layout_a, layout_b)
+    n_sums = tiling.m_tiles * tiling.n_tiles * QUAD
+
+    def body(sink: Sink) -> Function:
+        worker = Worker(place, multiply, _finisher(shape, tiling, sink), n_sums)
+        return product_body(shape, tiling.cut, a, b, worker)
+
+    return product_launches(call, shape, tiling.cut, 2, body)
 
 
 def _layout(call: Call, side: int, tiling: TensorTiling) -> _Layout:
     """side: 0 of a, 1 of b."""
-    width = tiling.tile[side]
-    stage = Stage(width, DEPTH, width + PAD_ACROSS, DEPTH + PAD_ALONG, tiling.threads, tf32)
+    width = tiling.cut.tile[side]
+    stage = Stage(width, DEPTH, width + PAD_ACROSS, DEPTH + PAD_ALONG, tiling.cut.threads, tf32)
     if is_across(call.inputs[side], side):
         return _Layout(stage, 1, stage.across, DEPTH * stage.across)
     return _Layout(stage, stage.along, 1, width * stage.along)
 
 
-def _product(call: Call, shape: Problem, tiling: TensorTiling, sink: Sink) -> Function:
-    """The body of the kernel that multiplies; the block's z is the number of its part of k."""
-    layout_a, layout_b = _layout(call, 0, tiling), _layout(call, 1, tiling)
-    load_a, put_a = stager(call.inputs[0], 0, layout_a.stage)
-    load_b, put_b = stager(call.inputs[1], 1, layout_b.stage)
-    terms, k = np.uint32(tiling.terms(shape)), np.uint32(shape.k)
-    buffer_a, buffer_b = np.uint32(layout_a.size), np.uint32(layout_b.size)
-    n_shared_a, n_shared_b = 2 * layout_a.size, 2 * layout_b.size
-    n_a, n_b = QUAD * layout_a.stage.quads, QUAD * layout_b.stage.quads
-    n_sums = tiling.m_tiles * tiling.n_tiles * QUAD
-    multiply = _multiplier(tiling, layout_a, layout_b)
-    finish = _finisher(shape, tiling, sink)
+def _place(tiling: TensorTiling) -> Function:
+    """`place()`: the row and the column of the tile at which the thread's warp begins."""
     column_warps = np.uint32(tiling.column_warps)
     warp_rows = np.uint32(tiling.m_tiles * ROWS)
     warp_columns = np.uint32(tiling.n_tiles * COLUMNS)
-    corner = tile_place(tiling.tile, tiling.tiles(shape)[0])
 
-    def body(p: Any) -> None:
-        tiles_a = shared_array(n_shared_a, float32)
-        tiles_b = shared_array(n_shared_b, float32)
-        next_a = cuda.local.array(n_a, float32)
-        next_b = cuda.local.array(n_b, float32)
-        sums = cuda.local.array(n_sums, float32)
-        for i in range(n_sums):
-            sums[i] = float32(0)
+    @device
+    def place() -> Any:
         warp = uint32(uint32(cuda.threadIdx.x) // uint32(LANES))
         down = uint32(uint32(warp // column_warps) * warp_rows)
-        along = uint32(uint32(warp % column_warps) * warp_columns)
-        row, column = corner()
-        term = uint32(uint32(cuda.blockIdx.z) * terms)
-        end = min(uint32(term + terms), k)
-        begin_a, begin_b = uint32(0), uint32(0)
-        if term < end:
-            load_a(p, row, term, next_a)
-            load_b(p, column, term, next_b)
-            put_a(tiles_a, begin_a, next_a)
-            put_b(tiles_b, begin_b, next_b)
-        cuda.syncthreads()
-        while term < end:
-            term = uint32(term + uint32(DEPTH))
-            if term < end:
-                load_a(p, row, term, next_a)
-                load_b(p, column, term, next_b)
-            multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)
-            begin_a, begin_b = uint32(buffer_a - begin_a), uint32(buffer_b - begin_b)
-            if term < end:
-                put_a(tiles_a, begin_a, next_a)
-                put_b(tiles_b, begin_b, next_b)
-            cuda.syncthreads()
-        finish(sums, uint32(row + down), uint32(column + along), p)
+        return down, uint32(uint32(warp % column_warps) * warp_columns)
 
-    return body
+    return place
 
 
 def _multiplier(tiling: TensorTiling, layout_a: _Layout, layout_b: _Layout) -> Function:
@@ -202,19 +139,20 @@ def _multiplier(tiling: TensorTiling, layout_a: _Layout, layout_b: _Layout) -> F
 
 
 def _finisher(shape: Problem, tiling: TensorTiling, sink: Sink) -> Function:
-    """`finish(sums, row, column, p)`: a lane's results to the sink, two neighbours at a time.
+    """`finish(sums, row, down, column, along, p)`: a lane's results to the sink, two neighbours at
+    a time.
 
-    (row, column): where the warp's part of the result begins.
+    (row, column): where the tile begins; (down, along): where the warp's part begins in it.
     """
     m_tiles, n_tiles = tiling.m_tiles, tiling.n_tiles
     fetch, settle = block_results(shape, sink, 1, 2)
 
     @device
-    def finish(sums: Any, row: Any, column: Any, p: Any) -> None:
+    def finish(sums: Any, row: Any, down: Any, column: Any, along: Any, p: Any) -> None:
         values = cuda.local.array(2, float32)
         lane = uint32(uint32(cuda.threadIdx.x) % uint32(LANES))
-        first_row = uint32(row + uint32(lane // uint32(4)))
-        first_column = uint32(column + uint32(uint32(lane % uint32(4)) * uint32(2)))
+        first_row = uint32(uint32(row + down) + uint32(lane // uint32(4)))
+        first_column = uint32(uint32(column + along) + uint32(uint32(lane % uint32(4)) * uint32(2)))
         for i in range(m_tiles):
             for j in range(n_tiles):
                 for half in range(2):

@@ -2,15 +2,10 @@
 
 Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), any strides.
 
-Algorithm: a block computes a tile of the result, DEPTH terms at a time. While it multiplies one
-pair of tiles in shared memory, the next ones are on their way to registers; two buffers, so one
-barrier per DEPTH terms. A thread has `rows` x `columns` elements: quads of neighbours, half a tile
-apart, so that a warp's 16-byte accesses to shared memory meet no bank twice. A term costs
-rows / 4 + columns / 4 of those accesses for rows * columns multiply-adds.
-
-Where tiles are too few for the multiprocessors, k is cut in `parts`, multiples of DEPTH: each block
-stores its part's sums to the workspace, and a second kernel adds them in order and runs the
-epilogue.
+Algorithm: the loop of `pipeline.py`, DEPTH terms at a time. A thread has `rows` x `columns`
+elements of the result: quads of neighbours, half a tile apart, so that a warp's 16-byte accesses to
+shared memory meet no bank twice. A term costs rows / 4 + columns / 4 of those accesses for
+rows * columns multiply-adds.
 
 Launch: one block per tile and part, of row_threads * column_threads threads; then 256 threads a
 block, one for every element or 16 bytes of elements. All elements add their terms in the same
@@ -19,31 +14,16 @@ order: that of k within a part, then parts in order.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Launch, Launches, blocks
-from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
-from .operands import (
-    QUAD,
-    Problem,
-    Sink,
-    block_results,
-    epilogue_sink,
-    problem,
-    quad_loader,
-    resident_blocks,
-    tile_place,
-)
-from .stage import Stage, keep_quad, quad_storer, stager
+from ..core.call import Call, Function, Launches
+from ..core.device import TYPES, cuda, device, np, uint32, uint64
+from .operands import QUAD, Problem, Sink, block_results, problem, quad_loader
+from .pipeline import Cut, Factor, Worker, factor, product_body, product_launches
+from .stage import Stage, keep_quad
 
-Function = Callable[..., Any]
-
-REGISTERS = 128  # of a thread, at most so many
 DEPTH = 8  # terms of a tile
 PAD = 4  # elements between the terms of a tile, so that transposing stores meet few banks twice
-THREADS = 256  # of the kernel that adds parts
 
 
 class Tiling(NamedTuple):
@@ -60,92 +40,43 @@ class Tiling(NamedTuple):
     parts: int = 1
 
     @property
-    def threads(self) -> int:
-        """Of a block."""
-        return self.row_threads * self.column_threads
-
-    @property
-    def tile(self) -> tuple[int, int]:
-        """Rows and columns of a block's part of the result."""
-        return self.row_threads * self.rows, self.column_threads * self.columns
-
-    def tiles(self, shape: Problem) -> tuple[int, int]:
-        """Tiles along n and m."""
-        return -(-shape.n // self.tile[1]), -(-shape.m // self.tile[0])
-
-    def terms(self, shape: Problem) -> int:
-        """Of a part of k; the last may have fewer."""
-        return -(-shape.k // (self.parts * DEPTH)) * DEPTH
+    def cut(self) -> Cut:
+        """The cut into tiles."""
+        tile = self.row_threads * self.rows, self.column_threads * self.columns
+        return Cut(tile, self.row_threads * self.column_threads, DEPTH, self.parts)
 
 
 def tiled_gemm(call: Call, tiling: Tiling) -> Launches:
     """One kernel, or two with the sums of parts in between."""
     shape = problem(call)
-    threads, resident = (tiling.threads, 1, 1), resident_blocks(tiling.threads, REGISTERS)
-    n_tiles = math.prod(tiling.tiles(shape))
-    if tiling.parts == 1:
-        body = _product(call, shape, tiling, epilogue_sink(call, shape, QUAD))
-        grid = (n_tiles, 1, 1)
-        return Launches((Launch(body, grid, threads, resident=resident),))
-    number = len(call.inputs) + len(call.outputs)
-    body = _product(call, shape, tiling, partial_sink(shape, number, QUAD))
-    grid = (n_tiles, 1, tiling.parts)
-    product = Launch(body, grid, threads, resident=resident)
-    workspace = (shape.dtype, tiling.parts * shape.m * shape.n)
-    return Launches((product, added_parts(call, shape, tiling.parts)), workspace)
+    a, b = (_factor(call, side, tiling) for side in (0, 1))
+    place, multiply = _place(tiling), _multiplier(shape, tiling)
+    n_sums = tiling.rows * tiling.columns
+
+    def body(sink: Sink) -> Function:
+        worker = Worker(place, multiply, _finisher(shape, tiling, sink), n_sums)
+        return product_body(shape, tiling.cut, a, b, worker)
+
+    return product_launches(call, shape, tiling.cut, QUAD, body)
 
 
-def _product(call: Call, shape: Problem, tiling: Tiling, sink: Sink) -> Function:
-    """The body of the kernel that multiplies; the block's z is the number of its part of k."""
-    kind = TYPES[shape.dtype]
-    (tile_rows, tile_columns), threads = tiling.tile, tiling.threads
-    stage_a = Stage(tile_rows, DEPTH, tile_rows + PAD, 0, threads)
-    stage_b = Stage(tile_columns, DEPTH, tile_columns + PAD, 0, threads)
-    load_a, put_a = stager(call.inputs[0], 0, stage_a)
-    load_b, put_b = stager(call.inputs[1], 1, stage_b)
+def _factor(call: Call, side: int, tiling: Tiling) -> Factor:
+    """side: 0 of a, 1 of b."""
+    width = tiling.cut.tile[side]
+    stage = Stage(width, DEPTH, width + PAD, 0, tiling.cut.threads)
+    return factor(call, side, stage, DEPTH * stage.across)
+
+
+def _place(tiling: Tiling) -> Function:
+    """`place()`: the row and the column of a thread in its block."""
     across = np.uint32(tiling.column_threads)
-    terms, k = np.uint32(tiling.terms(shape)), np.uint32(shape.k)
-    buffer_a, buffer_b = np.uint32(DEPTH * stage_a.across), np.uint32(DEPTH * stage_b.across)
-    n_shared_a, n_shared_b = 2 * int(buffer_a), 2 * int(buffer_b)
-    n_a, n_b, n_sums = QUAD * stage_a.quads, QUAD * stage_b.quads, tiling.rows * tiling.columns
-    multiply, finish = _multiplier(shape, tiling), _finisher(shape, tiling, sink)
-    corner = tile_place(tiling.tile, tiling.tiles(shape)[0])
-    zero = kind(0)
 
-    def body(p: Any) -> None:
-        tiles_a = shared_array(n_shared_a, kind)
-        tiles_b = shared_array(n_shared_b, kind)
-        next_a = cuda.local.array(n_a, kind)
-        next_b = cuda.local.array(n_b, kind)
-        sums = cuda.local.array(n_sums, kind)
-        for i in range(n_sums):
-            sums[i] = zero
+    @device
+    def place() -> Any:
         thread = uint32(cuda.threadIdx.x)
-        thread_row, thread_column = uint32(thread // across), uint32(thread % across)
-        row, column = corner()
-        term = uint32(uint32(cuda.blockIdx.z) * terms)
-        end = min(uint32(term + terms), k)
-        begin_a, begin_b = uint32(0), uint32(0)
-        if term < end:
-            load_a(p, row, term, next_a)
-            load_b(p, column, term, next_b)
-            put_a(tiles_a, begin_a, next_a)
-            put_b(tiles_b, begin_b, next_b)
-        cuda.syncthreads()
-        while term < end:
-            term = uint32(term + uint32(DEPTH))
-            if term < end:
-                load_a(p, row, term, next_a)
-                load_b(p, column, term, next_b)
-            multiply(tiles_a, begin_a, thread_row, tiles_b, begin_b, thread_column, sums)
-            begin_a, begin_b = uint32(buffer_a - begin_a), uint32(buffer_b - begin_b)
-            if term < end:
-                put_a(tiles_a, begin_a, next_a)
-                put_b(tiles_b, begin_b, next_b)
-            cuda.syncthreads()
-        finish(sums, row, thread_row, column, thread_column, p)
+        return uint32(thread // across), uint32(thread % across)
 
-    return body
+    return place
 
 
 def _multiplier(shape: Problem, tiling: Tiling) -> Function:
@@ -154,7 +85,7 @@ def _multiplier(shape: Problem, tiling: Tiling) -> Function:
     kind, load = TYPES[shape.dtype], quad_loader(shape.dtype)
     rows, columns = tiling.rows, tiling.columns
     row_step, column_step = QUAD * tiling.row_threads, QUAD * tiling.column_threads
-    across_a, across_b = tiling.tile[0] + PAD, tiling.tile[1] + PAD
+    across_a, across_b = tiling.cut.tile[0] + PAD, tiling.cut.tile[1] + PAD
     n_x, n_y, keep = 2 * rows, 2 * columns, device(keep_quad)
 
     @device
@@ -215,46 +146,3 @@ def _finisher(shape: Problem, tiling: Tiling, sink: Sink) -> Function:
                 settle(values, fetch(down, along, p), down, along, p)
 
     return finish
-
-
-def partial_sink(shape: Problem, number: int, columns: int) -> Sink:
-    """To the workspace, which is operand `number`: the block's part of k, then m, then n; by four
-    where a thread has as many neighbours."""
-    size, store = np.uint32(shape.m * shape.n), quad_storer(shape.dtype)
-
-    @device
-    def fetch(i: Any, p: Any) -> Any:
-        return (i,)
-
-    if shape.n % QUAD == 0 and columns % QUAD == 0:
-
-        @device
-        def settle(values: Any, fetched: Any, i: Any, p: Any) -> None:
-            store(p[number], uint32(uint32(uint32(cuda.blockIdx.z) * size) + i), values)
-
-        return Sink(fetch, settle, QUAD)
-
-    @device
-    def settle_one(value: Any, fetched: Any, i: Any, p: Any) -> None:
-        p[number][uint64(uint32(uint32(uint32(cuda.blockIdx.z) * size) + i))] = value
-
-    return Sink(fetch, settle_one, 1)
-
-
-def added_parts(call: Call, shape: Problem, parts: int) -> Launch:
-    """The kernel that adds the workspace's parts, in order, and runs the epilogue."""
-    size, number = shape.m * shape.n, len(call.inputs) + len(call.outputs)
-    fetch, settle, limit = call.fetches[0], call.settles[0], np.uint32(size)
-
-    def body(p: Any) -> None:
-        i = uint32(cuda.grid(1))
-        if i < limit:
-            fetched = fetch(i, p)
-            total = p[number][uint64(i)]
-            place = i
-            for _ in range(1, parts):
-                place = uint32(place + limit)
-                total += p[number][uint64(place)]
-            settle(total, fetched, i, p)
-
-    return Launch(body, (blocks(size, THREADS), 1, 1), (min(THREADS, size), 1, 1))

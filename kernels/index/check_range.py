@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.call import Call, Launch, Launches, factory, grid_1d
 from ..core.device import cuda, int64, uint32, uint64
 from ..core.each import threads_for
+from ..core.integers import blocks_for
 
 MAX_BLOCKS = 1024
 
@@ -22,7 +23,7 @@ def check_range(call: Call) -> Launches:
     n, at = call.inputs[0].size, call.at[0]
     low, high = int(call.params["low"]), int(call.params["high"])
     threads = threads_for(n)
-    n_blocks = min(MAX_BLOCKS, blocks(n, threads))
+    n_blocks = min(MAX_BLOCKS, blocks_for(n, threads))
     width = n_blocks * threads
 
     def body(p: Any) -> Any:
@@ -35,4 +36,4 @@ def check_range(call: Call) -> Launches:
             i += width
         return fine
 
-    return Launches((Launch(body, (n_blocks, 1, 1), (threads, 1, 1), checks=True),))
+    return Launches((Launch(body, grid_1d(n_blocks, threads), checks=True),))

@@ -8,15 +8,12 @@ written whole, and the index of a row comes from the cache. Launch: see `each.py
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launches, factory
+from ..core.call import Call, Function, Launches, factory
 from ..core.device import device, load16, store16, uint32, uint64
 from ..core.each import each
 from .rows import IndexedAxes, indexed_axes
-
-Function = Callable[..., Any]
 
 LANES = {"float32": 4, "float64": 2}  # of 16 bytes
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
-from ..core.call import Call
+from ..core.call import Call, Function
 from ..core.device import device, int32, uint64
-
-Function = Callable[..., Any]
 
 
 class IndexedAxes(NamedTuple):

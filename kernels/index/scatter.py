@@ -12,15 +12,13 @@ links, one per row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, int32, uint32, uint64
 from ..core.each import each
+from ..core.integers import blocks_for
 from .rows import IndexedAxes, indexed_axes
-
-Function = Callable[..., Any]
 
 FEW_ROWS = 128
 THREADS = 256
@@ -145,7 +143,7 @@ def _link_rows(axes: IndexedAxes, workspace: int) -> Launch:
         if r < n:
             p[workspace][uint64(r)] = link if is_first else int32(~link)
 
-    return Launch(body, (blocks(n, threads), 1, 1), (threads, 1, 1))
+    return Launch(body, grid_1d(blocks_for(n, threads), threads))
 
 
 def _add_linked(call: Call, axes: IndexedAxes, workspace: int) -> Function:

@@ -8,15 +8,12 @@ Launch: see `each.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launches, factory
+from ..core.call import Call, Function, Launches, factory
 from ..core.device import TYPES, device, int32
 from ..core.each import each
-from .windows import Axis, corner, inside, locate, pool_axes, unravel, windows_of
-
-Function = Callable[..., Any]
+from .windows import Axis, corner, over_window, over_windows, pool_axes, unravel
 
 SUM, PADDED, INSIDE = range(3)  # what `count` may be
 
@@ -52,23 +49,17 @@ def _counted(axis: Axis, count: int) -> Function:
 def average_pool2d(call: Call) -> Launches:
     """One kernel."""
     x, y = call.inputs[0], call.outputs[0]
-    axes = pool_axes(call, x, y)
-    (vertical, horizontal), (height, width) = axes, (axes[0].size, axes[1].size)
-    first_row, first_column = corner(vertical), corner(horizontal)
-    has_row, has_column = inside(vertical), inside(horizontal)
-    begin, place = locate(x)
-    unravelled, store, dtype = unravel(y.shape), call.stores[0], TYPES[y.dtype]
-    quotient = _quotient(call, axes, dtype)
+    axes, dtype = pool_axes(call, x, y), TYPES[y.dtype]
+    unravelled, store, quotient = unravel(y.shape), call.stores[0], _quotient(call, axes, dtype)
+
+    def add(total: Any, k: Any, window: Any, tap: Any, p: Any) -> Any:
+        return dtype(total + p[0][k])
+
+    over = over_window(x, axes, dtype(0), add)
 
     def element(i: Any, p: Any) -> None:
-        number, row, column = unravelled(i)
-        plane, h, w = begin(number), first_row(row), first_column(column)
-        total = dtype(0)
-        for r in range(height):
-            for c in range(width):
-                if has_row(h + r) and has_column(w + c):
-                    total = dtype(total + p[0][place(plane, h + r, w + c)])
-        store(quotient(total, row, column), i, p)
+        window = unravelled(i)
+        store(quotient(over(window, p), window[1], window[2]), i, p)
 
     return Launches((each(y.size, element),))
 
@@ -77,25 +68,15 @@ def average_pool2d(call: Call) -> Launches:
 def average_pool2d_grad(call: Call) -> Launches:
     """One kernel."""
     g, dx = call.inputs[0], call.outputs[0]
-    axes = pool_axes(call, dx, g)
-    first_row, tap_row = windows_of(axes[0])
-    first_column, tap_column = windows_of(axes[1])
-    rows, columns = axes[0].overlap, axes[1].overlap
-    begin, place = locate(g)
-    unravelled, store, dtype = unravel(dx.shape), call.stores[0], TYPES[dx.dtype]
-    quotient = _quotient(call, axes, dtype)
+    axes, dtype = pool_axes(call, dx, g), TYPES[dx.dtype]
+    unravelled, store, quotient = unravel(dx.shape), call.stores[0], _quotient(call, axes, dtype)
+
+    def add(total: Any, k: Any, window: Any, tap: Any, p: Any) -> Any:
+        return dtype(total + quotient(p[0][k], window[1], window[2]))
+
+    over = over_windows(g, axes, dtype(0), add)
 
     def element(i: Any, p: Any) -> None:
-        number, h, w = unravelled(i)
-        plane, row0, column0 = begin(number), first_row(h), first_column(w)
-        total = dtype(0)
-        for a in range(rows):
-            row = int32(row0 + a)
-            for b in range(columns):
-                column = int32(column0 + b)
-                if tap_row(h, row) >= 0 and tap_column(w, column) >= 0:
-                    part = quotient(p[0][place(plane, row, column)], row, column)
-                    total = dtype(total + part)
-        store(total, i, p)
+        store(over(unravelled(i), p), i, p)
 
     return Launches((each(dx.size, element),))

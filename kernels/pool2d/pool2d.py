@@ -9,15 +9,12 @@ windows that it wins: no atomics. Launch: see `each.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launches, factory
+from ..core.call import Call, Function, Launches, factory
 from ..core.device import TYPES, device, int32, uint32, uint64
 from ..core.each import each
-from .windows import Axis, corner, inside, locate, pool_axes, unravel, windows_of
-
-Function = Callable[..., Any]
+from .windows import Axis, corner, inside, locate, over_window, over_windows, pool_axes, unravel
 
 
 @factory("pool2d")
@@ -25,49 +22,40 @@ def pool2d(call: Call) -> Launches:
     """One kernel."""
     x, y = call.inputs[0], call.outputs[0]
     axes = pool_axes(call, x, y)
-    (vertical, horizontal), (height, width) = axes, (axes[0].size, axes[1].size)
-    first_row, first_column = corner(vertical), corner(horizontal)
-    has_row, has_column = inside(vertical), inside(horizontal)
-    begin, place = locate(x)
     unravelled, store, least = unravel(y.shape), call.stores[0], TYPES[y.dtype](-math.inf)
     mark = _mark(call, axes) if len(call.outputs) == 2 else None
 
-    def maximum(plane: Any, h: Any, w: Any, p: Any) -> Any:
-        top = least
-        for r in range(height):
-            for c in range(width):
-                if has_row(h + r) and has_column(w + c):
-                    value = p[0][place(plane, h + r, w + c)]
-                    top = value if value > top or value != value else top
-        return top
+    def larger(top: Any, k: Any, window: Any, tap: Any, p: Any) -> Any:
+        value = p[0][k]
+        return value if value > top or value != value else top
 
-    maximum = device(maximum)
+    maximum = over_window(x, axes, least, larger)
     if mark is None:
 
         def element(i: Any, p: Any) -> None:
-            number, row, column = unravelled(i)
-            store(maximum(begin(number), first_row(row), first_column(column), p), i, p)
+            store(maximum(unravelled(i), p), i, p)
 
     else:
 
         def element(i: Any, p: Any) -> None:
-            number, row, column = unravelled(i)
-            plane, h, w = begin(number), first_row(row), first_column(column)
-            top = maximum(plane, h, w, p)
-            mark(i, top, plane, h, w, p)
+            window = unravelled(i)
+            top = maximum(window, p)
+            mark(i, top, window, p)
             store(top, i, p)
 
     return Launches((each(y.size, element),))
 
 
 def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
-    """`mark(i, top, plane, h, w, p)`: stores the bits of window i that has the maximum `top`."""
+    """`mark(i, top, window, p)`: stores the bits of window number i, whose maximum is `top`."""
     n_bytes, store = call.outputs[1].shape[4], call.stores[1]
     width, n_pixels = axes[1].size, axes[0].size * axes[1].size
+    first_row, first_column = corner(axes[0]), corner(axes[1])
     has_row, has_column = inside(axes[0]), inside(axes[1])
-    _, place = locate(call.inputs[0])
+    begin, place = locate(call.inputs[0])
 
-    def mark(i: Any, top: Any, plane: Any, h: Any, w: Any, p: Any) -> None:
+    def mark(i: Any, top: Any, window: Any, p: Any) -> None:
+        plane, h, w = begin(window[0]), first_row(window[1]), first_column(window[2])
         for byte in range(n_bytes):
             bits = uint32(0)
             for bit in range(8):
@@ -83,74 +71,47 @@ def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
     return device(mark)
 
 
-def _winners(call: Call) -> tuple[Function, Function]:
-    """Input 1: `begin(plane)`, and `wins(plane, row, column, tap, p)`: whether a window's pixel
-    number `tap` wins."""
+def _winner_adder(call: Call, dtype: Any) -> Function:
+    """Adds the elements of the pixels that win; input 1 has the bits."""
     winners = call.inputs[1]
     begin, place = locate(winners)
     stride = winners.strides[4]
 
-    def wins(plane: Any, row: Any, column: Any, tap: Any, p: Any) -> Any:
+    def wins(window: Any, tap: Any, p: Any) -> Any:
+        number, row, column = window
         byte = uint32(uint32(tap) >> uint32(3))
-        where = uint32(int32(int32(place(plane, row, column)) + int32(byte) * stride))
-        bits = uint32(p[1][uint64(where)])
+        first = int32(place(begin(number), row, column))
+        bits = uint32(p[1][uint64(uint32(int32(first + int32(byte) * stride)))])
         return uint32(bits >> uint32(uint32(tap) & uint32(7))) & uint32(1) != 0
 
-    return begin, device(wins)
+    wins = device(wins)
+
+    def add(total: Any, k: Any, window: Any, tap: Any, p: Any) -> Any:
+        return dtype(total + p[0][k]) if wins(window, tap, p) else total
+
+    return add
 
 
 @factory("pool2d_grad")
 def pool2d_grad(call: Call) -> Launches:
     """One kernel."""
-    g, dx = call.inputs[0], call.outputs[0]
-    vertical, horizontal = pool_axes(call, dx, g)
-    first_row, tap_row = windows_of(vertical)
-    first_column, tap_column = windows_of(horizontal)
-    rows, columns, width = vertical.overlap, horizontal.overlap, horizontal.size
-    begin, place = locate(g)
-    begin_winners, wins = _winners(call)
-    unravelled, store, dtype = unravel(dx.shape), call.stores[0], TYPES[dx.dtype]
-
-    def element(i: Any, p: Any) -> None:
-        number, h, w = unravelled(i)
-        plane, plane_winners = begin(number), begin_winners(number)
-        row0, column0 = first_row(h), first_column(w)
-        total = dtype(0)
-        for a in range(rows):
-            row = int32(row0 + a)
-            r = tap_row(h, row)
-            for b in range(columns):
-                column = int32(column0 + b)
-                c = tap_column(w, column)
-                if r >= 0 and c >= 0 and wins(plane_winners, row, column, r * width + c, p):
-                    total = dtype(total + p[0][place(plane, row, column)])
-        store(total, i, p)
-
-    return Launches((each(dx.size, element),))
+    return _sum_of_winners(call, pool_axes(call, call.outputs[0], call.inputs[0]), over_windows)
 
 
 @factory("pool2d_gather")
 def pool2d_gather(call: Call) -> Launches:
     """One kernel."""
-    x, y = call.inputs[0], call.outputs[0]
-    vertical, horizontal = pool_axes(call, x, y)
-    height, width = vertical.size, horizontal.size
-    first_row, first_column = corner(vertical), corner(horizontal)
-    has_row, has_column = inside(vertical), inside(horizontal)
-    begin, place = locate(x)
-    begin_winners, wins = _winners(call)
+    return _sum_of_winners(call, pool_axes(call, call.inputs[0], call.outputs[0]), over_window)
+
+
+def _sum_of_winners(call: Call, axes: tuple[Axis, Axis], walk: Function) -> Launches:
+    """Elements of input 0 where a pixel wins a window, added up over `walk`: a pixel's windows, or
+    a window's pixels."""
+    y = call.outputs[0]
     unravelled, store, dtype = unravel(y.shape), call.stores[0], TYPES[y.dtype]
+    over = walk(call.inputs[0], axes, dtype(0), _winner_adder(call, dtype))
 
     def element(i: Any, p: Any) -> None:
-        number, row, column = unravelled(i)
-        plane, plane_winners = begin(number), begin_winners(number)
-        h, w = first_row(row), first_column(column)
-        total = dtype(0)
-        for r in range(height):
-            for c in range(width):
-                is_there = has_row(h + r) and has_column(w + c)
-                if is_there and wins(plane_winners, row, column, r * width + c, p):
-                    total = dtype(total + p[0][place(plane, h + r, w + c)])
-        store(total, i, p)
+        store(over(unravelled(i), p), i, p)
 
     return Launches((each(y.size, element),))

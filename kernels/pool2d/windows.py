@@ -1,14 +1,17 @@
-"""Windows of a pool over images: which pixels a window has, and which windows have a pixel."""
+"""Windows of a pool over images: which pixels a window has, and which windows have a pixel.
+
+Kernels walk over either with a function `take(total, k, window, tap, p)`, which returns the new
+total. `p[0][k]` is the element of input 0: the pixel, or the gradient of the window. window: its
+plane, row and column. tap: number of the pixel in the window.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Operand
+from ..core.call import Call, Function, Operand
 from ..core.device import device, int32, uint32, uint64
-
-Function = Callable[..., Any]
+from ..core.integers import ceil_div
 
 
 class Axis(NamedTuple):
@@ -28,7 +31,7 @@ class Axis(NamedTuple):
     @property
     def overlap(self) -> int:
         """How many windows may have the same pixel."""
-        return -(-self.size // self.stride)
+        return ceil_div(self.size, self.stride)
 
 
 def pool_axes(call: Call, image: Operand, pooled: Operand) -> tuple[Axis, Axis]:
@@ -115,3 +118,55 @@ def windows_of(axis: Axis) -> tuple[Function, Function]:
         return place if is_there else int32(-1)
 
     return device(first), device(tap)
+
+
+def over_window(x: Operand, axes: tuple[Axis, Axis], start: Any, take: Function) -> Function:
+    """`total(window, p)`: from `start` on through all pixels of a window that are inside the image,
+    in C order. x: the image, input 0."""
+    height, width = axes[0].size, axes[1].size
+    first_row, first_column = corner(axes[0]), corner(axes[1])
+    has_row, has_column = inside(axes[0]), inside(axes[1])
+    begin, place = locate(x)
+    take_one = device(take)
+
+    def over(window: Any, p: Any) -> Any:
+        number, row, column = window
+        plane, h, w = begin(number), first_row(row), first_column(column)
+        total = start
+        for r in range(height):
+            for c in range(width):
+                if has_row(h + r) and has_column(w + c):
+                    total = take_one(total, place(plane, h + r, w + c), window, r * width + c, p)
+        return total
+
+    return device(over)
+
+
+def over_windows(g: Operand, axes: tuple[Axis, Axis], start: Any, take: Function) -> Function:
+    """`total(pixel, p)`: from `start` on through all windows that have a pixel, in C order.
+
+    pixel: its plane, row and column. g: an element per window, input 0.
+    """
+    first_row, tap_row = windows_of(axes[0])
+    first_column, tap_column = windows_of(axes[1])
+    rows, columns, width = axes[0].overlap, axes[1].overlap, axes[1].size
+    begin, place = locate(g)
+    take_one = device(take)
+
+    def over(pixel: Any, p: Any) -> Any:
+        number, h, w = pixel
+        plane, row0, column0 = begin(number), first_row(h), first_column(w)
+        total = start
+        for a in range(rows):
+            row = int32(row0 + a)
+            for b in range(columns):
+                column = int32(column0 + b)
+                r = tap_row(h, row)
+                if r >= 0:
+                    c = tap_column(w, column)
+                    if c >= 0:
+                        window = number, row, column
+                        total = take_one(total, place(plane, row, column), window, r * width + c, p)
+        return total
+
+    return device(over)

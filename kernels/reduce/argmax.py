@@ -9,25 +9,13 @@ Launch: up to 256 threads a block; a second launch where an axis is cut into par
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, factory
+from ..core.axes import kept_and_reduced
+from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
-from ..core.lanes import (
-    ROUND,
-    Split,
-    axes_of,
-    folded,
-    numbering,
-    power_of_two,
-    runs_along,
-    split,
-    threads,
-    tree,
-)
-
-Function = Callable[..., Any]
+from ..core.integers import ceil_div, power_of_two
+from ..core.lanes import ROUND, Split, folded, numbering, runs_along, split, threads, tree
 
 
 @factory("argmax")
@@ -56,7 +44,7 @@ def _beats(greatest: bool) -> Function:
 
 def _launches(call: Call, beats: Function) -> Launches:
     x, axis = call.inputs[0], call.params["axis"]
-    kept, reduced = axes_of(x.shape, 1 << axis)
+    kept, reduced = kept_and_reduced(x.shape, 1 << axis)
     length, results = x.shape[axis], call.outputs[0].size
     if results == 0:
         return Launches(())
@@ -109,7 +97,7 @@ def _launch(
     size = threads(cut)
     columns = size // lanes
     pitch = columns + (along and columns > 1)
-    per_part = -(-results // columns)
+    per_part = ceil_div(results, columns)
     kind, shared = TYPES[dtype], lanes * pitch
 
     def first_best(a: Any, b: Any) -> Any:
@@ -120,7 +108,7 @@ def _launch(
         return b if beats(b[0], a[0]) | (equal & (b[1] < a[1])) else a
 
     combine = device(first_best)
-    width = min(ROUND, power_of_two(-(-chunk // lanes)))
+    width = min(ROUND, power_of_two(ceil_div(chunk, lanes)))
     fold = folded(load, combine, width, lanes)
     combined = tree(device(best_of), lanes, pitch, _read, _write)
     several = lanes > 1
@@ -155,7 +143,7 @@ def _launch(
         if lane == uint32(0) and o < uint32(results):
             finish(best[1], uint32(uint32(part * uint32(results)) + o), p)
 
-    return Launch(body, (per_part * cut.parts, 1, 1), (size, 1, 1))
+    return Launch(body, grid_1d(per_part * cut.parts, size))
 
 
 @device

@@ -12,24 +12,15 @@ block finds its member by its number, and does what `reduce` would do there, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Launch, Launches, factory
+from ..core.axes import kept_and_reduced
+from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
-from ..core.lanes import (
-    Split,
-    axes_of,
-    chosen,
-    lane_total,
-    numbering,
-    runs_along,
-    split,
-    threads,
-    tree,
-)
-
-Function = Callable[..., Any]
+from ..core.integers import ceil_div
+from ..core.lanes import Split, chosen, lane_total, numbering, runs_along, split, threads, tree
 
 SUM, PROD, MAX, MIN = range(4)
 SCRATCH = ("float32", "float64", "int64")  # shared arrays of a block, by dtype
@@ -77,8 +68,8 @@ def _member(call: Call, k: int, inputs: slice, op: int, axes_mask: int, n_prolog
     output = call.outputs[k]
     read = [x for x in call.inputs[inputs][:n_prologue] if len(x.shape) == len(output.shape)]
     shape = np.broadcast_shapes(*(x.shape for x in read))
-    kept, reduced = axes_of(shape, axes_mask)
-    results, length = (_product(n for n, _ in axes) for axes in (kept, reduced))
+    kept, reduced = kept_and_reduced(shape, axes_mask)
+    results, length = (prod(n for n, _ in axes) for axes in (kept, reduced))
     rows = not kept or (bool(reduced) and reduced[-1][1] < kept[-1][1])
     return _Member(
         op,
@@ -106,13 +97,6 @@ def _loader(term: Function, reduced: Sequence[tuple[int, int]]) -> Function:
         return term(uint32(place + offset(r)), p)
 
     return device(load)
-
-
-def _product(lengths: Any) -> int:
-    n = 1
-    for length in lengths:
-        n *= length
-    return n
 
 
 def _launches(members: Sequence[_Member], workspace: int) -> Launches:
@@ -188,9 +172,9 @@ def _launch(members: Sequence[_Member]) -> Launch:
         pitch = columns + (member.along and columns > 1)  # rows are written across the banks
         used[member.dtype] = max(used[member.dtype], member.cut.lanes * pitch)
         bodies.append(_body(member, columns, pitch))
-        blocks.append(-(-max(1, member.cut.results) // columns) * member.cut.parts)
+        blocks.append(ceil_div(max(1, member.cut.results), columns) * member.cut.parts)
     body = chosen(bodies, blocks)
-    return Launch(_with_scratch(body, used), (sum(blocks), 1, 1), (size, 1, 1))
+    return Launch(_with_scratch(body, used), grid_1d(sum(blocks), size))
 
 
 def _with_scratch(body: Function, used: dict[str, int]) -> Function:
@@ -223,7 +207,7 @@ def _body(member: _Member, columns: int, pitch: int) -> Function:
     """
     cut = member.cut
     results, lanes, chunk, length = cut.results, cut.lanes, cut.chunk, cut.length
-    per_part = -(-max(1, results) // columns)
+    per_part = ceil_div(max(1, results), columns)
     identity = _identity(member.op, member.dtype)
     combine = COMBINE[member.op, member.dtype]
     place, finish, add_up = member.place, member.finish, _lane_total(member)

@@ -12,17 +12,15 @@ Launch: up to 256 threads a block.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..core.call import Call, Launch, Launches, blocks, factory
+from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, exp, int64, log, np, shared_array, uint32, uint64
-from ..core.lanes import FEW, THREADS, Split, lane_total, power_of_two, tree
-
-Function = Callable[..., Any]
+from ..core.each import grid_stride
+from ..core.integers import blocks_for, ceil_div, power_of_two
+from ..core.lanes import FEW, THREADS, Split, lane_total, tree
 
 SHORT = 32  # columns of rows of which a thread has one element
-MAX_BLOCKS = 4096  # of the gradient; beyond that a thread takes several elements
 
 
 @factory("softmax")
@@ -70,21 +68,15 @@ def softmax_xent_grad(call: Call) -> Launches:
     dtype, finish, label = TYPES[call.inputs[0].dtype], call.finishes[0], _label(call)
     at_probability, _, at_g = call.at[:3]
     zero, one = dtype(0), dtype(1)
-    n_blocks = min(MAX_BLOCKS, blocks(n, THREADS))
-    step = n_blocks * THREADS
 
-    def body(p: Any) -> None:
-        i = cuda.grid(1)
-        while i < n:
-            element = uint32(i)
-            row = uint32(element // uint32(columns))
-            column = uint32(element - uint32(row * uint32(columns)))
-            hit = one if label(row, p) == column else zero
-            difference = dtype(p[0][uint64(at_probability(element))] - hit)
-            finish(dtype(difference * p[2][uint64(at_g(row))]), element, p)
-            i += step
+    def element(i: Any, p: Any) -> None:
+        row = uint32(i // uint32(columns))
+        column = uint32(i - uint32(row * uint32(columns)))
+        hit = one if label(row, p) == column else zero
+        difference = dtype(p[0][uint64(at_probability(i))] - hit)
+        finish(dtype(difference * p[2][uint64(at_g(row))]), i, p)
 
-    return Launches((Launch(body, (n_blocks, 1, 1), (min(THREADS, n), 1, 1)),))
+    return Launches((grid_stride(n, element),))
 
 
 def _label(call: Call) -> Function:
@@ -143,12 +135,12 @@ def _short_rows(call: Call, finish: Function) -> Launch:
             row = uint32(i // uint32(columns))
             finish(shifted, total, row, uint32(t - begin), i, p)
 
-    return Launch(body, (blocks(n, rows), 1, 1), (size, 1, 1))
+    return Launch(body, grid_1d(blocks_for(n, rows), size))
 
 
 def _long_rows(call: Call, finish: Function) -> Launch:
     n, columns = call.inputs[0].shape
-    lanes = min(THREADS, power_of_two(-(-columns // FEW)))
+    lanes = min(THREADS, power_of_two(ceil_div(columns, FEW)))
     rows = min(THREADS // lanes, power_of_two(n))
     pitch = rows + (rows > 1)
     dtype, at = TYPES[call.inputs[0].dtype], call.at[0]
@@ -198,4 +190,4 @@ def _long_rows(call: Call, finish: Function) -> Launch:
                 finish(dtype(x - greatest), total, row, lane, i, p)
                 lane = uint32(lane + uint32(lanes))
 
-    return Launch(body, (blocks(n, rows), 1, 1), (rows * lanes, 1, 1))
+    return Launch(body, grid_1d(blocks_for(n, rows), rows * lanes))

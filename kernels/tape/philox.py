@@ -7,12 +7,10 @@ uint32; step: int64. All is arithmetic of 32-bit words; only the last step of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from ..core.call import Function
 from ..core.device import device, float32, float64, int32, uint32, uint64
-
-Function = Callable[..., Any]
 
 _ROUNDS = 10
 _MULTIPLIER0, _MULTIPLIER1 = uint64(0xD2511F53), uint64(0xCD9E8D57)

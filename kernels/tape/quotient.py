@@ -7,12 +7,10 @@ multiply-adds, and nearly always the correctly rounded result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from ..core.call import Function
 from ..core.device import device, divided_roughly, float32, float64, fused
-
-Function = Callable[..., Any]
 
 
 @device

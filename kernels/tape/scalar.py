@@ -8,26 +8,13 @@ ends of the integers. Truth is 1 or 0 of the dtype.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from ..core import device as functions
-from ..core.device import (
-    TYPES,
-    copysign,
-    device,
-    exp,
-    floor,
-    fmod,
-    log1p,
-    power,
-    rint,
-    trunc,
-)
+from ..core.call import Function
+from ..core.device import TYPES, copysign, device, exp, floor, fmod, log1p, power, rint, trunc
 from . import trigonometry
 from .quotient import QUOTIENTS
-
-Function = Callable[..., Any]
 
 # Operations that are one function of a float, by the name that it has in `device.py`.
 _FUNCTIONS = {

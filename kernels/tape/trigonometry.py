@@ -9,9 +9,9 @@ fraction (Payne and Hanek), in integers. The polynomials are minimax fits of the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
+from ..core.call import Function
 from ..core.device import (
     cuda,
     device,
@@ -26,8 +26,6 @@ from ..core.device import (
     uint64,
 )
 from .quotient import quotient_float32
-
-Function = Callable[..., Any]
 
 _nearest = rint["float32"]
 

@@ -117,7 +117,7 @@ def test_a_driver_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "driver_version", lambda driver: (12, 8))
     assert refusal() == (
-        "no GPU can be used: NVIDIA's driver serves CUDA 12.8 and not 13.0;"
+        "no GPU can be used: NVIDIA's driver supports CUDA 12.8, not 13.0;"
         " install NVIDIA's driver, 580 or later, from https://www.nvidia.com/drivers"
     )
 
@@ -134,10 +134,10 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen_device(both) is both[1]
     with pytest.raises(DeviceError, match="TINYGRAD_MNIST_GPU is '1'; the only GPU here is 0"):
         chosen_device(both[:1])
-    with pytest.raises(DeviceError, match="sees no GPU"):
+    with pytest.raises(DeviceError, match="finds no GPU"):
         chosen_device([])
     monkeypatch.setenv("TINYGRAD_MNIST_GPU", "0")
-    with pytest.raises(DeviceError, match=r"capability 7.0; CUDA 13 serves 7.5 and later"):
+    with pytest.raises(DeviceError, match=r"capability 7.0; CUDA 13 supports 7.5 and later"):
         chosen_device([H100._replace(capability=(7, 0))])
 
 

@@ -69,9 +69,9 @@ def test_a_damaged_entry_is_compiled_again(
     config.debug = 1
     second = machine_code(chosen)
     assert without_names(second) == without_names(first)
-    told = capsys.readouterr().err
-    assert f"{path} is not what was written; it is compiled again" in told
-    assert "compiled 1 design in" in told
+    report = capsys.readouterr().err
+    assert f"{path} is not what was written; it is compiled again" in report
+    assert "compiled 1 design in" in report
     assert machine_code(chosen, never) == second
 
 
@@ -85,7 +85,7 @@ def test_a_cache_that_cant_be_written_does_no_harm(
     config.debug = 1
     chosen = [Advance(1, CAPABILITY)]
     assert machine_code(chosen)[chosen[0]].kernels[0].cubin
-    assert "can't be kept: no space left" in capsys.readouterr().err
+    assert "can't be written to the cache: no space left" in capsys.readouterr().err
 
 
 def test_sources_and_versions_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

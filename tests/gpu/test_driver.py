@@ -78,7 +78,7 @@ def test_nothing_that_was_used_is_kept(found: Any) -> None:
 def test_errors_name_what_failed(found: Any) -> None:
     told = found["errors"]
     assert told["memory"] == (
-        "taking 1.00 kB of the memory of Stand-in GPU 0 failed:"
+        "allocating 1.00 kB of the memory of Stand-in GPU 0 failed:"
         " the GPU's memory is full (CUDA_ERROR_OUT_OF_MEMORY)"
     )
     assert "starting a graph failed: CUDA_ERROR_ILLEGAL_ADDRESS in cuGraphLaunch" in told["address"]
@@ -138,18 +138,18 @@ def test_a_gpu_is_chosen(stand_in: Path, cache: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "told"),
     [
-        ({"STAND_IN_GPUS": "0"}, "NVIDIA's driver sees no GPU"),
+        ({"STAND_IN_GPUS": "0"}, "NVIDIA's driver finds no GPU"),
         (
             {"STAND_IN_GPUS": "0", "CUDA_VISIBLE_DEVICES": "7"},
-            "NVIDIA's driver sees no GPU (CUDA_VISIBLE_DEVICES is '7')",
+            "NVIDIA's driver finds no GPU (CUDA_VISIBLE_DEVICES is '7')",
         ),
         ({"TINYGRAD_MNIST_GPU": "1"}, "TINYGRAD_MNIST_GPU is '1'; the only GPU here is 0"),
         (
             {"TINYGRAD_MNIST_GPU": "x", "STAND_IN_GPUS": "2"},
             "TINYGRAD_MNIST_GPU is 'x'; the GPUs here are 0 to 1",
         ),
-        ({"STAND_IN_OLD": "1"}, "Stand-in GPU 0 has compute capability 6.0; CUDA 13 serves 7.5"),
-        ({"STAND_IN_VERSION": "12040"}, "NVIDIA's driver serves CUDA 12.4 and not 13.0"),
+        ({"STAND_IN_OLD": "1"}, "Stand-in GPU 0 has compute capability 6.0; CUDA 13 supports 7.5"),
+        ({"STAND_IN_VERSION": "12040"}, "NVIDIA's driver supports CUDA 12.4, not 13.0"),
     ],
 )
 def test_a_gpu_that_cant_be_used(

@@ -202,5 +202,5 @@ def test_grids_of_long_matrices(size, dtype, tf32, monkeypatch: pytest.MonkeyPat
     host = HostProgram((), lambda: ((), ()), (), 0, "")
     plan = Plan("cuda", buffers, (call,), (), 0, host)
     for kernel in make(design_plan(plan, (9, 0))[0].design).kernels:
-        assert kernel.grid[0] > 1000
-        assert max(kernel.grid[1:]) < 65536
+        assert kernel.shape.grid[0] > 1000
+        assert max(kernel.shape.grid[1:]) < 65536

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import subprocess
 import tempfile
@@ -60,17 +59,17 @@ def machine_code(
 def expect_launchable(kernel: Kernel, compiled: Compiled, capability: tuple[int, int]) -> None:
     """A multiprocessor has the threads, registers and shared memory that a block takes, and the
     grid is not too large: else the driver refuses the launch."""
-    threads = math.prod(kernel.block)
-    assert 1 <= threads <= 1024, kernel.block
-    assert min(kernel.block) >= 1, kernel.block
-    assert kernel.block[2] <= 64, kernel.block
-    assert min(kernel.grid) >= 1, kernel.grid
-    assert kernel.grid[0] < 2**31, kernel.grid
-    assert max(kernel.grid[1:]) < 2**16, kernel.grid
+    (grid, block, shared_bytes), threads = kernel.shape, kernel.shape.threads
+    assert 1 <= threads <= 1024, block
+    assert min(block) >= 1, block
+    assert block[2] <= 64, block
+    assert min(grid) >= 1, grid
+    assert grid[0] < 2**31, grid
+    assert max(grid[1:]) < 2**16, grid
     warps = -(-threads // 128) * 4  # registers are given out to four warps at a time
     registers = warps * 32 * -(-compiled.registers // 8) * 8
-    assert registers <= 65536, (compiled.registers, kernel.block)
-    shared = compiled.shared + kernel.shared_bytes
+    assert registers <= 65536, (compiled.registers, block)
+    shared = compiled.shared + shared_bytes
     assert shared <= SHARED_BYTES[capability], shared
 
 

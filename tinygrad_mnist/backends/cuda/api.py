@@ -1,4 +1,4 @@
-"""NVIDIA's driver as Python sees it: its functions, what its errors mean, and the GPUs it knows."""
+"""NVIDIA's driver: its functions, its errors as exceptions, and the GPUs that it finds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from tinygrad_mnist.backends.cuda.design import Capability
 from tinygrad_mnist.errors import DeviceError, DeviceMemoryError
 
-# What machine code needs: CUDA 13's compiler makes it for these GPUs, these drivers load it.
+# CUDA 13's compiler makes code for GPUs from this capability on; drivers from this one on load it.
 OLDEST_DRIVER = (13, 0)
 OLDEST_CAPABILITY: Capability = (7, 5)
-NUMBER = "TINYGRAD_MNIST_GPU"  # the environment's choice of a GPU
+NUMBER = "TINYGRAD_MNIST_GPU"  # the environment variable that chooses a GPU
 
-# After these nothing of this process can use the GPU any more.
+# Errors after which this process can't use the GPU any more.
 _FINAL = frozenset(
     f"CUDA_ERROR_{name}"
     for name in (
@@ -33,15 +33,15 @@ _FINAL = frozenset(
         "MISALIGNED_ADDRESS",
     )
 )
-# Multiply-adds in float32 that a multiprocessor starts in a cycle, where they are not 128.
+# Float32 multiply-adds per cycle and multiprocessor, where they are not 128.
 _LANES = {(7, 5): 64, (8, 0): 64}
 
 
 class Driver:
     """The functions of the driver: `driver(doing, name, ...)` calls one and returns its result.
 
-    doing: says in an error what failed, such as 'copying to the GPU'. A call that fails raises
-    DeviceError, or DeviceMemoryError where there is no memory left; both name the driver's error.
+    doing: what an error names as failed, such as 'copying to the GPU'. A call that fails raises
+    DeviceError, or DeviceMemoryError if the GPU's memory is full. Both name the driver's error.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Driver:
     def __call__(self, doing: str, function: str, *arguments: Any) -> Any:
         try:
             code, *results = getattr(self.functions, function)(*arguments)
-        except RuntimeError as error:  # the library or the function is not there
+        except RuntimeError as error:  # the library or the function is missing
             raise DeviceError(f"{doing} failed: {error}") from error
         if code != 0:
             raise self.error(doing, function, code)
@@ -58,7 +58,7 @@ class Driver:
 
     def error(self, doing: str, function: str, code: Any) -> DeviceError:
         """The exception for an error that a function has returned."""
-        name, text = self._words(code)
+        name, text = self._describe(code)
         if name == "CUDA_ERROR_OUT_OF_MEMORY":
             return DeviceMemoryError(f"{doing} failed: the GPU's memory is full ({name})")
         hint = ""
@@ -66,18 +66,19 @@ class Driver:
             hint = "; this process can't use the GPU any more"
         return DeviceError(f"{doing} failed: {name} in {function}: {text}{hint}")
 
-    def _words(self, code: Any) -> tuple[str, str]:
+    def _describe(self, code: Any) -> tuple[str, str]:
         """Name and meaning of an error."""
-        words = []
+        texts = []
         for function in (self.functions.cuGetErrorName, self.functions.cuGetErrorString):
             failed, text = function(code)
-            words.append(text.decode() if failed == 0 and text else f"error {int(code)}")
-        return words[0], words[1]
+            texts.append(text.decode() if failed == 0 and text else f"error {int(code)}")
+        return texts[0], texts[1]
 
 
 class Device(NamedTuple):
-    """A GPU. clock, memory_clock: in Hz. bus: of its memory, in bits.
+    """A GPU.
 
+    memory: in bytes. clock, memory_clock: in Hz. bus: width of the memory bus in bits.
     float64_ratio: how many times faster float32 is than float64.
     """
 
@@ -92,8 +93,7 @@ class Device(NamedTuple):
     float64_ratio: int
 
     def peak(self, dtype: str) -> float:
-        """FLOP/s of multiply-adds in float32 or float64, on all multiprocessors at the highest
-        clock."""
+        """Peak FLOP/s of multiply-adds in float32 or float64, at the highest clock."""
         lanes = _LANES.get(self.capability, 128)
         ratio = self.float64_ratio if dtype == "float64" else 1
         return 2.0 * lanes * self.multiprocessors * self.clock / ratio
@@ -103,7 +103,7 @@ class Device(NamedTuple):
         """Why this package can't use it, or None."""
         if self.capability < OLDEST_CAPABILITY:
             has, needs = (".".join(map(str, c)) for c in (self.capability, OLDEST_CAPABILITY))
-            return f"{self.name} has compute capability {has}; CUDA 13 serves {needs} and later"
+            return f"{self.name} has compute capability {has}; CUDA 13 supports {needs} and later"
         return None
 
 
@@ -111,8 +111,8 @@ class Device(NamedTuple):
 def load_driver() -> Driver:
     """The driver, ready for use.
 
-    Raises ModuleNotFoundError without the package cuda-bindings; DeviceError where there is no
-    driver, or no GPU for it.
+    Raises ModuleNotFoundError without the package cuda-bindings, and DeviceError without a driver
+    or a GPU.
     """
     driver = Driver()
     driver("starting NVIDIA's driver", "cuInit", 0)
@@ -120,23 +120,25 @@ def load_driver() -> Driver:
 
 
 def driver_version(driver: Driver) -> tuple[int, int]:
-    """The newest CUDA that the driver serves."""
+    """The newest version of CUDA that the driver supports."""
     number = driver("asking for the driver's version", "cuDriverGetVersion")
     return number // 1000, number % 1000 // 10
 
 
 def devices(driver: Driver) -> list[Device]:
-    """All GPUs, as CUDA_VISIBLE_DEVICES lets them be seen."""
+    """All GPUs that CUDA_VISIBLE_DEVICES makes visible."""
     n = driver("counting GPUs", "cuDeviceGetCount")
     return [_describe(driver, number) for number in range(n)]
 
 
 def chosen_device(known: Sequence[Device]) -> Device:
-    """The GPU that TINYGRAD_MNIST_GPU names by its number, else the first; DeviceError where it
-    is not there, or too old."""
+    """The GPU whose number is in TINYGRAD_MNIST_GPU, by default the first.
+
+    Raises DeviceError if there is no such GPU, or if it is too old.
+    """
     text = os.environ.get(NUMBER) or "0"
     if not known:
-        raise DeviceError(f"NVIDIA's driver sees no GPU{hidden()}")
+        raise DeviceError(f"NVIDIA's driver finds no GPU{hidden()}")
     if not text.isdecimal() or int(text) >= len(known):
         here = f"the GPUs here are 0 to {len(known) - 1}" if known[1:] else "the only GPU here is 0"
         raise DeviceError(f"{NUMBER} is {text!r}; {here}")
@@ -147,7 +149,7 @@ def chosen_device(known: Sequence[Device]) -> Device:
 
 
 def hidden() -> str:
-    """A hint where the environment may hide GPUs."""
+    """A hint for errors: the value of CUDA_VISIBLE_DEVICES, if it is set."""
     choice = os.environ.get("CUDA_VISIBLE_DEVICES")
     return "" if choice is None else f" (CUDA_VISIBLE_DEVICES is {choice!r})"
 

@@ -1,6 +1,6 @@
-"""Whether a GPU can be used here and, where it can't, what is missing and what installs it.
+"""Whether a GPU can be used here. If not: what is missing, and how to install it.
 
-Nothing here imports Numba or starts anything on a GPU, so asking is cheap.
+Nothing here imports Numba or starts work on a GPU, so the check is cheap.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from tinygrad_mnist.errors import DeviceError
 INSTALL = "pip install 'tinygrad_mnist[cuda]'"
 INSTALL_DRIVER = "install NVIDIA's driver, 580 or later, from https://www.nvidia.com/drivers"
 
-# Packages by the module that shows that they are there.
+# Packages by a module of theirs; the package is installed if the module is found.
 _PACKAGES = {
     "numba": "numba",
     "numba_cuda": "numba-cuda",
     "cuda.bindings": "cuda-bindings",
     "cuda.core": "cuda-core",
 }
-# Libraries of CUDA's compiler, as `cuda.pathfinder` names them, and the packages that bring them.
+# Libraries of CUDA's compiler, as `cuda.pathfinder` names them, and the packages that have them.
 _COMPILER = {"nvvm": "nvidia-nvvm", "nvJitLink": "nvidia-nvjitlink"}
 
 
 class Missing(NamedTuple):
-    """A part that is missing, or is of no use.
+    """A part that is missing or unusable.
 
-    part: 'driver', 'GPU', 'packages' or 'compiler'. problem: what is wrong, a clause. remedy: what
-    to do about it, or '' where there is nothing to install.
+    part: 'driver', 'GPU', 'packages' or 'compiler'. problem: what is wrong, as a clause. remedy:
+    what to do about it, or '' if nothing can be installed.
     """
 
     part: str
@@ -51,7 +51,7 @@ class Missing(NamedTuple):
 
 @cache
 def missing() -> tuple[Missing, ...]:
-    """What keeps this process from using a GPU; nothing where one can be used."""
+    """What keeps this process from using a GPU; empty if one can be used."""
     return (*_driver_and_gpu(), *_packages(), *_compiler())
 
 
@@ -61,7 +61,7 @@ def usable() -> bool:
 
 
 def refusal() -> str | None:
-    """One sentence on why no GPU can be used and what to install; None where one can."""
+    """One sentence: why no GPU can be used, and what to install. None if one can be used."""
     parts = missing()
     if not parts:
         return None
@@ -71,7 +71,7 @@ def refusal() -> str | None:
 
 
 def gpus() -> list[Device]:
-    """All GPUs that the driver sees, those included that can't be used; none without a driver."""
+    """All GPUs that the driver finds, unusable ones included; empty without a driver."""
     try:
         return devices(load_driver())
     except (DeviceError, ModuleNotFoundError):
@@ -79,12 +79,12 @@ def gpus() -> list[Device]:
 
 
 def chosen() -> int:
-    """The number of the GPU that is used; DeviceError where there is none."""
+    """The number of the GPU in use; DeviceError if there is none."""
     return chosen_device(gpus()).number
 
 
 def driver_serves() -> str:
-    """The newest CUDA that the driver serves, such as '13.0'; DeviceError without a driver."""
+    """The newest CUDA that the driver supports, such as '13.0'; DeviceError without a driver."""
     return ".".join(map(str, driver_version(load_driver())))
 
 
@@ -99,7 +99,7 @@ def _driver_and_gpu() -> Iterator[Missing]:
         yield Missing("driver", f"there is no NVIDIA driver ({library})", INSTALL_DRIVER)
         return
     if not _is_there("cuda.bindings"):
-        return  # the driver can't be asked; `_packages` says so
+        return  # the driver can't be called; `_packages` reports that
     try:
         driver = load_driver()
         version = driver_version(driver)
@@ -108,9 +108,7 @@ def _driver_and_gpu() -> Iterator[Missing]:
         return
     if version < OLDEST_DRIVER:
         has, needs = (".".join(map(str, v)) for v in (version, OLDEST_DRIVER))
-        yield Missing(
-            "driver", f"NVIDIA's driver serves CUDA {has} and not {needs}", INSTALL_DRIVER
-        )
+        yield Missing("driver", f"NVIDIA's driver supports CUDA {has}, not {needs}", INSTALL_DRIVER)
         return
     try:
         chosen_device(devices(driver))
@@ -135,12 +133,12 @@ def _compiler() -> Iterator[Missing]:
 def _is_there(module: str) -> bool:
     try:
         return util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it would be in
+    except ModuleNotFoundError:  # its package is missing too
         return False
 
 
 def _has_library(library: str, package: str) -> bool:
-    """Whether a package brings a library, or the system has it."""
+    """Whether a package or the system has a library."""
     try:
         metadata.version(package)
         return True

@@ -35,12 +35,11 @@ class CudaBackend:
         return self._gpu.name
 
     def peak(self, dtype: str) -> float | None:
-        """That of all multiprocessors at their highest clock, by their number; None of the
-        simulator."""
+        """Peak FLOP/s of all multiprocessors at the highest clock; None for the simulator."""
         return self._gpu.peak(dtype)
 
     def bandwidth(self, nbytes: int) -> float | None:
-        """Measured by copying on the GPU; None of the simulator."""
+        """Bytes/s, measured by copies on the GPU; None for the simulator."""
         return self._gpu.bandwidth(nbytes)
 
     def arena(self) -> Arena:
@@ -51,7 +50,7 @@ class CudaBackend:
 
 
 def cuda_backend(name: str) -> CudaBackend:
-    """The backend `cuda` or `cudasim`; DeviceError where it can't be had."""
+    """The backend `cuda` or `cudasim`; DeviceError if it can't be used."""
     if name == "cudasim":
         return CudaBackend(SimulatedGpu())
     problem = refusal()
@@ -61,5 +60,5 @@ def cuda_backend(name: str) -> CudaBackend:
 
 
 def is_usable(name: str) -> bool:
-    """Whether `cuda_backend(name)` is sure to work."""
+    """Whether `cuda_backend(name)` will work."""
     return name == "cudasim" or usable()

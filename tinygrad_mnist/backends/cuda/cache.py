@@ -1,8 +1,8 @@
-"""Where code for GPUs is kept from process to process.
+"""The cache on disk of code for GPUs.
 
-The folder has two parts: `sources`, the text of generated modules, and `code`, one file per design
-of machine code. Each stays below a limit: what was not used for longest goes first. Nothing in
-them is needed: the folder may be removed at any time, and what is damaged is made again.
+It has two folders: `sources`, with the text of generated modules, and `code`, with one file of
+machine code per design. Each has a limit in bytes; the least recently used files are removed first.
+The cache may be deleted at any time: what is missing or damaged is made again.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from typing import Any
 
 from tinygrad_mnist.folders import user_cache
 
-MAX_BYTES = 256 << 20  # of machine code, some ten thousand kernels
+MAX_BYTES = 256 << 20  # of machine code: about ten thousand kernels
 MAX_SOURCE_BYTES = 64 << 20
-_KEPT = 0.75  # part of that which stays when it is exceeded
+_KEPT = 0.75  # fraction of the limit that remains after pruning
 _MAGIC = b"tinygrad_mnist machine code 1\n"
-_UNTOUCHED = 24 * 3600.0  # seconds for which the time of use of an entry may be off
+_UNTOUCHED = 24 * 3600.0  # seconds: the recorded time of last use may be this old
 
 
 def cache_folder() -> Path:
-    """TINYGRAD_MNIST_CUDA_CACHE, or a folder in the user's cache by the platform's custom."""
-    wish = os.environ.get("TINYGRAD_MNIST_CUDA_CACHE")
-    return Path(wish) if wish else user_cache("cuda")
+    """TINYGRAD_MNIST_CUDA_CACHE, or a folder in the platform's cache folder of the user."""
+    chosen = os.environ.get("TINYGRAD_MNIST_CUDA_CACHE")
+    return Path(chosen) if chosen else user_cache("cuda")
 
 
 def source_folder() -> Path:
-    """The part for generated modules."""
+    """The folder of generated modules."""
     return cache_folder() / "sources"
 
 
 class DamagedEntryError(ValueError):
-    """A file of the cache that is not what was once written; the message names it and says why."""
+    """A file of the cache is damaged; the message names it and the damage."""
 
 
 def read_entry(key: str) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
-    """The facts and the pieces of code that were kept under `key`; None where there are none.
+    """The facts and the pieces of code stored under `key`, or None.
 
-    Raises DamagedEntryError for a file that was cut or changed.
+    Raises DamagedEntryError for a file that was truncated or changed.
     """
     path = _path(key)
     try:
@@ -69,14 +69,14 @@ def read_entry(key: str) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
 
 
 def write_entry(key: str, facts: dict[str, Any], pieces: Sequence[bytes]) -> None:
-    """Keeps facts, which are plain JSON, and code under `key`. OSError where that can't be."""
+    """Stores facts (JSON data) and pieces of code under `key`; OSError if they can't be written."""
     code = b"".join(pieces)
     head = {"sizes": [len(p) for p in pieces], "digest": _digest(facts, code), "facts": facts}
     write_whole(_path(key), b"".join([_MAGIC, json.dumps(head).encode(), b"\n", code]))
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file at once, so that another process sees all of it or nothing."""
+    """Writes a file atomically: another process sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.read_bytes() == content:
         return
@@ -96,8 +96,8 @@ def kept_bytes() -> int:
 
 
 def prune(limit: int = MAX_BYTES, limit_of_sources: int = MAX_SOURCE_BYTES) -> None:
-    """Where there is more machine code than `limit` bytes, or more of its sources than their limit,
-    removes what was not used for longest, until a quarter is free."""
+    """If machine code or sources exceed their limit in bytes, removes the least recently used files
+    until a quarter of the limit is free."""
     _prune(_code_folder(), limit)
     _prune(source_folder(), limit_of_sources)
 
@@ -118,7 +118,7 @@ def _entries(folder: Path) -> list[tuple[float, int, Path]]:
     """When each file was last used, its bytes, and its path."""
     entries = []
     for path in folder.glob("*"):
-        if path.is_dir():  # Python's bytecode of sources
+        if path.is_dir():  # bytecode of the sources
             continue
         try:
             status = path.stat()
@@ -141,9 +141,9 @@ def _digest(facts: dict[str, Any], code: bytes) -> str:
 
 
 def _touch(path: Path) -> None:
-    """Notes that an entry is in use; at most daily, since that writes to the disk."""
+    """Records that an entry is in use; at most once a day, because it writes to the disk."""
     try:
         if time.time() - path.stat().st_mtime > _UNTOUCHED:
             os.utime(path)
-    except OSError:  # a folder that others own: their entries grow old
+    except OSError:  # a folder of another user: the entry looks older than it is
         pass

@@ -1,6 +1,6 @@
-"""Machine code of designs: from the user's cache, or compiled, by several processes where it pays.
+"""Machine code of designs: from the user's cache, or compiled, by several processes if it pays.
 
-What is in the cache is used without importing Numba, so a program that ran before starts quickly.
+Code from the cache is used without importing Numba, so a program that ran before starts quickly.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from tinygrad_mnist.backends.cuda.make import Made, make, make_advance
 from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import DeviceError
+from tinygrad_mnist.kernels.core.call import LaunchShape
 
-# Packages whose version decides what machine code they make.
+# Packages whose versions the machine code depends on.
 TOOLS = (
     "numba",
     "numba-cuda",
@@ -39,12 +40,12 @@ TOOLS = (
     "nvidia-nvvm",
     "nvidia-nvjitlink",
 )
-_SUMMARY = 1  # level of config.debug from which compiling is told
+_SUMMARY = 1  # level of config.debug from which compilation is reported
 
 
 @dataclass(frozen=True)
 class Advance:
-    """The kernel that ends a graph of so many steps."""
+    """The kernel at the end of a graph of `steps` steps."""
 
     steps: int
     capability: Capability
@@ -61,17 +62,15 @@ Recipe = Design | Advance
 class KernelCode(NamedTuple):
     """Machine code of one kernel, and how it is launched.
 
-    name: of its function in the cubin. pointers: how many it takes ahead of the state's. grid,
-    block, shared_bytes (of dynamic shared memory): see `kernels.core.call.Launch`. static_bytes: of
-    shared memory besides. registers, stack: of each thread; bytes of local memory.
+    name: of its function in the cubin. pointers: how many parameters it takes before the state's.
+    static_bytes: static shared memory of a block. registers, stack: of a thread; the stack in
+    bytes.
     """
 
     name: str
     cubin: bytes
     pointers: int
-    grid: tuple[int, int, int]
-    block: tuple[int, int, int]
-    shared_bytes: int
+    shape: LaunchShape
     static_bytes: int
     registers: int
     stack: int
@@ -93,16 +92,16 @@ def machine_code(
 ) -> dict[Recipe, Code]:
     """The code of each recipe.
 
-    compile_codes: makes what the cache lacks; by default `compile_here`.
+    compile_codes: compiles what is not in the cache; by default `compile_here`.
     """
     codes: dict[Recipe, Code] = {}
     missing = []
     for recipe in dict.fromkeys(recipes):
-        kept = None if _is_foreign(recipe) else _kept(recipe)
-        if kept is None:
+        cached = None if _is_foreign(recipe) else _read(recipe)
+        if cached is None:
             missing.append(recipe)
         else:
-            codes[recipe] = kept
+            codes[recipe] = cached
     if missing:
         begin = time.perf_counter()
         foreign = [recipe for recipe in missing if _is_foreign(recipe)]
@@ -111,24 +110,26 @@ def machine_code(
         for number, (recipe, code) in enumerate(compiled, 1):
             codes[recipe] = code
             if not _is_foreign(recipe):
-                _keep(recipe, code)
-            _tell(f"compiled {recipe.kernel}, {number} of {len(missing)}")
+                _write(recipe, code)
+            _report(f"compiled {recipe.kernel}, {number} of {len(missing)}")
         prune()
-        _tell(f"compiled {counted(len(missing), 'design')} in {time.perf_counter() - begin:.1f} s")
+        _report(
+            f"compiled {counted(len(missing), 'design')} in {time.perf_counter() - begin:.1f} s"
+        )
     return codes
 
 
 def compile_here(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
-    """Compiles one after the other in this process: Numba's compiler runs in one thread at a time.
+    """Compiles recipes one by one in this process: Numba's compiler runs in one thread at a time.
 
-    Raises NotImplementedError, which names the kernel, where there is none.
+    Raises NotImplementedError, which names the kernel, for a contract without a CUDA kernel.
     """
     for recipe in recipes:
         yield recipe, compile_recipe(recipe)
 
 
 def compile_recipe(recipe: Recipe) -> Code:
-    """Compiles one recipe; DeviceError where the compiler refuses it."""
+    """Compiles one recipe; DeviceError if the compiler fails."""
     if isinstance(recipe, Advance):
         made = Made((make_advance(recipe.steps),), None)
     else:
@@ -144,9 +145,7 @@ def compile_recipe(recipe: Recipe) -> Code:
                 compiled.name,
                 compiled.cubin,
                 len(kernel.dtypes),
-                kernel.grid,
-                kernel.block,
-                kernel.shared_bytes,
+                kernel.shape,
                 compiled.shared,
                 compiled.registers,
                 compiled.stack,
@@ -170,7 +169,8 @@ def kernel_names() -> frozenset[str]:
 
 @cache
 def _package_kernels() -> frozenset[str]:
-    """The contracts that have CUDA kernels here, read off their sources, without importing them."""
+    """The contracts that have CUDA kernels here, found in their sources without
+    importing them."""
     text = "\n".join(text for _, text in _sources())
     return frozenset(re.findall(r'^@factory\("(\w+)"\)', text, re.MULTILINE))
 
@@ -183,7 +183,7 @@ def _is_foreign(recipe: Recipe) -> bool:
 
 @cache
 def _sources() -> tuple[tuple[str, str], ...]:
-    """Names and texts of the modules in kernels/, and of those here that say how to compile."""
+    """Names and texts of the modules that machine code depends on: kernels/ and the compiler."""
     folders = [Path(p) for p in import_module("tinygrad_mnist.kernels").__path__]
     here = Path(__file__).parent
     texts = {
@@ -199,7 +199,7 @@ def _sources() -> tuple[tuple[str, str], ...]:
 
 @cache
 def toolchain() -> str:
-    """A digest of all besides a design that machine code depends on: sources, and versions."""
+    """A digest of what machine code depends on besides the design: sources and versions."""
     parts = [__version__, f"Python {sys.version_info[0]}.{sys.version_info[1]}"]
     parts += [f"{tool} {_version(tool)}" for tool in TOOLS]
     parts += [f"{name}\n{text}" for name, text in _sources()]
@@ -222,24 +222,25 @@ def entry_key(recipe: Recipe) -> str:
     return f"{recipe.kernel}-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
 
 
-def _kept(recipe: Recipe) -> Code | None:
+def _read(recipe: Recipe) -> Code | None:
     try:
         entry = read_entry(entry_key(recipe))
         return None if entry is None else _code(*entry)
     except DamagedEntryError as error:
-        _tell(f"{error}; it is compiled again")
+        _report(f"{error}; it is compiled again")
         return None
 
 
 def _code(facts: dict[str, Any], pieces: tuple[bytes, ...]) -> Code:
     kernels = []
     for kernel, cubin in zip(facts["kernels"], pieces, strict=True):
-        launch = {"grid": tuple(kernel["grid"]), "block": tuple(kernel["block"])}
-        kernels.append(KernelCode(**{**kernel, **launch, "cubin": cubin}))
+        grid, block, shared_bytes = kernel["shape"]
+        shape = LaunchShape(tuple(grid), tuple(block), shared_bytes)
+        kernels.append(KernelCode(**{**kernel, "shape": shape, "cubin": cubin}))
     return Code(tuple(kernels), facts["workspace_bytes"], facts["workspace_dtype"])
 
 
-def _keep(recipe: Recipe, code: Code) -> None:
+def _write(recipe: Recipe, code: Code) -> None:
     facts = {
         "kernels": [
             {name: value for name, value in kernel._asdict().items() if name != "cubin"}
@@ -251,9 +252,9 @@ def _keep(recipe: Recipe, code: Code) -> None:
     try:
         write_entry(entry_key(recipe), facts, [k.cubin for k in code.kernels])
     except OSError as error:
-        _tell(f"machine code can't be kept: {error}")
+        _report(f"machine code can't be written to the cache: {error}")
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     if config.debug >= _SUMMARY:
         print(f"cuda: {text}", file=sys.stderr, flush=True)

@@ -1,8 +1,7 @@
-"""Kernels to machine code, with or without a GPU: Numba to NVVM's LTO-IR, nvJitLink to a cubin."""
+"""The compiler: Numba makes NVVM's LTO-IR, nvJitLink a cubin. It needs no GPU."""
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 from collections.abc import Iterator
@@ -19,8 +18,9 @@ _compiling = threading.Lock()
 class Compiled(NamedTuple):
     """Machine code of one kernel.
 
-    name: of its function in the cubin. registers: of each thread. spilled: bytes of registers that
-    went to local memory. stack: bytes of local memory of each thread. shared: static bytes.
+    name: of its function in the cubin. registers, stack: of a thread; the stack, in bytes of local
+    memory. spilled: bytes of registers spilled to local memory. shared: bytes of static shared
+    memory of a block.
     """
 
     cubin: bytes
@@ -32,13 +32,14 @@ class Compiled(NamedTuple):
 
 
 def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
-    """The machine code of a kernel for one generation of GPUs.
+    """The machine code of a kernel for GPUs of one compute capability.
 
-    Its parameters are 8 bytes each: the operands' pointers, those to words and table, `ahead`.
+    Its parameters are 8 bytes each: the operands' pointers, the pointers to the state's words and
+    to the step table, and `ahead` (see `kernels.core.entry`).
     """
-    threads = math.prod(kernel.block)
-    # Up to 256 threads may have 255 registers each, all that there are. Of larger blocks the
-    # assembler has to know, or the driver would refuse the launch.
+    threads = kernel.shape.threads
+    # With up to 256 threads each may have 255 registers, the maximum. The assembler must know the
+    # size of larger blocks, or the driver would refuse the launch.
     bounds = (threads, kernel.resident or 1) if kernel.resident or threads > 256 else None
     cuda = import_module("numba.cuda")
     core = import_module("cuda.core")
@@ -65,8 +66,8 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
 
 @contextmanager
 def _compiling_for(capability: Capability) -> Iterator[None]:
-    """Numba asks for the present GPU when it compiles a device function, and reads its capability.
-    Here it gets one of the capability that is compiled for, whether or not there is one."""
+    """While Numba compiles a device function, it reads the capability of the current GPU. Here it
+    reads `capability` instead, even if there is no GPU."""
 
     class Device:
         compute_capability = capability
@@ -91,7 +92,7 @@ def _signature(kernel: Kernel) -> Any:
 
 
 def _read_report(cubin: bytes, log: str) -> Compiled:
-    """What the assembler says about a kernel."""
+    """Reads the assembler's report on a kernel."""
 
     def number(pattern: str) -> int:
         found = re.search(pattern, log)

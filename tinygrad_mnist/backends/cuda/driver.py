@@ -1,7 +1,7 @@
 """A real GPU, through NVIDIA's driver: one context, one stream, machine code, graphs and events.
 
-All that is started goes into one stream. A recording is a graph, made node by node and not captured
-from a stream: its dependencies are known, and other threads may use the stream meanwhile.
+All work goes into one stream. A recording is a graph that is built node by node, not captured from
+a stream: its dependencies are known, and other threads may use the stream meanwhile.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tinygrad_mnist.compile.listing import scaled
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import DeviceError, DeviceMemoryError
 
-# Shared memory of a block that a kernel gets without asking for more.
+# Bytes of shared memory that a block may have without an attribute of its kernel.
 _PLAIN_SHARED = 48 << 10
-# Arrays up to so many bytes are copied aside and sent while the host goes on.
+# Arrays up to this many bytes are copied on the host first and sent asynchronously.
 _SMALL = 64 << 10
-_COPIES, _TRIALS = 8, 10  # of a measurement of bandwidth
+_COPIES, _TRIALS = 8, 10  # of a bandwidth measurement
 
 
 class DeviceMemory:
@@ -43,23 +43,23 @@ class DeviceMemory:
 
 
 class _Function(NamedTuple):
-    """A kernel in the GPU's memory. code: with its cubin, which the driver may still read."""
+    """A kernel in the GPU's memory. code: keeps the cubin alive; the driver may still read it."""
 
     name: str
     function: Any
     code: KernelCode
 
 
-class _Garbage:
-    """Gives back what nobody refers to any more: from any thread, whatever context it is in."""
+class _Finalizer:
+    """Releases the driver's objects when their owners are gone, from any thread and context."""
 
     def __init__(self, driver: Driver, context: Any) -> None:
         self._driver = driver
         self._context = context
 
     def watch(self, owner: Any, function: str, handle: Any) -> None:
-        """Calls `function(handle)` when `owner` is gone; not at the end of the process, whose
-        memory the driver takes back itself."""
+        """Calls `function(handle)` when `owner` is collected, but not at the end of the process:
+        then the driver releases everything itself."""
         release = getattr(self._driver.functions, function)
         weakref.finalize(owner, self._release, release, handle).atexit = False
 
@@ -67,12 +67,12 @@ class _Garbage:
         functions = self._driver.functions
         if functions.cuCtxPushCurrent(self._context)[0] != 0:
             return  # the process ends, or has lost its GPU
-        release(handle)  # an error would be that of something started earlier
+        release(handle)  # errors are ignored: they would come from earlier work
         functions.cuCtxPopCurrent()
 
 
 class _Graph:
-    """A recording: a graph that is launched whole."""
+    """A recording: a graph, launched as a whole."""
 
     def __init__(self, gpu: CudaGpu, executable: Any) -> None:
         self._gpu = gpu
@@ -85,8 +85,8 @@ class _Graph:
 class CudaGpu:
     """See `gpu.Gpu`. Its methods may be called from any thread.
 
-    device: by default the one that `api.chosen_device` finds. Raises DeviceError where there is
-    none, and ModuleNotFoundError without the package cuda-bindings.
+    device: by default that of `api.chosen_device`. Raises DeviceError if there is none, and
+    ModuleNotFoundError without the package cuda-bindings.
     """
 
     backend = "cuda"
@@ -102,9 +102,9 @@ class CudaGpu:
         functions = driver.functions
         flags = int(functions.CUstream_flags.CU_STREAM_NON_BLOCKING)
         self._stream = driver("making a stream", "cuStreamCreate", flags)
-        self._garbage = _Garbage(driver, self._context)
+        self._finalizer = _Finalizer(driver, self._context)
         self._sending = threading.Lock()
-        self._sent: list[Array] = []  # what the stream may still have to read
+        self._sent: list[Array] = []  # arrays that the stream may not have read yet
         self._timing = threading.Lock()
         self._loading = threading.Lock()
         self._loaded: dict[Recipe, Loaded] = {}
@@ -112,21 +112,21 @@ class CudaGpu:
         self._timed: tuple[tuple[Bound, ...], _Graph] | None = None
 
     def _enter(self) -> None:
-        """Makes the context that of the calling thread."""
+        """Makes the context current in the calling thread."""
         self._driver("using the GPU", "cuCtxSetCurrent", self._context)
 
     # --- memory -------------------------------------------------------------------------------
 
     def allocate(self, nbytes: int) -> DeviceMemory:
         self._enter()
-        doing = f"taking {scaled(nbytes)}B of the memory of {self.name}"
+        doing = f"allocating {scaled(nbytes)}B of the memory of {self.name}"
         try:
             address = self._driver(doing, "cuMemAlloc", max(nbytes, 1))
         except DeviceMemoryError:
-            gc.collect()  # may give some back
+            gc.collect()  # may free some
             address = self._driver(doing, "cuMemAlloc", max(nbytes, 1))
         memory = DeviceMemory(int(address), nbytes)
-        self._garbage.watch(memory, "cuMemFree", memory.address)
+        self._finalizer.watch(memory, "cuMemFree", memory.address)
         return memory
 
     def pointer(self, memory: Any, dtype: str, offset: int) -> int:
@@ -134,8 +134,8 @@ class CudaGpu:
         return address + offset * np.dtype(dtype).itemsize
 
     def upload(self, memory: Any, array: Array) -> None:
-        """See `gpu.Gpu`. The array may change afterwards: a small one is copied aside, and for a
-        large one the host waits."""
+        """See `gpu.Gpu`. The array may change afterwards: a small one is copied on the host first,
+        and for a large one the host waits."""
         if not array.nbytes:
             return
         self._enter()
@@ -176,7 +176,7 @@ class CudaGpu:
         with self._sending:
             sent, self._sent = self._sent, []
         self._driver("waiting for the GPU", "cuStreamSynchronize", self._stream)
-        del sent  # until here: the stream has read it now
+        del sent  # only now: the stream has read it
 
     # --- kernels ------------------------------------------------------------------------------
 
@@ -201,18 +201,19 @@ class CudaGpu:
         doing = f"loading the kernel {name}"
         module = self._driver(doing, "cuModuleLoadData", code.cubin)
         function = self._driver(doing, "cuModuleGetFunction", module, code.name.encode())
-        if code.shared_bytes + code.static_bytes > _PLAIN_SHARED:
+        shared_bytes = code.shape.shared_bytes
+        if shared_bytes + code.static_bytes > _PLAIN_SHARED:
             which = self._driver.functions.CUfunction_attribute
             self._driver(
-                f"giving {code.shared_bytes} bytes of shared memory to the kernel {name}",
+                f"reserving {shared_bytes} bytes of shared memory for the kernel {name}",
                 "cuFuncSetAttribute",
                 function,
                 which.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                code.shared_bytes,
+                shared_bytes,
             )
-        self._driver(doing, "cuFuncLoad", function)  # now, and not with the first launch
+        self._driver(doing, "cuFuncLoad", function)  # now, not at the first launch
         handle = _Function(name, function, code)
-        return LoadedKernel(handle, code.pointers, code.grid, code.block, code.shared_bytes)
+        return LoadedKernel(handle, code.pointers, code.shape)
 
     # --- graphs -------------------------------------------------------------------------------
 
@@ -220,14 +221,14 @@ class CudaGpu:
         return self._record(launches, [])
 
     def launch_graph(self, executable: Any) -> None:
-        """Starts a graph that was made here."""
+        """Starts a graph."""
         self._enter()
         self._driver("starting a graph", "cuGraphLaunch", executable, self._stream)
 
     @ranged("make a graph")
     def _record(self, launches: Sequence[Bound], events: Sequence[Any]) -> _Graph:
-        """A graph of launches. events: none, or one more than launches: then the launches come one
-        after the other, with events before, between and behind them."""
+        """A graph of launches. events: none, or one more than launches. With events the launches
+        run one by one, with an event before, between and after them."""
         self._enter()
         doing = f"making a graph of {len(launches)} launches"
         graph = self._driver(doing, "cuGraphCreate", 0)
@@ -237,13 +238,13 @@ class CudaGpu:
             else:
                 nodes: list[Any] = []
                 for launch in launches:
-                    after = [nodes[place] for place in dict.fromkeys(launch.after)]
+                    after = [nodes[index] for index in dict.fromkeys(launch.after)]
                     nodes.append(self._add_launch(graph, launch, after))
             executable = self._driver(doing, "cuGraphInstantiate", graph, 0)
         finally:
             self._driver.functions.cuGraphDestroy(graph)
         recording = _Graph(self, executable)
-        self._garbage.watch(recording, "cuGraphExecDestroy", executable)
+        self._finalizer.watch(recording, "cuGraphExecDestroy", executable)
         self._driver(doing, "cuGraphUpload", executable, self._stream)
         return recording
 
@@ -256,8 +257,8 @@ class CudaGpu:
             last = [self._driver(doing, function, graph, last, len(last), event)]
 
     def _add_launch(self, graph: Any, launch: Bound, after: Sequence[Any]) -> Any:
-        """The node of a launch, behind other nodes. Every parameter takes 8 bytes; the driver
-        copies them before it returns."""
+        """Adds the node of a launch, which depends on the nodes `after`. Every parameter takes 8
+        bytes; the driver copies them before it returns."""
         kernel = launch.kernel
         name = kernel.handle.name
         if len(launch.pointers) != kernel.pointers:
@@ -266,21 +267,21 @@ class CudaGpu:
         n = len(values)
         parameters = (ctypes.c_uint64 * n)(*values)
         first = ctypes.addressof(parameters)
-        places = (ctypes.c_void_p * n)(*range(first, first + 8 * n, 8))
+        addresses = (ctypes.c_void_p * n)(*range(first, first + 8 * n, 8))
         node = self._driver.functions.CUDA_KERNEL_NODE_PARAMS()
         node.func = kernel.handle.function
-        node.gridDimX, node.gridDimY, node.gridDimZ = kernel.grid
-        node.blockDimX, node.blockDimY, node.blockDimZ = kernel.block
-        node.sharedMemBytes = kernel.shared_bytes
-        node.kernelParams = ctypes.addressof(places)
+        node.gridDimX, node.gridDimY, node.gridDimZ = kernel.shape.grid
+        node.blockDimX, node.blockDimY, node.blockDimZ = kernel.shape.block
+        node.sharedMemBytes = kernel.shape.shared_bytes
+        node.kernelParams = ctypes.addressof(addresses)
         doing = f"adding the kernel {name} to a graph"
         return self._driver(doing, "cuGraphAddKernelNode", graph, list(after), len(after), node)
 
     # --- time ---------------------------------------------------------------------------------
 
     def time(self, launches: Sequence[Bound]) -> list[float]:
-        """See `gpu.Gpu`. The launches are one graph, with an event between each two, so the host's
-        own time is not in it. An event has a resolution of about half a microsecond."""
+        """See `gpu.Gpu`. The launches are one graph with an event between each two, so the host's
+        own time is not included. Events have a resolution of about half a microsecond."""
         with self._timing:
             if self._timed is None or self._timed[0] != tuple(launches):
                 events = self._take_events(len(launches) + 1)
@@ -297,17 +298,17 @@ class CudaGpu:
         return self._events[:n]
 
     def _elapsed(self, n: int) -> list[float]:
-        """Seconds between the first n + 1 events, each to the next."""
+        """Seconds from each of the first n events to the next."""
         pairs = zip(self._events[:n], self._events[1 : n + 1], strict=True)
         doing = "reading a time"
         return [self._driver(doing, "cuEventElapsedTime", *pair) * 1e-3 for pair in pairs]
 
     def peak(self, dtype: str) -> float:
-        """FLOP/s of multiply-adds, by the GPU's multiprocessors and highest clock."""
+        """Peak FLOP/s of multiply-adds, by the number of multiprocessors and the highest clock."""
         return self.device.peak(dtype)
 
     def bandwidth(self, nbytes: int) -> float:
-        """Bytes/s, read and written, of copying within so much memory again and again, measured."""
+        """Bytes/s, read and written, measured: repeated copies within `nbytes` of memory."""
         half = max(nbytes // 2, 1)
         source, target = self.allocate(half), self.allocate(half)
         best = float("inf")

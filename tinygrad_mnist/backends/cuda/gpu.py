@@ -1,6 +1,6 @@
-"""What a program needs of a GPU: memory, kernels, and sequences of launches that can be repeated.
+"""The interface of a GPU: memory, kernels, and recordings of launches that can be replayed.
 
-Two have it: a real one (`driver.py`) and Numba's simulator (`simulator.py`).
+It has two implementations: a real GPU (`driver.py`) and Numba's simulator (`simulator.py`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, Protocol
 
 from tinygrad_mnist.backends.cuda.design import Capability, Design
 from tinygrad_mnist.contracts.core.base import Array
+from tinygrad_mnist.kernels.core.call import LaunchShape
 
 
 class Memory(Protocol):
-    """A block of device memory; freed when nobody refers to it any more."""
+    """A block of device memory; freed when it is no longer referenced."""
 
     @property
     def nbytes(self) -> int: ...
@@ -22,18 +23,16 @@ class Memory(Protocol):
 class LoadedKernel(NamedTuple):
     """A kernel that is ready to be launched.
 
-    handle: the GPU's own. pointers: how many it takes.
+    handle: the GPU's own. pointers: how many pointers to operands and workspace it takes.
     """
 
     handle: Any
     pointers: int
-    grid: tuple[int, int, int]
-    block: tuple[int, int, int]
-    shared_bytes: int
+    shape: LaunchShape
 
 
 class Loaded(NamedTuple):
-    """The kernels of a design, and the scratch memory that they share."""
+    """The kernels of a design, and their common scratch memory."""
 
     kernels: tuple[LoadedKernel, ...]
     workspace_bytes: int
@@ -43,9 +42,9 @@ class Loaded(NamedTuple):
 class Bound(NamedTuple):
     """A launch with its arguments.
 
-    pointers: the operands', then the workspace's, as `Gpu.pointer` made them. state: pointers to
-    the words and to the step table (see `kernels/core/entry.py`). ahead: number of the step within
-    its graph. after: places, in the sequence of launches, of those that it waits for.
+    pointers: those of the operands, then that of the workspace, from `Gpu.pointer`. state: pointers
+    to the words and to the step table (see `kernels/core/entry.py`). ahead: number of the step
+    within its graph. after: indices, in the sequence of launches, of those that it waits for.
     """
 
     kernel: LoadedKernel
@@ -56,17 +55,16 @@ class Bound(NamedTuple):
 
 
 class Recording(Protocol):
-    """Launches that can be carried out again and again, each after those that it waits for."""
+    """Launches that can be replayed; each runs after those that it waits for."""
 
     def replay(self) -> None:
-        """Starts them; they run after all that was started before."""
+        """Starts them; they run after everything started before."""
 
 
 class Gpu(Protocol):
-    """A device with one stream: what is started later begins when all before it has ended.
+    """A device with one stream: work begins when all work started before it has ended.
 
-    name: as its maker calls it. backend: the backend's name. capability: what its machine code is
-    made for.
+    name: the product's. backend: name of the backend. capability: compute capability.
     """
 
     name: str
@@ -74,34 +72,35 @@ class Gpu(Protocol):
     capability: Capability
 
     def allocate(self, nbytes: int) -> Memory:
-        """Fresh memory, at a multiple of 256 bytes; DeviceMemoryError where there is none left."""
+        """New memory, aligned to 256 bytes; DeviceMemoryError if the memory is full."""
 
     def pointer(self, memory: Memory, dtype: str, offset: int) -> Any:
-        """A kernel's pointer to element `offset` of memory that holds elements of `dtype`."""
+        """A kernel's pointer to element `offset` of memory with elements of `dtype`."""
 
     def upload(self, memory: Memory, array: Array) -> None:
-        """Copies a C-contiguous array to the memory's beginning."""
+        """Copies a C-contiguous array to the beginning of the memory."""
 
     def download(self, memory: Memory, array: Array) -> None:
-        """Copies from the memory's beginning to a C-contiguous array; waits for all before it."""
+        """Copies from the beginning of the memory to a C-contiguous array; returns when this copy
+        and all work before it are done."""
 
     def load(self, designs: Sequence[Design]) -> list[Loaded]:
-        """Kernels of designs; compiles what neither this process nor the user's cache has."""
+        """The kernels of designs; those that are not in memory or in the cache are compiled."""
 
     def load_advance(self, steps: int) -> LoadedKernel:
-        """The kernel that ends a graph of so many steps."""
+        """The kernel at the end of a graph of `steps` steps."""
 
     def record(self, launches: Sequence[Bound]) -> Recording:
         """A recording of launches; nothing runs yet."""
 
     def time(self, launches: Sequence[Bound]) -> list[float]:
-        """Runs launches one after the other, once; returns how long each took, in seconds."""
+        """Runs launches one by one, once; returns the seconds that each took."""
 
     def synchronize(self) -> None:
-        """Waits for all that was started; DeviceError where something of it failed."""
+        """Waits for all work; DeviceError if some of it failed."""
 
     def peak(self, dtype: str) -> float | None:
-        """FLOP/s of multiply-adds in `dtype`; None where nobody can tell."""
+        """Peak FLOP/s of multiply-adds in `dtype`; None if unknown."""
 
     def bandwidth(self, nbytes: int) -> float | None:
-        """Bytes/s, read and written, of going through so much memory again and again; or None."""
+        """Bytes/s, read and written, of copies within `nbytes` of memory; None if unknown."""

@@ -1,9 +1,8 @@
-"""Designs turned into kernels: the only place of the package that imports `kernels/` and Numba."""
+"""Designs turned into kernels. Numba is imported here alone, and only when a kernel is made."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from importlib import import_module, util
 from pkgutil import walk_packages
 from types import ModuleType
@@ -11,70 +10,65 @@ from typing import Any, NamedTuple
 
 from tinygrad_mnist.backends.cuda.cache import source_folder, write_whole
 from tinygrad_mnist.backends.cuda.design import Design
-
-Function = Callable[..., Any]
+from tinygrad_mnist.kernels.core.call import (
+    FACTORIES,
+    GENERATED,
+    Call,
+    Function,
+    LaunchShape,
+    Operand,
+    grid_1d,
+)
 
 
 class Kernel(NamedTuple):
-    """A kernel as Python code, and how it is launched; see `kernels.core.call.Launch`.
+    """A kernel as Python code, and how it is launched.
 
-    dtypes: of the operands that its tuple of pointers points to.
+    dtypes: of the operands that its tuple of pointers points to. resident: see
+    `kernels.core.call.Launch`.
     """
 
     function: Function
     dtypes: tuple[str, ...]
-    grid: tuple[int, int, int]
-    block: tuple[int, int, int]
-    shared_bytes: int
+    shape: LaunchShape
     resident: int = 0
 
 
 class Made(NamedTuple):
-    """The kernels of a design, and the (dtype, elements) of the scratch memory they share."""
+    """The kernels of a design, and (dtype, elements) of their scratch memory, or None."""
 
     kernels: tuple[Kernel, ...]
     workspace: tuple[str, int] | None
 
 
 def load_families() -> dict[str, Any]:
-    """The factories of all kernels, by contract: each module of `kernels/` registers its own."""
+    """The factories of all kernels, by contract. Imports every module of kernels/, and so Numba."""
     package = import_module("tinygrad_mnist.kernels")
     for module in walk_packages(package.__path__, f"{package.__name__}."):
         import_module(module.name)
-    factories: dict[str, Any] = import_module("tinygrad_mnist.kernels.core.call").FACTORIES
+    factories: dict[str, Any] = FACTORIES
     return factories
 
 
 def make(design: Design) -> Made:
     """The kernels of a design.
 
-    Raises NotImplementedError, which names the kernel, where there is none.
+    Raises NotImplementedError, which names the kernel, for a contract without a CUDA kernel.
     """
     factories = load_families()
     if design.kernel not in factories:
         raise NotImplementedError(f"there is no CUDA kernel for {design.kernel}")
     module = _module(design)
-    kinds = import_module("tinygrad_mnist.kernels.core.call")
     entry = import_module("tinygrad_mnist.kernels.core.entry").entry
-    operands = tuple(kinds.Operand(*o) for o in design.operands)
-    call = kinds.Call(
-        design.kernel,
-        operands[: design.n_inputs],
-        operands[design.n_inputs :],
-        dict(design.params),
-        module.at,
-        module.stores,
-        module.terms,
-        module.term_dtypes,
-        module.finishes,
-        module.fetches,
-        module.settles,
-        module.wide_fetches,
-        module.wide_settles,
-        module.element,
-        module.wide_element,
-        design.allow_tf32,
-        design.capability,
+    operands = tuple(Operand(*o) for o in design.operands)
+    call = Call(
+        kernel=design.kernel,
+        inputs=operands[: design.n_inputs],
+        outputs=operands[design.n_inputs :],
+        params=dict(design.params),
+        allow_tf32=design.allow_tf32,
+        capability=design.capability,
+        **{name: getattr(module, name) for name in GENERATED},
     )
     launches = factories[design.kernel](call)
     dtypes = tuple(o.dtype for o in operands)
@@ -84,9 +78,7 @@ def make(design: Design) -> Made:
         Kernel(
             _named(entry(launch, module.placed, design.guarded, design.note - 1), design.kernel),
             dtypes,
-            launch.grid,
-            launch.block,
-            launch.shared_bytes,
+            launch.shape,
             launch.resident,
         )
         for launch in launches.kernels
@@ -95,9 +87,9 @@ def make(design: Design) -> Made:
 
 
 def make_advance(steps: int) -> Kernel:
-    """The kernel that ends a graph of so many steps."""
+    """The kernel at the end of a graph of `steps` steps."""
     function = import_module("tinygrad_mnist.kernels.core.entry").advance(steps)
-    return Kernel(_named(function, "advance"), (), (1, 1, 1), (1, 1, 1), 0)
+    return Kernel(_named(function, "advance"), (), grid_1d(1, 1))
 
 
 def _named(function: Function, name: str) -> Function:

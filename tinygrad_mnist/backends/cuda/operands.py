@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,16 +75,3 @@ def _base(layout: Layout) -> int:
         return 0
     axes = zip(layout.shape, layout.strides, strict=True)
     return sum((n - 1) * -s for n, s in axes if s < 0)
-
-
-def merged(shape: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]:
-    """Axes as pairs (length, stride), those that lie evenly joined; axes of length 1 left out."""
-    axes: list[tuple[int, int]] = []
-    for n, s in zip(shape, strides, strict=True):
-        if n == 1:
-            continue
-        if axes and axes[-1][1] == n * s:
-            axes[-1] = (axes[-1][0] * n, s)
-        else:
-            axes.append((n, s))
-    return axes

@@ -1,7 +1,8 @@
-"""Which launches have to wait for which, so that a graph may run the others side by side.
+"""The dependencies between launches; a graph runs independent launches concurrently.
 
-A launch waits for the last one before it that wrote what it touches, and, where it writes, for all
-that read that since. Temporaries share an arena, so what counts is memory, not buffers.
+A launch waits for the last earlier launch that wrote memory which it reads or writes. If it writes
+memory, it also waits for all launches that have read it since. Temporaries share an arena, so
+dependencies are found by memory, not by buffer.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from typing import NamedTuple
 from tinygrad_mnist.backends.cuda.design import DesignedCall
 from tinygrad_mnist.compile.plan import TEMPORARY, Plan
 
-# The word that a check writes, and that guarded kernels read.
+# The state's word that a check writes and guarded kernels read.
 _FAILED = "failed"
 
 
 class Touched(NamedTuple):
-    """Pieces of memory that a call reads and writes, under any names, equal for equal pieces."""
+    """The pieces of memory that a call reads and writes. A piece has any name, always the same."""
 
     reads: frozenset[Hashable]
     writes: frozenset[Hashable]
 
 
 def touched_memory(plan: Plan, calls: Sequence[DesignedCall]) -> list[Touched]:
-    """What each call touches. The arena is cut at all places where a temporary begins or ends."""
+    """What each call touches. The arena is cut wherever a temporary begins or ends."""
     temporaries = [b for b in plan.buffers if b.kind == TEMPORARY]
     cuts = sorted({at for b in temporaries for at in (b.offset, b.offset + b.nbytes)})
 
@@ -55,9 +56,9 @@ def touched_memory(plan: Plan, calls: Sequence[DesignedCall]) -> list[Touched]:
 
 
 def predecessors(touched: Sequence[Touched]) -> list[tuple[int, ...]]:
-    """For every call of a sequence, the earlier ones that it waits for.
+    """For every call of a sequence, the earlier calls that it waits for.
 
-    Those are left out that one of the others waits for anyway.
+    Calls that one of the others already waits for are left out.
     """
     writer: dict[Hashable, int] = {}
     readers: dict[Hashable, list[int]] = {}

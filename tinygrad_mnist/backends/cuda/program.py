@@ -21,21 +21,21 @@ from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
 from tinygrad_mnist.graph.variables import SharedVariable
 
-# Steps of a large recording: the host starts so many at once, and advances the counter once.
+# Steps of a large recording: one graph runs so many steps and advances the counter once.
 STEPS_TOGETHER = 16
-# Steps that are started before the host waits, so that an interrupt is seen soon.
+# Steps that are started before the host waits, so that interrupts are handled soon.
 STEPS_AHEAD = 256
-# The state's words, as in kernels/core/entry.py; the step table lies behind them.
+# The state's words, as in kernels/core/entry.py; the step table follows them.
 STEP, FAILED, FAILED_STEP = range(3)
 WORDS = 4
 
 
 class CudaArena:
-    """Memory for temporaries and for kernels' scratch; as large as the largest program needs."""
+    """Memory for temporaries and kernels' scratch memory; as large as the largest program needs."""
 
     def __init__(self, gpu: Gpu) -> None:
         self.gpu = gpu
-        self._memory: Callable[[], Memory | None] = lambda: None  # its programs hold it
+        self._memory: Callable[[], Memory | None] = lambda: None  # programs own it
 
     @property
     def nbytes(self) -> int:
@@ -43,7 +43,7 @@ class CudaArena:
         return 0 if memory is None else memory.nbytes
 
     def memory(self, nbytes: int) -> Memory:
-        """At least so many bytes; what was in them before is lost where they have to grow."""
+        """At least `nbytes` of memory. If it must grow, its content is lost."""
         memory = self._memory()
         if memory is None or memory.nbytes < nbytes:
             memory = self.gpu.allocate(nbytes)
@@ -52,7 +52,7 @@ class CudaArena:
 
 
 class _Staging:
-    """Device memory of a program's own that grows on demand: inputs, outputs, the step table."""
+    """Device memory of one program, which grows on demand: inputs, outputs, the step table."""
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
@@ -86,12 +86,12 @@ class CudaProgram:
         self._updated = {
             v.buffer for c in plan.calls for v in c.outputs if plan.buffers[v.buffer].kind == SHARED
         }
-        self._place: dict[Any, Memory] = {}
+        self._memory_of: dict[Any, Memory] = {}
         self._recordings: dict[int, Recording] = {}
 
     def _scratch_offsets(self, end: int) -> tuple[list[int], int]:
-        """Where in the arena each call's scratch memory begins, behind the temporaries, and the
-        arena's size: calls that may run side by side must not share any.
+        """Where each call's scratch memory begins in the arena, after the temporaries, and the size
+        of the arena. Calls share no scratch memory, because they may run concurrently.
         """
         offsets = []
         for loaded in self._loaded:
@@ -124,7 +124,7 @@ class CudaProgram:
     def sweep(
         self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> IndexOutOfRangeError | None:
-        """Runs the plan once per row of `slots`; see `Program`."""
+        """Runs the plan once for each row of `slots`; see `Program`."""
         n_steps = len(slots)
         with interrupts_deferred():
             self._bring_in(arrays, stacked, slots)
@@ -145,7 +145,7 @@ class CudaProgram:
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed; see `Program`.
 
-        Kernels run one at a time, so the sum of a step's times is more than it takes in a graph.
+        Kernels run one at a time, so the times of a step add up to more than its time in a graph.
         """
         with interrupts_deferred():
             self._bring_in(arrays, stacked, slots)
@@ -162,7 +162,7 @@ class CudaProgram:
         return Timings(ends - times.sum(axis=1), times, ends), error
 
     def _start(self, n_steps: int) -> None:
-        """Starts so many steps."""
+        """Starts `n_steps` steps."""
         while n_steps:
             together = STEPS_TOGETHER if n_steps >= STEPS_TOGETHER else 1
             if together not in self._recordings:
@@ -173,40 +173,40 @@ class CudaProgram:
     # --- memory -------------------------------------------------------------------------------
 
     def _bring_in(self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array) -> None:
-        """Puts everything that the steps read where they read it."""
+        """Copies inputs, slots and the step table to the device; starts the counter at 0."""
         n_steps = len(slots)
-        place: dict[Any, Memory] = dict(self._constants)
-        place["arena"] = self._arena.memory(max(self._arena_bytes, 1))
+        memory: dict[Any, Memory] = dict(self._constants)
+        memory["arena"] = self._arena.memory(max(self._arena_bytes, 1))
         state = np.zeros(WORDS + n_steps * self._width, np.int64)
         table = state[WORDS:].reshape(n_steps, self._width)
         table[:, : slots.shape[1]] = slots
         for number, array, has_steps in zip(self._bound, arrays, stacked, strict=True):
             if isinstance(array, SharedVariable):
-                home = resident(array, self._gpu)
-                place[number] = home.memory
-                home.is_newer = home.is_newer or number in self._updated
+                copy = resident(array, self._gpu)
+                memory[number] = copy.memory
+                copy.is_newer = copy.is_newer or number in self._updated
             elif number in self._used:
-                place[number] = self._staging.memory(number, array.nbytes)
+                memory[number] = self._staging.memory(number, array.nbytes)
                 if self._plan.buffers[number].kind != OUTPUT:
-                    self._gpu.upload(place[number], np.ascontiguousarray(array))
+                    self._gpu.upload(memory[number], np.ascontiguousarray(array))
                 if has_steps:
                     elements = self._plan.buffers[number].size
                     table[:, self._columns[number]] = np.arange(n_steps) * elements
-        place["state"] = self._staging.memory("state", state.nbytes)
-        self._gpu.upload(place["state"], state)
-        if place != self._place:
-            self._place = place
+        memory["state"] = self._staging.memory("state", state.nbytes)
+        self._gpu.upload(memory["state"], state)
+        if memory != self._memory_of:
+            self._memory_of = memory
             self._recordings.clear()
 
     def _bring_out(self, arrays: Sequence[Operand], progress: Array) -> IndexOutOfRangeError | None:
-        """Copies outputs to the host, after all steps, and adds those that ran whole to `progress`;
-        returns the error of the step that failed."""
+        """Waits for all steps and copies outputs to the host. Adds the number of complete steps to
+        `progress`, and returns the error of the step that failed, or None."""
         words = np.empty(WORDS, np.int64)
-        self._gpu.download(self._place["state"], words)
+        self._gpu.download(self._memory_of["state"], words)
         for number, array in zip(self._bound, arrays, strict=True):
             if self._plan.buffers[number].kind == OUTPUT and number in self._used:
                 assert isinstance(array, np.ndarray)
-                self._gpu.download(self._place[number], array)
+                self._gpu.download(self._memory_of[number], array)
         failed = int(words[FAILED])
         progress += words[FAILED_STEP if failed else STEP]
         return range_error(self._plan.calls[failed - 1]) if failed else None
@@ -214,22 +214,22 @@ class CudaProgram:
     # --- launches -----------------------------------------------------------------------------
 
     def _sequence(self, steps: int) -> list[Bound]:
-        """The launches of so many steps, then that of the counter, which all others come before."""
+        """The launches of `steps` steps; the last one advances the counter, after all others."""
         waits = predecessors(self._touched * steps)
         of_calls = [self._launches(number) for number in range(len(self._calls))]
         launches: list[Bound] = []
-        # Places of the launches behind which each call is done: its last one; of a call without
-        # launches, as of an empty result, those that it would wait for.
+        # The launches after which each call is done: its last one. A call with an empty result has
+        # no launches: then those that it would wait for.
         done: list[tuple[int, ...]] = []
         for ahead in range(steps):
             for of_call in of_calls:
-                after = tuple({place for earlier in waits[len(done)] for place in done[earlier]})
+                after = tuple({index for earlier in waits[len(done)] for index in done[earlier]})
                 for launch in of_call:
                     launches.append(launch._replace(ahead=ahead, after=after))
                     after = (len(launches) - 1,)
                 done.append(after)
-        waited_for = {place for launch in launches for place in launch.after}
-        ends = tuple(place for place in range(len(launches)) if place not in waited_for)
+        waited_for = {index for launch in launches for index in launch.after}
+        ends = tuple(index for index in range(len(launches)) if index not in waited_for)
         return [*launches, self._advance(steps)._replace(after=ends)]
 
     def _launches(self, number: int) -> list[Bound]:
@@ -241,25 +241,25 @@ class CudaProgram:
         ]
         if loaded.workspace_bytes:
             offset = self._scratch[number] // np.dtype(loaded.workspace_dtype).itemsize
-            scratch = self._gpu.pointer(self._place["arena"], loaded.workspace_dtype, offset)
+            scratch = self._gpu.pointer(self._memory_of["arena"], loaded.workspace_dtype, offset)
             pointers.append(scratch)
         return [Bound(k, tuple(pointers), self._state(), 0) for k in loaded.kernels]
 
     def _state(self) -> tuple[Any, Any]:
-        state = self._place["state"]
+        state = self._memory_of["state"]
         return self._gpu.pointer(state, "int64", 0), self._gpu.pointer(state, "int64", WORDS)
 
     def _advance(self, steps: int) -> Bound:
         return Bound(self._gpu.load_advance(steps), (), self._state(), 0)
 
     def _pointer(self, number: int, dtype: str, offset: int, moves: bool) -> Any:
-        """A pointer into a buffer of the plan; what moves adds its offset itself."""
+        """A pointer into a buffer of the plan. moves: whether the kernel adds the offset itself."""
         buffer = self._plan.buffers[number]
         offset = 0 if moves else offset
         if buffer.kind == TEMPORARY:
             itemsize = np.dtype(dtype).itemsize
             assert buffer.offset % itemsize == 0
             return self._gpu.pointer(
-                self._place["arena"], dtype, buffer.offset // itemsize + offset
+                self._memory_of["arena"], dtype, buffer.offset // itemsize + offset
             )
-        return self._gpu.pointer(self._place[number], dtype, offset)
+        return self._gpu.pointer(self._memory_of[number], dtype, offset)

@@ -1,6 +1,7 @@
-"""Named ranges of time in NVIDIA's profilers (NVTX), where the package `nvtx` is installed.
+"""Named ranges of time for NVIDIA's profilers (NVTX), if the package `nvtx` is installed.
 
-They are there from `config.debug` 1 on, and in every profile; otherwise they cost one comparison.
+They are recorded if `config.debug` is at least 1, and in every profile. Otherwise they cost one
+comparison.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _NOTHING = nullcontext()
 
 
 def span(name: str, always: bool = False) -> AbstractContextManager[Any]:
-    """A context that is the range `name`; always: whatever `config.debug` is."""
+    """A context manager that records the range `name`. always: even if `config.debug` is 0."""
     if not (always or config.debug):
         return _NOTHING
     annotate = _annotate()
@@ -30,7 +31,7 @@ def span(name: str, always: bool = False) -> AbstractContextManager[Any]:
 
 
 def ranged(name: str, always: bool = False) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """A decorator: every call of the function is a range."""
+    """A decorator: every call of the function is recorded as a range."""
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         @wraps(function)

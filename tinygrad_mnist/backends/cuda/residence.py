@@ -23,7 +23,7 @@ class Resident:
 
 
 def resident(shared: SharedVariable, gpu: Gpu) -> Resident:
-    """The variable's value on `gpu`, brought there if it is not there already."""
+    """The variable's value in the memory of `gpu`; copied there unless it is up to date."""
     copy = shared.device_copy
     nbytes = shared.host_array.nbytes
     if not isinstance(copy, Resident) or copy.gpu is not gpu or copy.nbytes != nbytes:

@@ -1,7 +1,7 @@
-"""A GPU in Numba's simulator: kernels run as Python, a thread per CUDA thread. Slow, and exact.
+"""Numba's simulator of a GPU: kernels run as Python, with a thread per CUDA thread.
 
-The simulator replaces numba.cuda for the whole process, so it has to be chosen before Numba is
-imported, and a process can't have it and a GPU.
+The simulator replaces numba.cuda in the whole process. So it must be chosen before Numba is
+imported, and one process can't use both the simulator and a GPU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SWITCH = "NUMBA_ENABLE_CUDASIM"
 
 
 def enable_simulator() -> None:
-    """Makes Numba's CUDA the simulator; DeviceError where it is loaded as something else."""
+    """Makes numba.cuda the simulator; DeviceError if it is already loaded as the compiler."""
     before = os.environ.get(_SWITCH)
     if "numba" not in sys.modules:
         os.environ[_SWITCH] = "1"
@@ -38,7 +38,7 @@ def enable_simulator() -> None:
             "the CUDA simulator needs the packages numba and numba-cuda: install them with"
             " pip install 'numba>=0.66' 'numba-cuda>=0.30,<0.31'"
         ) from error
-    finally:  # Numba has read it; processes that this one starts shall not
+    finally:  # Numba has read it; child processes must not
         if before is None:
             os.environ.pop(_SWITCH, None)
         else:
@@ -49,11 +49,11 @@ def enable_simulator() -> None:
         )
 
 
-class _Words:
-    """Device memory that is an array of bytes."""
+class _HostMemory:
+    """Device memory as an array of bytes on the host."""
 
     def __init__(self, nbytes: int) -> None:
-        self.bytes = np.full(nbytes, 0xAB, np.uint8)  # shows where nothing was written
+        self.bytes = np.full(nbytes, 0xAB, np.uint8)  # makes reads of unwritten memory visible
 
     @property
     def nbytes(self) -> int:
@@ -61,19 +61,19 @@ class _Words:
 
 
 class _Replay:
-    """A recording that runs when it is replayed.
+    """A recording that runs launches one by one.
 
-    A graph may run a launch as soon as those that it waits for are done. Here those come first that
-    come last in the plan, so what is missing among the dependencies shows.
+    A graph may run a launch as soon as those that it waits for are done. Of these the last one in
+    the plan runs first here, so that a missing dependency is noticed.
     """
 
     def __init__(self, launches: Sequence[Bound]) -> None:
         left = set(range(len(launches)))
         self._launches: list[Bound] = []
         while left:
-            place = max(p for p in left if left.isdisjoint(launches[p].after))
-            left.remove(place)
-            self._launches.append(launches[place])
+            index = max(k for k in left if left.isdisjoint(launches[k].after))
+            left.remove(index)
+            self._launches.append(launches[index])
 
     def replay(self) -> None:
         for launch in self._launches:
@@ -92,7 +92,7 @@ class SimulatedGpu:
         self._loaded: dict[Design, Loaded] = {}
 
     def allocate(self, nbytes: int) -> Memory:
-        return _Words(nbytes)
+        return _HostMemory(nbytes)
 
     def pointer(self, memory: Any, dtype: str, offset: int) -> Any:
         kind = np.dtype(np.uint8 if dtype == "bool" else dtype)
@@ -131,13 +131,13 @@ class SimulatedGpu:
         return [end - begin for begin, end in pairwise(points)]
 
     def synchronize(self) -> None:
-        """Nothing is ever under way."""
+        """Does nothing: all work is done when it is started."""
 
     def peak(self, dtype: str) -> None:
-        """Nobody can tell."""
+        """Unknown."""
 
     def bandwidth(self, nbytes: int) -> None:
-        """Nobody can tell."""
+        """Unknown."""
 
 
 def _simulated(kernel: Kernel) -> LoadedKernel:
@@ -145,20 +145,20 @@ def _simulated(kernel: Kernel) -> LoadedKernel:
     function = kernel.function
 
     def quiet(p: Any, state: Any, ahead: Any) -> None:
-        with np.errstate(all="ignore"):  # as on a device; NumPy keeps it per thread
+        with np.errstate(all="ignore"):  # as on a device; NumPy's setting is per thread
             simulated(p, state, ahead)
 
     simulated = cuda.jit(device=True)(function)
     handle = cuda.jit(quiet)
-    return LoadedKernel(handle, len(kernel.dtypes), kernel.grid, kernel.block, kernel.shared_bytes)
+    return LoadedKernel(handle, len(kernel.dtypes), kernel.shape)
 
 
 _one_at_a_time = threading.Lock()
 
 
 def _run(launch: Bound) -> None:
-    """Runs one launch. Arguments are tuples, which the simulator hands on without copying."""
-    kernel = launch.kernel
+    """Runs one launch. Arguments are tuples, which the simulator passes without copying."""
+    handle, _, (grid, block, shared_bytes) = launch.kernel
     with _one_at_a_time:
-        configured = kernel.handle[kernel.grid, kernel.block, 0, kernel.shared_bytes]
+        configured = handle[grid, block, 0, shared_bytes]
         configured(launch.pointers, launch.state, launch.ahead)

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinygrad_mnist.backends.cuda.operands import Operand, Pointer, merged
+from tinygrad_mnist.backends.cuda.operands import Operand, Pointer
 from tinygrad_mnist.compile.plan import KernelCall
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import EPILOGUE, PROLOGUE
 from tinygrad_mnist.contracts.core.operands import tape_uses
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
+from tinygrad_mnist.kernels.core.axes import merged
 
 _HEADER = '''"""{title}"""
 

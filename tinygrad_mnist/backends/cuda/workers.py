@@ -1,8 +1,8 @@
-"""Compiling in several processes at once: Numba's compiler uses one thread of a process.
+"""Compilation in several processes: Numba's compiler uses one thread of a process.
 
-A worker is a fresh Python that calls `work`. It takes recipes from its standard input until
-that ends and answers with their code, both as pickles. `multiprocessing` would run the user's main
-module again in each; this does not.
+A worker is a new Python process that calls `work`. It reads recipes from its standard input and
+writes their code to its standard output, both as pickles. `multiprocessing` is not used because it
+would run the user's main module again in each process.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from tinygrad_mnist.backends.cuda.code import Code, Recipe, compile_here, compil
 from tinygrad_mnist.backends.cuda.design import Design
 from tinygrad_mnist.errors import DeviceError
 
-# A worker takes a second to start, as long as some designs take to compile.
+# A worker takes about a second to start, as long as a few designs take to compile.
 DESIGNS_PER_WORKER = 3
 MAX_WORKERS = 16
-WORK = f"from {__name__} import work; work()"  # what a worker runs
+WORK = f"from {__name__} import work; work()"  # the program of a worker
 _SIMULATOR = "NUMBA_ENABLE_CUDASIM"
 
 
 def compile_codes(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
-    """The code of each recipe, in the order in which they are done.
+    """The code of each recipe, in the order in which they finish.
 
-    Compiles in this process where there are few recipes or one processor.
+    Compiles in this process if there are few recipes or only one processor.
     """
     n_workers = min(len(recipes) // DESIGNS_PER_WORKER, _processors(), MAX_WORKERS)
     if n_workers < 2 or not sys.executable:
         return compile_here(recipes)
-    return _compile_apart(recipes, n_workers)
+    return _compile_in_workers(recipes, n_workers)
 
 
 def _processors() -> int:
@@ -45,7 +45,7 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _compile_apart(recipes: Sequence[Recipe], n_workers: int) -> Iterator[tuple[Recipe, Code]]:
+def _compile_in_workers(recipes: Sequence[Recipe], n_workers: int) -> Iterator[tuple[Recipe, Code]]:
     waiting: queue.SimpleQueue[Recipe] = queue.SimpleQueue()
     for recipe in sorted(recipes, key=_length, reverse=True):
         waiting.put(recipe)
@@ -72,7 +72,7 @@ def _compile_apart(recipes: Sequence[Recipe], n_workers: int) -> Iterator[tuple[
 
 
 def _length(recipe: Recipe) -> int:
-    """Grows with the time that compiling takes: what takes longest must not come last."""
+    """An estimate of the time to compile a recipe: the longest are started first."""
     return len(recipe.source) if isinstance(recipe, Design) else 0
 
 
@@ -81,7 +81,7 @@ def _start() -> subprocess.Popen[bytes]:
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-c", WORK]
     pipe = subprocess.PIPE
-    # Ctrl-C is for this process, which then ends them.
+    # In a session of their own, so that Ctrl-C reaches this process alone, which then ends them.
     return subprocess.Popen(
         command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
     )
@@ -92,7 +92,7 @@ def _serve(
     waiting: queue.SimpleQueue[Recipe],
     done: queue.SimpleQueue[tuple[Recipe, Code | Exception]],
 ) -> None:
-    """Gives one worker a recipe after the other, until none are left or it has ended."""
+    """Sends recipes to one worker, one at a time, until none are left or it has ended."""
     assert worker.stdin is not None
     assert worker.stdout is not None
     while True:
@@ -110,9 +110,9 @@ def _serve(
 
 
 def work() -> None:
-    """What a worker does: answers requests until there are none."""
+    """The program of a worker: compiles recipes until its standard input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not mix with it
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that output of libraries goes elsewhere
     while True:
         try:
             recipe = pickle.load(sys.stdin.buffer)

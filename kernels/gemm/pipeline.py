@@ -1,0 +1,185 @@
+"""What the tiled kernels of gemm share: the loop over terms, and the cut of k into parts.
+
+A block computes a tile of the result. While it multiplies one pair of tiles of the factors in
+shared memory, the next pair is on its way to registers; two buffers, so one barrier per pair.
+
+Where tiles are too few for the multiprocessors, k is cut in `parts`: each block stores its part's
+sums to the workspace, and a second kernel adds them in order and runs the epilogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, NamedTuple
+
+from ..core.call import Call, Function, Launch, Launches, LaunchShape, grid_1d
+from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
+from ..core.integers import blocks_for, ceil_div
+from .operands import QUAD, Problem, Sink, epilogue_sink, resident_blocks, tile_place
+from .stage import Stage, quad_storer, stager
+
+MAX_REGISTERS = 128  # of a thread
+THREADS = 256  # of the kernel that adds parts
+
+
+class Cut(NamedTuple):
+    """How a product is cut.
+
+    tile: rows and columns of a block's part of the result. threads: of a block. depth: terms of a
+    tile of the factors. parts: of k.
+    """
+
+    tile: tuple[int, int]
+    threads: int
+    depth: int
+    parts: int
+
+    def tiles(self, shape: Problem) -> tuple[int, int]:
+        """Tiles along n and m."""
+        return ceil_div(shape.n, self.tile[1]), ceil_div(shape.m, self.tile[0])
+
+    def terms(self, shape: Problem) -> int:
+        """Of a part of k; the last may have fewer."""
+        return ceil_div(shape.k, self.parts * self.depth) * self.depth
+
+
+class Factor(NamedTuple):
+    """The tiles of a factor in shared memory.
+
+    load, put: see `stager`. values: elements that a thread loads. size: elements of a buffer.
+    """
+
+    load: Function
+    put: Function
+    values: int
+    size: int
+
+
+def factor(call: Call, side: int, stage: Stage, size: int) -> Factor:
+    """side: 0 of a, 1 of b."""
+    load, put = stager(call.inputs[side], side, stage)
+    return Factor(load, put, QUAD * stage.quads, size)
+
+
+class Worker(NamedTuple):
+    """What a thread computes of a tile.
+
+    place: `place()` is (down, along), where in the tile its results begin; the other two know in
+    which unit. multiply: `multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)` adds the
+    product of two tiles in shared memory to its n_sums sums. finish: `finish(sums, row, down,
+    column, along, p)` sends these to the sink, for a tile that begins at (row, column).
+    """
+
+    place: Function
+    multiply: Function
+    finish: Function
+    n_sums: int
+
+
+def product_launches(
+    call: Call, shape: Problem, cut: Cut, lanes: int, body: Callable[[Sink], Function]
+) -> Launches:
+    """One kernel, or two with the sums of parts in between.
+
+    body: of the kernel that multiplies and gives `lanes` neighbours at a time to the sink; the
+    block's z is the number of its part of k.
+    """
+    grid = LaunchShape((prod(cut.tiles(shape)), 1, cut.parts), (cut.threads, 1, 1))
+    resident = resident_blocks(cut.threads, MAX_REGISTERS)
+    if cut.parts == 1:
+        return Launches((Launch(body(epilogue_sink(call, shape, lanes)), grid, resident=resident),))
+    number = len(call.inputs) + len(call.outputs)
+    product = Launch(body(_partial_sink(shape, number, lanes)), grid, resident=resident)
+    workspace = (shape.dtype, cut.parts * shape.m * shape.n)
+    return Launches((product, _added_parts(call, shape, cut.parts)), workspace)
+
+
+def product_body(shape: Problem, cut: Cut, a: Factor, b: Factor, worker: Worker) -> Function:
+    """The body of the kernel that multiplies."""
+    kind = TYPES[shape.dtype]
+    load_a, put_a, n_a, _ = a
+    load_b, put_b, n_b, _ = b
+    thread_place, multiply, finish, n_sums = worker
+    terms, depth, k = np.uint32(cut.terms(shape)), np.uint32(cut.depth), np.uint32(shape.k)
+    buffer_a, buffer_b = np.uint32(a.size), np.uint32(b.size)
+    n_shared_a, n_shared_b = 2 * a.size, 2 * b.size
+    corner = tile_place(cut.tile, cut.tiles(shape)[0])
+    zero = kind(0)
+
+    def body(p: Any) -> None:
+        tiles_a = shared_array(n_shared_a, kind)
+        tiles_b = shared_array(n_shared_b, kind)
+        next_a = cuda.local.array(n_a, kind)
+        next_b = cuda.local.array(n_b, kind)
+        sums = cuda.local.array(n_sums, kind)
+        for i in range(n_sums):
+            sums[i] = zero
+        down, along = thread_place()
+        row, column = corner()
+        term = uint32(uint32(cuda.blockIdx.z) * terms)
+        end = min(uint32(term + terms), k)
+        begin_a, begin_b = uint32(0), uint32(0)
+        if term < end:
+            load_a(p, row, term, next_a)
+            load_b(p, column, term, next_b)
+            put_a(tiles_a, begin_a, next_a)
+            put_b(tiles_b, begin_b, next_b)
+        cuda.syncthreads()
+        while term < end:
+            term = uint32(term + depth)
+            if term < end:
+                load_a(p, row, term, next_a)
+                load_b(p, column, term, next_b)
+            multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)
+            begin_a, begin_b = uint32(buffer_a - begin_a), uint32(buffer_b - begin_b)
+            if term < end:
+                put_a(tiles_a, begin_a, next_a)
+                put_b(tiles_b, begin_b, next_b)
+            cuda.syncthreads()
+        finish(sums, row, down, column, along, p)
+
+    return body
+
+
+def _partial_sink(shape: Problem, number: int, columns: int) -> Sink:
+    """To the workspace, which is operand `number`: the block's part of k, then m, then n; by four
+    where a thread has as many neighbours."""
+    size, store = np.uint32(shape.m * shape.n), quad_storer(shape.dtype)
+
+    @device
+    def fetch(i: Any, p: Any) -> Any:
+        return (i,)
+
+    if shape.n % QUAD == 0 and columns % QUAD == 0:
+
+        @device
+        def settle(values: Any, fetched: Any, i: Any, p: Any) -> None:
+            store(p[number], uint32(uint32(uint32(cuda.blockIdx.z) * size) + i), values)
+
+        return Sink(fetch, settle, QUAD)
+
+    @device
+    def settle_one(value: Any, fetched: Any, i: Any, p: Any) -> None:
+        p[number][uint64(uint32(uint32(uint32(cuda.blockIdx.z) * size) + i))] = value
+
+    return Sink(fetch, settle_one, 1)
+
+
+def _added_parts(call: Call, shape: Problem, parts: int) -> Launch:
+    """The kernel that adds the workspace's parts, in order, and runs the epilogue."""
+    size, number = shape.m * shape.n, len(call.inputs) + len(call.outputs)
+    fetch, settle, limit = call.fetches[0], call.settles[0], np.uint32(size)
+
+    def body(p: Any) -> None:
+        i = uint32(cuda.grid(1))
+        if i < limit:
+            fetched = fetch(i, p)
+            total = p[number][uint64(i)]
+            place = i
+            for _ in range(1, parts):
+                place = uint32(place + limit)
+                total += p[number][uint64(place)]
+            settle(total, fetched, i, p)
+
+    return Launch(body, grid_1d(blocks_for(size, THREADS), min(THREADS, size)))
