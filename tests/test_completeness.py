@@ -171,7 +171,7 @@ def test_an_op_checks_just_what_its_kernel_uses_as_indices(name: str) -> None:
         {"tapes": ("tape",), "touched": 1},
         {"member": CONTRACTS["gather"]},
     ],
-    ids=str,
+    ids=["tapes", "epilogue", "kernel_inputs", "touched", "member"],
 )
 def test_facts_that_contradict_each_other(facts: dict[str, Any]) -> None:
     reduce = CONTRACTS["reduce"]
