@@ -16,9 +16,13 @@ from tinygrad_mnist.backends import BACKENDS
 from tinygrad_mnist.backends.cuda.design import Design, design_plan
 from tinygrad_mnist.compile.pipeline import compile_plan
 from tinygrad_mnist.compile.plan import Plan
-from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.contracts import CONTRACTS, Array, ArraySpec, Contract, Params
+from tinygrad_mnist.contracts.core.base import register
+from tinygrad_mnist.contracts.core.epilogue import apply_epilogue
+from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import IndexOutOfRangeError, MissingKernelError
 from tinygrad_mnist.graph.op import OPS, Op
+from tinygrad_mnist.ops.kernels import define_kernel
 
 N, M, K = 30, 40, 7
 CPU = BACKENDS["cpu"].kernels
@@ -114,3 +118,30 @@ def test_it_runs(device: str) -> None:
     with pytest.raises(IndexOutOfRangeError, match=r"the index index .* between -5 and 4"):
         run([1, 5, 0])
     np.testing.assert_array_equal(w.get_value(), before)
+
+
+def test_an_output_is_written_over_operands_of_its_own_tape_alone() -> None:
+    """An epilogue reads an element before its own output is written there, not before another."""
+
+    def halves(
+        params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+    ) -> list[Array]:
+        x, *extras = inputs
+        return [apply_epilogue(params, x / 2, extras, outputs[0]), x - x / 2]
+
+    name = "halves"
+    register(Contract(name, halves, lambda *_: 0, tapes=("epilogue",), kernel_inputs=1, base=False))
+    try:
+        op = define_kernel(name, lambda params, types: [types[0], types[0]])
+        x, w = T.dmatrix("x"), theano.shared(np.zeros((3, 4)), "w")
+        first, second = op.node(x, epilogue=Tape.identity("float64")).outputs
+        kernels = []
+        for update, other in [(w - first, second), (second, w - first)]:
+            shapes = {x: (3, 4), w: (3, 4)}
+            made = compile_plan([other], {w: update}, shapes, {}, "cpu", CPU | {name}, fuse=True)
+            (call, *copies) = made.plan.calls
+            assert len(call.inputs) == 2  # with the operand of its epilogue
+            kernels.append([call.kernel, *(copy.kernel for copy in copies)])
+        assert kernels == [[name], [name, "elementwise"]]
+    finally:
+        del CONTRACTS[name], OPS[name]

@@ -7,7 +7,7 @@ first write. Where calls would then wait for each other in a cycle, the copy sta
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole
@@ -45,7 +45,8 @@ def _write_part_in_place(draft: Draft, copy: int, wanted: Collection[int]) -> No
     if writer in calls_before(draft.depends, before):
         return
     location = View(target.buffer, target.dtype, layout)
-    if not _may_read_base(draft, writer, location):
+    number = draft.calls[writer].outputs.index(made[0])
+    if not _may_read_base(draft, writer, number, location):
         return
     outputs = tuple(location if v is made[0] else v for v in draft.calls[writer].outputs)
     draft.calls[writer] = replace(draft.calls[writer], outputs=outputs)
@@ -55,30 +56,34 @@ def _write_part_in_place(draft: Draft, copy: int, wanted: Collection[int]) -> No
     draft.drop(copy)
 
 
-def _may_read_base(draft: Draft, writer: int, location: View) -> bool:
-    """Whether redirecting this call into `location` still lets the array reuse its base's buffer:
-    the call must not overwrite what it reads of the base."""
+def _may_read_base(draft: Draft, writer: int, output: int, location: View) -> bool:
+    """Whether redirecting an output of this call into `location` still lets the array there reuse
+    its base's buffer: the call must not overwrite what it reads of the base."""
     copy = draft.bases.get(location.buffer)
     if copy is None:
         return True
     (base,) = draft.calls[copy].inputs
     return all(
         operand.buffer != base.buffer or elementwise or _are_apart(operand, location)
-        for operand, elementwise in _operands(draft.calls[writer], base, [location])
+        for operand, elementwise in _operands(draft.calls[writer], base, {output: location})
     )
 
 
 def _operands(
-    call: KernelCall, target: View, written: Sequence[View]
+    call: KernelCall, target: View, written: Mapping[int, View]
 ) -> Iterator[tuple[View, bool]]:
-    """A call's inputs, each with whether the call reads it elementwise where it writes: through a
-    tape that reads an element and then writes the same one. `written`, of the dtype of `target`,
-    may be over such an input."""
+    """A call's inputs, each with whether the call reads it elementwise where it writes: through the
+    tape that makes every output in `written`, each element before the same one is written.
+
+    written: the outputs that are to be in the memory of `target`, by number.
+    """
     uses = tape_uses(CONTRACTS[call.kernel], call.params, len(call.inputs), len(call.outputs))
-    overwritable = {number for use in uses if use.outputs for number in use.inputs}
     for number, operand in enumerate(call.inputs):
-        is_tape_operand = number in overwritable and operand.dtype == target.dtype
-        yield operand, is_tape_operand and all(_same_elements(operand, v) for v in written)
+        made = {k for use in uses if number in use.inputs for k in use.outputs}
+        elementwise = bool(made) and all(
+            k in made and _same_elements(operand, v) for k, v in written.items()
+        )
+        yield operand, elementwise and operand.dtype == target.dtype
 
 
 def _as_shape(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
@@ -138,13 +143,16 @@ def _keeps_apart(
     What it overwrites itself it has to read elementwise, by a tape. What another call overwrites it
     may read only if that call comes later.
     """
-    written = {w: [v for v in draft.calls[w].outputs if v.buffer == buffer] for w in writers}
+    written = {
+        w: {k: v for k, v in enumerate(draft.calls[w].outputs) if v.buffer == buffer}
+        for w in writers
+    }
     for operand, elementwise in _operands(draft.calls[reader], target, written[reader]):
         if operand.buffer != target.buffer:
             continue
         for w in writers:
             fits = elementwise if w == reader else reader in calls_before(draft.depends, [w])
-            if not fits and not all(_are_apart(operand, v) for v in written[w]):
+            if not fits and not all(_are_apart(operand, v) for v in written[w].values()):
                 return False
     return True
 
