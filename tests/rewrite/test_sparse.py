@@ -47,8 +47,8 @@ def filled(n: int) -> Variable:
 def with_rows(n: int, base: Variable | None, *parts: tuple[Variable, int]) -> Variable:
     """What `put` becomes, with several parts and over any base."""
     whole = StaticSlice.whole((n, 4))
-    regions = [(part, whole.along(0, at, 3)) for part, at in parts]
-    return assemble(base, regions, (n, 4), (False, False))
+    locations = [(part, whole.along(0, at, 3)) for part, at in parts]
+    return assemble(base, locations, (n, 4), (False, False))
 
 
 def rows_of(x: Variable, at: int) -> Variable:
@@ -57,7 +57,13 @@ def rows_of(x: Variable, at: int) -> Variable:
 
 def with_added(base: Variable, rows: Variable) -> Variable:
     return OPS["scatter_add"](
-        base, rows, constant(PICKS), n_index=1, axis=0, region=StaticSlice.whole((9, 4)), axes=(0,)
+        base,
+        rows,
+        constant(PICKS),
+        n_index=1,
+        axis=0,
+        location=StaticSlice.whole((9, 4)),
+        axes=(0,),
     )
 
 

@@ -135,10 +135,10 @@ class StaticSlice(NamedTuple):
         """Whether this is all of an array of that shape, in its order."""
         return self.lengths == shape and self == StaticSlice.whole(shape)
 
-    def is_apart_from(self, other: StaticSlice) -> bool:
+    def is_disjoint_from(self, other: StaticSlice) -> bool:
         """Whether two slices of one array certainly have no element in common."""
         return any(
-            not _may_meet(self._indices(axis), other._indices(axis))
+            not _may_overlap(self._indices(axis), other._indices(axis))
             for axis in range(len(self.lengths))
             if self.starts[axis].slot is None and other.starts[axis].slot is None
         )
@@ -182,7 +182,7 @@ class StaticSlice(NamedTuple):
         return tuple(key)
 
 
-def _may_meet(a: range, b: range) -> bool:
+def _may_overlap(a: range, b: range) -> bool:
     """Whether two ranges may have a number in common; True for some that have none."""
     if not a or not b or max(a[0], a[-1]) < min(b[0], b[-1]) or max(b[0], b[-1]) < min(a[0], a[-1]):
         return False

@@ -85,16 +85,16 @@ def _subtensor_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
 class _Where(NamedTuple):
     """A key resolved for an array of known shape.
 
-    region: what its slices and indices take. flags: which axes of that broadcast. vectors: its
-    index arrays, one-dimensional. axes: the axes of the region that they index. common: the type
+    location: what its slices and indices take. flags: which axes of that broadcast. vectors: its
+    index arrays, one-dimensional. axes: the axes of the location that they index. common: the type
     that the arrays have together. pattern: the axes of the result, as a dimshuffle of what is
     picked.
 
-    What is picked has the axes of the region in `order`, with those of the arrays in place of the
+    What is picked has the axes of the location in `order`, with those of the arrays in place of the
     indexed ones, behind `axis` others.
     """
 
-    region: StaticSlice
+    location: StaticSlice
     flags: tuple[bool, ...]
     vectors: tuple[Variable, ...]
     axes: tuple[int, ...]
@@ -104,14 +104,14 @@ class _Where(NamedTuple):
     axis: int
 
     def _around(self, values: Sequence[Any], middle: Sequence[Any]) -> tuple[Any, ...]:
-        """What `values` say of the axes of the region, with `middle` in place of the indexed."""
+        """What `values` say of the axes of the location, with `middle` in place of the indexed."""
         behind = self.order[self.axis + len(self.axes) :]
         before = (values[a] for a in self.order[: self.axis])
         return (*before, *middle, *(values[a] for a in behind))
 
     @property
     def picked_shape(self) -> tuple[int, ...]:
-        return self._around(self.region.shape, self.common.static_shape)
+        return self._around(self.location.shape, self.common.static_shape)
 
     @property
     def picked_flags(self) -> tuple[bool, ...]:
@@ -120,7 +120,7 @@ class _Where(NamedTuple):
     @property
     def rows(self) -> tuple[int, ...]:
         """The shape of what is picked, with one axis for all that the arrays have."""
-        return self._around(self.region.shape, [math.prod(self.common.static_shape)])
+        return self._around(self.location.shape, [math.prod(self.common.static_shape)])
 
 
 def _resolve(
@@ -164,7 +164,7 @@ def _resolve(
         starts.append(start)
         counts.append(count)
         steps.append(step)
-    region = StaticSlice(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
+    location = StaticSlice(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
     common = _common_type([v.type for v in arrays.values()] or [TensorType("int64", (), ())])
     axes = tuple(arrays)
     order, before = indexed_order(len(kept), axes) if axes else (tuple(range(len(kept))), 0)
@@ -174,7 +174,7 @@ def _resolve(
     at = array_position(index)
     pattern[at:at] = range(before, before + common.ndim)
     vectors = tuple(_flat(v, common.static_shape) for v in arrays.values())
-    return _Where(region, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
+    return _Where(location, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
 
 
 def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
@@ -189,7 +189,7 @@ def _subtensor_specialise(
 ) -> list[Variable]:
     x, *given = inputs
     where = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
-    picked = static_slice(x, where.region, where.flags)
+    picked = static_slice(x, where.location, where.flags)
     if where.vectors:
         moved = dimshuffle(picked, *where.order)
         params = {"n_index": len(where.vectors), "axis": where.axis}
@@ -263,18 +263,18 @@ def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
         rows = static_reshape(filling, where.rows, (False,) * len(where.rows))
         scatter = SCATTER_ADD if is_sum else SCATTER_SET
         params = {
-            "region": where.region,
+            "location": where.location,
             "axes": where.axes,
             "n_index": len(where.vectors),
             "axis": where.axis,
         }
         return list(scatter.rebuild([x, rows, *where.vectors], params, node.source).outputs)
     if is_sum:
-        filling = add(static_slice(x, where.region, where.flags), filling)
+        filling = add(static_slice(x, where.location, where.flags), filling)
     whole = x.type.static_shape
-    if where.region.covers(whole):
+    if where.location.covers(whole):
         return [static_broadcast(filling, whole, x.broadcastable)]
-    return [assemble(x, [(filling, where.region)], whole, x.broadcastable)]
+    return [assemble(x, [(filling, where.location)], whole, x.broadcastable)]
 
 
 def _inc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:

@@ -1,6 +1,6 @@
 """Joining and splitting: arrays side by side, repeated, and cut apart again.
 
-A join is assembled from its parts: what makes a part writes it straight into its region, where
+A join is assembled from its parts: what makes a part writes it straight into its location, where
 nothing else reads it.
 """
 

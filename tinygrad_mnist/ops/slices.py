@@ -2,7 +2,7 @@
 
 `static_slice` is a view. `assemble` is its counterpart: an array that starts as a copy of another
 one, or as nothing, and gets parts written into slices of it. A join, the gradient of a slice and
-`set_subtensor` all become this one op, and a plan writes every part straight into its region.
+`set_subtensor` all become this one op, and a plan writes every part straight into its location.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tinygrad_mnist.graph.variables import Variable
 
 
 def _static_slice_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    return [static_type(types[0].dtype, params["region"].shape, params["broadcastable"])]
+    return [static_type(types[0].dtype, params["location"].shape, params["broadcastable"])]
 
 
 def _static_slice_reference(
     params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
 ) -> list[Array]:
-    return [np.asarray(inputs[0][params["region"].key()])]
+    return [np.asarray(inputs[0][params["location"].key()])]
 
 
 STATIC_SLICE = register_op(
@@ -36,16 +36,16 @@ STATIC_SLICE = register_op(
         "static_slice",
         _static_slice_infer,
         _static_slice_reference,
-        view=lambda params, layout: params["region"].layout(layout),
+        view=lambda params, layout: params["location"].layout(layout),
     )
 )
 
 
-def static_slice(x: Variable, region: StaticSlice, broadcastable: tuple[bool, ...]) -> Variable:
+def static_slice(x: Variable, location: StaticSlice, broadcastable: tuple[bool, ...]) -> Variable:
     """The slice of `x`, an array of known shape; `x` itself where that is all of it."""
-    if region.covers(x.type.static_shape) and broadcastable == x.broadcastable:
+    if location.covers(x.type.static_shape) and broadcastable == x.broadcastable:
         return x
-    return STATIC_SLICE(x, region=region, broadcastable=broadcastable)
+    return STATIC_SLICE(x, location=location, broadcastable=broadcastable)
 
 
 # --- an array made of slices ------------------------------------------------------------------
@@ -56,9 +56,9 @@ def _assemble_infer(params: Params, types: Sequence[TensorType]) -> list[TensorT
     parts = types[1:] if params["has_base"] else types
     if params["has_base"] and types[0].static_shape != shape:
         raise ShapeError(f"an array of shape {types[0].static_shape} is no base for one of {shape}")
-    for region, part in zip(params["regions"], parts, strict=True):
-        if part.static_shape != region.shape:
-            raise ShapeError(f"a part of shape {part.static_shape} doesn't fill {region.shape}")
+    for location, part in zip(params["locations"], parts, strict=True):
+        if part.static_shape != location.shape:
+            raise ShapeError(f"a part of shape {part.static_shape} doesn't fill {location.shape}")
     return [static_type(types[0].dtype, shape, params["broadcastable"])]
 
 
@@ -69,13 +69,13 @@ def _assemble_reference(
     parts = list(inputs)
     if params["has_base"]:
         result[...] = parts.pop(0)
-    for region, part in zip(params["regions"], parts, strict=True):
-        result[region.key()] = part
+    for location, part in zip(params["locations"], parts, strict=True):
+        result[location.key()] = part
     return [result]
 
 
-# [base,] parts -> the base with each part written into its region. No two regions have an element
-# in common; without a base they cover everything. params regions, has_base, shape, broadcastable
+# [base,] parts -> the base with each part written into its location. No two locations have an element
+# in common; without a base they cover everything. params locations, has_base, shape, broadcastable
 ASSEMBLE = register_op(Op("assemble", _assemble_infer, _assemble_reference))
 
 
@@ -86,12 +86,12 @@ def assemble(
     broadcastable: tuple[bool, ...],
 ) -> Variable:
     """An array of a known shape: `base` with parts written over it, or parts that cover it all. No
-    two regions have an element in common."""
+    two locations have an element in common."""
     inputs = [part for part, _ in parts]
     return ASSEMBLE(
         *([] if base is None else [base]),
         *inputs,
-        regions=tuple(region for _, region in parts),
+        locations=tuple(location for _, location in parts),
         has_base=base is not None,
         shape=shape,
         broadcastable=broadcastable,

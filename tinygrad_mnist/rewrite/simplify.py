@@ -206,26 +206,26 @@ def slice_before_elementwise(node: Node, context: Context) -> Replacement:
     inner = node.inputs[0].node
     if inner is None or inner.op.tape_op is None:
         return None
-    region: StaticSlice = node.params["region"]
+    location: StaticSlice = node.params["location"]
     whole = inner.outputs[0].type.static_shape
     for axis, flag in enumerate(inner.outputs[0].broadcastable):
-        if flag and (region.lengths[axis] != whole[axis] or axis not in region.kept):
+        if flag and (location.lengths[axis] != whole[axis] or axis not in location.kept):
             return None
-    inputs = [_slice_operand(v, region, node.outputs[0].broadcastable) for v in inner.inputs]
+    inputs = [_slice_operand(v, location, node.outputs[0].broadcastable) for v in inner.inputs]
     return if_same_type(node.outputs[0], inner.op(*inputs, **inner.params))
 
 
-def _slice_operand(v: Variable, region: StaticSlice, flags: tuple[bool, ...]) -> Variable:
+def _slice_operand(v: Variable, location: StaticSlice, flags: tuple[bool, ...]) -> Variable:
     stretched = v.broadcastable
-    per_axis = zip(region.starts, region.lengths, region.steps, stretched, strict=True)
+    per_axis = zip(location.starts, location.lengths, location.steps, stretched, strict=True)
     starts, lengths, steps = zip(
         *((Offset(0), 1, 1) if b else (s, n, k) for s, n, k, b in per_axis), strict=True
     )
     broadcastable = tuple(
-        stretched[axis] or flag for axis, flag in zip(region.kept, flags, strict=True)
+        stretched[axis] or flag for axis, flag in zip(location.kept, flags, strict=True)
     )
     return STATIC_SLICE(
-        v, region=StaticSlice(starts, lengths, steps, region.kept), broadcastable=broadcastable
+        v, location=StaticSlice(starts, lengths, steps, location.kept), broadcastable=broadcastable
     )
 
 

@@ -47,20 +47,20 @@ def _with_parts(node: Node, base: Variable, parts: Sequence[Variable]) -> Variab
 
 @_rule("add")
 def add_disjoint_parts(node: Node, context: Context) -> Replacement:
-    """0 with x in one region + 0 with y in another is 0 with both: the gradient of slices without
+    """0 with x in one location + 0 with y in another is 0 with both: the gradient of slices without
     overlap is assembled once, and is a join where they are all of the array."""
     first, second = map(_sparse, node.inputs)
     if first is None or second is None or not first.op is second.op is ASSEMBLE:
         return None
     if not all(
-        a.is_apart_from(b) for a in first.params["regions"] for b in second.params["regions"]
+        a.is_disjoint_from(b) for a in first.params["locations"] for b in second.params["locations"]
     ):
         return None
-    regions = (*first.params["regions"], *second.params["regions"])
-    parts = list(zip((*_parts(first), *_parts(second)), regions, strict=True))
+    locations = (*first.params["locations"], *second.params["locations"])
+    parts = list(zip((*_parts(first), *_parts(second)), locations, strict=True))
     z = node.outputs[0]
     shape = z.type.static_shape
-    is_covered = sum(prod(region.shape) for region in regions) == prod(shape)
+    is_covered = sum(prod(location.shape) for location in locations) == prod(shape)
     base = None if is_covered else first.inputs[0]
     return if_same_type(z, assemble(base, parts, shape, z.broadcastable))
 
@@ -109,10 +109,10 @@ def add_to_places(node: Node, context: Context) -> Replacement:
         if node.op.name == "sub":
             parts = [neg(part) for part in parts]
         if found.op is ASSEMBLE:
-            regions = found.params["regions"]
+            locations = found.params["locations"]
             parts = [
-                add(static_slice(x, region, part.broadcastable), part)
-                for part, region in zip(parts, regions, strict=True)
+                add(static_slice(x, location, part.broadcastable), part)
+                for part, location in zip(parts, locations, strict=True)
             ]
         return if_same_type(z, _with_parts(found, x, parts))
     return None

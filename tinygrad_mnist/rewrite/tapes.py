@@ -181,7 +181,7 @@ def _aligned(v: Variable, ndim: int) -> Variable:
 
 def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable]:
     """A tape that is a result, and that only one other tape reads, becomes a result of that one."""
-    fused = _joined_tapes(outputs)
+    fused = _fused_tapes(outputs)
     absorbed = {inner for group in fused.values() for inner in group}
     fresh: dict[Variable, Variable] = {}
     for node in toposort(outputs):
@@ -198,7 +198,7 @@ def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable
     return [fresh.get(v, v) for v in outputs]
 
 
-def _joined_tapes(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
+def _fused_tapes(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
     """Tapes, each with those that join it. No other node reads these, so there is no cycle."""
     counts, results = uses(outputs), Counter(outputs)
     fused: dict[Node, list[Node]] = {}
