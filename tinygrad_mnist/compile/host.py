@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, ShapeError
-from tinygrad_mnist.graph.host import Offset
+from tinygrad_mnist.graph.layout import Offset
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import INTEGERS
 from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable

@@ -20,7 +20,7 @@ from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Scratch, Shared
 from tinygrad_mnist.functions.signature import Signature
 from tinygrad_mnist.functions.sweep import Steps, Sweep, swept
-from tinygrad_mnist.graph.access import Hold
+from tinygrad_mnist.graph.access import ReadWriteLock
 from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import Profile, profile_runs
@@ -64,7 +64,7 @@ class Function:
         self._title = name or f"function({names})"
         arena = self._scratch.arena
         self._cache = PlanCache(inputs, self._shared, outputs, updates, backend, arena, self._title)
-        self._hold = Hold(reads=self._shared, writes=[*updates, *states])
+        self._hold = ReadWriteLock(reads=self._shared, writes=[*updates, *states])
 
     @property
     def plans(self) -> list[Plan]:

@@ -14,10 +14,10 @@ from collections.abc import Hashable, Iterable
 # signal handler may read a variable while its thread is here.
 _gate = threading.RLock()
 _changed = threading.Condition(_gate)
-_held: list[tuple[int, Hold]] = []
+_held: list[tuple[int, ReadWriteLock]] = []
 
 
-class Hold:
+class ReadWriteLock:
     """Takes hold of values inside a `with`, as soon as no other thread is in the way.
 
     reads: what nobody else may write meanwhile. writes: what nobody else may touch. What the same
@@ -45,7 +45,7 @@ class Hold:
     def __exit__(self, *_: object) -> None:
         self._let_go((threading.get_ident(), self))
 
-    def _let_go(self, mine: tuple[int, Hold]) -> None:
+    def _let_go(self, mine: tuple[int, ReadWriteLock]) -> None:
         with _gate:
             if mine in _held:
                 _held.remove(mine)

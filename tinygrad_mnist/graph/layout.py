@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from math import gcd
 from typing import NamedTuple
 
-from tinygrad_mnist.graph.host import Offset
+
+class Offset(NamedTuple):
+    """The start of a slice: a number that the plan knows, or a slot that each call fills.
+
+    value: the start, in elements of the sliced axis; 0 where `slot` gives it.
+    slot: number of the slot, or None.
+    """
+
+    value: int
+    slot: int | None = None
 
 
 class Layout(NamedTuple):

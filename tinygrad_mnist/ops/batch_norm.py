@@ -16,9 +16,9 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
+from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, sqr, sqrt
 from tinygrad_mnist.ops.fused import BATCH_NORM, BATCH_NORM_GRAD
 from tinygrad_mnist.ops.reduce import sum_
@@ -175,7 +175,7 @@ BATCH_NORMALIZATION = register_op(
         "batch_normalization",
         _infer,
         _reference,
-        vjp=_vjp,
+        multi_vjp=_vjp,
         lower=_formula,
         whole=("batch_norm", _as_kernel),
     )
@@ -264,7 +264,7 @@ BATCH_NORMALIZATION_GRAD = register_op(
         "batch_normalization_grad",
         _grad_infer,
         _grad_reference,
-        vjp=_grad_vjp,
+        multi_vjp=_grad_vjp,
         lower=_grad_formula,
         whole=("batch_norm_grad", _grad_as_kernel),
     )

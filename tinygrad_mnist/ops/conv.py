@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import HostValues, Node, Op, Variable
+from tinygrad_mnist.ops.kernels import define_kernel
 
 Pair = tuple[int, int]
 Border = str | Pair
@@ -104,9 +103,8 @@ def _static_params(node: Node, filter_shape: tuple[int, ...]) -> dict[str, Any]:
     return params
 
 
-def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (x, w), g = node.inputs, cotangents[0]
-    assert g is not None
+def _vjp(node: Node, g: Variable) -> list[Variable | None]:
+    x, w = node.inputs
     params = _undeclared(node.params)
     return [GRAD_INPUT_OF(w, g, x, **params), GRAD_FILTER_OF(x, g, w, **params)]
 
@@ -115,16 +113,7 @@ def _undeclared(params: Params) -> dict[str, Any]:
     return {k: v for k, v in params.items() if k != "declared"}
 
 
-CONV2D = register_op(
-    Op(
-        "conv2d",
-        _infer,
-        CONTRACTS["conv2d"].reference,
-        vjp=_vjp,
-        specialise=_specialise,
-        contract="conv2d",
-    )
-)
+CONV2D = define_kernel("conv2d", _infer, vjp=_vjp, specialise=_specialise)
 
 
 # --- gradients --------------------------------------------------------------------------------
@@ -181,9 +170,8 @@ def _grad_filter_specialise(
     ]
 
 
-def _grad_input_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (w, g, _), h = node.inputs, cotangents[0]
-    assert h is not None
+def _grad_input_vjp(node: Node, h: Variable) -> list[Variable | None]:
+    w, g, _ = node.inputs
     params = _undeclared(node.params)
     return [
         GRAD_FILTER_OF(h, g, w, **params),
@@ -192,9 +180,8 @@ def _grad_input_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[V
     ]
 
 
-def _grad_filter_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (x, g, _), h = node.inputs, cotangents[0]
-    assert h is not None
+def _grad_filter_vjp(node: Node, h: Variable) -> list[Variable | None]:
+    x, g, _ = node.inputs
     params = _undeclared(node.params)
     return [
         GRAD_INPUT_OF(h, g, x, **params),
@@ -222,20 +209,6 @@ GRAD_FILTER_OF = register_op(
     )
 )
 # w (O, C, KH, KW), g (N, O, OH, OW) -> gradient of the images, (N, C, H, W)
-CONV2D_GRAD_INPUT = register_op(
-    Op(
-        "conv2d_grad_input",
-        static_shape_infer,
-        CONTRACTS["conv2d_grad_input"].reference,
-        contract="conv2d_grad_input",
-    )
-)
+CONV2D_GRAD_INPUT = define_kernel("conv2d_grad_input", static_shape_infer)
 # x (N, C, H, W), g (N, O, OH, OW) -> gradient of the filters, (O, C, KH, KW)
-CONV2D_GRAD_FILTER = register_op(
-    Op(
-        "conv2d_grad_filter",
-        static_shape_infer,
-        CONTRACTS["conv2d_grad_filter"].reference,
-        contract="conv2d_grad_filter",
-    )
-)
+CONV2D_GRAD_FILTER = define_kernel("conv2d_grad_filter", static_shape_infer)

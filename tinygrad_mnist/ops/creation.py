@@ -14,11 +14,10 @@ import numpy as np
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import FLOATS, TensorType, check_dtype, tensor_type, upcast
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, eq, settle_constants
 from tinygrad_mnist.ops.shape import (
     alloc,
@@ -66,19 +65,19 @@ def full_like(model: Any, fill_value: Any, dtype: str | None = None) -> Variable
     return broadcast_like(cast(value, dtype or variable.dtype), variable)
 
 
-@word
+@api_function
 def zeros_like(model: Any, dtype: str | None = None) -> Variable:
     """Zeros in the shape of `model`, in its dtype or another."""
     return full_like(model, 0, dtype)
 
 
-@word
+@api_function
 def ones_like(model: Any, dtype: str | None = None) -> Variable:
     """Ones in the shape of `model`, in its dtype or another."""
     return full_like(model, 1, dtype)
 
 
-@word
+@api_function
 def fill(model: Any, value: Any) -> Variable:
     """`value`, which may have fewer or stretching dimensions, repeated to the shape of `model`; its
     dtype stays, and a Python number takes the dtype of `model`."""
@@ -129,7 +128,7 @@ def _arange_specialise(node: Node, inputs: Sequence[Variable], host: HostValues)
 _ARANGE = register_op(Op("arange", _arange_infer, None, specialise=_arange_specialise))
 
 
-@word
+@api_function
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None) -> Variable:
     """The numbers from `start` (0 if left out) up to but not including `stop`.
 

@@ -18,11 +18,11 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, check_dtype, compute_dtype, upcast
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, Node, Op, Variable, Vjp
 
 Rule = Callable[[Variable, Variable, tuple[Variable, ...]], Sequence[Variable | None]]
 Word = Callable[..., Variable]
@@ -85,10 +85,8 @@ def sum_to(cotangent: Variable, like: Variable) -> Variable:
     return cast(cotangent, like.dtype)
 
 
-def _vjp(rule: Rule) -> Callable[[Node, Sequence[Variable | None]], list[Variable | None]]:
-    def vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-        g = cotangents[0]
-        assert g is not None
+def _vjp(rule: Rule) -> Vjp:
+    def vjp(node: Node, g: Variable) -> list[Variable | None]:
         terms = rule(g, node.outputs[0], node.inputs)
         return [
             None if term is None or x.type.is_discrete else sum_to(term, x)
@@ -222,7 +220,7 @@ def define(
 
     apply.__name__ = name
     apply.__doc__ = doc
-    return word(apply)
+    return api_function(apply)
 
 
 # --- the table ------------------------------------------------------------------------------
@@ -260,7 +258,7 @@ minimum: Word = define(
 )  # fmt: skip
 
 
-@word
+@api_function
 def clip(x: Any, low: Any, high: Any) -> Variable:
     """x where it lies between `low` and `high`, else the nearer of them; NaN stays NaN."""
     return minimum(maximum(x, low), high)
@@ -316,7 +314,7 @@ _CAST = register_op(
 )
 
 
-@word
+@api_function
 def cast(x: Any, dtype: str) -> Variable:
     """`x` as another dtype: floats lose their fraction, bool is "not zero".
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import Word, as_float, define, exp, upgraded
 
@@ -22,7 +22,7 @@ log2: Word = define("log2", 1, upgraded, lambda g, z, i: (g / (i[0] * LN2),))
 log10: Word = define("log10", 1, upgraded, lambda g, z, i: (g / (i[0] * LN10),))
 
 
-@word
+@api_function
 def inv(x: Any) -> Variable:
     """1 / x."""
     return 1 / as_float(x)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Params
-from tinygrad_mnist.graph.op import Op, register_op
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node
 from tinygrad_mnist.ops.kernels import define_kernel
@@ -45,15 +43,7 @@ def _xent_checks(node: Node) -> list[tuple[int, int, int]]:
 
 
 # logits (n, c), labels (n,) -> loss (n,), softmax of the logits (n, c)
-SOFTMAX_XENT = register_op(
-    Op(
-        "softmax_xent",
-        _xent_infer,
-        CONTRACTS["softmax_xent"].reference,
-        contract="softmax_xent",
-        checks=_xent_checks,
-    )
-)
+SOFTMAX_XENT = define_kernel("softmax_xent", _xent_infer, checks=_xent_checks)
 
 
 def _xent_grad_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -61,12 +51,4 @@ def _xent_grad_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
 
 
 # softmax (n, c), labels (n,), g (n,), epilogue operands -> (softmax - onehot(labels)) * g
-SOFTMAX_XENT_GRAD = register_op(
-    Op(
-        "softmax_xent_grad",
-        _xent_grad_infer,
-        CONTRACTS["softmax_xent_grad"].reference,
-        contract="softmax_xent_grad",
-        checks=_xent_checks,
-    )
-)
+SOFTMAX_XENT_GRAD = define_kernel("softmax_xent_grad", _xent_grad_infer, checks=_xent_checks)

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.graph.layout import Layout, Place
-from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node
+from tinygrad_mnist.graph.variables import Node, Op
+from tinygrad_mnist.ops.kernels import define_kernel
 
 
 def _gather_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -35,15 +36,7 @@ def _gather_checks(node: Node) -> list[tuple[int, int, int]]:
 
 
 # x (outer, index, rest), index vectors (n,) -> (outer, n, rest); params n_index, axis
-GATHER = register_op(
-    Op(
-        "gather",
-        _gather_infer,
-        CONTRACTS["gather"].reference,
-        contract="gather",
-        checks=_gather_checks,
-    )
-)
+GATHER = define_kernel("gather", _gather_infer, checks=_gather_checks)
 
 
 def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int]:

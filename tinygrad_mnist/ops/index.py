@@ -16,12 +16,11 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.host import HostValues, Offset
-from tinygrad_mnist.graph.layout import Place
-from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.layout import Offset, Place
+from tinygrad_mnist.graph.op import as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops.creation import arange, zeros
 from tinygrad_mnist.ops.elementwise import add, broadcast_types, cast, eq, sum_to, switch
 from tinygrad_mnist.ops.gather import GATHER, SCATTER_ADD, SCATTER_SET, indexed_order
@@ -195,10 +194,8 @@ def _subtensor_specialise(
     return [dimshuffle(picked, *where.pattern)]
 
 
-def _subtensor_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+def _subtensor_vjp(node: Node, g: Variable) -> list[Variable | None]:
     x, *given = node.inputs
-    g = cotangents[0]
-    assert g is not None
     nothing = broadcast_like(constant(0, g.dtype), x)
     back = _INC(nothing, sum_to(g, node.outputs[0]), *given, index=node.params["index"])
     return [back, *(None for _ in given)]
@@ -256,16 +253,14 @@ def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
     return [assemble(x, [(filling, where.place)], whole, x.broadcastable)]
 
 
-def _inc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (_, value, *given), g = node.inputs, cotangents[0]
-    assert g is not None
+def _inc_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    _, value, *given = node.inputs
     picked = _SUBTENSOR(g, *given, index=node.params["index"])
     return [g, sum_to(picked, value), *(None for _ in given)]
 
 
-def _set_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (x, value, *given), g = node.inputs, cotangents[0]
-    assert g is not None
+def _set_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    x, value, *given = node.inputs
     index = node.params["index"]
     picked = _SUBTENSOR(g, *given, index=index)
     nothing = dimshuffle(constant(0, g.dtype), *("x",) * value.ndim)
@@ -318,7 +313,7 @@ _SET = register_op(
 # --- words ---------------------------------------------------------------------------------------
 
 
-@word
+@api_function
 def getitem(x: Variable, key: Any) -> Variable:
     """`x[key]` as NumPy has it: integers, slices, `...`, None, and integer arrays.
 
@@ -378,7 +373,7 @@ def _settled(value: Variable, dtype: str, name: str) -> Variable:
     return cast(value, dtype)
 
 
-@word
+@api_function
 def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
     """The elements of `x` at integer indices along `axis` (None: of the flattened array)."""
     variable = as_variable(x)

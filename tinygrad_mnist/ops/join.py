@@ -13,12 +13,11 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.layout import Place
-from tinygrad_mnist.graph.op import Op, as_variable, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType, upcast
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops.creation import zeros_like
 from tinygrad_mnist.ops.elementwise import cast, settle_constants, sum_to
 from tinygrad_mnist.ops.shape import (
@@ -70,9 +69,8 @@ def _join_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -
     return [assemble(None, parts, shape, type.broadcastable)]
 
 
-def _join_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    axis, g = node.params["axis"], cotangents[0]
-    assert g is not None
+def _join_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    axis = node.params["axis"]
     sizes = [length(v, axis) for v in node.inputs]
     parts = _SPLIT.node(g, *sizes, axis=axis).outputs
     return [sum_to(part, v) for part, v in zip(parts, node.inputs, strict=True)]
@@ -163,7 +161,9 @@ def _split_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variab
 
 
 # an array, the length of each part -> its parts along params["axis"]
-_SPLIT = register_op(Op("split", _split_infer, None, vjp=_split_vjp, specialise=_split_specialise))
+_SPLIT = register_op(
+    Op("split", _split_infer, None, multi_vjp=_split_vjp, specialise=_split_specialise)
+)
 
 
 def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) -> list[Variable]:
@@ -184,7 +184,7 @@ def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) 
 # --- repeated ---------------------------------------------------------------------------------
 
 
-@word
+@api_function
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     """Every element along `axis` (None: of the flattened array) `repeats` times, an int or an
     integer scalar."""

@@ -13,16 +13,25 @@ from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.op import Infer, Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType, compute_dtype
-from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.graph.variables import Checks, Infer, Op, Specialise, Variable, Vjp
 
 REDUCTIONS = ("sum", "prod", "max", "min")  # in the order of the native kernel's `op` parameter
 
 
-def define_kernel(name: str, infer: Infer) -> Op:
-    """Registers the op of a contract."""
-    return register_op(Op(name, infer, CONTRACTS[name].reference, contract=name))
+def define_kernel(
+    name: str,
+    infer: Infer,
+    vjp: Vjp | None = None,
+    specialise: Specialise | None = None,
+    checks: Checks | None = None,
+) -> Op:
+    """Registers the op of a contract; the other arguments are rules of `Op`."""
+    reference = CONTRACTS[name].reference
+    return register_op(
+        Op(name, infer, reference, vjp, specialise=specialise, contract=name, checks=checks)
+    )
 
 
 def full_type(types: Sequence[TensorType], dtype: str) -> TensorType:

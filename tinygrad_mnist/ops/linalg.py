@@ -17,10 +17,10 @@ from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import Place
-from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, mul, settle_constants, sum_to
 from tinygrad_mnist.ops.kernels import GEMM
 from tinygrad_mnist.ops.shape import dimshuffle, flatten, static_broadcast, static_reshape
@@ -43,9 +43,8 @@ def _reference(
     return CONTRACTS["gemm"].reference({"epilogue": epilogue}, inputs, outputs)
 
 
-def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (a, b), g = node.inputs, cotangents[0]
-    assert g is not None
+def _vjp(node: Node, g: Variable) -> list[Variable | None]:
+    a, b = node.inputs
     return [sum_to(_DOT(g, b.T), a), sum_to(_DOT(a.T, g), b)]
 
 
@@ -67,7 +66,7 @@ def _same_float(x: Any, y: Any) -> tuple[Variable, Variable]:
     return cast(a, dtype), cast(b, dtype)
 
 
-@word
+@api_function
 def dot(x: Any, y: Any) -> Variable:
     """The product of `x` and `y` as `numpy.dot` has it: over the last axis of `x` and the last but
     one of `y` (or its only one); a 0-d operand multiplies.
@@ -123,9 +122,8 @@ def _tensordot_reference(
     return [np.asarray(np.tensordot(a, b, axes=params["axes"]))]
 
 
-def _tensordot_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (a, b), (over_a, over_b), g = node.inputs, node.params["axes"], cotangents[0]
-    assert g is not None
+def _tensordot_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    (a, b), (over_a, over_b) = node.inputs, node.params["axes"]
     left, right = _free(a.ndim, over_a), _free(b.ndim, over_b)
     of_left, of_right = tuple(range(len(left))), tuple(range(len(left), g.ndim))
     # Both gradients have the axes in another order: which of a's (of b's) each of theirs is.
@@ -217,9 +215,8 @@ def _batched_reference(
     return [np.matmul(*inputs)]
 
 
-def _batched_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (a, b), g = node.inputs, cotangents[0]
-    assert g is not None
+def _batched_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    a, b = node.inputs
     of_a, of_b = _BATCHED(g, dimshuffle(b, 0, 2, 1)), _BATCHED(dimshuffle(a, 0, 2, 1), g)
     return [sum_to(of_a, a), sum_to(of_b, b)]
 

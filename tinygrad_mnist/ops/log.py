@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops import elementwise, exponential
 from tinygrad_mnist.ops.elementwise import neg, softplus
@@ -21,7 +21,7 @@ from tinygrad_mnist.ops.softmax import LOG_SOFTMAX
 _MOVING = ("dimshuffle", "reshape", "static_reshape", "subtensor", "static_slice", "gather")
 
 
-@word
+@api_function
 def log(x: Any) -> Variable:
     """Natural logarithm; of softmax(z), sigmoid(z), 1 - sigmoid(z) and 1 + exp(z) without
     overflow or cancellation, in value and gradient."""
@@ -30,13 +30,13 @@ def log(x: Any) -> Variable:
     return elementwise.log(variable) if safe is None else safe
 
 
-@word
+@api_function
 def log2(x: Any) -> Variable:
     """Logarithm to the base 2, of softmax(z) and its like as safe as `log`."""
     return _to_base(x, exponential.log2, exponential.LN2)
 
 
-@word
+@api_function
 def log10(x: Any) -> Variable:
     """Logarithm to the base 10, of softmax(z) and its like as safe as `log`."""
     return _to_base(x, exponential.log10, exponential.LN10)
@@ -48,7 +48,7 @@ def _to_base(x: Any, plain: elementwise.Word, log_of_base: float) -> Variable:
     return plain(variable) if safe is None else safe / log_of_base
 
 
-@word
+@api_function
 def log1p(x: Any) -> Variable:
     """log(1 + x), also where x is tiny; of exp(z) and -sigmoid(z) without overflow or
     cancellation, in value and gradient."""

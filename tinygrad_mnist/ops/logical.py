@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, FLOATS, upcast
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import (
@@ -50,25 +50,25 @@ def _apply(of_bools: Word, of_bits: Word, *args: Any) -> Variable:
     return (of_bools if all(v.dtype == BOOL for v in variables) else of_bits)(*variables)
 
 
-@word
+@api_function
 def and_(x: Any, y: Any) -> Variable:
     """x & y: of bools whether both are true, of integers their common bits."""
     return _apply(_LOGICAL_AND, _BITWISE_AND, x, y)
 
 
-@word
+@api_function
 def or_(x: Any, y: Any) -> Variable:
     """x | y: of bools whether one is true, of integers the bits of either."""
     return _apply(_LOGICAL_OR, _BITWISE_OR, x, y)
 
 
-@word
+@api_function
 def xor(x: Any, y: Any) -> Variable:
     """x ^ y: of bools whether they differ, of integers the bits that differ."""
     return _apply(neq, _BITWISE_XOR, x, y)
 
 
-@word
+@api_function
 def invert(x: Any) -> Variable:
     """~x: of a bool its opposite, of an integer all bits turned over."""
     return _apply(_LOGICAL_NOT, _BITWISE_NOT, x)
@@ -85,13 +85,13 @@ def _asked(op: Word, x: Any) -> Variable:
     return op(variable)
 
 
-@word
+@api_function
 def isnan(x: Any) -> Variable:
     """Whether x is NaN."""
     return _asked(_ISNAN, x)
 
 
-@word
+@api_function
 def isinf(x: Any) -> Variable:
     """Whether x is infinite, of either sign."""
     return _asked(_ISINF, x)

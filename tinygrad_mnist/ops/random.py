@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError
-from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType, static_type, tensor_type
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import HostValues, Node, Op, Variable
 from tinygrad_mnist.ops.kernels import TAPE
 from tinygrad_mnist.ops.shape import dimshuffle
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.op import Op, as_variable, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, compute_dtype
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import Node, Op, Variable, Vjp
 from tinygrad_mnist.ops import kernels
 from tinygrad_mnist.ops.elementwise import cast, eq, neq, sqr, sqrt, switch
 from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle, length, reshape, shape
@@ -74,18 +73,23 @@ def _define(
         result = function(inputs[0].astype(outputs[0].dtype), axis=params["axes"], keepdims=True)
         return [np.asarray(result, outputs[0].dtype)]
 
-    def pull(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-        (x,), z, g = node.inputs, node.outputs[0], cotangents[0]
-        assert g is not None
-        assert vjp is not None
-        return [None if x.type.is_discrete else cast(vjp(g, z, x), x.dtype)]
-
     def lower(node: Node) -> list[Variable]:
         x, z = node.inputs[0], node.outputs[0]
         kernel = _KERNELS.get(name, name)
         return [kernels.plain_reduce(kernel, x, node.params["axes"], z.dtype)]
 
-    return register_op(Op(name, infer, reference, vjp=pull if vjp else None, lower=lower))
+    op_vjp = _vjp_of_floats(vjp) if vjp else None
+    return register_op(Op(name, infer, reference, vjp=op_vjp, lower=lower))
+
+
+def _vjp_of_floats(rule: Callable[[Variable, Variable, Variable], Variable]) -> Vjp:
+    """The vjp by a rule `(g, result, x) -> gradient of x`; integers get none."""
+
+    def vjp(node: Node, g: Variable) -> list[Variable | None]:
+        (x,), z = node.inputs, node.outputs[0]
+        return [None if x.type.is_discrete else cast(rule(g, z, x), x.dtype)]
+
+    return vjp
 
 
 _SUM = _define("sum", compute_dtype, lambda g, z, x: broadcast_like(g, x))
@@ -120,7 +124,7 @@ def _define_place(name: str) -> Op:
             raise ShapeError(f"the {name} of no elements: shape {x.shape}, axis {params['axis']}")
         return [_reduced_type({"axes": (params["axis"],)}, x, "int64")]
 
-    return register_op(Op(name, infer, CONTRACTS[name].reference, contract=name))
+    return kernels.define_kernel(name, infer)
 
 
 _ARGMAX = _define_place("argmax")
@@ -147,25 +151,25 @@ def _accumulate(op: Op, x: Any, axis: Axis, dtype: str | None, keepdims: bool) -
     return cast(_reduce(op, cast(x, dtype), axis, keepdims), dtype)
 
 
-@word
+@api_function
 def sum_(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
     """The sum over `axis` (None: all); of integers and bool it is int64, or `dtype`."""
     return _accumulate(_SUM, x, axis, dtype, keepdims)
 
 
-@word
+@api_function
 def prod(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
     """The product over `axis` (None: all); of integers and bool it is int64, or `dtype`."""
     return _accumulate(_PROD, x, axis, dtype, keepdims)
 
 
-@word
+@api_function
 def max_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The maximum over `axis` (None: all); its gradient goes whole to every element equal to it."""
     return _reduce(_MAX, x, axis, keepdims)
 
 
-@word
+@api_function
 def min_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The minimum over `axis` (None: all); its gradient goes whole to every element equal to it."""
     return _reduce(_MIN, x, axis, keepdims)
@@ -176,13 +180,13 @@ def _truth(x: Any) -> Variable:
     return variable if variable.dtype == BOOL else neq(variable, 0)
 
 
-@word
+@api_function
 def all_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """Whether all elements over `axis` (None: all) are true, that is, not 0; true of none."""
     return _reduce(_ALL, _truth(x), axis, keepdims)
 
 
-@word
+@api_function
 def any_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """Whether some element over `axis` (None: all) is true, that is, not 0; false of none."""
     return _reduce(_ANY, _truth(x), axis, keepdims)
@@ -203,7 +207,7 @@ def _count(x: Variable, axes: Sequence[int]) -> Variable:
     return count
 
 
-@word
+@api_function
 def mean(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
     """The mean over `axis` (None: all); of integers and bool it is float64, or `dtype`, a float
     dtype."""
@@ -215,7 +219,7 @@ def mean(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = F
     return _drop(total, axes, keepdims) / cast(_count(variable, axes), variable.dtype)
 
 
-@word
+@api_function
 def var(
     x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
@@ -236,7 +240,7 @@ def var(
     return _drop(total, axes, keepdims) / cast(count - int(ddof), variable.dtype)
 
 
-@word
+@api_function
 def std(
     x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
@@ -259,14 +263,14 @@ def _place(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
     return dimshuffle(place, *("x" if i in axes else rest.index(i) for i in range(variable.ndim)))
 
 
-@word
+@api_function
 def argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """Where the maximum over `axis` is, int64; the first of equal ones. Over several axes, or all
     (None), it counts their elements in C order."""
     return _place(_ARGMAX, x, axis, keepdims)
 
 
-@word
+@api_function
 def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """Where the minimum over `axis` is, int64; the first of equal ones. Over several axes, or all
     (None), it counts their elements in C order."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import Word, cast, common, define
 
@@ -26,25 +26,25 @@ def _rounded(op: Word, x: Any) -> Variable:
     return variable if variable.type.is_discrete else op(variable)
 
 
-@word
+@api_function
 def floor(x: Any) -> Variable:
     """The largest integer not above x."""
     return _rounded(_FLOOR, x)
 
 
-@word
+@api_function
 def ceil(x: Any) -> Variable:
     """The smallest integer not below x."""
     return _rounded(_CEIL, x)
 
 
-@word
+@api_function
 def trunc(x: Any) -> Variable:
     """x without its fraction."""
     return _rounded(_TRUNC, x)
 
 
-@word
+@api_function
 def round_(x: Any, mode: str = "half_to_even") -> Variable:
     """The integer nearest to x; of two as near the even one, or with the mode
     'half_away_from_zero' the larger in size."""

@@ -13,17 +13,16 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.layout import Layout, reshaped
-from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import (
     INTEGERS,
     TensorType,
     static_type,
     tensor_type,
 )
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 
 
 def as_integer_scalar(value: Any, what: str) -> Variable:
@@ -66,7 +65,7 @@ def _shape_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
 _SHAPE = register_op(Op("shape", _shape_infer, _shape_reference, specialise=_shape_specialise))
 
 
-@word
+@api_function
 def shape(x: Any) -> Variable:
     """The shape of `x`, an int64 vector; index it for one length."""
     return _SHAPE(as_variable(x))
@@ -110,9 +109,8 @@ def _reshape_specialise(node: Node, inputs: Sequence[Variable], host: HostValues
     return [static_reshape(x, lengths, node.params["broadcastable"])]
 
 
-def _reshape_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    x, g = node.inputs[0], cotangents[0]
-    assert g is not None
+def _reshape_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    x = node.inputs[0]
     back = _RESHAPE(g, *(length(x, i) for i in range(x.ndim)), broadcastable=x.broadcastable)
     return [back, *(None for _ in node.inputs[1:])]
 
@@ -122,7 +120,7 @@ _RESHAPE = register_op(
 )
 
 
-@word
+@api_function
 def reshape(x: Any, newshape: Any, ndim: int | None = None) -> Variable:
     """`x` in another shape, C order: `newshape` is a tuple of ints and integer scalars, one of
     them -1 if wanted, or a symbolic vector such as `y.shape` with `ndim` its length."""
@@ -208,9 +206,8 @@ def _dimshuffle_view(params: Params, layout: Layout) -> Layout:
     )
 
 
-def _dimshuffle_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    pattern, g = node.params["pattern"], cotangents[0]
-    assert g is not None
+def _dimshuffle_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    pattern = node.params["pattern"]
     back = tuple(pattern.index(i) if i in pattern else "x" for i in range(node.inputs[0].ndim))
     extra = tuple(i for i, p in enumerate(pattern) if p == "x")
     if extra:  # these broadcast in the result, so the cotangent may have been left unsummed
@@ -229,7 +226,7 @@ _DIMSHUFFLE = register_op(
 )
 
 
-@word
+@api_function
 def dimshuffle(x: Any, *pattern: Any) -> Variable:
     """The axes of `x` in another order; `'x'` adds an axis that broadcasts, a broadcastable axis
     that is left out is dropped: `b.dimshuffle('x', 0, 'x', 'x')`."""
@@ -241,7 +238,7 @@ def dimshuffle(x: Any, *pattern: Any) -> Variable:
     return _DIMSHUFFLE(variable, pattern=tuple(p if p == "x" else int(p) for p in pattern))
 
 
-@word
+@api_function
 def transpose(x: Any, *axes: Any) -> Variable:
     """`x` with its axes in reverse order, or in the order of `axes`."""
     variable = as_variable(x)
@@ -250,7 +247,7 @@ def transpose(x: Any, *axes: Any) -> Variable:
     return dimshuffle(variable, *(axes or reversed(range(variable.ndim))))
 
 
-@word
+@api_function
 def flatten(x: Any, ndim: int = 1) -> Variable:
     """`x` with its last axes joined so that `ndim` are left; C order."""
     variable = as_variable(x)
@@ -277,9 +274,8 @@ def _alloc_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
     return [static_broadcast(x, lengths, node.params["broadcastable"])]
 
 
-def _alloc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    x, g = node.inputs[0], cotangents[0]
-    assert g is not None
+def _alloc_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    x = node.inputs[0]
     left = g.ndim - x.ndim
     stretched = [
         left + i for i, b in enumerate(x.broadcastable) if b and not g.broadcastable[left + i]
@@ -294,7 +290,7 @@ def _alloc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variab
 _ALLOC = register_op(Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, specialise=_alloc_specialise))
 
 
-@word
+@api_function
 def alloc(value: Any, *lengths: Any) -> Variable:
     """`value` repeated to a shape, whose lengths are ints or integer scalars."""
     scalars = shape_scalars(lengths)

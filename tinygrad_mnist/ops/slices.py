@@ -14,9 +14,9 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.layout import Place
-from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType, static_type
-from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.graph.variables import Op, Variable
 
 # --- a slice ----------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import Word, as_float, define, sqr, sqrt, upgraded
 
@@ -56,13 +56,13 @@ arctanh: Word = define(
 )  # fmt: skip
 
 
-@word
+@api_function
 def deg2rad(x: Any) -> Variable:
     """Degrees as radians."""
     return as_float(x) * (math.pi / 180)
 
 
-@word
+@api_function
 def rad2deg(x: Any) -> Variable:
     """Radians as degrees."""
     return as_float(x) * (180 / math.pi)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_mnist.graph.fold import fold
-from tinygrad_mnist.graph.host import Offset
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import Offset, Place
 from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.elementwise import cast, gt, neg, sqr, sqrt, true_div
