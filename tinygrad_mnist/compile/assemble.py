@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from tinygrad_mnist.compile.draft import Draft, view_of
 from tinygrad_mnist.compile.plan import View
 from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.match import constant_value
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.gather import indexed_layout
-from tinygrad_mnist.rewrite.simplify import constant_value
 
 
 def draft_assembled(draft: Draft, node: Node) -> View:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_mnist.graph.match import both_orders, operand_of
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Constant, Variable
@@ -59,11 +60,12 @@ def log1p(x: Any) -> Variable:
 
 def safe_log1p(v: Variable) -> Variable | None:
     """log(1 + v) in a form that does not go through `v`; None where there is none."""
-    if _made_by(v, "exp"):
-        return softplus(_argument(v))
-    if _made_by(v, "neg") and _made_by(_argument(v), "sigmoid"):
-        return neg(softplus(_argument(_argument(v))))
-    return None
+    z = operand_of(v, "exp")
+    if z is not None:
+        return softplus(z)
+    negated = operand_of(v, "neg")
+    z = None if negated is None else operand_of(negated, "sigmoid")
+    return None if z is None else neg(softplus(z))
 
 
 def safe_log(v: Variable) -> Variable | None:
@@ -86,25 +88,19 @@ def _safe_log(v: Variable) -> Variable | None:
         if inner is None:
             return None
         return node.op.rebuild([inner, *inputs[1:]], node.params, None).outputs[0]
-    if name == "sub" and _is_one(inputs[0]) and _made_by(inputs[1], "sigmoid"):
-        return neg(softplus(_argument(inputs[1])))
+    if name == "sub" and _is_one(inputs[0]):
+        z = operand_of(inputs[1], "sigmoid")
+        return None if z is None else neg(softplus(z))
     if name == "add":
-        for one, power in (inputs, inputs[::-1]):
-            if _is_one(one) and _made_by(power, "exp"):
-                return softplus(_argument(power))
+        for one, power in both_orders(inputs):
+            z = operand_of(power, "exp")
+            if _is_one(one) and z is not None:
+                return softplus(z)
     return None
 
 
-def _made_by(v: Variable, op: str) -> bool:
-    return v.node is not None and v.node.op.name == op
-
-
-def _argument(v: Variable) -> Variable:
-    assert v.node is not None
-    return v.node.inputs[0]
-
-
 def _is_one(v: Variable) -> bool:
-    while v.node is not None and v.node.op.name == "dimshuffle":
-        v = v.node.inputs[0]
+    """Whether `v` is the number 1, with axes added."""
+    while (source := operand_of(v, "dimshuffle")) is not None:
+        v = source
     return isinstance(v, Constant) and v.value.size == 1 and v.value.item() == 1

@@ -179,6 +179,12 @@ def _emit(
     return current.outputs
 
 
+def if_same_type(old: Variable, new: Variable) -> Replacement:
+    """`new` in place of `old`, or no replacement where it has another dtype or shape."""
+    same = new.dtype == old.dtype and new.type.shape == old.type.shape
+    return (new,) if same else None
+
+
 def check_type(rule: str, old: Variable, new: Variable) -> None:
     """What replaces a variable has its dtype and shape; anything else is a wrong rule."""
     if new.dtype != old.dtype or new.type.shape != old.type.shape:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite, prod
 
+from tinygrad_mnist.graph.match import both_orders, constant_value, made_by
 from tinygrad_mnist.graph.op import constant
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import add, mul, neg, true_div
 from tinygrad_mnist.ops.gather import SCATTER_ADD
 from tinygrad_mnist.ops.shape import static_reshape
 from tinygrad_mnist.ops.slices import ASSEMBLE, assemble, static_slice
-from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
-from tinygrad_mnist.rewrite.simplify import constant_value, if_same_type
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, if_same_type, rule_into
 
 SPARSE: list[Rule] = []
 _rule = rule_into(SPARSE)
@@ -26,10 +26,8 @@ _rule = rule_into(SPARSE)
 def _sparse(v: Variable) -> Node | None:
     """The node that makes `v`, where it writes into zeros. If it has several parts they don't
     overlap, since the first rule below made it."""
-    node = v.node
-    if node is None or not (node.op is SCATTER_ADD or node.op is ASSEMBLE):
-        return None
-    if node.op is ASSEMBLE and not node.params["has_base"]:
+    node = made_by(v, SCATTER_ADD.name, ASSEMBLE.name)
+    if node is None or (node.op is ASSEMBLE and not node.params["has_base"]):
         return None
     return node if constant_value(node.inputs[0]) == 0 else None
 
@@ -75,7 +73,7 @@ def negate_places(node: Node, context: Context) -> Replacement:
 @_rule("mul")
 def scale_places(node: Node, context: Context) -> Replacement:
     """c * (0 with x in a place) is 0 with c * x there, for a number c."""
-    for number, v in (node.inputs, node.inputs[::-1]):
+    for number, v in both_orders(node.inputs):
         found = _sparse(v)
         if found is not None and _is_number(number) and v.dtype == node.outputs[0].dtype:
             parts = [mul(part, _beside(part, number)) for part in _parts(found)]
@@ -98,7 +96,7 @@ def divide_places(node: Node, context: Context) -> Replacement:
 def add_to_places(node: Node, context: Context) -> Replacement:
     """x + (0 with y in a place) is x with y added there, and x - (...) with y taken off."""
     z = node.outputs[0]
-    pairs = (node.inputs,) if node.op.name == "sub" else (node.inputs, node.inputs[::-1])
+    pairs = (node.inputs,) if node.op.name == "sub" else both_orders(node.inputs)
     for x, v in pairs:
         found = _sparse(v)
         if found is None or x.dtype != v.dtype or x.type.shape != z.type.shape:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinygrad_mnist.contracts.core.tape import TRUTHS, Instruction, Tape
+from tinygrad_mnist.graph.match import constant_value
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import BOOL
 from tinygrad_mnist.graph.variables import Node, Variable
@@ -18,7 +19,6 @@ from tinygrad_mnist.ops.elementwise import single_tape
 from tinygrad_mnist.ops.kernels import TAPE
 from tinygrad_mnist.ops.shape import dimshuffle
 from tinygrad_mnist.rewrite.engine import Context, copied, rebuild, uses
-from tinygrad_mnist.rewrite.simplify import constant_value
 
 MAX_INPUTS = 12  # operands of one tape: beyond this a row's operands crowd the first-level cache
 MAX_INSTRUCTIONS = 64  # of one tape; also bounds how deep `_write` goes
