@@ -107,7 +107,7 @@ def test_an_interrupted_wait_leaves_nothing_held(monkeypatch: pytest.MonkeyPatch
     assert access_module._held == []
 
 
-def test_what_is_held_is_let_go_after_an_error() -> None:
+def test_locks_are_released_after_an_error() -> None:
     access = object()
     with pytest.raises(ValueError, match="inside"), ReadWriteLock(writes=[access]):
         raise ValueError("inside")

@@ -13,7 +13,7 @@ from helpers.rules import Case, case, check_numbers, check_rule
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import Variable
 from tinygrad_mnist.contracts.core.tape import Tape
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.ops.elementwise import log
 from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
@@ -50,7 +50,7 @@ def scattered(values: Variable) -> Variable:
         labels(),
         n_index=2,
         axis=0,
-        place=Place.whole((3, 4)),
+        location=StaticSlice.whole((3, 4)),
         axes=(0, 1),
     )
 
@@ -63,7 +63,7 @@ def minus_share(x: Variable, s: Variable, axis: Any = 1) -> Variable:
 def slice_of(x: Variable, start: int, n: int) -> Variable:
     return STATIC_SLICE(
         x,
-        place=Place.whole(x.type.static_shape).along(0, start, n),
+        location=StaticSlice.whole(x.type.static_shape).along(0, start, n),
         broadcastable=x.broadcastable if n == 1 else (False, False),
     )
 

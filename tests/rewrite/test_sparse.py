@@ -1,4 +1,4 @@
-"""Rules for arrays that are zero but for some places, and what they save in an update."""
+"""Rules for arrays that are zero but for some locations, and what they save in an update."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from helpers.rules import Case, case, check_numbers, check_rule
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import Variable
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.ops.shape import static_broadcast, static_reshape
 from tinygrad_mnist.ops.slices import assemble, static_slice
@@ -46,18 +46,24 @@ def filled(n: int) -> Variable:
 
 def with_rows(n: int, base: Variable | None, *parts: tuple[Variable, int]) -> Variable:
     """What `put` becomes, with several parts and over any base."""
-    whole = Place.whole((n, 4))
-    places = [(part, whole.along(0, at, 3)) for part, at in parts]
-    return assemble(base, places, (n, 4), (False, False))
+    whole = StaticSlice.whole((n, 4))
+    locations = [(part, whole.along(0, at, 3)) for part, at in parts]
+    return assemble(base, locations, (n, 4), (False, False))
 
 
 def rows_of(x: Variable, at: int) -> Variable:
-    return static_slice(x, Place.whole(x.type.static_shape).along(0, at, 3), (False, False))
+    return static_slice(x, StaticSlice.whole(x.type.static_shape).along(0, at, 3), (False, False))
 
 
 def with_added(base: Variable, rows: Variable) -> Variable:
     return OPS["scatter_add"](
-        base, rows, constant(PICKS), n_index=1, axis=0, place=Place.whole((9, 4)), axes=(0,)
+        base,
+        rows,
+        constant(PICKS),
+        n_index=1,
+        axis=0,
+        location=StaticSlice.whole((9, 4)),
+        axes=(0,),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tinygrad_mnist.compile.draft import Draft, view_of
 from tinygrad_mnist.compile.plan import View
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.match import constant_value
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.gather import indexed_layout
@@ -19,13 +19,13 @@ from tinygrad_mnist.ops.gather import indexed_layout
 def draft_assembled(draft: Draft, node: Node) -> View:
     """The calls of an `assemble`."""
     result = node.outputs[0]
-    parts, places = list(node.inputs), node.params["places"]
+    parts, locations = list(node.inputs), node.params["locations"]
     whole = draft.temporary(result.dtype, result.type.static_shape)
     if node.params["has_base"]:
-        _start_as(draft, parts.pop(0), whole, places, node)
+        _start_as(draft, parts.pop(0), whole, locations, node)
     written: set[int] = set()
-    for part, place in zip(parts, places, strict=True):
-        target = whole._replace(layout=place.layout(whole.layout))
+    for part, location in zip(parts, locations, strict=True):
+        target = whole._replace(layout=location.layout(whole.layout))
         value = constant_value(part)
         if value is not None and abs(value) < 2**53:
             number = draft.fill(value, target, node.source)
@@ -51,31 +51,31 @@ def draft_scattered(draft: Draft, node: Node, checks: set[int]) -> View:
 
 
 def _start_as(
-    draft: Draft, base: Variable, whole: View, places: Sequence[Place], node: Node
+    draft: Draft, base: Variable, whole: View, locations: Sequence[StaticSlice], node: Node
 ) -> None:
     value = constant_value(base)
     if value is None or abs(value) >= 2**53:
         draft.bases[whole.buffer] = draft.copy(view_of(draft, base), whole, node.source)
         return
-    for place in _outside(places, whole.layout.shape):
-        target = whole._replace(layout=place.layout(whole.layout))
+    for location in _outside(locations, whole.layout.shape):
+        target = whole._replace(layout=location.layout(whole.layout))
         draft.fill(value, target, node.source)
 
 
-def _outside(places: Sequence[Place], shape: tuple[int, ...]) -> list[Place]:
-    """Slices that cover what `places` leave out of an array: strips between them where they lie
+def _outside(locations: Sequence[StaticSlice], shape: tuple[int, ...]) -> list[StaticSlice]:
+    """Slices that cover what `locations` leave out of an array: strips between them where they lie
     along one axis, else all of it."""
-    whole = Place.whole(shape)
-    axes = {axis for place in places for axis in place.partial_axes(shape)}
+    whole = StaticSlice.whole(shape)
+    axes = {axis for location in locations for axis in location.partial_axes(shape)}
     if (
         len(axes) != 1
-        or not all(place.is_fixed for place in places)
-        or any(abs(step) != 1 for place in places for step in place.steps)
+        or not all(location.is_fixed for location in locations)
+        or any(abs(step) != 1 for location in locations for step in location.steps)
     ):
         return [whole]
     (axis,) = axes
     strips, end = [], 0
-    for first, n in sorted(_interval(place, axis) for place in places):
+    for first, n in sorted(_interval(location, axis) for location in locations):
         if first > end:
             strips.append(whole.along(axis, end, first - end))
         end = max(end, first + n)
@@ -84,7 +84,7 @@ def _outside(places: Sequence[Place], shape: tuple[int, ...]) -> list[Place]:
     return strips
 
 
-def _interval(place: Place, axis: int) -> tuple[int, int]:
-    """The lowest index that a place has along an axis, and how many there are."""
-    n, start = place.lengths[axis], place.starts[axis].value
-    return (start if place.steps[axis] > 0 else start - n + 1), n
+def _interval(location: StaticSlice, axis: int) -> tuple[int, int]:
+    """The lowest index of a location along an axis, and how many there are."""
+    n, start = location.lengths[axis], location.starts[axis].value
+    return (start if location.steps[axis] > 0 else start - n + 1), n

@@ -32,7 +32,7 @@ COLUMNS = 120  # of a listing's lines
 
 @dataclass(frozen=True)
 class Buffer:
-    """A piece of memory.
+    """A contiguous block of memory.
 
     kind: one of the constants above. size: in elements. offset: in bytes, of a temporary in the
     arena. leaf: the symbolic variable whose value an input or shared buffer holds. value: of a

@@ -56,7 +56,7 @@ def givens_from(pairs: Pairs, strict: bool) -> dict[Variable, Variable]:
     givens: dict[Variable, Variable] = {}
     for target, value in pairs_of(pairs, "givens"):
         if not isinstance(target, Variable):
-            raise GraphTypeError(f"{target!r} among the givens is no variable")
+            raise GraphTypeError(f"{target!r} among the givens is not a variable")
         if target in givens:
             raise GraphTypeError(f"{target} is given twice{at(target.source)}")
         givens[target] = fitting(as_variable(value), target, "what is given for", not strict)

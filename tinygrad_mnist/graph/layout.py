@@ -1,4 +1,4 @@
-"""Where the elements of an array lie in a buffer, and which of them a slice takes."""
+"""Layouts of arrays in a buffer, and slices of arrays whose shape is known."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Layout(NamedTuple):
 
     @property
     def extent(self) -> tuple[int, int]:
-        """The lowest and the highest offset of an element, without what slots add; (0, -1) of no
+        """The lowest and the highest offset of an element, with all slots 0; (0, -1) for no
         elements."""
         if self.size == 0:
             return 0, -1
@@ -79,7 +79,8 @@ def contiguous(shape: Iterable[int]) -> Layout:
 def reshaped(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
     """`layout` seen as another shape of the same size, or None where strides can't express it.
 
-    Old dimensions are merged into runs that lie evenly; each new dimension must fit in one run.
+    Old dimensions that one stride can describe are merged into runs; each new dimension must fit in
+    one run.
     """
     if layout.is_contiguous:
         fresh = contiguous(shape)
@@ -106,8 +107,8 @@ def reshaped(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
     return layout.rearranged(shape, reversed(strides))
 
 
-class Place(NamedTuple):
-    """A slice in numbers: which elements of an array of known shape.
+class StaticSlice(NamedTuple):
+    """A slice of an array of known shape, as numbers.
 
     starts, lengths, steps: for every axis of the array. kept: the axes that the slice has; of each
     other axis it takes one element.
@@ -119,13 +120,13 @@ class Place(NamedTuple):
     kept: tuple[int, ...]
 
     @staticmethod
-    def whole(shape: tuple[int, ...]) -> Place:
+    def whole(shape: tuple[int, ...]) -> StaticSlice:
         """All of an array."""
         n = len(shape)
-        return Place((Offset(0),) * n, shape, (1,) * n, tuple(range(n)))
+        return StaticSlice((Offset(0),) * n, shape, (1,) * n, tuple(range(n)))
 
-    def along(self, axis: int, start: int, n: int) -> Place:
-        """The same but for one axis, of which it takes n elements from `start` on."""
+    def along(self, axis: int, start: int, n: int) -> StaticSlice:
+        """The same slice except along one axis, where it takes n elements from `start` on."""
         starts, lengths = list(self.starts), list(self.lengths)
         starts[axis], lengths[axis] = Offset(start), n
         return self._replace(starts=tuple(starts), lengths=tuple(lengths))
@@ -137,32 +138,33 @@ class Place(NamedTuple):
 
     @property
     def is_fixed(self) -> bool:
-        """Whether no start is left to be known at run time."""
+        """Whether all starts are known before run time."""
         return all(start.slot is None for start in self.starts)
 
     def covers(self, shape: tuple[int, ...]) -> bool:
-        """Whether this is all of an array of that shape, in its order."""
-        return self.lengths == shape and self == Place.whole(shape)
+        """Whether the slice takes all of an array of that shape, in its order."""
+        return self.lengths == shape and self == StaticSlice.whole(shape)
 
-    def is_apart_from(self, other: Place) -> bool:
-        """Whether two places in one array have, for certain, no element in common."""
+    def is_disjoint_from(self, other: StaticSlice) -> bool:
+        """Whether two slices of one array have no element in common (conservative: may be False for
+        disjoint slices)."""
         return any(
-            not _may_meet(self._indices(axis), other._indices(axis))
+            not _may_overlap(self._indices(axis), other._indices(axis))
             for axis in range(len(self.lengths))
             if self.starts[axis].slot is None and other.starts[axis].slot is None
         )
 
     def _indices(self, axis: int) -> range:
-        """What it takes of an axis whose start is known."""
+        """The indices that it takes along an axis whose start is known."""
         start, step = self.starts[axis].value, self.steps[axis]
         return range(start, start + step * self.lengths[axis], step)
 
     def partial_axes(self, shape: tuple[int, ...]) -> list[int]:
-        """The axes of which it does not take every element."""
+        """The axes along which it does not take every element."""
         return [axis for axis, n in enumerate(self.lengths) if n != shape[axis]]
 
     def layout(self, layout: Layout) -> Layout:
-        """Where the slice of an array that lies so lies."""
+        """The layout of this slice, given the array's layout."""
         offset, slots = layout.offset, list(layout.slots)
         for start, stride in zip(self.starts, layout.strides, strict=True):
             offset += start.value * stride
@@ -176,7 +178,7 @@ class Place(NamedTuple):
         )
 
     def key(self) -> tuple[int | slice, ...]:
-        """The slice as NumPy writes it; ValueError where a start is known at run time only."""
+        """The slice as a NumPy key; ValueError where a start is known at run time only."""
         if not self.is_fixed:
             raise ValueError("the start of this slice is known only when the plan runs")
         key: list[int | slice] = []
@@ -191,8 +193,8 @@ class Place(NamedTuple):
         return tuple(key)
 
 
-def _may_meet(a: range, b: range) -> bool:
-    """Whether two ranges may have a number in common; where one says so, they need not."""
+def _may_overlap(a: range, b: range) -> bool:
+    """Whether two ranges may overlap (conservative: may be True for disjoint ranges)."""
     if not a or not b or max(a[0], a[-1]) < min(b[0], b[-1]) or max(b[0], b[-1]) < min(a[0], a[-1]):
         return False
     return (a.start - b.start) % gcd(a.step, b.step) == 0

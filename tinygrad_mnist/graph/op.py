@@ -23,9 +23,9 @@ def register_op(op: Op) -> Op:
 
 
 def as_variable(value: Any, name: str | None = None) -> Variable:
-    """A variable for anything that can be one: a variable, a number, an array, a nested list.
+    """A variable made of a variable, a number, an array or a nested list.
 
-    Python numbers become weak constants: they take the dtype of what they meet. NumPy values
+    Python numbers become weak constants, which take the dtype of the other operands. NumPy values
     keep their dtype.
     """
     if isinstance(value, Variable):
@@ -38,7 +38,7 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
         return Constant(np.asarray(value, dtype="float64"), weak=True, name=name)
     if isinstance(value, np.ndarray | np.generic | list | tuple):
         if isinstance(value, list | tuple) and any(isinstance(v, Variable) for v in value):
-            raise GraphTypeError("a list of symbolic variables is no variable")
+            raise GraphTypeError("a list of symbolic variables can't be used as one variable")
         array = np.asarray(value)
         if array.dtype.name not in DTYPES:
             raise GraphTypeError(f"an array of dtype {array.dtype} can't be a constant")

@@ -71,7 +71,7 @@ class Variable(Operators["Variable"]):
 
 
 class Input(Variable):
-    """A variable that the user hands a value for: `T.matrix('x')`."""
+    """A variable whose value the caller of a function gives: `T.matrix('x')`."""
 
     __slots__ = ()
 
@@ -82,7 +82,7 @@ class Input(Variable):
 class Constant(Variable):
     """A variable whose value is part of the graph.
 
-    weak: True for a Python number: it takes the dtype of what it meets.
+    weak: True for a Python number, which takes the dtype of the other operands.
     """
 
     __slots__ = ("value", "weak")
@@ -258,10 +258,10 @@ CACHE_LINE = 64  # bytes
 
 
 def aligned_copy(value: Array, dtype: str) -> Array:
-    """A C-contiguous copy that begins where a cache line does.
+    """A C-contiguous copy that begins at a cache line.
 
-    NumPy's begin 16 bytes behind one, so every other vector of a row would lie across two lines,
-    which costs the product of a layer 10 to 20 %.
+    NumPy's arrays begin 16 bytes after one, so every other vector of a row would straddle two
+    lines. That costs the product of a layer 10 to 20 %.
     """
     nbytes = value.size * np.dtype(dtype).itemsize
     memory = np.empty(nbytes + CACHE_LINE, np.uint8)
@@ -274,12 +274,12 @@ def aligned_copy(value: Array, dtype: str) -> Array:
 class SharedVariable(Variable):
     """A variable that keeps a value from call to call; functions read it and update it.
 
-    The value lives in one C-contiguous array that no other shared variable aliases. Where a device
-    has worked with it, there is a copy in the device's memory; whichever was changed last counts,
-    and it is moved when the other side asks for it.
+    The value is in one C-contiguous array that no other shared variable aliases. Once a device has
+    used it, there is also a copy in the device's memory. The one that changed last is valid; it is
+    copied when the other side needs it.
 
-    version: a number that grows whenever the host may have changed the value. device_copy: the
-    engine's.
+    version: a number that grows whenever the host may have changed the value. device_copy: set by
+    the backend.
     """
 
     __slots__ = ("_storage", "default_update", "device_copy", "version")
@@ -315,11 +315,11 @@ class SharedVariable(Variable):
 
     @property
     def host_array(self) -> Array:
-        """The array as it is, even where a device has a newer value; its shape is always right."""
+        """The array as it is, even if a device has a newer value; its shape is always right."""
         return self._storage
 
     def sync_to_host(self) -> None:
-        """Makes the host's array the same as a newer value on a device."""
+        """Copies the value to the host's array if the device's is newer."""
         copy = self.device_copy
         if copy is not None and copy.is_newer:
             copy.fetch(self._storage)
@@ -328,10 +328,10 @@ class SharedVariable(Variable):
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Array:
         """The present value; a copy, unless `borrow` is true.
 
-        While a function in another thread updates the variable, a copy waits for the end of its
+        While a function in another thread updates the variable, copying waits for the end of its
         step, or sweep. A borrowed array is the storage itself: it changes when a function updates
-        the variable on the CPU. Where a GPU does, it shows the value of the moment when it was
-        borrowed, at least, and what is written to it may be lost.
+        the variable on the CPU. If a GPU updates it, the array keeps the value it had when it was
+        borrowed, or has a newer one, and values written to it may be lost.
         """
         if borrow and self.device_copy is None:
             return self._storage
@@ -339,9 +339,9 @@ class SharedVariable(Variable):
             return self.storage if borrow else self.storage.copy()
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
-        """Puts in a new value of the same dtype and number of dimensions; its shape may differ.
+        """Sets a new value of the same dtype and number of dimensions; its shape may differ.
 
-        It is copied even with `borrow`, since shared variables never alias anything.
+        It is copied even with `borrow`, since shared variables never alias other arrays.
 
         While a function in another thread uses the variable, this waits for the end of its step,
         or sweep.

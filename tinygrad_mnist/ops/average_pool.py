@@ -41,7 +41,7 @@ def _grad_of_specialise(node: Node, inputs: Sequence[Variable], host: HostValues
     ]
 
 
-# The second input, the pooled images, gives the shape alone.
+# The second input, the pooled images, is there only for its shape.
 _GRAD_OF = register_op(
     Op(
         "average_pool2d_grad_of",
@@ -89,8 +89,8 @@ def average_pool(
 ) -> Variable:
     """The mean over windows of the last two axes; the other arguments are those of `max_pool`.
 
-    count_padding: padding counts as zeros; otherwise a window's mean is over the pixels that it has
-    inside the image.
+    count_padding: padding counts as zeros; otherwise a window's mean is over its pixels inside the
+    image.
     """
     count = PADDED if count_padding else INSIDE
     return _pool(input, window, ignore_border, stride, padding, count)

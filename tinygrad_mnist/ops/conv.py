@@ -1,9 +1,9 @@
-"""Two-dimensional convolution and its two gradients; `tensor.nnet.abstract_conv` has the words.
+"""Two-dimensional convolution and its two gradients; users call `tensor.nnet.abstract_conv`.
 
 Images are (batch, channels, height, width), filters (filters, channels, height, width). With
 `flip` 1 the filter is flipped in both axes, which is convolution proper and Theano's default; with
-0 it is cross-correlation. `epilogue` is the identity until the fusion rules put bias, activation
-or an update there.
+0 it is cross-correlation. `epilogue` is the identity until the fusion rules add bias, activation or
+an update to it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ UNDECLARED = (None, None, (0, 0))  # the default of the parameter `declared`
 
 
 def padding_of(border: Border, filter_size: Pair) -> Pair:
-    """Zeros added on each side: none for 'valid', all that overlap for 'full', half for 'half'."""
+    """Zeros added on each side: none for 'valid', the filter's size less one for 'full', half its
+    size for 'half'."""
     if border == "valid":
         return (0, 0)
     if border == "full":
@@ -36,10 +37,10 @@ def padding_of(border: Border, filter_size: Pair) -> Pair:
 
 
 def _check_declared(params: Params, types: Sequence[TensorType]) -> None:
-    """Compares the shapes that the user declared with those that came.
+    """Compares the shapes that the user declared with the actual ones.
 
-    `declared` has the images' shape, which may be without the zeros that a border has put around
-    them, the filters', and how many rows and columns of zeros those are.
+    `declared` has the images' shape, which may be without the zeros that a border adds around them,
+    the filters' shape, and the numbers of rows and columns of these zeros.
     """
     *shapes, zeros = params.get("declared", UNDECLARED)
     for what, declared, actual in zip(("input", "filter"), shapes, types, strict=True):
@@ -117,12 +118,12 @@ CONV2D = define_kernel("conv2d", _infer, vjp=_vjp, specialise=_specialise)
 
 
 # --- gradients --------------------------------------------------------------------------------
-# The symbolic forms take the array whose gradient they compute as a third input, for its shape
-# alone; specialised, that shape is a parameter.
+# The symbolic forms take the array whose gradient they compute as a third input, only for its
+# shape. Once specialised, that shape is a parameter.
 
 
 def _check_gradient(x: TensorType, w: TensorType, g: TensorType, params: Params) -> None:
-    """ShapeError where a gradient isn't one of the convolution of `x` with `w`."""
+    """Raises ShapeError unless `g` has the shape of the convolution of `x` with `w`."""
     (y,) = _infer(params, (x, w))
     if any(None not in (n, m) and n != m for n, m in zip(g.shape, y.shape, strict=True)):
         raise ShapeError(

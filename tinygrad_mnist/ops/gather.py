@@ -1,7 +1,7 @@
 """Integer vectors as indices, over arrays whose shape is known.
 
-`gather` picks rows. `scatter_add` and `scatter_set` are what it turns into where elements are
-written: an array that starts as a copy of another one and has rows added to it or put into it.
+`gather` picks rows. `scatter_add` and `scatter_set` are its counterparts for writing: an array that
+starts as a copy of another one, with rows added to it or replaced in it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
-from tinygrad_mnist.graph.layout import Layout, Place
+from tinygrad_mnist.graph.layout import Layout, StaticSlice
 from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Op
@@ -40,8 +40,8 @@ GATHER = define_kernel("gather", _gather_infer, checks=_gather_checks)
 
 
 def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    """The axes of an array in an order in which the indexed ones stand together, and how many come
-    before them: as they are where that is so already, else the indexed ones first."""
+    """An order of an array's axes in which the indexed ones are adjacent, and how many come before
+    them: the present order if they are adjacent in it, else the indexed ones first."""
     if axes == tuple(range(axes[0], axes[0] + len(axes))):
         return tuple(range(ndim)), axes[0]
     return (*axes, *(axis for axis in range(ndim) if axis not in axes)), 0
@@ -49,14 +49,14 @@ def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], in
 
 def indexed_layout(params: Params, layout: Layout) -> Layout:
     """The slice of an array that a scatter works in, the indexed axes together."""
-    place: Place = params["place"]
-    inner = place.layout(layout)
-    order, _ = indexed_order(len(place.kept), params["axes"])
+    location: StaticSlice = params["location"]
+    inner = location.layout(layout)
+    order, _ = indexed_order(len(location.kept), params["axes"])
     return inner.rearranged((inner.shape[a] for a in order), (inner.strides[a] for a in order))
 
 
 def _scatter_checks(node: Node) -> list[tuple[int, int, int]]:
-    lengths = [node.params["place"].shape[axis] for axis in node.params["axes"]]
+    lengths = [node.params["location"].shape[axis] for axis in node.params["axes"]]
     return [(2 + k, -length, length) for k, length in enumerate(lengths)]
 
 
@@ -66,8 +66,8 @@ def _define_scatter(name: str) -> Op:
     ) -> list[Array]:
         base, *operands = inputs
         result = base.copy()
-        order, _ = indexed_order(len(params["place"].kept), params["axes"])
-        indexed = result[params["place"].key()].transpose(order)
+        order, _ = indexed_order(len(params["location"].kept), params["axes"])
+        indexed = result[params["location"].key()].transpose(order)
         contract = CONTRACTS[name]
         (indexed[...],) = contract.reference(params, [indexed, *operands], outputs)
         return [result]
@@ -84,6 +84,6 @@ def _define_scatter(name: str) -> Op:
 
 
 # base, rows (outer, n, rest), index vectors (n,) -> the base, with the rows added to or put into a
-# slice of it; params place, axes (of the slice, indexed), n_index, axis (number of outer ones)
+# slice of it; params location, axes (of the slice, indexed), n_index, axis (number of outer ones)
 SCATTER_ADD = _define_scatter("scatter_add")
 SCATTER_SET = _define_scatter("scatter_set")

@@ -1,9 +1,9 @@
 """Indexing: `x[key]`, and `set_subtensor` and `inc_subtensor` for every key.
 
 A key has slices and single indices, which the host computes, and integer arrays, which are data. A
-slice is a view whose start is filled in at every call, so `x[i*mb:(i+1)*mb]` copies nothing and one
-plan serves every `i`; an index that the host can't know becomes an integer array without axes.
-Arrays gather. Writing goes the same ways back: a slice is assembled, arrays scatter.
+slice is a view whose start is set at every call, so `x[i*mb:(i+1)*mb]` copies nothing and one plan
+serves every `i`. An index that the host can't compute becomes a 0-d integer array. Integer arrays
+become `gather`. Writing does the reverse: a slice is assembled, arrays scatter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.layout import Offset, Place
+from tinygrad_mnist.graph.layout import Offset, StaticSlice
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
@@ -79,18 +79,19 @@ def _subtensor_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
     return [TensorType(x.dtype, tuple(flags), tuple(lengths))]
 
 
-class _Where(NamedTuple):
+class _ResolvedKey(NamedTuple):
     """A key resolved for an array of known shape.
 
-    place: what its slices and indices take. flags: which axes of that broadcast. vectors: its index
-    arrays, one-dimensional. axes: the axes of the place that they index. common: the type that the
-    arrays have together. pattern: the axes of the result, as a dimshuffle of what is picked.
+    location: the part of the array that its slices and indices take. flags: which axes of that part
+    broadcast. vectors: its index arrays, one-dimensional. axes: the axes of the part that they
+    index. common: the type to which the index arrays broadcast together. pattern: the axes of the
+    result, as a dimshuffle of the picked elements.
 
-    What is picked has the axes of the place in `order`, with those of the arrays in place of the
-    indexed ones, behind `axis` others.
+    The picked elements have the axes of the part in `order`, but with the axes of the index arrays
+    in place of the indexed ones; `axis` axes come before these.
     """
 
-    place: Place
+    location: StaticSlice
     flags: tuple[bool, ...]
     vectors: tuple[Variable, ...]
     axes: tuple[int, ...]
@@ -100,14 +101,14 @@ class _Where(NamedTuple):
     axis: int
 
     def _around(self, values: Sequence[Any], middle: Sequence[Any]) -> tuple[Any, ...]:
-        """What `values` say of the axes of the place, with `middle` in place of the indexed."""
+        """`values`, one per axis of the part, in `order`, with `middle` for the indexed axes."""
         behind = self.order[self.axis + len(self.axes) :]
         before = (values[a] for a in self.order[: self.axis])
         return (*before, *middle, *(values[a] for a in behind))
 
     @property
     def picked_shape(self) -> tuple[int, ...]:
-        return self._around(self.place.shape, self.common.static_shape)
+        return self._around(self.location.shape, self.common.static_shape)
 
     @property
     def picked_flags(self) -> tuple[bool, ...]:
@@ -115,8 +116,8 @@ class _Where(NamedTuple):
 
     @property
     def rows(self) -> tuple[int, ...]:
-        """The shape of what is picked, with one axis for all that the arrays have."""
-        return self._around(self.place.shape, [math.prod(self.common.static_shape)])
+        """The shape of the picked elements, with one axis for all axes of the index arrays."""
+        return self._around(self.location.shape, [math.prod(self.common.static_shape)])
 
 
 def _resolve(
@@ -125,9 +126,9 @@ def _resolve(
     given: Sequence[Variable],
     x: TensorType,
     host: HostValues,
-) -> _Where:
-    """The key over an array of type `x`; `scalars` are its operands as the host knows them, `given`
-    the same of known shape."""
+) -> _ResolvedKey:
+    """The key resolved for an array of type `x`. scalars: its symbolic operands, for the host.
+    given: the same with known shapes."""
     starts: list[Offset] = []
     counts: list[int] = []
     steps: list[int] = []
@@ -160,7 +161,7 @@ def _resolve(
         starts.append(start)
         counts.append(count)
         steps.append(step)
-    place = Place(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
+    location = StaticSlice(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
     common = _common_type([v.type for v in arrays.values()] or [TensorType("int64", (), ())])
     axes = tuple(arrays)
     order, before = indexed_order(len(kept), axes) if axes else (tuple(range(len(kept))), 0)
@@ -170,7 +171,9 @@ def _resolve(
     at = array_position(index)
     pattern[at:at] = range(before, before + common.ndim)
     vectors = tuple(_flat(v, common.static_shape) for v in arrays.values())
-    return _Where(place, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
+    return _ResolvedKey(
+        location, tuple(flags), vectors, axes, common, tuple(pattern), order, before
+    )
 
 
 def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
@@ -184,14 +187,14 @@ def _subtensor_specialise(
     node: Node, inputs: Sequence[Variable], host: HostValues
 ) -> list[Variable]:
     x, *given = inputs
-    where = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
-    picked = static_slice(x, where.place, where.flags)
-    if where.vectors:
-        moved = dimshuffle(picked, *where.order)
-        params = {"n_index": len(where.vectors), "axis": where.axis}
-        rows = GATHER.rebuild([moved, *where.vectors], params, node.source).outputs[0]
-        picked = static_reshape(rows, where.picked_shape, where.picked_flags)
-    return [dimshuffle(picked, *where.pattern)]
+    resolved = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
+    picked = static_slice(x, resolved.location, resolved.flags)
+    if resolved.vectors:
+        moved = dimshuffle(picked, *resolved.order)
+        params = {"n_index": len(resolved.vectors), "axis": resolved.axis}
+        rows = GATHER.rebuild([moved, *resolved.vectors], params, node.source).outputs[0]
+        picked = static_reshape(rows, resolved.picked_shape, resolved.picked_flags)
+    return [dimshuffle(picked, *resolved.pattern)]
 
 
 def _subtensor_vjp(node: Node, g: Variable) -> list[Variable | None]:
@@ -225,32 +228,32 @@ def _check_fits(value: TensorType, target: TensorType) -> None:
 def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     x, value, *given = inputs
     is_sum = node.op is _INC
-    where = _resolve(node.params["index"], node.inputs[2:], given, x.type, host)
-    shape = where.picked_shape
+    resolved = _resolve(node.params["index"], node.inputs[2:], given, x.type, host)
+    shape = resolved.picked_shape
     target = TensorType(
         x.dtype,
-        tuple(p == "x" or where.picked_flags[p] for p in where.pattern),
-        tuple(1 if p == "x" else shape[p] for p in where.pattern),
+        tuple(p == "x" or resolved.picked_flags[p] for p in resolved.pattern),
+        tuple(1 if p == "x" else shape[p] for p in resolved.pattern),
     )
     _check_fits(value.type, target)
     filling = static_broadcast(value, target.static_shape, target.broadcastable)
-    filling = dimshuffle(filling, *(where.pattern.index(axis) for axis in range(len(shape))))
-    if where.vectors:
-        rows = static_reshape(filling, where.rows, (False,) * len(where.rows))
+    filling = dimshuffle(filling, *(resolved.pattern.index(axis) for axis in range(len(shape))))
+    if resolved.vectors:
+        rows = static_reshape(filling, resolved.rows, (False,) * len(resolved.rows))
         scatter = SCATTER_ADD if is_sum else SCATTER_SET
         params = {
-            "place": where.place,
-            "axes": where.axes,
-            "n_index": len(where.vectors),
-            "axis": where.axis,
+            "location": resolved.location,
+            "axes": resolved.axes,
+            "n_index": len(resolved.vectors),
+            "axis": resolved.axis,
         }
-        return list(scatter.rebuild([x, rows, *where.vectors], params, node.source).outputs)
+        return list(scatter.rebuild([x, rows, *resolved.vectors], params, node.source).outputs)
     if is_sum:
-        filling = add(static_slice(x, where.place, where.flags), filling)
+        filling = add(static_slice(x, resolved.location, resolved.flags), filling)
     whole = x.type.static_shape
-    if where.place.covers(whole):
+    if resolved.location.covers(whole):
         return [static_broadcast(filling, whole, x.broadcastable)]
-    return [assemble(x, [(filling, where.place)], whole, x.broadcastable)]
+    return [assemble(x, [(filling, resolved.location)], whole, x.broadcastable)]
 
 
 def _inc_vjp(node: Node, g: Variable) -> list[Variable | None]:
@@ -274,7 +277,7 @@ def _set_vjp(node: Node, g: Variable) -> list[Variable | None]:
 
 
 def _stays(index: Sequence[Entry], x: Variable, given: Sequence[Variable], ndim: int) -> Variable:
-    """Which of the elements that index arrays name are the last ones put into their place, with
+    """Which elements that the index arrays name are the last ones written to their location, with
     axes of length 1 for the rest of the key."""
     pairs = with_operands(index, given)
     arrays = [operands[0] for entry, operands in pairs if entry[0] == "array"]
@@ -295,7 +298,7 @@ def _stays(index: Sequence[Entry], x: Variable, given: Sequence[Variable], ndim:
 
 
 def _common_length(arrays: Sequence[Variable], axis: int) -> Variable:
-    """The length, along an axis counted from the last, of what index arrays have together."""
+    """The length of the common shape of index arrays along an axis, counted from the last."""
     given = [v for v in arrays if v.ndim >= -axis and not v.broadcastable[axis]]
     return length(given[0], axis) if given else as_variable(1)
 
@@ -304,23 +307,23 @@ def _common_length(arrays: Sequence[Variable], axis: int) -> Variable:
 _INC = register_op(
     Op("inc_subtensor", _write_infer, None, vjp=_inc_vjp, specialise=_write_specialise)
 )
-# The same with the value in place of what was there; of several for one place, the last.
+# The same with the elements replaced by the value; where the key repeats an element, the last one.
 _SET = register_op(
     Op("set_subtensor", _write_infer, None, vjp=_set_vjp, specialise=_write_specialise)
 )
 
 
-# --- words ---------------------------------------------------------------------------------------
+# --- API functions ------------------------------------------------------------------------------
 
 
 @api_function
 def getitem(x: Variable, key: Any) -> Variable:
     """`x[key]` as NumPy has it: integers, slices, `...`, None, and integer arrays.
 
-    Bounds of slices are integers that the host knows: numbers, function inputs, shapes, and
-    arithmetic on these. Indices and index arrays may be any integers. Arrays index together; one
-    stretches to another where its type broadcasts. Raises GraphTypeError for anything else, boolean
-    masks among it, and ShapeError for arrays that don't fit each other.
+    Bounds of slices are integers that the host computes: numbers, function inputs, shapes, and
+    arithmetic on these. Indices and index arrays may be any integers. Index arrays broadcast
+    together, where their types allow it. Raises GraphTypeError for any other key, such as a boolean
+    mask, and ShapeError for arrays that don't fit each other.
     """
     index, operands = parse_key(key, x.ndim)
     return _SUBTENSOR(x, *operands, index=index)
@@ -329,10 +332,11 @@ def getitem(x: Variable, key: Any) -> Variable:
 def set_subtensor(x: Any, y: Any) -> Variable:
     """`set_subtensor(a[key], y)`: a copy of `a` that has `y` at the key.
 
-    `y` may have fewer or stretching axes, and a dtype that `a` can hold. Where the key names a
-    place twice, the last one stays. An update `(w, set_subtensor(w[key], y))` writes only there.
+    `y` may have fewer axes, or axes that broadcast, and a dtype that `a` can hold. Where the key
+    names an element twice, the last value stays. An update `(w, set_subtensor(w[key], y))` writes
+    only these elements.
 
-    Raises GraphTypeError where `x` is no indexed variable or `y` has too many axes or the wrong
+    Raises GraphTypeError where `x` is not an indexed variable or `y` has too many axes or the wrong
     dtype, ShapeError where it doesn't fit.
     """
     return _write(_SET, x, y)
@@ -340,7 +344,7 @@ def set_subtensor(x: Any, y: Any) -> Variable:
 
 def inc_subtensor(x: Any, y: Any) -> Variable:
     """`inc_subtensor(a[key], y)`: a copy of `a` that has `y` added at the key, as often as the key
-    names a place. Otherwise as `set_subtensor`."""
+    names an element. Otherwise as `set_subtensor`."""
     return _write(_INC, x, y)
 
 
@@ -357,7 +361,7 @@ def _write(op: Op, x: Any, y: Any) -> Variable:
 
 
 def _settled(value: Variable, dtype: str, name: str) -> Variable:
-    """`value` in a dtype that holds it; a Python number takes it on where it fits."""
+    """`value` in `dtype`, if that holds its values; a Python number only has to fit itself."""
     fits = np.can_cast(value.dtype, dtype, "safe")
     if isinstance(value, Constant) and value.weak:
         number = value.value.item()

@@ -1,7 +1,7 @@
 """Products: of matrices, over any axes of arrays, and of two batches of matrices.
 
-All become `gemm`. A batch becomes one call per matrix, each of which writes into its place of the
-result.
+All become `gemm`. A batch becomes one call per matrix, each of which writes directly into its part
+of the result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
@@ -95,7 +95,7 @@ def outer(x: Any, y: Any) -> Variable:
 
 
 def _free(ndim: int, axes: Sequence[int]) -> tuple[int, ...]:
-    """The axes that are left."""
+    """The axes that are not summed over."""
     return tuple(axis for axis in range(ndim) if axis not in axes)
 
 
@@ -126,7 +126,8 @@ def _tensordot_vjp(node: Node, g: Variable) -> list[Variable | None]:
     (a, b), (over_a, over_b) = node.inputs, node.params["axes"]
     left, right = _free(a.ndim, over_a), _free(b.ndim, over_b)
     of_left, of_right = tuple(range(len(left))), tuple(range(len(left), g.ndim))
-    # Both gradients have the axes in another order: which of a's (of b's) each of theirs is.
+    # The gradients have the axes in another order; order_a and order_b give the axis of a and of b
+    # for each of theirs.
     back_a = _TENSORDOT(g, b, axes=(of_right, right))
     order_a = [*left, *(over_a[over_b.index(j)] for j in sorted(over_b))]
     back_b = _TENSORDOT(a, g, axes=(left, of_left))
@@ -170,9 +171,9 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Variable:
     """Products of `x` and `y` summed over some axes of both; the result has the others of `x` and
     then of `y`.
 
-    axes: how many of the last of `x` and the first of `y`; or two lists, the axes of `x` and those
-    of `y` that belong to them. Raises GraphTypeError for axes that don't exist or don't match in
-    number, ShapeError for lengths that differ.
+    axes: a number n, for the last n axes of `x` and the first n of `y`; or two lists, the axes of
+    `x` and the matching ones of `y`. Raises GraphTypeError for axes that don't exist or
+    don't match in number, ShapeError for lengths that differ.
     """
     a, b = _same_float(x, y)
     if isinstance(axes, int | np.integer):
@@ -228,7 +229,7 @@ def _batched_lower(node: Node) -> list[Variable]:
     for i in range(shape[0]):
         a, b = (_matrix(v, i) for v in node.inputs)
         product = static_reshape(_gemm(a, b), (1, *shape[1:]), (False,) * 3)
-        parts.append((product, Place.whole(shape).along(0, i, 1)))
+        parts.append((product, StaticSlice.whole(shape).along(0, i, 1)))
     if not parts:
         return [static_broadcast(constant(0, result.dtype), shape, result.broadcastable)]
     return [assemble(None, parts, shape, result.broadcastable)]
@@ -236,9 +237,9 @@ def _batched_lower(node: Node) -> list[Variable]:
 
 def _matrix(batch: Variable, i: int) -> Variable:
     """Number i of a batch of matrices."""
-    whole = Place.whole(batch.type.static_shape)
-    place = whole.along(0, i, 1)._replace(kept=(1, 2))
-    return static_slice(batch, place, batch.broadcastable[1:])
+    whole = StaticSlice.whole(batch.type.static_shape)
+    location = whole.along(0, i, 1)._replace(kept=(1, 2))
+    return static_slice(batch, location, batch.broadcastable[1:])
 
 
 # (n, m, k), (n, k, p) -> (n, m, p), both of the same float dtype

@@ -1,9 +1,9 @@
-"""The logarithm as users write it: of a softmax, a sigmoid and their like it takes the safe form.
+"""Logarithms as users call them: of a softmax, a sigmoid and similar they take a stable form.
 
-`log(softmax(z))` of a confident mistake is log(0), and its gradient 0/0 times 0. So the word `log`
-looks at what it is applied to and builds log_softmax or softplus instead, whose values and
-gradients stay finite. It must happen here, before anything is differentiated; the rules in
-`rewrite/stabilise.py` catch what only substitution brings together.
+`log(softmax(z))` of a confident mistake is log(0), and its gradient 0/0 times 0. So the function
+`log` examines its argument and builds log_softmax or softplus instead, whose values and gradients
+stay finite. This must happen here, before differentiation. The rules in `rewrite/stabilise.py`
+handle the cases that only substitution reveals.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tinygrad_mnist.ops import elementwise, exponential
 from tinygrad_mnist.ops.elementwise import neg, softplus
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX
 
-# Ops that only choose or move elements: the logarithm may as well be taken before them.
+# Ops that only select or move elements: the logarithm can be taken before them.
 _MOVING = ("dimshuffle", "reshape", "static_reshape", "subtensor", "static_slice", "gather")
 
 
@@ -33,17 +33,17 @@ def log(x: Any) -> Variable:
 
 @api_function
 def log2(x: Any) -> Variable:
-    """Logarithm to the base 2, of softmax(z) and its like as safe as `log`."""
+    """Logarithm to the base 2, as stable as `log` for softmax(z) and similar."""
     return _to_base(x, exponential.log2, exponential.LN2)
 
 
 @api_function
 def log10(x: Any) -> Variable:
-    """Logarithm to the base 10, of softmax(z) and its like as safe as `log`."""
+    """Logarithm to the base 10, as stable as `log` for softmax(z) and similar."""
     return _to_base(x, exponential.log10, exponential.LN10)
 
 
-def _to_base(x: Any, plain: elementwise.Word, log_of_base: float) -> Variable:
+def _to_base(x: Any, plain: elementwise.ApiFunction, log_of_base: float) -> Variable:
     variable = as_variable(x)
     safe = safe_log(variable)
     return plain(variable) if safe is None else safe / log_of_base
@@ -59,7 +59,7 @@ def log1p(x: Any) -> Variable:
 
 
 def safe_log1p(v: Variable) -> Variable | None:
-    """log(1 + v) in a form that does not go through `v`; None where there is none."""
+    """log(1 + v) in a form that does not compute `v`; None where there is none."""
     z = operand_of(v, "exp")
     if z is not None:
         return softplus(z)
@@ -69,7 +69,7 @@ def safe_log1p(v: Variable) -> Variable | None:
 
 
 def safe_log(v: Variable) -> Variable | None:
-    """The logarithm of `v` in a form that does not go through `v`; None where there is none."""
+    """The logarithm of `v` in a form that does not compute `v`; None where there is none."""
     result = _safe_log(v)
     return result if result is not None and result.type == v.type else None
 

@@ -1,7 +1,7 @@
 """Max-pooling over the last two axes, and its derivatives.
 
-A pooled value comes with a bit mask of the positions that equal it. The gradient goes whole to
-each of them, as in Theano, and needs nothing but that mask; its own derivative gathers at the same
+A pooled value comes with a bit mask of the positions that equal it. As in Theano, each of them gets
+the whole gradient, which needs only that mask. The derivative of the gradient gathers at the same
 positions.
 """
 
@@ -23,7 +23,7 @@ Pair = tuple[int, int]
 
 
 def pooled_length(n: int, window: int, stride: int, padding: int, ignore_border: bool) -> int:
-    """Length of a pooled axis: whole windows only, or also what is left at the border."""
+    """Length of a pooled axis: whole windows only, or also partial ones at the border."""
     if ignore_border:
         return max((n + 2 * padding - window) // stride + 1, 0)
     if stride >= window:
@@ -128,8 +128,8 @@ def pool_images(
     padding: Any,
     pool: Callable[..., Variable],
 ) -> Variable:
-    """Checks the arguments of a pooling word and applies `pool(images, **params)` to the input's
-    last two axes. Raises GraphTypeError."""
+    """Checks the arguments of a pooling function and applies `pool(images, **params)` to the
+    input's last two axes. Raises GraphTypeError."""
     x = as_variable(input)
     if x.ndim < 2 or not x.type.is_float:
         raise GraphTypeError(f"pooling takes floats with 2 or more dimensions, not {x.type}")
@@ -172,10 +172,10 @@ def max_pool(
 
 @api_function
 def keep_maxima(input: Any, window: Any) -> Variable:
-    """The input with everything but the maxima of its windows made zero, in the same shape.
+    """The input with all elements set to zero except the maxima of its windows.
 
-    Windows lie side by side over the last two axes; what doesn't fill one is zero. Of several equal
-    maxima all are kept. Raises GraphTypeError, ShapeError.
+    The windows are side by side over the last two axes; elements outside whole windows are set to
+    zero. All of several equal maxima are kept. Raises GraphTypeError, ShapeError.
     """
 
     def pool(images: Variable, **params: Any) -> Variable:

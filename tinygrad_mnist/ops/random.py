@@ -1,7 +1,7 @@
 """Random numbers as a pure function of a key and a step counter (Philox4x32-10).
 
-The key tells one draw of a stream from another; the counter is shared state that a default update
-advances, so each call of a function draws anew and the same seed repeats everything.
+The key identifies a draw of a stream. The counter is shared state that a default update advances,
+so each call of a function draws new numbers, and the same seed repeats all of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reductions over axes: sum, prod, max, min, all, any, mean, var, std, argmax, argmin.
 
-The ops themselves keep the reduced axes with length 1, which makes their gradients broadcast; the
-words drop them afterwards unless `keepdims` is true.
+The ops keep the reduced axes with length 1, so that their gradients broadcast. The functions that
+users call drop these axes unless `keepdims` is true.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ _ALL = _define("all", lambda dtype: BOOL, None)
 _ANY = _define("any", lambda dtype: BOOL, None)
 
 
-def _define_place(name: str) -> Op:
-    """The op that finds the place of an extreme element along params["axis"], which it keeps."""
+def _define_arg(name: str) -> Op:
+    """The op for the index of an extreme element along params["axis"], which it keeps."""
 
     def infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
         (x,) = types
@@ -127,8 +127,8 @@ def _define_place(name: str) -> Op:
     return kernels.define_kernel(name, infer)
 
 
-_ARGMAX = _define_place("argmax")
-_ARGMIN = _define_place("argmin")
+_ARGMAX = _define_arg("argmax")
+_ARGMIN = _define_arg("argmin")
 
 
 def _drop(kept: Variable, axes: tuple[int, ...], keepdims: bool) -> Variable:
@@ -165,13 +165,13 @@ def prod(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = F
 
 @api_function
 def max_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """The maximum over `axis` (None: all); its gradient goes whole to every element equal to it."""
+    """The maximum over `axis` (None: all); every element equal to it gets the whole gradient."""
     return _reduce(_MAX, x, axis, keepdims)
 
 
 @api_function
 def min_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """The minimum over `axis` (None: all); its gradient goes whole to every element equal to it."""
+    """The minimum over `axis` (None: all); every element equal to it gets the whole gradient."""
     return _reduce(_MIN, x, axis, keepdims)
 
 
@@ -193,7 +193,7 @@ def any_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 
 
 def _as_float(x: Any) -> Variable:
-    """`x` as what means are taken of: integers and bool become float64."""
+    """`x` as a float: integers and bool become float64."""
     variable = as_variable(x)
     return variable if variable.dtype in FLOATS else cast(variable, "float64")
 
@@ -226,7 +226,7 @@ def var(
     """The variance over `axis` (None: all): squared distances from the mean, added up and divided
     by the number of elements less `ddof`; of integers and bool it is float64.
 
-    corrected: takes off what rounding of the mean adds.
+    corrected: subtracts the error that rounding of the mean adds.
     """
     if not isinstance(ddof, int | np.integer) or isinstance(ddof, bool):
         raise GraphTypeError(f"ddof is {ddof!r}; it is an integer")
@@ -248,8 +248,8 @@ def std(
     return sqrt(var(x, axis, ddof, keepdims, corrected))
 
 
-def _place(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
-    """Where an extreme is; several axes are looked at as one, in C order."""
+def _index_of(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
+    """The index of an extreme; several axes count as one, in C order."""
     variable = as_variable(x)
     axes = normalise_axes(axis, variable.ndim)
     if len(axes) == 1:
@@ -257,26 +257,26 @@ def _place(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
     rest = [i for i in range(variable.ndim) if i not in axes]
     lengths = [length(variable, i) for i in rest]
     joined = reshape(dimshuffle(variable, *rest, *axes), [*lengths, _count(variable, axes)])
-    place = _drop(op(joined, axis=len(rest)), (len(rest),), False)
+    index = _drop(op(joined, axis=len(rest)), (len(rest),), False)
     if not keepdims:
-        return place
-    return dimshuffle(place, *("x" if i in axes else rest.index(i) for i in range(variable.ndim)))
+        return index
+    return dimshuffle(index, *("x" if i in axes else rest.index(i) for i in range(variable.ndim)))
 
 
 @api_function
 def argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """Where the maximum over `axis` is, int64; the first of equal ones. Over several axes, or all
-    (None), it counts their elements in C order."""
-    return _place(_ARGMAX, x, axis, keepdims)
+    """The index of the maximum over `axis`, int64; the first of equal ones. Over several axes, or
+    all (None), it counts their elements in C order."""
+    return _index_of(_ARGMAX, x, axis, keepdims)
 
 
 @api_function
 def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """Where the minimum over `axis` is, int64; the first of equal ones. Over several axes, or all
-    (None), it counts their elements in C order."""
-    return _place(_ARGMIN, x, axis, keepdims)
+    """The index of the minimum over `axis`, int64; the first of equal ones. Over several axes, or
+    all (None), it counts their elements in C order."""
+    return _index_of(_ARGMIN, x, axis, keepdims)
 
 
 def max_and_argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Variable, Variable]:
-    """The maximum over `axis` (None: all), and where it is: `max` and `argmax`."""
+    """The maximum over `axis` (None: all) and its index: `max` and `argmax`."""
     return max_(x, axis, keepdims), argmax(x, axis, keepdims)

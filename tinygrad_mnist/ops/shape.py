@@ -26,7 +26,7 @@ from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Varia
 
 
 def as_integer_scalar(value: Any, what: str) -> Variable:
-    """A 0-d integer variable; GraphTypeError that says `what` it was wanted for otherwise."""
+    """A 0-d integer variable; GraphTypeError, naming `what` it is for, if it can't be one."""
     variable = as_variable(value)
     if variable.ndim != 0 or variable.dtype not in INTEGERS:
         raise GraphTypeError(f"{what} must be an integer scalar, not {variable.type}")
@@ -34,7 +34,7 @@ def as_integer_scalar(value: Any, what: str) -> Variable:
 
 
 def integer_pair(value: Any, name: str, least: int) -> tuple[int, int]:
-    """Two ints, given as such or as one int for both; GraphTypeError that names them otherwise."""
+    """Two ints, given as a pair or as one int for both; GraphTypeError with `name` otherwise."""
     pair = value if isinstance(value, list | tuple | np.ndarray) else (value, value)
     if (
         len(pair) != 2
@@ -85,11 +85,11 @@ def _reshape_infer(params: Params, types: Sequence[TensorType]) -> list[TensorTy
 
 
 def resolve_shape(wanted: Sequence[int], given: tuple[int, ...]) -> tuple[int, ...]:
-    """`wanted` with a -1 replaced by what is left; ShapeError where the sizes differ."""
+    """`wanted` with a -1 replaced by the remaining length; ShapeError where the sizes differ."""
     size = int(np.prod(given, dtype=np.int64))
     unknown = [i for i, n in enumerate(wanted) if n == -1]
     if len(unknown) > 1 or any(n < -1 for n in wanted):
-        raise ShapeError(f"{tuple(wanted)} is no shape: one length may be -1, none less")
+        raise ShapeError(f"{tuple(wanted)} is not a shape: one length may be -1, none may be less")
     rest = int(np.prod([n for n in wanted if n != -1], dtype=np.int64))
     if unknown and rest and size % rest == 0:
         wanted = [size // rest if n == -1 else n for n in wanted]
@@ -210,7 +210,7 @@ def _dimshuffle_vjp(node: Node, g: Variable) -> list[Variable | None]:
     pattern = node.params["pattern"]
     back = tuple(pattern.index(i) if i in pattern else "x" for i in range(node.inputs[0].ndim))
     extra = tuple(i for i, p in enumerate(pattern) if p == "x")
-    if extra:  # these broadcast in the result, so the cotangent may have been left unsummed
+    if extra:  # these broadcast in the result, so its gradient may not be summed over them
         g = OPS["sum"](g, axes=extra)
     return [_DIMSHUFFLE(g, pattern=back)]
 
@@ -266,7 +266,7 @@ def _alloc_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType
 def _alloc_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     lengths = tuple(host.by_value(n) for n in node.inputs[1:])
     if any(n < 0 for n in lengths):
-        raise ShapeError(f"{lengths} is no shape: lengths can't be negative")
+        raise ShapeError(f"{lengths} is not a shape: lengths can't be negative")
     x = inputs[0]
     for axis, (n, stretches) in enumerate(zip(x.type.static_shape, x.broadcastable, strict=True)):
         if not stretches and n != lengths[len(lengths) - x.ndim + axis]:
@@ -292,7 +292,7 @@ _ALLOC = register_op(Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, specialise=
 
 @api_function
 def alloc(value: Any, *lengths: Any) -> Variable:
-    """`value` repeated to a shape, whose lengths are ints or integer scalars."""
+    """`value` broadcast to a shape, whose lengths are ints or integer scalars."""
     scalars = shape_scalars(lengths)
     variable = as_variable(value)
     if variable.ndim > len(scalars):
@@ -304,7 +304,7 @@ def alloc(value: Any, *lengths: Any) -> Variable:
 
 
 def broadcast_like(x: Variable, like: Variable) -> Variable:
-    """`x` repeated to the shape of `like`."""
+    """`x` broadcast to the shape of `like`."""
     lengths = [length(like, i) for i in range(like.ndim)]
     return _ALLOC(x, *lengths, broadcastable=like.broadcastable)
 
@@ -341,7 +341,7 @@ _STATIC_BROADCAST = register_op(
 def static_broadcast(
     x: Variable, lengths: tuple[int, ...], broadcastable: tuple[bool, ...] | None = None
 ) -> Variable:
-    """`x` of known shape, repeated to a shape of numbers; costs no memory."""
+    """`x` of known shape, broadcast to a shape of numbers; costs no memory."""
     if broadcastable is None:
         broadcastable = tuple(False for _ in lengths)
     if x.type.shape == lengths and x.broadcastable == broadcastable:

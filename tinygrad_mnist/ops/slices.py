@@ -1,8 +1,8 @@
 """Slices of arrays whose shape is known, and arrays that are made of slices.
 
 `static_slice` is a view. `assemble` is its counterpart: an array that starts as a copy of another
-one, or as nothing, and gets parts written into slices of it. A join, the gradient of a slice and
-`set_subtensor` all become this one op, and a plan writes every part straight into its place.
+one, or uninitialised, and has parts written into slices of it. A join, the gradient of a slice and
+`set_subtensor` all become this one op, and a plan writes every part directly into the array.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.layout import Place
+from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType, static_type
 from tinygrad_mnist.graph.variables import Op, Variable
@@ -22,13 +22,13 @@ from tinygrad_mnist.graph.variables import Op, Variable
 
 
 def _static_slice_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    return [static_type(types[0].dtype, params["place"].shape, params["broadcastable"])]
+    return [static_type(types[0].dtype, params["location"].shape, params["broadcastable"])]
 
 
 def _static_slice_reference(
     params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
 ) -> list[Array]:
-    return [np.asarray(inputs[0][params["place"].key()])]
+    return [np.asarray(inputs[0][params["location"].key()])]
 
 
 STATIC_SLICE = register_op(
@@ -36,16 +36,16 @@ STATIC_SLICE = register_op(
         "static_slice",
         _static_slice_infer,
         _static_slice_reference,
-        view=lambda params, layout: params["place"].layout(layout),
+        view=lambda params, layout: params["location"].layout(layout),
     )
 )
 
 
-def static_slice(x: Variable, place: Place, broadcastable: tuple[bool, ...]) -> Variable:
+def static_slice(x: Variable, location: StaticSlice, broadcastable: tuple[bool, ...]) -> Variable:
     """The slice of `x`, an array of known shape; `x` itself where that is all of it."""
-    if place.covers(x.type.static_shape) and broadcastable == x.broadcastable:
+    if location.covers(x.type.static_shape) and broadcastable == x.broadcastable:
         return x
-    return STATIC_SLICE(x, place=place, broadcastable=broadcastable)
+    return STATIC_SLICE(x, location=location, broadcastable=broadcastable)
 
 
 # --- an array made of slices ------------------------------------------------------------------
@@ -55,10 +55,12 @@ def _assemble_infer(params: Params, types: Sequence[TensorType]) -> list[TensorT
     shape = params["shape"]
     parts = types[1:] if params["has_base"] else types
     if params["has_base"] and types[0].static_shape != shape:
-        raise ShapeError(f"an array of shape {types[0].static_shape} is no base for one of {shape}")
-    for place, part in zip(params["places"], parts, strict=True):
-        if part.static_shape != place.shape:
-            raise ShapeError(f"a part of shape {part.static_shape} doesn't fill {place.shape}")
+        raise ShapeError(
+            f"an array of shape {types[0].static_shape} can't be the base of one with {shape}"
+        )
+    for location, part in zip(params["locations"], parts, strict=True):
+        if part.static_shape != location.shape:
+            raise ShapeError(f"a part of shape {part.static_shape} doesn't fill {location.shape}")
     return [static_type(types[0].dtype, shape, params["broadcastable"])]
 
 
@@ -69,29 +71,30 @@ def _assemble_reference(
     parts = list(inputs)
     if params["has_base"]:
         result[...] = parts.pop(0)
-    for place, part in zip(params["places"], parts, strict=True):
-        result[place.key()] = part
+    for location, part in zip(params["locations"], parts, strict=True):
+        result[location.key()] = part
     return [result]
 
 
-# [base,] parts -> the base with each part written into its place. No two places have an element in
-# common, and without a base they cover everything. params places, has_base, shape, broadcastable
+# [base,] parts -> the base with each part written at its location. No two locations have an element
+# in common, and without a base they cover everything. params locations, has_base, shape,
+# broadcastable
 ASSEMBLE = register_op(Op("assemble", _assemble_infer, _assemble_reference))
 
 
 def assemble(
     base: Variable | None,
-    parts: Sequence[tuple[Variable, Place]],
+    parts: Sequence[tuple[Variable, StaticSlice]],
     shape: tuple[int, ...],
     broadcastable: tuple[bool, ...],
 ) -> Variable:
     """An array of a known shape: `base` with parts written over it, or parts that cover it all. No
-    two places have an element in common."""
+    two locations have an element in common."""
     inputs = [part for part, _ in parts]
     return ASSEMBLE(
         *([] if base is None else [base]),
         *inputs,
-        places=tuple(place for _, place in parts),
+        locations=tuple(location for _, location in parts),
         has_base=base is not None,
         shape=shape,
         broadcastable=broadcastable,

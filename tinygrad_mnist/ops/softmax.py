@@ -53,8 +53,8 @@ def _grad_vjp(node: Node, h: Variable) -> list[Variable | None]:
     return [along_g, along_s]
 
 
-# A cotangent and the softmax itself -> the cotangent of its argument. An op of its own until it is
-# lowered, so that the rules for cross-entropy can see it.
+# The gradient of a softmax and the softmax -> the gradient of its argument. It is an op until it is
+# lowered, so that the rules for cross-entropy can match it.
 SOFTMAX_GRAD = register_op(
     Op(
         "softmax_grad",

@@ -1,6 +1,6 @@
 """Algebra: elementwise functions of each other. One identity per rule, exact or more accurate.
 
-`simplify` has what arithmetic and views share.
+`simplify` has the rules for arithmetic and views.
 """
 
 from __future__ import annotations

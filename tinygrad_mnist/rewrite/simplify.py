@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_mnist.graph.fold import fold
-from tinygrad_mnist.graph.layout import Offset, Place
+from tinygrad_mnist.graph.layout import Offset, StaticSlice
 from tinygrad_mnist.graph.match import constant_value, made_by, operand_of
 from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
@@ -124,7 +124,7 @@ def certain_draw(node: Node, context: Context) -> Replacement:
 
 @_rule("dimshuffle")
 def merge_dimshuffles(node: Node, context: Context) -> Replacement:
-    """A dimshuffle of a dimshuffle is one; one that moves nothing is none."""
+    """Two dimshuffles are one; a dimshuffle that moves nothing is removed."""
     x, pattern = node.inputs[0], node.params["pattern"]
     if pattern == tuple(range(x.ndim)):
         return (x,)
@@ -140,7 +140,7 @@ def merge_dimshuffles(node: Node, context: Context) -> Replacement:
 
 @_rule("static_reshape")
 def merge_reshapes(node: Node, context: Context) -> Replacement:
-    """A reshape of a reshape is one; one that changes nothing is none."""
+    """Two reshapes are one."""
     x, params = operand_of(node.inputs[0], "static_reshape"), node.params
     if x is None:
         return None
@@ -149,7 +149,7 @@ def merge_reshapes(node: Node, context: Context) -> Replacement:
 
 @_rule(*ELEMENTWISE)
 def unstretched_operands(node: Node, context: Context) -> Replacement:
-    """f(x, y repeated) is f(x, y): elementwise ops stretch their operands themselves."""
+    """f(x, y broadcast) is f(x, y): elementwise ops broadcast their operands themselves."""
     inputs = [_unstretched(v) for v in node.inputs]
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
         return None
@@ -185,28 +185,28 @@ def reduce_nothing(node: Node, context: Context) -> Replacement:
 
 @_rule("static_slice")
 def slice_before_elementwise(node: Node, context: Context) -> Replacement:
-    """f(x, y)[a:b] is f(x[a:b], y[a:b]): compute what is wanted only."""
+    """f(x, y)[a:b] is f(x[a:b], y[a:b]): only the elements that are needed are computed."""
     inner = made_by(node.inputs[0], *ELEMENTWISE)
     if inner is None:
         return None
-    place: Place = node.params["place"]
+    location: StaticSlice = node.params["location"]
     whole = inner.outputs[0].type.static_shape
     for axis, flag in enumerate(inner.outputs[0].broadcastable):
-        if flag and (place.lengths[axis] != whole[axis] or axis not in place.kept):
+        if flag and (location.lengths[axis] != whole[axis] or axis not in location.kept):
             return None
-    inputs = [_slice_operand(v, place, node.outputs[0].broadcastable) for v in inner.inputs]
+    inputs = [_slice_operand(v, location, node.outputs[0].broadcastable) for v in inner.inputs]
     return if_same_type(node.outputs[0], inner.op(*inputs, **inner.params))
 
 
-def _slice_operand(v: Variable, place: Place, flags: tuple[bool, ...]) -> Variable:
+def _slice_operand(v: Variable, location: StaticSlice, flags: tuple[bool, ...]) -> Variable:
     stretched = v.broadcastable
-    per_axis = zip(place.starts, place.lengths, place.steps, stretched, strict=True)
+    per_axis = zip(location.starts, location.lengths, location.steps, stretched, strict=True)
     starts, lengths, steps = zip(
         *((Offset(0), 1, 1) if b else (s, n, k) for s, n, k, b in per_axis), strict=True
     )
     broadcastable = tuple(
-        stretched[axis] or flag for axis, flag in zip(place.kept, flags, strict=True)
+        stretched[axis] or flag for axis, flag in zip(location.kept, flags, strict=True)
     )
     return STATIC_SLICE(
-        v, place=Place(starts, lengths, steps, place.kept), broadcastable=broadcastable
+        v, location=StaticSlice(starts, lengths, steps, location.kept), broadcastable=broadcastable
     )

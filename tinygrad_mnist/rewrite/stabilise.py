@@ -1,7 +1,7 @@
 """Stabilise: formulas that overflow or cancel become ones that do not.
 
-The word `log` (see `ops.log`) has done the most before anything was differentiated; here is what
-specialisation and simplification bring together.
+The function `log` (see `ops.log`) does most of this before differentiation. These rules handle the
+patterns that only specialisation and simplification reveal.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _picks_a_column_per_row(scattered: Node) -> bool:
     """Whether a scatter writes to (0, i), (1, j), (2, k), ... of a whole matrix."""
     shape = scattered.outputs[0].type.static_shape
     params = scattered.params
-    whole = params["place"].covers(shape) and params["axes"] == (0, 1)
+    whole = params["location"].covers(shape) and params["axes"] == (0, 1)
     return whole and is_arange(scattered.inputs[2], shape[0])
 
 
@@ -90,7 +90,7 @@ def _identity(s: Variable) -> dict[str, Tape]:
 
 @_rule("softmax")
 def softmax_beside_cross_entropy(node: Node, context: Context) -> Replacement:
-    """softmax(z) is the second result of a cross-entropy of z that is computed anyway."""
+    """softmax(z) is the second result of a cross-entropy of z, if the graph has one."""
     found = context.find("softmax_xent", node.inputs)
     return None if found is None else (found.outputs[1],)
 

@@ -36,12 +36,12 @@ def tape_of(node: Node) -> Tape | None:
 
 @dataclass
 class TapeBuilder:
-    """Writes one tape from several: operands are loaded once, instructions follow each other."""
+    """Builds one tape from several: operands are loaded once, instructions are concatenated."""
 
     dtype: str
     operands: list[Variable] = field(default_factory=list)
     instructions: list[Instruction] = field(default_factory=list)
-    # Operands and instructions are numbered apart until the number of operands is final.
+    # Operands have negative numbers and instructions their own until the operands are complete.
     _loads: dict[Variable, int] = field(default_factory=dict)
     _steps: dict[Variable, int] = field(default_factory=dict)  # operands that `uniform` reads
 
@@ -59,7 +59,7 @@ class TapeBuilder:
     def append(self, tape: Tape, values: Sequence[int], raw: Sequence[Variable]) -> int:
         """Adds a tape with one output, whose inputs are values made before; returns its value.
 
-        raw: the variables that its inputs stand for; `uniform` reads its own directly.
+        raw: the variable of each input, since `uniform` reads its operand directly.
         """
         numbers = list(values)
         for instruction in tape.instructions:
@@ -82,7 +82,7 @@ class TapeBuilder:
         return len(self.instructions) - 1
 
     def finish(self, *outputs: int) -> Tape:
-        """The tape whose results are these values."""
+        """The finished tape, with these values as its results."""
         n = len(self.operands)
 
         def number(value: int) -> int:
@@ -153,7 +153,7 @@ def _absorbed(order: Sequence[Node], counts: dict[Variable, int]) -> set[Node]:
 def _write(
     node: Node, builder: TapeBuilder, absorbed: set[Node], fresh: dict[Variable, Variable]
 ) -> int:
-    """Writes a node and what it absorbed; returns the value that holds its result."""
+    """Writes a node and the nodes it absorbed; returns the value that holds its result."""
     tape = tape_of(node)
     assert tape is not None
     raw = [fresh[v] for v in node.inputs]
@@ -181,16 +181,16 @@ def _aligned(v: Variable, ndim: int) -> Variable:
 
 def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable]:
     """A tape that is a result, and that only one other tape reads, becomes a result of that one."""
-    guests = _guests(outputs)
-    absorbed = {guest for group in guests.values() for guest in group}
+    fused = _fused_tapes(outputs)
+    absorbed = {tape for group in fused.values() for tape in group}
     fresh: dict[Variable, Variable] = {}
     for node in toposort(outputs):
         if node in absorbed:
             continue
-        group = guests.get(node, ())
+        group = fused.get(node, ())
         if group:
             context.fired["result of another tape"] += len(group)
-            results = _with_guests(node, group, fresh)
+            results = _with_fused(node, group, fresh)
         else:
             results = copied(node, [fresh.get(v, v) for v in node.inputs]).outputs
         olds = [v for member in (node, *group) for v in member.outputs]
@@ -198,10 +198,10 @@ def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable
     return [fresh.get(v, v) for v in outputs]
 
 
-def _guests(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
-    """Tapes with those that join them. Nothing else waits for these, so no circle arises."""
+def _fused_tapes(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
+    """Tapes, each with those that join it. No other node reads these, so no cycle arises."""
     counts, results = uses(outputs), Counter(outputs)
-    guests: dict[Node, list[Node]] = {}
+    fused: dict[Node, list[Node]] = {}
     for node in toposort(outputs):
         tape = _plain_tape(node)
         if tape is None:
@@ -209,7 +209,7 @@ def _guests(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
         operands, length = set(node.inputs), len(tape.instructions)
         for v in dict.fromkeys(node.inputs):
             inner = v.node
-            if inner is None or inner in guests or not results[v]:
+            if inner is None or inner in fused or not results[v]:
                 continue
             inner_tape = _plain_tape(inner)
             if (
@@ -223,31 +223,31 @@ def _guests(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
                 continue
             operands = operands.union(inner.inputs) - {v}
             length += len(inner_tape.instructions)
-            guests.setdefault(node, []).append(inner)
-    return guests
+            fused.setdefault(node, []).append(inner)
+    return fused
 
 
 def _plain_tape(node: Node) -> Tape | None:
-    """A tape that draws no random numbers, which each result counts for itself."""
+    """The tape of a node, or None if it draws random numbers: these are numbered per result."""
     if node.op is not TAPE or len(node.outputs) != 1:
         return None
     tape: Tape = node.params["tape"]
     return None if any(i.op == "uniform" for i in tape.instructions) else tape
 
 
-def _with_guests(
-    node: Node, guests: Sequence[Node], fresh: Mapping[Variable, Variable]
+def _with_fused(
+    node: Node, fused: Sequence[Node], fresh: Mapping[Variable, Variable]
 ) -> Sequence[Variable]:
-    """The results of a tape and then those of its guests, from one tape."""
+    """The results of a tape and then those of the tapes fused into it, from one tape."""
     builder = TapeBuilder(node.params["tape"].dtype)
     values: dict[Variable, int] = {}
-    members = (*guests, node)
+    members = (*fused, node)
     for member in members:
         loaded = [
             values[v] if v in values else builder.load(fresh.get(v, v)) for v in member.inputs
         ]
         values[member.outputs[0]] = builder.append(member.params["tape"], loaded, member.inputs)
-    olds = [member.outputs[0] for member in (node, *guests)]
+    olds = [member.outputs[0] for member in (node, *fused)]
     joined = TAPE.node(
         *builder.operands,
         tape=builder.finish(*(values[v] for v in olds)),
