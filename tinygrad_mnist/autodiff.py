@@ -83,11 +83,8 @@ def _pull_back(
     if cost in reached:
         cotangents[cost] = constant(1, cost.dtype)
     for node in reversed(order):
-        outgoing = [cotangents.get(v) for v in node.outputs]
-        if node.op.vjp is None or all(g is None for g in outgoing):
-            continue
-        incoming = node.op.vjp(node, outgoing)
-        for v, g in zip(node.inputs, incoming, strict=True):
+        gradients = node.op.pull_back(node, [cotangents.get(v) for v in node.outputs])
+        for v, g in zip(node.inputs, gradients, strict=True):
             if g is None or v not in reached:
                 continue
             _check(node, v, g)

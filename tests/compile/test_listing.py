@@ -11,9 +11,9 @@ from helpers.graphs import ALL_KERNELS
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.compile.listing import COLUMNS, counted, scaled
+from tinygrad_mnist.compile.listing import counted, scaled
 from tinygrad_mnist.compile.pipeline import compile_plan
-from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.compile.plan import COLUMNS, Plan
 
 X, Y, R, I = T.dmatrix("x"), T.dmatrix("y"), T.row("r", "float64"), T.lvector("i")  # noqa: E741
 SHAPES = {X: (30, 40), Y: (40, 50), R: (1, 40), I: (7,)}

@@ -110,7 +110,7 @@ def test_givens_that_do_not_fit() -> None:
         theano.function([y], x, givens={x: y})
     with pytest.raises(GraphTypeError, match="what is given for x has 2 dimensions; it needs 1"):
         theano.function([], x, givens={x: T.matrix()})
-    with pytest.raises(GraphTypeError, match="'x' among the givens is no variable"):
+    with pytest.raises(GraphTypeError, match="'x' among the givens is not a variable"):
         theano.function([x], x, givens={"x": y})
     with pytest.raises(GraphTypeError, match="x is given twice"):
         theano.function([y], x, givens=[(x, T.fvector()), (x, T.fvector())])

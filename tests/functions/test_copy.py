@@ -57,7 +57,7 @@ def test_swaps_that_do_not_fit() -> None:
     w, v = theano.shared(A, "w"), theano.shared(A, "v")
     function = theano.function([], T.sum(w + v), updates=[(w, w + 1), (v, v + 1)])
     for swap in ({theano.shared(A, "u"): v}, {w: A}, {T.dmatrix(): v}):
-        with pytest.raises(GraphTypeError, match="swap puts shared variables in the place"):
+        with pytest.raises(GraphTypeError, match="swap replaces shared variables of the function"):
             function.copy(swap=swap)  # type: ignore[dict-item]
     for value in (A[0], A.astype("float32")):
         with pytest.raises(GraphTypeError, match=r"u is a .*; w, which it replaces"):

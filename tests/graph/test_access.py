@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from tinygrad_mnist.graph import access as access_module
-from tinygrad_mnist.graph.access import Hold
+from tinygrad_mnist.graph.access import ReadWriteLock
 
 PATIENCE = 0.1  # seconds in which somebody who can go on would have done so
 
 
 @contextmanager
-def held_elsewhere(hold: Hold) -> Iterator[None]:
+def held_elsewhere(hold: ReadWriteLock) -> Iterator[None]:
     """Another thread holds it inside."""
     inside, leave = threading.Event(), threading.Event()
 
@@ -34,7 +34,7 @@ def held_elsewhere(hold: Hold) -> Iterator[None]:
         thread.join()
 
 
-def enters(hold: Hold) -> threading.Event:
+def enters(hold: ReadWriteLock) -> threading.Event:
     """An event that tells that yet another thread has got hold of it, for a moment."""
     entered = threading.Event()
 
@@ -52,7 +52,7 @@ def enters(hold: Hold) -> threading.Event:
 )
 def test_many_readers_or_one_writer(mine: str, theirs: str, waits: bool) -> None:
     access = object()
-    hold = {"r": Hold(reads=[access]), "w": Hold(writes=[access])}
+    hold = {"r": ReadWriteLock(reads=[access]), "w": ReadWriteLock(writes=[access])}
     with held_elsewhere(hold[mine]):
         entered = enters(hold[theirs])
         assert entered.wait(PATIENCE) is not waits
@@ -62,16 +62,16 @@ def test_many_readers_or_one_writer(mine: str, theirs: str, waits: bool) -> None
 def test_all_or_nothing() -> None:
     """Who waits for one variable does not keep others from the rest."""
     a, b = object(), object()
-    with held_elsewhere(Hold(writes=[a])):
-        entered = enters(Hold(reads=[a], writes=[b]))
+    with held_elsewhere(ReadWriteLock(writes=[a])):
+        entered = enters(ReadWriteLock(reads=[a], writes=[b]))
         assert not entered.wait(PATIENCE)
-        assert enters(Hold(writes=[b])).wait(10)
+        assert enters(ReadWriteLock(writes=[b])).wait(10)
     assert entered.wait(10)
 
 
 def test_a_thread_is_not_in_its_own_way() -> None:
     access = object()
-    read, write = Hold(reads=[access]), Hold(writes=[access])
+    read, write = ReadWriteLock(reads=[access]), ReadWriteLock(writes=[access])
     with read, read, write, write, read:
         assert not enters(read).wait(PATIENCE)
     assert enters(write).wait(10)
@@ -85,20 +85,20 @@ def test_a_thread_is_not_in_its_own_way() -> None:
 
 def test_who_updates_what_it_reads_holds_it_for_itself() -> None:
     access = object()
-    with held_elsewhere(Hold(reads=[access], writes=[access])):
-        entered = enters(Hold(reads=[access]))
+    with held_elsewhere(ReadWriteLock(reads=[access], writes=[access])):
+        entered = enters(ReadWriteLock(reads=[access]))
         assert not entered.wait(PATIENCE)
     assert entered.wait(10)
 
 
 def test_an_interrupted_wait_leaves_nothing_held(monkeypatch: pytest.MonkeyPatch) -> None:
     access = object()
-    hold = Hold(writes=[access])
+    hold = ReadWriteLock(writes=[access])
 
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    with held_elsewhere(Hold(reads=[access])):
+    with held_elsewhere(ReadWriteLock(reads=[access])):
         monkeypatch.setattr(access_module._changed, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
             hold.__enter__()
@@ -107,8 +107,8 @@ def test_an_interrupted_wait_leaves_nothing_held(monkeypatch: pytest.MonkeyPatch
     assert access_module._held == []
 
 
-def test_what_is_held_is_let_go_after_an_error() -> None:
+def test_locks_are_released_after_an_error() -> None:
     access = object()
-    with pytest.raises(ValueError, match="inside"), Hold(writes=[access]):
+    with pytest.raises(ValueError, match="inside"), ReadWriteLock(writes=[access]):
         raise ValueError("inside")
-    assert enters(Hold(writes=[access])).wait(10)
+    assert enters(ReadWriteLock(writes=[access])).wait(10)

@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
+from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
 from tinygrad_mnist.graph.source import Source, at
 from tinygrad_mnist.graph.traversal import leaves, substitute, toposort
 from tinygrad_mnist.graph.types import (
@@ -20,7 +20,7 @@ from tinygrad_mnist.graph.types import (
     tensor_type,
     upcast,
 )
-from tinygrad_mnist.graph.variables import Constant
+from tinygrad_mnist.graph.variables import Constant, Op
 
 # --- types ----------------------------------------------------------------------------------------
 

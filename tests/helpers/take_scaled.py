@@ -65,7 +65,7 @@ def _checks(node: Node) -> list[tuple[int, int, int]]:
 def registered() -> Iterator[None]:
     """The package has the contract and the op inside."""
     register(CONTRACT)
-    define_kernel(NAME, _infer, _checks)
+    define_kernel(NAME, _infer, checks=_checks)
     try:
         yield
     finally:

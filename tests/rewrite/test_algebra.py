@@ -19,23 +19,23 @@ RULES = {rule.name: rule for rule in ALGEBRA}
 
 
 CASES = [
-    case("copies", "matrix", lambda x: T.exp(x.copy()), T.exp),
+    case("remove_identity", "matrix", lambda x: T.exp(x.copy()), T.exp),
     case(
-        "truths_where_they_are_made",
+        "match_logic_dtype",
         "matrix",
         lambda x: (x > 0) & (x < 1),
         lambda x: OPS["logical_and"](x > 0, x < 1, dtype="bool", compute="float64"),
         "and",
     ),
     case(
-        "truths_where_they_are_made",
+        "match_logic_dtype",
         "matrix",
         lambda x: ~T.isnan(x),
         lambda x: OPS["logical_not"](T.isnan(x), dtype="bool", compute="float64"),
         "not",
     ),
     case(
-        "truths_where_they_are_made",
+        "match_logic_dtype",
         "matrix",
         lambda x: T.eq(x > 0, x < 1) | T.cast(x, "bool"),
         lambda x: OPS["logical_or"](
@@ -47,31 +47,37 @@ CASES = [
         "or, on the way",
     ),
     case(
-        "truths_where_they_are_made",
+        "match_logic_dtype",
         "matrix",
         lambda x: T.cast(x, "bool") & T.eq(T.cast(x, "int32"), 2),
         None,
         "of integers",
     ),
     case(
-        "truths_where_they_are_made",
+        "match_logic_dtype",
         "matrix",
         lambda x: T.eq(T.floor(x), T.ceil(x)),
         None,
         "numbers",
     ),
     *(
-        case("done_already", "matrix", lambda x, f=f: f(f(x)), f, f.__name__)
+        case("idempotent", "matrix", lambda x, f=f: f(f(x)), f, f.__name__)
         for f in (T.floor, T.ceil, T.trunc, T.round, T.abs_, T.sgn)
     ),
-    case("done_already", "matrix", lambda x: T.floor(T.ceil(x)), None, "two kinds"),
+    case("idempotent", "matrix", lambda x: T.floor(T.ceil(x)), None, "two kinds"),
     case("root_of_a_square", "matrix", lambda x: T.sqrt(T.sqr(x)), T.abs_),
     case("root_of_a_square", "matrix", lambda x: T.sqr(T.sqrt(x)), None, "square of a root"),
     case(
         "root_of_a_square", "matrix", lambda x: T.sqrt(T.sqr(T.cast(x, "int8"))), None, "may wrap"
     ),
     *(
-        case("undone", "matrix", lambda x, f=f, g=g: g(f(x)) + 0.5, lambda x: x + 0.5, g.__name__)
+        case(
+            "inverse_pair",
+            "matrix",
+            lambda x, f=f, g=g: g(f(x)) + 0.5,
+            lambda x: x + 0.5,
+            g.__name__,
+        )
         for g, f in (
             (plain_log, T.exp),
             (T.log2, T.exp2),
@@ -80,8 +86,8 @@ CASES = [
             (T.arctanh, T.tanh),
         )
     ),
-    case("undone", "matrix", lambda x: T.exp(T.log(x)), None, "not of all numbers"),
-    case("undone", "matrix", lambda x: T.log2(T.exp(x)), None, "another base"),
+    case("inverse_pair", "matrix", lambda x: T.exp(T.log(x)), None, "not of all numbers"),
+    case("inverse_pair", "matrix", lambda x: T.log2(T.exp(x)), None, "another base"),
     case("log_of_one_plus", "matrix", lambda x: T.log(1 + x), T.log1p, "1 + x"),
     case("log_of_one_plus", "matrix", lambda x: T.log(x + 1), T.log1p, "x + 1"),
     case("log_of_one_plus", "matrix", lambda x: T.log(1 - x / 3), lambda x: T.log1p(-(x / 3))),
@@ -106,7 +112,7 @@ CASES = [
     case("difference_from_one", "matrix", lambda x: 2 - T.erf(x), None, "2 - erf"),
     case("difference_from_one", "matrix", lambda x: 1 - T.tanh(x), None, "1 - tanh"),
     case(
-        "done_already",
+        "idempotent",
         "matrix",
         lambda x: T.round(T.round(x, "half_away_from_zero"), "half_to_even"),
         None,

@@ -13,8 +13,8 @@ from helpers.graphs import ALL_KERNELS
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.compile.listing import show_call
 from tinygrad_mnist.compile.pipeline import compile_plan
+from tinygrad_mnist.compile.plan import show_call
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.tensor.nnet import conv2d
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams

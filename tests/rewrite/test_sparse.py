@@ -1,4 +1,4 @@
-"""Rules for arrays that are zero but for some places, and what they save in an update."""
+"""Rules for arrays that are zero but for some locations, and what they save in an update."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tinygrad_mnist.datasets.sources import read
 from tinygrad_mnist.models import RECIPES, book_net
 from tinygrad_mnist.network3 import share_data
 from tinygrad_mnist.profiling import Profile
-from tinygrad_mnist.profiling.table import (
+from tinygrad_mnist.profiling.records import (
     CALL_HEAD,
     KERNEL_HEAD,
     TEXTS,

@@ -13,8 +13,8 @@ from tinygrad_mnist.compile.draft import Draft, view_of
 from tinygrad_mnist.compile.plan import View
 from tinygrad_mnist.contracts import Contract
 from tinygrad_mnist.graph.layout import StaticSlice
+from tinygrad_mnist.graph.match import constant_value
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.rewrite.simplify import constant_value
 
 
 def draft_assembled(draft: Draft, node: Node) -> View:
@@ -89,6 +89,6 @@ def _outside(locations: Sequence[StaticSlice], shape: tuple[int, ...]) -> list[S
 
 
 def _interval(location: StaticSlice, axis: int) -> tuple[int, int]:
-    """The lowest index that a location has along an axis, and how many there are."""
+    """The lowest index of a location along an axis, and how many there are."""
     n, start = location.lengths[axis], location.starts[axis].value
     return (start if location.steps[axis] > 0 else start - n + 1), n

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, ShapeError
-from tinygrad_mnist.graph.host import Offset
+from tinygrad_mnist.graph.layout import Offset
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import INTEGERS
 from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
@@ -233,10 +233,6 @@ class HostTrace:
         )
 
 
-def host_scalars(variables: Sequence[Variable]) -> list[Variable]:
-    """The integer scalars among inputs and shared variables, whose values the host can read."""
-    return [
-        v
-        for v in variables
-        if isinstance(v, Input | SharedVariable) and v.ndim == 0 and v.dtype in INTEGERS
-    ]
+def is_host_scalar(v: Variable) -> bool:
+    """Whether the host reads the value of `v`: an integer scalar, an input or a shared variable."""
+    return isinstance(v, Input | SharedVariable) and v.ndim == 0 and v.dtype in INTEGERS

@@ -1,11 +1,13 @@
-"""The plan: what a backend runs, as plain data.
+"""The plan: what a backend runs, as plain data, and its listing.
 
 A plan is a list of kernel calls over buffers. It can be printed, compared and run by any backend
-that has its kernels.
+that has its kernels. Its listing has one line per kernel call, with its costs, and the totals.
+Nothing in it depends on the machine or the moment.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_mnist.compile.host import HostProgram
-from tinygrad_mnist.compile.listing import show_plan
+from tinygrad_mnist.compile.listing import counted, scaled
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Flops
+from tinygrad_mnist.contracts.core.listing import show_tape
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import Layout
 from tinygrad_mnist.graph.source import Source
@@ -24,10 +27,12 @@ from tinygrad_mnist.graph.variables import Variable
 # Kinds of buffers. All but temporaries are bound to arrays from outside the arena.
 INPUT, SHARED, CONSTANT, OUTPUT, TEMPORARY = "input", "shared", "constant", "output", "temporary"
 
+COLUMNS = 120  # of a listing's lines
+
 
 @dataclass(frozen=True)
 class Buffer:
-    """A piece of memory.
+    """A contiguous block of memory.
 
     kind: one of the constants above. size: in elements. offset: in bytes, of a temporary in the
     arena. leaf: the symbolic variable whose value an input or shared buffer holds. value: of a
@@ -164,3 +169,66 @@ class Plan:
 
     def __str__(self) -> str:
         return show_plan(self)
+
+
+# --- the listing --------------------------------------------------------------------------------
+
+
+def show_plan(plan: Plan) -> str:
+    """The table of a plan's calls, between a line on the plan and one with the totals."""
+    lines = [
+        f"plan for {plan.backend}: {counted(len(plan.calls), 'call')}",
+        "  #     FLOP    bytes  call",
+    ]
+    for number, call in enumerate(plan.calls):
+        costs = f"{number:3d}  {scaled(call.flops):>7}  {scaled(call.nbytes):>7}  "
+        text, *tapes = show_call(plan, call)
+        if tapes and len(costs) + len(text) + len("  ".join(["", *tapes])) <= COLUMNS:
+            text, tapes = "  ".join([text, *tapes]), []
+        margin = " " * len(costs)
+        lines += _wrapped(text, costs, margin + "  ")
+        for tape in tapes:
+            lines += _wrapped(tape, margin + "  ", margin + "    ")
+    return "\n".join([*lines, _totals(plan)])
+
+
+def _wrapped(text: str, first: str, others: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        COLUMNS,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _totals(plan: Plan) -> str:
+    kinds = [buffer.kind for buffer in plan.buffers]
+    parts = [
+        f"{scaled(plan.flops)}FLOP",
+        f"{scaled(plan.nbytes)}B read and written",
+        f"arena {scaled(plan.arena_bytes)}B for {counted(kinds.count('temporary'), 'temporary')}",
+        f"shared {scaled(plan.shared_bytes)}B in {counted(kinds.count('shared'), 'variable')}",
+        counted(plan.host.n_slots, "slot"),
+    ]
+    return f"total: {'; '.join(parts)}"
+
+
+def show_call(plan: Plan, call: KernelCall) -> list[str]:
+    """A call's text: `outputs = kernel(inputs)`, then each of its tapes that does something."""
+    inputs = ", ".join(show_view(plan, v) for v in call.inputs)
+    outputs = ", ".join(show_view(plan, v) for v in call.outputs) or "-"
+    tapes = [
+        f"{name}: {show_tape(tape)}"
+        for name, tape in CONTRACTS[call.kernel].named_tapes(call.params)
+        if not tape.is_identity
+    ]
+    return [f"{outputs} = {call.kernel}({inputs})", *tapes]
+
+
+def show_view(plan: Plan, view: View) -> str:
+    """`name:shape`, with `+s0` where slot 0 moves it and 1 for a length along which it repeats."""
+    shape = "x".join(map(str, view.true_shape)) or "scalar"
+    slots = "".join(f"+s{slot}" for slot, _ in view.layout.slots)
+    return f"{plan.buffers[view.buffer].name}{slots}:{shape}"

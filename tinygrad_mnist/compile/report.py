@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from tinygrad_mnist.compile.listing import counted, scaled, show_call
+from tinygrad_mnist.compile.listing import counted, scaled
 from tinygrad_mnist.compile.pipeline import Compiled
-from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.compile.plan import Plan, show_call
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.listing import tape_code

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tinygrad_mnist.compile.host import HostProgram, HostTrace
 from tinygrad_mnist.graph.fold import fold
-from tinygrad_mnist.graph.op import located
+from tinygrad_mnist.graph.source import error_context
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Variable
@@ -63,5 +63,5 @@ def specialise(
 def _rebuild(node: Node, inputs: Sequence[Variable], trace: HostTrace) -> Sequence[Variable]:
     if node.op.specialise is None:
         return node.op.rebuild(inputs, node.params, node.source).outputs
-    with located(node.op.name, node.source):
+    with error_context(node.op.name, node.source):
         return node.op.specialise(node, inputs, trace)

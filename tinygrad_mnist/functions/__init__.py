@@ -1,9 +1,9 @@
-"""Functions: from expressions to something that can be called.
+"""Functions: expressions become callables.
 
-`io` has the words for inputs and outputs, `build` checks what the user asks for, `updates` does so
-for updates and givens, `callable` is what comes out of it. `signature` sorts a call's values,
-`arguments` turns them into arrays, `plans` finds the plan for their shapes, `sweep` runs many
-steps.
+`io` has `In` and `Out`. `build` checks the arguments of `function`, `updates` its updates and
+givens. `callable` has the class `Function`. In a call, `signature` orders the values, `arguments`
+turns them into arrays, and `plans` finds the plan for their shapes and runs it; `sweep` runs many
+steps. `states` sets the inputs that keep a value from call to call.
 """
 
 from tinygrad_mnist.functions.build import function

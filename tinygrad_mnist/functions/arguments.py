@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from tinygrad_mnist.compile.host import is_host_scalar
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.source import at
@@ -36,6 +39,11 @@ class Parameter:
     state: SharedVariable | None = None
     is_private: bool = False
     implicit: bool = False
+
+    @cached_property
+    def is_host_scalar(self) -> bool:
+        """Whether slices and shapes may depend on its value."""
+        return is_host_scalar(self.variable)
 
 
 def convert(value: Any, parameter: Parameter, stacked: bool = False) -> Array:
@@ -142,3 +150,36 @@ def is_stacked(value: Any, parameter: Parameter) -> bool:
     if not isinstance(value, np.ndarray | range | list | tuple):
         return False
     return _as_array(value, parameter.label).ndim == parameter.variable.ndim + 1
+
+
+def read_arguments(
+    values: Sequence[Any], parameters: Sequence[Parameter], updated: Collection[SharedVariable]
+) -> tuple[list[Array], dict[Variable, int]]:
+    """Arrays for the arguments of a call, and the values of the host scalars among them.
+
+    updated: the shared variables that the call changes; no array shares memory with them.
+    """
+    arrays: list[Array] = []
+    integers: dict[Variable, int] = {}
+    for value, p in zip(values, parameters, strict=True):
+        integer = host_integer(value, p)
+        if integer is not None:
+            integers[p.variable] = integer
+            arrays.append(np.asarray(integer, dtype=p.variable.dtype))
+        else:
+            arrays.append(argument_array(value, p, updated))
+            if p.is_host_scalar:
+                integers[p.variable] = int(arrays[-1])
+    return arrays, integers
+
+
+def argument_array(
+    value: Any, p: Parameter, updated: Collection[SharedVariable], stacked: bool = False
+) -> Array:
+    """An argument as an array that shares no memory with the variables in `updated`."""
+    if p.default is not None and value is p.default:
+        return p.default
+    array = convert(value, p, stacked)
+    if any(np.may_share_memory(array, s.host_array) for s in updated):
+        return array.copy()  # borrowed from a variable that this call overwrites
+    return array

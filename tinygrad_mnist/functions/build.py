@@ -23,7 +23,7 @@ from tinygrad_mnist.functions.updates import (
     updates_from,
 )
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.types import tensor_type
@@ -216,7 +216,7 @@ def _check_inputs(
             warnings.warn(message, stacklevel=3)
 
 
-@word
+@api_function
 def eval_(variable: Variable, inputs_to_values: Mapping[Variable, Any] | None = None) -> Any:
     """The value of `variable`, given values of the inputs that it depends on."""
     values = dict(inputs_to_values or {})

@@ -1,4 +1,4 @@
-"""The plans of one function: found by shapes and guards, made where none fits, kept a while."""
+"""The plans that one function keeps: found by shapes and guards, compiled where none fits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from tinygrad_mnist.backends import Arena, Backend, Operand, Program
 from tinygrad_mnist.backends.base import bound_buffers
+from tinygrad_mnist.backends.interrupts import interrupts_deferred
+from tinygrad_mnist.compile.host import is_host_scalar
 from tinygrad_mnist.compile.pipeline import Compiled, compile_plan
 from tinygrad_mnist.compile.plan import OUTPUT, SHARED, Plan
 from tinygrad_mnist.compile.report import report_plan
@@ -20,20 +22,21 @@ from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import watched
 
-Key = tuple[tuple[int, ...], ...]
+Shape = tuple[int, ...]
+Key = tuple[Shape, ...]
 Slots = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """A binding to an array that the caller gets.
+class OutputBinding:
+    """Binds a buffer to an array that the caller gets.
 
-    buffer, shape, dtype: of the plan. owned: the array that every call hands out, for an output
-    that is borrowed; None where each call makes a fresh one.
+    buffer, shape, dtype: of the plan. owned: the array that every call returns, for an output that
+    is borrowed; None where each call makes a fresh one.
     """
 
     buffer: int
-    shape: tuple[int, ...]
+    shape: Shape
     dtype: str
     owned: Array | None = None
 
@@ -43,64 +46,96 @@ class Result:
 
 
 @dataclass(frozen=True, eq=False)
-class Shared:
-    """A binding to a shared variable.
+class SharedBinding:
+    """Binds a buffer to a shared variable.
 
-    is_updated: whether the plan changes it. is_moved: whether the backend takes the variable
-    itself, and keeps its value on a device.
+    is_updated: whether the plan changes it. on_device: whether the backend takes the variable
+    itself and keeps its value on a device.
     """
 
     variable: SharedVariable
     is_updated: bool
-    is_moved: bool
+    on_device: bool
 
-    def value(self) -> Operand:
-        """What a program is given."""
-        if self.is_moved:
+    def operand(self) -> Operand:
+        """What a program gets for the buffer."""
+        if self.on_device:
             return self.variable
         return self.variable.storage_to_write if self.is_updated else self.variable.storage
 
 
-Binding = int | Shared | Result  # an int is the number of an input
+Binding = int | SharedBinding | OutputBinding  # an int is the number of an input
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class CachedPlan:
     """A plan with its program.
 
-    key: the shapes of inputs and shared variables that it is for. bindings: what each bound buffer
-    is bound to. owned: the arrays of borrowed outputs. name: of the function. made: the program
-    itself.
+    key: the shapes of inputs and shared variables that it is for. bindings: one per bound buffer.
+    owned: the arrays of borrowed outputs. name: of the function. bare_program: the program without
+    timing.
     """
 
     key: Key
     compiled: Compiled
-    made: Program
+    bare_program: Program
     bindings: tuple[Binding, ...]
     owned: tuple[Array, ...]
     name: str
 
     @property
     def program(self) -> Program:
-        """What runs the plan; it times its calls where somebody wants to know."""
-        return watched(self.made, self.name, self.plan)
+        """The program that runs the plan. It times its calls while a profile is recorded."""
+        return watched(self.bare_program, self.name, self.plan)
 
     @property
     def plan(self) -> Plan:
         return self.compiled.plan
 
     def slots(self, integers: Mapping[Variable, int]) -> Slots | None:
-        """The slots of a call with these integers, or None where the plan is not for them."""
+        """The slots of a call with these integers, or None where the guards don't hold."""
         host = self.plan.host
         try:
             guards, slots = host.function(*[integers[v] for v in host.inputs])
-        except (IndexError, ZeroDivisionError):  # a plan for these integers would say it again
+        except (IndexError, ZeroDivisionError):  # compiling for these integers raises it again
             return None
         return slots if guards == host.guards else None
 
+    def run(self, arrays: Sequence[Array], slots: Slots) -> list[Array]:
+        """Runs the plan once for arrays of the inputs; returns its outputs.
 
-class Scratch:
-    """Where the plans of a function run: an arena, and the lock that whoever runs there holds."""
+        The new values of shared variables whose shape changes are outputs too, behind the others.
+        """
+        operands, outputs = self._bind(arrays)
+        if self.compiled.resized:
+            with interrupts_deferred():
+                self.program.run(operands, slots)
+                for shared, number in self.compiled.resized:
+                    shared.set_value(outputs[number])
+        else:
+            self.program.run(operands, slots)
+        return outputs
+
+    def _bind(self, arrays: Sequence[Array]) -> tuple[list[Operand], list[Array]]:
+        """An operand per bound buffer of a call, and the call's outputs."""
+        operands: list[Operand] = []
+        results: dict[int, Array] = {}
+        for binding in self.bindings:
+            if isinstance(binding, int):
+                array = arrays[binding]
+                if any(np.may_share_memory(array, owned) for owned in self.owned):
+                    array = array.copy()  # a borrowed output that this call overwrites
+                operands.append(array)
+            elif isinstance(binding, SharedBinding):
+                operands.append(binding.operand())
+            else:
+                results[binding.buffer] = binding.array()
+                operands.append(results[binding.buffer])
+        return operands, [results[number] for number in self.plan.outputs]
+
+
+class Workspace:
+    """The arena in which the plans of a function run, and the lock that a run holds."""
 
     def __init__(self, backend: Backend) -> None:
         self.arena = backend.arena()
@@ -111,7 +146,7 @@ class PlanCache:
     """The plans that a function keeps, the last used first, and the arena that they run in.
 
     inputs, shared: the leaves, in the order of a key. outputs, updates: the expressions. name: of
-    the function, in what is told about it.
+    the function, for reports.
     """
 
     def __init__(
@@ -124,39 +159,52 @@ class PlanCache:
         arena: Arena,
         name: str,
     ) -> None:
-        self.entries: list[Entry] = []
+        self.plans: list[CachedPlan] = []
         self._arena = arena
-        self._leaves = (*inputs, *shared)
         self._inputs = tuple(inputs)
+        self._shared = tuple(shared)
+        self._shared_scalars = tuple(v for v in shared if is_host_scalar(v))
         self._outputs = outputs
         self._updates = dict(updates)
         self._backend = backend
         self._name = name
 
-    def find(self, key: Key, integers: Mapping[Variable, int]) -> tuple[Entry, Slots]:
+    def key(self, shapes: Sequence[Shape]) -> Key:
+        """The key of plans for inputs of these shapes, with the present shapes of shared variables.
+
+        No value has to be fetched from a device for it.
+        """
+        return (*shapes, *[s.host_array.shape for s in self._shared])
+
+    def read_shared_scalars(self, integers: dict[Variable, int]) -> None:
+        """Adds the values of the integer scalars among the shared variables to `integers`."""
+        for v in self._shared_scalars:
+            integers[v] = int(v.storage)
+
+    def find(self, key: Key, integers: Mapping[Variable, int]) -> tuple[CachedPlan, Slots]:
         """The plan for a call and the call's slots; a new plan where none fits."""
-        for position, entry in enumerate(self.entries):
-            if entry.key == key:
-                slots = entry.slots(integers)
+        for position, cached in enumerate(self.plans):
+            if cached.key == key:
+                slots = cached.slots(integers)
                 if slots is not None:
                     if position:
-                        self.entries.insert(0, self.entries.pop(position))
-                    return entry, slots
-        entry = self._compile(key, integers)
-        self.entries.insert(0, entry)
-        del self.entries[config.plan_cache_size :]
-        host = entry.plan.host
-        return entry, host.function(*[integers[v] for v in host.inputs])[1]
+                        self.plans.insert(0, self.plans.pop(position))
+                    return cached, slots
+        cached = self._compile(key, integers)
+        self.plans.insert(0, cached)
+        del self.plans[config.plan_cache_size :]
+        host = cached.plan.host
+        return cached, host.function(*[integers[v] for v in host.inputs])[1]
 
     def clear(self) -> None:
-        """Forgets all plans, and with them the arena's memory."""
-        self.entries.clear()
+        """Removes all plans, and with them the arena's memory."""
+        self.plans.clear()
 
-    def _compile(self, key: Key, integers: Mapping[Variable, int]) -> Entry:
+    def _compile(self, key: Key, integers: Mapping[Variable, int]) -> CachedPlan:
         compiled = compile_plan(
             self._outputs.variables,
             self._updates,
-            dict(zip(self._leaves, key, strict=True)),
+            dict(zip((*self._inputs, *self._shared), key, strict=True)),
             integers,
             self._backend.name,
             self._backend.kernels,
@@ -164,12 +212,13 @@ class PlanCache:
         )
         plan = compiled.plan
         bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
-        owned = tuple(b.owned for b in bindings if isinstance(b, Result) and b.owned is not None)
+        owned = [b.owned for b in bindings if isinstance(b, OutputBinding)]
         begin = perf_counter()
         program = self._backend.program(plan, self._arena)
         compiled = compiled.with_stage("program", perf_counter() - begin)
         report_plan(self._name, compiled)
-        return Entry(key, compiled, program, bindings, owned, self._name)
+        borrowed = tuple(array for array in owned if array is not None)
+        return CachedPlan(key, compiled, program, bindings, borrowed, self._name)
 
     def _binding(self, plan: Plan, number: int) -> Binding:
         buffer = plan.buffers[number]
@@ -177,9 +226,10 @@ class PlanCache:
             position = plan.outputs.index(number)  # values of resized variables come last
             borrowed = position < len(self._outputs.borrowed) and self._outputs.borrowed[position]
             owned = np.empty(buffer.shape, buffer.dtype) if borrowed else None
-            return Result(number, buffer.shape, buffer.dtype, owned)
+            return OutputBinding(number, buffer.shape, buffer.dtype, owned)
         assert buffer.leaf is not None
         if buffer.kind == SHARED:
             assert isinstance(buffer.leaf, SharedVariable)
-            return Shared(buffer.leaf, buffer.leaf in self._updates, self._backend.keeps_shared)
+            is_updated = buffer.leaf in self._updates
+            return SharedBinding(buffer.leaf, is_updated, self._backend.keeps_shared)
         return self._inputs.index(buffer.leaf)

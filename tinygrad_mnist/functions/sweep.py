@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +11,8 @@ import numpy as np
 from tinygrad_mnist.backends import Operand
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphError, GraphTypeError, ShapeError
-from tinygrad_mnist.functions.plans import Entry, Key, PlanCache, Shared, Slots
+from tinygrad_mnist.functions.arguments import Parameter, argument_array, is_stacked
+from tinygrad_mnist.functions.plans import CachedPlan, PlanCache, SharedBinding, Slots
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
@@ -20,10 +21,10 @@ MAX_SEGMENT = 10_000
 
 
 class Swept(NamedTuple):
-    """What a sweep did before an exception ended it.
+    """The steps that a sweep completed before an exception ended it.
 
-    steps: how many steps ran whole; shared variables are as the last of these left them. outputs:
-    those of these steps, in the form in which `sweep` returns them.
+    steps: how many ran whole; shared variables are as the last of these left them. outputs: those
+    of these steps, in the form in which `sweep` returns them.
     """
 
     steps: int
@@ -31,8 +32,9 @@ class Swept(NamedTuple):
 
 
 def swept(error: BaseException) -> Swept | None:
-    """What the sweep did that `error` ended: an interrupt, an index out of range, anything that
-    came out of `Function.sweep` once its arguments were accepted. None for other exceptions."""
+    """The completed steps of the sweep that `error` ended: an interrupt, an index out of range, or
+    any other exception from `Function.sweep` after it accepted its arguments. None for other
+    exceptions."""
     return error.__dict__.get("swept")
 
 
@@ -52,22 +54,59 @@ class Steps:
     columns: Mapping[Variable, Sequence[int]]
 
 
-class Sweep:
-    """One sweep: cut into segments of steps that share a plan, each a run of the plan's program.
+def steps_from(
+    values: Sequence[Any],
+    parameters: Sequence[Parameter],
+    updated: Collection[SharedVariable],
+    n_steps: int | None,
+) -> Steps:
+    """The arguments of a sweep, as arrays that share no memory with the variables in `updated`.
 
-    key: of the plans that are looked for. updated: the shared variables that the function changes.
+    Raises GraphTypeError where they don't give one number of steps.
+    """
+    stacked = [is_stacked(value, p) for value, p in zip(values, parameters, strict=True)]
+    arrays = [
+        argument_array(value, p, updated, s)
+        for value, p, s in zip(values, parameters, stacked, strict=True)
+    ]
+    lengths = {len(a) for a, s in zip(arrays, stacked, strict=True) if s}
+    if n_steps is not None:
+        lengths.add(int(n_steps))
+    if len(lengths) != 1 or min(lengths) < 0:
+        raise GraphTypeError(
+            "sweep needs values per step, equally many for each input, or n_steps; it got "
+            f"{sorted(lengths) or 'none'}"
+        )
+    integers: dict[Variable, int] = {}
+    columns: dict[Variable, list[int]] = {}
+    for array, p, s in zip(arrays, parameters, stacked, strict=True):
+        if p.is_host_scalar:
+            if s:
+                columns[p.variable] = array.tolist()
+            else:
+                integers[p.variable] = int(array)
+    return Steps(lengths.pop(), arrays, stacked, integers, columns)
+
+
+class Sweep:
+    """One sweep, cut into segments of steps that share a plan; a segment is one native call.
+
+    updated: the shared variables that the function changes.
     """
 
     def __init__(
         self,
         cache: PlanCache,
-        key: Key,
         outputs: Sequence[Variable],
         updated: Mapping[SharedVariable, Variable],
         steps: Steps,
     ) -> None:
         self._cache = cache
-        self._key = key
+        shapes = [
+            a.shape[1:] if s else a.shape for a, s in zip(steps.arrays, steps.stacked, strict=True)
+        ]
+        self._key = cache.key(shapes)
+        cache.read_shared_scalars(steps.integers)
         self._outputs = outputs
         self._updated = updated
         self._steps = steps
@@ -75,9 +114,9 @@ class Sweep:
         self._results = [np.empty((0,) * (1 + v.ndim), v.dtype) for v in outputs]
 
     def run(self, returned: Callable[[Sequence[Array]], Any]) -> Any:
-        """Runs all steps. returned: makes of results what a caller gets.
+        """Runs all steps. returned: turns results into the form that a caller gets.
 
-        An exception that ends the sweep tells what had been done until then: see `swept`.
+        An exception that ends the sweep carries the completed steps: see `swept`.
         """
         try:
             while (begin := int(self._progress[0])) < self._steps.n:
@@ -90,61 +129,62 @@ class Sweep:
 
     def _run_segment(self, begin: int) -> None:
         try:
-            entry, rows = self._next_segment(begin)
-            bound, stacked = self._bound(entry, begin, begin + len(rows))
+            cached, rows = self._next_segment(begin)
+            bound, stacked = self._bind(cached, begin, begin + len(rows))
         except GraphError as error:
             if begin == 0:  # as for a call
                 raise
-            raise _located(error, begin) from error
+            raise _with_step(error, begin) from error
         table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)
-        failure = entry.program.sweep(bound, stacked, table, self._progress)
+        failure = cached.program.sweep(bound, stacked, table, self._progress)
         if failure is not None:
-            raise _located(failure, int(self._progress[0])) from failure
+            raise _with_step(failure, int(self._progress[0])) from failure
 
-    def _next_segment(self, begin: int) -> tuple[Entry, list[Slots]]:
-        """The plan of step `begin`, and the slots of it and of those behind it that share it."""
+    def _next_segment(self, begin: int) -> tuple[CachedPlan, list[Slots]]:
+        """The plan of step `begin`, and the slots of that step and of those after it that share the
+        plan."""
         end = min(self._steps.n, begin + MAX_SEGMENT)
         integers = self._steps.integers
         columns = [(v, values[begin:end]) for v, values in self._steps.columns.items()]
         integers.update((v, values[0]) for v, values in columns)
-        entry, slots = self._cache.find(self._key, integers)
-        self._check_sweepable(entry)
+        cached, slots = self._cache.find(self._key, integers)
+        self._check_sweepable(cached)
         rows = [slots]
         for step in range(1, end - begin):
             integers.update((v, values[step]) for v, values in columns)
-            following = entry.slots(integers)
+            following = cached.slots(integers)
             if following is None:
                 break
             rows.append(following)
-        return entry, rows
+        return cached, rows
 
-    def _check_sweepable(self, entry: Entry) -> None:
-        for v in entry.plan.host.inputs:
+    def _check_sweepable(self, cached: CachedPlan) -> None:
+        for v in cached.plan.host.inputs:
             if v in self._updated:
                 raise GraphTypeError(
                     f"a slice or shape depends on {v}, which the function updates, so its calls "
                     f"can't be swept{at(v.source)}"
                 )
-        if entry.compiled.resized:
-            shared = entry.compiled.resized[0][0]
+        if cached.compiled.resized:
+            shared = cached.compiled.resized[0][0]
             raise GraphTypeError(
                 f"the update of {shared} changes its shape, so the calls can't be swept"
             )
 
-    def _bound(self, entry: Entry, begin: int, end: int) -> tuple[list[Operand], list[bool]]:
-        """What the plan's buffers are bound to in a segment of steps, and which of it has a
-        leading axis of steps."""
-        position = {buffer: i for i, buffer in enumerate(entry.plan.outputs)}
+    def _bind(self, cached: CachedPlan, begin: int, end: int) -> tuple[list[Operand], list[bool]]:
+        """An operand per bound buffer for a segment of steps, and which of them have a leading axis
+        of steps."""
+        position = {buffer: i for i, buffer in enumerate(cached.plan.outputs)}
         if begin == 0:
             self._results = [
-                np.empty((self._steps.n, *entry.plan.buffers[number].shape), v.dtype)
-                for number, v in zip(entry.plan.outputs, self._outputs, strict=True)
+                np.empty((self._steps.n, *cached.plan.buffers[number].shape), v.dtype)
+                for number, v in zip(cached.plan.outputs, self._outputs, strict=True)
             ]
         bound: list[Operand] = []
         stacked: list[bool] = []
-        for binding in entry.bindings:
-            if isinstance(binding, Shared):
-                bound.append(binding.value())
+        for binding in cached.bindings:
+            if isinstance(binding, SharedBinding):
+                bound.append(binding.operand())
                 stacked.append(False)
             elif isinstance(binding, int):
                 array, has_steps = self._steps.arrays[binding], self._steps.stacked[binding]
@@ -162,5 +202,5 @@ class Sweep:
         return bound, stacked
 
 
-def _located(error: GraphError, step: int) -> GraphError:
+def _with_step(error: GraphError, step: int) -> GraphError:
     return type(error)(f"step {step} of the sweep: {error}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def givens_from(pairs: Pairs, strict: bool) -> dict[Variable, Variable]:
     givens: dict[Variable, Variable] = {}
     for target, value in pairs_of(pairs, "givens"):
         if not isinstance(target, Variable):
-            raise GraphTypeError(f"{target!r} among the givens is no variable")
+            raise GraphTypeError(f"{target!r} among the givens is not a variable")
         if target in givens:
             raise GraphTypeError(f"{target} is given twice{at(target.source)}")
         givens[target] = fitting(as_variable(value), target, "what is given for", not strict)
@@ -116,3 +116,28 @@ def add_default_updates(
             assert v.default_update is not None
             new_value = replaced(as_variable(v.default_update))
             updates[v] = fitting(new_value, v, "the default update of")
+
+
+def swaps_from(
+    swap: Mapping[SharedVariable, SharedVariable],
+    shared: Collection[SharedVariable],
+    updated: Iterable[SharedVariable],
+) -> dict[Variable, SharedVariable]:
+    """The variables of a function that others replace in a copy of it, checked.
+
+    shared: those that the function uses. updated: those among them that it updates. Raises
+    GraphTypeError.
+    """
+    replaced: dict[Variable, SharedVariable] = {}
+    for old, new in swap.items():
+        if old not in shared or not isinstance(new, SharedVariable):
+            raise GraphTypeError(
+                f"swap replaces shared variables of the function by others; it got {new} for {old}"
+            )
+        if new.type != old.type:
+            raise GraphTypeError(f"{new} is a {new.type}; {old}, which it replaces, {old.type}")
+        replaced[old] = new
+    targets = [swap.get(v, v) for v in updated]
+    if len(set(targets)) != len(targets):
+        raise GraphTypeError("with this swap, the function would update one variable twice")
+    return replaced

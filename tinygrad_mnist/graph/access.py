@@ -1,8 +1,8 @@
-"""Who may touch the values of shared variables now: many readers, or one writer.
+"""Locks for the values of shared variables: many readers, or one writer.
 
-A function takes hold of all variables that it reads or updates at once, and lets all go at once.
-So a step sees values of whole steps only, two functions that update one variable take turns, and
-nobody who holds something waits for anything: there is no deadlock.
+A function locks all variables that it reads or updates at once, and releases all at once. So a step
+sees only values of whole steps, two functions that update one variable take turns, and no thread
+that holds a lock waits for another one: there is no deadlock.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Iterable
 
-# Guards the list of what is held at present, by thread; taken for a microsecond. Reentrant: a
+# Guards the list of the locks that are held, by thread; taken for about a microsecond. Reentrant: a
 # signal handler may read a variable while its thread is here.
 _gate = threading.RLock()
 _changed = threading.Condition(_gate)
-_held: list[tuple[int, Hold]] = []
+_held: list[tuple[int, ReadWriteLock]] = []
 
 
-class Hold:
-    """Takes hold of values inside a `with`, as soon as no other thread is in the way.
+class ReadWriteLock:
+    """Locks values inside a `with`, once no other thread holds a lock that conflicts.
 
-    reads: what nobody else may write meanwhile. writes: what nobody else may touch. What the same
-    thread holds already is never in its way. May be used again, and by several threads.
+    reads: values that no other thread may write meanwhile. writes: values that no other thread may
+    read or write. Locks that the same thread holds never conflict. May be used again, and by
+    several threads.
     """
 
     __slots__ = ("_reads", "_touches", "_writes")
@@ -39,13 +40,13 @@ class Hold:
                     _changed.wait()
                 _held.append(mine)
         except BaseException:  # an interrupt that came after the last line
-            self._let_go(mine)
+            self._release(mine)
             raise
 
     def __exit__(self, *_: object) -> None:
-        self._let_go((threading.get_ident(), self))
+        self._release((threading.get_ident(), self))
 
-    def _let_go(self, mine: tuple[int, Hold]) -> None:
+    def _release(self, mine: tuple[int, ReadWriteLock]) -> None:
         with _gate:
             if mine in _held:
                 _held.remove(mine)

@@ -1,4 +1,4 @@
-"""Folding: what depends on constants alone is computed at once, by the op's reference."""
+"""Constant folding: the op's reference computes a result that depends on constants alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIMIT = 1024  # elements up to which a result is worth keeping
 
 
 def fold(variable: Variable) -> Variable:
-    """The value of `variable` as a constant where it is small and depends on constants alone."""
+    """`variable` as a constant, if it depends on constants alone and is small; else itself."""
     node = variable.node
     if (
         node is None
@@ -20,7 +20,7 @@ def fold(variable: Variable) -> Variable:
         or node.op.reference is None
         or not all(isinstance(v, Constant) for v in node.inputs)
         or not node.inputs
-        or node.op.name == "static_broadcast"  # worth more as one number and a stride of 0
+        or node.op.name == "static_broadcast"  # cheaper as one number with strides of 0
         or not all(p.is_fixed for p in _locations(node.params))
         or int(np.prod(variable.type.static_shape)) > LIMIT
     ):

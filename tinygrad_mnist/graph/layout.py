@@ -1,4 +1,4 @@
-"""Layouts of arrays in buffers, and slices of arrays of known shape."""
+"""Layouts of arrays in a buffer, and slices of arrays whose shape is known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from math import gcd
 from typing import NamedTuple
 
-from tinygrad_mnist.graph.host import Offset
+
+class Offset(NamedTuple):
+    """The start of a slice: a number that the plan knows, or a slot that each call fills.
+
+    value: the start, in elements of the sliced axis; 0 where `slot` gives it.
+    slot: number of the slot, or None.
+    """
+
+    value: int
+    slot: int | None = None
 
 
 class Layout(NamedTuple):
@@ -43,7 +52,7 @@ class Layout(NamedTuple):
 
     @property
     def extent(self) -> tuple[int, int]:
-        """The lowest and the highest offset of an element, without what slots add; (0, -1) of no
+        """The lowest and the highest offset of an element, with all slots 0; (0, -1) for no
         elements."""
         if self.size == 0:
             return 0, -1
@@ -70,7 +79,8 @@ def contiguous(shape: Iterable[int]) -> Layout:
 def reshaped(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
     """`layout` seen as another shape of the same size, or None where strides can't express it.
 
-    Old dimensions are merged into runs that lie evenly; each new dimension must fit in one run.
+    Old dimensions that one stride can describe are merged into runs; each new dimension must fit in
+    one run.
     """
     if layout.is_contiguous:
         fresh = contiguous(shape)
@@ -98,7 +108,7 @@ def reshaped(layout: Layout, shape: tuple[int, ...]) -> Layout | None:
 
 
 class StaticSlice(NamedTuple):
-    """A slice in numbers: which elements of an array of known shape.
+    """A slice of an array of known shape, as numbers.
 
     starts, lengths, steps: for every axis of the array. kept: the axes that the slice has; of each
     other axis it takes one element.
@@ -116,7 +126,7 @@ class StaticSlice(NamedTuple):
         return StaticSlice((Offset(0),) * n, shape, (1,) * n, tuple(range(n)))
 
     def along(self, axis: int, start: int, n: int) -> StaticSlice:
-        """The same but for one axis, of which it takes n elements from `start` on."""
+        """The same slice except along one axis, where it takes n elements from `start` on."""
         starts, lengths = list(self.starts), list(self.lengths)
         starts[axis], lengths[axis] = Offset(start), n
         return self._replace(starts=tuple(starts), lengths=tuple(lengths))
@@ -128,15 +138,16 @@ class StaticSlice(NamedTuple):
 
     @property
     def is_fixed(self) -> bool:
-        """Whether no start is left to be known at run time."""
+        """Whether all starts are known before run time."""
         return all(start.slot is None for start in self.starts)
 
     def covers(self, shape: tuple[int, ...]) -> bool:
-        """Whether this is all of an array of that shape, in its order."""
+        """Whether the slice takes all of an array of that shape, in its order."""
         return self.lengths == shape and self == StaticSlice.whole(shape)
 
     def is_disjoint_from(self, other: StaticSlice) -> bool:
-        """Whether two slices of one array certainly have no element in common."""
+        """Whether two slices of one array have no element in common (conservative: may be False for
+        disjoint slices)."""
         return any(
             not _may_overlap(self._indices(axis), other._indices(axis))
             for axis in range(len(self.lengths))
@@ -144,12 +155,12 @@ class StaticSlice(NamedTuple):
         )
 
     def _indices(self, axis: int) -> range:
-        """What it takes of an axis whose start is known."""
+        """The indices that it takes along an axis whose start is known."""
         start, step = self.starts[axis].value, self.steps[axis]
         return range(start, start + step * self.lengths[axis], step)
 
     def partial_axes(self, shape: tuple[int, ...]) -> list[int]:
-        """The axes of which it does not take every element."""
+        """The axes along which it does not take every element."""
         return [axis for axis, n in enumerate(self.lengths) if n != shape[axis]]
 
     def layout(self, layout: Layout) -> Layout:
@@ -167,7 +178,7 @@ class StaticSlice(NamedTuple):
         )
 
     def key(self) -> tuple[int | slice, ...]:
-        """The slice as NumPy writes it; ValueError where a start is known at run time only."""
+        """The slice as a NumPy key; ValueError where a start is known at run time only."""
         if not self.is_fixed:
             raise ValueError("the start of this slice is known only when the plan runs")
         key: list[int | slice] = []
@@ -183,7 +194,7 @@ class StaticSlice(NamedTuple):
 
 
 def _may_overlap(a: range, b: range) -> bool:
-    """Whether two ranges may have a number in common; True for some that have none."""
+    """Whether two ranges may overlap (conservative: may be True for disjoint ranges)."""
     if not a or not b or max(a[0], a[-1]) < min(b[0], b[-1]) or max(b[0], b[-1]) < min(a[0], a[-1]):
         return False
     return (a.start - b.start) % gcd(a.step, b.step) == 0

@@ -1,35 +1,36 @@
 """Python's operators and NumPy's methods on variables.
 
-Each method calls a *word*: a function such as `add` or `mean` that an op's own file registers by
-name (see `words`). So variables know what users may write on them, and nothing about ops.
+Each method looks up an *API function*, such as `add` or `mean`, which an op's own file registers
+by name with `@api_function`. So variables offer these operators without importing any op.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-if TYPE_CHECKING:
-    from tinygrad_mnist.graph.variables import Variable
-
-_WORDS: dict[str, Callable[..., Any]] = {}
+_API_FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 F = TypeVar("F", bound=Callable[..., Any])
+V = TypeVar("V")
 
 
-def word(function: F) -> F:
+def api_function(function: F) -> F:
     """Registers a function of variables under its name, so that operators can call it."""
-    _WORDS[function.__name__.rstrip("_")] = function
+    _API_FUNCTIONS[function.__name__.rstrip("_")] = function
     return function
 
 
-def words(name: str) -> Callable[..., Variable]:
+def lookup(name: str) -> Callable[..., V]:
     """The function registered under a name."""
-    return _WORDS[name]
+    return _API_FUNCTIONS[name]
 
 
-class Operators:
-    """What can be written on a variable: `x + y`, `x[1:]`, `x.sum(axis=0)`, `x.T`, ..."""
+class Operators(Generic[V]):
+    """The operators and methods of a variable: `x + y`, `x[1:]`, `x.sum(axis=0)`, `x.T`, ...
+
+    V: the type of their results, which is `Variable`.
+    """
 
     __slots__ = ()
     __array_ufunc__ = None  # so that `np.float32(2) * x` stays symbolic
@@ -49,283 +50,283 @@ class Operators:
     def __len__(self) -> int:
         raise TypeError("a symbolic variable has no len(); use x.shape[0]")
 
-    def __iter__(self) -> Iterator[Variable]:
+    def __iter__(self) -> Iterator[V]:
         raise TypeError("a symbolic variable can't be iterated over; index it: x[0], x[1], ...")
 
-    def __add__(self, other: Any) -> Variable:
-        return words("add")(self, other)
+    def __add__(self, other: Any) -> V:
+        return lookup("add")(self, other)
 
-    def __radd__(self, other: Any) -> Variable:
-        return words("add")(other, self)
+    def __radd__(self, other: Any) -> V:
+        return lookup("add")(other, self)
 
-    def __sub__(self, other: Any) -> Variable:
-        return words("sub")(self, other)
+    def __sub__(self, other: Any) -> V:
+        return lookup("sub")(self, other)
 
-    def __rsub__(self, other: Any) -> Variable:
-        return words("sub")(other, self)
+    def __rsub__(self, other: Any) -> V:
+        return lookup("sub")(other, self)
 
-    def __mul__(self, other: Any) -> Variable:
-        return words("mul")(self, other)
+    def __mul__(self, other: Any) -> V:
+        return lookup("mul")(self, other)
 
-    def __rmul__(self, other: Any) -> Variable:
-        return words("mul")(other, self)
+    def __rmul__(self, other: Any) -> V:
+        return lookup("mul")(other, self)
 
-    def __truediv__(self, other: Any) -> Variable:
-        return words("true_div")(self, other)
+    def __truediv__(self, other: Any) -> V:
+        return lookup("true_div")(self, other)
 
-    def __rtruediv__(self, other: Any) -> Variable:
-        return words("true_div")(other, self)
+    def __rtruediv__(self, other: Any) -> V:
+        return lookup("true_div")(other, self)
 
-    def __floordiv__(self, other: Any) -> Variable:
-        return words("int_div")(self, other)
+    def __floordiv__(self, other: Any) -> V:
+        return lookup("int_div")(self, other)
 
-    def __rfloordiv__(self, other: Any) -> Variable:
-        return words("int_div")(other, self)
+    def __rfloordiv__(self, other: Any) -> V:
+        return lookup("int_div")(other, self)
 
-    def __mod__(self, other: Any) -> Variable:
-        return words("mod")(self, other)
+    def __mod__(self, other: Any) -> V:
+        return lookup("mod")(self, other)
 
-    def __rmod__(self, other: Any) -> Variable:
-        return words("mod")(other, self)
+    def __rmod__(self, other: Any) -> V:
+        return lookup("mod")(other, self)
 
-    def __pow__(self, other: Any) -> Variable:
-        return words("pow")(self, other)
+    def __pow__(self, other: Any) -> V:
+        return lookup("pow")(self, other)
 
-    def __rpow__(self, other: Any) -> Variable:
-        return words("pow")(other, self)
+    def __rpow__(self, other: Any) -> V:
+        return lookup("pow")(other, self)
 
-    def __matmul__(self, other: Any) -> Variable:
-        return words("dot")(self, other)
+    def __matmul__(self, other: Any) -> V:
+        return lookup("dot")(self, other)
 
-    def __rmatmul__(self, other: Any) -> Variable:
-        return words("dot")(other, self)
+    def __rmatmul__(self, other: Any) -> V:
+        return lookup("dot")(other, self)
 
-    def __and__(self, other: Any) -> Variable:
-        return words("and")(self, other)
+    def __and__(self, other: Any) -> V:
+        return lookup("and")(self, other)
 
-    def __rand__(self, other: Any) -> Variable:
-        return words("and")(other, self)
+    def __rand__(self, other: Any) -> V:
+        return lookup("and")(other, self)
 
-    def __or__(self, other: Any) -> Variable:
-        return words("or")(self, other)
+    def __or__(self, other: Any) -> V:
+        return lookup("or")(self, other)
 
-    def __ror__(self, other: Any) -> Variable:
-        return words("or")(other, self)
+    def __ror__(self, other: Any) -> V:
+        return lookup("or")(other, self)
 
-    def __xor__(self, other: Any) -> Variable:
-        return words("xor")(self, other)
+    def __xor__(self, other: Any) -> V:
+        return lookup("xor")(self, other)
 
-    def __rxor__(self, other: Any) -> Variable:
-        return words("xor")(other, self)
+    def __rxor__(self, other: Any) -> V:
+        return lookup("xor")(other, self)
 
-    def __divmod__(self, other: Any) -> tuple[Variable, Variable]:
-        return words("int_div")(self, other), words("mod")(self, other)
+    def __divmod__(self, other: Any) -> tuple[V, V]:
+        return lookup("int_div")(self, other), lookup("mod")(self, other)
 
-    def __rdivmod__(self, other: Any) -> tuple[Variable, Variable]:
-        return words("int_div")(other, self), words("mod")(other, self)
+    def __rdivmod__(self, other: Any) -> tuple[V, V]:
+        return lookup("int_div")(other, self), lookup("mod")(other, self)
 
-    def __neg__(self) -> Variable:
-        return words("neg")(self)
+    def __neg__(self) -> V:
+        return lookup("neg")(self)
 
-    def __abs__(self) -> Variable:
-        return words("abs")(self)
+    def __abs__(self) -> V:
+        return lookup("abs")(self)
 
-    def __invert__(self) -> Variable:
-        return words("invert")(self)
+    def __invert__(self) -> V:
+        return lookup("invert")(self)
 
     def __pos__(self) -> Self:
         return self
 
-    def __round__(self, ndigits: None = None) -> Variable:
+    def __round__(self, ndigits: None = None) -> V:
         if ndigits is not None:
             raise TypeError(
                 "round() of a symbolic variable rounds to integers; it takes no ndigits"
             )
-        return words("round")(self)
+        return lookup("round")(self)
 
-    def __lt__(self, other: Any) -> Variable:
-        return words("lt")(self, other)
+    def __lt__(self, other: Any) -> V:
+        return lookup("lt")(self, other)
 
-    def __le__(self, other: Any) -> Variable:
-        return words("le")(self, other)
+    def __le__(self, other: Any) -> V:
+        return lookup("le")(self, other)
 
-    def __gt__(self, other: Any) -> Variable:
-        return words("gt")(self, other)
+    def __gt__(self, other: Any) -> V:
+        return lookup("gt")(self, other)
 
-    def __ge__(self, other: Any) -> Variable:
-        return words("ge")(self, other)
+    def __ge__(self, other: Any) -> V:
+        return lookup("ge")(self, other)
 
-    def __getitem__(self, key: Any) -> Variable:
-        return words("getitem")(self, key)
+    def __getitem__(self, key: Any) -> V:
+        return lookup("getitem")(self, key)
 
     @property
-    def shape(self) -> Variable:
+    def shape(self) -> V:
         """The shape as a symbolic int64 vector."""
-        return words("shape")(self)
+        return lookup("shape")(self)
 
     @property
-    def T(self) -> Variable:  # noqa: N802
+    def T(self) -> V:  # noqa: N802
         """The variable with its axes in reverse order."""
-        return words("transpose")(self)
+        return lookup("transpose")(self)
 
-    def transpose(self, *axes: Any) -> Variable:
-        return words("transpose")(self, *axes)
+    def transpose(self, *axes: Any) -> V:
+        return lookup("transpose")(self, *axes)
 
-    def dot(self, other: Any) -> Variable:
-        return words("dot")(self, other)
+    def dot(self, other: Any) -> V:
+        return lookup("dot")(self, other)
 
-    def reshape(self, shape: Any, ndim: int | None = None) -> Variable:
-        return words("reshape")(self, shape, ndim)
+    def reshape(self, shape: Any, ndim: int | None = None) -> V:
+        return lookup("reshape")(self, shape, ndim)
 
-    def dimshuffle(self, *pattern: Any) -> Variable:
-        return words("dimshuffle")(self, *pattern)
+    def dimshuffle(self, *pattern: Any) -> V:
+        return lookup("dimshuffle")(self, *pattern)
 
-    def flatten(self, ndim: int = 1) -> Variable:
-        return words("flatten")(self, ndim)
+    def flatten(self, ndim: int = 1) -> V:
+        return lookup("flatten")(self, ndim)
 
-    def ravel(self) -> Variable:
-        return words("flatten")(self)
+    def ravel(self) -> V:
+        return lookup("flatten")(self)
 
-    def astype(self, dtype: str) -> Variable:
-        return words("cast")(self, dtype)
+    def astype(self, dtype: str) -> V:
+        return lookup("cast")(self, dtype)
 
-    def copy(self) -> Variable:
+    def copy(self) -> V:
         """A new variable of the same value."""
-        return words("identity")(self)
+        return lookup("identity")(self)
 
-    def clip(self, low: Any, high: Any) -> Variable:
-        return words("clip")(self, low, high)
+    def clip(self, low: Any, high: Any) -> V:
+        return lookup("clip")(self, low, high)
 
-    def round(self, mode: str = "half_to_even") -> Variable:
-        return words("round")(self, mode)
+    def round(self, mode: str = "half_to_even") -> V:
+        return lookup("round")(self, mode)
 
-    def arccos(self) -> Variable:
-        return words("arccos")(self)
+    def arccos(self) -> V:
+        return lookup("arccos")(self)
 
-    def arccosh(self) -> Variable:
-        return words("arccosh")(self)
+    def arccosh(self) -> V:
+        return lookup("arccosh")(self)
 
-    def arcsin(self) -> Variable:
-        return words("arcsin")(self)
+    def arcsin(self) -> V:
+        return lookup("arcsin")(self)
 
-    def arcsinh(self) -> Variable:
-        return words("arcsinh")(self)
+    def arcsinh(self) -> V:
+        return lookup("arcsinh")(self)
 
-    def arctan(self) -> Variable:
-        return words("arctan")(self)
+    def arctan(self) -> V:
+        return lookup("arctan")(self)
 
-    def arctanh(self) -> Variable:
-        return words("arctanh")(self)
+    def arctanh(self) -> V:
+        return lookup("arctanh")(self)
 
-    def ceil(self) -> Variable:
-        return words("ceil")(self)
+    def ceil(self) -> V:
+        return lookup("ceil")(self)
 
-    def cos(self) -> Variable:
-        return words("cos")(self)
+    def cos(self) -> V:
+        return lookup("cos")(self)
 
-    def cosh(self) -> Variable:
-        return words("cosh")(self)
+    def cosh(self) -> V:
+        return lookup("cosh")(self)
 
-    def deg2rad(self) -> Variable:
-        return words("deg2rad")(self)
+    def deg2rad(self) -> V:
+        return lookup("deg2rad")(self)
 
-    def exp(self) -> Variable:
-        return words("exp")(self)
+    def exp(self) -> V:
+        return lookup("exp")(self)
 
-    def exp2(self) -> Variable:
-        return words("exp2")(self)
+    def exp2(self) -> V:
+        return lookup("exp2")(self)
 
-    def expm1(self) -> Variable:
-        return words("expm1")(self)
+    def expm1(self) -> V:
+        return lookup("expm1")(self)
 
-    def floor(self) -> Variable:
-        return words("floor")(self)
+    def floor(self) -> V:
+        return lookup("floor")(self)
 
-    def log(self) -> Variable:
-        return words("log")(self)
+    def log(self) -> V:
+        return lookup("log")(self)
 
-    def log10(self) -> Variable:
-        return words("log10")(self)
+    def log10(self) -> V:
+        return lookup("log10")(self)
 
-    def log1p(self) -> Variable:
-        return words("log1p")(self)
+    def log1p(self) -> V:
+        return lookup("log1p")(self)
 
-    def log2(self) -> Variable:
-        return words("log2")(self)
+    def log2(self) -> V:
+        return lookup("log2")(self)
 
-    def rad2deg(self) -> Variable:
-        return words("rad2deg")(self)
+    def rad2deg(self) -> V:
+        return lookup("rad2deg")(self)
 
-    def sin(self) -> Variable:
-        return words("sin")(self)
+    def sin(self) -> V:
+        return lookup("sin")(self)
 
-    def sinh(self) -> Variable:
-        return words("sinh")(self)
+    def sinh(self) -> V:
+        return lookup("sinh")(self)
 
-    def sqrt(self) -> Variable:
-        return words("sqrt")(self)
+    def sqrt(self) -> V:
+        return lookup("sqrt")(self)
 
-    def tan(self) -> Variable:
-        return words("tan")(self)
+    def tan(self) -> V:
+        return lookup("tan")(self)
 
-    def tanh(self) -> Variable:
-        return words("tanh")(self)
+    def tanh(self) -> V:
+        return lookup("tanh")(self)
 
-    def trunc(self) -> Variable:
-        return words("trunc")(self)
+    def trunc(self) -> V:
+        return lookup("trunc")(self)
 
-    def sum(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-        return words("sum")(self, axis, dtype, keepdims)
+    def sum(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> V:
+        return lookup("sum")(self, axis, dtype, keepdims)
 
-    def prod(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-        return words("prod")(self, axis, dtype, keepdims)
+    def prod(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> V:
+        return lookup("prod")(self, axis, dtype, keepdims)
 
-    def mean(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-        return words("mean")(self, axis, dtype, keepdims)
+    def mean(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> V:
+        return lookup("mean")(self, axis, dtype, keepdims)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Variable:
-        return words("max")(self, axis, keepdims)
+    def max(self, axis: Any = None, keepdims: bool = False) -> V:
+        return lookup("max")(self, axis, keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Variable:
-        return words("min")(self, axis, keepdims)
+    def min(self, axis: Any = None, keepdims: bool = False) -> V:
+        return lookup("min")(self, axis, keepdims)
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> Variable:
-        return words("all")(self, axis, keepdims)
+    def all(self, axis: Any = None, keepdims: bool = False) -> V:
+        return lookup("all")(self, axis, keepdims)
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> Variable:
-        return words("any")(self, axis, keepdims)
+    def any(self, axis: Any = None, keepdims: bool = False) -> V:
+        return lookup("any")(self, axis, keepdims)
 
     def var(
         self, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
-    ) -> Variable:
-        return words("var")(self, axis, ddof, keepdims, corrected)
+    ) -> V:
+        return lookup("var")(self, axis, ddof, keepdims, corrected)
 
     def std(
         self, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
-    ) -> Variable:
-        return words("std")(self, axis, ddof, keepdims, corrected)
+    ) -> V:
+        return lookup("std")(self, axis, ddof, keepdims, corrected)
 
-    def argmax(self, axis: Any = None, keepdims: bool = False) -> Variable:
-        return words("argmax")(self, axis, keepdims)
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> V:
+        return lookup("argmax")(self, axis, keepdims)
 
-    def argmin(self, axis: Any = None, keepdims: bool = False) -> Variable:
-        return words("argmin")(self, axis, keepdims)
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> V:
+        return lookup("argmin")(self, axis, keepdims)
 
-    def zeros_like(self, dtype: str | None = None) -> Variable:
-        return words("zeros_like")(self, dtype)
+    def zeros_like(self, dtype: str | None = None) -> V:
+        return lookup("zeros_like")(self, dtype)
 
-    def ones_like(self, dtype: str | None = None) -> Variable:
-        return words("ones_like")(self, dtype)
+    def ones_like(self, dtype: str | None = None) -> V:
+        return lookup("ones_like")(self, dtype)
 
-    def fill(self, value: Any) -> Variable:
-        return words("fill")(self, value)
+    def fill(self, value: Any) -> V:
+        return lookup("fill")(self, value)
 
-    def take(self, indices: Any, axis: int | None = None) -> Variable:
-        return words("take")(self, indices, axis)
+    def take(self, indices: Any, axis: int | None = None) -> V:
+        return lookup("take")(self, indices, axis)
 
-    def repeat(self, repeats: Any, axis: int | None = None) -> Variable:
-        return words("repeat")(self, repeats, axis)
+    def repeat(self, repeats: Any, axis: int | None = None) -> V:
+        return lookup("repeat")(self, repeats, axis)
 
     def eval(self, inputs_to_values: dict[Any, Any] | None = None) -> Any:
         """The value, given values of the inputs it depends on: `(x * 2).eval({x: 3})`."""
-        return words("eval")(self, inputs_to_values)
+        return lookup("eval")(self, inputs_to_values)

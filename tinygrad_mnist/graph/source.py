@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -35,3 +37,15 @@ def user_source() -> Source | None:
 def at(source: Source | None) -> str:
     """`source` as the tail of an error message; empty where it is not known."""
     return "" if source is None else f"\n  made at {source}"
+
+
+@contextmanager
+def error_context(op: str, source: Source | None) -> Iterator[None]:
+    """Adds the op and the user's line to an error of a rule, unless its message has a line."""
+    try:
+        yield
+    except (TypeError, ValueError, IndexError) as error:
+        text = str(error)
+        if "made at" in text:
+            raise
+        raise type(error)(f"{op}: {text}{at(source)}") from None

@@ -8,8 +8,8 @@ from tinygrad_mnist.graph.variables import Node, Variable
 
 
 def toposort(outputs: Iterable[Variable], up_to: Container[Variable] = ()) -> list[Node]:
-    """The nodes that `outputs` depend on, each after those it depends on; how the variables
-    `up_to` are made is left out."""
+    """The nodes that `outputs` depend on, each after those it depends on. The walk stops at the
+    variables in `up_to`."""
     order: list[Node] = []
     done: set[Node] = set()
     for output in outputs:

@@ -1,7 +1,7 @@
 """Static types of variables, and Theano's rules for the dtype of a result.
 
-A type says dtype and which dimensions broadcast. Its shape has a number where a dimension is
-known: everywhere once a graph is specialised, seldom before.
+A type has a dtype and says which dimensions broadcast. Its shape has a number for each dimension
+whose length is known: all of them once a graph is specialised, few before.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ DTYPES = (BOOL, *INTEGERS, *FLOATS)
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """dtype, and per dimension: does it broadcast, and how long is it (None: not known yet).
+    """dtype, and per dimension whether it broadcasts and its length (None: not known yet).
 
-    A dimension that broadcasts has length 1. The reverse does not hold: a dimension that merely
-    happens to be 1 long does not stretch, as in Theano.
+    A dimension that broadcasts has length 1. The reverse does not hold: as in Theano, a dimension
+    of length 1 does not broadcast unless its type says so.
     """
 
     dtype: str
@@ -66,7 +66,7 @@ class TensorType:
 
 
 def tensor_type(dtype: str, broadcastable: Iterable[bool]) -> TensorType:
-    """A type whose lengths are not known, but for broadcastable dimensions."""
+    """A type whose lengths are not known, except those of broadcastable dimensions."""
     pattern = tuple(bool(b) for b in broadcastable)
     return TensorType(check_dtype(dtype), pattern, tuple(1 if b else None for b in pattern))
 
@@ -106,6 +106,6 @@ def smallest_integer(value: int) -> str:
 
 
 def compute_dtype(dtype: str) -> str:
-    """The dtype in which values of `dtype` are computed with and added up: a float's own, int64 for
+    """The dtype in which values of `dtype` are computed and accumulated: a float's own, int64 for
     integers and bool."""
     return dtype if dtype in FLOATS else "int64"

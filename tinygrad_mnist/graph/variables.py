@@ -1,29 +1,29 @@
-"""Nodes and variables: the graph itself.
+"""The graph itself: variables, nodes and ops.
 
-A `Node` is an op applied to variables; its results are variables that point back to it. Nothing
-here changes after it is made, so a graph can be shared, rewritten by copying, and walked freely.
+An `Op` is an operation with its rules. A `Node` is an op applied to variables; its results are
+variables that point back to it. Nothing here changes after it is made, so a graph can be shared,
+rewritten by copying, and walked freely. Only the value of a `SharedVariable` changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_mnist.graph.access import Hold
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params, Reference
+from tinygrad_mnist.contracts.core.formula import Formula
+from tinygrad_mnist.graph.access import ReadWriteLock
+from tinygrad_mnist.graph.layout import Layout, Offset
 from tinygrad_mnist.graph.operators import Operators
-from tinygrad_mnist.graph.source import Source, user_source
+from tinygrad_mnist.graph.source import Source, error_context, user_source
 from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type
 
-if TYPE_CHECKING:
-    from tinygrad_mnist.graph.op import Op
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-
-class Variable(Operators):
+class Variable(Operators["Variable"]):
     """A value in a graph: an input (no node), or result number `index` of `node`.
 
     type: dtype and dimensions.
@@ -72,7 +72,7 @@ class Variable(Operators):
 
 
 class Input(Variable):
-    """A variable that the user hands a value for: `T.matrix('x')`."""
+    """A variable whose value the caller of a function gives: `T.matrix('x')`."""
 
     __slots__ = ()
 
@@ -83,7 +83,7 @@ class Input(Variable):
 class Constant(Variable):
     """A variable whose value is part of the graph.
 
-    weak: True for a Python number: it takes the dtype of what it meets.
+    weak: True for a Python number, which takes the dtype of the other operands.
     """
 
     __slots__ = ("value", "weak")
@@ -104,6 +104,157 @@ class Constant(Variable):
         return f"<constant {self.type}>"
 
 
+class Node:
+    """An op applied to inputs, with its static parameters; `outputs` are its results."""
+
+    __slots__ = ("inputs", "op", "outputs", "params", "source")
+
+    def __init__(
+        self,
+        op: Op,
+        inputs: Sequence[Variable],
+        params: Mapping[str, Any],
+        types: Sequence[TensorType],
+        source: Source | None,
+    ) -> None:
+        self.op = op
+        self.inputs = tuple(inputs)
+        self.params: Mapping[str, Any] = MappingProxyType(dict(params))
+        self.source = source
+        self.outputs = tuple(Variable(t, self, i, None, source) for i, t in enumerate(types))
+
+    def __repr__(self) -> str:
+        return f"{self.op.name}({', '.join(map(str, self.inputs))})"
+
+
+# --- ops ----------------------------------------------------------------------------------------
+
+
+class HostValues(Protocol):
+    """Integer scalars of the call that is being specialised; see `compile.host`."""
+
+    def knows(self, scalar: Variable) -> bool:
+        """Whether the host can compute `scalar`; the other methods raise an error if it can't."""
+
+    def by_value(self, scalar: Variable) -> int:
+        """The value of `scalar`. It becomes a guard: the plan holds for this value only."""
+
+    def slice(
+        self, start: Variable | None, stop: Variable | None, step: int, length: int
+    ) -> tuple[Offset, int]:
+        """Start and length of a slice, clamped to `length` as NumPy does. The length becomes a
+        guard of the plan; the start does not."""
+
+    def index(self, scalar: Variable, length: int) -> Offset:
+        """An index into a dimension of that length; checked at every call."""
+
+
+Infer = Callable[[Params, Sequence[TensorType]], Sequence[TensorType]]
+Vjp = Callable[[Node, Variable], Sequence[Variable | None]]
+MultiVjp = Callable[[Node, Sequence[Variable | None]], Sequence[Variable | None]]
+Lower = Callable[[Node], Sequence[Variable]]
+Checks = Callable[[Node], Sequence[tuple[int, int, int]]]
+View = Callable[[Params, Layout], Layout | None]
+Part = Callable[[Params, Layout], Layout]
+Written = Callable[[Variable], Formula]
+Infix = Callable[[Node, Written], Formula]
+Specialise = Callable[[Node, Sequence[Variable], HostValues], Sequence[Variable]]
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operation: its name and all its rules.
+
+    name: unique; graphs, plans and errors show it.
+    infer: `(params, input types) -> output types`; raises GraphTypeError or ShapeError.
+    reference: `(params, arrays, output specs) -> arrays` in NumPy.
+    vjp: `(node, gradient of its first result) -> gradients of its inputs`, each as a graph, or None
+        for an input that gets none. The op's other results, if any, have no gradient.
+    multi_vjp: the same for an op with several differentiable results. It gets the gradients of all
+        results, of which at least one is not None. An op with neither rule passes no gradient.
+    specialise: for ops with symbolic shapes or indices: the node over inputs of known shape that
+        computes the same. Without it the op is applied to the new inputs as it is.
+    lower: the same computation in ops that have kernels of their own (`contract`), or None for
+        those themselves and for views.
+    whole: for an op with `lower`, `(kernel, node -> results)`: the same as one call of that kernel,
+        taken instead of `lower` where the backend has it.
+    contract: name of the kernel that computes it, for kernel-level ops.
+    tape_op: name of the tape instruction that computes it, for elementwise ops.
+    view: for an op whose result is its first input's memory seen differently: `(params, layout of
+        the input) -> layout of the result`, or None where such a layout can't express it and the
+        input has to be copied into C order first.
+    checks: for an op whose kernel uses inputs as indices (`Contract.indices`), the range in which
+        each has to lie: `node -> [(input number, low, high), ...]`. They are checked before
+        anything is written, so a bad label leaves all values unchanged.
+    shown: name of the parameter that is shown behind the op's name, as in `sum{0}`.
+    infix: `(node, formula of an operand) -> formula` of the node in an expression. Without it an
+        elementwise op is written as an operator or function, any other as `name(inputs)`.
+    updated_part: for an op whose kernel updates its first input in place: `(params, layout of the
+        input) -> layout of the part that the kernel works on`; None where that is all of it.
+    """
+
+    name: str
+    infer: Infer
+    reference: Reference | None
+    vjp: Vjp | None = None
+    multi_vjp: MultiVjp | None = None
+    specialise: Specialise | None = None
+    lower: Lower | None = None
+    whole: tuple[str, Lower] | None = None
+    contract: str | None = None
+    tape_op: str | None = None
+    view: View | None = None
+    checks: Checks | None = None
+    updated_part: Part | None = None
+    shown: str | None = None
+    infix: Infix | None = None
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether gradients pass through it."""
+        return self.vjp is not None or self.multi_vjp is not None
+
+    def __call__(self, *inputs: Variable, **params: Any) -> Variable:
+        """Applies the op and returns its first result."""
+        return self.node(*inputs, **params).outputs[0]
+
+    def node(self, *inputs: Variable, **params: Any) -> Node:
+        """Applies the op: infers the types of the results and remembers the user's line."""
+        return self.rebuild(inputs, params, None)
+
+    def rebuild(
+        self, inputs: Sequence[Variable], params: Mapping[str, Any], source: Source | None
+    ) -> Node:
+        """Applies the op on behalf of `source` (None: the user's present line)."""
+        if source is None:
+            source = user_source()
+        with error_context(self.name, source):
+            types = self.infer(params, [v.type for v in inputs])
+        return Node(self, inputs, params, types, source)
+
+    def evaluate(self, node: Node, arrays: Sequence[Array]) -> list[Array]:
+        """The node's results in NumPy, for arrays of its inputs; shapes must be known."""
+        if self.reference is None:
+            raise NotImplementedError(f"{self.name} has no value before it is specialised")
+        specs = [ArraySpec(v.dtype, v.type.static_shape) for v in node.outputs]
+        return self.reference(node.params, arrays, specs)
+
+    def pull_back(
+        self, node: Node, gradients: Sequence[Variable | None]
+    ) -> Sequence[Variable | None]:
+        """Gradients of the node's inputs, given those of its results; None stands for zeros."""
+        if all(g is None for g in gradients):
+            return [None] * len(node.inputs)
+        if self.multi_vjp is not None:
+            return self.multi_vjp(node, gradients)
+        if self.vjp is not None and gradients[0] is not None:
+            return self.vjp(node, gradients[0])
+        return [None] * len(node.inputs)
+
+
+# --- shared variables ---------------------------------------------------------------------------
+
+
 class DeviceCopy(Protocol):
     """A shared variable's value in the memory of a device.
 
@@ -120,10 +271,10 @@ CACHE_LINE = 64  # bytes
 
 
 def aligned_copy(value: Array, dtype: str) -> Array:
-    """A C-contiguous copy that begins where a cache line does.
+    """A C-contiguous copy that begins at a cache line.
 
-    NumPy's begin 16 bytes behind one, so every other vector of a row would lie across two lines,
-    which costs the product of a layer 10 to 20 %.
+    NumPy's arrays begin 16 bytes after one, so every other vector of a row would straddle two
+    lines. That costs the product of a layer 10 to 20 %.
     """
     nbytes = value.size * np.dtype(dtype).itemsize
     memory = np.empty(nbytes + CACHE_LINE, np.uint8)
@@ -136,12 +287,12 @@ def aligned_copy(value: Array, dtype: str) -> Array:
 class SharedVariable(Variable):
     """A variable that keeps a value from call to call; functions read it and update it.
 
-    The value lives in one C-contiguous array that no other shared variable aliases. Where a device
-    has worked with it, there is a copy in the device's memory; whichever was changed last counts,
-    and it is moved when the other side asks for it.
+    The value is in one C-contiguous array that no other shared variable aliases. Once a device has
+    used it, there is also a copy in the device's memory. The one that changed last is valid; it is
+    copied when the other side needs it.
 
-    version: a number that grows whenever the host may have changed the value. device_copy: the
-    engine's.
+    version: a number that grows whenever the host may have changed the value. device_copy: set by
+    the backend.
     """
 
     __slots__ = ("_storage", "default_update", "device_copy", "version")
@@ -155,8 +306,8 @@ class SharedVariable(Variable):
 
     def __getstate__(self) -> Any:
         """The host's value: a copy on a device is not part of what is pickled or copied."""
-        with Hold(reads=[self]):
-            self.bring_home()
+        with ReadWriteLock(reads=[self]):
+            self.sync_to_host()
             state: Any = super().__getstate__()
         return state[0], {**state[1], "device_copy": None}
 
@@ -164,24 +315,24 @@ class SharedVariable(Variable):
     def storage(self) -> Array:
         """The array itself, for the engine to read; users take `get_value()`."""
         if self.device_copy is not None:
-            self.bring_home()
+            self.sync_to_host()
         return self._storage
 
     @property
     def storage_to_write(self) -> Array:
         """The array itself, for the engine to read and change."""
         if self.device_copy is not None:
-            self.bring_home()
+            self.sync_to_host()
             self.version += 1
         return self._storage
 
     @property
     def host_array(self) -> Array:
-        """The array as it is, even where a device has a newer value; its shape is always right."""
+        """The array as it is, even if a device has a newer value; its shape is always right."""
         return self._storage
 
-    def bring_home(self) -> None:
-        """Makes the host's array the same as a newer value on a device."""
+    def sync_to_host(self) -> None:
+        """Copies the value to the host's array if the device's is newer."""
         copy = self.device_copy
         if copy is not None and copy.is_newer:
             copy.fetch(self._storage)
@@ -190,20 +341,20 @@ class SharedVariable(Variable):
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Array:
         """The present value; a copy, unless `borrow` is true.
 
-        While a function in another thread updates the variable, a copy waits for the end of its
+        While a function in another thread updates the variable, copying waits for the end of its
         step, or sweep. A borrowed array is the storage itself: it changes when a function updates
-        the variable on the CPU. Where a GPU does, it shows the value of the moment when it was
-        borrowed, at least, and what is written to it may be lost.
+        the variable on the CPU. If a GPU updates it, the array keeps the value it had when it was
+        borrowed, or has a newer one, and values written to it may be lost.
         """
         if borrow and self.device_copy is None:
             return self._storage
-        with Hold(reads=[self]):
+        with ReadWriteLock(reads=[self]):
             return self.storage if borrow else self.storage.copy()
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
-        """Puts in a new value of the same dtype and number of dimensions; its shape may differ.
+        """Sets a new value of the same dtype and number of dimensions; its shape may differ.
 
-        It is copied even with `borrow`, since shared variables never alias anything.
+        It is copied even with `borrow`, since shared variables never alias other arrays.
 
         While a function in another thread uses the variable, this waits for the end of its step,
         or sweep.
@@ -229,7 +380,7 @@ class SharedVariable(Variable):
                     f"{label} broadcasts along axis {axis}, so its length there stays 1; "
                     f"the new value's shape is {array.shape}"
                 )
-        with Hold(writes=[self]):
+        with ReadWriteLock(writes=[self]):
             if array.shape == self._storage.shape:
                 self._storage[...] = array
             else:
@@ -240,26 +391,3 @@ class SharedVariable(Variable):
 
     def __str__(self) -> str:
         return self.name if self.name is not None else f"<shared {self.type}>"
-
-
-class Node:
-    """An op applied to inputs, with its static parameters; `outputs` are its results."""
-
-    __slots__ = ("inputs", "op", "outputs", "params", "source")
-
-    def __init__(
-        self,
-        op: Op,
-        inputs: Sequence[Variable],
-        params: Mapping[str, Any],
-        types: Sequence[TensorType],
-        source: Source | None,
-    ) -> None:
-        self.op = op
-        self.inputs = tuple(inputs)
-        self.params: Mapping[str, Any] = MappingProxyType(dict(params))
-        self.source = source
-        self.outputs = tuple(Variable(t, self, i, None, source) for i, t in enumerate(types))
-
-    def __repr__(self) -> str:
-        return f"{self.op.name}({', '.join(map(str, self.inputs))})"

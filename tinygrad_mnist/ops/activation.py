@@ -1,6 +1,6 @@
-"""Activations that are compositions: fusion makes one tape of each, and their gradients follow.
+"""Activations that are compositions: fusion makes one tape of each, and gradients need no rules.
 
-At a kink the slope is Theano's. What a branch that is not taken computes is kept finite, since its
+At a kink the slope is Theano's. A branch that is not taken still computes finite values, since its
 gradient is multiplied by 0, and 0 times infinity is NaN.
 """
 
@@ -14,7 +14,7 @@ from tinygrad_mnist.ops.elementwise import abs_, cast, gt, lt, maximum, minimum,
 from tinygrad_mnist.ops.exponential import expm1
 
 
-def _cut(x: Variable, low: float, high: float) -> Variable:
+def _clip(x: Variable, low: float, high: float) -> Variable:
     return minimum(maximum(x, low), high)
 
 
@@ -52,13 +52,13 @@ def selu(x: Any) -> Variable:
 
 
 def hard_sigmoid(x: Any) -> Variable:
-    """0.2 x + 0.5, cut off at 0 and 1; the slope is 0.2 up to the cuts and on them."""
-    return _cut(as_variable(x) * 0.2 + 0.5, 0, 1)
+    """0.2 x + 0.5, clipped to [0, 1]; the slope is 0.2 inside and at the kinks."""
+    return _clip(as_variable(x) * 0.2 + 0.5, 0, 1)
 
 
 def ultra_fast_sigmoid(x: Any) -> Variable:
-    """An approximation of the sigmoid in three pieces each side: a fraction, a line, a constant."""
-    half = _cut(as_variable(x) * 0.5, -3, 3)  # constant from there on
+    """An approximation of the sigmoid in three pieces per side: a fraction, a line, a constant."""
+    half = _clip(as_variable(x) * 0.5, -3, 3)  # constant from there on
     size, side = abs_(half), sgn(half)
     line = 0.935409070603099 + 0.0458812946797165 * (size - 1.7)
     outer = side * switch(lt(size, 3), line, 0.99505475368673)

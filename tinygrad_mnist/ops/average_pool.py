@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, PADDED, SUM
-from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.op import Op, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import HostValues, Node, Op, Variable
+from tinygrad_mnist.ops.kernels import define_kernel
 from tinygrad_mnist.ops.pool import pool_images, pooled_type
 
 
@@ -21,27 +20,15 @@ def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
     return [pooled_type(params, types[0])]
 
 
-def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    g = cotangents[0]
-    assert g is not None
+def _vjp(node: Node, g: Variable) -> list[Variable | None]:
     return [_GRAD_OF(g, node.inputs[0], **node.params)]
 
 
 # x (N, C, H, W) -> y (N, C, PH, PW)
-AVERAGE_POOL2D = register_op(
-    Op(
-        "average_pool2d",
-        _infer,
-        CONTRACTS["average_pool2d"].reference,
-        vjp=_vjp,
-        contract="average_pool2d",
-    )
-)
+AVERAGE_POOL2D = define_kernel("average_pool2d", _infer, vjp=_vjp)
 
 
-def _grad_of_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    h = cotangents[0]
-    assert h is not None
+def _grad_of_vjp(node: Node, h: Variable) -> list[Variable | None]:
     return [AVERAGE_POOL2D(h, **node.params), None]
 
 
@@ -54,7 +41,7 @@ def _grad_of_specialise(node: Node, inputs: Sequence[Variable], host: HostValues
     ]
 
 
-# The second input, the pooled images, gives the shape alone.
+# The second input, the pooled images, is there only for its shape.
 _GRAD_OF = register_op(
     Op(
         "average_pool2d_grad_of",
@@ -71,14 +58,7 @@ def _grad_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]
 
 
 # g (N, C, PH, PW) -> gradient of the images, (N, C, H, W)
-AVERAGE_POOL2D_GRAD = register_op(
-    Op(
-        "average_pool2d_grad",
-        _grad_infer,
-        CONTRACTS["average_pool2d_grad"].reference,
-        contract="average_pool2d_grad",
-    )
-)
+AVERAGE_POOL2D_GRAD = define_kernel("average_pool2d_grad", _grad_infer)
 
 
 def _pool(
@@ -90,7 +70,7 @@ def _pool(
     return pool_images(input, window, ignore_border, stride, padding, pool)
 
 
-@word
+@api_function
 def sum_pool(
     input: Any, window: Any, ignore_border: bool, stride: Any = None, padding: Any = (0, 0)
 ) -> Variable:
@@ -98,7 +78,7 @@ def sum_pool(
     return _pool(input, window, ignore_border, stride, padding, SUM)
 
 
-@word
+@api_function
 def average_pool(
     input: Any,
     window: Any,
@@ -109,8 +89,8 @@ def average_pool(
 ) -> Variable:
     """The mean over windows of the last two axes; the other arguments are those of `max_pool`.
 
-    count_padding: padding counts as zeros; otherwise a window's mean is over the pixels that it has
-    inside the image.
+    count_padding: padding counts as zeros; otherwise a window's mean is over its pixels inside the
+    image.
     """
     count = PADDED if count_padding else INSIDE
     return _pool(input, window, ignore_border, stride, padding, count)

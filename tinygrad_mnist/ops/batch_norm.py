@@ -1,8 +1,8 @@
 """Batch normalisation with the batch's own statistics, and its gradient.
 
-Both ops are defined as compositions of words: `_formula` and `_grad_formula`. A backend that
-declares the kernels `batch_norm` and `batch_norm_grad` gets these instead, over three axes: those
-in front of the kept ones, the kept ones, those behind.
+Both ops are defined as compositions: `_formula` and `_grad_formula`. A backend with the kernels
+`batch_norm` and `batch_norm_grad` runs these instead, over three axes: those before the kept ones,
+the kept ones, and those after them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
+from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, sqr, sqrt
 from tinygrad_mnist.ops.fused import BATCH_NORM, BATCH_NORM_GRAD
 from tinygrad_mnist.ops.reduce import sum_
@@ -65,7 +65,7 @@ def _reference(
 
 
 def _count(x: Variable, axes: Axes) -> Variable:
-    """How many values share one mean, in the dtype of x."""
+    """The number of values that share one mean, in the dtype of x."""
     count: Variable = as_variable(1)
     for a in axes:
         count = count * length(x, a)
@@ -112,7 +112,7 @@ def _total(terms: Sequence[Variable]) -> Variable:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Values seen as (A, C, B): statistics are over A and B."""
+    """Values reshaped to (A, C, B): statistics are over A and B."""
 
     order: tuple[int, ...]
     shape: tuple[int, int, int]
@@ -149,7 +149,7 @@ class _Layout:
         return dimshuffle(static_reshape(v, lengths, flags), *back)
 
     def types(self, dtype: str, n_channels: int) -> tuple[TensorType, ...]:
-        """Of a kernel's results: values, then as many of channels."""
+        """The types of a kernel's results: values, then `n_channels` of channels."""
         channels = TensorType(dtype, (False,), self.shape[1:2])
         return TensorType(dtype, (False,) * 3, self.shape), *(channels,) * n_channels
 
@@ -175,7 +175,7 @@ BATCH_NORMALIZATION = register_op(
         "batch_normalization",
         _infer,
         _reference,
-        vjp=_vjp,
+        multi_vjp=_vjp,
         lower=_formula,
         whole=("batch_norm", _as_kernel),
     )
@@ -264,7 +264,7 @@ BATCH_NORMALIZATION_GRAD = register_op(
         "batch_normalization_grad",
         _grad_infer,
         _grad_reference,
-        vjp=_grad_vjp,
+        multi_vjp=_grad_vjp,
         lower=_grad_formula,
         whole=("batch_norm_grad", _grad_as_kernel),
     )

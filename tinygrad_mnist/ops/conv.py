@@ -1,9 +1,9 @@
-"""Two-dimensional convolution and its two gradients; `tensor.nnet.abstract_conv` has the words.
+"""Two-dimensional convolution and its two gradients; users call `tensor.nnet.abstract_conv`.
 
 Images are (batch, channels, height, width), filters (filters, channels, height, width). With
 `flip` 1 the filter is flipped in both axes, which is convolution proper and Theano's default; with
-0 it is cross-correlation. `epilogue` is the identity until the fusion rules put bias, activation
-or an update there.
+0 it is cross-correlation. `epilogue` is the identity until the fusion rules add bias, activation or
+an update to it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import HostValues, Node, Op, Variable
+from tinygrad_mnist.ops.kernels import define_kernel
 
 Pair = tuple[int, int]
 Border = str | Pair
@@ -25,7 +24,8 @@ UNDECLARED = (None, None, (0, 0))  # the default of the parameter `declared`
 
 
 def padding_of(border: Border, filter_size: Pair) -> Pair:
-    """Zeros added on each side: none for 'valid', all that overlap for 'full', half for 'half'."""
+    """Zeros added on each side: none for 'valid', the filter's size less one for 'full', half its
+    size for 'half'."""
     if border == "valid":
         return (0, 0)
     if border == "full":
@@ -37,10 +37,10 @@ def padding_of(border: Border, filter_size: Pair) -> Pair:
 
 
 def _check_declared(params: Params, types: Sequence[TensorType]) -> None:
-    """Compares the shapes that the user declared with those that came.
+    """Compares the shapes that the user declared with the actual ones.
 
-    `declared` has the images' shape, which may be without the zeros that a border has put around
-    them, the filters', and how many rows and columns of zeros those are.
+    `declared` has the images' shape, which may be without the zeros that a border adds around them,
+    the filters' shape, and the numbers of rows and columns of these zeros.
     """
     *shapes, zeros = params.get("declared", UNDECLARED)
     for what, declared, actual in zip(("input", "filter"), shapes, types, strict=True):
@@ -104,9 +104,8 @@ def _static_params(node: Node, filter_shape: tuple[int, ...]) -> dict[str, Any]:
     return params
 
 
-def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (x, w), g = node.inputs, cotangents[0]
-    assert g is not None
+def _vjp(node: Node, g: Variable) -> list[Variable | None]:
+    x, w = node.inputs
     params = _undeclared(node.params)
     return [GRAD_INPUT_OF(w, g, x, **params), GRAD_FILTER_OF(x, g, w, **params)]
 
@@ -115,25 +114,16 @@ def _undeclared(params: Params) -> dict[str, Any]:
     return {k: v for k, v in params.items() if k != "declared"}
 
 
-CONV2D = register_op(
-    Op(
-        "conv2d",
-        _infer,
-        CONTRACTS["conv2d"].reference,
-        vjp=_vjp,
-        specialise=_specialise,
-        contract="conv2d",
-    )
-)
+CONV2D = define_kernel("conv2d", _infer, vjp=_vjp, specialise=_specialise)
 
 
 # --- gradients --------------------------------------------------------------------------------
-# The symbolic forms take the array whose gradient they compute as a third input, for its shape
-# alone; specialised, that shape is a parameter.
+# The symbolic forms take the array whose gradient they compute as a third input, only for its
+# shape. Once specialised, that shape is a parameter.
 
 
 def _check_gradient(x: TensorType, w: TensorType, g: TensorType, params: Params) -> None:
-    """ShapeError where a gradient isn't one of the convolution of `x` with `w`."""
+    """Raises ShapeError unless `g` has the shape of the convolution of `x` with `w`."""
     (y,) = _infer(params, (x, w))
     if any(None not in (n, m) and n != m for n, m in zip(g.shape, y.shape, strict=True)):
         raise ShapeError(
@@ -181,9 +171,8 @@ def _grad_filter_specialise(
     ]
 
 
-def _grad_input_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (w, g, _), h = node.inputs, cotangents[0]
-    assert h is not None
+def _grad_input_vjp(node: Node, h: Variable) -> list[Variable | None]:
+    w, g, _ = node.inputs
     params = _undeclared(node.params)
     return [
         GRAD_FILTER_OF(h, g, w, **params),
@@ -192,9 +181,8 @@ def _grad_input_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[V
     ]
 
 
-def _grad_filter_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (x, g, _), h = node.inputs, cotangents[0]
-    assert h is not None
+def _grad_filter_vjp(node: Node, h: Variable) -> list[Variable | None]:
+    x, g, _ = node.inputs
     params = _undeclared(node.params)
     return [
         GRAD_INPUT_OF(h, g, x, **params),
@@ -222,20 +210,6 @@ GRAD_FILTER_OF = register_op(
     )
 )
 # w (O, C, KH, KW), g (N, O, OH, OW) -> gradient of the images, (N, C, H, W)
-CONV2D_GRAD_INPUT = register_op(
-    Op(
-        "conv2d_grad_input",
-        static_shape_infer,
-        CONTRACTS["conv2d_grad_input"].reference,
-        contract="conv2d_grad_input",
-    )
-)
+CONV2D_GRAD_INPUT = define_kernel("conv2d_grad_input", static_shape_infer)
 # x (N, C, H, W), g (N, O, OH, OW) -> gradient of the filters, (O, C, KH, KW)
-CONV2D_GRAD_FILTER = register_op(
-    Op(
-        "conv2d_grad_filter",
-        static_shape_infer,
-        CONTRACTS["conv2d_grad_filter"].reference,
-        contract="conv2d_grad_filter",
-    )
-)
+CONV2D_GRAD_FILTER = define_kernel("conv2d_grad_filter", static_shape_infer)

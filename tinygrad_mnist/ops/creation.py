@@ -1,7 +1,7 @@
-"""Arrays made of a shape and a number: zeros, full, eye, arange, and what is shaped like another.
+"""Arrays made of a shape and a number: zeros, full, eye, arange, zeros_like and similar.
 
-None of them costs memory where it is only read: a filled array is one number with strides of 0,
-and a range that depends on nothing but integers is a constant of the plan.
+None of them costs memory if it is only read: a filled array is one number with strides of 0, and a
+range that depends only on integers is a constant of the plan.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import numpy as np
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import FLOATS, TensorType, check_dtype, tensor_type, upcast
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.elementwise import cast, eq, settle_constants
 from tinygrad_mnist.ops.shape import (
@@ -40,7 +39,7 @@ def _dtype(dtype: str | None) -> str:
 
 
 def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Variable:
-    """`fill_value` repeated to a shape of ints and integer scalars, in its dtype or another; a
+    """`fill_value` broadcast to a shape of ints and integer scalars, in its dtype or another; a
     Python float is floatX."""
     (value,) = settle_constants([as_variable(fill_value)])
     if isinstance(fill_value, int) and not isinstance(fill_value, bool):
@@ -67,22 +66,22 @@ def full_like(model: Any, fill_value: Any, dtype: str | None = None) -> Variable
     return broadcast_like(cast(value, dtype or variable.dtype), variable)
 
 
-@word
+@api_function
 def zeros_like(model: Any, dtype: str | None = None) -> Variable:
     """Zeros in the shape of `model`, in its dtype or another."""
     return full_like(model, 0, dtype)
 
 
-@word
+@api_function
 def ones_like(model: Any, dtype: str | None = None) -> Variable:
     """Ones in the shape of `model`, in its dtype or another."""
     return full_like(model, 1, dtype)
 
 
-@word
+@api_function
 def fill(model: Any, value: Any) -> Variable:
-    """`value`, which may have fewer or stretching dimensions, repeated to the shape of `model`; its
-    dtype stays, and a Python number takes the dtype of `model`."""
+    """`value` broadcast to the shape of `model`. Its dtype stays; a Python number takes the dtype
+    of `model`."""
     variable, filling = as_variable(model), as_variable(value)
     if isinstance(filling, Constant) and filling.weak:
         filling = cast(filling, variable.dtype)
@@ -132,13 +131,12 @@ _ARANGE = register_op(
 )
 
 
-@word
+@api_function
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None) -> Variable:
     """The numbers from `start` (0 if left out) up to but not including `stop`.
 
-    Integers may be symbolic scalars of the host; they give int64. Floats are numbers, known when
-    the expression is made: they say how many elements there are. Of Python floats the result is
-    floatX.
+    Integers may be symbolic scalars of the host; they give int64. Floats must be numbers, since
+    they determine the number of elements. The result of Python floats is floatX.
     """
     if stop is None:
         start, stop = 0, start
@@ -156,7 +154,7 @@ def _float_range(given: Sequence[Variable], dtype: str | None) -> Variable:
         if v.ndim or not isinstance(v, Constant):
             raise GraphTypeError(
                 f"{v} is {v.type}: an argument of arange must be an integer scalar or a number, "
-                "because it says how many elements there are"
+                "because it determines the number of elements"
             )
         numbers.append(v.value.item())
     if numbers[2] == 0:

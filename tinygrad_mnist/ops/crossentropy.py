@@ -1,4 +1,4 @@
-"""Cross-entropies. Of a softmax or a sigmoid each takes its safe form, since `log` does."""
+"""Cross-entropies. Since `log` does, they take a stable form for a softmax or a sigmoid."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tinygrad_mnist.ops.shape import length
 def binary_crossentropy(output: Any, target: Any) -> Variable:
     """-(target * log(output) + (1 - target) * log(1 - output)), element by element.
 
-    output: probabilities; of `sigmoid(z)` value and gradient stay finite however large z is.
-    target: what they should be, 0 to 1.
+    output: probabilities; for `sigmoid(z)` value and gradient stay finite however large z is.
+    target: the wanted probabilities, 0 to 1.
     """
     p, t = as_variable(output), as_variable(target)
     return -(t * log(p) + (1 - t) * log(1 - p))
@@ -31,9 +31,9 @@ def sigmoid_binary_crossentropy(output: Any, target: Any) -> Variable:
 
 
 def categorical_crossentropy(coding_dist: Any, true_dist: Any) -> Variable:
-    """How many nats per row the coding distribution takes for the true one.
+    """The cross-entropy of each row, in nats: the true distribution coded by `coding_dist`.
 
-    coding_dist: a matrix, probabilities in rows; or an array with these along its last axis. Of a
+    coding_dist: a matrix, probabilities in rows; or an array with these along its last axis. For a
     `softmax` value and gradient stay finite. true_dist: integers, the class of each row; or an
     array like coding_dist, and the result is the sum of -true_dist * log(coding_dist) over the last
     axis.
@@ -46,6 +46,6 @@ def categorical_crossentropy(coding_dist: Any, true_dist: Any) -> Variable:
     if coding.ndim == 2 and true.ndim == 1:
         return -log(coding)[arange(length(coding, 0)), true]
     raise GraphTypeError(
-        "categorical_crossentropy takes a matrix with a vector of classes, or two arrays alike, "
-        f"not {coding.type} with {true.type}"
+        "categorical_crossentropy takes a matrix with a vector of classes, or two arrays with as "
+        f"many axes, not {coding.type} with {true.type}"
     )

@@ -18,20 +18,20 @@ def diag(v: Any) -> Variable:
     """The diagonal of a matrix; or of a vector, the square matrix that has it as its diagonal."""
     x = as_variable(v)
     if x.ndim == 1:
-        places = arange(length(x, 0))
-        is_diagonal = eq(dimshuffle(places, 0, "x"), dimshuffle(places, "x", 0))
+        indices = arange(length(x, 0))
+        is_diagonal = eq(dimshuffle(indices, 0, "x"), dimshuffle(indices, "x", 0))
         return switch(is_diagonal, dimshuffle(x, "x", 0), 0)
     if x.ndim != 2:
         raise GraphTypeError(f"diag takes a vector or a matrix, not {x.type}")
-    places = arange(minimum(length(x, 0), length(x, 1)))
-    return x[places, places]
+    indices = arange(minimum(length(x, 0), length(x, 1)))
+    return x[indices, indices]
 
 
 def to_one_hot(y: Any, nb_class: Any, dtype: str | None = None) -> Variable:
-    """A matrix with a row per element of the integer vector `y`, zeros but for a one in the column
-    that the element names; floatX, or `dtype`.
+    """A matrix with a row per element of the integer vector `y`: a one in the column with that
+    number, zeros elsewhere; floatX, or `dtype`.
 
-    nb_class: the number of columns, an int or an integer scalar. An element that names none is an
+    nb_class: the number of columns, an int or an integer scalar. An element out of range is an
     IndexOutOfRangeError.
     """
     labels = as_variable(y)

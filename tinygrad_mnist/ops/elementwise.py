@@ -1,10 +1,10 @@
-"""Elementwise ops: one table row each. Here is what a row means, arithmetic, comparisons, choice,
-and the functions that networks are made of; `exponential`, `trigonometry`, `special`, `rounding`
-and `logical` have the others.
+"""Elementwise ops: one table row each. This module defines the rows, and has arithmetic,
+comparisons, `switch`, and the functions that networks need. `exponential`, `trigonometry`,
+`special`, `rounding` and `logical` have the others.
 
-A row names the op, the tape instruction that computes it, how the result's dtype follows from
-the operands', and its vector-Jacobian product. All of them broadcast as Theano does: a dimension
-stretches only where its type says that it broadcasts.
+A row has the op's name, its vector-Jacobian product, the tape instruction that computes it, and how
+the result's dtype follows from the operands'. All ops broadcast as in Theano: only dimensions whose
+type says so.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, check_dtype, compute_dtype, upcast
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, Node, Op, Variable, Vjp
 from tinygrad_mnist.ops import infix
 
-Rule = Callable[[Variable, Variable, tuple[Variable, ...]], Sequence[Variable | None]]
-Word = Callable[..., Variable]
+# (gradient of the result, result, operands) -> gradients of the operands
+ElementwiseVjp = Callable[[Variable, Variable, tuple[Variable, ...]], Sequence[Variable | None]]
+ApiFunction = Callable[..., Variable]
 
 
 def broadcast_types(types: Sequence[TensorType], dtype: str) -> TensorType:
@@ -73,7 +74,7 @@ def _reference(tape_op: str) -> Callable[..., list[Array]]:
 
 
 def sum_to(cotangent: Variable, like: Variable) -> Variable:
-    """Sums away the dimensions along which `like` was stretched, and takes on its dtype."""
+    """A gradient summed over the dimensions along which `like` was broadcast, in its dtype."""
     axes = tuple(
         axis
         for axis, (ours, theirs) in enumerate(
@@ -86,10 +87,8 @@ def sum_to(cotangent: Variable, like: Variable) -> Variable:
     return cast(cotangent, like.dtype)
 
 
-def _vjp(rule: Rule) -> Callable[[Node, Sequence[Variable | None]], list[Variable | None]]:
-    def vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-        g = cotangents[0]
-        assert g is not None
+def _vjp(rule: ElementwiseVjp) -> Vjp:
+    def vjp(node: Node, g: Variable) -> list[Variable | None]:
         terms = rule(g, node.outputs[0], node.inputs)
         return [
             None if term is None or x.type.is_discrete else sum_to(term, x)
@@ -152,7 +151,7 @@ def _power(dtypes: Sequence[str]) -> tuple[str, str]:
 
 
 def settle_constants(variables: Sequence[Variable]) -> list[Variable]:
-    """Gives every weak constant (a Python number) the dtype of what it meets.
+    """Gives every weak constant (a Python number) its dtype, which depends on the others.
 
     A Python number beside a float takes the float's dtype; a Python float beside integers takes
     floatX; a Python int beside integers keeps the narrowest dtype that holds it.
@@ -174,7 +173,7 @@ def settle_constants(variables: Sequence[Variable]) -> list[Variable]:
 
 
 def _settle_branches(variables: Sequence[Variable]) -> list[Variable]:
-    """A condition as a bool, and the constants among the branches settled between these alone."""
+    """The condition of a switch as a bool, and its branches with their constants settled."""
     condition, *branches = variables
     if condition.dtype != BOOL:
         condition = neq(condition, 0)
@@ -195,20 +194,20 @@ def define(
     name: str,
     arity: int,
     dtypes: DtypeRule,
-    rule: Rule | None,
+    vjp: ElementwiseVjp | None,
     tape_op: str | None = None,
     doc: str = "",
     settle: Callable[[Sequence[Variable]], list[Variable]] = settle_constants,
-) -> Word:
-    """Registers an elementwise op and returns the word that applies it.
+) -> ApiFunction:
+    """Registers an elementwise op and returns the function that applies it.
 
-    dtypes: of the result and its tape, by the operands'. rule: `(cotangent, result, operands) ->
-    cotangents of the operands`, None where no gradient passes. tape_op: the instruction, by default
-    that of the op's name. settle: makes strong constants of weak ones.
+    dtypes: of the result and its tape, by the operands'. vjp: None where no gradient passes.
+    tape_op: the instruction, by default that of the op's name. settle: gives weak constants their
+    dtypes.
     """
     tape_op = tape_op or name
     op = register_op(
-        Op(name, _infer, _reference(tape_op), _vjp(rule) if rule else None, tape_op=tape_op)
+        Op(name, _infer, _reference(tape_op), _vjp(vjp) if vjp else None, tape_op=tape_op)
     )
 
     def apply(*args: Any) -> Variable:
@@ -223,24 +222,24 @@ def define(
 
     apply.__name__ = name
     apply.__doc__ = doc
-    return word(apply)
+    return api_function(apply)
 
 
 # --- the table ------------------------------------------------------------------------------
 
-add: Word = define("add", 2, common, lambda g, z, i: (g, g), doc="x + y")
-sub: Word = define("sub", 2, numeric, lambda g, z, i: (g, -g), doc="x - y")
-mul: Word = define("mul", 2, common, lambda g, z, i: (g * i[1], g * i[0]), doc="x * y")
-true_div: Word = define(
+add: ApiFunction = define("add", 2, common, lambda g, z, i: (g, g), doc="x + y")
+sub: ApiFunction = define("sub", 2, numeric, lambda g, z, i: (g, -g), doc="x - y")
+mul: ApiFunction = define("mul", 2, common, lambda g, z, i: (g * i[1], g * i[0]), doc="x * y")
+true_div: ApiFunction = define(
     "true_div", 2, _quotient, lambda g, z, i: (g / i[1], -(g * z) / i[1]), "div",
     doc="x / y; integers give floatX",
 )  # fmt: skip
-int_div: Word = define("int_div", 2, common, None, doc="x // y, rounded down")
-mod: Word = define(
+int_div: ApiFunction = define("int_div", 2, common, None, doc="x // y, rounded down")
+mod: ApiFunction = define(
     "mod", 2, common, lambda g, z, i: (g, -(g * int_div(i[0], i[1]))),
     doc="x % y, with the sign of y",
 )  # fmt: skip
-pow_: Word = define(
+pow_: ApiFunction = define(
     "pow", 2, _power,
     lambda g, z, i: (
         switch(eq(i[1], 0), 0, g * i[1] * pow_(i[0], i[1] - 1)),
@@ -249,19 +248,19 @@ pow_: Word = define(
     doc="x ** y; of integers it wraps, bools give int8",
 )  # fmt: skip
 # At x = y the first argument is the winner, so `maximum(0.0, z)` has slope 0 at z = 0.
-maximum: Word = define(
+maximum: ApiFunction = define(
     "maximum", 2, common,
     lambda g, z, i: (switch(ge(i[0], i[1]), g, 0), switch(gt(i[1], i[0]), g, 0)),
     doc="the larger of x and y; NaN where either is",
 )  # fmt: skip
-minimum: Word = define(
+minimum: ApiFunction = define(
     "minimum", 2, common,
     lambda g, z, i: (switch(le(i[0], i[1]), g, 0), switch(lt(i[1], i[0]), g, 0)),
     doc="the smaller of x and y; NaN where either is",
 )  # fmt: skip
 
 
-@word
+@api_function
 def clip(x: Any, low: Any, high: Any) -> Variable:
     """x where it lies between `low` and `high`, else the nearer of them; NaN stays NaN."""
     return minimum(maximum(x, low), high)
@@ -272,35 +271,39 @@ def divmod_(x: Any, y: Any) -> tuple[Variable, Variable]:
     return int_div(x, y), mod(x, y)
 
 
-eq: Word = define("eq", 2, truth, None, doc="x equals y")
-neq: Word = define("neq", 2, truth, None, doc="x differs from y")
-lt: Word = define("lt", 2, truth, None, doc="x < y")
-le: Word = define("le", 2, truth, None, doc="x <= y")
-gt: Word = define("gt", 2, truth, None, doc="x > y")
-ge: Word = define("ge", 2, truth, None, doc="x >= y")
-switch: Word = define(
+eq: ApiFunction = define("eq", 2, truth, None, doc="x equals y")
+neq: ApiFunction = define("neq", 2, truth, None, doc="x differs from y")
+lt: ApiFunction = define("lt", 2, truth, None, doc="x < y")
+le: ApiFunction = define("le", 2, truth, None, doc="x <= y")
+gt: ApiFunction = define("gt", 2, truth, None, doc="x > y")
+ge: ApiFunction = define("ge", 2, truth, None, doc="x >= y")
+switch: ApiFunction = define(
     "switch", 3, _choice,
     lambda g, z, i: (None, switch(i[0], g, 0), switch(i[0], 0, g)),
     doc="y where x is true, else z",
     settle=_settle_branches,
 )  # fmt: skip
 
-identity: Word = define("identity", 1, common, lambda g, z, i: (g,), doc="x, as a new variable")
-neg: Word = define("neg", 1, numeric, lambda g, z, i: (-g,), doc="-x")
-abs_: Word = define("abs", 1, common, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")
-sgn: Word = define("sgn", 1, common, None, "sign", doc="-1, 0 or 1")
-sqr: Word = define("sqr", 1, common, lambda g, z, i: (g * 2 * i[0],), doc="x squared")
-sqrt: Word = define("sqrt", 1, upgraded, lambda g, z, i: (g * 0.5 / z,), doc="square root")
-exp: Word = define("exp", 1, upgraded, lambda g, z, i: (g * z,), doc="e to the x")
-log: Word = define("log", 1, upgraded, lambda g, z, i: (g / i[0],), doc="natural logarithm")
-log1p: Word = define("log1p", 1, upgraded, lambda g, z, i: (g / (i[0] + 1),), doc="log(1 + x)")
-sigmoid: Word = define(
+identity: ApiFunction = define(
+    "identity", 1, common, lambda g, z, i: (g,), doc="x, as a new variable"
+)
+neg: ApiFunction = define("neg", 1, numeric, lambda g, z, i: (-g,), doc="-x")
+abs_: ApiFunction = define("abs", 1, common, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")
+sgn: ApiFunction = define("sgn", 1, common, None, "sign", doc="-1, 0 or 1")
+sqr: ApiFunction = define("sqr", 1, common, lambda g, z, i: (g * 2 * i[0],), doc="x squared")
+sqrt: ApiFunction = define("sqrt", 1, upgraded, lambda g, z, i: (g * 0.5 / z,), doc="square root")
+exp: ApiFunction = define("exp", 1, upgraded, lambda g, z, i: (g * z,), doc="e to the x")
+log: ApiFunction = define("log", 1, upgraded, lambda g, z, i: (g / i[0],), doc="natural logarithm")
+log1p: ApiFunction = define(
+    "log1p", 1, upgraded, lambda g, z, i: (g / (i[0] + 1),), doc="log(1 + x)"
+)
+sigmoid: ApiFunction = define(
     "sigmoid", 1, upgraded, lambda g, z, i: (g * z * (1 - z),), doc="1 / (1 + exp(-x))"
 )
-tanh: Word = define(
+tanh: ApiFunction = define(
     "tanh", 1, upgraded, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent"
 )
-softplus: Word = define(
+softplus: ApiFunction = define(
     "softplus", 1, upgraded, lambda g, z, i: (g * sigmoid(i[0]),), doc="log(1 + exp(x))"
 )
 
@@ -319,7 +322,7 @@ _CAST = register_op(
 )
 
 
-@word
+@api_function
 def cast(x: Any, dtype: str) -> Variable:
     """`x` as another dtype: floats lose their fraction, bool is "not zero".
 

@@ -1,6 +1,6 @@
 """Exponentials and logarithms beyond `exp` and `log`, and the reciprocal. Integers give a float.
 
-`ops.log` has the words for logarithms: they look at what they are applied to.
+`ops.log` has the logarithms that users call: these examine their arguments.
 """
 
 from __future__ import annotations
@@ -8,21 +8,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.elementwise import Word, as_float, define, exp, upgraded
+from tinygrad_mnist.ops.elementwise import ApiFunction, as_float, define, exp, upgraded
 
 LN2, LN10 = math.log(2), math.log(10)
 
-exp2: Word = define("exp2", 1, upgraded, lambda g, z, i: (g * z * LN2,), doc="2 to the x")
-expm1: Word = define(
+exp2: ApiFunction = define("exp2", 1, upgraded, lambda g, z, i: (g * z * LN2,), doc="2 to the x")
+expm1: ApiFunction = define(
     "expm1", 1, upgraded, lambda g, z, i: (g * exp(i[0]),), doc="exp(x) - 1, also where x is tiny"
 )
-log2: Word = define("log2", 1, upgraded, lambda g, z, i: (g / (i[0] * LN2),))
-log10: Word = define("log10", 1, upgraded, lambda g, z, i: (g / (i[0] * LN10),))
+log2: ApiFunction = define("log2", 1, upgraded, lambda g, z, i: (g / (i[0] * LN2),))
+log10: ApiFunction = define("log10", 1, upgraded, lambda g, z, i: (g / (i[0] * LN10),))
 
 
-@word
+@api_function
 def inv(x: Any) -> Variable:
     """1 / x."""
     return 1 / as_float(x)

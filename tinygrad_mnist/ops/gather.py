@@ -1,7 +1,7 @@
 """Integer vectors as indices, over arrays whose shape is known.
 
-`gather` picks rows. `scatter_add` and `scatter_set` write rows: their result starts as a copy of
-another array and has rows added to it or put into it.
+`gather` picks rows. `scatter_add` and `scatter_set` are its counterparts for writing: an array that
+starts as a copy of another one, with rows added to it or replaced in it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.graph.layout import Layout, StaticSlice
-from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node
+from tinygrad_mnist.graph.variables import Node, Op
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.kernels import define_kernel
 
@@ -37,12 +37,12 @@ def _gather_checks(node: Node) -> list[tuple[int, int, int]]:
 
 
 # x (outer, index, rest), index vectors (n,) -> (outer, n, rest); params n_index, axis
-GATHER = define_kernel("gather", _gather_infer, _gather_checks, infix.gather)
+GATHER = define_kernel("gather", _gather_infer, checks=_gather_checks, infix=infix.gather)
 
 
 def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    """The axes of an array with the indexed ones side by side, and how many axes come before these.
-    The order stays where they are side by side already; else the indexed ones come first."""
+    """An order of an array's axes in which the indexed ones are adjacent, and how many come before
+    them: the present order if they are adjacent in it, else the indexed ones first."""
     if axes == tuple(range(axes[0], axes[0] + len(axes))):
         return tuple(range(ndim)), axes[0]
     return (*axes, *(axis for axis in range(ndim) if axis not in axes)), 0

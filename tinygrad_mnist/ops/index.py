@@ -1,9 +1,9 @@
 """Indexing: `x[key]`, and `set_subtensor` and `inc_subtensor` for every key.
 
 A key has slices and single indices, which the host computes, and integer arrays, which are data. A
-slice is a view whose start is filled in at every call, so `x[i*mb:(i+1)*mb]` copies nothing and one
-plan serves every `i`; an index that the host can't know becomes an integer array without axes.
-Arrays gather. Writing goes the same ways back: a slice is assembled, arrays scatter.
+slice is a view whose start is set at every call, so `x[i*mb:(i+1)*mb]` copies nothing and one plan
+serves every `i`. An index that the host can't compute becomes a 0-d integer array. Integer arrays
+become `gather`. Writing does the reverse: a slice is assembled, arrays scatter.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.contracts.core.formula import Formula, applied
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.host import HostValues, Offset
-from tinygrad_mnist.graph.layout import StaticSlice
-from tinygrad_mnist.graph.op import Op, Vjp, Written, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.layout import Offset, StaticSlice
+from tinygrad_mnist.graph.op import as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable, Vjp, Written
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import arange, zeros
 from tinygrad_mnist.ops.elementwise import add, broadcast_types, cast, eq, sum_to, switch
@@ -82,16 +81,16 @@ def _subtensor_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
     return [TensorType(x.dtype, tuple(flags), tuple(lengths))]
 
 
-class _Where(NamedTuple):
+class _ResolvedKey(NamedTuple):
     """A key resolved for an array of known shape.
 
-    location: what its slices and indices take. flags: which axes of that broadcast. vectors: its
-    index arrays, one-dimensional. axes: the axes of the location that they index. common: the type
-    that the arrays have together. pattern: the axes of the result, as a dimshuffle of what is
-    picked.
+    location: the part of the array that its slices and indices take. flags: which axes of that part
+    broadcast. vectors: its index arrays, one-dimensional. axes: the axes of the part that they
+    index. common: the type to which the index arrays broadcast together. pattern: the axes of the
+    result, as a dimshuffle of the picked elements.
 
-    What is picked has the axes of the location in `order`, with those of the arrays in place of the
-    indexed ones, behind `axis` others.
+    The picked elements have the axes of the part in `order`, but with the axes of the index arrays
+    in place of the indexed ones; `axis` axes come before these.
     """
 
     location: StaticSlice
@@ -104,7 +103,7 @@ class _Where(NamedTuple):
     axis: int
 
     def _around(self, values: Sequence[Any], middle: Sequence[Any]) -> tuple[Any, ...]:
-        """What `values` say of the axes of the location, with `middle` in place of the indexed."""
+        """`values`, one per axis of the part, in `order`, with `middle` for the indexed axes."""
         behind = self.order[self.axis + len(self.axes) :]
         before = (values[a] for a in self.order[: self.axis])
         return (*before, *middle, *(values[a] for a in behind))
@@ -119,7 +118,7 @@ class _Where(NamedTuple):
 
     @property
     def rows(self) -> tuple[int, ...]:
-        """The shape of what is picked, with one axis for all that the arrays have."""
+        """The shape of the picked elements, with one axis for all axes of the index arrays."""
         return self._around(self.location.shape, [math.prod(self.common.static_shape)])
 
 
@@ -129,9 +128,9 @@ def _resolve(
     given: Sequence[Variable],
     x: TensorType,
     host: HostValues,
-) -> _Where:
-    """The key over an array of type `x`; `scalars` are its operands as the host knows them, `given`
-    the same of known shape."""
+) -> _ResolvedKey:
+    """The key resolved for an array of type `x`. scalars: its symbolic operands, for the host.
+    given: the same with known shapes."""
     starts: list[Offset] = []
     counts: list[int] = []
     steps: list[int] = []
@@ -174,7 +173,9 @@ def _resolve(
     at = array_position(index)
     pattern[at:at] = range(before, before + common.ndim)
     vectors = tuple(_flat(v, common.static_shape) for v in arrays.values())
-    return _Where(location, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
+    return _ResolvedKey(
+        location, tuple(flags), vectors, axes, common, tuple(pattern), order, before
+    )
 
 
 def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
@@ -188,20 +189,18 @@ def _subtensor_specialise(
     node: Node, inputs: Sequence[Variable], host: HostValues
 ) -> list[Variable]:
     x, *given = inputs
-    where = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
-    picked = static_slice(x, where.location, where.flags)
-    if where.vectors:
-        moved = dimshuffle(picked, *where.order)
-        params = {"n_index": len(where.vectors), "axis": where.axis}
-        rows = GATHER.rebuild([moved, *where.vectors], params, node.source).outputs[0]
-        picked = static_reshape(rows, where.picked_shape, where.picked_flags)
-    return [dimshuffle(picked, *where.pattern)]
+    resolved = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
+    picked = static_slice(x, resolved.location, resolved.flags)
+    if resolved.vectors:
+        moved = dimshuffle(picked, *resolved.order)
+        params = {"n_index": len(resolved.vectors), "axis": resolved.axis}
+        rows = GATHER.rebuild([moved, *resolved.vectors], params, node.source).outputs[0]
+        picked = static_reshape(rows, resolved.picked_shape, resolved.picked_flags)
+    return [dimshuffle(picked, *resolved.pattern)]
 
 
-def _subtensor_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+def _subtensor_vjp(node: Node, g: Variable) -> list[Variable | None]:
     x, *given = node.inputs
-    g = cotangents[0]
-    assert g is not None
     nothing = broadcast_like(constant(0, g.dtype), x)
     back = _INC(nothing, sum_to(g, node.outputs[0]), *given, index=node.params["index"])
     return [back, *(None for _ in given)]
@@ -249,44 +248,42 @@ def _check_fits(value: TensorType, target: TensorType) -> None:
 def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     x, value, *given = inputs
     is_sum = node.op is _INC
-    where = _resolve(node.params["index"], node.inputs[2:], given, x.type, host)
-    shape = where.picked_shape
+    resolved = _resolve(node.params["index"], node.inputs[2:], given, x.type, host)
+    shape = resolved.picked_shape
     target = TensorType(
         x.dtype,
-        tuple(p == "x" or where.picked_flags[p] for p in where.pattern),
-        tuple(1 if p == "x" else shape[p] for p in where.pattern),
+        tuple(p == "x" or resolved.picked_flags[p] for p in resolved.pattern),
+        tuple(1 if p == "x" else shape[p] for p in resolved.pattern),
     )
     _check_fits(value.type, target)
     filling = static_broadcast(value, target.static_shape, target.broadcastable)
-    filling = dimshuffle(filling, *(where.pattern.index(axis) for axis in range(len(shape))))
-    if where.vectors:
-        rows = static_reshape(filling, where.rows, (False,) * len(where.rows))
+    filling = dimshuffle(filling, *(resolved.pattern.index(axis) for axis in range(len(shape))))
+    if resolved.vectors:
+        rows = static_reshape(filling, resolved.rows, (False,) * len(resolved.rows))
         scatter = SCATTER_ADD if is_sum else SCATTER_SET
         params = {
-            "location": where.location,
-            "axes": where.axes,
-            "n_index": len(where.vectors),
-            "axis": where.axis,
+            "location": resolved.location,
+            "axes": resolved.axes,
+            "n_index": len(resolved.vectors),
+            "axis": resolved.axis,
         }
-        return list(scatter.rebuild([x, rows, *where.vectors], params, node.source).outputs)
+        return list(scatter.rebuild([x, rows, *resolved.vectors], params, node.source).outputs)
     if is_sum:
-        filling = add(static_slice(x, where.location, where.flags), filling)
+        filling = add(static_slice(x, resolved.location, resolved.flags), filling)
     whole = x.type.static_shape
-    if where.location.covers(whole):
+    if resolved.location.covers(whole):
         return [static_broadcast(filling, whole, x.broadcastable)]
-    return [assemble(x, [(filling, where.location)], whole, x.broadcastable)]
+    return [assemble(x, [(filling, resolved.location)], whole, x.broadcastable)]
 
 
-def _inc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (_, value, *given), g = node.inputs, cotangents[0]
-    assert g is not None
+def _inc_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    _, value, *given = node.inputs
     picked = _SUBTENSOR(g, *given, index=node.params["index"])
     return [g, sum_to(picked, value), *(None for _ in given)]
 
 
-def _set_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (x, value, *given), g = node.inputs, cotangents[0]
-    assert g is not None
+def _set_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    x, value, *given = node.inputs
     index = node.params["index"]
     picked = _SUBTENSOR(g, *given, index=index)
     nothing = dimshuffle(constant(0, g.dtype), *("x",) * value.ndim)
@@ -300,7 +297,7 @@ def _set_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable
 
 
 def _stays(index: Sequence[Entry], x: Variable, given: Sequence[Variable], ndim: int) -> Variable:
-    """Which of the elements that index arrays name are the last ones put into their place, with
+    """Which elements that the index arrays name are the last ones written to their location, with
     axes of length 1 for the rest of the key."""
     pairs = with_operands(index, given)
     arrays = [operands[0] for entry, operands in pairs if entry[0] == "array"]
@@ -321,7 +318,7 @@ def _stays(index: Sequence[Entry], x: Variable, given: Sequence[Variable], ndim:
 
 
 def _common_length(arrays: Sequence[Variable], axis: int) -> Variable:
-    """The length, along an axis counted from the last, of what index arrays have together."""
+    """The length of the common shape of index arrays along an axis, counted from the last."""
     given = [v for v in arrays if v.ndim >= -axis and not v.broadcastable[axis]]
     return length(given[0], axis) if given else as_variable(1)
 
@@ -340,21 +337,21 @@ def _define_write(name: str, vjp: Vjp) -> Op:
 
 # x, value (as many axes as x[key], stretching), operands of the key -> x with the value added
 _INC = _define_write("inc_subtensor", _inc_vjp)
-# The same with the value in place of what was there; where the key repeats an element, the last.
+# The same with the elements replaced by the value; where the key repeats an element, the last one.
 _SET = _define_write("set_subtensor", _set_vjp)
 
 
-# --- words ---------------------------------------------------------------------------------------
+# --- API functions ------------------------------------------------------------------------------
 
 
-@word
+@api_function
 def getitem(x: Variable, key: Any) -> Variable:
     """`x[key]` as NumPy has it: integers, slices, `...`, None, and integer arrays.
 
-    Bounds of slices are integers that the host knows: numbers, function inputs, shapes, and
-    arithmetic on these. Indices and index arrays may be any integers. Arrays index together; one
-    stretches to another where its type broadcasts. Raises GraphTypeError for anything else, boolean
-    masks among it, and ShapeError for arrays that don't fit each other.
+    Bounds of slices are integers that the host computes: numbers, function inputs, shapes, and
+    arithmetic on these. Indices and index arrays may be any integers. Index arrays broadcast
+    together, where their types allow it. Raises GraphTypeError for any other key, such as a boolean
+    mask, and ShapeError for arrays that don't fit each other.
     """
     index, operands = parse_key(key, x.ndim)
     return _SUBTENSOR(x, *operands, index=index)
@@ -363,10 +360,11 @@ def getitem(x: Variable, key: Any) -> Variable:
 def set_subtensor(x: Any, y: Any) -> Variable:
     """`set_subtensor(a[key], y)`: a copy of `a` that has `y` at the key.
 
-    `y` may have fewer or stretching axes, and a dtype that `a` can hold. Where the key names a
-    place twice, the last one stays. An update `(w, set_subtensor(w[key], y))` writes only there.
+    `y` may have fewer axes, or axes that broadcast, and a dtype that `a` can hold. Where the key
+    names an element twice, the last value stays. An update `(w, set_subtensor(w[key], y))` writes
+    only these elements.
 
-    Raises GraphTypeError where `x` is no indexed variable or `y` has too many axes or the wrong
+    Raises GraphTypeError where `x` is not an indexed variable or `y` has too many axes or the wrong
     dtype, ShapeError where it doesn't fit.
     """
     return _write(_SET, x, y)
@@ -374,7 +372,7 @@ def set_subtensor(x: Any, y: Any) -> Variable:
 
 def inc_subtensor(x: Any, y: Any) -> Variable:
     """`inc_subtensor(a[key], y)`: a copy of `a` that has `y` added at the key, as often as the key
-    names a place. Otherwise as `set_subtensor`."""
+    names an element. Otherwise as `set_subtensor`."""
     return _write(_INC, x, y)
 
 
@@ -391,7 +389,7 @@ def _write(op: Op, x: Any, y: Any) -> Variable:
 
 
 def _settled(value: Variable, dtype: str, name: str) -> Variable:
-    """`value` in a dtype that holds it; a Python number takes it on where it fits."""
+    """`value` in `dtype`, if that holds its values; a Python number only has to fit itself."""
     fits = np.can_cast(value.dtype, dtype, "safe")
     if isinstance(value, Constant) and value.weak:
         number = value.value.item()
@@ -407,7 +405,7 @@ def _settled(value: Variable, dtype: str, name: str) -> Variable:
     return cast(value, dtype)
 
 
-@word
+@api_function
 def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
     """The elements of `x` at integer indices along `axis` (None: of the flattened array)."""
     variable = as_variable(x)

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from tinygrad_mnist.contracts.core.formula import ATOM, Formula
-from tinygrad_mnist.graph.op import Written
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import Node, Variable, Written
 
 
 def method(x: Variable, written: Written, rest: str) -> Formula:

@@ -1,7 +1,7 @@
-"""Joining and splitting: arrays side by side, repeated, and cut apart again.
+"""Joining, splitting and repeating arrays.
 
-A join is assembled from its parts: what makes a part writes it straight into its location, where
-nothing else reads it.
+A join is assembled from its parts. The producer of a part writes directly into the joined array if
+nothing else reads the part.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.layout import StaticSlice
-from tinygrad_mnist.graph.op import Op, as_variable, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType, upcast
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import zeros_like
 from tinygrad_mnist.ops.elementwise import cast, settle_constants, sum_to
@@ -71,9 +70,8 @@ def _join_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -
     return [assemble(None, parts, shape, type.broadcastable)]
 
 
-def _join_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    axis, g = node.params["axis"], cotangents[0]
-    assert g is not None
+def _join_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    axis = node.params["axis"]
     sizes = [length(v, axis) for v in node.inputs]
     parts = _SPLIT.node(g, *sizes, axis=axis).outputs
     return [sum_to(part, v) for part, v in zip(parts, node.inputs, strict=True)]
@@ -98,8 +96,9 @@ def _checked_axis(axis: Any, ndim: int) -> int:
 def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
     """The arrays side by side along `axis`, in the dtype that holds them all.
 
-    They have as many axes and, along all but this one, the same lengths. Raises GraphTypeError for
-    none, for scalars and for different numbers of axes, ShapeError for lengths that differ.
+    All have the same number of axes and, except along `axis`, the same lengths. Raises
+    GraphTypeError for an empty list, for scalars and for different numbers of axes, ShapeError for
+    lengths that differ.
     """
     if isinstance(tensor_list, Variable) or not len(tensor_list):
         raise GraphTypeError("concatenate takes a list of at least one array")
@@ -166,12 +165,14 @@ def _split_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variab
 
 
 # an array, the length of each part -> its parts along params["axis"]
-_SPLIT = register_op(Op("split", _split_infer, None, vjp=_split_vjp, specialise=_split_specialise))
+_SPLIT = register_op(
+    Op("split", _split_infer, None, multi_vjp=_split_vjp, specialise=_split_specialise)
+)
 
 
 def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) -> list[Variable]:
-    """`x` cut along `axis` into parts of the lengths `splits_size`, ints and integer scalars, which
-    add up to that of `x`; n_splits: how many these are, needed for a symbolic vector."""
+    """`x` cut along `axis` into parts of the lengths `splits_size`, ints and integer scalars that
+    add up to that of `x`. n_splits: the number of parts, needed for a symbolic vector."""
     variable = as_variable(x)
     if isinstance(splits_size, Variable):
         if n_splits is None:
@@ -187,10 +188,10 @@ def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) 
 # --- repeated ---------------------------------------------------------------------------------
 
 
-@word
+@api_function
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
-    """Every element along `axis` (None: of the flattened array) `repeats` times, an int or an
-    integer scalar."""
+    """Repeats every element along `axis` (None: of the flattened array) `repeats` times, an int or
+    an integer scalar."""
     variable = as_variable(x)
     if axis is None:
         variable, axis = flatten(variable), 0
@@ -204,8 +205,9 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
 
 
 def tile(x: Any, reps: Any) -> Variable:
-    """`x` side by side with itself, `reps` times along each axis: ints and integer scalars, for the
-    last axes if they are fewer, with new axes in front if they are more."""
+    """`x` repeated as a whole, `reps` times along each axis. reps: ints and integer scalars. If
+    they are fewer than the axes they are for the last ones; if they are more, `x` gets new axes in
+    front."""
     variable = as_variable(x)
     times = [
         as_integer_scalar(n, "a number in reps")

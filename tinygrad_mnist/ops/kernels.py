@@ -13,19 +13,36 @@ from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.op import Checks, Infer, Infix, Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType, compute_dtype
-from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.graph.variables import Checks, Infer, Infix, Op, Specialise, Variable, Vjp
 
 REDUCTIONS = ("sum", "prod", "max", "min")  # in the order of the native kernel's `op` parameter
 
 
 def define_kernel(
-    name: str, infer: Infer, checks: Checks | None = None, infix: Infix | None = None
+    name: str,
+    infer: Infer,
+    vjp: Vjp | None = None,
+    specialise: Specialise | None = None,
+    checks: Checks | None = None,
+    shown: str | None = None,
+    infix: Infix | None = None,
 ) -> Op:
-    """Registers the op of a contract. checks: the ranges of the inputs that it uses as indices."""
-    reference = CONTRACTS[name].reference
-    return register_op(Op(name, infer, reference, contract=name, checks=checks, infix=infix))
+    """Registers the op of a contract; the other arguments are rules of `Op`."""
+    return register_op(
+        Op(
+            name,
+            infer,
+            CONTRACTS[name].reference,
+            vjp,
+            specialise=specialise,
+            contract=name,
+            checks=checks,
+            shown=shown,
+            infix=infix,
+        )
+    )
 
 
 def full_type(types: Sequence[TensorType], dtype: str) -> TensorType:

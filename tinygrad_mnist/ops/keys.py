@@ -1,4 +1,4 @@
-"""Keys: what stands between the brackets of `x[...]`, as entries and operands of a node."""
+"""Keys: the index in `x[...]`, as entries and operands of a node."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinygrad_mnist.ops.shape import as_integer_scalar
 #   ("index",)                             an integer scalar      takes one element of an axis
 #   ("array",)                             an integer array       picks from an axis
 #   ("new",)                                                      adds an axis of length 1
-#   ("gap",)                                                      `...` that stands for no axis
+#   ("gap",)                                                      `...` that covers no axis
 Entry = tuple[Any, ...]
 FULL: Entry = ("slice", False, False, 1)
 
@@ -54,8 +54,8 @@ def key_text(index: Sequence[Entry], operands: Sequence[str]) -> str:
 
 
 def array_position(index: Sequence[Entry]) -> int:
-    """Before which of the axes from slices those from arrays stand in the result: where the arrays
-    are, if they stand together; else in front. Single indices beside arrays count as arrays."""
+    """The position in the result where the axes of index arrays are inserted (NumPy's rule): that
+    of the arrays if they are adjacent, else 0. Single indices beside arrays count as arrays."""
     if ("array",) not in index:
         return 0
     arrays = [i for i, entry in enumerate(index) if entry[0] in ("array", "index")]
@@ -71,7 +71,7 @@ def _is_array(item: Any) -> bool:
 
 
 def _expand(key: tuple[Any, ...], ndim: int) -> list[Any]:
-    """One item per axis (and None per new axis): Ellipsis and what is left out become `:`."""
+    """One item per axis (and None per new axis): Ellipsis and omitted axes become `:`."""
     used = sum(item is not None and item is not Ellipsis for item in key)
     if used > ndim:
         raise GraphTypeError(f"{used} indices for {ndim} dimensions")

@@ -1,7 +1,7 @@
 """Products: of matrices, over any axes of arrays, and of two batches of matrices.
 
-All become `gemm`. A batch becomes one call per matrix, each of which writes into its place of the
-result.
+All become `gemm`. A batch becomes one call per matrix, each of which writes directly into its part
+of the result.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import StaticSlice
-from tinygrad_mnist.graph.op import Op, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, mul, settle_constants, sum_to
 from tinygrad_mnist.ops.kernels import GEMM
 from tinygrad_mnist.ops.shape import dimshuffle, flatten, static_broadcast, static_reshape
@@ -43,9 +43,8 @@ def _reference(
     return CONTRACTS["gemm"].reference({"epilogue": epilogue}, inputs, outputs)
 
 
-def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (a, b), g = node.inputs, cotangents[0]
-    assert g is not None
+def _vjp(node: Node, g: Variable) -> list[Variable | None]:
+    a, b = node.inputs
     return [sum_to(_DOT(g, b.T), a), sum_to(_DOT(a.T, g), b)]
 
 
@@ -67,7 +66,7 @@ def _same_float(x: Any, y: Any) -> tuple[Variable, Variable]:
     return cast(a, dtype), cast(b, dtype)
 
 
-@word
+@api_function
 def dot(x: Any, y: Any) -> Variable:
     """The product of `x` and `y` as `numpy.dot` has it: over the last axis of `x` and the last but
     one of `y` (or its only one); a 0-d operand multiplies.
@@ -96,7 +95,7 @@ def outer(x: Any, y: Any) -> Variable:
 
 
 def _free(ndim: int, axes: Sequence[int]) -> tuple[int, ...]:
-    """The axes that are left."""
+    """The axes that are not summed over."""
     return tuple(axis for axis in range(ndim) if axis not in axes)
 
 
@@ -123,12 +122,12 @@ def _tensordot_reference(
     return [np.asarray(np.tensordot(a, b, axes=params["axes"]))]
 
 
-def _tensordot_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (a, b), (over_a, over_b), g = node.inputs, node.params["axes"], cotangents[0]
-    assert g is not None
+def _tensordot_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    (a, b), (over_a, over_b) = node.inputs, node.params["axes"]
     left, right = _free(a.ndim, over_a), _free(b.ndim, over_b)
     of_left, of_right = tuple(range(len(left))), tuple(range(len(left), g.ndim))
-    # Both gradients have the axes in another order: which of a's (of b's) each of theirs is.
+    # The gradients have the axes in another order; order_a and order_b give the axis of a and of b
+    # for each of theirs.
     back_a = _TENSORDOT(g, b, axes=(of_right, right))
     order_a = [*left, *(over_a[over_b.index(j)] for j in sorted(over_b))]
     back_b = _TENSORDOT(a, g, axes=(left, of_left))
@@ -172,9 +171,9 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Variable:
     """Products of `x` and `y` summed over some axes of both; the result has the others of `x` and
     then of `y`.
 
-    axes: how many of the last of `x` and the first of `y`; or two lists, the axes of `x` and those
-    of `y` that belong to them. Raises GraphTypeError for axes that don't exist or don't match in
-    number, ShapeError for lengths that differ.
+    axes: a number n, for the last n axes of `x` and the first n of `y`; or two lists, the axes of
+    `x` and the matching ones of `y`. Raises GraphTypeError for axes that don't exist or
+    don't match in number, ShapeError for lengths that differ.
     """
     a, b = _same_float(x, y)
     if isinstance(axes, int | np.integer):
@@ -217,9 +216,8 @@ def _batched_reference(
     return [np.matmul(*inputs)]
 
 
-def _batched_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (a, b), g = node.inputs, cotangents[0]
-    assert g is not None
+def _batched_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    a, b = node.inputs
     of_a, of_b = _BATCHED(g, dimshuffle(b, 0, 2, 1)), _BATCHED(dimshuffle(a, 0, 2, 1), g)
     return [sum_to(of_a, a), sum_to(of_b, b)]
 

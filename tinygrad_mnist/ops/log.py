@@ -1,27 +1,28 @@
-"""The logarithm as users write it: of a softmax, a sigmoid and their like it takes the safe form.
+"""Logarithms as users call them: of a softmax, a sigmoid and similar they take a stable form.
 
-`log(softmax(z))` of a confident mistake is log(0), and its gradient 0/0 times 0. So the word `log`
-looks at what it is applied to and builds log_softmax or softplus instead, whose values and
-gradients stay finite. It must happen here, before anything is differentiated; the rules in
-`rewrite/stabilise.py` catch what only substitution brings together.
+`log(softmax(z))` of a confident mistake is log(0), and its gradient 0/0 times 0. So the function
+`log` examines its argument and builds log_softmax or softplus instead, whose values and gradients
+stay finite. This must happen here, before differentiation. The rules in `rewrite/stabilise.py`
+handle the cases that only substitution reveals.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_mnist.graph.match import both_orders, operand_of
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops import elementwise, exponential
 from tinygrad_mnist.ops.elementwise import neg, softplus
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX
 
-# Ops that only choose or move elements: the logarithm may as well be taken before them.
+# Ops that only select or move elements: the logarithm can be taken before them.
 _MOVING = ("dimshuffle", "reshape", "static_reshape", "subtensor", "static_slice", "gather")
 
 
-@word
+@api_function
 def log(x: Any) -> Variable:
     """Natural logarithm; of softmax(z), sigmoid(z), 1 - sigmoid(z) and 1 + exp(z) without
     overflow or cancellation, in value and gradient."""
@@ -30,25 +31,25 @@ def log(x: Any) -> Variable:
     return elementwise.log(variable) if safe is None else safe
 
 
-@word
+@api_function
 def log2(x: Any) -> Variable:
-    """Logarithm to the base 2, of softmax(z) and its like as safe as `log`."""
+    """Logarithm to the base 2, as stable as `log` for softmax(z) and similar."""
     return _to_base(x, exponential.log2, exponential.LN2)
 
 
-@word
+@api_function
 def log10(x: Any) -> Variable:
-    """Logarithm to the base 10, of softmax(z) and its like as safe as `log`."""
+    """Logarithm to the base 10, as stable as `log` for softmax(z) and similar."""
     return _to_base(x, exponential.log10, exponential.LN10)
 
 
-def _to_base(x: Any, plain: elementwise.Word, log_of_base: float) -> Variable:
+def _to_base(x: Any, plain: elementwise.ApiFunction, log_of_base: float) -> Variable:
     variable = as_variable(x)
     safe = safe_log(variable)
     return plain(variable) if safe is None else safe / log_of_base
 
 
-@word
+@api_function
 def log1p(x: Any) -> Variable:
     """log(1 + x), also where x is tiny; of exp(z) and -sigmoid(z) without overflow or
     cancellation, in value and gradient."""
@@ -58,16 +59,17 @@ def log1p(x: Any) -> Variable:
 
 
 def safe_log1p(v: Variable) -> Variable | None:
-    """log(1 + v) in a form that does not go through `v`; None where there is none."""
-    if _made_by(v, "exp"):
-        return softplus(_argument(v))
-    if _made_by(v, "neg") and _made_by(_argument(v), "sigmoid"):
-        return neg(softplus(_argument(_argument(v))))
-    return None
+    """log(1 + v) in a form that does not compute `v`; None where there is none."""
+    z = operand_of(v, "exp")
+    if z is not None:
+        return softplus(z)
+    negated = operand_of(v, "neg")
+    z = None if negated is None else operand_of(negated, "sigmoid")
+    return None if z is None else neg(softplus(z))
 
 
 def safe_log(v: Variable) -> Variable | None:
-    """The logarithm of `v` in a form that does not go through `v`; None where there is none."""
+    """The logarithm of `v` in a form that does not compute `v`; None where there is none."""
     result = _safe_log(v)
     return result if result is not None and result.type == v.type else None
 
@@ -86,25 +88,19 @@ def _safe_log(v: Variable) -> Variable | None:
         if inner is None:
             return None
         return node.op.rebuild([inner, *inputs[1:]], node.params, None).outputs[0]
-    if name == "sub" and _is_one(inputs[0]) and _made_by(inputs[1], "sigmoid"):
-        return neg(softplus(_argument(inputs[1])))
+    if name == "sub" and _is_one(inputs[0]):
+        z = operand_of(inputs[1], "sigmoid")
+        return None if z is None else neg(softplus(z))
     if name == "add":
-        for one, power in (inputs, inputs[::-1]):
-            if _is_one(one) and _made_by(power, "exp"):
-                return softplus(_argument(power))
+        for one, power in both_orders(inputs):
+            z = operand_of(power, "exp")
+            if _is_one(one) and z is not None:
+                return softplus(z)
     return None
 
 
-def _made_by(v: Variable, op: str) -> bool:
-    return v.node is not None and v.node.op.name == op
-
-
-def _argument(v: Variable) -> Variable:
-    assert v.node is not None
-    return v.node.inputs[0]
-
-
 def _is_one(v: Variable) -> bool:
-    while v.node is not None and v.node.op.name == "dimshuffle":
-        v = v.node.inputs[0]
+    """Whether `v` is the number 1, with axes added."""
+    while (source := operand_of(v, "dimshuffle")) is not None:
+        v = source
     return isinstance(v, Constant) and v.value.size == 1 and v.value.item() == 1

@@ -1,4 +1,4 @@
-"""Logic on bools, bits of integers, and questions about floats."""
+"""Logic on bools, bitwise ops on integers, and tests of floats (`isnan`, `isclose`, ...)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, FLOATS, upcast
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import (
-    Word,
+    ApiFunction,
     abs_,
     add,
     define,
@@ -35,73 +35,73 @@ def _bits(dtypes: Sequence[str]) -> tuple[str, str]:
     return upcast(*dtypes), "int64"
 
 
-_LOGICAL_AND: Word = define("logical_and", 2, truth, None)
-_LOGICAL_OR: Word = define("logical_or", 2, truth, None)
-_LOGICAL_NOT: Word = define("logical_not", 1, truth, None)
-_BITWISE_AND: Word = define("bitwise_and", 2, _bits, None, "bit_and")
-_BITWISE_OR: Word = define("bitwise_or", 2, _bits, None, "bit_or")
-_BITWISE_XOR: Word = define("bitwise_xor", 2, _bits, None, "bit_xor")
-_BITWISE_NOT: Word = define("bitwise_not", 1, _bits, None, "bit_not")
+_LOGICAL_AND: ApiFunction = define("logical_and", 2, truth, None)
+_LOGICAL_OR: ApiFunction = define("logical_or", 2, truth, None)
+_LOGICAL_NOT: ApiFunction = define("logical_not", 1, truth, None)
+_BITWISE_AND: ApiFunction = define("bitwise_and", 2, _bits, None, "bit_and")
+_BITWISE_OR: ApiFunction = define("bitwise_or", 2, _bits, None, "bit_or")
+_BITWISE_XOR: ApiFunction = define("bitwise_xor", 2, _bits, None, "bit_xor")
+_BITWISE_NOT: ApiFunction = define("bitwise_not", 1, _bits, None, "bit_not")
 
 
-def _apply(of_bools: Word, of_bits: Word, *args: Any) -> Variable:
-    """Bools have ops of their own, which fuse with the comparisons that made them."""
+def _apply(of_bools: ApiFunction, of_bits: ApiFunction, *args: Any) -> Variable:
+    """Applies the op for bools, which fuses with comparisons, or the one for bits of integers."""
     variables = [as_variable(a) for a in args]
     return (of_bools if all(v.dtype == BOOL for v in variables) else of_bits)(*variables)
 
 
-@word
+@api_function
 def and_(x: Any, y: Any) -> Variable:
     """x & y: of bools whether both are true, of integers their common bits."""
     return _apply(_LOGICAL_AND, _BITWISE_AND, x, y)
 
 
-@word
+@api_function
 def or_(x: Any, y: Any) -> Variable:
     """x | y: of bools whether one is true, of integers the bits of either."""
     return _apply(_LOGICAL_OR, _BITWISE_OR, x, y)
 
 
-@word
+@api_function
 def xor(x: Any, y: Any) -> Variable:
     """x ^ y: of bools whether they differ, of integers the bits that differ."""
     return _apply(neq, _BITWISE_XOR, x, y)
 
 
-@word
+@api_function
 def invert(x: Any) -> Variable:
-    """~x: of a bool its opposite, of an integer all bits turned over."""
+    """~x: the negation of a bool, all bits of an integer inverted."""
     return _apply(_LOGICAL_NOT, _BITWISE_NOT, x)
 
 
-_ISNAN: Word = define("isnan", 1, truth, None)
-_ISINF: Word = define("isinf", 1, truth, None)
+_ISNAN: ApiFunction = define("isnan", 1, truth, None)
+_ISINF: ApiFunction = define("isinf", 1, truth, None)
 
 
-def _asked(op: Word, x: Any) -> Variable:
+def _test(op: ApiFunction, x: Any) -> Variable:
     variable = as_variable(x)
     if variable.type.is_discrete:  # neither NaN nor infinite
         return broadcast_like(as_variable(False), variable)
     return op(variable)
 
 
-@word
+@api_function
 def isnan(x: Any) -> Variable:
     """Whether x is NaN."""
-    return _asked(_ISNAN, x)
+    return _test(_ISNAN, x)
 
 
-@word
+@api_function
 def isinf(x: Any) -> Variable:
     """Whether x is infinite, of either sign."""
-    return _asked(_ISINF, x)
+    return _test(_ISINF, x)
 
 
 def isclose(
     x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Variable:
-    """Whether |x - y| <= atol + rtol |y|; infinities only equal themselves, NaN nothing unless
-    `equal_nan` is true."""
+    """Whether |x - y| <= atol + rtol |y|. An infinity is close only to itself; NaN is close to NaN
+    if `equal_nan` is true, else to nothing."""
     a, b = as_variable(x), as_variable(y)
     size = abs_(b)
     near = le(abs_(sub(a, b)), add(atol, mul(rtol, size)))

@@ -1,7 +1,7 @@
 """Max-pooling over the last two axes, and its derivatives.
 
-A pooled value comes with a bit mask of the positions that equal it. The gradient goes whole to
-each of them, as in Theano, and needs nothing but that mask; its own derivative gathers at the same
+A pooled value comes with a bit mask of the positions that equal it. As in Theano, each of them gets
+the whole gradient, which needs only that mask. The derivative of the gradient gathers at the same
 positions.
 """
 
@@ -10,21 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.op import Op, as_variable, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import HostValues, Node, Op, Variable
+from tinygrad_mnist.ops.kernels import define_kernel
 from tinygrad_mnist.ops.shape import integer_pair, length, reshape
 
 Pair = tuple[int, int]
 
 
 def pooled_length(n: int, window: int, stride: int, padding: int, ignore_border: bool) -> int:
-    """Length of a pooled axis: whole windows only, or also what is left at the border."""
+    """Length of a pooled axis: whole windows only, or also partial ones at the border."""
     if ignore_border:
         return max((n + 2 * padding - window) // stride + 1, 0)
     if stride >= window:
@@ -61,10 +60,7 @@ def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
     return [y, TensorType("uint8", (*y.broadcastable, bits == 1), (*y.shape, bits))]
 
 
-def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    g = cotangents[0]
-    if g is None:
-        return [None]
+def _vjp(node: Node, g: Variable) -> list[Variable | None]:
     return [_POOL2D_GRAD_OF(g, node.outputs[1], node.inputs[0], **_geometry(node.params))]
 
 
@@ -73,9 +69,7 @@ def _geometry(params: Params) -> dict[str, Pair]:
 
 
 # x (N, C, H, W) -> y (N, C, PH, PW), winners uint8 (N, C, PH, PW, bytes)
-POOL2D = register_op(
-    Op("pool2d", _infer, CONTRACTS["pool2d"].reference, vjp=_vjp, contract="pool2d")
-)
+POOL2D = define_kernel("pool2d", _infer, vjp=_vjp)
 
 
 def _grad_of_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
@@ -95,9 +89,7 @@ def _grad_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]
     return [TensorType(types[0].dtype, params["broadcastable"], params["shape"])]
 
 
-def _grad_of_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    h = cotangents[0]
-    assert h is not None
+def _grad_of_vjp(node: Node, h: Variable) -> list[Variable | None]:
     return [POOL2D_GATHER(h, node.inputs[1], **node.params), None, None]
 
 
@@ -111,9 +103,7 @@ _POOL2D_GRAD_OF = register_op(
     )
 )
 # g (N, C, PH, PW), winners -> gradient of the images, (N, C, H, W)
-POOL2D_GRAD = register_op(
-    Op("pool2d_grad", _grad_infer, CONTRACTS["pool2d_grad"].reference, contract="pool2d_grad")
-)
+POOL2D_GRAD = define_kernel("pool2d_grad", _grad_infer)
 
 
 def _gather_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -121,22 +111,13 @@ def _gather_infer(params: Params, types: Sequence[TensorType]) -> list[TensorTyp
     return [TensorType(x.dtype, winners.broadcastable[:4], winners.shape[:4])]
 
 
-def _gather_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    h, (x, winners) = cotangents[0], node.inputs
-    assert h is not None
+def _gather_vjp(node: Node, h: Variable) -> list[Variable | None]:
+    x, winners = node.inputs
     return [_POOL2D_GRAD_OF(h, winners, x, **node.params), None]
 
 
 # x (N, C, H, W), winners -> sums of x over each window's winners, (N, C, PH, PW)
-POOL2D_GATHER = register_op(
-    Op(
-        "pool2d_gather",
-        _gather_infer,
-        CONTRACTS["pool2d_gather"].reference,
-        vjp=_gather_vjp,
-        contract="pool2d_gather",
-    )
-)
+POOL2D_GATHER = define_kernel("pool2d_gather", _gather_infer, vjp=_gather_vjp)
 
 
 def pool_images(
@@ -147,8 +128,8 @@ def pool_images(
     padding: Any,
     pool: Callable[..., Variable],
 ) -> Variable:
-    """Checks the arguments of a pooling word and applies `pool(images, **params)` to the input's
-    last two axes. Raises GraphTypeError."""
+    """Checks the arguments of a pooling function and applies `pool(images, **params)` to the
+    input's last two axes. Raises GraphTypeError."""
     x = as_variable(input)
     if x.ndim < 2 or not x.type.is_float:
         raise GraphTypeError(f"pooling takes floats with 2 or more dimensions, not {x.type}")
@@ -173,7 +154,7 @@ def pool_images(
     return reshape(pooled, [*leading, length(pooled, 2), length(pooled, 3)])
 
 
-@word
+@api_function
 def max_pool(
     input: Any, window: Any, ignore_border: bool, stride: Any = None, padding: Any = (0, 0)
 ) -> Variable:
@@ -189,12 +170,12 @@ def max_pool(
     return pool_images(input, window, ignore_border, stride, padding, pool)
 
 
-@word
+@api_function
 def keep_maxima(input: Any, window: Any) -> Variable:
-    """The input with everything but the maxima of its windows made zero, in the same shape.
+    """The input with all elements set to zero except the maxima of its windows.
 
-    Windows lie side by side over the last two axes; what doesn't fill one is zero. Of several equal
-    maxima all are kept. Raises GraphTypeError, ShapeError.
+    The windows are side by side over the last two axes; elements outside whole windows are set to
+    zero. All of several equal maxima are kept. Raises GraphTypeError, ShapeError.
     """
 
     def pool(images: Variable, **params: Any) -> Variable:

@@ -1,7 +1,7 @@
 """Random numbers as a pure function of a key and a step counter (Philox4x32-10).
 
-The key tells one draw of a stream from another; the counter is shared state that a default update
-advances, so each call of a function draws anew and the same seed repeats everything.
+The key identifies a draw of a stream. The counter is shared state that a default update advances,
+so each call of a function draws new numbers, and the same seed repeats all of them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError
-from tinygrad_mnist.graph.host import HostValues
-from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType, static_type, tensor_type
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import HostValues, Node, Op, Variable
 from tinygrad_mnist.ops.kernels import TAPE
 from tinygrad_mnist.ops.shape import dimshuffle
 

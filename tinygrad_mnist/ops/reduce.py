@@ -1,7 +1,7 @@
 """Reductions over axes: sum, prod, max, min, all, any, mean, var, std, argmax, argmin.
 
-The ops themselves keep the reduced axes with length 1, which makes their gradients broadcast; the
-words drop them afterwards unless `keepdims` is true.
+The ops keep the reduced axes with length 1, so that their gradients broadcast. The functions that
+users call drop these axes unless `keepdims` is true.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.op import Op, as_variable, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, compute_dtype
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import Node, Op, Variable, Vjp
 from tinygrad_mnist.ops import infix, kernels
 from tinygrad_mnist.ops.elementwise import cast, eq, neq, sqr, sqrt, switch
 from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle, length, reshape, shape
@@ -74,28 +73,33 @@ def _define(
         result = function(inputs[0].astype(outputs[0].dtype), axis=params["axes"], keepdims=True)
         return [np.asarray(result, outputs[0].dtype)]
 
-    def pull(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-        (x,), z, g = node.inputs, node.outputs[0], cotangents[0]
-        assert g is not None
-        assert vjp is not None
-        return [None if x.type.is_discrete else cast(vjp(g, z, x), x.dtype)]
-
     def lower(node: Node) -> list[Variable]:
         x, z = node.inputs[0], node.outputs[0]
         kernel = _KERNELS.get(name, name)
         return [kernels.plain_reduce(kernel, x, node.params["axes"], z.dtype)]
 
+    op_vjp = _vjp_of_floats(vjp) if vjp else None
     return register_op(
         Op(
             name,
             infer,
             reference,
-            vjp=pull if vjp else None,
+            vjp=op_vjp,
             lower=lower,
             shown="axes",
             infix=infix.reduction,
         )
     )
+
+
+def _vjp_of_floats(rule: Callable[[Variable, Variable, Variable], Variable]) -> Vjp:
+    """The vjp by a rule `(g, result, x) -> gradient of x`; integers get none."""
+
+    def vjp(node: Node, g: Variable) -> list[Variable | None]:
+        (x,), z = node.inputs, node.outputs[0]
+        return [None if x.type.is_discrete else cast(rule(g, z, x), x.dtype)]
+
+    return vjp
 
 
 _SUM = _define("sum", compute_dtype, lambda g, z, x: broadcast_like(g, x))
@@ -121,8 +125,8 @@ _ALL = _define("all", lambda dtype: BOOL, None)
 _ANY = _define("any", lambda dtype: BOOL, None)
 
 
-def _define_place(name: str) -> Op:
-    """The op that finds the place of an extreme element along params["axis"], which it keeps."""
+def _define_arg(name: str) -> Op:
+    """The op for the index of an extreme element along params["axis"], which it keeps."""
 
     def infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
         (x,) = types
@@ -130,14 +134,11 @@ def _define_place(name: str) -> Op:
             raise ShapeError(f"the {name} of no elements: shape {x.shape}, axis {params['axis']}")
         return [_reduced_type({"axes": (params["axis"],)}, x, "int64")]
 
-    reference = CONTRACTS[name].reference
-    return register_op(
-        Op(name, infer, reference, contract=name, shown="axis", infix=infix.reduction)
-    )
+    return kernels.define_kernel(name, infer, shown="axis", infix=infix.reduction)
 
 
-_ARGMAX = _define_place("argmax")
-_ARGMIN = _define_place("argmin")
+_ARGMAX = _define_arg("argmax")
+_ARGMIN = _define_arg("argmin")
 
 
 def _drop(kept: Variable, axes: tuple[int, ...], keepdims: bool) -> Variable:
@@ -160,27 +161,27 @@ def _accumulate(op: Op, x: Any, axis: Axis, dtype: str | None, keepdims: bool) -
     return cast(_reduce(op, cast(x, dtype), axis, keepdims), dtype)
 
 
-@word
+@api_function
 def sum_(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
     """The sum over `axis` (None: all); of integers and bool it is int64, or `dtype`."""
     return _accumulate(_SUM, x, axis, dtype, keepdims)
 
 
-@word
+@api_function
 def prod(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
     """The product over `axis` (None: all); of integers and bool it is int64, or `dtype`."""
     return _accumulate(_PROD, x, axis, dtype, keepdims)
 
 
-@word
+@api_function
 def max_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """The maximum over `axis` (None: all); its gradient goes whole to every element equal to it."""
+    """The maximum over `axis` (None: all); every element equal to it gets the whole gradient."""
     return _reduce(_MAX, x, axis, keepdims)
 
 
-@word
+@api_function
 def min_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """The minimum over `axis` (None: all); its gradient goes whole to every element equal to it."""
+    """The minimum over `axis` (None: all); every element equal to it gets the whole gradient."""
     return _reduce(_MIN, x, axis, keepdims)
 
 
@@ -189,20 +190,20 @@ def _truth(x: Any) -> Variable:
     return variable if variable.dtype == BOOL else neq(variable, 0)
 
 
-@word
+@api_function
 def all_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """Whether all elements over `axis` (None: all) are true, that is, not 0; true of none."""
     return _reduce(_ALL, _truth(x), axis, keepdims)
 
 
-@word
+@api_function
 def any_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """Whether some element over `axis` (None: all) is true, that is, not 0; false of none."""
     return _reduce(_ANY, _truth(x), axis, keepdims)
 
 
 def _as_float(x: Any) -> Variable:
-    """`x` as what means are taken of: integers and bool become float64."""
+    """`x` as a float: integers and bool become float64."""
     variable = as_variable(x)
     return variable if variable.dtype in FLOATS else cast(variable, "float64")
 
@@ -216,7 +217,7 @@ def _count(x: Variable, axes: Sequence[int]) -> Variable:
     return count
 
 
-@word
+@api_function
 def mean(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
     """The mean over `axis` (None: all); of integers and bool it is float64, or `dtype`, a float
     dtype."""
@@ -228,14 +229,14 @@ def mean(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = F
     return _drop(total, axes, keepdims) / cast(_count(variable, axes), variable.dtype)
 
 
-@word
+@api_function
 def var(
     x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
     """The variance over `axis` (None: all): squared distances from the mean, added up and divided
     by the number of elements less `ddof`; of integers and bool it is float64.
 
-    corrected: takes off what rounding of the mean adds.
+    corrected: subtracts the error that rounding of the mean adds.
     """
     if not isinstance(ddof, int | np.integer) or isinstance(ddof, bool):
         raise GraphTypeError(f"ddof is {ddof!r}; it is an integer")
@@ -249,7 +250,7 @@ def var(
     return _drop(total, axes, keepdims) / cast(count - int(ddof), variable.dtype)
 
 
-@word
+@api_function
 def std(
     x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
@@ -257,8 +258,8 @@ def std(
     return sqrt(var(x, axis, ddof, keepdims, corrected))
 
 
-def _place(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
-    """Where an extreme is; several axes are looked at as one, in C order."""
+def _index_of(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
+    """The index of an extreme; several axes count as one, in C order."""
     variable = as_variable(x)
     axes = normalise_axes(axis, variable.ndim)
     if len(axes) == 1:
@@ -266,26 +267,26 @@ def _place(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
     rest = [i for i in range(variable.ndim) if i not in axes]
     lengths = [length(variable, i) for i in rest]
     joined = reshape(dimshuffle(variable, *rest, *axes), [*lengths, _count(variable, axes)])
-    place = _drop(op(joined, axis=len(rest)), (len(rest),), False)
+    index = _drop(op(joined, axis=len(rest)), (len(rest),), False)
     if not keepdims:
-        return place
-    return dimshuffle(place, *("x" if i in axes else rest.index(i) for i in range(variable.ndim)))
+        return index
+    return dimshuffle(index, *("x" if i in axes else rest.index(i) for i in range(variable.ndim)))
 
 
-@word
+@api_function
 def argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """Where the maximum over `axis` is, int64; the first of equal ones. Over several axes, or all
-    (None), it counts their elements in C order."""
-    return _place(_ARGMAX, x, axis, keepdims)
+    """The index of the maximum over `axis`, int64; the first of equal ones. Over several axes, or
+    all (None), it counts their elements in C order."""
+    return _index_of(_ARGMAX, x, axis, keepdims)
 
 
-@word
+@api_function
 def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """Where the minimum over `axis` is, int64; the first of equal ones. Over several axes, or all
-    (None), it counts their elements in C order."""
-    return _place(_ARGMIN, x, axis, keepdims)
+    """The index of the minimum over `axis`, int64; the first of equal ones. Over several axes, or
+    all (None), it counts their elements in C order."""
+    return _index_of(_ARGMIN, x, axis, keepdims)
 
 
 def max_and_argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Variable, Variable]:
-    """The maximum over `axis` (None: all), and where it is: `max` and `argmax`."""
+    """The maximum over `axis` (None: all) and its index: `max` and `argmax`."""
     return max_(x, axis, keepdims), argmax(x, axis, keepdims)

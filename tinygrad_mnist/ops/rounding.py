@@ -1,5 +1,5 @@
-"""Rounding to integers. Floats keep their dtype; integers and bool are whole already and stay as
-they are. No gradient passes: these are step functions.
+"""Rounding to integers. Floats keep their dtype; integers and bool are unchanged. No gradient
+passes: these are step functions.
 """
 
 from __future__ import annotations
@@ -8,46 +8,46 @@ from typing import Any
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.elementwise import Word, cast, common, define
+from tinygrad_mnist.ops.elementwise import ApiFunction, cast, common, define
 
-_FLOOR: Word = define("floor", 1, common, None)
-_CEIL: Word = define("ceil", 1, common, None)
-_TRUNC: Word = define("trunc", 1, common, None)
-_MODES: dict[str, Word] = {
+_FLOOR: ApiFunction = define("floor", 1, common, None)
+_CEIL: ApiFunction = define("ceil", 1, common, None)
+_TRUNC: ApiFunction = define("trunc", 1, common, None)
+_MODES: dict[str, ApiFunction] = {
     "half_to_even": define("round_half_to_even", 1, common, None, "round"),
     "half_away_from_zero": define("round_half_away_from_zero", 1, common, None, "round_away"),
 }
 
 
-def _rounded(op: Word, x: Any) -> Variable:
+def _rounded(op: ApiFunction, x: Any) -> Variable:
     variable = as_variable(x)
     return variable if variable.type.is_discrete else op(variable)
 
 
-@word
+@api_function
 def floor(x: Any) -> Variable:
     """The largest integer not above x."""
     return _rounded(_FLOOR, x)
 
 
-@word
+@api_function
 def ceil(x: Any) -> Variable:
     """The smallest integer not below x."""
     return _rounded(_CEIL, x)
 
 
-@word
+@api_function
 def trunc(x: Any) -> Variable:
     """x without its fraction."""
     return _rounded(_TRUNC, x)
 
 
-@word
+@api_function
 def round_(x: Any, mode: str = "half_to_even") -> Variable:
-    """The integer nearest to x; of two as near the even one, or with the mode
-    'half_away_from_zero' the larger in size."""
+    """The integer nearest to x. Halves go to the even integer, or with the mode
+    'half_away_from_zero' away from zero."""
     if mode not in _MODES:
         raise GraphTypeError(f"round has the modes {' and '.join(map(repr, _MODES))}, not {mode!r}")
     return _rounded(_MODES[mode], x)

@@ -13,22 +13,21 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
-from tinygrad_mnist.graph.host import HostValues
 from tinygrad_mnist.graph.layout import Layout, reshaped
-from tinygrad_mnist.graph.op import OPS, Op, as_variable, constant, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import (
     INTEGERS,
     TensorType,
     static_type,
     tensor_type,
 )
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
 
 
 def as_integer_scalar(value: Any, what: str) -> Variable:
-    """A 0-d integer variable; GraphTypeError that says `what` it was wanted for otherwise."""
+    """A 0-d integer variable; GraphTypeError, naming `what` it is for, if it can't be one."""
     variable = as_variable(value)
     if variable.ndim != 0 or variable.dtype not in INTEGERS:
         raise GraphTypeError(f"{what} must be an integer scalar, not {variable.type}")
@@ -36,7 +35,7 @@ def as_integer_scalar(value: Any, what: str) -> Variable:
 
 
 def integer_pair(value: Any, name: str, least: int) -> tuple[int, int]:
-    """Two ints, given as such or as one int for both; GraphTypeError that names them otherwise."""
+    """Two ints, given as a pair or as one int for both; GraphTypeError with `name` otherwise."""
     pair = value if isinstance(value, list | tuple | np.ndarray) else (value, value)
     if (
         len(pair) != 2
@@ -69,7 +68,7 @@ _SHAPE = register_op(
 )
 
 
-@word
+@api_function
 def shape(x: Any) -> Variable:
     """The shape of `x`, an int64 vector; index it for one length."""
     return _SHAPE(as_variable(x))
@@ -89,11 +88,11 @@ def _reshape_infer(params: Params, types: Sequence[TensorType]) -> list[TensorTy
 
 
 def resolve_shape(wanted: Sequence[int], given: tuple[int, ...]) -> tuple[int, ...]:
-    """`wanted` with a -1 replaced by what is left; ShapeError where the sizes differ."""
+    """`wanted` with a -1 replaced by the remaining length; ShapeError where the sizes differ."""
     size = int(np.prod(given, dtype=np.int64))
     unknown = [i for i, n in enumerate(wanted) if n == -1]
     if len(unknown) > 1 or any(n < -1 for n in wanted):
-        raise ShapeError(f"{tuple(wanted)} is no shape: one length may be -1, none less")
+        raise ShapeError(f"{tuple(wanted)} is not a shape: one length may be -1, none may be less")
     rest = int(np.prod([n for n in wanted if n != -1], dtype=np.int64))
     if unknown and rest and size % rest == 0:
         wanted = [size // rest if n == -1 else n for n in wanted]
@@ -113,9 +112,8 @@ def _reshape_specialise(node: Node, inputs: Sequence[Variable], host: HostValues
     return [static_reshape(x, lengths, node.params["broadcastable"])]
 
 
-def _reshape_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    x, g = node.inputs[0], cotangents[0]
-    assert g is not None
+def _reshape_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    x = node.inputs[0]
     back = _RESHAPE(g, *(length(x, i) for i in range(x.ndim)), broadcastable=x.broadcastable)
     return [back, *(None for _ in node.inputs[1:])]
 
@@ -132,7 +130,7 @@ _RESHAPE = register_op(
 )
 
 
-@word
+@api_function
 def reshape(x: Any, newshape: Any, ndim: int | None = None) -> Variable:
     """`x` in another shape, C order: `newshape` is a tuple of ints and integer scalars, one of
     them -1 if wanted, or a symbolic vector such as `y.shape` with `ndim` its length."""
@@ -218,12 +216,11 @@ def _dimshuffle_view(params: Params, layout: Layout) -> Layout:
     )
 
 
-def _dimshuffle_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    pattern, g = node.params["pattern"], cotangents[0]
-    assert g is not None
+def _dimshuffle_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    pattern = node.params["pattern"]
     back = tuple(pattern.index(i) if i in pattern else "x" for i in range(node.inputs[0].ndim))
     extra = tuple(i for i, p in enumerate(pattern) if p == "x")
-    if extra:  # these broadcast in the result, so the cotangent may have been left unsummed
+    if extra:  # these broadcast in the result, so its gradient may not be summed over them
         g = OPS["sum"](g, axes=extra)
     return [_DIMSHUFFLE(g, pattern=back)]
 
@@ -241,7 +238,7 @@ _DIMSHUFFLE = register_op(
 )
 
 
-@word
+@api_function
 def dimshuffle(x: Any, *pattern: Any) -> Variable:
     """The axes of `x` in another order; `'x'` adds an axis that broadcasts, a broadcastable axis
     that is left out is dropped: `b.dimshuffle('x', 0, 'x', 'x')`."""
@@ -253,7 +250,7 @@ def dimshuffle(x: Any, *pattern: Any) -> Variable:
     return _DIMSHUFFLE(variable, pattern=tuple(p if p == "x" else int(p) for p in pattern))
 
 
-@word
+@api_function
 def transpose(x: Any, *axes: Any) -> Variable:
     """`x` with its axes in reverse order, or in the order of `axes`."""
     variable = as_variable(x)
@@ -262,7 +259,7 @@ def transpose(x: Any, *axes: Any) -> Variable:
     return dimshuffle(variable, *(axes or reversed(range(variable.ndim))))
 
 
-@word
+@api_function
 def flatten(x: Any, ndim: int = 1) -> Variable:
     """`x` with its last axes joined so that `ndim` are left; C order."""
     variable = as_variable(x)
@@ -281,7 +278,7 @@ def _alloc_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType
 def _alloc_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     lengths = tuple(host.by_value(n) for n in node.inputs[1:])
     if any(n < 0 for n in lengths):
-        raise ShapeError(f"{lengths} is no shape: lengths can't be negative")
+        raise ShapeError(f"{lengths} is not a shape: lengths can't be negative")
     x = inputs[0]
     for axis, (n, stretches) in enumerate(zip(x.type.static_shape, x.broadcastable, strict=True)):
         if not stretches and n != lengths[len(lengths) - x.ndim + axis]:
@@ -289,9 +286,8 @@ def _alloc_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
     return [static_broadcast(x, lengths, node.params["broadcastable"])]
 
 
-def _alloc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    x, g = node.inputs[0], cotangents[0]
-    assert g is not None
+def _alloc_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    x = node.inputs[0]
     left = g.ndim - x.ndim
     stretched = [
         left + i for i, b in enumerate(x.broadcastable) if b and not g.broadcastable[left + i]
@@ -306,9 +302,9 @@ def _alloc_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variab
 _ALLOC = register_op(Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, specialise=_alloc_specialise))
 
 
-@word
+@api_function
 def alloc(value: Any, *lengths: Any) -> Variable:
-    """`value` repeated to a shape, whose lengths are ints or integer scalars."""
+    """`value` broadcast to a shape, whose lengths are ints or integer scalars."""
     scalars = shape_scalars(lengths)
     variable = as_variable(value)
     if variable.ndim > len(scalars):
@@ -320,7 +316,7 @@ def alloc(value: Any, *lengths: Any) -> Variable:
 
 
 def broadcast_like(x: Variable, like: Variable) -> Variable:
-    """`x` repeated to the shape of `like`."""
+    """`x` broadcast to the shape of `like`."""
     lengths = [length(like, i) for i in range(like.ndim)]
     return _ALLOC(x, *lengths, broadcastable=like.broadcastable)
 
@@ -357,7 +353,7 @@ _STATIC_BROADCAST = register_op(
 def static_broadcast(
     x: Variable, lengths: tuple[int, ...], broadcastable: tuple[bool, ...] | None = None
 ) -> Variable:
-    """`x` of known shape, repeated to a shape of numbers; costs no memory."""
+    """`x` of known shape, broadcast to a shape of numbers; costs no memory."""
     if broadcastable is None:
         broadcastable = tuple(False for _ in lengths)
     if x.type.shape == lengths and x.broadcastable == broadcastable:

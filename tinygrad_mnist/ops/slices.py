@@ -1,8 +1,8 @@
 """Slices of arrays whose shape is known, and arrays that are made of slices.
 
 `static_slice` is a view. `assemble` is its counterpart: an array that starts as a copy of another
-one, or as nothing, and gets parts written into slices of it. A join, the gradient of a slice and
-`set_subtensor` all become this one op, and a plan writes every part straight into its location.
+one, or uninitialised, and has parts written into slices of it. A join, the gradient of a slice and
+`set_subtensor` all become this one op, and a plan writes every part directly into the array.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.layout import StaticSlice
-from tinygrad_mnist.graph.op import Op, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType, static_type
-from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.graph.variables import Op, Variable
 
 # --- a slice ----------------------------------------------------------------------------------
 
@@ -55,7 +55,9 @@ def _assemble_infer(params: Params, types: Sequence[TensorType]) -> list[TensorT
     shape = params["shape"]
     parts = types[1:] if params["has_base"] else types
     if params["has_base"] and types[0].static_shape != shape:
-        raise ShapeError(f"an array of shape {types[0].static_shape} is no base for one of {shape}")
+        raise ShapeError(
+            f"an array of shape {types[0].static_shape} can't be the base of one with {shape}"
+        )
     for location, part in zip(params["locations"], parts, strict=True):
         if part.static_shape != location.shape:
             raise ShapeError(f"a part of shape {part.static_shape} doesn't fill {location.shape}")
@@ -74,8 +76,9 @@ def _assemble_reference(
     return [result]
 
 
-# [base,] parts -> the base with each part written into its location. No two locations have an element
-# in common; without a base they cover everything. params locations, has_base, shape, broadcastable
+# [base,] parts -> the base with each part written at its location. No two locations have an element
+# in common, and without a base they cover everything. params locations, has_base, shape,
+# broadcastable
 ASSEMBLE = register_op(Op("assemble", _assemble_infer, _assemble_reference))
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import GraphTypeError
-from tinygrad_mnist.graph.op import Op, as_variable, register_op
-from tinygrad_mnist.graph.operators import word
+from tinygrad_mnist.graph.op import as_variable, register_op
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, exp
+from tinygrad_mnist.ops.kernels import define_kernel
 from tinygrad_mnist.ops.reduce import sum_
 from tinygrad_mnist.ops.shape import dimshuffle
 
@@ -21,30 +21,17 @@ def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
     return [types[0]]
 
 
-def _softmax_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    g = cotangents[0]
-    assert g is not None
+def _softmax_vjp(node: Node, g: Variable) -> list[Variable | None]:
     return [SOFTMAX_GRAD(g, node.outputs[0])]
 
 
-def _log_softmax_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    g, z = cotangents[0], node.outputs[0]
-    assert g is not None
+def _log_softmax_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    z = node.outputs[0]
     return [g - exp(z) * sum_(g, axis=1, keepdims=True)]
 
 
-SOFTMAX = register_op(
-    Op("softmax", _infer, CONTRACTS["softmax"].reference, vjp=_softmax_vjp, contract="softmax")
-)
-LOG_SOFTMAX = register_op(
-    Op(
-        "log_softmax",
-        _infer,
-        CONTRACTS["log_softmax"].reference,
-        vjp=_log_softmax_vjp,
-        contract="log_softmax",
-    )
-)
+SOFTMAX = define_kernel("softmax", _infer, vjp=_softmax_vjp)
+LOG_SOFTMAX = define_kernel("log_softmax", _infer, vjp=_log_softmax_vjp)
 
 
 def _grad_formula(g: Variable, s: Variable) -> Variable:
@@ -58,17 +45,16 @@ def _grad_reference(
     return [s * (g - (g * s).sum(axis=1, keepdims=True))]
 
 
-def _grad_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-    (g, s), h = node.inputs, cotangents[0]
-    assert h is not None
+def _grad_vjp(node: Node, h: Variable) -> list[Variable | None]:
+    g, s = node.inputs
     along_g = _grad_formula(h, s)  # the Jacobian of softmax is symmetric
     inner = sum_(g * s, axis=1, keepdims=True)
     along_s = h * (g - inner) - g * sum_(h * s, axis=1, keepdims=True)
     return [along_g, along_s]
 
 
-# A cotangent and the softmax itself -> the cotangent of its argument. An op of its own until it is
-# lowered, so that the rules for cross-entropy can see it.
+# The gradient of a softmax and the softmax -> the gradient of its argument. It is an op until it is
+# lowered, so that the rules for cross-entropy can match it.
 SOFTMAX_GRAD = register_op(
     Op(
         "softmax_grad",
@@ -91,13 +77,13 @@ def _rows(op: Op, x: Any) -> Variable:
     return op(variable)
 
 
-@word
+@api_function
 def softmax(x: Any) -> Variable:
     """exp(x) / sum(exp(x)) over each row of a matrix, or over a vector."""
     return _rows(SOFTMAX, x)
 
 
-@word
+@api_function
 def log_softmax(x: Any) -> Variable:
     """log(softmax(x)), computed without leaving the range of the dtype."""
     return _rows(LOG_SOFTMAX, x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.elementwise import Word, define, exp, sqr, upgraded
+from tinygrad_mnist.ops.elementwise import ApiFunction, define, exp, sqr, upgraded
 
 
 def _bell(x: Variable) -> Variable:
@@ -13,5 +13,9 @@ def _bell(x: Variable) -> Variable:
     return exp(-sqr(x)) * (2 / math.sqrt(math.pi))
 
 
-erf: Word = define("erf", 1, upgraded, lambda g, z, i: (g * _bell(i[0]),), doc="error function")
-erfc: Word = define("erfc", 1, upgraded, lambda g, z, i: (-g * _bell(i[0]),), doc="1 - erf(x)")
+erf: ApiFunction = define(
+    "erf", 1, upgraded, lambda g, z, i: (g * _bell(i[0]),), doc="error function"
+)
+erfc: ApiFunction = define(
+    "erfc", 1, upgraded, lambda g, z, i: (-g * _bell(i[0]),), doc="1 - erf(x)"
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_mnist.compile.listing import scaled, show_call, show_view
+from tinygrad_mnist.compile.listing import scaled
 from tinygrad_mnist.compile.plan import (
     CONSTANT,
     INPUT,
@@ -15,6 +15,8 @@ from tinygrad_mnist.compile.plan import (
     KernelCall,
     Plan,
     View,
+    show_call,
+    show_view,
 )
 from tinygrad_mnist.graph.source import Source
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable

@@ -1,9 +1,9 @@
-"""What a profile holds: the plan, the times of its calls, and what follows from the two."""
+"""Profiles: a plan with the times of its calls, the figures that follow, and their tables."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,8 +14,13 @@ from tinygrad_mnist.backends.base import Timings
 from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.compile.plan import KernelCall, Plan
 from tinygrad_mnist.profiling.roofline import Roofline
-from tinygrad_mnist.profiling.table import show_profile
-from tinygrad_mnist.profiling.trace import write_trace
+from tinygrad_mnist.profiling.trace import trace_events, write_trace
+
+_SHAPES = 42  # characters
+COSTS = ("us", "share", "GFLOP/s", "GB/s", "roofline")
+CALL_HEAD = ("#", "kernel", "shapes", *COSTS)
+KERNEL_HEAD = ("kernel", "calls", *COSTS)
+TEXTS = ("kernel", "shapes")  # columns that are aligned to the left
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,8 @@ class Profile:
     def to_chrome_trace(self, path: str | os.PathLike[str]) -> None:
         """Writes every call of every timed step as a Chrome trace, which https://ui.perfetto.dev
         and chrome://tracing open."""
-        write_trace(self, path)
+        title, lane = f"{self.name} on {self.backend}", ", ".join(["kernel calls", *self.team])
+        write_trace(path, trace_events(self.plan, self.timings, title, lane))
 
 
 def _sums(kernel: str, calls: Iterable[CallProfile]) -> tuple[str, float, int, int, float | None]:
@@ -157,3 +163,91 @@ def dtype_of(call: KernelCall) -> str:
     """The float dtype whose peak bounds a call: float64 where an operand has it."""
     dtypes = {view.dtype for view in (*call.inputs, *call.outputs)}
     return "float64" if "float64" in dtypes else "float32"
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def show_profile(profile: Profile) -> str:
+    """A profile as text: a line on what ran, a table by call, one by kernel, and the totals."""
+    lines = [title(profile), ""]
+    lines += _aligned(CALL_HEAD, list(call_rows(profile)))
+    lines += ["", *_aligned(KERNEL_HEAD, list(kernel_rows(profile))), ""]
+    return "\n".join([*lines, *summary(profile)])
+
+
+def title(profile: Profile) -> str:
+    """What was measured, in one line."""
+    processor = ", ".join([profile.target, *profile.team])
+    steps = counted(profile.steps, "step")
+    return f"{profile.name} on {profile.backend} ({processor}): medians of {steps}"
+
+
+def call_rows(profile: Profile) -> Iterator[list[str]]:
+    """A row per call, in the order of the plan."""
+    for c in profile.calls:
+        yield [str(c.number), c.kernel, shapes(c.call), *_costs(profile, c)]
+
+
+def kernel_rows(profile: Profile) -> Iterator[list[str]]:
+    """A row per kernel, and one for all."""
+    for kernel in (*profile.kernels, profile.total):
+        yield [kernel.kernel, str(kernel.calls), *_costs(profile, kernel)]
+
+
+def _costs(profile: Profile, cost: CallProfile | KernelProfile) -> list[str]:
+    reached = cost.roofline_share
+    microseconds = cost.seconds * 1e6
+    return [
+        f"{microseconds:.{2 if microseconds < 10 else 1}f}",
+        f"{profile.share(cost):.1%}",
+        f"{cost.flops_per_second / 1e9:.1f}",
+        f"{cost.bytes_per_second / 1e9:.1f}",
+        "-" if reached is None else f"{reached:.0%}",
+    ]
+
+
+def shapes(call: KernelCall) -> str:
+    """`2x4 <- 2x3, 3x4`, operands as they lie in memory."""
+    inputs, outputs = (
+        ", ".join("x".join(map(str, v.true_shape)) or "scalar" for v in views)
+        for views in (call.inputs, call.outputs)
+    )
+    text = f"{outputs or '-'} <- {inputs or '-'}"
+    return text if len(text) <= _SHAPES else text[: _SHAPES - 3] + "..."
+
+
+def summary(profile: Profile) -> list[str]:
+    """The totals, and the machine's roofline where it was measured."""
+    lines = [
+        f"a step, not timed call by call: {profile.step_seconds * 1e6:.1f} us, "
+        f"of which kernel calls take {profile.kernel_share:.0%}"
+    ]
+    if profile.roofline is not None:
+        peaks = ", ".join(
+            f"{peak / 1e9:.1f} GFLOP/s in {dtype}" for dtype, peak in profile.roofline.peaks.items()
+        )
+        lines.append(f"this machine: {peaks}")
+        lines.append(f"and GB/s by working set: {bandwidths(profile)}")
+    return lines
+
+
+def bandwidths(profile: Profile) -> str:
+    """`16 KiB 204, 64 KiB 105, ...`: every second step of the ladder."""
+    assert profile.roofline is not None
+    return ", ".join(
+        f"{size >> 20} MiB {rate / 1e9:.0f}" if size >= 1 << 20
+        else f"{size >> 10} KiB {rate / 1e9:.0f}"
+        for size, rate in profile.roofline.bandwidths[::2]
+    )  # fmt: skip
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if name in TEXTS else cell.rjust(width)
+            for cell, width, name in zip(row, widths, head, strict=True)
+        ).rstrip()
+        for row in (head, *rows)
+    ]

@@ -6,17 +6,14 @@ One lane has the steps, one the kernel calls in them. Times are microseconds fro
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.compile.listing import show_call
-from tinygrad_mnist.compile.plan import KernelCall, Plan
-
-if TYPE_CHECKING:
-    from tinygrad_mnist.profiling.records import Profile
+from tinygrad_mnist.backends.base import Timings
+from tinygrad_mnist.compile.plan import KernelCall, Plan, show_call
 
 _PROCESS = 1
 _STEPS, _CALLS = 1, 2  # lanes
@@ -24,23 +21,25 @@ _STEPS, _CALLS = 1, 2  # lanes
 Event = dict[str, Any]
 
 
-def write_trace(profile: Profile, path: str | os.PathLike[str]) -> None:
-    """Writes the trace of all timed steps to a file."""
+def write_trace(path: str | os.PathLike[str], events: Iterable[Event]) -> None:
+    """Writes a trace to a file."""
     import json  # here and not above: few programs need it
 
-    trace = {"traceEvents": list(events(profile)), "displayTimeUnit": "ns"}
+    trace = {"traceEvents": list(events), "displayTimeUnit": "ns"}
     Path(path).write_text(json.dumps(trace), encoding="utf-8")
 
 
-def events(profile: Profile) -> Iterator[Event]:
-    """The names of the lanes, then a complete event per step and per call, in order of time."""
-    yield _name("process_name", 0, f"{profile.name} on {profile.backend}")
+def trace_events(plan: Plan, timings: Timings, title: str, calls: str) -> Iterator[Event]:
+    """The names of the lanes, then a complete event per step and per call, in order of time.
+
+    title: of the whole trace. calls: name of the lane with the kernel calls.
+    """
+    yield _name("process_name", 0, title)
     yield _name("thread_name", _STEPS, "steps")
-    yield _name("thread_name", _CALLS, ", ".join(["kernel calls", *profile.team]))
-    plan, timings = profile.plan, profile.timings
+    yield _name("thread_name", _CALLS, calls)
     facts = [_facts(plan, call) for call in plan.calls]
     # Whole nanoseconds, so that what ends where the next begins does so after rounding, too.
-    zero = timings.begins[0] if profile.steps else 0.0
+    zero = timings.begins[0] if len(timings.begins) else 0.0
     steps = np.stack([timings.begins, timings.ends], axis=1) - zero
     borders = np.cumsum(np.column_stack([steps[:, 0], timings.calls]), axis=1)
     for step, (span, edges) in enumerate(

@@ -1,6 +1,6 @@
 """Algebra: elementwise functions of each other. One identity per rule, exact or more accurate.
 
-`simplify` has what arithmetic and views share.
+`simplify` has the rules for arithmetic and views.
 """
 
 from __future__ import annotations
@@ -8,50 +8,53 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinygrad_mnist.contracts.core.tape import TRUTHS
+from tinygrad_mnist.graph.match import both_orders, constant_value, made_by, operand_of
+from tinygrad_mnist.graph.op import OPS
 from tinygrad_mnist.graph.types import BOOL
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import abs_, neg
 from tinygrad_mnist.ops.exponential import expm1
 from tinygrad_mnist.ops.log import log1p, safe_log1p
 from tinygrad_mnist.ops.special import erf, erfc
-from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
-from tinygrad_mnist.rewrite.simplify import constant_value, if_same_type
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, if_same_type, rule_into
 
 ALGEBRA: list[Rule] = []
+_TRUTH_OPS = tuple(op.name for op in OPS.values() if op.tape_op in TRUTHS)
 _rule = rule_into(ALGEBRA)
 
 
 @_rule("identity")
-def copies(node: Node, context: Context) -> Replacement:
+def remove_identity(node: Node, context: Context) -> Replacement:
     """A copy of x is x."""
     return node.inputs
 
 
 @_rule("logical_and", "logical_or", "logical_not", "eq", "neq")
-def truths_where_they_are_made(node: Node, context: Context) -> Replacement:
-    """Logic on bools is the same in any dtype; in that of the comparisons it joins their tape."""
+def match_logic_dtype(node: Node, context: Context) -> Replacement:
+    """Logic on bools is the same in any dtype; computed in that of the comparisons which made
+    them, it joins their tape."""
     if any(v.dtype != BOOL for v in node.inputs):
         return None
-    made = [v.node.params["compute"] for v in node.inputs if v.node and v.node.op.tape_op in TRUTHS]
-    if not made or node.params["compute"] in made:
+    producers = [made_by(v, *_TRUTH_OPS) for v in node.inputs]
+    dtypes = [n.params["compute"] for n in producers if n is not None]
+    if not dtypes or node.params["compute"] in dtypes:
         return None
-    return (node.op(*node.inputs, dtype=BOOL, compute=made[0]),)
+    return (node.op(*node.inputs, dtype=BOOL, compute=dtypes[0]),)
 
 
 @_rule("floor", "ceil", "trunc", "round_half_to_even", "round_half_away_from_zero", "abs", "sgn")
-def done_already(node: Node, context: Context) -> Replacement:
+def idempotent(node: Node, context: Context) -> Replacement:
     """floor(floor(x)) is floor(x), and so for the others."""
-    inner = node.inputs[0].node
-    return node.inputs if inner is not None and inner.op is node.op else None
+    return node.inputs if made_by(node.inputs[0], node.op.name) else None
 
 
 @_rule("sqrt")
 def root_of_a_square(node: Node, context: Context) -> Replacement:
     """sqrt(sqr(x)) is |x|, which neither overflows nor underflows."""
-    inner = node.inputs[0].node
-    if inner is None or inner.op.name != "sqr" or node.inputs[0].type.is_discrete:
+    x = operand_of(node.inputs[0], "sqr")
+    if x is None or node.inputs[0].type.is_discrete:
         return None
-    return if_same_type(node.outputs[0], abs_(inner.inputs[0]))
+    return if_same_type(node.outputs[0], abs_(x))
 
 
 _INVERSES = {
@@ -64,25 +67,24 @@ _INVERSES = {
 
 
 @_rule(*_INVERSES)
-def undone(node: Node, context: Context) -> Replacement:
+def inverse_pair(node: Node, context: Context) -> Replacement:
     """log(exp(x)) is x, and so for other functions that take all numbers, with their inverses."""
-    inner = node.inputs[0].node
-    if inner is None or inner.op.name != _INVERSES[node.op.name]:
-        return None
-    return if_same_type(node.outputs[0], inner.inputs[0])
+    x = operand_of(node.inputs[0], _INVERSES[node.op.name])
+    return None if x is None else if_same_type(node.outputs[0], x)
 
 
 @_rule("log")
 def log_of_one_plus(node: Node, context: Context) -> Replacement:
     """log(1 + x) is log1p(x), log(1 - x) is log1p(-x): x keeps the bits that 1 + x would round."""
-    inner = node.inputs[0].node
-    if inner is None or node.inputs[0].type.is_discrete:
+    if node.inputs[0].type.is_discrete:
         return None
-    for one, x in (inner.inputs, inner.inputs[::-1]) if inner.op.name == "add" else ():
-        if constant_value(one) == 1:
-            return if_same_type(node.outputs[0], log1p(x))
-    if inner.op.name == "sub" and constant_value(inner.inputs[0]) == 1:
-        return if_same_type(node.outputs[0], log1p(neg(inner.inputs[1])))
+    total, difference = made_by(node.inputs[0], "add"), made_by(node.inputs[0], "sub")
+    if total is not None:
+        for one, x in both_orders(total.inputs):
+            if constant_value(one) == 1:
+                return if_same_type(node.outputs[0], log1p(x))
+    if difference is not None and constant_value(difference.inputs[0]) == 1:
+        return if_same_type(node.outputs[0], log1p(neg(difference.inputs[1])))
     return None
 
 
@@ -105,7 +107,7 @@ _DIFFERENCES: dict[str, tuple[Callable[[Variable], Variable], Callable[[Variable
 def difference_from_one(node: Node, context: Context) -> Replacement:
     """exp(x) - 1 is expm1(x), 1 - erf(x) is erfc(x) and the reverse: no bits cancel."""
     for one, position in ((0, 1), (1, 0)):
-        inner = node.inputs[position].node
-        if constant_value(node.inputs[one]) == 1 and inner and inner.op.name in _DIFFERENCES:
+        inner = made_by(node.inputs[position], *_DIFFERENCES)
+        if constant_value(node.inputs[one]) == 1 and inner is not None:
             return if_same_type(node.outputs[0], _DIFFERENCES[inner.op.name][one](inner.inputs[0]))
     return None

@@ -1,7 +1,8 @@
 """How rules are applied: bottom-up, equal nodes shared, types checked after every replacement.
 
-A rule looks at one node, whose inputs are already rewritten, and answers with other variables for
-its results, or with None. Rules never change a graph; they build beside it.
+A rule gets one node, whose inputs are already rewritten, and returns other variables for its
+results, or None. Rules never change a graph; they build new nodes. `graph/match.py` has the
+functions with which they match.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
 Replacement = Sequence[Variable] | None
-# More rounds than any chain of rules needs, and one for each node that a slice may pass on its way
-# to the inputs: beyond them two rules undo each other.
+# Rounds that any chain of rules needs at most, besides one for each node that a slice passes on its
+# way to the inputs. If there are more, two rules undo each other.
 _ROUNDS = 20
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One identity: where a node of one of `ops` matches, `apply` says what it equals."""
+    """One identity: for a node of one of `ops` that matches, `apply` returns an equal
+    expression."""
 
     name: str
     ops: tuple[str, ...]
@@ -45,7 +47,7 @@ def rule_into(rules: list[Rule]) -> Callable[..., Callable[..., Rule]]:
 
 
 class Stage(NamedTuple):
-    """A stage that a graph has gone through on its way to a plan.
+    """A stage of compilation that is done.
 
     seconds: how long it took. fired: the rules that it applied, and how often.
     """
@@ -57,7 +59,7 @@ class Stage(NamedTuple):
 
 @dataclass
 class Context:
-    """What a rule may know beyond its node, and what has happened so far.
+    """What a rule may use besides its node, and the record of the compilation.
 
     kernels: names of the kernels that the backend has.
     fired: rules that have been applied, and how often; a plan shows it.
@@ -72,7 +74,7 @@ class Context:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """What happens inside is the stage `name`."""
+        """Records the time and the rules of the block as the stage `name`."""
         before, begin = Counter(self.fired), perf_counter()
         yield
         self.stages.append(Stage(name, perf_counter() - begin, dict(self.fired - before)))
@@ -86,12 +88,12 @@ class Context:
         return None
 
     def intern(self, node: Node) -> Node:
-        """`node`, or the one met before that computes the same."""
+        """`node`, or an earlier one of this round that computes the same."""
         key = (node.op.name, tuple(identity(v) for v in node.inputs), params_key(node.params))
         return self._nodes.setdefault(key, node)
 
     def start_round(self, outputs: Sequence[Variable]) -> None:
-        """Forgets the last round, and lists the nodes of the present graph for `find`."""
+        """Clears the last round, and lists the nodes of the present graph for `find`."""
         self._nodes.clear()
         self._by_first.clear()
         for node in toposort(outputs):
@@ -101,7 +103,7 @@ class Context:
 
 
 def identity(v: Variable) -> Any:
-    """A key under which a variable equals those that hold the same value for certain."""
+    """A key that is equal for variables which certainly hold the same value."""
     if isinstance(v, Constant) and v.value.size <= 1024:
         return (v.type, v.value.tobytes())
     return id(v)
@@ -116,9 +118,9 @@ def rebuild(
     outputs: Sequence[Variable],
     emit: Callable[[Node, list[Variable]], Sequence[Variable] | None],
 ) -> list[Variable]:
-    """Walks a graph from its leaves and builds it anew.
+    """Rebuilds a graph from its leaves.
 
-    `emit(node, new inputs)` gives the new results, or None for a node that another one takes in.
+    `emit(node, new inputs)` returns the new results, or None for a node that joins another one.
     """
     env: dict[Variable, Variable] = {}
     for node in toposort(outputs):
@@ -179,7 +181,13 @@ def _emit(
     return current.outputs
 
 
+def if_same_type(old: Variable, new: Variable) -> Replacement:
+    """`new` in place of `old`, or no replacement where it has another dtype or shape."""
+    same = new.dtype == old.dtype and new.type.shape == old.type.shape
+    return (new,) if same else None
+
+
 def check_type(rule: str, old: Variable, new: Variable) -> None:
-    """What replaces a variable has its dtype and shape; anything else is a wrong rule."""
+    """A replacement must have the variable's dtype and shape; if not, the rule is wrong."""
     if new.dtype != old.dtype or new.type.shape != old.type.shape:
         raise AssertionError(f"the rule {rule} turns {old.type} into {new.type}: {old}")

@@ -10,8 +10,8 @@ from tinygrad_mnist.rewrite.engine import Context, check_type, copied, rebuild
 
 
 def lower(outputs: Sequence[Variable], context: Context) -> list[Variable]:
-    """Replaces every op by its lowering, or by a kernel of its own where the backend has that;
-    again where the result has ops to lower itself."""
+    """Replaces every op by its lowering, or by one kernel for the whole op where the backend has
+    it. Repeats this until no result has ops to lower."""
     current = list(outputs)
     context.start_round(current)
     while any(node.op.lower is not None for node in toposort(current)):

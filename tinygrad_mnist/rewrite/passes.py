@@ -36,7 +36,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("fuse_epilogues", fuse_epilogues),
     ("join_results", join_results),
 )
-# What a backend without fused kernels needs, and no more: the oracle runs the graph as it is.
+# The passes that a backend without fused kernels needs. The oracle runs the graph as it is written.
 PLAIN_PASSES: tuple[tuple[str, Pass], ...] = (
     ("lower", lower),
     ("make_tapes", lambda outputs, context: make_tapes(outputs, join=False)),

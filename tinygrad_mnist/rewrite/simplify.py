@@ -5,33 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_mnist.graph.fold import fold
-from tinygrad_mnist.graph.host import Offset
-from tinygrad_mnist.graph.layout import StaticSlice
+from tinygrad_mnist.graph.layout import Offset, StaticSlice
+from tinygrad_mnist.graph.match import constant_value, made_by, operand_of
 from tinygrad_mnist.graph.op import OPS, constant
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.elementwise import cast, gt, neg, sqr, sqrt, true_div
 from tinygrad_mnist.ops.shape import dimshuffle, static_broadcast, static_reshape
 from tinygrad_mnist.ops.slices import STATIC_SLICE
-from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, if_same_type, rule_into
 
 SIMPLIFY: list[Rule] = []
 ELEMENTWISE = tuple(op.name for op in OPS.values() if op.tape_op is not None)
 _rule = rule_into(SIMPLIFY)
-
-
-def constant_value(v: Variable) -> float | None:
-    """The number that fills a constant, seen through views; None for anything else."""
-    while v.node is not None and v.node.op.view is not None:
-        v = v.node.inputs[0]
-    if isinstance(v, Constant) and v.value.size == 1:
-        return v.value.item()  # type: ignore[no-any-return]
-    return None
-
-
-def if_same_type(old: Variable, new: Variable) -> Replacement:
-    """`new` in place of `old`, or no replacement where it has another dtype or shape."""
-    same = new.dtype == old.dtype and new.type.shape == old.type.shape
-    return (new,) if same else None
 
 
 @_rule(*ELEMENTWISE, "static_reshape", "dimshuffle")
@@ -85,11 +70,8 @@ def small_powers(node: Node, context: Context) -> Replacement:
 @_rule("cast")
 def merge_casts(node: Node, context: Context) -> Replacement:
     """cast(cast(x, a), b) is cast(x, b) where `a` holds every value of x."""
-    inner = node.inputs[0].node
-    if inner is None or inner.op.name != "cast":
-        return None
-    x = inner.inputs[0]
-    if not np.can_cast(x.dtype, inner.outputs[0].dtype, "safe"):
+    x = operand_of(node.inputs[0], "cast")
+    if x is None or not np.can_cast(x.dtype, node.inputs[0].dtype, "safe"):
         return None
     return (cast(x, node.outputs[0].dtype),)
 
@@ -106,8 +88,8 @@ def decided_switch(node: Node, context: Context) -> Replacement:
 @_rule("neg")
 def double_negation(node: Node, context: Context) -> Replacement:
     """-(-x) is x."""
-    inner = node.inputs[0].node
-    return (inner.inputs[0],) if inner is not None and inner.op.name == "neg" else None
+    x = operand_of(node.inputs[0], "neg")
+    return None if x is None else (x,)
 
 
 @_rule("sub")
@@ -134,7 +116,7 @@ def certain_draw(node: Node, context: Context) -> Replacement:
     """A uniform draw from [0, 1) is below any number from 1 on."""
     u, p = node.inputs
     value = constant_value(p)
-    if u.node is None or u.node.op.name != "static_uniform" or value is None or value < 1:
+    if made_by(u, "static_uniform") is None or value is None or value < 1:
         return None
     z = node.outputs[0]
     return (static_broadcast(constant(True), z.type.static_shape, z.broadcastable),)
@@ -142,31 +124,32 @@ def certain_draw(node: Node, context: Context) -> Replacement:
 
 @_rule("dimshuffle")
 def merge_dimshuffles(node: Node, context: Context) -> Replacement:
-    """A dimshuffle of a dimshuffle is one; one that moves nothing is none."""
+    """Two dimshuffles are one; a dimshuffle that moves nothing is removed."""
     x, pattern = node.inputs[0], node.params["pattern"]
     if pattern == tuple(range(x.ndim)):
         return (x,)
-    if x.node is None or x.node.op.name != "dimshuffle":
+    inner = made_by(x, "dimshuffle")
+    if inner is None:
         return None
-    inner = x.node.params["pattern"]
-    if any(inner[p] != "x" and x.broadcastable[p] for p in range(x.ndim) if p not in pattern):
+    first = inner.params["pattern"]
+    if any(first[p] != "x" and x.broadcastable[p] for p in range(x.ndim) if p not in pattern):
         return None
-    merged = tuple(p if p == "x" else inner[p] for p in pattern)
-    return (dimshuffle(x.node.inputs[0], *merged),)
+    merged = tuple(p if p == "x" else first[p] for p in pattern)
+    return (dimshuffle(inner.inputs[0], *merged),)
 
 
 @_rule("static_reshape")
 def merge_reshapes(node: Node, context: Context) -> Replacement:
-    """A reshape of a reshape is one; one that changes nothing is none."""
-    x, params = node.inputs[0], node.params
-    if x.node is None or x.node.op.name != "static_reshape":
+    """Two reshapes are one."""
+    x, params = operand_of(node.inputs[0], "static_reshape"), node.params
+    if x is None:
         return None
-    return (static_reshape(x.node.inputs[0], params["shape"], params["broadcastable"]),)
+    return (static_reshape(x, params["shape"], params["broadcastable"]),)
 
 
 @_rule(*ELEMENTWISE)
 def unstretched_operands(node: Node, context: Context) -> Replacement:
-    """f(x, y repeated) is f(x, y): elementwise ops stretch their operands themselves."""
+    """f(x, y broadcast) is f(x, y): elementwise ops broadcast their operands themselves."""
     inputs = [_unstretched(v) for v in node.inputs]
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
         return None
@@ -179,9 +162,9 @@ def unstretched_operands(node: Node, context: Context) -> Replacement:
 
 
 def _unstretched(v: Variable) -> Variable:
-    if v.node is None or v.node.op.name != "static_broadcast":
+    source = operand_of(v, "static_broadcast")
+    if source is None:
         return v
-    source = v.node.inputs[0]
     lengths = (1,) * (v.ndim - source.ndim) + source.type.static_shape
     flags = tuple(
         m == 1 and (n != 1 or b)
@@ -202,9 +185,9 @@ def reduce_nothing(node: Node, context: Context) -> Replacement:
 
 @_rule("static_slice")
 def slice_before_elementwise(node: Node, context: Context) -> Replacement:
-    """f(x, y)[a:b] is f(x[a:b], y[a:b]): compute what is wanted only."""
-    inner = node.inputs[0].node
-    if inner is None or inner.op.tape_op is None:
+    """f(x, y)[a:b] is f(x[a:b], y[a:b]): only the elements that are needed are computed."""
+    inner = made_by(node.inputs[0], *ELEMENTWISE)
+    if inner is None:
         return None
     location: StaticSlice = node.params["location"]
     whole = inner.outputs[0].type.static_shape
@@ -226,15 +209,4 @@ def _slice_operand(v: Variable, location: StaticSlice, flags: tuple[bool, ...]) 
     )
     return STATIC_SLICE(
         v, location=StaticSlice(starts, lengths, steps, location.kept), broadcastable=broadcastable
-    )
-
-
-def is_arange(v: Variable, n: int) -> bool:
-    """Whether `v` is the constant 0, 1, ..., n - 1."""
-    while v.node is not None and v.node.op.name == "static_reshape":
-        v = v.node.inputs[0]
-    return (
-        isinstance(v, Constant)
-        and v.value.shape == (n,)
-        and bool(np.array_equal(v.value, np.arange(n)))
     )

@@ -1,8 +1,8 @@
-"""Arrays that are zero but for some places: the gradients of what was indexed.
+"""Arrays that are zero except at some locations: the gradients of indexed variables.
 
 They are zeros with parts written over slices of them (`assemble`), or with rows added at indices
-(`scatter_add`). Adding one of them to an array needs only these places, so an update of a few rows
-of a large variable touches no others.
+(`scatter_add`). Adding one of them to an array needs only these locations, so an update of a few
+rows of a large variable touches no others.
 """
 
 from __future__ import annotations
@@ -10,32 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite, prod
 
+from tinygrad_mnist.graph.match import both_orders, constant_value, made_by
 from tinygrad_mnist.graph.op import constant
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import add, mul, neg, true_div
 from tinygrad_mnist.ops.gather import SCATTER_ADD
 from tinygrad_mnist.ops.shape import static_reshape
 from tinygrad_mnist.ops.slices import ASSEMBLE, assemble, static_slice
-from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
-from tinygrad_mnist.rewrite.simplify import constant_value, if_same_type
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, if_same_type, rule_into
 
 SPARSE: list[Rule] = []
 _rule = rule_into(SPARSE)
 
 
 def _sparse(v: Variable) -> Node | None:
-    """The node that makes `v`, where it writes into zeros. If it has several parts they don't
-    overlap, since the first rule below made it."""
-    node = v.node
-    if node is None or not (node.op is SCATTER_ADD or node.op is ASSEMBLE):
-        return None
-    if node.op is ASSEMBLE and not node.params["has_base"]:
+    """The node that makes `v`, if it writes into zeros. If it has several parts they don't overlap:
+    only the first rule below makes such nodes."""
+    node = made_by(v, SCATTER_ADD.name, ASSEMBLE.name)
+    if node is None or (node.op is ASSEMBLE and not node.params["has_base"]):
         return None
     return node if constant_value(node.inputs[0]) == 0 else None
 
 
 def _parts(node: Node) -> Sequence[Variable]:
-    """What a node writes."""
+    """The parts that a node writes."""
     return node.inputs[1:] if node.op is ASSEMBLE else node.inputs[1:2]
 
 
@@ -47,16 +45,15 @@ def _with_parts(node: Node, base: Variable, parts: Sequence[Variable]) -> Variab
 
 @_rule("add")
 def add_disjoint_parts(node: Node, context: Context) -> Replacement:
-    """0 with x in one location + 0 with y in another is 0 with both: the gradient of slices without
-    overlap is assembled once, and is a join where they are all of the array."""
+    """(0 with x at a location) + (0 with y at another) is 0 with both. So the gradient of disjoint
+    slices is assembled once, and is a join where they cover the array."""
     first, second = map(_sparse, node.inputs)
     if first is None or second is None or not first.op is second.op is ASSEMBLE:
         return None
-    if not all(
-        a.is_disjoint_from(b) for a in first.params["locations"] for b in second.params["locations"]
-    ):
+    ours, theirs = first.params["locations"], second.params["locations"]
+    if not all(a.is_disjoint_from(b) for a in ours for b in theirs):
         return None
-    locations = (*first.params["locations"], *second.params["locations"])
+    locations = (*ours, *theirs)
     parts = list(zip((*_parts(first), *_parts(second)), locations, strict=True))
     z = node.outputs[0]
     shape = z.type.static_shape
@@ -67,7 +64,7 @@ def add_disjoint_parts(node: Node, context: Context) -> Replacement:
 
 @_rule("neg")
 def negate_places(node: Node, context: Context) -> Replacement:
-    """-(0 with x in a place) is 0 with -x there."""
+    """-(0 with x at a location) is 0 with -x there."""
     found = _sparse(node.inputs[0])
     if found is None:
         return None
@@ -76,8 +73,8 @@ def negate_places(node: Node, context: Context) -> Replacement:
 
 @_rule("mul")
 def scale_places(node: Node, context: Context) -> Replacement:
-    """c * (0 with x in a place) is 0 with c * x there, for a number c."""
-    for number, v in (node.inputs, node.inputs[::-1]):
+    """c * (0 with x at a location) is 0 with c * x there, for a number c."""
+    for number, v in both_orders(node.inputs):
         found = _sparse(v)
         if found is not None and _is_number(number) and v.dtype == node.outputs[0].dtype:
             parts = [mul(part, _beside(part, number)) for part in _parts(found)]
@@ -87,7 +84,7 @@ def scale_places(node: Node, context: Context) -> Replacement:
 
 @_rule("true_div")
 def divide_places(node: Node, context: Context) -> Replacement:
-    """(0 with x in a place) / c is 0 with x / c there, for a number c other than 0."""
+    """(0 with x at a location) / c is 0 with x / c there, for a number c other than 0."""
     v, number = node.inputs
     found = _sparse(v)
     if found is None or constant_value(number) in (None, 0) or v.dtype != node.outputs[0].dtype:
@@ -98,9 +95,9 @@ def divide_places(node: Node, context: Context) -> Replacement:
 
 @_rule("add", "sub")
 def add_to_places(node: Node, context: Context) -> Replacement:
-    """x + (0 with y in a place) is x with y added there, and x - (...) with y taken off."""
+    """x + (0 with y at a location) is x with y added there, and x - (...) with y subtracted."""
     z = node.outputs[0]
-    pairs = (node.inputs,) if node.op.name == "sub" else (node.inputs, node.inputs[::-1])
+    pairs = (node.inputs,) if node.op.name == "sub" else both_orders(node.inputs)
     for x, v in pairs:
         found = _sparse(v)
         if found is None or x.dtype != v.dtype or x.type.shape != z.type.shape:
@@ -119,13 +116,13 @@ def add_to_places(node: Node, context: Context) -> Replacement:
 
 
 def _is_number(v: Variable) -> bool:
-    """Whether `v` has one value throughout, which makes 0 of 0."""
+    """Whether `v` is one number, whose product with 0 is 0."""
     value = constant_value(v)
     return isfinite(value) if value is not None else prod(v.type.static_shape) == 1
 
 
 def _beside(part: Variable, number: Variable) -> Variable:
-    """A number with as many axes as `part`, stretching."""
+    """A number with as many axes as `part`, which all broadcast."""
     value = constant_value(number)
     scalar = number if value is None else constant(value, number.dtype)
     return static_reshape(scalar, (1,) * part.ndim, (True,) * part.ndim)

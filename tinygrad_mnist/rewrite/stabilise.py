@@ -1,27 +1,28 @@
 """Stabilise: formulas that overflow or cancel become ones that do not.
 
-The word `log` (see `ops.log`) has done the most before anything was differentiated; here is what
-specialisation and simplification bring together.
+The function `log` (see `ops.log`) does most of this before differentiation. These rules handle the
+patterns that only specialisation and simplification reveal.
 """
 
 from __future__ import annotations
 
 from tinygrad_mnist.contracts.core.tape import Tape
+from tinygrad_mnist.graph.match import (
+    both_orders,
+    constant_value,
+    is_arange,
+    made_by,
+    operand_of,
+)
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import neg, sigmoid
 from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
 from tinygrad_mnist.ops.log import safe_log
 from tinygrad_mnist.ops.softmax import SOFTMAX
-from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
-from tinygrad_mnist.rewrite.simplify import constant_value, if_same_type, is_arange
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, if_same_type, rule_into
 
 STABILISE: list[Rule] = []
 _rule = rule_into(STABILISE)
-
-
-def made_by(v: Variable, op: str) -> Node | None:
-    """The node that makes `v`, if it is of the op."""
-    return v.node if v.node is not None and v.node.op.name == op else None
 
 
 @_rule("log")
@@ -35,8 +36,8 @@ def safe_form_of_log(node: Node, context: Context) -> Replacement:
 @_rule("exp")
 def exp_of_log_softmax(node: Node, context: Context) -> Replacement:
     """exp(log_softmax(z)) is softmax(z)."""
-    inner = made_by(node.inputs[0], "log_softmax")
-    return None if inner is None else (SOFTMAX(inner.inputs[0]),)
+    z = operand_of(node.inputs[0], "log_softmax")
+    return None if z is None else (SOFTMAX(z),)
 
 
 @_rule("gather")
@@ -46,10 +47,10 @@ def cross_entropy(node: Node, context: Context) -> Replacement:
     if "softmax_xent" not in context.kernels or (params["n_index"], params["axis"]) != (2, 0):
         return None
     scores, rows, labels = node.inputs
-    inner = made_by(scores, "log_softmax")
-    if inner is None or not is_arange(rows, scores.type.static_shape[0]):
+    z = operand_of(scores, "log_softmax")
+    if z is None or not is_arange(rows, scores.type.static_shape[0]):
         return None
-    return (neg(SOFTMAX_XENT.node(inner.inputs[0], labels).outputs[0]),)
+    return (neg(SOFTMAX_XENT.node(z, labels).outputs[0]),)
 
 
 @_rule("sub")
@@ -63,10 +64,10 @@ def gradient_of_cross_entropy(node: Node, context: Context) -> Replacement:
     base, values, _, labels = scattered.inputs
     if constant_value(base) != 0 or not _picks_a_column_per_row(scattered):
         return None
-    for s, total in (product.inputs, product.inputs[::-1]):
+    for s, total in both_orders(product.inputs):
         summed = made_by(total, "sum")
         if (
-            (made_by(s, "softmax") or made_by(s, "softmax_xent"))
+            made_by(s, "softmax", "softmax_xent") is not None
             and summed is not None
             and summed.inputs[0] is scattered.outputs[0]
             and summed.params["axes"] == (1,)
@@ -89,7 +90,7 @@ def _identity(s: Variable) -> dict[str, Tape]:
 
 @_rule("softmax")
 def softmax_beside_cross_entropy(node: Node, context: Context) -> Replacement:
-    """softmax(z) is the second result of a cross-entropy of z that is computed anyway."""
+    """softmax(z) is the second result of a cross-entropy of z, if the graph has one."""
     found = context.find("softmax_xent", node.inputs)
     return None if found is None else (found.outputs[1],)
 
@@ -101,8 +102,8 @@ def logistic(node: Node, context: Context) -> Replacement:
     total = made_by(denominator, "add")
     if constant_value(one) != 1 or total is None:
         return None
-    for first, second in (total.inputs, total.inputs[::-1]):
-        power = made_by(second, "exp")
-        if constant_value(first) == 1 and power is not None:
-            return if_same_type(node.outputs[0], sigmoid(neg(power.inputs[0])))
+    for first, second in both_orders(total.inputs):
+        x = operand_of(second, "exp")
+        if constant_value(first) == 1 and x is not None:
+            return if_same_type(node.outputs[0], sigmoid(neg(x)))
     return None

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinygrad_mnist.contracts.core.tape import TRUTHS, Instruction, Tape
+from tinygrad_mnist.graph.match import constant_value
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import BOOL
 from tinygrad_mnist.graph.variables import Node, Variable
@@ -18,7 +19,6 @@ from tinygrad_mnist.ops.elementwise import single_tape
 from tinygrad_mnist.ops.kernels import TAPE
 from tinygrad_mnist.ops.shape import dimshuffle
 from tinygrad_mnist.rewrite.engine import Context, copied, rebuild, uses
-from tinygrad_mnist.rewrite.simplify import constant_value
 
 MAX_INPUTS = 12  # operands of one tape: beyond this a row's operands crowd the first-level cache
 MAX_INSTRUCTIONS = 64  # of one tape; also bounds how deep `_write` goes
@@ -36,12 +36,12 @@ def tape_of(node: Node) -> Tape | None:
 
 @dataclass
 class TapeBuilder:
-    """Writes one tape from several: operands are loaded once, instructions follow each other."""
+    """Builds one tape from several: operands are loaded once, instructions are concatenated."""
 
     dtype: str
     operands: list[Variable] = field(default_factory=list)
     instructions: list[Instruction] = field(default_factory=list)
-    # Operands and instructions are numbered apart until the number of operands is final.
+    # Operands have negative numbers and instructions their own until the operands are complete.
     _loads: dict[Variable, int] = field(default_factory=dict)
     _steps: dict[Variable, int] = field(default_factory=dict)  # operands that `uniform` reads
 
@@ -59,7 +59,7 @@ class TapeBuilder:
     def append(self, tape: Tape, values: Sequence[int], raw: Sequence[Variable]) -> int:
         """Adds a tape with one output, whose inputs are values made before; returns its value.
 
-        raw: the variables that its inputs stand for; `uniform` reads its own directly.
+        raw: the variable of each input, since `uniform` reads its operand directly.
         """
         numbers = list(values)
         for instruction in tape.instructions:
@@ -82,7 +82,7 @@ class TapeBuilder:
         return len(self.instructions) - 1
 
     def finish(self, *outputs: int) -> Tape:
-        """The tape whose results are these values."""
+        """The finished tape, with these values as its results."""
         n = len(self.operands)
 
         def number(value: int) -> int:
@@ -153,7 +153,7 @@ def _absorbed(order: Sequence[Node], counts: dict[Variable, int]) -> set[Node]:
 def _write(
     node: Node, builder: TapeBuilder, absorbed: set[Node], fresh: dict[Variable, Variable]
 ) -> int:
-    """Writes a node and what it absorbed; returns the value that holds its result."""
+    """Writes a node and the nodes it absorbed; returns the value that holds its result."""
     tape = tape_of(node)
     assert tape is not None
     raw = [fresh[v] for v in node.inputs]
@@ -182,7 +182,7 @@ def _aligned(v: Variable, ndim: int) -> Variable:
 def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable]:
     """A tape that is a result, and that only one other tape reads, becomes a result of that one."""
     fused = _fused_tapes(outputs)
-    absorbed = {inner for group in fused.values() for inner in group}
+    absorbed = {tape for group in fused.values() for tape in group}
     fresh: dict[Variable, Variable] = {}
     for node in toposort(outputs):
         if node in absorbed:
@@ -190,7 +190,7 @@ def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable
         group = fused.get(node, ())
         if group:
             context.fired["result of another tape"] += len(group)
-            results = _with_results(node, group, fresh)
+            results = _with_fused(node, group, fresh)
         else:
             results = copied(node, [fresh.get(v, v) for v in node.inputs]).outputs
         olds = [v for member in (node, *group) for v in member.outputs]
@@ -199,7 +199,7 @@ def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable
 
 
 def _fused_tapes(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
-    """Tapes, each with those that join it. No other node reads these, so there is no cycle."""
+    """Tapes, each with those that join it. No other node reads these, so no cycle arises."""
     counts, results = uses(outputs), Counter(outputs)
     fused: dict[Node, list[Node]] = {}
     for node in toposort(outputs):
@@ -228,17 +228,17 @@ def _fused_tapes(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
 
 
 def _plain_tape(node: Node) -> Tape | None:
-    """A tape that draws no random numbers, which each result counts for itself."""
+    """The tape of a node, or None if it draws random numbers: these are numbered per result."""
     if node.op is not TAPE or len(node.outputs) != 1:
         return None
     tape: Tape = node.params["tape"]
     return None if tape.step_inputs else tape
 
 
-def _with_results(
+def _with_fused(
     node: Node, fused: Sequence[Node], fresh: Mapping[Variable, Variable]
 ) -> Sequence[Variable]:
-    """The results of a tape and then those of the tapes that join it, from one tape."""
+    """The results of a tape and then those of the tapes fused into it, from one tape."""
     builder = TapeBuilder(node.params["tape"].dtype)
     values: dict[Variable, int] = {}
     members = (*fused, node)

@@ -27,7 +27,7 @@ def resident(shared: SharedVariable, gpu: Gpu) -> Resident:
     copy = shared.device_copy
     nbytes = shared.host_array.nbytes
     if not isinstance(copy, Resident) or copy.gpu is not gpu or copy.nbytes != nbytes:
-        shared.bring_home()
+        shared.sync_to_host()
         copy = Resident(gpu, nbytes)
         shared.device_copy = copy
     if copy.version != shared.version:
