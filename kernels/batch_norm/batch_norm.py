@@ -1,13 +1,12 @@
-"""batch_norm: normalises the values of each channel, scales and shifts them.
+"""batch_norm: normalises the values of each channel, then scales and shifts them.
 
 Shapes: x (A, C, B), gamma, beta (C), epsilon (), extras (A, C, B) -> y (A, C, B), mean, invstd,
-variance (C); any strides.
-Algorithm: a block finds the mean of its values, then reads them again, now from the cache, for the
-sums of the differences from it and of their squares: nothing cancels, however large the mean is
-beside the deviation, and the sum of the differences, which would be 0 but for rounding, corrects
-both. Parts of a channel are combined around the first part's mean.
-Launch: one, if a block can hold a channel; else one for the parts, one that combines them, and an
-elementwise one that writes y. Lanes and parts are those of channels.py.
+variance (C); any strides. Algorithm: a block computes the mean of its values. It reads them again,
+now from the cache, and adds up the differences from the mean and their squares. So there is no
+cancellation, even if the mean is large compared with the deviation. The sum of the differences,
+which without rounding would be 0, corrects mean and variance. Parts of a channel are combined
+around the mean of the first part. Launch: one, if a block can hold a channel. Otherwise one for the
+parts, one that combines them, and an elementwise one for y. Lanes and parts: see channels.py.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, sqrt, uint32, uint64
-from ..core.each import grid_stride
-from ..core.lanes import lane_total
+from ..core.each import strided_grid
+from ..core.lanes import THREADS, lane_total
 from .channels import (
     Layout,
     adder,
@@ -45,8 +44,8 @@ def batch_norm(call: Call) -> Launches:
 def _around_mean(call: Call, layout: Layout) -> Function:
     """`around(begin, lane, column, t, part, shared, p)`.
 
-    Of a column's part: its mean, and the sums of the differences from it and of their squares.
-    begin: number of the channel's value 0. shared: three arrays that nothing else uses.
+    For the part of a column: its mean, the sum of the differences from it, and the sum of their
+    squares. begin: number of the channel's value 0. shared: three arrays of this function alone.
     """
     dtype, cut, at = TYPES[layout.dtype], layout.cut, call.at[0]
     _, offset = places(call.inputs[0])
@@ -80,8 +79,8 @@ def _around_mean(call: Call, layout: Layout) -> Function:
 def _conclusion(call: Call, layout: Layout) -> Function:
     """`conclude(c, stores, mean, off, variance, p)`: scale and shift of channel c.
 
-    y is (x - centre) * scale + shift, where the mean is centre + off. stores: whether this thread
-    stores the statistics. A variance below 0 is a rounding error.
+    y is (x - centre) * scale + shift, and the mean is centre + off. stores: whether this thread
+    stores the statistics. A variance below 0 is a rounding error, and taken as 0.
     """
     dtype, at_epsilon = TYPES[layout.dtype], call.at[3]
     at_gamma, at_beta = call.at[1:3]
@@ -103,7 +102,7 @@ def _conclusion(call: Call, layout: Layout) -> Function:
 
 
 def _whole(call: Call, layout: Layout) -> Launch:
-    """Statistics and y of channels that a block holds whole."""
+    """Statistics and y, where a block holds whole channels."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, offset = places(call.inputs[0])
     at, finish, where, around = (
@@ -126,7 +125,7 @@ def _whole(call: Call, layout: Layout) -> Launch:
         begin = begin_of(c)
         mean, rest, square = around(begin, lane, column, t, part, (sums, rests, squares), p)
         off = dtype(rest / count)
-        off = off if off - off == zero else zero  # around an infinite mean they are NaN
+        off = off if off - off == zero else zero  # NaN if the mean is infinite
         variance = dtype(dtype(square / count) - dtype(off * off))
         stores = lane == uint32(0) and channel < uint32(channels)
         scale, shift = conclude(c, stores, dtype(mean + off), off, variance, p)
@@ -141,7 +140,7 @@ def _whole(call: Call, layout: Layout) -> Launch:
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
-    """Mean of every part, and the sums around it: three blocks of (parts, C) in the workspace."""
+    """Mean of every part, and the sums around it: three arrays (parts, C) in the workspace."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, _ = places(call.inputs[0])
     where, around = position(layout), _around_mean(call, layout)
@@ -166,7 +165,7 @@ def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
-    """Statistics from parts, and what y is computed with: (centre, scale, shift) x C."""
+    """Combines parts to statistics, and to centre, scale and shift of each channel."""
     layout = layout_of_parts(whole)
     dtype, cut = TYPES[layout.dtype], layout.cut
     channels, parts = cut.results, cut.length
@@ -207,9 +206,9 @@ def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
 def _part_terms(whole: Layout, workspace: int) -> tuple[Function, Function]:
     """Terms of a channel's sums over parts.
 
-    `deviation((c, centre), part, p)`: the part's sum of differences from `centre`, and its share
-    of the mean, which stands where infinities make the former NaN. `squared((c, centre, off), part,
-    p)`: its sum of squared differences from centre + off.
+    `deviation((c, centre), part, p)`: the part's sum of differences from `centre`, and its share of
+    the mean. The mean is that sum of shares if infinities make the sum of differences NaN.
+    `squared((c, centre, off), part, p)`: the part's sum of squared differences from centre + off.
     """
     dtype, cut = TYPES[whole.dtype], whole.cut
     channels, parts, chunk, length = cut.results, cut.parts, cut.chunk, cut.length
@@ -221,7 +220,7 @@ def _part_terms(whole: Layout, workspace: int) -> tuple[Function, Function]:
         place = uint32(uint32(part * uint32(channels)) + c)
         n = last_count if part == uint32(parts - 1) else whole_count
         rest = p[workspace][uint64(uint32(place + uint32(RESTS * step)))]
-        # Around an infinite mean it is NaN.
+        # It is NaN if the mean is infinite.
         return place, n, p[workspace][uint64(place)], rest if rest - rest == zero else zero
 
     read = device(read)
@@ -247,14 +246,20 @@ def _normalisation(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[Y].size, call.inputs[0].shape
     at, finish = call.at[0], call.finishes[0]
     kept = 3 * cut.parts * channels
+    grid = strided_grid(n, THREADS)
+    step = grid.grid[0] * THREADS
 
-    def element(i: Any, p: Any) -> None:
-        c = uint32(uint32(i // uint32(b)) % uint32(channels))
-        place = uint32(c + uint32(kept))
-        centre = p[workspace][uint64(place)]
-        scale = p[workspace][uint64(uint32(place + uint32(SCALE * channels)))]
-        shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
-        centred = dtype(p[0][uint64(at(i))] - centre)
-        finish(dtype(dtype(centred * scale) + shift), i, p)
+    def body(p: Any) -> None:
+        i = cuda.grid(1)
+        while i < n:
+            element = uint32(i)
+            c = uint32(uint32(element // uint32(b)) % uint32(channels))
+            place = uint32(c + uint32(kept))
+            centre = p[workspace][uint64(place)]
+            scale = p[workspace][uint64(uint32(place + uint32(SCALE * channels)))]
+            shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
+            centred = dtype(p[0][uint64(at(element))] - centre)
+            finish(dtype(dtype(centred * scale) + shift), element, p)
+            i += step
 
-    return grid_stride(n, element)
+    return Launch(body, grid)

@@ -2,9 +2,9 @@
 
 Shapes: x, g (A, C, B), gamma, mean, invstd (C) -> dx (A, C, B), dgamma, dbeta (C); any strides.
 Algorithm: with xhat = (x - mean) * invstd, a channel has dbeta = sum(g) and dgamma = sum(g * xhat),
-formed in one go; then dx = gamma * invstd * (g - dbeta / m - xhat * dgamma / m), all read again.
-Launch: one, if a block can hold a channel; else one for the sums of parts, one that combines them,
-and an elementwise one that writes dx. Lanes and parts are those of channels.py.
+computed in one pass. A second pass computes dx = gamma * invstd * (g - dbeta / m - xhat * dgamma /
+m). Launch: one, if a block can hold a channel. Otherwise one for the sums of parts, one that
+combines them, and an elementwise one for dx. Lanes and parts: see channels.py.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
-from ..core.each import grid_stride
-from ..core.lanes import lane_total
+from ..core.each import strided_grid
+from ..core.lanes import THREADS, lane_total
 from .channels import (
     Layout,
     bounds_of,
@@ -42,7 +42,7 @@ def batch_norm_grad(call: Call) -> Launches:
 def _sums(call: Call, layout: Layout) -> Function:
     """`sums(c, begin, lane, column, t, part, shared, p)`: of g and of g * xhat in a part.
 
-    begin: number of channel c's value 0. shared: two arrays that nothing else uses.
+    begin: number of channel c's value 0. shared: two arrays of this function alone.
     """
     dtype, cut = TYPES[layout.dtype], layout.cut
     _, offset = places(call.inputs[X])
@@ -73,7 +73,7 @@ def _sums(call: Call, layout: Layout) -> Function:
 def _conclusion(call: Call, dtype: Any, values: int) -> Function:
     """`conclude(c, stores, of_g, of_products, p)`: scale, shift and slope of channel c.
 
-    stores: whether this thread stores the sums. values: of a channel.
+    stores: whether this thread stores the sums. values: number of values of a channel.
     """
     at_gamma, at_invstd = call.at[GAMMA], call.at[INVSTD]
     store_gamma, store_beta = call.stores[DGAMMA], call.stores[DBETA]
@@ -104,7 +104,7 @@ def _projected(call: Call) -> Function:
 
 
 def _whole(call: Call, layout: Layout) -> Launch:
-    """All of channels that a block holds whole."""
+    """Sums and dx, where a block holds whole channels."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, offset = places(call.inputs[X])
     sums, where, project = _sums(call, layout), position(layout), _projected(call)
@@ -131,7 +131,7 @@ def _whole(call: Call, layout: Layout) -> Launch:
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
-    """The two sums of every part: two blocks of (parts, C) in the workspace."""
+    """The two sums of every part: two arrays (parts, C) in the workspace."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, _ = places(call.inputs[X])
     sums, where = _sums(call, layout), position(layout)
@@ -155,7 +155,7 @@ def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
-    """The sums of channels, and what dx is computed with: (scale, shift, slope) x C."""
+    """Combines parts to the sums of channels, and to scale, shift and slope of each."""
     layout = layout_of_parts(whole)
     dtype, cut = TYPES[layout.dtype], layout.cut
     channels, parts = cut.results, cut.length
@@ -195,13 +195,19 @@ def _projection(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[DX].size, call.inputs[X].shape
     project, at_mean = _projected(call), call.at[MEAN]
     kept = 2 * layout.cut.parts * channels
+    grid = strided_grid(n, THREADS)
+    step = grid.grid[0] * THREADS
 
-    def element(i: Any, p: Any) -> None:
-        c = uint32(uint32(i // uint32(b)) % uint32(channels))
-        place = uint32(c + uint32(kept))
-        scale = p[workspace][uint64(place)]
-        shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
-        slope = p[workspace][uint64(uint32(place + uint32(SLOPE * channels)))]
-        project(i, scale, shift, slope, p[MEAN][uint64(at_mean(c))], p)
+    def body(p: Any) -> None:
+        i = cuda.grid(1)
+        while i < n:
+            element = uint32(i)
+            c = uint32(uint32(element // uint32(b)) % uint32(channels))
+            place = uint32(c + uint32(kept))
+            scale = p[workspace][uint64(place)]
+            shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
+            slope = p[workspace][uint64(uint32(place + uint32(SLOPE * channels)))]
+            project(element, scale, shift, slope, p[MEAN][uint64(at_mean(c))], p)
+            i += step
 
-    return grid_stride(n, element)
+    return Launch(body, grid)

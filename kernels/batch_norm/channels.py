@@ -1,7 +1,7 @@
-"""What batch_norm and its gradient share: sums over the first and the last of three axes.
+"""Sums over the first and the last of three axes, for batch_norm and its gradient.
 
-A channel's values are shared out among lanes and parts as in lanes.py. A part is small enough to be
-read twice, the second time from the first-level cache, so there are as many parts as it takes.
+The values of a channel are divided among lanes and parts as in lanes.py. There are as many parts as
+are needed to make a part so small that its second read comes from the first-level cache.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ..core.lanes import ROUND, Split, numbering, runs_along, split, threads, tr
 
 
 class Layout(NamedTuple):
-    """How the threads of a grid share out the channels.
+    """How channels are divided among the threads of a grid.
 
-    dtype: of all floats. size: threads of a block. columns: channels of a block. pitch: of a lane's
-    values in shared arrays, which have `shared` elements. blocks: of the grid; a part has
-    blocks / parts of them. along: whether neighbours in memory are of one channel.
+    dtype: of all floats. size: threads of a block. columns: channels of a block. pitch: distance of
+    lanes in shared arrays, which have `shared` elements. blocks: of the grid; a part has
+    blocks / parts of them. along: whether neighbours in memory belong to one channel.
     """
 
     dtype: str
@@ -35,7 +35,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(x: Operand) -> Layout:
-    """That of the values of x (A, C, B)."""
+    """The layout for the values of x (A, C, B)."""
     a, channels, b = x.shape
     cut = split(channels, a * b, rows=b > 1)
     if cut.parts > 1:
@@ -65,7 +65,7 @@ def launches(
 
 
 def layout_of_parts(layout: Layout) -> Layout:
-    """That of what the parts of each channel came to, one value of each part in a row."""
+    """The layout for combining the parts of each channel, from arrays (parts, C)."""
     cut = split(layout.cut.results, layout.cut.parts, rows=False)
     return _layout(layout.dtype, cut._replace(chunk=cut.length, parts=1), along=False)
 
@@ -85,7 +85,7 @@ def places(x: Operand) -> tuple[Function, Function]:
 
 
 def bounds_of(cut: Split) -> Function:
-    """`bounds(part)`: number of a part's first value, and that behind its last."""
+    """`bounds(part)`: the numbers of a part's first value and of its end."""
     chunk, length = cut.chunk, cut.length
 
     def bounds(part: Any) -> Any:
@@ -97,7 +97,7 @@ def bounds_of(cut: Split) -> Function:
 
 
 def position(layout: Layout) -> Function:
-    """`at(t, block)`: a thread's lane, column, part, and channel, which may be one too many."""
+    """`at(t, block)`: a thread's lane, column, part, and channel; there may be no such channel."""
     lanes, columns, along = layout.cut.lanes, layout.columns, layout.along
     per_part = layout.blocks // layout.cut.parts
 
@@ -114,7 +114,7 @@ def position(layout: Layout) -> Function:
 def summed(layout: Layout) -> Function:
     """`total(values, t, lane, column, value)`: the sum of the values of a column's lanes.
 
-    values: a shared array that nothing else uses. All threads of a block have to come here.
+    values: a shared array of this function alone. All threads of a block must call this.
     """
     columns, pitch = layout.columns, layout.pitch
     combined = tree(adder(layout.dtype), layout.cut.lanes, pitch)

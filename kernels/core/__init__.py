@@ -1,1 +1,1 @@
-"""What kernels of every family need."""
+"""Modules that the kernels of every family use."""

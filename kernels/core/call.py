@@ -1,9 +1,10 @@
-"""What a kernel factory is given, and what it returns.
+"""The argument and the result of a kernel factory: plain data, without Numba.
 
 A kernel is made for one call of a plan: shapes, strides and parameters are constants in it, so the
-compiler unrolls, and divides by constants. It receives all operands as one tuple of pointers `p`,
-inputs first, then outputs, then the workspace if it asked for one. On a device a pointer is an
-address; in the simulator, the flat array that begins there. `p[k][uint64(j)]` is element j.
+compiler can unroll loops and divide by constants. It takes all operands as one tuple of pointers
+`p`: inputs, then outputs, then the workspace, if there is one. On a device a pointer is an address;
+in the simulator it is the flat array that begins there. `p[k][uint64(j)]` is element j of pointer
+k.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from typing import Any, NamedTuple
 
 from .axes import is_dense
 
-Function = Callable[..., Any]
+Function = Callable[..., Any]  # a device function, or Python code that becomes one
 
 
 class Operand(NamedTuple):
     """An input or output of a call.
 
-    dtype: as NumPy names it; bools are uint8 on a device, 0 or 1. strides: in elements; 0 repeats
-    one, and a negative one goes backwards. base: where the element at index 0 of all axes is,
-    counted from the pointer, which is that of the lowest element. So element (i, j) is at
-    `base + i * strides[0] + j * strides[1]`, from 0 up. alignment: the pointer's address is a
-    multiple of so many bytes in every step.
+    dtype: NumPy's name; a bool is a uint8 on a device, 0 or 1. strides: in elements; 0 for a
+    broadcast axis, negative for a reversed one. base: the index, from the pointer, of the element
+    with index 0 on all axes. The pointer is the address of the lowest element, so element (i, j)
+    has the index `base + i * strides[0] + j * strides[1]`, which is never negative. alignment: in
+    every step the pointer is a multiple of this many bytes.
     """
 
     dtype: str
@@ -35,40 +36,43 @@ class Operand(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of elements, repeated ones included."""
+        """Number of elements; broadcast axes count with their length."""
         return prod(self.shape)
 
     @property
     def is_contiguous(self) -> bool:
-        """Whether the elements lie next to each other in C order."""
+        """Whether the elements are adjacent in memory, in C order."""
         return is_dense(self.shape, self.strides)
 
 
 class Call(NamedTuple):
-    """A kernel call with everything known but the addresses.
+    """A kernel call in which all but the addresses is known.
 
-    params: the contract's integers. at: for every operand, inputs first, the device function
-    `at[k](i)` that tells where element number i (uint32, in C order of the operand's own shape) is,
-    as a uint32 index from its pointer.
+    params: the contract's integers. at: for every operand, inputs first, a device function:
+    `at[k](i)` is the uint32 index, from the pointer of operand k, of its element number i (uint32,
+    in C order of the operand's own shape).
 
-    Tapes come as device functions; i is the number of an element in C order, uint32:
+    The other functions are device functions too; i is the number of an element in C order, uint32:
 
-    terms: prologues, one per member of a reduction: `term(i, p)` is the value of element i of the
-    full shape, in the prologue's dtype. term_dtypes: those.
-    finishes: `finish(value, i, p)` puts `value` through the epilogue, which reads its extra inputs
-    at element i of the output, and stores the result in element i of the output, converted to its
-    dtype. One per output that has a tape; a kernel without tapes stores through `store` instead.
-    fetches, settles: the same in two parts, so that a kernel can start to load long before it has
-    the value: `settle(value, fetch(i, p), i, p)` does what `finish(value, i, p)` does.
-    wide_fetches, wide_settles: of the elements from i on that are 16 bytes of output, 4 float32 or
-    2 float64, with a tuple of so many values; i is a multiple of that number, and the output's last
-    axis must be. Each operand takes a 16-byte access where its layout and alignment allow.
-    element: of `elementwise`: `element(i, p)` computes and stores element i of every output.
-    wide_element: the same of the elements from i on that are 16 bytes of output, i a multiple of
-    their number; None unless all outputs are floats that can be stored so.
-    stores: for every output, `store(value, i, p)`: stores `value` in its element i, converted.
-    allow_tf32: whether factors of float32 products may be rounded to 10 bits of mantissa first.
-    capability: compute capability of the GPU that the kernels are for.
+    terms: prologues, one per member of a reduction. `term(i, p)` is the value of element i of the
+        full shape, in the dtype of the prologue. term_dtypes: those dtypes.
+    finishes: epilogues, one per output that has a tape. `finish(value, i, p)` applies the epilogue
+        to `value`, with the extra inputs at element i, and stores the result, converted to the
+        output's dtype, in element i of the output.
+    fetches, settles: `finish` in two parts, so that a kernel can start loads long before it has the
+        value. `settle(value, fetch(i, p), i, p)` is equivalent to `finish(value, i, p)`.
+    wide_fetches, wide_settles: the same for 16 bytes of output from element i on, 4 float32 or 2
+        float64, with a tuple of as many values. i is a multiple of that number, and so is the
+        length of the output's last axis. Each operand is accessed by 16 bytes if its layout and
+        alignment allow.
+    element: `elementwise` alone. `element(i, p)` computes and stores element i of every output.
+    wide_element: the same for 16 bytes of output from element i on; i is a multiple of the number
+        of elements. None unless all outputs are floats that can be stored in this way.
+    stores: for every output, `store(value, i, p)` stores `value`, converted, in element i. For
+        kernels without tapes.
+
+    allow_tf32: whether the factors of float32 products may be rounded to 10 bits of mantissa.
+    capability: compute capability of the GPU.
     """
 
     kernel: str
@@ -145,10 +149,10 @@ class Launch(NamedTuple):
 
 
 class Launches(NamedTuple):
-    """The kernels of a call, run one after the other.
+    """The kernels of a call, run one by one.
 
-    workspace: dtype and number of elements of scratch memory that they share, or None; its pointer
-    is the last of `p`. Nothing is known about what is in it.
+    workspace: dtype and number of elements of scratch memory for all of them, or None. Its pointer
+    is the last of `p`. Its initial content is undefined.
     """
 
     kernels: tuple[Launch, ...]
@@ -160,7 +164,7 @@ FACTORIES: dict[str, Factory] = {}
 
 
 def factory(contract: str) -> Callable[[Factory], Factory]:
-    """Registers the factory of the kernels that carry out calls of `contract`."""
+    """A decorator that registers the factory of the kernels of a contract."""
 
     def register(function: Factory) -> Factory:
         if contract in FACTORIES:

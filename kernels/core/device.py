@@ -1,8 +1,7 @@
-"""The one place that imports Numba's CUDA, and what all kernels are written with.
+"""The vocabulary of all kernels. Only this module imports Numba's CUDA.
 
-`cuda` here is the compiler on a machine that compiles, or the simulator where the variable
-NUMBA_ENABLE_CUDASIM was 1 before Numba was imported. What the simulator lacks has a twin in plain
-Python beside it.
+`cuda` is Numba's compiler, or its simulator if NUMBA_ENABLE_CUDASIM was 1 when Numba was imported.
+Functions that the simulator lacks are defined twice: as device code, and in plain Python.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from .call import Function
 SIMULATED: bool = bool(config.ENABLE_CUDASIM)
 
 
-# Types of the elements of an operand; a bool is a byte on the device.
+# Types of an operand's elements; a bool is a byte on the device.
 TYPES: dict[str, Any] = {
     "bool": uint8,
     "int8": int8,
@@ -46,13 +45,14 @@ TYPES: dict[str, Any] = {
 
 
 def device(function: Function) -> Function:
-    """`function` for use in kernels. It is inlined where the compiler sees fit."""
+    """`function` as a device function, inlined at the compiler's discretion."""
     compiled: Function = cuda.jit(device=True)(function)
     return compiled
 
 
 def inlined(function: Function) -> Function:
-    """As `device`, inlined in any case: what gets a local array that is to stay in registers."""
+    """A device function that is always inlined. It may take a local array that must stay in
+    registers."""
     options = {} if SIMULATED else {"forceinline": True}
     compiled: Function = cuda.jit(device=True, **options)(function)
     return compiled
@@ -63,10 +63,10 @@ if SIMULATED:
     from numba.cuda.simulator.kernel import _get_kernel_context
 
     def shared_array(n: int, dtype: Any) -> Any:
-        """n elements of the block's shared memory, from a multiple of 16 bytes on.
+        """n elements of the block's shared memory, aligned to 16 bytes.
 
-        One call on a line of source, reached once by each thread: the line tells the array. What
-        nobody has written yet is NaN, or -1.
+        A line of source has one call at most, which each thread reaches once: arrays are identified
+        by the line. Elements that are not written yet are NaN, or -1.
         """
         frame = sys._getframe(1)
         context = _get_kernel_context()
@@ -78,18 +78,18 @@ if SIMULATED:
         return arrays[place]
 
     def shifted(p: Any, n: int) -> Any:
-        """The pointer n elements further."""
+        """The pointer p + n."""
         return p[int(n) :]
 
     def load16(p: Any, i: int) -> tuple[Any, ...]:
-        """16 bytes at once: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2."""
+        """A 16-byte load: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2."""
         n = 16 // p.itemsize
         i = int(i)
         assert i % n == 0, "16-byte access of an element that isn't aligned"
         return tuple(p[i : i + n])
 
     def store16(p: Any, i: int, values: tuple[Any, ...]) -> None:
-        """The opposite of `load16`."""
+        """A 16-byte store; see `load16`."""
         n = 16 // p.itemsize
         i = int(i)
         assert i % n == 0, "16-byte access of an element that isn't aligned"
@@ -97,7 +97,7 @@ if SIMULATED:
         p[i : i + n] = values
 
     def fused(x: Any, y: Any, z: Any) -> Any:
-        """x * y + z of float32, rounded once, but for some halves."""
+        """x * y + z of float32, rounded once (twice in rare halfway cases)."""
         return np.float32(np.float64(x) * np.float64(y) + np.float64(z))
 
     def float_bits(x: Any) -> Any:
@@ -109,7 +109,7 @@ if SIMULATED:
         return type(x)(math.erf(x))
 
     def erfc(x: Any) -> Any:
-        """1 - erf(x), exact for large x too."""
+        """1 - erf(x), accurate for large x too."""
         return type(x)(math.erfc(x))
 
     def power(x: Any, y: Any) -> Any:
@@ -117,7 +117,7 @@ if SIMULATED:
         return x**y
 
     def divided_roughly(x: Any, y: Any) -> Any:
-        """x / y of float32, to 2 units in the last place; 0 for |y| > 2**126."""
+        """x / y of float32, within 2 units in the last place; 0 for |y| > 2**126."""
         return np.float32(x / y)
 
     rint: dict[str, Function] = {"float32": np.rint, "float64": np.rint}
@@ -145,10 +145,10 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def shared_array(typing: Any, n: Any, dtype: Any) -> Any:
-        """A pointer to n elements of the block's shared memory, at a multiple of 16 bytes.
+        """A pointer to n elements of the block's shared memory, aligned to 16 bytes.
 
-        n: a constant, in all at most 48 KB. One call on a line of source, reached once by each
-        thread: by the line the simulator tells arrays apart.
+        n: a constant; all arrays of a kernel have at most 48 KB. A line of source has one call at
+        most, which each thread reaches once: the simulator identifies arrays by the line.
         """
         if not isinstance(n, types.IntegerLiteral):
             return None  # tried again with the literal
@@ -156,7 +156,7 @@ else:
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             array = ir.ArrayType(context.get_data_type(kind), length)
-            name = f"shared_array_{next(_numbers)}"  # in no other function that is linked in
+            name = f"shared_array_{next(_numbers)}"  # unique among all functions that are linked
             variable = ir.GlobalVariable(builder.module, array, name, _SHARED_MEMORY)
             variable.align = 16
             variable.initializer = ir.Constant(array, ir.Undefined)
@@ -167,7 +167,7 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def shifted(typing: Any, p: Any, n: Any) -> Any:
-        """The pointer n elements further."""
+        """The pointer p + n."""
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return _element(builder, args[0], args[1])
@@ -176,9 +176,9 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def load16(typing: Any, p: Any, i: Any) -> Any:
-        """16 bytes at once: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2.
+        """A 16-byte load: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2.
 
-        p: a pointer, or a shared array whose alignment is 16. The address must be a multiple of 16.
+        p: a pointer, or a shared array aligned to 16 bytes. The address must be a multiple of 16.
         """
         lanes = _LANES[p.dtype]
         result = types.UniTuple(p.dtype, lanes)
@@ -193,7 +193,7 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def store16(typing: Any, p: Any, i: Any, values: Any) -> Any:
-        """The opposite of `load16`; `values` is a tuple of 4 float32 or 2 float64."""
+        """A 16-byte store; `values` is a tuple of 4 float32 or 2 float64. See `load16`."""
         lanes = _LANES[p.dtype]
         given = types.UniTuple(p.dtype, lanes)
 
@@ -216,8 +216,8 @@ else:
     rint = {"float32": libdevice.rintf, "float64": libdevice.rint}
 
 
-# Functions that take and return floats of one dtype. In the simulator they are NumPy's: Python's
-# raise where these return infinity or NaN, and compute in float64.
+# Functions that take and return floats of one dtype. The simulator uses NumPy's: Python's raise
+# errors where these return infinity or NaN, and they compute in float64.
 _math: Any = np if SIMULATED else math
 exp, exp2, expm1 = _math.exp, _math.exp2, _math.expm1
 log, log2, log10, log1p = _math.log, _math.log2, _math.log10, _math.log1p

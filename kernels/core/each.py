@@ -1,19 +1,20 @@
-"""The launch of kernels that compute their elements one by one, each from its number.
+"""Launches of elementwise kernels, which compute each element from its number.
 
-Neighbouring threads have neighbouring elements. Small problems get small blocks, so that more
-multiprocessors have some; beyond MAX_BLOCKS a thread takes several elements, a grid's width apart.
+Neighbouring threads compute neighbouring elements. Small problems get small blocks, to use more
+multiprocessors. With more than MAX_BLOCKS blocks of elements, a thread computes several elements in
+a grid-stride loop.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .call import Function, Launch, grid_1d
+from .call import Function, Launch, LaunchShape, grid_1d
 from .device import cuda, device, uint32
 from .integers import blocks_for
 
 MAX_BLOCKS = 8192
-THREADS, STRIDE_BLOCKS = 256, 4096  # of `grid_stride`
+STRIDED_BLOCKS = 4096  # the most of `strided_grid`
 
 
 def threads_for(n: int) -> int:
@@ -23,25 +24,14 @@ def threads_for(n: int) -> int:
     return 128 if n >= 2**14 else min(64, max(n, 1))
 
 
-def grid_stride(n: int, element: Function) -> Launch:
-    """Runs `element(i, p)` for i from 0 to n - 1, as uint32, in blocks of THREADS whatever n is.
-
-    n: at least 1.
-    """
-    n_blocks = min(STRIDE_BLOCKS, blocks_for(n, THREADS))
-    compute, width = device(element), n_blocks * THREADS
-
-    def body(p: Any) -> None:
-        i = cuda.grid(1)
-        while i < n:
-            compute(uint32(i), p)
-            i += width
-
-    return Launch(body, grid_1d(n_blocks, min(THREADS, n)))
+def strided_grid(n: int, threads: int) -> LaunchShape:
+    """A grid for a grid-stride loop over n >= 1 elements; its step is grid[0] * threads."""
+    n_blocks = min(STRIDED_BLOCKS, blocks_for(n, threads))
+    return grid_1d(n_blocks, min(threads, n))
 
 
 def each(n: int, element: Function) -> Launch:
-    """Runs `element(i, p)` for i from 0 to n - 1, as uint32, each in some thread."""
+    """The launch that runs `element(i, p)` for each i (uint32) from 0 to n - 1."""
     threads = threads_for(n)
     n_blocks = min(MAX_BLOCKS, blocks_for(n, threads))
     compute, width = device(element), n_blocks * threads

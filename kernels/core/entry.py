@@ -1,4 +1,4 @@
-"""The kernel around a family's body: it places the operands, and keeps still after a failed check.
+"""The kernel around a family's body: it finds the operands, and does nothing after a failed check.
 
 A program's state is a tuple of two pointers to int64: `words`, at the indices below, and `table`,
 one row per step. `row = words[STEP] + ahead`, where `ahead` is the number of the step within a
@@ -18,9 +18,10 @@ STEP, FAILED, FAILED_STEP = range(3)
 def entry(launch: Launch, placed: Function | None, guarded: bool, number: int) -> Function:
     """The kernel `kernel(p, state, ahead)` of a launch.
 
-    placed: `placed(p, table, row)`, a device function that moves pointers to where they are in this
-    row's step; None where they stay. guarded: whether it does nothing after a failed check.
-    number: of the call in the plan; of 1 + that number a failed check leaves note.
+    placed: `placed(p, table, row)`, a device function: the pointers of the step in this row of the
+    table. None if no pointer depends on the step. guarded: whether the kernel does nothing after a
+    failed check. number: of the call in the plan; a failed check writes 1 + number to
+    words[FAILED].
     """
     body = device(launch.body)
     if launch.checks:
@@ -52,7 +53,7 @@ def entry(launch: Launch, placed: Function | None, guarded: bool, number: int) -
 
 
 def _checking(body: Function, placed: Function | None, note: int) -> Function:
-    """The kernel of a check: several threads may find something wrong; all write the same words."""
+    """The kernel of a check. Several threads may find an error; all write the same words."""
     if placed is None:
 
         def kernel(p: Any, state: Any, ahead: Any) -> None:
@@ -72,7 +73,7 @@ def _checking(body: Function, placed: Function | None, note: int) -> Function:
 
 
 def advance(steps: int) -> Function:
-    """The last kernel of a graph: so many steps are done, unless one failed."""
+    """The last kernel of a graph: adds `steps` to the counter, unless a check failed."""
 
     def kernel(p: Any, state: Any, ahead: Any) -> None:
         if cuda.grid(1) == 0 and state[0][FAILED] == 0:

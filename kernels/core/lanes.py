@@ -1,12 +1,12 @@
-"""How long reductions are shared out among threads, for reduce, argmax and batch_norm alike.
+"""How reductions are divided among threads, for reduce, argmax, softmax and batch_norm.
 
-A reduction makes `results` values, each from `length` terms. The terms of a result are added up by
-`lanes` threads of a block: lane l takes terms l, l + lanes, ... and a tree in shared memory
-combines the lanes. Where there are few results of many terms, the terms are cut into `parts` of
-`chunk` terms, a block each, and a second launch combines the parts.
+A reduction makes `results` values, each from `length` terms. The terms of a result are combined by
+`lanes` threads of a block: lane l takes terms l, l + lanes, ..., and a tree in shared memory
+combines the lanes. If there are few results of many terms, the terms are cut into `parts` of
+`chunk` terms, one block each, and a second launch combines the parts.
 
-All of this follows from shapes alone, and so does the order in which terms are combined; which
-thread of a block is which lane of which result may depend on strides, and changes no bit.
+The cut depends on shapes alone, and so does the order in which terms are combined. Which thread
+computes which lane of which result may depend on strides; it does not change the result.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from .call import Function, Operand
 from .device import cuda, device, uint32, uint64
 from .integers import blocks_for, ceil_div, power_of_two
 
-THREADS = 256  # of a block at most: with that a thread may have all the registers there are
-ROUND = 16  # terms that a thread loads before it uses the first: enough to hide their latency
-FEW = 8  # terms of a lane where there are threads enough
-LONG = 4 * ROUND  # terms of a lane beyond which a second launch costs less than waiting
-MAX_TERMS = 1 << 32  # their numbers are 32 bits wide
-RESIDENT = 1 << 18  # threads that a large GPU holds at once
-MAX_PARTS = 512  # blocks that keep a large GPU busy; one lane each of 32 reads 16 of them
-COALESCED = 32  # lanes that read a row together, in whole lines of the cache
-NEIGHBOURS = 8  # columns that a block reads together at least: a sector of the cache, of float32
+THREADS = 256  # the most of a block: up to here a thread may have 255 registers, the maximum
+ROUND = 16  # terms that a thread loads before it uses the first, to hide their latency
+FEW = 8  # terms of a lane if there are enough threads
+LONG = 4 * ROUND  # terms of a lane above which a second launch takes less time
+MAX_TERMS = 1 << 32  # numbers of terms have 32 bits
+RESIDENT = 1 << 18  # threads that a large GPU runs at once
+MAX_PARTS = 512  # blocks that keep a large GPU busy; each of 32 lanes then combines 16 parts
+COALESCED = 32  # lanes that read a row together, in whole cache lines
+NEIGHBOURS = 8  # columns that a block reads together at least: a cache sector of float32
 
 
 class Split(NamedTuple):
-    """How reductions are cut; see the head of this file. `chunk` is `length` where parts is 1."""
+    """How reductions are cut; see the module's docstring. `chunk` is `length` if parts is 1."""
 
     results: int
     length: int
@@ -42,14 +42,15 @@ class Split(NamedTuple):
 def split(results: int, length: int, rows: bool) -> Split:
     """The cut of `results` reductions of `length` terms.
 
-    rows: whether the terms of a result lie side by side, and not the results' terms of one number.
+    rows: whether the terms of a result are adjacent, as in the rows of a matrix; otherwise the
+    terms of equal number are.
 
-    Raises NotImplementedError where numbers of terms would need more than 32 bits.
+    Raises NotImplementedError if numbers of terms need more than 32 bits.
     """
     if results * length >= MAX_TERMS:
         raise NotImplementedError(
-            f"kernels of a GPU combine fewer than {MAX_TERMS:,} terms in a call, not {results:,}"
-            f" results of {length:,}"
+            f"a reduction on a GPU has fewer than {MAX_TERMS:,} terms, not {results:,} results of"
+            f" {length:,} terms"
         )
     wanted = power_of_two(ceil_div(length, FEW))
     enough = max(1, RESIDENT // power_of_two(results))
@@ -70,12 +71,12 @@ def split(results: int, length: int, rows: bool) -> Split:
 
 
 def threads(cut: Split) -> int:
-    """Threads of a block that fit the problem."""
+    """Threads of a block: fewer for small problems."""
     return min(THREADS, cut.lanes * power_of_two(cut.results))
 
 
 def numbering(axes: Sequence[tuple[int, int]]) -> Function:
-    """`number(j)`: how far entry j (uint32) of these axes, in C order, is from entry 0."""
+    """`number(j)`: the distance of entry j (uint32, in C order) of these axes from entry 0."""
     key = tuple(axes)
     if key not in _NUMBERINGS:
         _NUMBERINGS[key] = _numbering(key)
@@ -101,9 +102,9 @@ def _numbering(axes: tuple[tuple[int, int], ...]) -> Function:
 
 
 def runs_along(operands: Sequence[Operand], mask: int, default: bool) -> bool:
-    """Whether neighbours in memory differ in the reduced axes (see `kept_and_reduced`).
+    """Whether neighbours in memory lie along a reduced axis; bit d of `mask`: axis d is reduced.
 
-    Asked of the operand with the most elements in memory; `default` where none tells.
+    This is decided by the operand with the most elements in memory; `default` if all are scalars.
     """
     largest, answer = 1, default
     for operand in operands:
@@ -143,9 +144,9 @@ def folded(load: Function, combine: Function, width: int, step: int) -> Function
 def folded_to_end(
     load: Function, combine: Function, width: int, step: int, identity: Any
 ) -> Function:
-    """`fold(place, r, p)` of a place (place, last): the same without terms behind `last`.
+    """`fold((place, last), r, p)`: the same, without terms after `last`.
 
-    In their stead the last term is loaded, and not used: no branch delays the other loads.
+    Instead of those the last term is loaded and ignored, so that no branch delays the other loads.
     """
 
     def load_to_end(place: Any, r: Any, p: Any) -> Any:
@@ -161,8 +162,8 @@ def lane_total(
 ) -> Function:
     """`add_up(place, r, begin, end, p)`: terms r, r + lanes, ... before `end`, combined.
 
-    load(place, r, p): term r. begin: where the part begins, r less the number of the lane.
-    exact: the dtype of a sum whose rounding errors are to be carried along.
+    load(place, r, p): term r. begin: the first term of the part, which is r minus the lane. exact:
+    the dtype of a compensated sum, which keeps its rounding errors; None for other reductions.
     """
     if cut.length == 0:
 
@@ -201,9 +202,9 @@ def lane_total(
 def _exact_total(
     dtype: Any, step: int, rest: int, whole_round: Function, last_round: Function
 ) -> Function:
-    """`add_up` of floats: the rounding error of every addition of a round is carried along.
+    """`add_up` as a compensated sum: it keeps the rounding error of adding each round.
 
-    Beside an infinity the errors are NaN; then the sum is right without them.
+    If there is an infinity, the errors are NaN; then the plain sum is right.
     """
     zero = dtype(0)
 
@@ -235,12 +236,12 @@ def tree(
     read: Function | None = None,
     write: Function | None = None,
 ) -> Function:
-    """`total(values, lane, column)`: what `lanes` values combine to, in lane 0; others get nothing.
+    """`total(values, lane, column)`: the combination of `lanes` values; only lane 0 gets it.
 
-    values: shared, value of a lane and a column at `lane * pitch + column`, where its thread has
-    just written it. All threads of a block have to come here; those without a value with
-    lane >= lanes. Every barrier is followed by the combination of up to 8 values.
-    read(values, place, 0), write(values, place, value): of what is no plain array.
+    values: in shared memory. The value of a lane and a column is at `lane * pitch + column`; its
+    thread has just written it. All threads of a block must call this; those without a value have
+    lane >= lanes. After each barrier a thread combines up to 8 values. read(values, place, 0),
+    write(values, place, value): for values that are not in a plain array.
     """
     key = combine, lanes, pitch, read, write
     if key not in _TREES:
@@ -248,7 +249,7 @@ def tree(
     return _TREES[key]
 
 
-_TREES: dict[tuple[Any, ...], Function] = {}  # reductions of a group share them
+_TREES: dict[tuple[Any, ...], Function] = {}  # shared by the reductions of a group
 
 
 def _tree(combine: Function, lanes: int, pitch: int, read: Function, write: Function) -> Function:
@@ -260,7 +261,7 @@ def _tree(combine: Function, lanes: int, pitch: int, read: Function, write: Func
         return device(single)
     width = min(8, lanes)
     rest = lanes // width
-    # A thread overwrites the first of the values that it has read, which no other thread reads.
+    # A thread overwrites the first value that it has read; no other thread reads that one.
     fold = folded(read, combine, width, rest * pitch)
     further = tree(combine, rest, pitch, read, write)
 
@@ -285,9 +286,9 @@ def _write(values: Any, place: Any, value: Any) -> None:
 
 
 def chosen(bodies: Sequence[Function], blocks: Sequence[int]) -> Function:
-    """`body(block, scratch, p)`: hands block number `block` (uint32) on to the body whose it is.
+    """`body(block, scratch, p)`: calls the body that block number `block` (uint32) belongs to.
 
-    Of bodies that have blocks[k] blocks each, one behind the other.
+    Body k has blocks[k] consecutive blocks.
     """
     if len(bodies) == 1:
         return bodies[0]

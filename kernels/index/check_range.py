@@ -1,8 +1,8 @@
 """check_range: whether all elements of an index are in range.
 
-Shapes: index of any shape, layout and integer dtype. Algorithm: every thread looks at elements a
-grid's width apart, and tells whether all of them are fine. Launch: as for other kernels that go
-through elements one by one (`each.py`), with fewer blocks, for nothing is computed.
+Shapes: index of any shape, layout and integer dtype. Algorithm: every thread checks elements in a
+grid-stride loop, and returns whether all are in range. Launch: as for elementwise kernels
+(`each.py`), with fewer blocks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""gather: elements picked by index vectors.
+"""gather: elements selected by index vectors.
 
-Shapes: x (outer, index, rest), k vectors (n,) -> (outer, n, rest). Algorithm: every thread moves
-one element after the other, or 16 bytes of floats where rows lie next to each other and begin at
-multiples of 16 bytes. Neighbours have neighbouring elements of the output, so rows are read and
-written whole, and the index of a row comes from the cache. Launch: see `each.py`.
+Shapes: x (outer, index, rest), k vectors (n,) -> (outer, n, rest). Algorithm: a thread copies an
+element at a time, or 16 bytes of floats if rows are contiguous and aligned to 16 bytes.
+Neighbouring threads copy neighbouring elements of the output, so accesses to rows are coalesced,
+and the index of a row comes from the cache. Launch: see `each.py`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def gather(call: Call) -> Launches:
 
 
 def _lanes(call: Call, axes: IndexedAxes) -> int:
-    """How many elements are moved at once."""
+    """How many elements are copied at once."""
     lanes = LANES.get(call.outputs[0].dtype, 1)
     both = (call.inputs[0], call.outputs[0])
     is_wide = all(o.is_contiguous and o.alignment % 16 == 0 for o in both)
@@ -53,7 +53,7 @@ def _move_one(call: Call) -> Function:
 
 
 def _move_several(call: Call, lanes: int) -> Function:
-    """The same of `lanes` elements; k and i count so many."""
+    """The same for groups of `lanes` elements; k and i are numbers of groups."""
     output = len(call.inputs)
 
     def move(k: Any, i: Any, p: Any) -> None:

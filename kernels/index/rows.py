@@ -1,4 +1,4 @@
-"""What gather and scatter share: arrays (outer, index, rest), and the places that vectors name."""
+"""Arrays (outer, index, rest) and their index vectors, for gather and scatter."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from ..core.device import device, int32, uint64
 
 
 class IndexedAxes(NamedTuple):
-    """x (outer, index, rest) and rows (outer, n, rest), of which all index axes are one here.
+    """x (outer, index, rest) and rows (outer, n, rest). All index axes count as one here.
 
     outer, rest: elements of those axes. n: rows. places: elements of the index axes. place:
-    `place(r, p)` is the element of the index axes that row r (uint32) names, as an int32.
+    `place(r, p)` is the index, int32, along the index axes that the vectors have for row r
+    (uint32).
     """
 
     outer: int
@@ -42,7 +43,7 @@ def indexed_axes(call: Call, first_vector: int) -> IndexedAxes:
 
 
 def _first_place(side: int, vector: int, at: Function) -> Function:
-    """The place in the first index axis."""
+    """The index along the first index axis."""
 
     def place(r: Any, p: Any) -> Any:
         index = int32(p[vector][uint64(at(r))])
@@ -52,7 +53,7 @@ def _first_place(side: int, vector: int, at: Function) -> Function:
 
 
 def _next_place(before: Function, side: int, vector: int, at: Function) -> Function:
-    """The place in one index axis more, in C order."""
+    """The index along the axes before and one more, in C order."""
 
     def place(r: Any, p: Any) -> Any:
         index = int32(p[vector][uint64(at(r))])

@@ -1,13 +1,14 @@
-"""scatter_add, scatter_set: rows added to, or put into, the places that index vectors name.
+"""scatter_add, scatter_set: rows added to, or stored in, x at the positions of index vectors.
 
-Shapes: x (outer, index, rest), rows (outer, n, rest), k vectors (n,) -> x, in place. Every element
-of x belongs to one thread: that of the first of the rows which name its place adds them up in
-order; that of the last puts its own. No atomics, and the same bits each time.
+Shapes: x (outer, index, rest), rows (outer, n, rest), k vectors (n,) -> x, in place. One thread
+alone writes an element of x. scatter_add: the thread of the first row with this index adds up all
+of them in order. scatter_set: the thread of the last one stores its own. There are no atomics, and
+results are reproducible.
 
-Up to FEW_ROWS rows: one kernel, whose threads compare the places of all rows themselves. More: a
-first kernel links every row with the next one of the same place, n * n comparisons from shared
-memory; the second follows the links. Launch: a thread per element of the rows (`each.py`); for the
-links, one per row.
+Up to FEW_ROWS rows: one kernel, whose threads compare the indices of all rows. More: a first kernel
+links every row to the next one with the same index, by n * n comparisons in shared memory; a second
+kernel follows the links. Launch: a thread per element of the rows (`each.py`); for the links, a
+thread per row.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _places(axes: IndexedAxes) -> tuple[Function, Function]:
 
 
 def _sum(dtype: str) -> Function:
-    """The sum of two elements: of bools, whether one is true; integers wrap when it is stored."""
+    """The sum of two elements. Bools: whether one is true. Integers wrap when they are stored."""
     if dtype == "bool":
         return device(lambda x, y: x | y)
     kind = TYPES[dtype if dtype.startswith("float") else "int64"]
@@ -118,7 +119,8 @@ def _set_few(call: Call, axes: IndexedAxes) -> Function:
 
 
 def _link_rows(axes: IndexedAxes, workspace: int) -> Launch:
-    """Row r gets the number of the next row of its place, or n; ~ that if it isn't the first."""
+    """Link of row r: the number of the next row with the same index, or n; inverted by ~ if r is
+    not the first one."""
     n, place = axes.n, axes.place
     threads = min(THREADS, n)
 
@@ -175,7 +177,7 @@ def _set_linked(call: Call, axes: IndexedAxes, workspace: int) -> Function:
     def element(i: Any, p: Any) -> None:
         outer, row, column = split(i)
         link = int32(p[workspace][uint64(row)])
-        if link == n or link == ~n:  # no later row has this place
+        if link == n or link == ~n:  # no later row has this index
             store(p[1][uint64(at_rows(i))], element_of(outer, place(row, p), column), p)
 
     return element

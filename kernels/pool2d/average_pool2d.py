@@ -1,9 +1,9 @@
 """average_pool2d, average_pool2d_grad: sums and means over windows of an image.
 
-Shapes: x (N, C, H, W), y (N, C, PH, PW). Algorithm: a thread per window adds its pixels up in C
-order and divides; for the gradient a thread per pixel adds up, in C order, the quotients of its
-windows: no atomics. Where all windows have as many positions that count, the divisor is a constant.
-Launch: see `each.py`.
+Shapes: x (N, C, H, W), y (N, C, PH, PW). Algorithm: a thread per window adds up its pixels in C
+order and divides. For the gradient a thread per pixel adds up the quotients of its windows in C
+order, without atomics. If all windows count the same number of positions, the divisor is a
+constant. Launch: see `each.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SUM, PADDED, INSIDE = range(3)  # what `count` may be
 
 
 def _quotient(call: Call, axes: tuple[Axis, Axis], dtype: Any) -> Function:
-    """`quotient(total, row, column)`: the mean of the window there, if its pixels add up so."""
+    """`quotient(total, row, column)`: `total` divided by the count of the window there."""
     count = int(call.params["count"])
     if count == SUM:
         return device(lambda total, row, column: total)
@@ -31,7 +31,7 @@ def _quotient(call: Call, axes: tuple[Axis, Axis], dtype: Any) -> Function:
 
 
 def _counted(axis: Axis, count: int) -> Function:
-    """`positions(k)`: how many positions of window k count along an axis, one at least."""
+    """`positions(k)`: how many positions of window k count along an axis; at least one."""
     first, size = corner(axis), axis.size
     low, high = (0, axis.pixels)
     if count == PADDED:

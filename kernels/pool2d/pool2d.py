@@ -1,9 +1,9 @@
 """pool2d, pool2d_grad, pool2d_gather: max-pooling, its gradient, and the gradient's own.
 
 Shapes: x (N, C, H, W), y (N, C, PH, PW), winners uint8 (N, C, PH, PW, nbytes). Algorithm: a thread
-per window looks at its pixels twice, for the maximum and for who has it; windows of up to 64 pixels
-are unrolled, and read once. For the gradient a thread per pixel adds up, in C order, those of its
-windows that it wins: no atomics. Launch: see `each.py`.
+per window reads its pixels twice: for the maximum, and for the bits of the winners. Windows of up
+to 64 pixels are unrolled and read once. For the gradient a thread per pixel adds up the gradients
+of the windows that it wins in C order, without atomics. Launch: see `each.py`.
 """
 
 from __future__ import annotations

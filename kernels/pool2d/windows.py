@@ -15,7 +15,7 @@ from ..core.integers import ceil_div
 
 
 class Axis(NamedTuple):
-    """One axis of a pool. pixels, windows: how many. size, stride, padding: of the windows."""
+    """One axis of a pool. pixels, windows: their numbers. size, stride, padding: of the windows."""
 
     pixels: int
     windows: int
@@ -25,12 +25,12 @@ class Axis(NamedTuple):
 
     @property
     def is_inside(self) -> bool:
-        """Whether all windows lie wholly inside the image."""
+        """Whether all windows lie entirely inside the image."""
         return self.padding == 0 and (self.windows - 1) * self.stride + self.size <= self.pixels
 
     @property
     def overlap(self) -> int:
-        """How many windows may have the same pixel."""
+        """The most windows that have the same pixel."""
         return ceil_div(self.size, self.stride)
 
 
@@ -45,9 +45,9 @@ def pool_axes(call: Call, image: Operand, pooled: Operand) -> tuple[Axis, Axis]:
 
 
 def unravel(shape: tuple[int, ...]) -> Function:
-    """`index(i)`: (plane, row, column) of element i (uint32) of (N, C, rows, columns), as int32.
+    """`index(i)`: (plane, row, column), int32, of element i (uint32) of (N, C, rows, columns).
 
-    The plane's number counts through both N and C.
+    Planes are numbered through N and C.
     """
     height, width = max(shape[2], 1), max(shape[3], 1)  # where one is 0, there is no element
 
@@ -61,10 +61,10 @@ def unravel(shape: tuple[int, ...]) -> Function:
 
 
 def locate(operand: Operand) -> tuple[Function, Function]:
-    """How elements of an operand (N, C, rows, columns, ...) are reached, at index 0 of the rest.
+    """The index of elements of an operand (N, C, rows, columns, ...), with index 0 on further axes.
 
-    `begin(plane)`: int32, where a plane begins. `place(begin, row, column)`: uint64, the subscript
-    of an element of it.
+    `begin(plane)`: int32, where a plane begins. `place(begin, row, column)`: uint64, the index of
+    an element of that plane.
     """
     channels = max(operand.shape[1], 1)
     base, s0, s1, s2, s3 = operand.base, *operand.strides[:4]
@@ -86,13 +86,13 @@ def locate(operand: Operand) -> tuple[Function, Function]:
 
 
 def corner(axis: Axis) -> Function:
-    """`first(k)`: the first pixel of window k, int32; negative where it lies in the padding."""
+    """`first(k)`: the first pixel of window k, int32; negative if it is in the padding."""
     stride, padding = axis.stride, axis.padding
     return device(lambda k: int32(k * stride - padding))
 
 
 def inside(axis: Axis) -> Function:
-    """`test(k)`: whether there is a pixel k; always, where all windows are inside the image."""
+    """`test(k)`: whether pixel k exists; always True if all windows are inside the image."""
     pixels = axis.pixels
     if axis.is_inside:
         return device(lambda k: True)
@@ -103,8 +103,8 @@ def windows_of(axis: Axis) -> tuple[Function, Function]:
     """Which windows have a pixel.
 
     `first(k)`: the first of the `axis.overlap` windows that may have pixel k, int32. `tap(k,
-    window)`: the pixel's place in the window, int32; negative where it is in none or there is no
-    such window.
+    window)`: the pixel's position in the window, int32; negative if it isn't in the window, or
+    there is no such window.
     """
     stride, padding, size, windows = axis.stride, axis.padding, axis.size, axis.windows
     before = axis.overlap - 1

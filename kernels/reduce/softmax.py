@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, exp, int64, log, np, shared_array, uint32, uint64
-from ..core.each import grid_stride
+from ..core.each import strided_grid
 from ..core.integers import blocks_for, ceil_div, power_of_two
 from ..core.lanes import FEW, THREADS, Split, lane_total, tree
 
@@ -68,15 +68,21 @@ def softmax_xent_grad(call: Call) -> Launches:
     dtype, finish, label = TYPES[call.inputs[0].dtype], call.finishes[0], _label(call)
     at_probability, _, at_g = call.at[:3]
     zero, one = dtype(0), dtype(1)
+    grid = strided_grid(n, THREADS)
+    step = grid.grid[0] * THREADS
 
-    def element(i: Any, p: Any) -> None:
-        row = uint32(i // uint32(columns))
-        column = uint32(i - uint32(row * uint32(columns)))
-        hit = one if label(row, p) == column else zero
-        difference = dtype(p[0][uint64(at_probability(i))] - hit)
-        finish(dtype(difference * p[2][uint64(at_g(row))]), i, p)
+    def body(p: Any) -> None:
+        i = cuda.grid(1)
+        while i < n:
+            element = uint32(i)
+            row = uint32(element // uint32(columns))
+            column = uint32(element - uint32(row * uint32(columns)))
+            hit = one if label(row, p) == column else zero
+            difference = dtype(p[0][uint64(at_probability(element))] - hit)
+            finish(dtype(difference * p[2][uint64(at_g(row))]), element, p)
+            i += step
 
-    return Launches((grid_stride(n, element),))
+    return Launches((Launch(body, grid),))
 
 
 def _label(call: Call) -> Function:

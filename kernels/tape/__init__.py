@@ -1,1 +1,1 @@
-"""Elementwise work: tapes, conversions, copies and random numbers."""
+"""Elementwise operations: tapes, conversions, copies and random numbers."""

@@ -1,9 +1,9 @@
 """elementwise: a tape over arrays of one shape.
 
 Shapes: inputs of any layout, broadcast to the outputs' shape. Algorithm: the tape as straight-line
-code; nothing is read twice. A thread computes one element or, where all outputs lie so that 16
-bytes of them can be written at once, those: 4 float32 or 2 float64, whose inputs are read likewise
-where they can be. Launch: see `each.py`.
+code; nothing is read twice. A thread computes one element, or 16 bytes of elements (4 float32 or 2
+float64) if all outputs can be stored that way; inputs are then read by 16 bytes where possible.
+Launch: see `each.py`.
 """
 
 from __future__ import annotations

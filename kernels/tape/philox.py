@@ -2,7 +2,8 @@
 
 UNIFORM[dtype](i, step, key_low, key_high) is element i of draw number `step`: a float32 of 24
 random bits, four from a block of 128, or a float64 of 53, two from a block. i, key_low, key_high:
-uint32; step: int64. All is arithmetic of 32-bit words; only the last step of a float64 is float64.
+uint32; step: int64. The arithmetic is that of 32-bit words; only the last step of a float64 is
+float64.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def _block(number: Any, step: Any, key_low: Any, key_high: Any) -> Any:
 @device
 def single(word: Any) -> Any:
     """A float32 in [0, 1) from a random word."""
-    # Of 24 bits: as int32 the word is converted by one instruction.
+    # The word has 24 bits: as int32 it is converted by one instruction.
     return float32(float32(int32(word >> uint32(8))) * float32(2.0**-24))
 
 

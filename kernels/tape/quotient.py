@@ -1,8 +1,8 @@
-"""Quotients of floats that are known to be of ordinary size.
+"""Quotients of floats that can't overflow or underflow.
 
-A division of float32 costs the call of a long function, for what comes near the ends of the range.
-Where neither 1 / y nor x / y can, the error of a rough reciprocal is taken back instead: two fused
-multiply-adds, and nearly always the correctly rounded result.
+A division of float32 calls a long function, because of values near the ends of the range. If
+neither 1 / y nor x / y comes near those, an approximate reciprocal is corrected instead by two
+fused multiply-adds; the result is nearly always correctly rounded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def quotient_float32(x: Any, y: Any) -> Any:
     """x / y for 2**-60 < |y| < 2**60 and |x| < 2**60; x may be a denormal or 0."""
     reciprocal = divided_roughly(float32(1), y)
     rough = float32(x * reciprocal)
-    error = fused(rough, y, float32(-x))  # this way round a quotient of -0 by y > 0 stays -0
+    error = fused(rough, y, float32(-x))  # in this order, -0 divided by y > 0 stays -0
     return fused(error, float32(-reciprocal), rough)
 
 

@@ -1,8 +1,8 @@
-"""Operations of tapes on single values, for which Python has no operator.
+"""Operations of tapes on single values that have no operator in Python.
 
 FUNCTIONS[dtype][op](x, ...) takes and returns values of that dtype (float32, float64 or int64).
-What each computes is in `contracts/tape.py`, for every value: NaN, infinities, signed zeros, the
-ends of the integers. Truth is 1 or 0 of the dtype.
+`contracts/core/tape.py` defines each for every value, such as NaN, infinities, signed zeros and the
+limits of integers. Truth is 1 or 0 of the dtype.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..core.device import TYPES, copysign, device, exp, floor, fmod, log1p, powe
 from . import trigonometry
 from .quotient import QUOTIENTS
 
-# Operations that are one function of a float, by the name that it has in `device.py`.
+# Operations that are one function of a float, and the function's name in `device.py`.
 _FUNCTIONS = {
     "exp": "exp",
     "exp2": "exp2",
@@ -52,7 +52,7 @@ def _named(*definitions: Function) -> dict[str, Function]:
 
 
 def _common(dtype: Any) -> dict[str, Function]:
-    """What floats and integers share."""
+    """Operations of floats and integers alike."""
     zero, one, minus_one = dtype(0), dtype(1), dtype(-1)
 
     def neg(x: Any) -> Any:
@@ -62,7 +62,7 @@ def _common(dtype: Any) -> dict[str, Function]:
         return dtype(x * x)
 
     def sign(x: Any) -> Any:
-        # The sum keeps a NaN, and makes both zeros +0.
+        # The sum keeps NaN, and makes -0 to +0.
         return one if x > zero else (minus_one if x < zero else dtype(x + zero))
 
     def maximum(x: Any, y: Any) -> Any:
@@ -140,7 +140,7 @@ def _float_arithmetic(name: str) -> dict[str, Function]:
 
 
 def _float_rounding(name: str) -> dict[str, Function]:
-    """Rounding to integers, and the division that does."""
+    """Rounding to integers, and division with rounding."""
     dtype, to_even = TYPES[name], rint[name]
     zero, half, one = dtype(0), dtype(0.5), dtype(1)
 
@@ -148,22 +148,21 @@ def _float_rounding(name: str) -> dict[str, Function]:
         return dtype(to_even(x))
 
     def round_away(x: Any) -> Any:
-        # The fraction is exact, so that a half is told from its neighbours; that of an infinity is
-        # NaN, and 0 is added.
+        # The fraction is exact, so halves are recognised. The fraction of an infinity is NaN; then
+        # 0 is added.
         whole = dtype(trunc(x))
         up = one if abs(x - whole) >= half else zero
         return dtype(whole + dtype(copysign(up, x)))
 
     def mod(x: Any, y: Any) -> Any:
-        # The sign is the divisor's, as Python has it.
+        # The sign is that of the divisor, as in Python.
         rest = dtype(fmod(x, y))
         if rest == zero:
             return dtype(copysign(zero, y))
         return dtype(rest + y) if (rest < zero) != (y < zero) else rest
 
     def int_div(x: Any, y: Any) -> Any:
-        # From the exact remainder, so that a quotient that rounds up to an integer isn't taken for
-        # it.
+        # From the exact remainder, so that a quotient just below an integer doesn't count as it.
         if y == zero:
             return dtype(x / y)
         rest = dtype(fmod(x, y))
@@ -190,7 +189,7 @@ def _integers() -> dict[str, Function]:
         return dtype(~x)
 
     def mod(x: Any, y: Any) -> Any:
-        # -1: the quotient of the least integer overflows.
+        # For -1, because the quotient of the least integer overflows.
         return zero if minus_one <= y <= zero else dtype(x % y)
 
     def int_div(x: Any, y: Any) -> Any:

@@ -1,9 +1,9 @@
 """sin, cos and tan of float32 without float64 arithmetic.
 
-The device's own functions put float64 instructions and a table in local memory into every kernel
-that has them. Here angles below 2**16 are reduced to [-pi/4, pi/4] by pi/2 in three parts, one
-fused multiply-add each; larger ones by those bits of 2/pi that decide the quadrant and the
-fraction (Payne and Hanek), in integers. The polynomials are minimax fits of the relative error.
+The device's own functions add float64 instructions and a table in local memory to every kernel that
+calls them. Here angles below 2**16 are reduced to [-pi/4, pi/4] with pi/2 in three parts, one fused
+multiply-add each. Larger angles are reduced in integers, with the bits of 2/pi that determine the
+quadrant and the fraction (Payne and Hanek). The polynomials are minimax fits of the relative error.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _INFINITY = float32(math.inf)
 _NEAR = float32(2**16)
 
 _QUADRANTS = float32(2 / math.pi)  # in one radian
-# pi/2, the sum of three floats, negated: none is positive, so that an angle of -0 stays -0. The
-# first product is exact together with its angle.
+# -pi/2 as the sum of three floats. None is positive, so an angle of -0 stays -0. The first fused
+# multiply-add is exact.
 _PART0 = float32(-1.570796251296997)
 _PART1 = float32(-7.549789415861596e-08)
 _PART2 = float32(-5.390302529957765e-15)
@@ -44,7 +44,7 @@ _PART2 = float32(-5.390302529957765e-15)
 _TWO_OVER_PI = np.array(
     [0, 0xA2F9836E, 0x4E441529, 0xFC2757D1, 0xF534DDC0, 0xDB629599, 0x3C439041], np.uint32
 )
-_RADIANS = float32(math.pi / 2 * 2.0**-64)  # in a quadrant's 2**-64th, and what that lacks
+_RADIANS = float32(math.pi / 2 * 2.0**-64)  # of 2**-64 quadrants, and the rounding error of that
 _RADIANS_REST = float32(-4.371138828673793e-08 * 2.0**-64)
 
 _SIN0 = float32(-0.16666655242443085)
@@ -86,7 +86,7 @@ def _reduced_far(x: Any) -> Any:
 
 @device
 def _reduced(x: Any) -> Any:
-    """(angle, quadrant), which x is the sum of but for whole turns; NaN where x isn't finite."""
+    """(angle, quadrant): x modulo whole turns is angle + quadrant * pi/2. NaN if x isn't finite."""
     if abs(x) < _NEAR:
         quadrant = int32(_nearest(float32(x * _QUADRANTS)))
         n = float32(quadrant)
@@ -102,7 +102,7 @@ def _sin_near(x: Any) -> Any:
     """The sine for |x| <= pi/4."""
     z = float32(x * x)
     tail = fused(fused(_SIN2, z, _SIN1), z, _SIN0)
-    return fused(fused(z, x, _ZERO), tail, x)  # the sum with 0 keeps the sign of -0
+    return fused(fused(z, x, _ZERO), tail, x)  # the addition of 0 keeps the sign of -0
 
 
 @device
