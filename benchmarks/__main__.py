@@ -1,12 +1,14 @@
-"""Training steps of this package beside those of other frameworks, interleaved in one run.
+"""Time training steps of this package beside those of other frameworks, interleaved in one run.
 
-python -m benchmarks                            the whole table; some 40 minutes
+Run it in the project's folder, with the frameworks installed: pip install '.[bench]'
+
+python -m benchmarks                            the whole table; 15 to 40 minutes
 python -m benchmarks --quick                    two workloads, a few rounds
 python -m benchmarks --workloads W5 W6 --output cpu --add       the table in pieces
 python -m benchmarks --cold --output cpu --add  imports, first steps and memory
 python -m benchmarks --workloads W3 W3@128 --frameworks pytorch jax --threads 1
 python -m benchmarks --contention               a second thread while every core is busy
-python -m benchmarks --device cuda              on a GPU, beside PyTorch and JAX; some 8 minutes
+python -m benchmarks --device cuda              on a GPU, beside PyTorch and JAX; about 8 minutes
 """
 
 from __future__ import annotations
@@ -48,22 +50,32 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workloads", nargs="+", help=default)
     peers = [f for f in FRAMEWORKS if f != "ours"]
     parser.add_argument("--frameworks", nargs="+", choices=peers)
-    parser.add_argument("--threads", type=int, default=2, help="of the processor; default: 2")
-    parser.add_argument("--rounds", type=int, default=11, help="blocks of each; default: 11")
-    parser.add_argument("--seconds", type=float, help="of a block; default: 0.25, with cuda 0.1")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads; default: 2")
+    parser.add_argument("--rounds", type=int, default=11, help="timed blocks per mode; default: 11")
+    parser.add_argument(
+        "--seconds", type=float, help="length of a block; default: 0.25, with cuda 0.1"
+    )
     parser.add_argument(
         "--minutes",
         type=float,
-        help="no workload begins that would end later; default: no limit, with cuda 8",
+        help="skip workloads that would end later; default: no limit, with cuda 8",
     )
     parser.add_argument("--data", help="MNIST folder or pickle; default: the usual places")
-    parser.add_argument("--quick", action="store_true", help="W1 and W3 in five rounds")
-    parser.add_argument("--every-mode", action="store_true", help="hopeless ones of peers, too")
-    parser.add_argument("--noise", action="store_true", help="time on noise, too, not MNIST alone")
-    parser.add_argument("--cold", action="store_true", help="starts of W3; nothing else is run")
-    parser.add_argument("--contention", action="store_true", help="see above; nothing else is run")
+    parser.add_argument("--quick", action="store_true", help="only W1 and W3, in five rounds")
+    parser.add_argument(
+        "--every-mode", action="store_true", help="also time modes of peers that are far behind"
+    )
+    parser.add_argument("--noise", action="store_true", help="time on noise as well as on MNIST")
+    parser.add_argument(
+        "--cold", action="store_true", help="time imports and first steps of W3 only"
+    )
+    parser.add_argument(
+        "--contention",
+        action="store_true",
+        help="time W3 with one and two threads while every core is busy, only",
+    )
     parser.add_argument("--output", help="name of the files under benchmarks/results, or a path")
-    parser.add_argument("--add", action="store_true", help="to what the output has already")
+    parser.add_argument("--add", action="store_true", help="add to the existing output")
     return parser.parse_args()
 
 
