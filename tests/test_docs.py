@@ -29,7 +29,7 @@ NOT_RUN = re.compile(r"<!-- not run: \S.* -->\n\s*\Z")
 
 
 def is_run(example: Example) -> bool:
-    return not NOT_RUN.search(example.document.text[: example.location.start])
+    return not NOT_RUN.search(example.document.text[: example.region.start])
 
 
 def blocks(path: Path) -> list[Example]:
