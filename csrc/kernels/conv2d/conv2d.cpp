@@ -73,7 +73,7 @@ void run_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
     const ForwardTile<T> tile(units, work, images, s.taps(), unit);
     const int64_t width = units.blocks.width(tile.block), size = units.blocks.size(tile.block);
     const int64_t n = tile.positions.last - tile.positions.first;
-    with_width(width, [&]<int V>() {
+    with_width<kMaxFilterVectors>(width, [&]<int V>() {
       convolve_positions<T, V>(s, images, tile.x, tile.filters, work.offsets, tile.positions,
                                values);
     });

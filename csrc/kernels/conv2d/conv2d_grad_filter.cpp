@@ -42,12 +42,12 @@ struct Work {
 
   Work(const ConvShape& s, char* workspace) {
     const ChannelGroups groups = channel_groups<T>(s);
-    Pieces pieces{workspace};
-    images = pieces.take<T>(PatchImages<T>(groups.part).size(groups.count * s.N));
-    sums = pieces.take<T>(s.O * filter_sums(s));
-    filters = pieces.take<T>(s.O * s.taps());
-    turned = pieces.take<T>(s.O * groups.part.taps());
-    bytes = pieces.used;
+    WorkspaceLayout layout{workspace};
+    images = layout.take<T>(PatchImages<T>(groups.part).size(groups.count * s.N));
+    sums = layout.take<T>(s.O * filter_sums(s));
+    filters = layout.take<T>(s.O * s.taps());
+    turned = layout.take<T>(s.O * groups.part.taps());
+    bytes = layout.used;
   }
 
   // Elements of a group's sums of one filter, and of all groups'.

@@ -50,11 +50,11 @@ struct Work {
     // Planes a multiple of 256 bytes apart would crowd into a few sets of the first-level cache.
     plane = h.size * w.size;
     if (plane * sizeof(T) % 256 == 0) plane += 64 / sizeof(T);
-    Pieces pieces{workspace};
-    filters = pieces.take<T>(blocks.packed_size(s.O * s.KH * s.KW));
-    offsets = pieces.take<int64_t>(s.O * s.KH * s.KW);
-    g = pieces.take<T>(s.N * s.O * plane);
-    bytes = pieces.used;
+    WorkspaceLayout layout{workspace};
+    filters = layout.take<T>(blocks.packed_size(s.O * s.KH * s.KW));
+    offsets = layout.take<int64_t>(s.O * s.KH * s.KW);
+    g = layout.take<T>(s.N * s.O * plane);
+    bytes = layout.used;
   }
 
   // Taps of one filter in the phases before (phase_h, phase_w).
@@ -152,8 +152,8 @@ struct Phase {
 
 // Groups of pixels go on from row to row, so that only a tile's last is not full.
 template <class T, int V>
-TGM_APART void convolve_phase(const Phase<T>& phase, const T* filters, const int64_t* offsets,
-                              int64_t taps) {
+TGM_NOINLINE void convolve_phase(const Phase<T>& phase, const T* filters, const int64_t* offsets,
+                                 int64_t taps) {
   const int64_t count = phase.rows * phase.columns;
   int64_t row = 0, column = 0;
   for (int64_t first = 0; first < count; first += kPixels) {
@@ -219,8 +219,8 @@ void run_units(const Args& args, int64_t chunk, int64_t n_chunks) {
     const Span columns{w, std::min(s.W, w + units.width)};
     const int64_t pixels = (rows.last - h) * (columns.last - w);
     const int64_t width = units.blocks.width(block), size = units.blocks.size(block);
-    with_width(width,
-               [&]<int V>() { convolve_tile<T, V>(s, work, image, block, rows, columns, values); });
+    with_width<kMaxFilterVectors>(
+        width, [&]<int V>() { convolve_tile<T, V>(s, work, image, block, rows, columns, values); });
     transpose(values, width * kLanes<T>, result, pixels, pixels, size);
     finish_tile(*args.tapes[0],
                 {reinterpret_cast<const char*>(result), pixels, 1, image, units.blocks.first(block),

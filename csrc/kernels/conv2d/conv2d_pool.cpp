@@ -143,7 +143,7 @@ struct WinnersOut {
 
 // Windows of any size, through `buffer`: [pixel][V vectors].
 template <class T, int V>
-TGM_APART void pool_buffered(const PoolTile<T>& tile, T* buffer, const WinnersOut& out) {
+TGM_NOINLINE void pool_buffered(const PoolTile<T>& tile, T* buffer, const WinnersOut& out) {
   constexpr int L = kLanes<T>;
   const ConvShape& s = tile.s;
   const int64_t n = s.pool_size();
@@ -256,7 +256,7 @@ void run_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
                            tile.positions,
                            maxima,
                            winners ? marks : nullptr};
-    with_width(width, [&]<int V>() {
+    with_width<kMaxFilterVectors>(width, [&]<int V>() {
       if (in_registers) return pool_in_registers<T, V>(pool);
       pool_buffered<T, V>(pool, buffer, {winners, tile.image, first, size});
     });

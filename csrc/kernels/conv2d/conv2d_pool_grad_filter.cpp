@@ -86,20 +86,20 @@ struct Work {
 
   Work(const Args& args, char* workspace) {
     const ConvShape s = shape(args);
-    Pieces pieces{workspace};
-    filters = pieces.take<T>(s.O * s.taps());
-    sums = pieces.take<T>(s.O * filter_sums(s));
-    turned = pieces.take<T>(turns(s) ? s.O * s.taps() : 0);
+    WorkspaceLayout layout{workspace};
+    filters = layout.take<T>(s.O * s.taps());
+    sums = layout.take<T>(s.O * filter_sums(s));
+    turned = layout.take<T>(turns(s) ? s.O * s.taps() : 0);
     const int64_t n_chunks = filter_chunks(args);
     if (is_small<T>(s)) {
       const int64_t plane = s.PH * s.PW;
-      images = pieces.take<T>(s.N * Strips<T>(s).image);
-      places = pieces.take<int32_t>(kWinnerPlaces);
-      windows = pieces.take<Window>(s.N * plane);
-      counts = pieces.take<WindowCount>(s.N);
-      scratch = pieces.take<char>(pack_chunks(args) * StripPacker<T>::scratch(s));
-      g = pieces.take<T>(n_chunks * kSharedFilters * plane);
-      winners = pieces.take<uint8_t>(n_chunks * kSharedFilters * plane);
+      images = layout.take<T>(s.N * Strips<T>(s).image);
+      places = layout.take<int32_t>(kWinnerPlaces);
+      windows = layout.take<Window>(s.N * plane);
+      counts = layout.take<WindowCount>(s.N);
+      scratch = layout.take<char>(pack_chunks(args) * StripPacker<T>::scratch(s));
+      g = layout.take<T>(n_chunks * kSharedFilters * plane);
+      winners = layout.take<uint8_t>(n_chunks * kSharedFilters * plane);
     } else {
       const ChannelGroups groups = channel_groups<T>(s);
       const PatchImages<T> packed(groups.part);
@@ -112,12 +112,12 @@ struct Work {
       const int64_t fit = std::min(kListBytes / std::max<int64_t>(1, list_bytes),
                                    kRoomBytes / std::max<int64_t>(1, room_bytes));
       together = std::clamp<int64_t>(fit, 1, std::max<int64_t>(1, blocks.count));
-      images = pieces.take<T>(packed.size(groups.count * s.N));
-      lone = pieces.take<int32_t>(256 * s.winner_bytes());
-      terms = pieces.take<Term<T>>(n_chunks * together * max_filters * max_terms);
-      n_terms = pieces.take<int64_t>(n_chunks * together * max_filters);
+      images = layout.take<T>(packed.size(groups.count * s.N));
+      lone = layout.take<int32_t>(256 * s.winner_bytes());
+      terms = layout.take<Term<T>>(n_chunks * together * max_filters * max_terms);
+      n_terms = layout.take<int64_t>(n_chunks * together * max_filters);
     }
-    bytes = pieces.used;
+    bytes = layout.used;
   }
 
   // Whether sums are turned into gradients by way of `turned`.

@@ -69,16 +69,16 @@ struct Work {
     together = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
     together = std::min(together, std::max<int64_t>(1, s.O));
     max_places = std::max(kTerms / together, s.pool_size());
-    Pieces pieces{workspace};
-    filters = pieces.take<T>(groups.count * s.KH * s.O * rows.padded());
-    turned = pieces.take<T>(s.O * groups.part.taps());
-    lone = pieces.take<int16_t>(256 * s.winner_bytes());
-    const size_t start = pieces.used;
-    first.image = pieces.take<T>(PatchImages<T>(groups.part).size(groups.count));
-    first.terms = pieces.take<Term<T>>(max_places * together + 1);
-    first.offset = pieces.take<int32_t>(max_places);
-    first.end = pieces.take<Term<T>*>(max_places);
-    strip_bytes = pieces.used - start;
+    WorkspaceLayout layout{workspace};
+    filters = layout.take<T>(groups.count * s.KH * s.O * rows.padded());
+    turned = layout.take<T>(s.O * groups.part.taps());
+    lone = layout.take<int16_t>(256 * s.winner_bytes());
+    const size_t start = layout.used;
+    first.image = layout.take<T>(PatchImages<T>(groups.part).size(groups.count));
+    first.terms = layout.take<Term<T>>(max_places * together + 1);
+    first.offset = layout.take<int32_t>(max_places);
+    first.end = layout.take<Term<T>*>(max_places);
+    strip_bytes = layout.used - start;
     bytes = start + image_chunks(args) * strip_bytes;
   }
 

@@ -51,17 +51,17 @@ struct ForwardUnits {
 template <class T>
 ForwardWork<T> forward_work(const ConvShape& s, char* workspace) {
   const ForwardUnits<T> units(s);
-  Pieces pieces{workspace};
+  WorkspaceLayout layout{workspace};
   ForwardWork<T> work{};
-  work.filters = pieces.take<T>(units.blocks.packed_size(s.taps()));
-  work.offsets = pieces.take<int64_t>(s.taps());
-  if (s.pad_h || s.pad_w) work.padded = pieces.take<T>(s.N * s.C * s.padded_h() * s.padded_w());
+  work.filters = layout.take<T>(units.blocks.packed_size(s.taps()));
+  work.offsets = layout.take<int64_t>(s.taps());
+  if (s.pad_h || s.pad_w) work.padded = layout.take<T>(s.N * s.C * s.padded_h() * s.padded_w());
   const int64_t window = ceil_div(s.pool_size(), kPixels) * kPixels;
   if (s.pooled && s.pool_size() != kPixels) {
     const int64_t width = kMaxFilterVectors * kLanes<T>;
-    work.window = pieces.take<T>(units.chunks(s) * window * width);
+    work.window = layout.take<T>(units.chunks(s) * window * width);
   }
-  work.bytes = pieces.used;
+  work.bytes = layout.used;
   return work;
 }
 
@@ -161,9 +161,9 @@ constexpr int64_t kStretchBytes = 20 * 1024;  // of filters: with sums and pixel
 // stretch of taps, whose filters and channels stay there, before the next; each sum still adds its
 // taps in their order.
 template <class T, int V>
-TGM_APART void accumulate_groups(const T* const (*pixels)[kPixels], int64_t n,
-                                 const int64_t* offsets, int64_t n_taps, const T* filters,
-                                 Accumulators<T, V>* sums) {
+TGM_NOINLINE void accumulate_groups(const T* const (*pixels)[kPixels], int64_t n,
+                                    const int64_t* offsets, int64_t n_taps, const T* filters,
+                                    Accumulators<T, V>* sums) {
   constexpr int64_t kStretch = kStretchBytes / (V * kVectorBytes);
   const int64_t stretches = std::max<int64_t>(1, ceil_div(n_taps, kStretch));
   for (int64_t i = 0; i < stretches; i++) {

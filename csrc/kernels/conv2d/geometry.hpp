@@ -24,6 +24,10 @@
 
 namespace tgm::TGM_TARGET {
 
+// Output pixels and vectors of filters whose sums are in registers at once.
+constexpr int kPixels = 4;
+constexpr int kMaxFilterVectors = kAccumulators / kPixels;
+
 constexpr int64_t kMaxStrips = 64;  // accumulators or images that live in the workspace at once
 
 // Sizes and parameters of a convolution y (N, O, OH, OW) of x (N, C, H, W) with w (O, C, KH, KW).

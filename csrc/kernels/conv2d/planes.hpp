@@ -90,11 +90,11 @@ struct PlaneWork {
 
 template <class T>
 PlaneWork<T> plane_work(const ConvShape& s, char* workspace) {
-  Pieces pieces{workspace};
+  WorkspaceLayout layout{workspace};
   PlaneWork<T> work{};
-  work.filters = pieces.take<T>(s.taps() * s.O);
-  work.taps = pieces.take<PlaneTap>(s.taps());
-  work.bytes = pieces.used;
+  work.filters = layout.take<T>(s.taps() * s.O);
+  work.taps = layout.take<PlaneTap>(s.taps());
+  work.bytes = layout.used;
   return work;
 }
 
@@ -208,8 +208,8 @@ TGM_INLINE void accumulate_planes(const PlaneBlock<T>& block, int64_t q, Accumul
 
 // The block's filters at `count` windows, `group` at a time; see run_planes for `keep`.
 template <class T, int F, class Keep>
-TGM_APART void convolve_planes(const PlaneBlock<T>& block, int64_t count, int64_t group,
-                               int64_t offset, int64_t pitch, const Keep& keep) {
+TGM_NOINLINE void convolve_planes(const PlaneBlock<T>& block, int64_t count, int64_t group,
+                                  int64_t offset, int64_t pitch, const Keep& keep) {
   for (int64_t q = 0; q < count; q += group) {
     if (q + group > count) q = std::max<int64_t>(0, count - group);  // overlaps the one before
     Accumulators<T, F> acc;
@@ -253,7 +253,7 @@ void run_planes(const ConvShape& s, const Tensor& x, char* workspace, int64_t ch
         const int64_t offset = (span.first - tile.filters.first) * tile.pitch;
         const PlaneBlock<T> planes{strip, across, work.taps, s.taps(), work.filters + span.first,
                                    s.O};
-        with_width(span.last - span.first, [&]<int F>() {
+        with_width<kMaxFilterVectors>(span.last - span.first, [&]<int F>() {
           convolve_planes<T, F>(planes, count, group, offset, tile.pitch, keep);
         });
       }

@@ -93,12 +93,12 @@ class StripPacker {
   static size_t scratch(const ConvShape& s) { return StripPacker(s, nullptr).bytes_; }
 
   StripPacker(const ConvShape& s, char* scratch) : s_(s), strips_(s) {
-    Pieces pieces{scratch};
-    image_ = pieces.take<T>(PatchImages<T>(s).size(1));
-    lit_ = pieces.take<Bits<T>>(s.padded_h() * s.padded_w());
-    lit_rows_ = pieces.take<Bits<T>>(s.padded_h() * s.OW);
-    live_ = pieces.take<Bits<T>>(s.OH * s.OW);
-    bytes_ = pieces.used;
+    WorkspaceLayout layout{scratch};
+    image_ = layout.take<T>(PatchImages<T>(s).size(1));
+    lit_ = layout.take<Bits<T>>(s.padded_h() * s.padded_w());
+    lit_rows_ = layout.take<Bits<T>>(s.padded_h() * s.OW);
+    live_ = layout.take<Bits<T>>(s.OH * s.OW);
+    bytes_ = layout.used;
   }
 
   WindowCount pack(const Tensor& x, int64_t n, T* to, Window* windows) {

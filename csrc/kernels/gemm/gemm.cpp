@@ -87,7 +87,7 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
 }
 
 // The most vectors of columns that go with a number of rows.
-constexpr int widest(int rows) { return std::min(kVectors, kSums / rows); }
+constexpr int widest(int rows) { return std::min(kVectors, kAccumulators / rows); }
 
 template <class T, int R = kRows>
 void add_strips_of(int64_t rows, int64_t vectors, const Strips<T>& strips, int64_t count) {

@@ -13,10 +13,9 @@ namespace tgm::TGM_TARGET {
 constexpr int kOwn = 2;  // inputs: a and b
 constexpr int kRows = 6;
 constexpr int kVectors = 6;
-constexpr int kSums = kPixels * kMaxFilterVectors;  // vectors that fit the registers
-constexpr int64_t kStep = 256;                      // of k: what is used of b stays in L1
-constexpr int64_t kDirectRows = 48;                 // up to which b is not packed
-constexpr int64_t kShallow = 64;                    // up to which a is not copied, and n is not cut
+constexpr int64_t kStep = 256;       // of k: what is used of b stays in L1
+constexpr int64_t kDirectRows = 48;  // up to which b is not packed
+constexpr int64_t kShallow = 64;     // up to which a is not copied, and n is not cut
 constexpr int64_t kMaxBlocks = 64;
 constexpr int64_t kMaxThinBlocks = 16;  // of few rows: b is streamed, in not too narrow pieces
 constexpr int64_t kLong = 512;          // from which on k has two halves,
@@ -76,11 +75,11 @@ struct Scheme {
     cut(2.0 * s.m * s.n * s.k + 1.0 * s.m * s.n * epilogue_cost(*args.tapes[0]));
     pack_strips = !in_place && row_blocks == 1 && s.k > kShallow && s.m <= tile_rows();
     pack_b = !in_place && !pack_strips;
-    Pieces pieces{workspace};
-    a = pieces.take<T>(copy_a ? s.m * s.k : 0);
-    b = pieces.take<T>(pack_b ? vectors * s.k * kLanes<T> : 0);
-    halves = pieces.take<T>(apart ? 2 * s.m * s.n : 0);
-    bytes = pieces.used;
+    WorkspaceLayout layout{workspace};
+    a = layout.take<T>(copy_a ? s.m * s.k : 0);
+    b = layout.take<T>(pack_b ? vectors * s.k * kLanes<T> : 0);
+    halves = layout.take<T>(apart ? 2 * s.m * s.n : 0);
+    bytes = layout.used;
     direct = s.n >= kLanes<T> && goes_direct(args);
   }
 
