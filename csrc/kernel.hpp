@@ -1,7 +1,6 @@
-// The face of a kernel: what the program hands to it, and how its work is cut into chunks.
+// The interface of a kernel: what the program hands to it, and how its work is cut into chunks.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include "tape.hpp"
@@ -9,17 +8,19 @@
 
 namespace tgm {
 
+struct Failure;  // failure.hpp
+
 // The operands of one call, with the pointers of this step.
 struct Args {
   const Tensor* in;
   int32_t n_in;
   const Tensor* out;
   int32_t n_out;
-  const int64_t* ints;          // integer parameters, in the order that the kernel's contract lists
-  const Tape* const* tapes;     // the contract's tapes, in its order; never null where listed
-  char* workspace;              // shared by all chunks of the call, 64-byte aligned
-  std::atomic<int64_t>* error;  // kernels that check their input store `call` + 1 here
-  int64_t call;                 // number of this call in the plan
+  const int64_t* ints;       // integer parameters, in the order that the kernel's contract lists
+  const Tape* const* tapes;  // the contract's tapes, in its order; never null where listed
+  char* workspace;           // shared by all chunks of the call, 64-byte aligned
+  Failure* failure;          // where kernels that check their input store `call` + 1
+  int64_t call;              // number of this call in the plan
   int32_t n_ints;
   int32_t n_tapes;
 };

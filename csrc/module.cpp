@@ -50,7 +50,7 @@ ViewSpec parse_view(const py::tuple& spec) {
 }
 
 Opcode parse_opcode(const std::string& name) {
-  const std::vector<std::string>& names = tape_opcodes();
+  const std::vector<const char*>& names = tape_opcodes();
   for (size_t i = 0; i < names.size(); i++) {
     if (names[i] == name) return static_cast<Opcode>(i);
   }

@@ -127,7 +127,7 @@ void Program::add_call(const std::vector<BufferSpec>& buffers, const CallSpec& s
   call.args.tapes = tape_pointers_.data() + tape_pointers_.size();
   call.args.n_tapes = static_cast<int32_t>(spec.tapes.size());
   call.args.workspace = nullptr;
-  call.args.error = &error_;
+  call.args.failure = &failure_;
   call.args.call = static_cast<int64_t>(calls_.size());
   for (const ViewSpec& view : spec.inputs) add_tensor(buffers, view);
   for (const ViewSpec& view : spec.outputs) add_tensor(buffers, view);
@@ -235,23 +235,23 @@ int64_t Program::run_timed(const int64_t* addresses, const int64_t* slots, doubl
 
 int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* times) {
   follow_arena();
-  error_.store(0);
+  failure_.call.store(0);
   resolve(addresses, slots);
   // A late worker of the last run may see the new value: it finds nothing left to take.
   one_by_one_.store(times != nullptr);
   if (times != nullptr) times->begin();
   const uint64_t ticket = ++last_ticket_;
   if (schedule_.is_parallel() && enter_team(this, ticket)) {
-    schedule_.walk(ticket, 0, times != nullptr, error_, times);
+    schedule_.walk(ticket, 0, times != nullptr, failure_.call, times);
     leave_team();
   } else {
-    schedule_.run_alone(error_, times);
+    schedule_.run_alone(failure_.call, times);
   }
-  return error_.load(std::memory_order_relaxed);
+  return failure_.call.load(std::memory_order_relaxed);
 }
 
 void Program::work(uint64_t ticket, int member) {
-  schedule_.walk(ticket, member, one_by_one_.load(), error_);
+  schedule_.walk(ticket, member, one_by_one_.load(), failure_.call);
 }
 
 }  // namespace tgm

@@ -10,6 +10,7 @@
 #include "arena.hpp"
 #include "dependencies.hpp"
 #include "dispatch.hpp"
+#include "failure.hpp"
 #include "kernel.hpp"
 #include "schedule.hpp"
 #include "team.hpp"
@@ -128,7 +129,7 @@ class Program final : public Job {
 
   uint64_t last_ticket_ = 0;
   std::atomic<bool> one_by_one_{false};  // the run is timed call by call
-  alignas(64) std::atomic<int64_t> error_{0};
+  alignas(64) Failure failure_;
 };
 
 }  // namespace tgm

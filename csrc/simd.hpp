@@ -20,15 +20,15 @@
 #include <type_traits>
 #include <utility>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #ifndef TGM_TARGET
 #error "compile kernels with -DTGM_TARGET=<name>"
 #endif
 
 #define TGM_INLINE static inline __attribute__((always_inline))
+
+// For functions around an inner loop: among the pointers of a larger function g++ 12 keeps those of
+// the loop on the stack.
+#define TGM_NOINLINE __attribute__((noinline))
 
 // Before a loop whose turns don't depend on each other, although its pointers may be equal.
 #if defined(__clang__)
@@ -184,23 +184,6 @@ TGM_INLINE auto reduce_add(V v) {
     for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
   }
   return lanes[0];
-}
-
-// Product of the lower halves of each lane. The one place with intrinsics: from the vector
-// expression g++ 12 makes a full 64-bit product, which makes Philox three times slower.
-TGM_INLINE Vec<uint64_t> multiply_low_halves(Vec<uint64_t> a, Vec<uint64_t> b) {
-#if defined(TGM_TARGET_wide)
-  return (a & 0xFFFFFFFF) * (b & 0xFFFFFFFF);
-#elif defined(__AVX512F__)
-  // With a mask of ones: g++ 12 warns of its own header's form without one.
-  return (Vec<uint64_t>)_mm512_maskz_mul_epu32(0xFF, (__m512i)a, (__m512i)b);
-#elif defined(__AVX2__)
-  return (Vec<uint64_t>)_mm256_mul_epu32((__m256i)a, (__m256i)b);
-#elif defined(__SSE2__)
-  return (Vec<uint64_t>)_mm_mul_epu32((__m128i)a, (__m128i)b);
-#else
-  return (a & 0xFFFFFFFF) * (b & 0xFFFFFFFF);
-#endif
 }
 
 // The same bits as another element type of the same width.

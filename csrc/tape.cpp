@@ -174,9 +174,9 @@ void prepare_tape(Tape& tape) {
 
 int32_t opcode_arity(Opcode opcode) { return kRecords[static_cast<int32_t>(opcode)].arity; }
 
-const std::vector<std::string>& tape_opcodes() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all;
+const std::vector<const char*>& tape_opcodes() {
+  static const std::vector<const char*> names = [] {
+    std::vector<const char*> all;
     for (const OpcodeRecord& op : kRecords) all.push_back(op.name);
     return all;
   }();

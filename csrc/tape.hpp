@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "opcodes.hpp"
@@ -73,6 +72,6 @@ void prepare_tape(Tape& tape);
 int32_t opcode_arity(Opcode opcode);
 
 // Names of the opcodes in the order of their numbers.
-const std::vector<std::string>& tape_opcodes();
+const std::vector<const char*>& tape_opcodes();
 
 }  // namespace tgm

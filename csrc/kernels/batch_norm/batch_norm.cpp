@@ -27,10 +27,10 @@ struct Work {
   size_t bytes;
 
   Work(const NormShape& s, char* workspace) {
-    Pieces pieces{workspace};
-    for (T** part : {&means, &rests, &squares}) *part = pieces.take<T>(s.blocks() * s.C);
-    for (T** part : {&centre, &scale, &shift}) *part = pieces.take<T>(s.C);
-    bytes = pieces.used;
+    WorkspaceLayout layout{workspace};
+    for (T** part : {&means, &rests, &squares}) *part = layout.take<T>(s.blocks() * s.C);
+    for (T** part : {&centre, &scale, &shift}) *part = layout.take<T>(s.C);
+    bytes = layout.used;
   }
 };
 

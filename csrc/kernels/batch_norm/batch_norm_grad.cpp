@@ -21,10 +21,10 @@ struct Work {
   size_t bytes;
 
   Work(const NormShape& s, char* workspace) {
-    Pieces pieces{workspace};
-    for (T** part : {&sums, &products}) *part = pieces.take<T>(s.blocks() * s.C);
-    for (T** part : {&centre, &scale, &slope, &shift}) *part = pieces.take<T>(s.C);
-    bytes = pieces.used;
+    WorkspaceLayout layout{workspace};
+    for (T** part : {&sums, &products}) *part = layout.take<T>(s.blocks() * s.C);
+    for (T** part : {&centre, &scale, &slope, &shift}) *part = layout.take<T>(s.C);
+    bytes = layout.used;
   }
 };
 

@@ -9,8 +9,9 @@
 // Phase 0 packs x channels last, in groups of up to four vectors of channels. Phase 1 keeps the
 // sums of up to three filters x four vectors of a patch in registers while it goes over a block of
 // positions; what the block sees of a group stays in the cache for all filters of a chunk.
-#include "kernels/conv2d/check.hpp"
 #include "kernels/conv2d/patch_rows.hpp"
+#include "kernels/core/by_dtype.hpp"
+#include "kernels/core/registers.hpp"
 #include "kernels/core/table.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -23,7 +24,7 @@ constexpr int kSharedVectors = 4;  // of a patch
 // multiply-adds, and longer walks over positions load and store the sums less often.
 constexpr int64_t kBlockBytes = 64 * 1024;
 
-ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args.ints, false); }
+ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args); }
 
 // Groups of equal size, of up to kSharedVectors vectors.
 template <class T>
@@ -34,29 +35,20 @@ ChannelGroups channel_groups(const ConvShape& s) {
 
 template <class T>
 struct Work {
-  T* images;   // [group][n][h][w][c]
-  T* sums;     // [o][group][kh][padded row]
-  T* filters;  // [o][c][kh][kw], before the epilogue
-  T* turned;   // [o][kh][kw][c], on the way there
-  size_t bytes;
+  WorkspaceLayout layout;
+  ChannelGroups groups;
+  PatchRows<T> rows;
+  PatchImages<T> packed;
+  FilterSums<T> sums;
+  T* images;  // [group][n][h][w][c]
 
-  Work(const ConvShape& s, char* workspace) {
-    const ChannelGroups groups = channel_groups<T>(s);
-    Pieces pieces{workspace};
-    images = pieces.take<T>(PatchImages<T>(groups.part).size(groups.count * s.N));
-    sums = pieces.take<T>(s.O * filter_sums(s));
-    filters = pieces.take<T>(s.O * s.taps());
-    turned = pieces.take<T>(s.O * groups.part.taps());
-    bytes = pieces.used;
-  }
-
-  // Elements of a group's sums of one filter, and of all groups'.
-  static int64_t group_sums(const ConvShape& s) {
-    return s.KH * PatchRows<T>(channel_groups<T>(s).part, kSharedVectors).padded();
-  }
-  static int64_t filter_sums(const ConvShape& s) {
-    return channel_groups<T>(s).count * group_sums(s);
-  }
+  Work(const ConvShape& s, char* workspace)
+      : layout{workspace},
+        groups(channel_groups<T>(s)),
+        rows(groups.part, kSharedVectors),
+        packed(groups.part),
+        sums(s, groups, rows.padded(), layout),
+        images(layout.take<T>(packed.size(groups.count * s.N))) {}
 };
 
 // The positions of one image under a patch block, and the block's sums for F filters.
@@ -136,17 +128,7 @@ template <class T>
 void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   const Work<T> work(s, args.workspace);
-  const ChannelGroups groups = channel_groups<T>(s);
-  const int64_t image = PatchImages<T>(groups.part).image;
-  const Span span = span_of(s.N, chunk, n_chunks);
-  for (int64_t n = span.first; n < span.last; n++) {
-    for (int64_t group = 0; group < groups.count; group++) {
-      pack_patch_image(groups, group, args.in[0], n, work.images + (group * s.N + n) * image);
-    }
-  }
-  if (chunk == 0) {
-    std::memset(work.images + groups.count * s.N * image, 0, kLanes<T> * sizeof(T));
-  }
+  pack_patch_images(work.groups, args.in[0], chunk, n_chunks, work.images);
 }
 
 // A chunk is a number of sets of filters: some, that share what comes to the L1 cache of x.
@@ -161,12 +143,12 @@ int64_t filter_chunks(const Args& args) {
                   std::max<int64_t>(4, sets / 10));
 }
 
-// Adds the positions of a block, and one group of channels, to the sums of the filters
-// [o, o + n).
+// Adds the positions of a block, its images at `x`, to a group's sums of the filters `o`.
 template <class T>
-void add_block(const ConvShape& s, const PatchImages<T>& packed, const PatchRows<T>& rows,
-               const T* x, int64_t step_w, const Tensor& g, Span images, Span lines, int64_t o,
-               int64_t n, T* sums) {
+void add_block(const ConvShape& s, const Work<T>& work, const T* x, const Tensor& g, Span images,
+               Span lines, Span o, int64_t group) {
+  const PatchRows<T>& rows = work.rows;
+  const PatchImages<T>& packed = work.packed;
   for (int64_t block = 0; block < rows.blocks(); block++) {
     const Span r = rows.block_rows(block), v = rows.block_vectors(block);
     const int64_t down = r.last - r.first, across = v.last - v.first;
@@ -177,17 +159,18 @@ void add_block(const ConvShape& s, const PatchImages<T>& packed, const PatchRows
           x + first_line + v.first * kLanes<T>,
           packed.row,
           s.stride_h * packed.row,
-          step_w,
-          g.as<T>() + image * g.stride[0] + o * g.stride[1] + lines.first * g.stride[2],
+          s.stride_w * work.groups.part.C,
+          g.as<T>() + image * g.stride[0] + o.first * g.stride[1] + lines.first * g.stride[2],
           g.stride[1],
           g.stride[2],
           g.stride[3],
           lines.last - lines.first,
           s.OW,
-          sums + r.first * rows.padded() + v.first * kLanes<T>,
-          Work<T>::filter_sums(s),
+          work.sums.of(o.first, group) + r.first * rows.padded() + v.first * kLanes<T>,
+          work.sums.filter,
           rows.padded()};
-      with_width<kFilters>(n, [&]<int F>() { add_plane_of<T, F>(plane, down, across); });
+      with_width<kFilters>(o.last - o.first,
+                           [&]<int F>() { add_plane_of<T, F>(plane, down, across); });
     }
   }
 }
@@ -196,62 +179,38 @@ template <class T>
 void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   const Work<T> work(s, args.workspace);
-  const ChannelGroups groups = channel_groups<T>(s);
-  const PatchRows<T> rows(groups.part, kSharedVectors);
-  const PatchImages<T> packed(groups.part);
-  const WindowBlocks<T> blocks(s, packed, kBlockBytes);
-  const int64_t filter_sums = Work<T>::filter_sums(s), group_sums = Work<T>::group_sums(s);
+  const WindowBlocks<T> blocks(s, work.packed, kBlockBytes);
   const Span sets = span_of(filter_sets(s), chunk, n_chunks);
-  const int64_t first_filter = span_of(s.O, sets.first, filter_sets(s)).first;
-  const int64_t n_filters = span_of(s.O, sets.last, filter_sets(s)).first - first_filter;
-  std::memset(work.sums + first_filter * filter_sums, 0, n_filters * filter_sums * sizeof(T));
-  for (int64_t group = 0; group < groups.count; group++) {
+  const Span filters{span_of(s.O, sets.first, filter_sets(s)).first,
+                     span_of(s.O, sets.last, filter_sets(s)).first};
+  work.sums.clear(filters);
+  for (int64_t group = 0; group < work.groups.count; group++) {
     for (int64_t block = 0; block < blocks.count; block++) {
       const Span images = blocks.images_of(block);
-      const T* x = work.images + (group * s.N + images.first) * packed.image;
+      const T* x = work.images + (group * s.N + images.first) * work.packed.image;
       for (int64_t set = sets.first; set < sets.last; set++) {
-        const Span o = span_of(s.O, set, filter_sets(s));
-        add_block(s, packed, rows, x, s.stride_w * groups.part.C, args.in[1], images,
-                  blocks.rows_of(s, block), o.first, o.last - o.first,
-                  work.sums + o.first * filter_sums + group * group_sums);
+        add_block(s, work, x, args.in[1], images, blocks.rows_of(s, block),
+                  span_of(s.O, set, filter_sets(s)), group);
       }
     }
   }
-  T* const result = work.filters + first_filter * s.taps();
-  for (int64_t o = 0; o < n_filters; o++) {
-    for (int64_t group = 0; group < groups.count; group++) {
-      unpack_filter(groups.part, groups.size(group),
-                    work.sums + (first_filter + o) * filter_sums + group * group_sums,
-                    rows.padded(), work.turned + (first_filter + o) * groups.part.taps(),
-                    result + o * s.taps() + groups.first(group) * s.KH * s.KW);
-    }
-  }
-  finish_tile(
-      *args.tapes[0],
-      {reinterpret_cast<const char*>(result), s.taps(), 0, 0, first_filter, n_filters, 0, s.taps()},
-      args.in + 2, args.out[0]);
+  work.sums.finish(args, filters, 2);
 }
 
 template <class T>
 size_t work_bytes(const Args& args) {
-  return Work<T>(shape(args), nullptr).bytes;
+  return Work<T>(shape(args), nullptr).layout.used;
 }
-
-void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, pack_images, args, chunk, n_chunks);
-}
-
-void run(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, sum_filters, args, chunk, n_chunks);
-}
-
-size_t workspace_bytes(const Args& args) { return TGM_FLOATS(args.in[0].dtype, work_bytes, args); }
 
 const char* invalid(const Args& args) { return check_conv(args, {0, kOut, 1, -1, 2, false}); }
 
 }  // namespace
 
 extern const Kernel conv2d_grad_filter_kernel = {
-    "conv2d_grad_filter", 2, {{pack_chunks, pack}, {filter_chunks, run}}, workspace_bytes, invalid};
+    "conv2d_grad_filter",
+    2,
+    {{pack_chunks, TGM_BY_DTYPE(pack_images)}, {filter_chunks, TGM_BY_DTYPE(sum_filters)}},
+    TGM_BY_DTYPE(work_bytes),
+    invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -5,17 +5,19 @@
 //
 // A pixel of dx meets the taps whose number, modulo the stride, is its own: the pixels of one
 // such *phase* are a convolution of g, stride 1, with every stride-th tap. Each goes through the
-// inner loop of conv_common.hpp, the channels of x in the place of filters. Phase 0 packs those
-// taps by phase and copies g into zeros, so that every tap of every pixel finds a value.
-#include "kernels/conv2d/check.hpp"
+// inner loop of filter_vectors.hpp, with the channels of x as its filters. PhasePixels 0 packs
+// those taps by phase and copies g into zeros, so that every tap of every pixel finds a value.
+#include "kernels/conv2d/filter_vectors.hpp"
+#include "kernels/core/by_dtype.hpp"
 #include "kernels/core/table.hpp"
+#include "kernels/core/workspace.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
 
 constexpr int64_t kPackChunks = 16;
 
-ConvShape shape(const Args& args) { return conv_shape(args.out[0], args.in[0], args.ints, false); }
+ConvShape shape(const Args& args) { return conv_shape(args.out[0], args.in[0], args); }
 
 // One axis of the problem. Position r of the padded image, r = phase + stride * m, meets the taps
 // phase + stride * t at the output's positions m - t.
@@ -50,11 +52,11 @@ struct Work {
     // Planes a multiple of 256 bytes apart would crowd into a few sets of the first-level cache.
     plane = h.size * w.size;
     if (plane * sizeof(T) % 256 == 0) plane += 64 / sizeof(T);
-    Pieces pieces{workspace};
-    filters = pieces.take<T>(blocks.packed_size(s.O * s.KH * s.KW));
-    offsets = pieces.take<int64_t>(s.O * s.KH * s.KW);
-    g = pieces.take<T>(s.N * s.O * plane);
-    bytes = pieces.used;
+    WorkspaceLayout layout{workspace};
+    filters = layout.take<T>(blocks.packed_size(s.O * s.KH * s.KW));
+    offsets = layout.take<int64_t>(s.O * s.KH * s.KW);
+    g = layout.take<T>(s.N * s.O * plane);
+    bytes = layout.used;
   }
 
   // Taps of one filter in the phases before (phase_h, phase_w).
@@ -142,7 +144,7 @@ struct Units {
 
 // Pixels of a tile that are of one phase: where their taps start in g, and their values.
 template <class T>
-struct Phase {
+struct PhasePixels {
   int64_t rows, columns;
   const T* g;
   int64_t g_row;  // elements of g between rows
@@ -152,8 +154,8 @@ struct Phase {
 
 // Groups of pixels go on from row to row, so that only a tile's last is not full.
 template <class T, int V>
-TGM_APART void convolve_phase(const Phase<T>& phase, const T* filters, const int64_t* offsets,
-                              int64_t taps) {
+TGM_NOINLINE void convolve_phase(const PhasePixels<T>& phase, const T* filters,
+                                 const int64_t* offsets, int64_t taps) {
   const int64_t count = phase.rows * phase.columns;
   int64_t row = 0, column = 0;
   for (int64_t first = 0; first < count; first += kPixels) {
@@ -191,13 +193,13 @@ void convolve_tile(const ConvShape& s, const Work<T>& work, int64_t image, int64
       const int64_t taps = s.O * work.h.taps(phase_h) * work.w.taps(phase_w);
       const T* filters =
           work.filters + before * work.blocks.vectors * kLanes<T> + work.blocks.first(block) * taps;
-      const Phase<T> phase{ceil_div(n_rows - i, s.stride_h),
-                           ceil_div(n_columns - j, s.stride_w),
-                           g + m_w + work.w.before,
-                           work.w.size,
-                           values + (i * n_columns + j) * kWidth,
-                           s.stride_h * n_columns * kWidth,
-                           s.stride_w * kWidth};
+      const PhasePixels<T> phase{ceil_div(n_rows - i, s.stride_h),
+                                 ceil_div(n_columns - j, s.stride_w),
+                                 g + m_w + work.w.before,
+                                 work.w.size,
+                                 values + (i * n_columns + j) * kWidth,
+                                 s.stride_h * n_columns * kWidth,
+                                 s.stride_w * kWidth};
       convolve_phase<T, V>(phase, filters, work.offsets + before, taps);
     }
   }
@@ -219,8 +221,8 @@ void run_units(const Args& args, int64_t chunk, int64_t n_chunks) {
     const Span columns{w, std::min(s.W, w + units.width)};
     const int64_t pixels = (rows.last - h) * (columns.last - w);
     const int64_t width = units.blocks.width(block), size = units.blocks.size(block);
-    with_width(width,
-               [&]<int V>() { convolve_tile<T, V>(s, work, image, block, rows, columns, values); });
+    with_width<kMaxFilterVectors>(
+        width, [&]<int V>() { convolve_tile<T, V>(s, work, image, block, rows, columns, values); });
     transpose(values, width * kLanes<T>, result, pixels, pixels, size);
     finish_tile(*args.tapes[0],
                 {reinterpret_cast<const char*>(result), pixels, 1, image, units.blocks.first(block),
@@ -245,23 +247,16 @@ size_t work_bytes(const Args& args) {
   return Work<T>(shape(args), nullptr).bytes;
 }
 
-void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, pack_operands, args, chunk, n_chunks);
-}
-
-int64_t chunks(const Args& args) { return TGM_FLOATS(args.in[0].dtype, unit_chunks, args); }
-
-void run(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, run_units, args, chunk, n_chunks);
-}
-
-size_t workspace_bytes(const Args& args) { return TGM_FLOATS(args.in[0].dtype, work_bytes, args); }
-
 const char* invalid(const Args& args) { return check_conv(args, {kOut, 0, 1, -1, 2, false}); }
 
 }  // namespace
 
 extern const Kernel conv2d_grad_input_kernel = {
-    "conv2d_grad_input", 2, {{pack_chunks, pack}, {chunks, run}}, workspace_bytes, invalid};
+    "conv2d_grad_input",
+    2,
+    {{pack_chunks, TGM_BY_DTYPE(pack_operands)},
+     {TGM_BY_DTYPE(unit_chunks), TGM_BY_DTYPE(run_units)}},
+    TGM_BY_DTYPE(work_bytes),
+    invalid};
 
 }  // namespace tgm::TGM_TARGET

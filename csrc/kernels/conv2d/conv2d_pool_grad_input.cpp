@@ -13,9 +13,10 @@
 // before the next, so that it stays in the L1 cache. Where a row of a patch doesn't fit in
 // registers, channels are packed in groups of one vector: then the patch blocks are small, more
 // filters share one walk over the image, and their sums are loaded and stored less often.
-#include "kernels/conv2d/check.hpp"
 #include "kernels/conv2d/patch_rows.hpp"
+#include "kernels/core/by_dtype.hpp"
 #include "kernels/core/table.hpp"
+#include "kernels/core/transpose.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -24,7 +25,7 @@ constexpr int64_t kTerms = 16 * 1024;       // room for what is listed at once
 constexpr int64_t kBlockBytes = 24 * 1024;  // of a patch block of the filters worked on together
 constexpr int64_t kMaxFilters = 256;        // worked on together
 
-ConvShape shape(const Args& args) { return conv_shape(args.out[0], args.in[0], args.ints, true); }
+ConvShape shape(const Args& args) { return conv_shape(args.out[0], args.in[0], args); }
 
 int64_t image_chunks(const Args& args) {
   const ConvShape s = shape(args);
@@ -44,19 +45,19 @@ ChannelGroups channel_groups(const ConvShape& s) {
 template <class T>
 struct Strip {
   T* image;         // [group][h][w][c]
-  Term<T>* terms;   // [place][filters_together]: a place is a position of the convolution
-  int32_t* offset;  // [place], of its patch in the image
-  Term<T>** end;    // [place], of its terms
+  Term<T>* terms;   // [position of the convolution][filter of those worked on together]
+  int32_t* offset;  // [position], of its patch in the image
+  Term<T>** end;    // [position], of its terms
 };
 
 template <class T>
 struct Work {
-  T* filters;  // [group][kh][o][padded row]
-  T* turned;   // [o][kh][kw][c], on the way there
-  int16_t*
-      lone;  // [byte of the winners][its value]: the only winner's position in the window, or -1
+  T* filters;        // [group][kh][o][padded row]
+  T* channels_last;  // [o][kh][kw][c], on the way there
+  // By byte of the winners and its value: the only winner's position in the window, or -1.
+  int16_t* single_winner;
   int64_t together;  // filters
-  int64_t max_places;
+  int64_t max_positions;
   Strip<T> first;
   size_t strip_bytes, bytes;
 
@@ -68,17 +69,17 @@ struct Work {
                                 ceil_div(rows.vectors, rows.across) * kVectorBytes;
     together = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
     together = std::min(together, std::max<int64_t>(1, s.O));
-    max_places = std::max(kTerms / together, s.pool_size());
-    Pieces pieces{workspace};
-    filters = pieces.take<T>(groups.count * s.KH * s.O * rows.padded());
-    turned = pieces.take<T>(s.O * groups.part.taps());
-    lone = pieces.take<int16_t>(256 * s.winner_bytes());
-    const size_t start = pieces.used;
-    first.image = pieces.take<T>(PatchImages<T>(groups.part).size(groups.count));
-    first.terms = pieces.take<Term<T>>(max_places * together + 1);
-    first.offset = pieces.take<int32_t>(max_places);
-    first.end = pieces.take<Term<T>*>(max_places);
-    strip_bytes = pieces.used - start;
+    max_positions = std::max(kTerms / together, s.pool_size());
+    WorkspaceLayout layout{workspace};
+    filters = layout.take<T>(groups.count * s.KH * s.O * rows.padded());
+    channels_last = layout.take<T>(s.O * groups.part.taps());
+    single_winner = layout.take<int16_t>(256 * s.winner_bytes());
+    const size_t start = layout.used;
+    first.image = layout.take<T>(PatchImages<T>(groups.part).size(groups.count));
+    first.terms = layout.take<Term<T>>(max_positions * together + 1);
+    first.offset = layout.take<int32_t>(max_positions);
+    first.end = layout.take<Term<T>*>(max_positions);
+    strip_bytes = layout.used - start;
     bytes = start + image_chunks(args) * strip_bytes;
   }
 
@@ -103,10 +104,10 @@ void pack_patch_rows(const ConvShape& s, const Work<T>& work, const Tensor& w, i
   for (int64_t group = 0; group < groups.count; group++) {
     const T* from = w.as<T>() + o * w.stride[0] + groups.first(group) * w.stride[1];
     T* to = work.filters + (group * s.KH * s.O + o) * padded;
-    T* turned = work.turned + o * groups.part.taps();
+    T* channels_last = work.channels_last + o * groups.part.taps();
     const int64_t size = groups.size(group);
-    if (size < width) std::memset(turned, 0, groups.part.taps() * sizeof(T));
-    pack_filter(groups.part, size, from, w.stride + 1, turned, to, s.O * padded);
+    if (size < width) std::memset(channels_last, 0, groups.part.taps() * sizeof(T));
+    pack_filter(groups.part, size, from, w.stride + 1, channels_last, to, s.O * padded);
     for (int64_t a = 0; a < s.KH; a++) {
       T* row = to + a * s.O * padded;
       for (int64_t i = s.KW * width; i < padded; i++) row[i] = T(0);
@@ -121,9 +122,9 @@ void pack_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Span span = span_of(s.O, chunk, n_chunks);
   for (int64_t o = span.first; o < span.last; o++) pack_patch_rows(s, work, args.in[0], o);
   if (chunk > 0) return;
-  std::memset(work.lone, -1, 256 * s.winner_bytes() * sizeof(int16_t));
+  std::memset(work.single_winner, -1, 256 * s.winner_bytes() * sizeof(int16_t));
   for (int64_t p = 0; p < std::min<int64_t>(s.pool_size(), INT16_MAX); p++) {
-    work.lone[p / 8 * 256 + (1 << p % 8)] = static_cast<int16_t>(p);
+    work.single_winner[p / 8 * 256 + (1 << p % 8)] = static_cast<int16_t>(p);
   }
 }
 
@@ -153,9 +154,9 @@ class ImageSum {
             list_window(
                 factors + h * g.stride[2] + w * g.stride[3], g.stride[1],
                 masks + h * winners.stride[2] + w * winners.stride[3] + byte * winners.stride[4],
-                winners.stride[1], work_.lone + 256 * byte, o, count);
+                winners.stride[1], work_.single_winner + 256 * byte, o, count);
           }
-          n_places_ += s_.pool_size();
+          n_positions_ += s_.pool_size();
         }
       }
       flush();
@@ -164,45 +165,45 @@ class ImageSum {
 
  private:
   void begin_window(int64_t h, int64_t w) {
-    if (n_places_ + s_.pool_size() > work_.max_places) flush();
+    if (n_positions_ + s_.pool_size() > work_.max_positions) flush();
     for (int64_t p = 0; p < s_.pool_size(); p++) {
       const int64_t row = (h * s_.pool_h + p / s_.pool_w) * s_.stride_h;
       const int64_t column = (w * s_.pool_w + p % s_.pool_w) * s_.stride_w;
-      strip_.offset[n_places_ + p] =
+      strip_.offset[n_positions_ + p] =
           static_cast<int32_t>(row * packed_.row + column * groups_.part.C);
-      strip_.end[n_places_ + p] = strip_.terms + (n_places_ + p) * work_.together;
+      strip_.end[n_positions_ + p] = strip_.terms + (n_positions_ + p) * work_.together;
     }
   }
 
-  // The terms of one window, of `count` filters from `o` on, to the places of their winners.
-  __attribute__((noinline)) void list_window(const T* factors, int64_t factor_step,
-                                             const uint8_t* masks, int64_t mask_step,
-                                             const int16_t* lone, int64_t o, int64_t count) {
-    Term<T>** const ends = strip_.end + n_places_;
-    T rubbish = rubbish_;
+  // The terms of one window, of `count` filters from `o` on, to the positions of their winners.
+  TGM_NOINLINE void list_window(const T* factors, int64_t factor_step, const uint8_t* masks,
+                                int64_t mask_step, const int16_t* single_winner, int64_t o,
+                                int64_t count) {
+    Term<T>** const ends = strip_.end + n_positions_;
+    T nonfinite = nonfinite_;
     int64_t offset = o * padded_;
     for (; count > 0; count--, offset += padded_, factors += factor_step, masks += mask_step) {
       const T factor = *factors;
-      rubbish += factor - factor;
-      const int position = lone[*masks];
+      nonfinite += factor - factor;
+      const int position = single_winner[*masks];
       const Term<T> term{factor, static_cast<int32_t>(offset)};
       if (position >= 0) [[likely]] {
         *ends[position] = term;  // no branch on what can't be foreseen: kept if it counts
         ends[position] += factor != T(0);
       } else if (factor != T(0)) {
         for (unsigned mask = *masks; mask != 0; mask &= mask - 1)
-          *ends[lone[mask & -mask]]++ = term;
+          *ends[single_winner[mask & -mask]]++ = term;
       }
     }
-    rubbish_ = rubbish;
+    nonfinite_ = nonfinite;
   }
 
   void flush() {
     for (int64_t group = 0; group < groups_.count; group++) {
       for (int64_t block = 0; block < rows_.blocks(); block++) add_block(group, block);
     }
-    n_places_ = 0;
-    rubbish_ = T(0);
+    n_positions_ = 0;
+    nonfinite_ = T(0);
   }
 
   // Adds what is listed to the patches of one group.
@@ -213,12 +214,12 @@ class ImageSum {
     const T* filters =
         work_.filters + (group * s_.KH + r.first) * s_.O * padded_ + v.first * kLanes<T>;
     T* image = strip_.image + group * packed_.image + r.first * packed_.row + v.first * kLanes<T>;
-    const bool direct = v.last < rows_.vectors || rows_.length == padded_ || rubbish_ == T(0);
+    const bool direct = v.last < rows_.vectors || rows_.length == padded_ || nonfinite_ == T(0);
     // Windows are listed column by column, and all first positions come first, then all second
     // ones: so patches that overlap don't follow one another, and none is loaded while what was
     // added to it is still on the way to the cache.
     for (int64_t first = 0; first < s_.pool_size(); first++) {
-      for (int64_t p = first; p < n_places_; p += s_.pool_size()) {
+      for (int64_t p = first; p < n_positions_; p += s_.pool_size()) {
         const Term<T>* terms = strip_.terms + p * work_.together;
         const int64_t n = strip_.end[p] - terms;
         if (n == 0) continue;
@@ -252,8 +253,8 @@ class ImageSum {
   PatchRows<T> rows_;
   PatchImages<T> packed_;
   int64_t padded_;
-  int64_t n_places_ = 0;
-  T rubbish_ = T(0);  // NaN if a listed factor is NaN or inf, else 0
+  int64_t n_positions_ = 0;
+  T nonfinite_ = T(0);  // NaN if a listed factor is NaN or inf, else 0
 };
 
 // A group of channels of the image's gradient to channels first, and through the epilogue.
@@ -310,24 +311,15 @@ size_t work_bytes(const Args& args) {
   return Work<T>(args, nullptr).bytes;
 }
 
-void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, pack_filters, args, chunk, n_chunks);
-}
-
-void run(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, sum_images, args, chunk, n_chunks);
-}
-
-size_t workspace_bytes(const Args& args) { return TGM_FLOATS(args.in[0].dtype, work_bytes, args); }
-
 const char* invalid(const Args& args) { return check_conv(args, {kOut, 0, 1, 2, 3, true}); }
 
 }  // namespace
 
-extern const Kernel conv2d_pool_grad_input_kernel = {"conv2d_pool_grad_input",
-                                                     2,
-                                                     {{pack_chunks, pack}, {image_chunks, run}},
-                                                     workspace_bytes,
-                                                     invalid};
+extern const Kernel conv2d_pool_grad_input_kernel = {
+    "conv2d_pool_grad_input",
+    2,
+    {{pack_chunks, TGM_BY_DTYPE(pack_filters)}, {image_chunks, TGM_BY_DTYPE(sum_images)}},
+    TGM_BY_DTYPE(work_bytes),
+    invalid};
 
 }  // namespace tgm::TGM_TARGET

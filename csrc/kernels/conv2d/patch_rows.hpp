@@ -1,13 +1,17 @@
-// Patches of images that lie channels last: what the gradients of a convolution are made of.
+// Patches of images that lie channels last: what gradients of a convolution are made of.
 //
-// With x as [h][w][c], the KW * C values that a row of a filter meets at one output position lie
+// With x as [h][w][c], the KW * C values that a row of a filter meets at one output position are
 // side by side: a *patch row*. Padded to whole vectors, patch rows and filter rows are added up by
-// one loop over contiguous memory, whatever C and KW are; the lanes of the padding hold rubbish and
-// are dropped at the end. A *patch block* is the part of the KH rows that is kept in registers at
-// once: R rows of V vectors.
+// one loop over contiguous memory, whatever C and KW are; what the lanes of the padding hold is
+// dropped at the end. A *patch block* is the part of the KH rows that is kept in registers at once:
+// R rows of V vectors.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
+
 #include "kernels/conv2d/geometry.hpp"
+#include "kernels/core/workspace.hpp"
 
 namespace tgm::TGM_TARGET {
 
@@ -59,35 +63,12 @@ struct ChannelGroups {
 // A group of channels of image n of x, channels last, into the middle of zeros.
 template <class T>
 void pack_patch_image(const ChannelGroups& groups, int64_t group, const Tensor& x, int64_t n,
-                      T* to) {
-  const ConvShape& s = groups.part;
-  const PatchImages<T> packed(s);
-  const int64_t* stride = x.stride;
-  const int64_t size = groups.size(group);
-  if (s.pad_h || s.pad_w || size < s.C) std::memset(to, 0, packed.image * sizeof(T));
-  to += s.pad_h * packed.row + s.pad_w * s.C;
-  const T* from = x.as<T>() + n * stride[0] + groups.first(group) * stride[1];
-  if (stride[3] == 1 && stride[2] == s.W && s.pad_w == 0 && s.C > 1) {
-    return transpose(from, stride[1], to, s.C, size, s.H * s.W);
-  }
-  for (int64_t h = 0; h < s.H; h++, from += stride[2], to += packed.row) {
-    if (stride[3] == 1 && s.C == 1) {
-      std::memcpy(to, from, s.W * sizeof(T));
-    } else if (stride[3] == 1) {
-      transpose(from, stride[1], to, s.C, size, s.W);
-    } else {
-      for (int64_t w = 0; w < s.W; w++) {
-        for (int64_t c = 0; c < size; c++) to[w * s.C + c] = from[c * stride[1] + w * stride[3]];
-      }
-    }
-  }
-}
+                      T* to);
 
-// All channels of it.
+// A chunk of the images of x as [group][n][h][w][c]; the first chunk writes zeros behind the last.
 template <class T>
-void pack_patch_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
-  pack_patch_image(ChannelGroups(s, std::max<int64_t>(1, s.C)), 0, x, n, to);
-}
+void pack_patch_images(const ChannelGroups& groups, const Tensor& x, int64_t chunk,
+                       int64_t n_chunks, T* to);
 
 // Windows, or positions where there is no pool, in blocks that see at most `bytes` of a group of
 // channels, or one row of windows: those of some images, or some rows of one image's.
@@ -115,7 +96,7 @@ struct WindowBlocks {
   }
 };
 
-// A factor and the place of the patch that it multiplies.
+// A factor, and the offset of the patch that it multiplies.
 template <class T>
 struct Term {
   T factor;
@@ -168,97 +149,54 @@ struct PatchSums {
   }
 };
 
-// acc += sum over terms of factor * the patch block at the term's offset, in two interleaved sums
-// where one would leave the multipliers waiting.
-template <class T, int R, int V>
-void add_patch_block(const T* patches, int64_t row, const Term<T>* terms, int64_t n, T* acc,
-                     int64_t acc_row) {
-  constexpr bool kTwoSums = R * V <= 6;
-  PatchSums<T, R, V> sums, more;
-  sums.read(acc, acc_row);
-  if constexpr (kTwoSums) more.clear();
-  auto add = [&](const Term<T>& term, PatchSums<T, R, V>& to) __attribute__((always_inline)) {
-    const Vec<T> factor = splat<T>(term.factor);
-#pragma GCC unroll 16
-    for (int r = 0; r < R; r++) to.add_row(r, factor, patches + term.offset + r * row);
-  };
-  int64_t i = 0;
-  if constexpr (kTwoSums) {
-    for (; i + 2 <= n; i += 2) {
-      add(terms[i], sums);
-      add(terms[i + 1], more);
-    }
-  }
-  for (; i < n; i++) add(terms[i], sums);
-  if constexpr (kTwoSums) sums.add(more);
-  sums.write(acc, acc_row);
-}
-
+// acc[r * acc_row] += sum over n terms of factor * the patch block at the term's offset in
+// `patches`, whose rows are `row` apart.
 template <class T>
-using AddPatchBlock = void (*)(const T*, int64_t, const Term<T>*, int64_t, T*, int64_t);
-
-template <class T, int Code>
-constexpr AddPatchBlock<T> add_patch_block_entry() {
-  constexpr int R = Code / kMaxPatchVectors + 1, V = Code % kMaxPatchVectors + 1;
-  if constexpr (R * V <= kMaxPatchVectors) {
-    return add_patch_block<T, R, V>;
-  } else {
-    return nullptr;
-  }
-}
-
-template <class T, int... Codes>
-AddPatchBlock<T> add_patch_block_of(int64_t code, std::integer_sequence<int, Codes...>) {
-  static constexpr AddPatchBlock<T> table[] = {add_patch_block_entry<T, Codes>()...};
-  return table[code];
-}
+using AddPatchBlock = void (*)(const T* patches, int64_t row, const Term<T>* terms, int64_t n,
+                               T* acc, int64_t acc_row);
 
 // The loop for blocks of `rows` rows of `vectors` vectors; rows * vectors <= kMaxPatchVectors.
 template <class T>
-AddPatchBlock<T> find_add_patch_block(int64_t rows, int64_t vectors) {
-  constexpr int n = kMaxPatchVectors * kMaxPatchVectors;
-  return add_patch_block_of<T>((rows - 1) * kMaxPatchVectors + vectors - 1,
-                               std::make_integer_sequence<int, n>{});
-}
-
-// Taps [kh * KW + kw][c] in the order in which x meets them, or back: all turned if flipped.
-template <class T>
-void copy_taps(const ConvShape& s, const T* from, int64_t from_row, T* to, int64_t to_row) {
-  for (int64_t a = 0; a < s.KH; a++) {
-    for (int64_t b = 0; b < s.KW; b++) {
-      const T* tap = from + a * from_row + b * s.C;
-      T* place =
-          s.flip ? to + (s.KH - 1 - a) * to_row + (s.KW - 1 - b) * s.C : to + a * to_row + b * s.C;
-      for (int64_t c = 0; c < s.C; c++) place[c] = tap[c];
-    }
-  }
-}
-
-// Sums of patches [kh][padded row], as x meets the filter, to one filter's gradient [c][kh][kw] of
-// `size` channels, up to s.C. `buffer` has room for a filter.
-template <class T>
-void unpack_filter(const ConvShape& s, int64_t size, const T* sums, int64_t padded_row, T* buffer,
-                   T* to) {
-  copy_taps(s, sums, padded_row, buffer, s.KW * s.C);
-  transpose(buffer, s.C, to, s.KH * s.KW, s.KH * s.KW, size);
-}
+AddPatchBlock<T> find_add_patch_block(int64_t rows, int64_t vectors);
 
 // `size` channels, up to s.C, of one filter [c][kh][kw] of any strides to patch rows
 // [kh][row_stride], as x meets it. What `buffer` [kh * kw][s.C] has in the other channels goes
 // along.
 template <class T>
 void pack_filter(const ConvShape& s, int64_t size, const T* w, const int64_t* stride, T* buffer,
-                 T* to, int64_t row_stride) {
-  const int64_t taps = s.KH * s.KW;
-  if (stride[2] == 1 && stride[1] == s.KW) {
-    transpose(w, stride[0], buffer, s.C, size, taps);
-  } else {
-    for (int64_t t = 0; t < taps; t++) {
-      const T* from = w + t / s.KW * stride[1] + t % s.KW * stride[2];
-      for (int64_t c = 0; c < size; c++) buffer[t * s.C + c] = from[c * stride[0]];
-    }
+                 T* to, int64_t row_stride);
+
+// The sums of which the filters' gradient is made, and their way into the output.
+template <class T>
+struct FilterSums {
+  ConvShape s;
+  ChannelGroups groups;
+  int64_t row, group, filter;  // elements of a row of sums with its padding, of a group, a filter
+  T* sums;                     // [o][group][kh][row]
+  T* channels_last;            // [o][kh][kw][c], on the way where rows are padded
+  T* result;                   // [o][c][kh][kw], before the epilogue
+
+  FilterSums(const ConvShape& s, const ChannelGroups& groups, int64_t row, WorkspaceLayout& layout)
+      : s(s),
+        groups(groups),
+        row(row),
+        group(ceil_div(s.KH * row, kLanes<T>) * kLanes<T>),
+        filter(groups.count * group) {
+    sums = layout.take<T>(s.O * filter);
+    channels_last = layout.take<T>(is_padded() ? s.O * groups.part.taps() : 0);
+    result = layout.take<T>(s.O * s.taps());
   }
-  copy_taps(s, buffer, s.KW * s.C, to, row_stride);
-}
+
+  bool is_padded() const { return row != s.KW * groups.part.C; }
+  T* of(int64_t o, int64_t g = 0) const { return sums + o * filter + g * group; }
+  void clear(Span filters) const {
+    std::memset(of(filters.first), 0, (filters.last - filters.first) * filter * sizeof(T));
+  }
+  // Takes some filters' gradients through the epilogue, whose extras follow `n_own` inputs.
+  void finish(const Args& args, Span filters, int n_own) const;
+
+ private:
+  void unpack(int64_t o, int64_t g) const;
+};
 
 }  // namespace tgm::TGM_TARGET

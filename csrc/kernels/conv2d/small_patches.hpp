@@ -12,17 +12,18 @@
 #pragma once
 
 #include "kernels/conv2d/patch_rows.hpp"
+#include "kernels/core/registers.hpp"
 
 namespace tgm::TGM_TARGET {
 
 // In one word, since what limits the loop over windows is the number of its loads.
 class Window {
  public:
-  Window(int64_t number, int64_t place, uint32_t live)
-      : word_(static_cast<uint64_t>(place) << 32 | static_cast<uint64_t>(number) << 8 | live) {}
+  Window(int64_t number, int64_t offset, uint32_t live)
+      : word_(static_cast<uint64_t>(offset) << 32 | static_cast<uint64_t>(number) << 8 | live) {}
 
-  // Where its first position's patch lies.
-  int64_t place() const { return static_cast<int64_t>(word_ >> 32); }
+  // Of its first position's patch, in elements.
+  int64_t offset() const { return static_cast<int64_t>(word_ >> 32); }
   // In a plane of windows.
   int64_t number() const { return static_cast<uint32_t>(word_) >> 8; }
   // By position: whether its patch has anything but zeros.
@@ -47,8 +48,8 @@ struct Strips {
         image(s.OW * strip + kLanes<T>),
         vectors(ceil_div(s.taps(), kLanes<T>)) {}
 
-  // Where the patch of an output position lies.
-  int64_t place(const ConvShape& s, int64_t h, int64_t w) const {
+  // Of the patch of an output position, in elements.
+  int64_t offset(const ConvShape& s, int64_t h, int64_t w) const {
     return w * strip + h * s.stride_h * length;
   }
 
@@ -73,15 +74,15 @@ using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
 template <class T>
 bool all_finite(const T* values, int64_t n) {
   // v - v has no bit set, unless it is NaN.
-  Vec<Bits<T>> rubbish{};
+  Vec<Bits<T>> nonfinite{};
   Bits<T> rest = 0;
   int64_t i = 0;
   for (; i + kLanes<T> <= n; i += kLanes<T>) {
     const Vec<T> v = load(values + i);
-    rubbish |= bits<Vec<Bits<T>>>(v - v);
+    nonfinite |= bits<Vec<Bits<T>>>(v - v);
   }
   for (; i < n; i++) rest |= bits<Bits<T>>(values[i] - values[i]);
-  for (int lane = 0; lane < kLanes<T>; lane++) rest |= rubbish[lane];
+  for (int lane = 0; lane < kLanes<T>; lane++) rest |= nonfinite[lane];
   return rest == 0;
 }
 
@@ -93,17 +94,17 @@ class StripPacker {
   static size_t scratch(const ConvShape& s) { return StripPacker(s, nullptr).bytes_; }
 
   StripPacker(const ConvShape& s, char* scratch) : s_(s), strips_(s) {
-    Pieces pieces{scratch};
-    image_ = pieces.take<T>(PatchImages<T>(s).size(1));
-    lit_ = pieces.take<Bits<T>>(s.padded_h() * s.padded_w());
-    lit_rows_ = pieces.take<Bits<T>>(s.padded_h() * s.OW);
-    live_ = pieces.take<Bits<T>>(s.OH * s.OW);
-    bytes_ = pieces.used;
+    WorkspaceLayout layout{scratch};
+    image_ = layout.take<T>(PatchImages<T>(s).size(1));
+    nonzero_ = layout.take<Bits<T>>(s.padded_h() * s.padded_w());
+    nonzero_rows_ = layout.take<Bits<T>>(s.padded_h() * s.OW);
+    live_ = layout.take<Bits<T>>(s.OH * s.OW);
+    bytes_ = layout.used;
   }
 
   WindowCount pack(const Tensor& x, int64_t n, T* to, Window* windows) {
     const PatchImages<T> packed(s_);
-    pack_patch_image(s_, x, n, image_);
+    pack_patch_image(ChannelGroups(s_, s_.C), 0, x, n, image_);
     std::memset(image_ + packed.image, 0, kLanes<T> * sizeof(T));
     for (int64_t j = 0; j < s_.OW; j++) copy_strip(packed, j, to + j * strips_.strip);
     find_live_positions();
@@ -123,14 +124,14 @@ class StripPacker {
   void find_live_positions() {
     const int64_t width = s_.padded_w();
     for (int64_t i = 0; i < s_.padded_h() * width; i++) {
-      lit_[i] = bits<Bits<T>>(image_[i * s_.C]);
-      for (int64_t c = 1; c < s_.C; c++) lit_[i] |= bits<Bits<T>>(image_[i * s_.C + c]);
+      nonzero_[i] = bits<Bits<T>>(image_[i * s_.C]);
+      for (int64_t c = 1; c < s_.C; c++) nonzero_[i] |= bits<Bits<T>>(image_[i * s_.C + c]);
     }
     for (int64_t h = 0; h < s_.padded_h(); h++) {
-      join(lit_ + h * width, 1, s_.KW, s_.stride_w, lit_rows_ + h * s_.OW);
+      join(nonzero_ + h * width, 1, s_.KW, s_.stride_w, nonzero_rows_ + h * s_.OW);
     }
     for (int64_t h = 0; h < s_.OH; h++) {
-      join(lit_rows_ + h * s_.stride_h * s_.OW, s_.OW, s_.KH, 1, live_ + h * s_.OW);
+      join(nonzero_rows_ + h * s_.stride_h * s_.OW, s_.OW, s_.KH, 1, live_ + h * s_.OW);
     }
   }
 
@@ -157,7 +158,7 @@ class StripPacker {
             live |= uint32_t{at[r * s_.OW + c] != 0} << p;
           }
         }
-        const Window window(h * s_.PW + w, strips_.place(s_, h * s_.pool_h, w * s_.pool_w), live);
+        const Window window(h * s_.PW + w, strips_.offset(s_, h * s_.pool_h, w * s_.pool_w), live);
         *(live != 0 ? first : last - 1) = window;
         first += live != 0;
         last -= live == 0;
@@ -169,7 +170,7 @@ class StripPacker {
   const ConvShape& s_;
   Strips<T> strips_;
   T* image_;  // [h][w][c]
-  Bits<T>*lit_, *lit_rows_, *live_;
+  Bits<T>*nonzero_, *nonzero_rows_, *live_;
   size_t bytes_;
 };
 
@@ -189,27 +190,27 @@ const T* side_by_side(const ConvShape& s, const T* planes, const int64_t* stride
   return buffer;
 }
 
-// Where the patch of a window's winner lies, from the window's place, by [live positions][winners];
+// The offset of the patch of a window's winner from the window's, by [live positions][winners];
 // kSeveral where more than one has to be added. Positions that are not live are left out if there
 // are others. A second table, for gradients that are not all finite, has every position count as
 // live: their zeros make NaN of inf.
 constexpr int32_t kSeveral = -1;
-constexpr int64_t kTablePlaces = 1 << 2 * kMaxPositions;
-constexpr int64_t kWinnerPlaces = 2 * kTablePlaces;
+constexpr int64_t kTableOffsets = 1 << 2 * kMaxPositions;
+constexpr int64_t kWinnerOffsets = 2 * kTableOffsets;
 constexpr unsigned kAllPositions = (1 << kMaxPositions) - 1;
 
 template <class T>
-void fill_winner_places(const ConvShape& s, int32_t* places) {
+void fill_winner_offsets(const ConvShape& s, int32_t* offsets) {
   const Strips<T> strips(s);
-  for (unsigned entry = 0; entry < kWinnerPlaces; entry++) {
+  for (unsigned entry = 0; entry < kWinnerOffsets; entry++) {
     const unsigned mask = entry & kAllPositions;
-    const unsigned live = entry < kTablePlaces ? entry >> kMaxPositions : kAllPositions;
+    const unsigned live = entry < kTableOffsets ? entry >> kMaxPositions : kAllPositions;
     const unsigned seen = mask & live;
     const bool several = mask == 0 || (seen & (seen - 1)) != 0;
     const int position = __builtin_ctz(seen != 0 ? seen : mask | 1 << kMaxPositions);
-    places[entry] =
+    offsets[entry] =
         several ? kSeveral
-                : static_cast<int32_t>(strips.place(s, position / s.pool_w, position % s.pool_w));
+                : static_cast<int32_t>(strips.offset(s, position / s.pool_w, position % s.pool_w));
   }
 }
 
@@ -230,15 +231,16 @@ constexpr int64_t shared_filters(int64_t vectors) {
 }
 
 // sums += sum over windows and their winners of g * patch, for F filters. kSkipZeros leaves out
-// gradients of zero. `always`: positions that count as live in all windows, as they do in `places`.
+// gradients of zero. `always`: positions that count as live in all windows, as they do in
+// `offsets`.
 template <class T, int V, int F, bool kSkipZeros>
-void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* places,
+void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* offsets,
                  unsigned always, const Window* windows, int64_t n) {
   PatchSums<T, F, V> sums;
   sums.read(planes.sums, planes.filter_sums);
   for (int64_t i = 0; i < n; i++) {
     const Window window = windows[i];
-    const T* first = image + window.place();
+    const T* first = image + window.offset();
     const T* g = planes.g + window.number();
     const uint8_t* winners = planes.winners + window.number();
 #pragma GCC unroll 16
@@ -246,13 +248,13 @@ void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* p
       const T factor = g[f * planes.plane];
       if (kSkipZeros && factor == T(0)) continue;
       unsigned mask = winners[f * planes.plane];
-      const int64_t inside = places[window.live() << kMaxPositions | mask];
+      const int64_t inside = offsets[window.live() << kMaxPositions | mask];
       if (inside != kSeveral) [[likely]] {
         sums.add_row(f, splat<T>(factor), first + inside);
       } else {
         for (mask &= window.live() | always; mask != 0; mask &= mask - 1) {
-          const unsigned lone = mask & -mask;
-          sums.add_row(f, splat<T>(factor), first + places[lone << kMaxPositions | lone]);
+          const unsigned single = mask & -mask;
+          sums.add_row(f, splat<T>(factor), first + offsets[single << kMaxPositions | single]);
         }
       }
     }
@@ -263,17 +265,17 @@ void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* p
 // Adds an image to the sums of `count` filters, up to shared_filters.
 template <class T>
 void add_image(const Strips<T>& strips, const T* image, const Window* windows,
-               const WindowCount& known, const int32_t* places, const WindowPlanes<T>& planes,
+               const WindowCount& known, const int32_t* offsets, const WindowPlanes<T>& planes,
                int64_t count) {
   // What is not live matters to gradients that are NaN or inf.
   const bool all_count = !all_finite(planes.g, count * planes.plane);
   const int64_t n = all_count ? planes.plane : known.live;
   const unsigned always = all_count ? kAllPositions : 0;
-  if (all_count) places += kTablePlaces;
+  if (all_count) offsets += kTableOffsets;
   with_width<kMaxPatchVectors>(strips.vectors, [&]<int V>() {
     with_width<shared_filters(V)>(count, [&]<int F>() {
       const auto add = known.x_finite ? add_windows<T, V, F, false> : add_windows<T, V, F, true>;
-      add(image, planes, places, always, windows, n);
+      add(image, planes, offsets, always, windows, n);
     });
   });
 }

@@ -17,10 +17,6 @@ struct ByDtype<kFloat, kDouble, Result (*)(const Args&, Rest...)> {
   }
 };
 
-// Dispatches on the dtype of the call's floats: RUN<float>(...) or RUN<double>(...).
-#define TGM_FLOATS(dtype, RUN, ...) \
-  ((dtype) == DType::Float32 ? RUN<float>(__VA_ARGS__) : RUN<double>(__VA_ARGS__))
-
 #define TGM_BY_DTYPE(FUNCTION) ByDtype<&FUNCTION<float>, &FUNCTION<double>>::call
 
 }  // namespace tgm::TGM_TARGET

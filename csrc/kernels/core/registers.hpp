@@ -7,26 +7,22 @@
 
 namespace tgm::TGM_TARGET {
 
-constexpr int kPixels = 4;
-// 16 vector registers hold 4 x 3 accumulators, 3 filter vectors and a broadcast; 32 hold 4 x 6.
+// Vectors of sums that an inner loop keeps in registers. Of 16 registers, 12 leave room for three
+// vectors of an operand and a broadcast value of the other; of 32, 24 leave room for six.
 #if defined(TGM_64_BYTE_VECTORS) || defined(__aarch64__)
-constexpr int kMaxFilterVectors = 6;
+constexpr int kAccumulators = 24;
 #else
-constexpr int kMaxFilterVectors = 3;
+constexpr int kAccumulators = 12;
 #endif
 
-// For functions around an inner loop: among the pointers of a larger function g++ 12 keeps those of
-// the loop on the stack.
-#define TGM_APART __attribute__((noinline))
-
-// Calls f.template operator()<V>() with the constant V = width.
-template <int V = kMaxFilterVectors, class F>
+// Calls f.template operator()<V>() with the constant V = width, which is 1 to kMost.
+template <int kMost, class F>
 TGM_INLINE void with_width(int64_t width, F&& f) {
-  if constexpr (V == 1) {
+  if constexpr (kMost == 1) {
     f.template operator()<1>();
   } else {
-    if (width == V) return f.template operator()<V>();
-    with_width<V - 1>(width, f);
+    if (width == kMost) return f.template operator()<kMost>();
+    with_width<kMost - 1>(width, f);
   }
 }
 

@@ -32,13 +32,13 @@ namespace tgm::TGM_TARGET {
 namespace {
 
 template <class T>
-int64_t pack_chunk_count(const Args& args) {
+int64_t pack_chunks(const Args& args) {
   const Scheme<T> scheme(args, nullptr);
   return scheme.blocks() == 0 ? 0 : scheme.a_chunks() + scheme.b_chunks();
 }
 
 template <class T>
-void copy_rows(const Scheme<T>& scheme, const Tensor& a, Span rows) {
+void copy_rows_of_a(const Scheme<T>& scheme, const Tensor& a, Span rows) {
   const int64_t k = scheme.s.k;
   T* to = scheme.a + rows.first * k;
   const T* from = a.as<T>() + rows.first * a.stride[0];
@@ -76,7 +76,7 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Scheme<T> scheme(args, args.workspace);
   const int64_t for_a = scheme.a_chunks();
   if (chunk < for_a) {
-    copy_rows(scheme, args.in[0], span_of(scheme.s.m, chunk, for_a));
+    copy_rows_of_a(scheme, args.in[0], span_of(scheme.s.m, chunk, for_a));
   } else {
     const Span vectors = span_of(scheme.vectors, chunk - for_a, n_chunks - for_a);
     const int64_t k = scheme.s.k;
@@ -87,10 +87,10 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
 }
 
 // The most vectors of columns that go with a number of rows.
-constexpr int widest(int rows) { return std::min(kVectors, kSums / rows); }
+constexpr int widest(int rows) { return std::min(kVectors, kAccumulators / rows); }
 
 template <class T, int R = kRows>
-void add_strips_of(int64_t rows, int64_t vectors, const Strips<T>& strips, int64_t count) {
+void add_strips_of(int64_t rows, int64_t vectors, const StripProduct<T>& strips, int64_t count) {
   if constexpr (R > 1) {
     if (rows < R) return add_strips_of<T, R - 1>(rows, vectors, strips, count);
   }
@@ -107,10 +107,11 @@ struct Part {
   Finish<T> finish;  // of the part's first row and column
 };
 
+// The loops over a part: steps of k, strips of b, groups of rows.
 template <class T>
-class Walk {
+class BlockLoop {
  public:
-  Walk(const Scheme<T>& scheme, const Tensor& left, const Tensor& right, const Part<T>& part)
+  BlockLoop(const Scheme<T>& scheme, const Tensor& left, const Tensor& right, const Part<T>& part)
       : scheme_(scheme), right_(right), part_(part), n_rows_(part.rows.last - part.rows.first) {
     row_groups_ = ceil_div(n_rows_, kRows);
     most_ = widest(static_cast<int>(ceil_div(n_rows_, row_groups_)));
@@ -163,10 +164,10 @@ class Walk {
 
   // A shallow product is little more than a pass over the output: in the order of its memory.
   void by_rows(const Step& step) const {
-    const int64_t whole = n_vectors_ - (lap(n_vectors_) > 0 ? 1 : 0);
+    const int64_t whole = n_vectors_ - (overlap(n_vectors_) > 0 ? 1 : 0);
     const int64_t count = whole / most_, rest = n_vectors_ - count * most_;
     for (int64_t group = 0; group < row_groups_; group++) {
-      // The rest first: a vector that lies over its neighbour would wait for what that has written.
+      // The rest first: a vector that overlaps its neighbour would wait for what that has written.
       const Span last{count * most_, n_vectors_}, first{0, most_};
       if (rest > 0) add(step, group, last, 1, of_b(step.terms, last));
       if (count > 0) add(step, group, first, count, of_b(step.terms, first));
@@ -202,14 +203,14 @@ class Walk {
     }
   }
 
-  // How far the last of the part's first `n` vectors lies over the one before it.
-  int64_t lap(int64_t n) const { return scheme_.lap(part_.vectors.first + n - 1); }
+  // Lanes that the last of the part's first `n` vectors shares with the one before it.
+  int64_t overlap(int64_t n) const { return scheme_.overlap(part_.vectors.first + n - 1); }
 
   // Strips of b, as they lie in b or in what phase 0 has packed.
   StripsOfB<T> of_b(Span steps, Span vectors) const {
     const int64_t number = part_.vectors.first + vectors.first;
     return {b_ + number * b_vector_ + steps.first * b_step_, b_step_, b_vector_,
-            scheme_.pack_b ? 0 : lap(vectors.last)};
+            scheme_.pack_b ? 0 : overlap(vectors.last)};
   }
 
   // A group of rows, and `count` strips side by side, of which `vectors` (of the part) are the
@@ -217,23 +218,23 @@ class Walk {
   void add(const Step& step, int64_t group, Span vectors, int64_t count,
            const StripsOfB<T>& b) const {
     const Span rows = span_of(n_rows_, group, row_groups_);
-    const int64_t slot = vectors.first * L, place = rows.first * part_.sums_row + slot;
-    Strips<T> strips;
+    const int64_t column = vectors.first * L, offset = rows.first * part_.sums_row + column;
+    StripProduct<T> strips;
     strips.a = a_ + (part_.rows.first + rows.first) * a_row_ + step.terms.first * a_step_;
     strips.a_row = a_row_;
     strips.a_step = a_step_;
     strips.b = b;
     strips.steps = step.terms.last - step.terms.first;
-    T* sums = (step.halves.into != nullptr ? step.halves.into : part_.sums) + place;
+    T* sums = (step.halves.into != nullptr ? step.halves.into : part_.sums) + offset;
     strips.sums = step.is_first ? nullptr : sums;
     strips.sums_row = part_.sums_row;
     const bool joins = step.is_last && step.halves.first != nullptr;
-    strips.first_half = joins ? step.halves.first + place : nullptr;
+    strips.first_half = joins ? step.halves.first + offset : nullptr;
     if (step.is_last && step.halves.into == nullptr) {
       strips.finish = part_.finish;
-      strips.finish.lap = lap(vectors.last);
-      strips.finish.out += rows.first * part_.finish.out_row + slot;
-      strips.finish.old += rows.first * part_.finish.old_row + slot;
+      strips.finish.overlap = overlap(vectors.last);
+      strips.finish.out += rows.first * part_.finish.out_row + column;
+      strips.finish.old += rows.first * part_.finish.old_row + column;
     } else {
       strips.finish = {Finish<T>::kWrite, sums, part_.sums_row, nullptr, 0, T(0), T(0), 0};
     }
@@ -287,7 +288,7 @@ void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span c
     const int64_t i = rows.first + within.first, n_rows = within.last - within.first;
     const Finish<T> finish{Finish<T>::kWrite, values, row, values, 0, T(0), T(0), 0};
     const Part<T> part{{i, i + n_rows}, columns, {0, scheme.s.k}, values, first_half, row, finish};
-    Walk<T>(scheme, args.in[0], args.in[1], part).run();
+    BlockLoop<T>(scheme, args.in[0], args.in[1], part).run();
     finish_tile(*args.tapes[0],
                 {reinterpret_cast<const char*>(values), row, 0, 0, i, n_rows, first, n_columns},
                 args.in + kOwn, args.out[0]);
@@ -309,17 +310,17 @@ void multiply_directly(const Args& args, const Scheme<T>& scheme, Span rows, Spa
     finish.old += i * finish.old_row + first;
     const Span group{i, std::min(i + height, rows.last)};
     const Part<T> part{group, columns, {0, scheme.s.k}, sums, first_half, width, finish};
-    Walk<T>(scheme, args.in[0], args.in[1], part).run();
+    BlockLoop<T>(scheme, args.in[0], args.in[1], part).run();
   }
 }
 
-// Calls f(columns) for pieces of the vectors that leave room for a few rows in a tile.
+// Calls f(columns) for groups of the vectors that leave room for a few rows in a tile.
 template <class T, class F>
-void for_pieces(Span vectors, F f) {
+void for_column_groups(Span vectors, F f) {
   const int64_t n_vectors = vectors.last - vectors.first;
-  const int64_t pieces = ceil_div(n_vectors, kTileElements / (kRows * kLanes<T>));
-  for (int64_t piece = 0; piece < pieces; piece++) {
-    const Span within = span_of(n_vectors, piece, pieces);
+  const int64_t groups = ceil_div(n_vectors, kTileElements / (kRows * kLanes<T>));
+  for (int64_t group = 0; group < groups; group++) {
+    const Span within = span_of(n_vectors, group, groups);
     f(Span{vectors.first + within.first, vectors.first + within.last});
   }
 }
@@ -330,14 +331,15 @@ void multiply_half(const Args& args, const Scheme<T>& scheme, int64_t number, Sp
   const Shape& s = scheme.s;
   const Span terms = number == 0 ? Span{0, scheme.half} : Span{scheme.half, s.k};
   alignas(64) T sums[kTileElements];
-  for_pieces<T>(vectors, [&](Span columns) {
+  for_column_groups<T>(vectors, [&](Span columns) {
     const int64_t width = (columns.last - columns.first) * kLanes<T>;
     const int64_t height = kTileElements / width / kRows * kRows;
     for (int64_t i = 0; i < s.m; i += height) {
       T* out = scheme.halves + (number * s.m + i) * s.n + columns.first * kLanes<T>;
       const Finish<T> finish{Finish<T>::kWrite, out, s.n, out, 0, T(0), T(0), 0};
       const Span rows{i, std::min(i + height, s.m)};
-      Walk<T>(scheme, args.in[0], args.in[1], {rows, columns, terms, sums, nullptr, width, finish})
+      BlockLoop<T>(scheme, args.in[0], args.in[1],
+                   {rows, columns, terms, sums, nullptr, width, finish})
           .run();
     }
   });
@@ -348,9 +350,9 @@ void multiply_block(const Args& args, int64_t chunk, int64_t) {
   const Scheme<T> scheme(args, args.workspace);
   const int64_t row_block = chunk / scheme.column_blocks;
   const Span vectors = span_of(scheme.vectors, chunk % scheme.column_blocks, scheme.column_blocks);
-  if (scheme.apart) return multiply_half(args, scheme, row_block, vectors);
+  if (scheme.split_k) return multiply_half(args, scheme, row_block, vectors);
   const Span rows = span_of(scheme.s.m, row_block, scheme.row_blocks);
-  for_pieces<T>(vectors, [&](Span columns) {
+  for_column_groups<T>(vectors, [&](Span columns) {
     if (scheme.direct) {
       multiply_directly(args, scheme, rows, columns);
     } else {
@@ -360,10 +362,10 @@ void multiply_block(const Args& args, int64_t chunk, int64_t) {
 }
 
 template <class T>
-int64_t join_chunk_count(const Args& args) {
+int64_t join_chunks(const Args& args) {
   const Scheme<T> scheme(args, nullptr);
   const Shape& s = scheme.s;
-  if (!scheme.apart) return 0;
+  if (!scheme.split_k) return 0;
   return chunks_for(s.m, s.n * (kJoinFlops + epilogue_cost(*args.tapes[0])));
 }
 
@@ -391,7 +393,7 @@ void join_halves(const Args& args, int64_t chunk, int64_t n_chunks) {
 }
 
 template <class T>
-int64_t block_count(const Args& args) {
+int64_t block_chunks(const Args& args) {
   return Scheme<T>(args, nullptr).blocks();
 }
 
@@ -399,30 +401,6 @@ template <class T>
 size_t work_bytes(const Args& args) {
   return Scheme<T>(args, nullptr).bytes;
 }
-
-int64_t pack_chunks(const Args& args) {
-  return TGM_FLOATS(args.in[0].dtype, pack_chunk_count, args);
-}
-
-void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, pack_operands, args, chunk, n_chunks);
-}
-
-int64_t join_chunks(const Args& args) {
-  return TGM_FLOATS(args.in[0].dtype, join_chunk_count, args);
-}
-
-void join(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, join_halves, args, chunk, n_chunks);
-}
-
-int64_t chunks(const Args& args) { return TGM_FLOATS(args.in[0].dtype, block_count, args); }
-
-void run(const Args& args, int64_t chunk, int64_t n_chunks) {
-  TGM_FLOATS(args.in[0].dtype, multiply_block, args, chunk, n_chunks);
-}
-
-size_t workspace_bytes(const Args& args) { return TGM_FLOATS(args.in[0].dtype, work_bytes, args); }
 
 const char* invalid(const Args& args) {
   if (args.n_in < 2 || args.n_out != 1) return "takes two inputs, extras, and has one output";
@@ -439,7 +417,12 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel gemm_kernel = {
-    "gemm", 3, {{pack_chunks, pack}, {chunks, run}, {join_chunks, join}}, workspace_bytes, invalid};
+extern const Kernel gemm_kernel = {"gemm",
+                                   3,
+                                   {{TGM_BY_DTYPE(pack_chunks), TGM_BY_DTYPE(pack_operands)},
+                                    {TGM_BY_DTYPE(block_chunks), TGM_BY_DTYPE(multiply_block)},
+                                    {TGM_BY_DTYPE(join_chunks), TGM_BY_DTYPE(join_halves)}},
+                                   TGM_BY_DTYPE(work_bytes),
+                                   invalid};
 
 }  // namespace tgm::TGM_TARGET

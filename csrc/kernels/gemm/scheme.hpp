@@ -13,12 +13,11 @@ namespace tgm::TGM_TARGET {
 constexpr int kOwn = 2;  // inputs: a and b
 constexpr int kRows = 6;
 constexpr int kVectors = 6;
-constexpr int kSums = kPixels * kMaxFilterVectors;  // vectors that fit the registers
-constexpr int64_t kStep = 256;                      // of k: what is used of b stays in L1
-constexpr int64_t kDirectRows = 48;                 // up to which b is not packed
-constexpr int64_t kShallow = 64;                    // up to which a is not copied, and n is not cut
+constexpr int64_t kStep = 256;       // of k: what is used of b stays in L1
+constexpr int64_t kDirectRows = 48;  // up to which b is not packed
+constexpr int64_t kShallow = 64;     // up to which a is not copied, and n is not cut
 constexpr int64_t kMaxBlocks = 64;
-constexpr int64_t kMaxThinBlocks = 16;  // of few rows: b is streamed, in not too narrow pieces
+constexpr int64_t kMaxThinBlocks = 16;  // of few rows: b is streamed, in not too narrow parts
 constexpr int64_t kLong = 512;          // from which on k has two halves,
 constexpr int64_t kLarge = 32768;       // if b has that many elements
 constexpr int64_t kJoinFlops = 4;       // of adding an element of two halves, roughly
@@ -59,11 +58,11 @@ struct Scheme {
   bool pack_strips;  // strip by strip, as they are used
   bool direct;       // sums go from the registers into the output
   int64_t half;      // terms of the first half of a sum; 0: it is not cut
-  bool apart;        // the halves are blocks of their own
+  bool split_k;      // the halves are blocks of their own
   int64_t vectors;   // of columns
   int64_t row_blocks, column_blocks;
   T *a, *b;
-  T* halves;  // two matrices (m, n), if apart
+  T* halves;  // two matrices (m, n), if split_k
   size_t bytes;
 
   Scheme(const Args& args, char* workspace) : s(args) {
@@ -72,15 +71,15 @@ struct Scheme {
     copy_a = left.stride[1] != 1 && s.k > kShallow && s.n > kLanes<T>;
     const bool in_place = right.stride[1] == 1 && s.n >= kLanes<T> && s.m <= kDirectRows;
     half = s.k >= kLong && s.k * s.n >= kLarge ? s.k / 2 : 0;
-    apart = half > 0 && in_place;
+    split_k = half > 0 && in_place;
     cut(2.0 * s.m * s.n * s.k + 1.0 * s.m * s.n * epilogue_cost(*args.tapes[0]));
     pack_strips = !in_place && row_blocks == 1 && s.k > kShallow && s.m <= tile_rows();
     pack_b = !in_place && !pack_strips;
-    Pieces pieces{workspace};
-    a = pieces.take<T>(copy_a ? s.m * s.k : 0);
-    b = pieces.take<T>(pack_b ? vectors * s.k * kLanes<T> : 0);
-    halves = pieces.take<T>(apart ? 2 * s.m * s.n : 0);
-    bytes = pieces.used;
+    WorkspaceLayout layout{workspace};
+    a = layout.take<T>(copy_a ? s.m * s.k : 0);
+    b = layout.take<T>(pack_b ? vectors * s.k * kLanes<T> : 0);
+    halves = layout.take<T>(split_k ? 2 * s.m * s.n : 0);
+    bytes = layout.used;
     direct = s.n >= kLanes<T> && goes_direct(args);
   }
 
@@ -92,7 +91,7 @@ struct Scheme {
                               : std::min<double>(most, 2 * std::floor(flops / kChunkFlops / 2));
     const int64_t max_rows = std::max<int64_t>(1, s.m / (2 * kRows));
     const int64_t max_columns = std::max<int64_t>(1, vectors / 4);
-    if (apart) {
+    if (split_k) {
       row_blocks = 1;
       column_blocks = std::clamp<int64_t>(std::ceil(wanted / 2), 1, max_columns);
       return;
@@ -104,22 +103,22 @@ struct Scheme {
     row_blocks = std::clamp<int64_t>(std::ceil(wanted / column_blocks), 1, max_rows);
   }
 
-  // Rows of a tile as wide as the pieces that a block is worked on in (for_pieces).
+  // Rows of a tile as wide as a group of a block's columns (for_column_groups).
   int64_t tile_rows() const {
     const int64_t block = ceil_div(vectors, column_blocks);
-    const int64_t pieces =
+    const int64_t groups =
         std::max<int64_t>(1, ceil_div(block, kTileElements / (kRows * kLanes<T>)));
-    const int64_t width = std::max<int64_t>(1, ceil_div(block, pieces)) * kLanes<T>;
+    const int64_t width = std::max<int64_t>(1, ceil_div(block, groups)) * kLanes<T>;
     return kTileElements / width / kRows * kRows;
   }
 
   int64_t column(int64_t vector) const {
     return std::min(vector * kLanes<T>, std::max<int64_t>(0, s.n - kLanes<T>));
   }
-  // Lanes of a vector that lie over the one before it: only of the last, and if there is another.
-  int64_t lap(int64_t vector) const { return vector * kLanes<T> - column(vector); }
+  // Lanes that a vector shares with the one before it: only of the last, and if there is another.
+  int64_t overlap(int64_t vector) const { return vector * kLanes<T> - column(vector); }
   int64_t blocks() const {
-    return s.m * s.n == 0 ? 0 : (apart ? 2 : 1) * row_blocks * column_blocks;
+    return s.m * s.n == 0 ? 0 : (split_k ? 2 : 1) * row_blocks * column_blocks;
   }
   int64_t a_chunks() const { return copy_a ? chunks_for(s.m, s.k * kPackFlops) : 0; }
   int64_t b_chunks() const {

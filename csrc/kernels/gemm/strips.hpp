@@ -17,7 +17,7 @@ struct Finish {
   const T* old;
   int64_t old_row;
   T rate, decay;
-  int64_t lap;  // lanes of the last vector that lie over the one before it and are not written
+  int64_t overlap;  // lanes that the last vector shares with the one before it, not written
 };
 
 // Vectors of columns of b.
@@ -25,12 +25,12 @@ template <class T>
 struct StripsOfB {
   const T* data;
   int64_t step, vector;  // from one to the next, in elements
-  int64_t lap;           // how far the last vector is pulled back over the one before it
+  int64_t overlap;       // by which the last vector begins earlier, in elements
 };
 
 // A group of rows of a, strips of b side by side, some steps of k.
 template <class T>
-struct Strips {
+struct StripProduct {
   const T* a;
   int64_t a_row, a_step;
   StripsOfB<T> b;
@@ -43,25 +43,25 @@ struct Strips {
 
 constexpr int64_t kAhead = 8;  // steps of k that b is fetched before its use
 
-// All lanes but the first `lap`, which stand before `out`.
+// All lanes but the first `overlap`, whose addresses are before `out`.
 template <class T>
-TGM_INLINE void put(T* out, Vec<T> value, int64_t lap) {
-  if (lap == 0) return store(out, value);
+TGM_INLINE void put(T* out, Vec<T> value, int64_t overlap) {
+  if (overlap == 0) return store(out, value);
   alignas(kVectorBytes) T lanes[kLanes<T>];
   store(lanes, value);
-  copy_part(out, lanes + lap, kLanes<T> - lap);
+  copy_part(out, lanes + overlap, kLanes<T> - overlap);
 }
 
-// The vectors of one row of a strip through `of(sum, old)`; `out` and `old` are their places.
+// The vectors of one row of a strip through `of(sum, old)`; `out` and `old` are their addresses.
 template <class T, int V, class Of>
-TGM_INLINE void finish_row(T* out, const T* old, int64_t lap, const Vec<T> (&sum)[V], Of of) {
+TGM_INLINE void finish_row(T* out, const T* old, int64_t overlap, const Vec<T> (&sum)[V], Of of) {
   constexpr int L = kLanes<T>;
-  Vec<T> before[V];  // all read before the first is written: the last lies over its neighbour
+  Vec<T> before[V];  // all read before the first is written: the last overlaps its neighbour
 #pragma GCC unroll 8
-  for (int v = 0; v < V; v++) before[v] = load(old + v * L - (v == V - 1 ? lap : 0));
+  for (int v = 0; v < V; v++) before[v] = load(old + v * L - (v == V - 1 ? overlap : 0));
 #pragma GCC unroll 8
   for (int v = 0; v < V - 1; v++) store(out + v * L, of(sum[v], before[v]));
-  put(out + (V - 1) * L, of(sum[V - 1], before[V - 1]), lap);
+  put(out + (V - 1) * L, of(sum[V - 1], before[V - 1]), overlap);
 }
 
 template <class T, int R, int V>
@@ -69,27 +69,27 @@ TGM_INLINE void finish_strip(Finish<T> finish, const Vec<T> (&sum)[R][V], int64_
   constexpr int L = kLanes<T>;
   T* out = finish.out + column;
   const T* old = finish.old + column;
-  const int64_t out_row = finish.out_row, old_row = finish.old_row, lap = finish.lap;
+  const int64_t out_row = finish.out_row, old_row = finish.old_row, overlap = finish.overlap;
   const Vec<T> rate = splat(finish.rate), decay = splat(finish.decay);
   switch (finish.kind) {
     case Finish<T>::kWrite:
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++, out += out_row) {
 #pragma GCC unroll 8
-        for (int v = 0; v < V; v++) put(out + v * L, sum[r][v], v == V - 1 ? lap : 0);
+        for (int v = 0; v < V; v++) put(out + v * L, sum[r][v], v == V - 1 ? overlap : 0);
       }
       return;
     case Finish<T>::kDescend:
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++, out += out_row, old += old_row) {
-        finish_row<T, V>(out, old, lap, sum[r],
+        finish_row<T, V>(out, old, overlap, sum[r],
                          [&](Vec<T> x, Vec<T> before) { return before - rounded(rate * x); });
       }
       return;
     case Finish<T>::kDecay:
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++, out += out_row, old += old_row) {
-        finish_row<T, V>(out, old, lap, sum[r], [&](Vec<T> x, Vec<T> before) {
+        finish_row<T, V>(out, old, overlap, sum[r], [&](Vec<T> x, Vec<T> before) {
           return before - rounded(rate * (x + rounded(decay * before)));
         });
       }
@@ -97,7 +97,7 @@ TGM_INLINE void finish_strip(Finish<T> finish, const Vec<T> (&sum)[R][V], int64_
 }
 
 template <class T, int R, int V>
-__attribute__((noinline)) void add_strips(const Strips<T>& strips, int64_t count) {
+TGM_NOINLINE void add_strips(const StripProduct<T>& strips, int64_t count) {
   constexpr int L = kLanes<T>;
   const T* a[R];
 #pragma GCC unroll 8
@@ -116,7 +116,7 @@ __attribute__((noinline)) void add_strips(const Strips<T>& strips, int64_t count
     const T* b[V];
 #pragma GCC unroll 8
     for (int v = 0; v < V; v++) b[v] = strips.b.data + (strip * V + v) * strips.b.vector;
-    b[V - 1] -= strips.b.lap;
+    b[V - 1] -= strips.b.overlap;
     int64_t a_offset = 0, b_offset = 0;
 #pragma GCC unroll 2
     for (int64_t i = 0; i < strips.steps;

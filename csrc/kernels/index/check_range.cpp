@@ -3,6 +3,7 @@
 //   inputs    index, any shape, integer dtype
 //   outputs   none
 //   ints      low, high
+#include "failure.hpp"
 #include "kernels/core/index_vector.hpp"
 #include "kernels/core/tape_row.hpp"
 
@@ -72,7 +73,7 @@ void run(const Args& args, int64_t chunk, int64_t) {
       row /= index.shape[d];
     }
     if (row_outside(index.dtype, index.data + offset, step, n, args.ints[0], args.ints[1])) {
-      args.error->store(args.call + 1);
+      args.failure->call.store(args.call + 1);
       return;
     }
     i += n;

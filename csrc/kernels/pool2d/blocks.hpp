@@ -134,13 +134,13 @@ struct GatherWork {
            (pool.window[0] - 1) / pool.stride[0];
   }
   void layout(char* start) {
-    Pieces pieces{start};
-    image = pieces.take<T>(row_phases * row.phases * row.plane);
-    result = pieces.take<T>(mark_plane);
-    marks = pieces.take<Lane<T>>(pool.mask_words() * mark_plane);
-    divisors = pieces.take<T>(pitch);
-    offsets = pieces.take<int64_t>(pool.positions());
-    bytes = pieces.used;
+    WorkspaceLayout layout{start};
+    image = layout.take<T>(row_phases * row.phases * row.plane);
+    result = layout.take<T>(mark_plane);
+    marks = layout.take<Lane<T>>(pool.mask_words() * mark_plane);
+    divisors = layout.take<T>(pitch);
+    offsets = layout.take<int64_t>(pool.positions());
+    bytes = layout.used;
   }
 };
 
@@ -267,13 +267,13 @@ struct SpreadWork {
     return (kPoolBlockBytes / row_bytes - above - 1) * pool.stride[0];
   }
   void layout(char* start) {
-    Pieces pieces{start};
-    values = pieces.take<T>(mark_plane);
-    marks = pieces.take<Lane<T>>(pool.mask_words() * mark_plane);
-    result = pieces.take<T>(row_phases * row.phases * row.plane);
-    divisors = pieces.take<T>(pitch);
-    terms = pieces.take<Term>((above + 1) * (before + 1));
-    bytes = pieces.used;
+    WorkspaceLayout layout{start};
+    values = layout.take<T>(mark_plane);
+    marks = layout.take<Lane<T>>(pool.mask_words() * mark_plane);
+    result = layout.take<T>(row_phases * row.phases * row.plane);
+    divisors = layout.take<T>(pitch);
+    terms = layout.take<Term>((above + 1) * (before + 1));
+    bytes = layout.used;
   }
 };
 

@@ -1,5 +1,7 @@
 #include "kernels/tape/philox.hpp"
 
+#include "math/half_products.hpp"
+
 namespace tgm::TGM_TARGET {
 namespace {
 

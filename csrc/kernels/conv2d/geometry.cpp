@@ -1,11 +1,12 @@
-#include "kernels/conv2d/check.hpp"
+// The check of a convolution's operands, made when a program is built.
+#include "kernels/conv2d/geometry.hpp"
 
 namespace tgm::TGM_TARGET {
 
 namespace {
 
 const char* check_conv_ints(const Args& args, bool pooled) {
-  const int32_t wanted = pooled ? 7 : 5;
+  const int32_t wanted = pooled ? kPoolInts : kConvInts;
   if (args.n_ints != wanted) return check_failed("takes %d integer parameters", wanted);
   const int64_t* ints = args.ints;
   if (ints[0] < 1 || ints[1] < 1) return "strides must be 1 or more";
@@ -28,7 +29,7 @@ const char* check_conv(const Args& args, const ConvRoles& roles) {
   if (x.ndim != 4) return check_failed("%s must have 4 dimensions", operand_name(roles.x, "x"));
   if (w.ndim != 4) return check_failed("%s must have 4 dimensions", operand_name(roles.w, "w"));
 
-  const ConvShape s = conv_shape(x, w, args.ints, roles.pooled);
+  const ConvShape s = conv_shape(x, w, args);
   if (s.KH < 1 || s.KW < 1) return "filters must not be empty";
   const int64_t x_shape[] = {s.N, s.C, s.H, s.W}, w_shape[] = {s.O, s.C, s.KH, s.KW};
   const int64_t y_shape[] = {s.N, s.O, s.PH, s.PW, s.winner_bytes()};

@@ -1,6 +1,6 @@
 // Forward convolutions whose vectors run over output positions: for layers with few channels.
 //
-// The inner loop of conv_common.hpp has a vector of filters for each pixel: 20 filters fill 2.5
+// The inner loop of filter_vectors.hpp has a vector of filters for each pixel: 20 filters fill 2.5
 // vectors of 8, and results have to be transposed, which counts where sums are short. Here a vector
 // is kLanes<T> neighbouring windows (positions, where there is no pool) of one filter. Four such
 // vectors x up to kMaxFilterVectors filters are kept in registers: the four positions of a 2 x 2
@@ -16,9 +16,9 @@
 // in add_taps: both ways give the same bits.
 #pragma once
 
-#include "kernels/conv2d/forward.hpp"
-#include "kernels/conv2d/geometry.hpp"
+#include "kernels/conv2d/filter_vectors.hpp"
 #include "kernels/core/row_copies.hpp"
+#include "kernels/core/workspace.hpp"
 
 namespace tgm::TGM_TARGET {
 
@@ -86,21 +86,18 @@ struct PlaneWork {
   T* filters;  // [tap][filter]
   PlaneTap* taps;
   size_t bytes;
+
+  PlaneWork(const ConvShape& s, char* workspace) {
+    WorkspaceLayout layout{workspace};
+    filters = layout.take<T>(s.taps() * s.O);
+    taps = layout.take<PlaneTap>(s.taps());
+    bytes = layout.used;
+  }
 };
 
 template <class T>
-PlaneWork<T> plane_work(const ConvShape& s, char* workspace) {
-  Pieces pieces{workspace};
-  PlaneWork<T> work{};
-  work.filters = pieces.take<T>(s.taps() * s.O);
-  work.taps = pieces.take<PlaneTap>(s.taps());
-  work.bytes = pieces.used;
-  return work;
-}
-
-template <class T>
 void pack_planes(const ConvShape& s, const Tensor& w, char* workspace) {
-  const PlaneWork<T> work = plane_work<T>(s, workspace);
+  const PlaneWork<T> work(s, workspace);
   pack_filters(s, w, 0, s.O, s.O, work.filters);
   const PlaneShape<T> shape(s);
   const int64_t plane = shape.plane(s), column = shape.column(s);
@@ -184,11 +181,7 @@ struct PlaneBlock {
 // acc[p][f] = sums of the filters f over the four vectors of positions p that begin at window q.
 template <class T, int F>
 TGM_INLINE void accumulate_planes(const PlaneBlock<T>& block, int64_t q, Accumulators<T, F>& acc) {
-#pragma GCC unroll 32
-  for (int p = 0; p < kPixels; p++) {
-#pragma GCC unroll 32
-    for (int f = 0; f < F; f++) acc[p][f] = Vec<T>{};
-  }
+  clear<T, F>(acc);
   const T *strip = block.strip + q, *filters = block.filters;
   for (int64_t t = 0; t < block.n_taps; t++) {
     const T *upper = strip + block.taps[t].upper, *lower = strip + block.taps[t].lower;
@@ -208,8 +201,8 @@ TGM_INLINE void accumulate_planes(const PlaneBlock<T>& block, int64_t q, Accumul
 
 // The block's filters at `count` windows, `group` at a time; see run_planes for `keep`.
 template <class T, int F, class Keep>
-TGM_APART void convolve_planes(const PlaneBlock<T>& block, int64_t count, int64_t group,
-                               int64_t offset, int64_t pitch, const Keep& keep) {
+TGM_NOINLINE void convolve_planes(const PlaneBlock<T>& block, int64_t count, int64_t group,
+                                  int64_t offset, int64_t pitch, const Keep& keep) {
   for (int64_t q = 0; q < count; q += group) {
     if (q + group > count) q = std::max<int64_t>(0, count - group);  // overlaps the one before
     Accumulators<T, F> acc;
@@ -233,7 +226,7 @@ template <class T, class Keep, class Finish>
 void run_planes(const ConvShape& s, const Tensor& x, char* workspace, int64_t chunk,
                 int64_t n_chunks, const Keep& keep, const Finish& finish) {
   const PlaneShape<T> shape(s);
-  const PlaneWork<T> work = plane_work<T>(s, workspace);
+  const PlaneWork<T> work(s, workspace);
   const int64_t across = s.pooled ? s.stride_w * shape.column(s) : kLanes<T>;
   const int64_t group = shape.group, blocks = ceil_div(s.O, kMaxFilterVectors);
   alignas(64) T strip[kStripElements + kPixels * kLanes<T>];
@@ -253,7 +246,7 @@ void run_planes(const ConvShape& s, const Tensor& x, char* workspace, int64_t ch
         const int64_t offset = (span.first - tile.filters.first) * tile.pitch;
         const PlaneBlock<T> planes{strip, across, work.taps, s.taps(), work.filters + span.first,
                                    s.O};
-        with_width(span.last - span.first, [&]<int F>() {
+        with_width<kMaxFilterVectors>(span.last - span.first, [&]<int F>() {
           convolve_planes<T, F>(planes, count, group, offset, tile.pitch, keep);
         });
       }
@@ -262,31 +255,11 @@ void run_planes(const ConvShape& s, const Tensor& x, char* workspace, int64_t ch
   }
 }
 
-// The functions that a kernel names, for either way.
 template <class T>
-int64_t forward_chunks(const ConvShape& s) {
-  if (!uses_planes<T>(s)) return ForwardUnits<T>(s).chunks(s);
+int64_t plane_chunks(const ConvShape& s) {
   const int64_t units = PlaneShape<T>(s).units(s);
   const int64_t flops = s.N * s.PH * s.PW * s.O * s.flops_per_position();
   return chunks_for(units, flops / std::max<int64_t>(1, units));
-}
-
-template <class T>
-int64_t forward_pack_chunks(const ConvShape& s) {
-  if (uses_planes<T>(s)) return s.N > 0 ? 1 : 0;
-  return block_pack_chunks(s, FilterBlocks<T>(s.O).count);
-}
-
-template <class T>
-size_t forward_bytes(const ConvShape& s) {
-  return uses_planes<T>(s) ? plane_work<T>(s, nullptr).bytes : forward_work<T>(s, nullptr).bytes;
-}
-
-template <class T>
-void forward_pack(const ConvShape& s, const Tensor& x, const Tensor& w, char* workspace,
-                  int64_t chunk, int64_t n_chunks) {
-  if (uses_planes<T>(s)) return pack_planes<T>(s, w, workspace);
-  pack_blocks<T>(s, x, w, workspace, chunk, n_chunks);
 }
 
 }  // namespace tgm::TGM_TARGET
