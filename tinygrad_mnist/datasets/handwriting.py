@@ -30,7 +30,7 @@ _REACH = 0.25  # farthest neighbour of a control point that counts for its jitte
 
 @dataclass(frozen=True)
 class Style:
-    """How much handwriting varies. Lengths are in units of the digit's height unless said.
+    """How much handwriting varies. Lengths are in units of the digit's height unless noted.
 
     jitter: standard deviation of each control point of a path, as a part of the distance to its
         nearer neighbour, so that small loops keep their shape as large ones do.

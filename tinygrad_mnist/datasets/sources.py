@@ -94,7 +94,7 @@ def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True
     raise DatasetNotFoundError(
         listing("MNIST was found at none of these places:", attempts)
         + "\nPut the four IDX files into a folder and name it in"
-        f" ${VARIABLE} or as the file name; the name {DIGITS!r} stands for generated digits.",
+        f" ${VARIABLE} or as the file name; the name {DIGITS!r} means generated digits.",
         attempts,
     )
 
@@ -120,7 +120,7 @@ def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:
 
     `filename` may be a folder of IDX files (gzipped or not), the book's
     mnist.pkl.gz or mnist_expanded.pkl.gz, or an .npz of `save_splits`. Without it
-    the data are searched for, and downloaded, as `locate` says.
+    the data are searched for, and downloaded, as in `locate`.
 
     Raises DatasetNotFoundError when there are none, DatasetError when a file can't
     be trusted; the message names each place or the file.

@@ -102,9 +102,9 @@ class _ResolvedKey(NamedTuple):
 
     def _around(self, values: Sequence[Any], middle: Sequence[Any]) -> tuple[Any, ...]:
         """`values`, one per axis of the part, in `order`, with `middle` for the indexed axes."""
-        behind = self.order[self.axis + len(self.axes) :]
+        after = self.order[self.axis + len(self.axes) :]
         before = (values[a] for a in self.order[: self.axis])
-        return (*before, *middle, *(values[a] for a in behind))
+        return (*before, *middle, *(values[a] for a in after))
 
     @property
     def picked_shape(self) -> tuple[int, ...]:
@@ -303,7 +303,8 @@ def _common_length(arrays: Sequence[Variable], axis: int) -> Variable:
     return length(given[0], axis) if given else as_variable(1)
 
 
-# x, value (as many axes as x[key], stretching), operands of the key -> x with the value added
+# x, value (as many axes as x[key], broadcasting to it), operands of the key -> x with the value
+# added
 _INC = register_op(
     Op("inc_subtensor", _write_infer, None, vjp=_inc_vjp, specialise=_write_specialise)
 )

@@ -23,11 +23,12 @@ REDUCTIONS = ("sum", "prod", "max", "min")  # in the order of the native kernel'
 def define_kernel(
     name: str,
     infer: Infer,
+    checks: Checks | None = None,
     vjp: Vjp | None = None,
     specialise: Specialise | None = None,
-    checks: Checks | None = None,
 ) -> Op:
-    """Registers the op of a contract; the other arguments are rules of `Op`."""
+    """Registers the op of a contract. checks: the ranges of the inputs that it uses as indices. The
+    other rules are those of `Op`."""
     reference = CONTRACTS[name].reference
     return register_op(
         Op(name, infer, reference, vjp, specialise=specialise, contract=name, checks=checks)

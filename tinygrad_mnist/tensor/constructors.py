@@ -41,7 +41,7 @@ class TypedConstructor(Protocol):
 
 
 class Plural(Protocol):
-    """Makes inputs of a kind: one for each name, or as many as the number says."""
+    """Makes inputs of a kind: one for each name, or as many as the given number."""
 
     __name__: str
 
@@ -49,7 +49,7 @@ class Plural(Protocol):
 
 
 class TypedPlural(Protocol):
-    """Makes inputs of a kind and a dtype: one for each name, or as many as the number says."""
+    """Makes inputs of a kind and a dtype: one for each name, or as many as the given number."""
 
     __name__: str
 
@@ -78,7 +78,7 @@ def _plural(one: Constructor, name: str) -> Plural:
     def make(*names: str | int, dtype: str | None = None) -> list[Input]:
         return [one(each, dtype) for each in _wanted(name, names)]
 
-    return _named(make, name, f"`{one.__name__}` for each name, or as many as the number says.")
+    return _named(make, name, f"`{one.__name__}` for each name, or as many as the given number.")
 
 
 def _typed(one: Constructor) -> tuple[TypedConstructor, ...]:

@@ -31,7 +31,7 @@ def positive_integers(name: str, value: object, count: int) -> tuple[int, ...]:
 
 
 def check_layers(layers: Sequence[Any], mini_batch_size: int) -> None:
-    """Whether each layer fits the one before it, as far as they say their sizes.
+    """Whether each layer fits the one before it, as far as their sizes are known.
 
     Raises ValueError, naming the layer by its number and class.
     """
