@@ -1,4 +1,4 @@
-"""Symbolic reverse-mode differentiation: `grad` extends the graph by the gradient's own."""
+"""Symbolic reverse-mode differentiation: `grad` adds nodes that compute the gradient."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def grad(
     """The gradient of a scalar `cost` with respect to one variable or each of several.
 
     consider_constant: variables through which no gradient passes. disconnected_inputs: what to do
-    where `cost` does not depend on a variable differentiably: 'raise' a DisconnectedInputError,
+    if `cost` does not depend on a variable differentiably: 'raise' a DisconnectedInputError,
     'warn', or 'ignore'; with the last two its gradient is zeros.
 
     Each gradient has the dtype and shape of its variable. At a kink every winner of a maximum gets
-    the gradient whole: see `maximum`, `max` and `max_pool`. Raises GraphTypeError where `cost` is
-    no float scalar or a variable holds integers.
+    the whole gradient: see `maximum`, `max` and `max_pool`. Raises GraphTypeError where `cost` is
+    not a float scalar or a variable holds integers.
     """
     variables = [wrt] if isinstance(wrt, Variable) else list(wrt)
     for given in (cost, *variables):
@@ -61,39 +61,39 @@ def grad(
             raise GraphTypeError(f"{v} is {v.type}: no gradient with respect to integers")
     if disconnected_inputs not in ("raise", "warn", "ignore"):
         raise GraphTypeError(f"disconnected_inputs is {disconnected_inputs!r}")
-    cotangents = _pull_back(cost, variables, set(consider_constant or ()))
+    gradients = _pull_back(cost, variables, set(consider_constant or ()))
     results = []
     for v in variables:
-        if v not in cotangents:
+        if v not in gradients:
             _report_disconnected(cost, v, disconnected_inputs)
-        results.append(cotangents[v] if v in cotangents else _zeros_like(v))
+        results.append(gradients[v] if v in gradients else _zeros_like(v))
     return results[0] if isinstance(wrt, Variable) else results
 
 
 def _pull_back(
     cost: Variable, wrt: Sequence[Variable], stop: set[Variable]
 ) -> dict[Variable, Variable]:
-    """Cotangents of everything between `cost` and `wrt`."""
+    """Gradients of all variables between `cost` and `wrt`."""
     order = toposort([cost])
     reached = set(wrt) - stop
     for node in order:
         if any(v in reached for v in node.inputs):
             reached.update(v for v in node.outputs if v not in stop)
-    cotangents: dict[Variable, Variable] = {}
+    gradients: dict[Variable, Variable] = {}
     if cost in reached:
-        cotangents[cost] = constant(1, cost.dtype)
+        gradients[cost] = constant(1, cost.dtype)
     for node in reversed(order):
-        gradients = node.op.pull_back(node, [cotangents.get(v) for v in node.outputs])
-        for v, g in zip(node.inputs, gradients, strict=True):
+        of_inputs = node.op.pull_back(node, [gradients.get(v) for v in node.outputs])
+        for v, g in zip(node.inputs, of_inputs, strict=True):
             if g is None or v not in reached:
                 continue
             _check(node, v, g)
-            cotangents[v] = add(cotangents[v], g) if v in cotangents else g
-    return cotangents
+            gradients[v] = add(gradients[v], g) if v in gradients else g
+    return gradients
 
 
 def _check(node: Node, v: Variable, g: Variable) -> None:
-    """A vjp rule must answer in the type of the input that it answers for."""
+    """The gradient of an input must have the input's dtype and rank."""
     if g.dtype != v.dtype or g.ndim != v.ndim:
         raise GraphTypeError(f"the vjp of {node.op.name} gives {g.type} for an input of {v.type}")
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 _FLOATS = ("float32", "float64")
 DEVICES = ("cpu", "reference", "cuda", "cudasim", "auto")
-_GPU = "gpu"  # Theano's word for "cuda"
+_GPU = "gpu"  # Theano's name of "cuda"
 _UNUSED = ("raise", "warn", "ignore")
-# Settings of Theano that programs of its time make, and that say what happens here anyway, or how
-# to compile, which changes no result. The first value is the one that is read before it is set.
+# Settings of Theano that programs use, with the values that are accepted: they describe what
+# happens here anyway, or only how to compile. The first value is the default.
 _WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
     "allow_gc": (True, False),
     "compute_test_value": ("off",),
@@ -34,16 +34,16 @@ class Config:
         `'cudasim'`, the GPU's kernels in Numba's simulator; `'reference'`, NumPy.
     threads: threads of the cpu backend, or None for one per processor that is available.
     plan_cache_size: plans that a function keeps, the last used first.
-    debug: what the engine tells on standard error, each level with those below: 0 nothing, 1 a line
-        for every plan made, 2 a line for every run, with the times of its kernels, 3 the rewrites,
-        4 the plan, 5 the generated code.
+    debug: what the engine prints on standard error, each level adding to those below: 0 nothing, 1
+        a line for every plan made, 2 a line for every run, with the times of its kernels, 3 the
+        rewrites, 4 the plan, 5 the generated code.
     allow_tf32: whether a GPU may round the factors of float32 products to 10 bits of mantissa, for
         its tensor cores.
-    on_unused_input: what `function` does about an input that nothing depends on: `'raise'`,
+    on_unused_input: what `function` does about an input that no result depends on: `'raise'`,
         `'warn'` or `'ignore'`.
 
-    Of Theano's other settings it takes those without an effect here, such as
-    `compute_test_value = 'off'`. A name or value that it does not know is an error.
+    Theano's other settings are accepted if they have no effect here, such as
+    `compute_test_value = 'off'`. An unknown name or value is an error.
 
     The first three start from TINYGRAD_MNIST_FLOATX, TINYGRAD_MNIST_DEVICE and
     TINYGRAD_MNIST_THREADS where these are set, `debug` from TINYGRAD_MNIST_DEBUG or else from
@@ -116,8 +116,8 @@ class Config:
         self._device = value
 
     def refuse_devices(self, check: Callable[[str], None]) -> None:
-        """From now on, `check(name)` is asked before a device is set, and raises what is wrong with
-        it. What the environment asks for is refused when a function is made.
+        """From now on, `check(name)` is called before a device is set, and raises an error if it
+        can't be used. The environment's device is checked when a function is made.
         """
         self._refuse_device = check
 

@@ -1,10 +1,10 @@
-"""The errors that users meet. Each message names the culprit and, where it is known, its line."""
+"""The errors that users see. Each message names the culprit and, where it is known, its line."""
 
 from __future__ import annotations
 
 
 class GraphError(Exception):
-    """Something about an expression is wrong; the message ends with the user's line."""
+    """An expression is wrong; the message ends with the user's line."""
 
 
 class GraphTypeError(GraphError, TypeError):
@@ -12,15 +12,15 @@ class GraphTypeError(GraphError, TypeError):
 
 
 class ShapeError(GraphError, ValueError):
-    """Shapes that meet in an operation do not fit."""
+    """The shapes of an operation's operands do not fit each other."""
 
 
 class IndexOutOfRangeError(GraphError, IndexError):
-    """An index, such as a label, lies outside the dimension that it points into."""
+    """An index, such as a label, is out of range for its dimension."""
 
 
 class DisconnectedInputError(GraphError, ValueError):
-    """A gradient was asked for with respect to something that the cost does not depend on."""
+    """`grad` was called for a variable that the cost does not depend on."""
 
 
 class MissingInputError(GraphError, ValueError):
@@ -40,4 +40,4 @@ class DeviceError(RuntimeError):
 
 
 class DeviceMemoryError(DeviceError, MemoryError):
-    """A device has not enough memory left."""
+    """A device does not have enough free memory."""

@@ -1,4 +1,4 @@
-"""The networks of chapter 6 of Nielsen's book, with the settings that it trains them with."""
+"""The networks of chapter 6 of Nielsen's book, with its training settings."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Layers = list[Any]
 class Recipe:
     """How the book builds and trains one of its networks.
 
-    name: as `book_net` and the command line take it.
+    name: for `book_net` and the command line.
     summary: one line on the architecture.
     layers: makes the layers for a mini-batch size.
     eta, lmbda, epochs: the book's settings, for mini-batches of 10.
-    peak: highest learning rate of a short run, which anneals; see `training.schedule`. None
-        where a short run has no better rate than the book's.
+    peak: highest learning rate of a short run, which anneals; see `training.schedule`. None if no
+        better rate than the book's is known for a short run.
     """
 
     name: str
@@ -135,7 +135,7 @@ def _dropout(mini_batch_size: int) -> Layers:
     ]
 
 
-#: The book's networks by name, in the order in which it builds them up.
+#: The book's networks by name, in the book's order.
 RECIPES = {
     recipe.name: recipe
     for recipe in (

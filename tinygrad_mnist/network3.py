@@ -76,14 +76,14 @@ Activation = Callable[[Variable], Variable]
 Data = tuple[SharedVariable, Variable]
 Normal = Callable[..., Any]
 
-#: Whether to train on a GPU; False leaves it to `config.device`. It is read when data, layers and
-#: functions are made, and True is refused there where no GPU can be used.
+#: Whether to train on a GPU; False uses `config.device`. It is read when data, layers and functions
+#: are made. True is an error there if no GPU can be used.
 GPU = False
 
 # Every dropout layer's stream has this seed, the first of RandomState(0).randint(999999).
 _MASK_SEED = 985772
 _LINE_EVERY = 1000  # mini-batches
-_CHUNK = 100  # mini-batches between two looks at the progress bar; divides _LINE_EVERY
+_CHUNK = 100  # mini-batches between two updates of the progress bar; divides _LINE_EVERY
 
 
 def linear(z: Variable) -> Variable:
@@ -105,10 +105,10 @@ def load_data_shared(filename: str | os.PathLike[str] | None = None) -> list[Dat
     x is a shared matrix (n, 784) of floatX, pixel = byte / 256; y an int32 vector (n,),
     cast from a shared vector of floatX.
 
-    Without a name, or with the book's `"../data/mnist.pkl.gz"`, the data are searched for,
-    and downloaded where they are nowhere; `tinygrad_mnist.datasets.locate` has the places.
+    Without a name, or with the book's `"../data/mnist.pkl.gz"`, the data are searched for in the
+    places that `tinygrad_mnist.datasets.locate` lists, and downloaded if they are in none.
     Another name (a pickle, an .npz, or a folder of IDX files) is the only place tried;
-    "digits" stands for generated digits.
+    "digits" means generated digits.
 
     Raises DatasetNotFoundError or DatasetError, naming the places or the file.
     """
@@ -147,7 +147,7 @@ def dropout_layer(layer: Variable, p_dropout: float) -> Variable:
 
 
 class _Layer:
-    """What the three kinds of layers share: two parameters, drawn at construction."""
+    """The base of the three kinds of layers: two parameters, drawn at construction."""
 
     w: SharedVariable
     b: SharedVariable
@@ -186,7 +186,7 @@ class ConvPoolLayer(_Layer):
     from `numpy.random`'s global generator: w ~ N(0, 1/n) with
     n = filters * height * width // block size, then b ~ N(0, 1), one per filter.
 
-    Raises TypeError or ValueError when a shape is none or the shapes don't fit each other.
+    Raises TypeError or ValueError when a shape is invalid or the shapes don't fit each other.
     """
 
     def __init__(
@@ -274,7 +274,7 @@ class FullyConnectedLayer(_Layer):
         self.y_out = T.argmax(self.output, axis=1)
 
     def accuracy(self, y: Variable) -> Variable:
-        """Fraction of the mini-batch for which the largest output stands at the label."""
+        """Fraction of the mini-batch whose largest output is the label's."""
         return T.mean(T.eq(y, self.y_out))
 
 
@@ -301,9 +301,9 @@ class Network:
 
     layers: first to last, the last one with a `cost`, such as SoftmaxLayer.
     mini_batch_size: number of images in every batch, in training and in evaluation.
-    seed: None leaves the layers the weights that they drew from `numpy.random` when
-        they were made. A number gives them those that they would have drawn in this
-        order right after `numpy.random.seed(seed)`; the global generator is not touched.
+    seed: None keeps the weights that the layers drew from `numpy.random` when they
+        were made. A number gives them the weights that they would have drawn in this
+        order right after `numpy.random.seed(seed)`; the global generator is unchanged.
 
     Raises ValueError when a layer does not fit the one before it or the mini-batch size.
     """
@@ -358,8 +358,8 @@ class Network:
         """Train by stochastic gradient descent on mini-batches, in the data's order.
 
         training_data, validation_data, test_data: pairs of `load_data_shared`. Batches
-            are whole: images beyond the last whole one are never seen. test_data may be
-            None; else it is evaluated when the validation accuracy is the best so far.
+            are whole: images after the last whole one are not used. test_data may be None;
+            else it is evaluated when the validation accuracy is the best so far.
         epochs: passes over the training data, at least 1.
         mini_batch_size: that of the network.
         eta: learning rate, a number or a scalar (shared) variable.
@@ -368,9 +368,9 @@ class Network:
         progress: draw a bar on standard error; None: when that is a terminal.
         quiet: print nothing on standard output.
 
-        Returns the History, which is `self.history` too. A KeyboardInterrupt passes
-        through with every parameter as the last whole step left it, and with what was
-        measured until then in `self.history`.
+        Returns the History, which is `self.history` too. After a KeyboardInterrupt every
+        parameter has its value after the last whole step, and `self.history` has the
+        measurements until then.
 
         Raises TypeError or ValueError before the first step when a setting or the data
         don't fit; the message names the setting, or the part of the data.

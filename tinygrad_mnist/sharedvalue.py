@@ -23,11 +23,12 @@ def shared(
     """A variable with a value that functions read and, by `updates`, change.
 
     value: an array, a number or a nested list; its dtype stays. It is copied even with
-    `borrow=True`, so that shared variables never alias anything. broadcastable: which dimensions
-    stretch (they must be 1 long); none by default, as in Theano. strict: take arrays and NumPy
-    scalars only. allow_downcast: accepted, and without effect, since dtypes are never changed.
+    `borrow=True`, so that shared variables never alias other arrays. broadcastable: which
+    dimensions broadcast (they must have length 1); none by default, as in Theano. strict: accept
+    only arrays and NumPy scalars. allow_downcast: accepted without effect, since dtypes never
+    change.
 
-    Raises TypeError for a value that is no array of a known dtype.
+    Raises TypeError for a value that is not an array of a known dtype.
     """
     if isinstance(value, Variable):
         raise GraphTypeError("the value of a shared variable can't be symbolic; use .eval()")

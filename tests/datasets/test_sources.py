@@ -76,7 +76,7 @@ def test_one_error_lists_every_place(nowhere: Path) -> None:
     assert "$TINYGRAD_MNIST_DATA: not set" in text
     assert f"{cache_folder()} (cache): nothing downloaded yet" in text
     assert f"download from {DEAD_MIRROR}: Connection refused" in text
-    assert "the name 'digits' stands for generated digits" in text
+    assert "the name 'digits' means generated digits" in text
     assert len(e.value.attempts) == 4
     assert e.value.nowhere
     assert isinstance(e.value, FileNotFoundError)

@@ -60,7 +60,11 @@ def test_values_that_lose_nothing_are_converted(
 
 REFUSED: list[tuple[str, Any, str]] = [
     ("float32", np.array([0.1]), "float32; the value is float64, which would lose precision"),
-    ("float32", np.array([2**24 + 1]), "float32, which can't hold the values of the int64"),
+    (
+        "float32",
+        np.array([2**24 + 1]),
+        "float32, which can't hold the values of the given int64 array",
+    ),
     ("int32", np.array([0.5]), "int32; the value is float64"),
     ("int32", [0.5], "int32; the value is float64"),
     ("int8", np.array([128]), "int8, which can't hold the values"),
@@ -113,7 +117,7 @@ def test_no_downcast_of_any_kind(device: str) -> None:
 
 def test_lists_of_several_lengths(device: str) -> None:
     x = T.fmatrix("x")
-    with pytest.raises(GraphTypeError, match=r"input 0 \(x\) got a value that is no array"):
+    with pytest.raises(GraphTypeError, match=r"input 0 \(x\) got a value that is not an array"):
         theano.function([x], x)([[1.0, 2.0], [3.0]])
 
 

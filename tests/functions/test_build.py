@@ -106,9 +106,9 @@ def test_a_given_shared_variable(device: str) -> None:
 
 def test_givens_that_do_not_fit() -> None:
     x, y = T.fvector("x"), T.dvector("y")
-    with pytest.raises(GraphTypeError, match="what is given for x is float64; it needs float32"):
+    with pytest.raises(GraphTypeError, match="the replacement of x is float64; it needs float32"):
         theano.function([y], x, givens={x: y})
-    with pytest.raises(GraphTypeError, match="what is given for x has 2 dimensions; it needs 1"):
+    with pytest.raises(GraphTypeError, match="the replacement of x has 2 dimensions; it needs 1"):
         theano.function([], x, givens={x: T.matrix()})
     with pytest.raises(GraphTypeError, match="'x' among the givens is not a variable"):
         theano.function([x], x, givens={"x": y})
@@ -142,7 +142,7 @@ def test_givens_of_another_dtype(device: str) -> None:
     assert result.dtype == "float32"
     np.testing.assert_allclose(result, np.exp(value), rtol=1e-6)
     np.testing.assert_array_equal(w.get_value(), 2 * value.astype("float32"))
-    with pytest.raises(GraphTypeError, match="what is given for x has 2 dimensions; it needs 1"):
+    with pytest.raises(GraphTypeError, match="the replacement of x has 2 dimensions; it needs 1"):
         theano.function([], x, givens={x: T.dmatrix()}, rebuild_strict=False)
 
 

@@ -94,10 +94,10 @@ def test_strict_inputs_take_arrays_of_their_dtype(device: str) -> None:
     function = theano.function([In(x, strict=True), In(i, strict=True)], x * i)
     np.testing.assert_array_equal(function(np.float32([1, 2]), np.int64(3)), [3, 6])
     for value, kind in (([1, 2], "list"), (np.array([1.0]), "float64"), (np.int8([1]), "int8")):
-        with pytest.raises(GraphTypeError, match=f"takes float32 arrays alone, not {kind}" + HERE):
+        with pytest.raises(GraphTypeError, match=f"takes only float32 arrays, not {kind}" + HERE):
             function(value, np.int64(3))
     for value, kind in ((3, "int"), (np.int32(3), "int32")):
-        with pytest.raises(GraphTypeError, match=f"takes int64 arrays alone, not {kind}"):
+        with pytest.raises(GraphTypeError, match=f"takes only int64 arrays, not {kind}"):
             function(np.float32([1, 2]), value)
 
 

@@ -85,7 +85,7 @@ def test_values_per_step_are_checked_as_in_a_call(device: str) -> None:
         ((xs, [0.5, 1], ms), r"input 1 \(i\) is int32; the value is float64"),
         ((xs, [1, 2**31], ms), r"input 1 \(i\) is int32, which can't hold"),
         ((xs, [1, 2], ms.reshape(2, 2, 1)), r"input 2 \(m\) broadcasts along axis 0"),
-        ((xs[0], 1, [[1, 2], [3]]), r"input 2 \(m\) got a value that is no array"),
+        ((xs[0], 1, [[1, 2], [3]]), r"input 2 \(m\) got a value that is not an array"),
         ((np.ones((2, 2, 2), "float32"), [1, 2], ms), r"input 0 \(x\) has 1 dimensions"),
     ]:
         with pytest.raises((GraphTypeError, ShapeError), match=message):
@@ -190,7 +190,7 @@ def test_outputs_that_can_not_be_stacked(device: str) -> None:
     data, i = theano.shared(np.arange(10.0)), T.lscalar("i")
     w = theano.shared(0.0)
     function = theano.function([i], data[i * 4 : (i + 1) * 4], updates=[(w, w + 1)])
-    message = r"step 2 of the sweep: it gives an output of shape \(2,\), those before it \(4,\)"
+    message = r"step 2 of the sweep: it has an output of shape \(2,\), earlier steps of \(4,\)"
     with pytest.raises(ShapeError, match=message) as error:
         function.sweep(range(3))
     done = swept(error.value)

@@ -282,7 +282,7 @@ ERRORS: list[tuple[Any, str]] = [
         "filter_shape is .* it has four lengths",
     ),
     (lambda x: conv2d(x, x, input_shape=(1, 2, 3)), "it has four numbers"),
-    (lambda x: conv2d(x, x, (1, 1, 1, 1), image_shape=(1, 1, 1, 1)), "which are one thing"),
+    (lambda x: conv2d(x, x, (1, 1, 1, 1), image_shape=(1, 1, 1, 1)), "two names of one argument"),
     (lambda x: conv2d(x, x, border_mode="same"), "border_mode is 'same'"),
     (lambda x: conv2d(x, x, border_mode=(1, -1)), r"border_mode is \(1, -1\); it is two ints >= 0"),
     (lambda x: conv2d(x, x, subsample=(0, 1)), r"subsample is \(0, 1\); it is two ints >= 1"),

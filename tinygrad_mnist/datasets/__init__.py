@@ -1,4 +1,4 @@
-"""MNIST as NumPy arrays: find it, check it, read it, expand it; and generated digits."""
+"""MNIST as NumPy arrays: finding, checking, reading and expanding it; generated digits."""
 
 from tinygrad_mnist.datasets.digits import draw_digits, load_digits
 from tinygrad_mnist.datasets.download import DOWNLOAD, cache_folder

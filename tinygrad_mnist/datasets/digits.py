@@ -1,6 +1,6 @@
 """Generated digits: a data set like MNIST for machines with neither MNIST nor a network.
 
-`glyphs` knows how people write, `handwriting` varies it, `rendering` makes the pictures.
+`glyphs` has the strokes of digits, `handwriting` varies them, `rendering` draws the pictures.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def draw_digits(
 ) -> tuple[Pixels, Labels]:
     """Pictures of digits as people write them, and their classes, in random order.
 
-    count: how many; each class has its tenth, to within one picture.
+    count: how many; each class has a tenth of them, to within one picture.
     seed: of NumPy's PCG64 generator. A seed and a count give the same bytes on every machine.
     style: how much the handwriting varies.
 
@@ -42,16 +42,16 @@ def draw_digits(
     rng = np.random.default_rng(seed)
     pictures = np.empty((count, SIDE, SIDE), np.uint8)
     labels = np.empty(count, np.int64)
-    places = rng.permutation(count)
+    order = rng.permutation(count)
     start = 0
     for digit, share in enumerate(_shares(count, [1.0] * CLASSES)):
         glyphs = [glyph for glyph in GLYPHS if glyph.digit == digit]
-        labels[places[start : start + share]] = digit
+        labels[order[start : start + share]] = digit
         for glyph, rest in zip(glyphs, _shares(share, [g.weight for g in glyphs]), strict=True):
             while rest:
                 size = min(_BLOCK, rest)
                 ink = write(glyph, size, rng, style)
-                pictures[places[start : start + size]] = render(ink, style.softness)
+                pictures[order[start : start + size]] = render(ink, style.softness)
                 start, rest = start + size, rest - size
     return pictures, labels
 
@@ -61,8 +61,8 @@ def load_digits(
 ) -> Splits:
     """Generated digits in MNIST's form: float32 images (n, 784), byte / 256, and int64 labels (n,).
 
-    seed: the three parts are drawn from independent streams that are made of it.
-    training, validation, test: how many images each part has; MNIST's numbers take seconds.
+    seed: the three parts are drawn from independent streams derived from it.
+    training, validation, test: how many images each part has; MNIST's sizes take seconds.
 
     Raises ValueError where a number is negative.
     """

@@ -32,9 +32,9 @@ SHA256 = {
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
     ),
 }
-#: Where attempts of a download say that they were made.
+#: The place of an `Attempt` that was a download.
 DOWNLOAD = "download"
-#: How long the mirrors, all together, may take to say that they are there.
+#: How long the first answer of all mirrors together may take.
 ANSWER_SECONDS = 8.0
 _TIMEOUT_SECONDS = (10, 30)  # of a file: to connect, to wait for data
 
@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def verify_cache(folder: Path) -> Attempt | None:
-    """What is wrong with the downloaded files in `folder`, or None when all four are right."""
+    """The problem of the downloaded files in `folder`, or None when all four are right."""
     place = f"{folder} (cache)"
     missing = [name for name in SHA256 if not (folder / name).is_file()]
     if len(missing) == len(SHA256):
@@ -66,11 +66,11 @@ def _sha256(path: Path) -> str:
 def download(folder: Path, mirrors: Iterable[str] = MIRRORS) -> None:
     """Fetch the four files into `folder`, each checked against its SHA-256.
 
-    A file that is there with the right sum stays; one with a wrong sum is replaced. All mirrors
-    are asked at once and used in the order in which they answer.
+    An existing file with the right sum stays; one with a wrong sum is replaced. All mirrors are
+    asked at once and used in the order in which they answer.
 
-    Raises DatasetNotFoundError, with its `attempts`, when no mirror gives all the files; where
-    there is no network, after ANSWER_SECONDS at the latest.
+    Raises DatasetNotFoundError, with its `attempts`, when no mirror has all the files; without a
+    network, after ANSWER_SECONDS at the latest.
     """
     try:
         import pooch  # noqa: F401
@@ -92,9 +92,9 @@ def download(folder: Path, mirrors: Iterable[str] = MIRRORS) -> None:
 def _answers(mirrors: list[str]) -> Iterator[tuple[str, str | None]]:
     """Each mirror, when it answers, with its problem, or None where it has the first file.
 
-    Looking up a name and trying each of its addresses may take minutes where a network swallows
-    what is sent, and no timeout of a connection covers that. So each mirror is asked in a thread
-    of its own, which is left behind when the time is over.
+    Looking up a name and trying each of its addresses may take minutes in a network that drops
+    packets, and no timeout of a connection covers that. So each mirror is asked in a thread of its
+    own, which is abandoned when the time is over.
     """
     answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
     for mirror in mirrors:
@@ -144,7 +144,7 @@ def _fetch_all(mirror: str, folder: Path) -> tuple[str | None, bool]:
 
 
 def reason(error: BaseException) -> str:
-    """What an error comes down to, in a few words: the first line of its first cause."""
+    """A short reason for an error: the first line of its first cause."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -46,7 +46,7 @@ def shift_images(images: Images, axis: int, step: int) -> Images:
 def expand_mnist(training: tuple[Images, Labels], seed: int = 0) -> Pair:
     """The training pair made five times as large, in an order shuffled once.
 
-    Each image (float32, 784) comes back with its shifts by one pixel down, up,
+    The result has each image (float32, 784) and its shifts by one pixel down, up,
     right and left, all with the image's label. SGD never shuffles, so the pairs are
     shuffled here, by NumPy's PCG64 generator seeded with `seed`. 50,000 images
     become 250,000, which takes 784 MB.
@@ -55,16 +55,16 @@ def expand_mnist(training: tuple[Images, Labels], seed: int = 0) -> Pair:
     """
     images, labels = training
     count = len(images)
-    places = np.random.default_rng(seed).permutation((len(SHIFTS) + 1) * count)
-    places = places.reshape(len(SHIFTS) + 1, count)
+    order = np.random.default_rng(seed).permutation((len(SHIFTS) + 1) * count)
+    order = order.reshape(len(SHIFTS) + 1, count)
     expanded = Pair(
-        np.empty((places.size, images.shape[1]), np.float32), np.empty(places.size, np.int64)
+        np.empty((order.size, images.shape[1]), np.float32), np.empty(order.size, np.int64)
     )
-    expanded.images[places[0]] = images
-    expanded.labels[places[0]] = labels
-    for place, (axis, step) in zip(places[1:], SHIFTS, strict=True):
-        expanded.images[place] = shift_images(images, axis, step)
-        expanded.labels[place] = labels
+    expanded.images[order[0]] = images
+    expanded.labels[order[0]] = labels
+    for rows, (axis, step) in zip(order[1:], SHIFTS, strict=True):
+        expanded.images[rows] = shift_images(images, axis, step)
+        expanded.labels[rows] = labels
     return expanded
 
 
@@ -74,7 +74,7 @@ def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
     `.npz` holds the pixels as bytes (pixel * 256, exact for MNIST), so it is written
     and read quickly; `.pkl.gz` has the layout of the book's files: three pairs of
     float32 images and int64 labels.
-    The file appears only when it is whole.
+    The file appears only once it is complete.
 
     Raises DatasetError for another suffix, and for `.npz` when a pixel is no
     multiple of 1/256 in 0..255/256.
@@ -107,8 +107,8 @@ def _as_bytes(images: Images, what: str) -> NDArray[np.uint8]:
 def read_npz(path: Path) -> Splits:
     """The data set in an `.npz` file that `save_splits` wrote.
 
-    Raises DatasetNotFoundError when there is no such file, DatasetError when its
-    contents are others; each message names the file.
+    Raises DatasetNotFoundError when there is no such file, DatasetError for other
+    contents; each message names the file.
     """
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such file")

@@ -1,11 +1,11 @@
 """How people write the ten digits: the pen's strokes, in several ways per digit.
 
 Each entry of the table is a line with the digit, how often it is written in this way (relative
-to the digit's other entries) and what the way is, then the path of the pen: control points x,y
-with x to the right and y down, in hundredths of the digit's height. The pen goes smoothly through
-them, turns sharply at a point marked !, and is lifted at a |. Where a path comes back to a point
-that it has been at, the two move independently when the digit is distorted: closed shapes close
-only nearly, as on paper.
+to the digit's other entries) and a description, then the path of the pen: control points x,y
+with x to the right and y down, in hundredths of the digit's height. The pen moves smoothly through
+them, turns sharply at a point marked !, and is lifted at a |. If a path returns to an earlier
+point, the two move independently when the digit is distorted, so that closed shapes close only
+nearly, as on paper.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class Glyph:
 
     digit: the class, 0 to 9.
     weight: how often it is written in this way, relative to the digit's other glyphs.
-    name: what the way is, in words.
+    name: a description.
     points: the control points (x, y), y down, in units of the digit's height.
     pieces: the smooth pieces of the path, each as the numbers of its points; two pieces that meet
         in a corner share a point.
@@ -220,11 +220,11 @@ def parse_glyph(headline: str, path: str) -> Glyph:
     pieces: list[tuple[int, ...]] = []
     for stroke in path.split("|"):
         piece: list[int] = []
-        for place in stroke.split():
-            x, y = place.removesuffix("!").split(",")
+        for point in stroke.split():
+            x, y = point.removesuffix("!").split(",")
             piece.append(len(points))
             points.append((int(x) / 100, int(y) / 100))
-            if place.endswith("!"):
+            if point.endswith("!"):
                 pieces.append(tuple(piece))
                 piece = piece[-1:]
         pieces.append(tuple(piece))

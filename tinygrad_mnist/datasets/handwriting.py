@@ -1,10 +1,10 @@
-"""Write a glyph many times, never twice the same: the path and the width of the pen.
+"""Writes variations of a glyph: the path and the width of the pen.
 
-All arithmetic is elementwise and made of additions, multiplications, divisions and square roots
-of uniform random numbers. IEEE 754 rounds these in one way only, so a seed gives the same digits
-on every machine, whatever its SIMD units and its mathematical library are.
+All arithmetic is elementwise and consists of additions, multiplications, divisions and square roots
+of uniform random numbers. IEEE 754 defines their rounding, so a seed gives the same digits on every
+machine, independent of its SIMD units and its mathematical library.
 
-Arrays have the images on the last axis: (places of the pen, images).
+Arrays have the images on the last axis: (positions of the pen, images).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tinygrad_mnist.datasets.glyphs import Glyph
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-_FINE = 64  # places between two control points at which a path's length is measured
-_SPACING = 0.032  # between two places of the pen, in units of the digit's height
+_FINE = 64  # positions between two control points at which a path's length is measured
+_SPACING = 0.032  # between two positions of the pen, in units of the digit's height
 _REACH = 0.25  # farthest neighbour of a control point that counts for its jitter, same units
 
 
 @dataclass(frozen=True)
 class Style:
-    """How much handwriting varies. Lengths are in units of the digit's height unless said.
+    """How much handwriting varies. Lengths are in units of the digit's height unless noted.
 
     jitter: standard deviation of each control point of a path, as a part of the distance to its
         nearer neighbour, so that small loops keep their shape as large ones do.
@@ -58,11 +58,11 @@ class Style:
 
 @dataclass(frozen=True)
 class Path:
-    """What all variations of a glyph share.
+    """The part of a glyph that all its variations share.
 
     controls: (points, 2), around 0.
-    reach: (points, 1), how far away the nearer neighbour is, at most _REACH.
-    weights: (places, points), of the control points at each place of the pen.
+    reach: (points, 1), distance of the nearer neighbour, at most _REACH.
+    weights: (positions, points), of the control points at each position of the pen.
     """
 
     controls: Floats
@@ -72,7 +72,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Ink:
-    """The pen's path, in as many variations as there are images: float32 (places, images).
+    """The pen's path, in as many variations as there are images: float32 (positions, images).
 
     x, y: positions, y down, in units of about a digit's height.
     radius: half of the pen's width there, in pixels of the picture.
@@ -113,12 +113,12 @@ def _along_spline(points: Doubles, values: Doubles) -> Doubles:
 
 
 def _evenly(weights: Doubles, controls: Doubles) -> Doubles:
-    """The rows of `weights` at places that are evenly spaced along the path."""
+    """The rows of `weights` at positions that are evenly spaced along the path."""
     x, y = ((weights * axis).sum(axis=1) for axis in controls.T)
     dx, dy = x[1:] - x[:-1], y[1:] - y[:-1]
     length = np.concatenate([[0.0], np.cumsum(np.sqrt(dx * dx + dy * dy))])
-    places = max(2, math.ceil(float(length[-1]) / _SPACING) + 1)
-    wanted = np.arange(places) / (places - 1) * length[-1]
+    count = max(2, math.ceil(float(length[-1]) / _SPACING) + 1)
+    wanted = np.arange(count) / (count - 1) * length[-1]
     rows: Doubles = weights[np.searchsorted(length, wanted).clip(0, len(weights) - 1)]
     return rows
 
@@ -134,7 +134,7 @@ def _reach(controls: Doubles, pieces: Iterable[tuple[int, ...]]) -> Doubles:
 
 @cache
 def path_of(glyph: Glyph) -> Path:
-    """A glyph's control points, around 0, and how the places of the pen follow from them."""
+    """A glyph's control points, around 0, and the weights that give the pen's positions."""
     controls = np.array(glyph.points)
     controls -= (controls.min(axis=0) + controls.max(axis=0)) / 2
     identity = np.eye(len(controls))
@@ -162,12 +162,12 @@ def _factors(rng: np.random.Generator, size: float, *shape: int) -> Floats:
 
 
 def _combine(weights: Floats, values: Floats) -> Floats:
-    """weights (places, points) times values (points, images), added in the points' order; a
-    matrix product of a library adds in an order of its own."""
+    """weights (positions, points) times values (points, images), added in the points' order; the
+    order of a library's matrix product is not defined."""
     total = np.zeros((len(weights), values.shape[1]), np.float32)
     for weight, value in zip(weights.T, values, strict=True):
-        places = np.flatnonzero(weight)
-        total[places] += weight[places, None] * value
+        rows = np.flatnonzero(weight)
+        total[rows] += weight[rows, None] * value
     return total
 
 
@@ -193,7 +193,7 @@ def _warp(rng: np.random.Generator, x: Floats, y: Floats, size: float) -> None:
 
 
 def write(glyph: Glyph, images: int, rng: np.random.Generator, style: Style) -> Ink:
-    """Write `glyph` so many times, each time differently."""
+    """`images` variations of `glyph`."""
     path = path_of(glyph)
     jitter = _noise(rng, 2, len(path.controls), images) * (path.reach * np.float32(style.jitter))
     x = _combine(path.weights, path.controls[:, :1] + jitter[0])

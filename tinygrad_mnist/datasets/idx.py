@@ -52,7 +52,7 @@ def read_bytes(path: Path) -> bytes:
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """The array of unsigned bytes in one IDX file, read-only, with `dimensions` dimensions.
 
-    Raises DatasetError when the magic number is another or the length does not
+    Raises DatasetError when the magic number is wrong or the length does not
     agree with the header.
     """
     data = read_bytes(path)

@@ -1,9 +1,9 @@
 """Read the book's mnist.pkl.gz and mnist_expanded.pkl.gz without trusting them.
 
 A pickle is a program, so nothing that it names is imported. The few NumPy names
-that an array needs are answered by the inert stand-ins below, which only collect
-a dtype, a shape and bytes; every other name ends the reading with an error.
-Arrays are then built here, after their sizes are checked.
+that an array needs resolve to the inert stand-ins below, which only collect a
+dtype, a shape and bytes; any other name is an error. Arrays are then built here,
+after their sizes are checked.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BYTE_ORDERS = "<>|="
 
 
 class _RefusedError(Exception):
-    """What the pickle asks for is not part of a data set."""
+    """The pickle asks for something that is not part of a data set."""
 
 
 class _Name:
@@ -77,7 +77,7 @@ class _Dtype:
 
 
 class _Array:
-    """An array under construction; `value` stands after its state has come."""
+    """An array under construction; `value` is set with its state."""
 
     __slots__ = ("value",)
 
@@ -90,7 +90,7 @@ class _Array:
 
 
 def _text(value: object) -> str:
-    """Python 2 text comes as bytes, Python 3 text as str; both are latin-1 here."""
+    """Text of a pickle: bytes from Python 2, str from Python 3, both latin-1."""
     if isinstance(value, bytes):
         return value.decode("latin-1")
     if isinstance(value, str):
@@ -126,7 +126,7 @@ def _scalar(dtype: object, data: object) -> np.generic:
 
 
 def _latin_1(text: object, encoding: object) -> bytes:
-    """How Python 3 writes bytes in the protocols that Python 2 reads."""
+    """Bytes, as Python 3 writes them in the protocols of Python 2."""
     if not isinstance(text, str) or _text(encoding) not in ("latin1", "latin-1"):
         raise _RefusedError("it encodes something else than latin-1 text")
     return text.encode("latin-1")
@@ -179,7 +179,7 @@ def unpickle(path: Path) -> object:
     """
     try:
         with _open(path) as file:
-            # Python 2 strings stay bytes: that is latin-1 without the detour over text.
+            # Python 2 strings stay bytes, which avoids decoding latin-1 text.
             return _SafeUnpickler(file, encoding="bytes").load()
     except _RefusedError as error:
         raise DatasetError(
@@ -192,7 +192,7 @@ def unpickle(path: Path) -> object:
         raise
     except MemoryError:
         raise DatasetError(f"{path}: its contents do not fit into memory") from None
-    except Exception as error:  # a damaged pickle fails in as many ways as there are opcodes
+    except Exception as error:  # a damaged pickle can raise any exception
         raise DatasetError(f"{path}: not a pickle of a data set ({error})") from None
 
 

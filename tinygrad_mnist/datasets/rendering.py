@@ -1,7 +1,7 @@
-"""Pictures of the pen's path, normalised as MNIST's are: 20 x 20 pixels, centred in 28 x 28.
+"""Pictures of the pen's path, normalised like MNIST's: 20 x 20 pixels, centred in 28 x 28.
 
 Source of the normalisation: Y. LeCun, C. Cortes, C. Burges, http://yann.lecun.com/exdb/mnist/.
-The arithmetic obeys the rule of `handwriting`: the same bytes on every machine.
+As in `handwriting`, the arithmetic gives the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tinygrad_mnist.datasets.handwriting import Floats, Ink
 
 SIDE = 28
 _BOX = 20
-_CENTRE = 14  # number of the row, and of the column, that the centre of mass comes to
+_CENTRE = 14  # row and column of the centre of mass
 
 Pixels = NDArray[np.uint8]
 
@@ -35,7 +35,7 @@ def _into_box(ink: Ink) -> tuple[Floats, Floats]:
     fits = []
     for positions, radius in axes:
         extent = positions.max(axis=0) - positions.min(axis=0)
-        # The pen is in pixels already, so it is the path that fits into what the pen leaves.
+        # The pen's radius is in pixels already, so only the path is scaled, to the room it leaves.
         room = np.float32(_BOX) - 2 * radius.max(axis=0)
         fits.append(room / np.maximum(extent, np.float32(1e-3)))
     scale = np.minimum(fits[0], fits[1])
@@ -48,15 +48,15 @@ def _into_box(ink: Ink) -> tuple[Floats, Floats]:
 
 
 def _grey(x: Floats, y: Floats, radius: Floats, pen: Floats, softness: float) -> Pixels:
-    """Pictures (images, 20, 20) of a pen that has been at all the places x, y."""
+    """Pictures (images, 20, 20) of a pen that passed all positions x, y."""
     images = x.shape[1]
     centres = np.arange(_BOX, dtype=np.float32)[:, None] + np.float32(0.5)
     deepest = np.full((_BOX, _BOX, images), -np.inf, np.float32)
     depth = np.empty_like(deepest)
-    for place_x, place_y, r in zip(x, y, radius, strict=True):
+    for pen_x, pen_y, r in zip(x, y, radius, strict=True):
         # (r**2 - distance**2) / (2 * r) is, near the pen's edge, the depth below it. It is a sum
         # of a term for the column and one for the row: one subtraction per pixel.
-        dx, dy = (centres - place_x) / pen, (centres - place_y) * pen
+        dx, dy = (centres - pen_x) / pen, (centres - pen_y) * pen
         column = r / 2 - dx * dx / (2 * r)
         row = dy * dy / (2 * r)
         np.subtract(column[None, :, :], row[:, None, :], out=depth)
@@ -71,12 +71,12 @@ def _centred(boxes: Pixels) -> Pixels:
     """Boxes (images, 20, 20) put into pictures (images, 28, 28) by their centre of mass."""
     images = len(boxes)
     mass = boxes.sum(axis=(1, 2), dtype=np.int64)
-    places = []
+    ranges = []
     for other in (2, 1):  # rows, then columns
         moment = (boxes.sum(axis=other, dtype=np.int64) * np.arange(_BOX)).sum(axis=1)
         offset = _CENTRE - np.rint(moment / mass).astype(np.int64)
-        places.append(np.clip(offset, 0, SIDE - _BOX)[:, None] + np.arange(_BOX))
-    rows, columns = places
+        ranges.append(np.clip(offset, 0, SIDE - _BOX)[:, None] + np.arange(_BOX))
+    rows, columns = ranges
     pictures = np.zeros((images, SIDE, SIDE), np.uint8)
     pictures[np.arange(images)[:, None, None], rows[:, :, None], columns[:, None, :]] = boxes
     return pictures

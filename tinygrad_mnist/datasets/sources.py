@@ -1,4 +1,4 @@
-"""Find MNIST: the places where it may lie, a download where it lies nowhere; or name digits."""
+"""Finds MNIST: in the usual places, else by a download. The name "digits" is for generated ones."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tinygrad_mnist.datasets.splits import (
 BOOK_PLACE = "../data/mnist.pkl.gz"
 VARIABLE = "TINYGRAD_MNIST_DATA"
 
-#: The name of the generated digits, where the name of a file is expected.
+#: The name of the generated digits, in place of a file's name.
 DIGITS = "digits"
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where the data set will be read from, and the places before it that failed."""
+    """The place that the data set will be read from, and the places before it that failed."""
 
     path: Path
     place: str
@@ -42,7 +42,7 @@ class Location:
 
 
 def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True) -> Location:
-    """Where the data set is; downloads it where it is nowhere and `fetch` is true.
+    """The place of the data set; downloads it if it is in none and `fetch` is true.
 
     An explicit `filename` (a file, or a folder of IDX files) is the only place
     tried. Otherwise, in this order: the book's place ../data/mnist.pkl.gz; the file
@@ -94,7 +94,7 @@ def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True
     raise DatasetNotFoundError(
         listing("MNIST was found at none of these places:", attempts)
         + "\nPut the four IDX files into a folder and name it in"
-        f" ${VARIABLE} or as the file name; the name {DIGITS!r} stands for generated digits.",
+        f" ${VARIABLE} or as the file name; the name {DIGITS!r} means generated digits.",
         attempts,
     )
 
@@ -120,7 +120,7 @@ def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:
 
     `filename` may be a folder of IDX files (gzipped or not), the book's
     mnist.pkl.gz or mnist_expanded.pkl.gz, or an .npz of `save_splits`. Without it
-    the data are searched for, and downloaded, as `locate` says.
+    the data are searched for, and downloaded, as in `locate`.
 
     Raises DatasetNotFoundError when there are none, DatasetError when a file can't
     be trusted; the message names each place or the file.
@@ -139,8 +139,8 @@ def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:
 
 
 def load_data(name: str | os.PathLike[str] | None = None) -> Splits:
-    """What `load_mnist` gives for `name`, or generated digits for the name "digits".
+    """`load_mnist(name)`, or generated digits for the name "digits".
 
-    A file or folder of that name is reached as ./digits. Raises what `load_mnist` raises.
+    A file or folder of that name is ./digits. Raises the errors of `load_mnist`.
     """
     return load_digits() if name == DIGITS else load_mnist(name)

@@ -1,4 +1,4 @@
-"""The shape of a loaded data set, and the errors of everything that loads one."""
+"""The types of a loaded data set, and the errors of loading."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Attempt:
-    """A place where data were looked for, and why it could not serve.
+    """A place that was searched for data, and why they could not be used.
 
-    fault: something is wrong there, such as a file that can't be trusted or a name that leads
-        nowhere. Where it is false the place is merely empty or out of reach.
+    fault: whether something is wrong there, such as a file that can't be trusted or a name without
+        a file. If false, the place is only empty or unreachable.
     """
 
     place: str
@@ -45,7 +45,7 @@ class DatasetNotFoundError(DatasetError, FileNotFoundError):
 
     @property
     def nowhere(self) -> bool:
-        """Whether there was a search, and every place was merely empty or out of reach."""
+        """Whether there was a search, and every place was only empty or unreachable."""
         return bool(self.attempts) and not any(attempt.fault for attempt in self.attempts)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class Splits(NamedTuple):
 
 
 def check_labels(labels: Labels, source: str) -> None:
-    """Refuse labels outside 0..9; `source` is the file's name for the message."""
+    """Raises DatasetError for labels outside 0..9; `source` is the file's name for the message."""
     wrong = np.flatnonzero((labels < 0) | (labels >= CLASSES))
     if wrong.size:
         first = int(wrong[0])

@@ -1,4 +1,4 @@
-"""How a caller's values become arrays: checked against the declared types, never guessed."""
+"""Arguments of a call become arrays: checked against the declared types, without guessing."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _RANGES = {dtype: (np.iinfo(dtype).min, np.iinfo(dtype).max) for dtype in INTEGE
 class Parameter:
     """One input of a function, as its callers see it.
 
-    variable: what stands for it in expressions. name: its keyword, or None. label: what messages
-    call it. strict, allow_downcast: which values it takes, see `convert`. default: its value where
-    the caller gives none; None where the caller has to. state: the shared variable that has its
-    value, for an input that keeps it; is_private: the function made that variable. implicit:
-    callers can't give a value.
+    variable: the input in expressions. name: its keyword, or None. label: its name in messages.
+    strict, allow_downcast: which values it takes, see `convert`. default: its value if the caller
+    gives none; None if the caller must. state: the shared variable with its value, for an input
+    that keeps one; is_private: the function made that variable. implicit: callers can't give a
+    value.
     """
 
     variable: Variable
@@ -49,13 +49,13 @@ class Parameter:
 def convert(value: Any, parameter: Parameter, stacked: bool = False) -> Array:
     """`value` as a C-contiguous array of the parameter's type, with a leading axis if `stacked`.
 
-    dtypes that hold every value of the given one are no matter. Of the others, `allow_downcast`
-    True takes all; None takes integers that fit, and floats from Python, rounded; False takes only
-    numbers and lists from Python that come out as they were. A strict parameter takes arrays of
-    its own dtype alone.
+    Conversion to a dtype that holds every value of the given one is always allowed. For other
+    dtypes it depends on `allow_downcast`: True allows all; None allows integers that fit, and
+    Python's floats, rounded; False allows only Python's numbers and lists whose values are
+    unchanged. A strict parameter takes only arrays of its own dtype.
 
-    Raises GraphTypeError or ShapeError, naming the parameter, what the value is and what it should
-    be, and the user's line that declared it.
+    Raises GraphTypeError or ShapeError, which names the parameter, the value's type, the type that
+    is wanted, and the user's line that declared it.
     """
     variable, label = parameter.variable, parameter.label
     if isinstance(value, Variable):
@@ -84,7 +84,7 @@ def _as_array(value: Any, label: str) -> Array:
     try:
         return np.asarray(value)
     except ValueError:  # lists of lists of several lengths
-        raise GraphTypeError(f"{label} got a value that is no array: {value!r}") from None
+        raise GraphTypeError(f"{label} got a value that is not an array: {value!r}") from None
 
 
 def _check_strict(array: Array, value: Any, parameter: Parameter) -> None:
@@ -92,13 +92,13 @@ def _check_strict(array: Array, value: Any, parameter: Parameter) -> None:
     if not isinstance(value, np.ndarray | np.generic) or array.dtype != variable.dtype:
         kind = str(array.dtype) if isinstance(value, np.ndarray) else type(value).__name__
         raise GraphTypeError(
-            f"{parameter.label} is strict: it takes {variable.dtype} arrays alone, not "
+            f"{parameter.label} is strict: it takes only {variable.dtype} arrays, not "
             f"{kind}{at(variable.source)}"
         )
 
 
 def _converted(array: Array, value: Any, parameter: Parameter) -> Array:
-    """`array` in the parameter's dtype, which is another one."""
+    """`array`, of another dtype, in the parameter's dtype."""
     variable, downcast = parameter.variable, parameter.allow_downcast
     dtype, given = variable.dtype, array.dtype
     if given.kind not in "biuf":
@@ -116,8 +116,8 @@ def _converted(array: Array, value: Any, parameter: Parameter) -> Array:
         converted = array.astype(dtype)
         if not np.array_equal(converted, array):
             raise GraphTypeError(
-                f"{parameter.label} is {dtype}, which can't hold the values of the {given} array "
-                f"that came{at(variable.source)}"
+                f"{parameter.label} is {dtype}, which can't hold the values of the given {given} "
+                f"array{at(variable.source)}"
             )
         if downcast is None or not isinstance(value, np.ndarray):
             return converted
@@ -128,8 +128,8 @@ def _converted(array: Array, value: Any, parameter: Parameter) -> Array:
 
 
 def host_integer(value: Any, parameter: Parameter) -> int | None:
-    """`value` as a Python int where the parameter is an integer scalar and the value fits, or has
-    to, because `allow_downcast` does not let it wrap."""
+    """`value` as a Python int if the parameter is an integer scalar and the value is an integer
+    that fits; None otherwise. Raises GraphTypeError for one that doesn't fit and must not wrap."""
     variable = parameter.variable
     if variable.ndim or variable.dtype not in INTEGERS or parameter.strict:
         return None

@@ -1,4 +1,4 @@
-"""`function`: expressions become something that can be called with values."""
+"""`function`: makes a callable of expressions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
-# Theano's modes say how hard to optimise; a plan is made in one way, with the same results.
+# Theano's modes choose how much to optimise; here there is one way to make a plan.
 MODES = ("FAST_RUN", "FAST_COMPILE")
 
 
@@ -49,23 +49,23 @@ def function(
 ) -> Function:
     """A callable that computes `outputs` and then carries out `updates`, all at once.
 
-    inputs: what to get values for, each a variable or an `In`. An expression may be an input: its
-    value then comes from the caller, and is not computed.
+    inputs: variables or `In`s whose values the caller gives. An expression may be an input: its
+    value is then given, not computed.
 
     outputs: one variable, a list or tuple of them, a dict from strings to variables, or None; each
     may be an `Out`. A call returns an array, a list, a dict, or None.
 
-    updates: new values of shared variables, a dict or pairs. Those with a default update, such as
-    the counters of random streams, are updated too; `no_default_updates` refuses that, for all
-    or for a list of them.
+    updates: new values of shared variables, a dict or pairs. Shared variables with a default
+    update, such as the counters of random streams, are updated too; `no_default_updates` turns that
+    off, for all or for a list of them.
 
-    givens: a dict or pairs of variables (inputs, shared, expressions) and what to put in their
-    places, all at once. rebuild_strict: False casts those of another dtype, even where
+    givens: a dict or pairs of variables (inputs, shared, expressions) and their replacements, which
+    are made all at once. rebuild_strict: False casts replacements of another dtype, even where
     that loses values.
 
     allow_input_downcast: True lets values lose precision when they are converted, False lets no
-    float, None Python floats only. on_unused_input: 'raise', 'warn' or 'ignore'; None: as
-    `config.on_unused_input` says.
+    float, None Python floats only. on_unused_input: 'raise', 'warn' or 'ignore'; None takes
+    `config.on_unused_input`.
 
     mode: None, 'FAST_RUN' or 'FAST_COMPILE', which all mean the same here; profile: None or False.
     accept_inplace has no effect: no graph has operations in place.
@@ -75,7 +75,7 @@ def function(
     _check_options(mode, profile, on_unused_input)
     new_values = updates_from(updates)
     signature = _inputs_from(inputs, name, allow_input_downcast, new_values)
-    replacements = _replacements(signature.places, givens_from(givens, rebuild_strict))
+    replacements = _replacements(signature.replaced, givens_from(givens, rebuild_strict))
     wanted = outputs_from(outputs)
     expressions = substitute([*wanted.variables, *new_values.values()], replacements)
     n = len(wanted.variables)
@@ -117,14 +117,14 @@ def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
 
 @dataclass
 class _Inputs:
-    """The inputs of a function: as callers see them, and what stands for them in the graph.
+    """The inputs of a function.
 
-    places: variables that are something else there: expressions that are inputs, and inputs that
-    keep their value in a shared variable.
+    parameters: as callers see them. replaced: variables that the graph replaces: expressions that
+    are inputs, and inputs that keep their value in a shared variable.
     """
 
     parameters: list[Parameter]
-    places: dict[Variable, Variable]
+    replaced: dict[Variable, Variable]
 
 
 def _inputs_from(
@@ -135,11 +135,11 @@ def _inputs_from(
 ) -> _Inputs:
     """The inputs that a user gave, checked; their updates are added to `updates`."""
     if not isinstance(inputs, list | tuple):
-        raise GraphTypeError(f"the inputs of a function are a list; {inputs!r} is none")
+        raise GraphTypeError(f"the inputs of a function are a list, not {inputs!r}")
     given = [i if isinstance(i, In) else In(i) for i in inputs]
     variables = [i.variable for i in given]
     if len(set(variables)) != len(variables):
-        raise GraphTypeError("a variable stands twice among the inputs")
+        raise GraphTypeError("a variable is twice among the inputs")
     found = _Inputs([], {})
     for number, i in enumerate(given):
         where = f" of {function_name}" if function_name else ""
@@ -147,9 +147,9 @@ def _inputs_from(
         label = f"input {number} ({name}){where}" if name else f"input {number}{where}"
         parameter = _parameter(i, name, label, downcast)
         found.parameters.append(parameter)
-        place = parameter.variable if parameter.state is None else parameter.state
-        if place is not i.variable:
-            found.places[i.variable] = place
+        replacement = parameter.variable if parameter.state is None else parameter.state
+        if replacement is not i.variable:
+            found.replaced[i.variable] = replacement
         if i.update is not None:
             assert parameter.state is not None
             add_update(updates, parameter.state, as_variable(i.update))
@@ -159,7 +159,7 @@ def _inputs_from(
 def _parameter(i: In, name: str | None, label: str, downcast: bool | None) -> Parameter:
     """An input as callers see it; see `In`."""
     variable = i.variable
-    if not isinstance(variable, Input):  # an expression, which is not computed then
+    if not isinstance(variable, Input):  # an expression, which is then not computed
         variable = Input(tensor_type(variable.dtype, variable.broadcastable), variable.name)
     plain = Parameter(
         variable,
@@ -186,20 +186,21 @@ def _parameter(i: In, name: str | None, label: str, downcast: bool | None) -> Pa
 
 
 def _replacements(
-    places: Mapping[Variable, Variable], givens: Mapping[Variable, Variable]
+    replaced: Mapping[Variable, Variable], givens: Mapping[Variable, Variable]
 ) -> dict[Variable, Variable]:
-    """Everything that is put in the place of something else, all at once."""
-    for v in places:
+    """All replacements: of inputs and givens."""
+    for v in replaced:
         if v in givens:
             raise GraphTypeError(f"{v} is an input and among the givens{at(v.source)}")
-    values = substitute(list(givens.values()), places)
-    return {**places, **dict(zip(givens, values, strict=True))}
+    values = substitute(list(givens.values()), replaced)
+    return {**replaced, **dict(zip(givens, values, strict=True))}
 
 
 def _check_inputs(
     parameters: Sequence[Parameter], expressions: Sequence[Variable], on_unused: str
 ) -> None:
-    """Whether all inputs are needed, and no others; those that keep their value may be idle."""
+    """Raises an error for inputs that are missing or unused; those that keep a value may be
+    unused."""
     inputs = [p.variable for p in parameters]
     used: list[Variable] = [v for v in leaves(expressions) if isinstance(v, Input)]
     for v in used:

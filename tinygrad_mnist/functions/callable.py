@@ -76,7 +76,7 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs for these values, in the form in which `function` was given them.
 
-        Arrays are fresh, but for those of `Out(borrow=True)`. Raises GraphTypeError or ShapeError
+        Arrays are fresh, except those of `Out(borrow=True)`. Raises GraphTypeError or ShapeError
         for values that do not fit, and IndexOutOfRangeError for indices out of range; shared
         variables are then as before.
         """
@@ -167,7 +167,7 @@ class Function:
         return self._workspace.arena.nbytes
 
     def free(self) -> None:
-        """Frees plans and memory; the next call makes them anew."""
+        """Frees plans and memory; the next call makes new ones."""
         with self._workspace.lock:
             self._cache.clear()
 
@@ -184,7 +184,7 @@ class Function:
         return self._backend.name
 
     def get_shared(self) -> list[SharedVariable]:
-        """The shared variables that it reads or updates, but for those that it made itself."""
+        """The shared variables that it reads or updates, except those that it made itself."""
         private = {p.state for p in self._stateful if p.is_private}
         return [v for v in self._shared if v not in private]
 

@@ -1,4 +1,4 @@
-"""What the user says about inputs and outputs: `In`, `Out`, and Theano's old word `Param`."""
+"""Declarations of inputs and outputs: `In`, `Out`, and Theano's older `Param`."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 
 @dataclass(frozen=True, eq=False)
 class In:
-    """An input of a function with a name, a default value, or a memory.
+    """An input of a function with a name, a default value, or a value that it keeps.
 
-    variable: what stands for it in expressions. name: its keyword; the variable's name where None.
+    variable: the input in expressions. name: its keyword; None is the variable's name.
 
-    value: what it is where the caller gives nothing, a number or an array, copied. A shared
-    variable as value takes the input's place: the function reads it, and changes it if `update`
-    says so; callers can't give a value then, unless `implicit` is False: it is written into the
-    shared variable.
+    value: the default, a number or an array, which is copied. If it is a shared variable, that
+    replaces the input: the function reads it, and sets it if there is an `update`. Callers then
+    can't give a value unless `implicit` is False; a value that they give is stored in the shared
+    variable.
 
-    update: an expression; the input keeps a value, `value` at first, and gets this one after each
-    call. What a caller gives is kept too. `fn[name]` is the value at present.
+    update: an expression. The input then keeps a value from call to call, `value` at first, and
+    gets the value of this expression after each call. A value that a caller gives is kept too.
+    `fn[name]` is the present value.
 
-    strict: take arrays of exactly the right dtype only. allow_downcast: True lets values lose
-    precision, False lets no float, None Python floats only; where it is None,
-    `allow_input_downcast` of the function says.
+    strict: accept only arrays of exactly the right dtype. allow_downcast: True lets values lose
+    precision, False lets no float, None Python floats only; if it is None, the function's
+    `allow_input_downcast` decides.
 
-    mutable and borrow would allow a function to overwrite what it is given: it never does, so
-    they change nothing.
+    mutable and borrow would allow a function to overwrite its arguments. It never does, so they
+    have no effect.
 
-    Raises GraphTypeError for what does not go together, naming the variable.
+    Raises GraphTypeError for options that contradict each other, naming the variable.
     """
 
     variable: Variable
@@ -54,7 +55,7 @@ class In:
         if isinstance(v, Constant | SharedVariable):
             kind = "a constant" if isinstance(v, Constant) else "a shared variable"
             raise GraphTypeError(
-                f"{v} is {kind}; it can't be an input of a function: put a variable in its place "
+                f"{v} is {kind}; it can't be an input of a function: replace it by a variable "
                 f"with givens{at(v.source)}"
             )
         if isinstance(self.value, Variable) and not isinstance(self.value, SharedVariable):
@@ -95,9 +96,9 @@ def Param(  # noqa: N802
 class Out:
     """An output of a function.
 
-    borrow: True hands out an array that the function owns and overwrites at its next call with
-    arguments of the same shapes, so that a call allocates nothing for it; `sweep` stacks into fresh
-    arrays all the same.
+    borrow: True returns an array that the function owns and overwrites at its next call with
+    arguments of the same shapes, so that a call allocates nothing for it. `sweep` returns fresh
+    arrays nevertheless.
     """
 
     variable: Any
@@ -106,10 +107,10 @@ class Out:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The outputs of a function in a row, and the form in which a call returns them.
+    """The outputs of a function, and the form in which a call returns them.
 
-    borrowed: per output, whether the function owns its array. names: keys, where the user gave a
-    dict. single: one output, not in a list. nothing: None.
+    borrowed: per output, whether the function owns its array. names: keys, if the user gave a dict.
+    single: one output, not in a list. nothing: a call returns None.
     """
 
     variables: tuple[Variable, ...]
@@ -123,7 +124,7 @@ class Outputs:
         return replace(self, variables=tuple(variables))
 
     def returned(self, arrays: Sequence[Array]) -> Any:
-        """What a call with these results returns."""
+        """The results in the form that a call returns."""
         if self.single:
             return arrays[0]
         if self.names is not None:

@@ -58,7 +58,7 @@ class SharedBinding:
     on_device: bool
 
     def operand(self) -> Operand:
-        """What a program gets for the buffer."""
+        """The operand that a program gets for the buffer."""
         if self.on_device:
             return self.variable
         return self.variable.storage_to_write if self.is_updated else self.variable.storage
@@ -104,7 +104,7 @@ class CachedPlan:
     def run(self, arrays: Sequence[Array], slots: Slots) -> list[Array]:
         """Runs the plan once for arrays of the inputs; returns its outputs.
 
-        The new values of shared variables whose shape changes are outputs too, behind the others.
+        The new values of shared variables whose shape changes are outputs too, after the others.
         """
         operands, outputs = self._bind(arrays)
         if self.compiled.resized:

@@ -10,7 +10,7 @@ from tinygrad_mnist.functions.arguments import Parameter
 
 
 class Signature:
-    """The parameters of a function that is called `name` in messages."""
+    """The parameters of a function, which messages call `name`."""
 
     def __init__(self, parameters: Sequence[Parameter], name: str | None) -> None:
         self.parameters = tuple(parameters)
@@ -22,8 +22,8 @@ class Signature:
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """A value per parameter: the caller's, else the default, else None.
 
-        Raises GraphTypeError for values that are missing, too many, given twice or to nobody, and
-        for those of implicit parameters.
+        Raises GraphTypeError for values that are missing, too many, given twice, for unknown names,
+        or for implicit parameters.
         """
         if len(args) > len(self.parameters):
             raise GraphTypeError(
@@ -54,7 +54,7 @@ class Signature:
         return [given.get(i, p.default) for i, p in enumerate(self.parameters)]
 
     def find(self, key: Any) -> Parameter:
-        """The parameter that a name, a position or a variable means; KeyError for none."""
+        """The parameter with this name, position or variable; KeyError if there is none."""
         for position, parameter in enumerate(self.parameters):
             if (
                 parameter.variable is key

@@ -1,4 +1,4 @@
-"""Many steps of a function in few native calls, and what is left when they are cut short."""
+"""Many steps of a function in few native calls, and the completed steps of an interrupted sweep."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Steps:
     """The arguments of a sweep.
 
     n: number of steps. arrays: a value per input of the plans. stacked: which of these have a
-    leading axis of steps. integers: the host scalars that stay the same. columns: those that have a
-    value per step.
+    leading axis of steps. integers: the host scalars with one value. columns: those with a value
+    per step.
     """
 
     n: int
@@ -194,8 +194,8 @@ class Sweep:
                 result = self._results[position[binding.buffer]]
                 if result.shape[1:] != binding.shape:
                     raise ShapeError(
-                        f"it gives an output of shape {binding.shape}, those before it "
-                        f"{result.shape[1:]}: they can't be stacked; sweep them apart"
+                        f"it has an output of shape {binding.shape}, earlier steps of "
+                        f"{result.shape[1:]}: they can't be stacked; use two sweeps"
                     )
                 bound.append(result[begin:end])
                 stacked.append(True)

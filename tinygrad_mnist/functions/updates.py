@@ -1,4 +1,4 @@
-"""What a function puts in the place of variables, and what it changes: givens and updates."""
+"""Replacements and updates of variables: `givens`, `updates`, default updates, `swap`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def pairs_of(pairs: Pairs, what: str) -> list[tuple[Any, Any]]:
     found = list(pairs) if many else [pairs]
     for pair in found:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise GraphTypeError(f"{what} are a dict or pairs; {pair!r} is none")
+            raise GraphTypeError(f"{what} are a dict or pairs; {pair!r} is not a pair")
     return [(target, value) for target, value in found]
 
 
 def updates_from(pairs: Pairs) -> Updates:
-    """The new values of shared variables, before any replacement; GraphTypeError for targets that
-    are none, or stand twice."""
+    """The new values of shared variables, before any replacement. Raises GraphTypeError for targets
+    that are not shared variables, or are updated twice."""
     updates: Updates = {}
     for target, value in pairs_of(pairs, "updates"):
         if not isinstance(target, SharedVariable):
@@ -51,15 +51,15 @@ def add_update(updates: Updates, target: SharedVariable, value: Variable) -> Non
 
 
 def givens_from(pairs: Pairs, strict: bool) -> dict[Variable, Variable]:
-    """What stands for variables, in their dtypes and with as many dimensions. strict: refuse what
-    would lose values when it is converted."""
+    """The replacements of variables, in their dtypes and with as many dimensions. strict: refuse
+    replacements whose conversion would lose values."""
     givens: dict[Variable, Variable] = {}
     for target, value in pairs_of(pairs, "givens"):
         if not isinstance(target, Variable):
             raise GraphTypeError(f"{target!r} among the givens is not a variable")
         if target in givens:
             raise GraphTypeError(f"{target} is given twice{at(target.source)}")
-        givens[target] = fitting(as_variable(value), target, "what is given for", not strict)
+        givens[target] = fitting(as_variable(value), target, "the replacement of", not strict)
     return givens
 
 
@@ -91,7 +91,7 @@ def add_default_updates(
 ) -> None:
     """Adds the default updates of shared variables in use, and of those that these use.
 
-    refused: True for none, or the variables that get none. replaced: puts givens in their places.
+    refused: True for none, or the variables that get none. replaced: applies the givens.
     """
     if not isinstance(refused, bool | list | tuple | set | frozenset):
         raise GraphTypeError(

@@ -1,4 +1,4 @@
-"""Constant folding: the op's reference computes a result that depends on constants alone."""
+"""Constant folding: the op's reference computes a result that depends only on constants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIMIT = 1024  # elements up to which a result is worth keeping
 
 
 def fold(variable: Variable) -> Variable:
-    """`variable` as a constant, if it depends on constants alone and is small; else itself."""
+    """`variable` as a constant, if it depends only on constants and is small; else itself."""
     node = variable.node
     if (
         node is None

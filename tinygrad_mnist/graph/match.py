@@ -1,4 +1,4 @@
-"""How rules look at a graph: which op makes a variable, from what, and which constant it is."""
+"""Matching: which op makes a variable, what its operands are, and which constant it is."""
 
 from __future__ import annotations
 

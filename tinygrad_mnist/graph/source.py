@@ -1,4 +1,4 @@
-"""Where in the user's program a variable was made."""
+"""The line of the user's program that made a variable."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ class Op:
     def pull_back(
         self, node: Node, gradients: Sequence[Variable | None]
     ) -> Sequence[Variable | None]:
-        """Gradients of the node's inputs, given those of its results; None stands for zeros."""
+        """Gradients of the node's inputs, given those of its results; None means zeros."""
         if all(g is None for g in gradients):
             return [None] * len(node.inputs)
         if self.multi_vjp is not None:

@@ -67,8 +67,8 @@ def _reference(tape_op: str) -> Callable[..., list[Array]]:
         params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
     ) -> list[Array]:
         shape = outputs[0].shape
-        stretched = [np.broadcast_to(array, shape) for array in inputs]
-        return run_tape(_tape(tape_op, len(inputs), params), stretched, outputs)
+        operands = [np.broadcast_to(array, shape) for array in inputs]
+        return run_tape(_tape(tape_op, len(inputs), params), operands, outputs)
 
     return reference
 
@@ -112,7 +112,7 @@ def common(dtypes: Sequence[str]) -> tuple[str, str]:
 
 
 def numeric(dtypes: Sequence[str]) -> tuple[str, str]:
-    """As `common`; bools alone are an error, as in NumPy and Theano."""
+    """As `common`; only bools are an error, as in NumPy and Theano."""
     if set(dtypes) == {BOOL}:
         raise GraphTypeError("not defined for bools; use ~x and x ^ y, or cast to a number first")
     return common(dtypes)

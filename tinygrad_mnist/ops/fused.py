@@ -43,7 +43,7 @@ def _xent_checks(node: Node) -> list[tuple[int, int, int]]:
 
 
 # logits (n, c), labels (n,) -> loss (n,), softmax of the logits (n, c)
-SOFTMAX_XENT = define_kernel("softmax_xent", _xent_infer, checks=_xent_checks)
+SOFTMAX_XENT = define_kernel("softmax_xent", _xent_infer, _xent_checks)
 
 
 def _xent_grad_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -51,4 +51,4 @@ def _xent_grad_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
 
 
 # softmax (n, c), labels (n,), g (n,), epilogue operands -> (softmax - onehot(labels)) * g
-SOFTMAX_XENT_GRAD = define_kernel("softmax_xent_grad", _xent_grad_infer, checks=_xent_checks)
+SOFTMAX_XENT_GRAD = define_kernel("softmax_xent_grad", _xent_grad_infer, _xent_checks)

@@ -37,7 +37,7 @@ def _gather_checks(node: Node) -> list[tuple[int, int, int]]:
 
 
 # x (outer, index, rest), index vectors (n,) -> (outer, n, rest); params n_index, axis
-GATHER = define_kernel("gather", _gather_infer, checks=_gather_checks, infix=infix.gather)
+GATHER = define_kernel("gather", _gather_infer, _gather_checks, infix=infix.gather)
 
 
 def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int]:

@@ -104,9 +104,9 @@ class _ResolvedKey(NamedTuple):
 
     def _around(self, values: Sequence[Any], middle: Sequence[Any]) -> tuple[Any, ...]:
         """`values`, one per axis of the part, in `order`, with `middle` for the indexed axes."""
-        behind = self.order[self.axis + len(self.axes) :]
+        after = self.order[self.axis + len(self.axes) :]
         before = (values[a] for a in self.order[: self.axis])
-        return (*before, *middle, *(values[a] for a in behind))
+        return (*before, *middle, *(values[a] for a in after))
 
     @property
     def picked_shape(self) -> tuple[int, ...]:
@@ -335,7 +335,8 @@ def _define_write(name: str, vjp: Vjp) -> Op:
     )
 
 
-# x, value (as many axes as x[key], stretching), operands of the key -> x with the value added
+# x, value (as many axes as x[key], broadcasting to it), operands of the key -> x with the value
+# added
 _INC = _define_write("inc_subtensor", _inc_vjp)
 # The same with the elements replaced by the value; where the key repeats an element, the last one.
 _SET = _define_write("set_subtensor", _set_vjp)

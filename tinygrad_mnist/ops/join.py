@@ -199,9 +199,9 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     times = as_integer_scalar(repeats, "repeats")
     lengths = [length(variable, d) for d in range(variable.ndim)]
     pattern = [*range(at + 1), "x", *range(at + 1, variable.ndim)]
-    stretched = alloc(dimshuffle(variable, *pattern), *lengths[: at + 1], times, *lengths[at + 1 :])
+    repeated = alloc(dimshuffle(variable, *pattern), *lengths[: at + 1], times, *lengths[at + 1 :])
     lengths[at] = lengths[at] * times
-    return reshape(stretched, lengths)
+    return reshape(repeated, lengths)
 
 
 def tile(x: Any, reps: Any) -> Variable:
@@ -221,5 +221,5 @@ def tile(x: Any, reps: Any) -> Variable:
     for d in range(ndim):
         pattern.extend(("x", "x" if d < added else d - added))
     both = [n for pair in zip(times, lengths, strict=True) for n in pair]
-    stretched = alloc(dimshuffle(variable, *pattern), *both)
-    return reshape(stretched, [a * b for a, b in zip(times, lengths, strict=True)])
+    repeated = alloc(dimshuffle(variable, *pattern), *both)
+    return reshape(repeated, [a * b for a, b in zip(times, lengths, strict=True)])

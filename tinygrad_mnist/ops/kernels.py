@@ -23,13 +23,14 @@ REDUCTIONS = ("sum", "prod", "max", "min")  # in the order of the native kernel'
 def define_kernel(
     name: str,
     infer: Infer,
+    checks: Checks | None = None,
     vjp: Vjp | None = None,
     specialise: Specialise | None = None,
-    checks: Checks | None = None,
     shown: str | None = None,
     infix: Infix | None = None,
 ) -> Op:
-    """Registers the op of a contract; the other arguments are rules of `Op`."""
+    """Registers the op of a contract; the other arguments are rules of `Op`; checks: the
+    ranges of the inputs that it uses as indices."""
     return register_op(
         Op(
             name,

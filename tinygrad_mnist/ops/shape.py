@@ -280,8 +280,8 @@ def _alloc_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
     if any(n < 0 for n in lengths):
         raise ShapeError(f"{lengths} is not a shape: lengths can't be negative")
     x = inputs[0]
-    for axis, (n, stretches) in enumerate(zip(x.type.static_shape, x.broadcastable, strict=True)):
-        if not stretches and n != lengths[len(lengths) - x.ndim + axis]:
+    for axis, (n, broadcasts) in enumerate(zip(x.type.static_shape, x.broadcastable, strict=True)):
+        if not broadcasts and n != lengths[len(lengths) - x.ndim + axis]:
             raise ShapeError(f"an array of shape {x.type.static_shape} doesn't fill {lengths}")
     return [static_broadcast(x, lengths, node.params["broadcastable"])]
 
@@ -289,11 +289,11 @@ def _alloc_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
 def _alloc_vjp(node: Node, g: Variable) -> list[Variable | None]:
     x = node.inputs[0]
     left = g.ndim - x.ndim
-    stretched = [
+    broadcast = [
         left + i for i, b in enumerate(x.broadcastable) if b and not g.broadcastable[left + i]
     ]
     back: Variable = g
-    axes = (*range(left), *stretched)
+    axes = (*range(left), *broadcast)
     if axes:
         back = _DIMSHUFFLE(OPS["sum"](g, axes=axes), pattern=tuple(range(left, g.ndim)))
     return [back, *(None for _ in node.inputs[1:])]

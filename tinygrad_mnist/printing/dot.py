@@ -33,14 +33,14 @@ _MAX_LABEL = 70  # characters of one line
 
 
 def dot(obj: Any) -> str:
-    """A drawing in DOT, to be laid out by Graphviz.
+    """A drawing in DOT, for Graphviz to lay out.
 
     obj: a variable or a list of variables: their graph, every variable with op, dtype and shape
     (where known). A function: the plan of its last call, kernels as boxes with FLOPs and bytes,
     and between them the buffers that they read and write. A plan: the same. Tooltips, which SVG
     shows, name the user's line.
 
-    Raises ValueError for a function that was not called yet, TypeError for anything else.
+    Raises ValueError for a function before its first call, TypeError for other objects.
     """
     if isinstance(obj, Plan):
         return _plan(obj)
@@ -51,7 +51,7 @@ def dot(obj: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """A string as DOT has it: with quotes, backslashes and line breaks escaped."""
+    """A string in DOT: with quotes, backslashes and line breaks escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\0", "")
     return '"' + "\\n".join(escaped.splitlines() or [""]) + '"'
 
@@ -126,8 +126,7 @@ def _variable_attributes(v: Variable, is_result: bool) -> str:
 
 
 def _plan(plan: Plan) -> str:
-    """A buffer has a node for every time that it is written: what a call reads is what the call
-    before it wrote."""
+    """A drawing with a node for each content of a buffer: every write makes a new one."""
     present: dict[int, str] = {}  # the node of each buffer's present content
     lines: list[str] = []
 
@@ -173,12 +172,12 @@ def _buffer_attributes(plan: Plan, number: int, written: bool) -> str:
 
 
 def _is_whole(plan: Plan, view: View) -> bool:
-    """Whether a view is the buffer as it lies, but for axes of length 1."""
+    """Whether a view is the whole buffer in its own layout, up to axes of length 1."""
     layout, shape = view.layout, plan.buffers[view.buffer].shape
     long = [[n for n in lengths if n != 1] for lengths in (view.true_shape, shape)]
     return long[0] == long[1] and layout.offset == 0 and not layout.slots
 
 
 def _part(plan: Plan, view: View) -> str:
-    """The label of an edge where a call sees its buffer otherwise than it lies."""
+    """The label of an edge whose view is not the whole buffer in its own layout."""
     return "" if _is_whole(plan, view) else f" {_attributes(label=show_view(plan, view))}"

@@ -1,4 +1,4 @@
-"""`pydotprint`: drawings as files, laid out by Graphviz where it is installed."""
+"""`pydotprint`: writes drawings to files; Graphviz lays them out."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def pydotprint(
 ) -> None:
     """Draws a function's plan, or the graph of variables, into a file.
 
-    fct: what `dot` takes. outfile: the file; `pydotprint.<format>` in the current folder if left
-    out. format: one that Graphviz writes, such as 'svg', 'png' or 'pdf', or 'dot' for the text,
+    fct: an argument of `dot`. outfile: the file; by default `pydotprint.<format>` in the current
+    folder. format: one that Graphviz writes, such as 'svg', 'png' or 'pdf', or 'dot' for the text,
     which needs no Graphviz; by default that of the file's suffix, else 'png'. print_output_file:
-    say where the drawing is.
+    print where the drawing is.
 
-    Raises RuntimeError where Graphviz's command `dot` is missing or refuses the format.
+    Raises RuntimeError if Graphviz's command `dot` is missing or refuses the format.
     """
     suffix = Path(outfile).suffix.removeprefix(".") if outfile is not None else ""
     chosen = format or suffix or "png"

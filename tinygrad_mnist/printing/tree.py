@@ -12,10 +12,10 @@ from tinygrad_mnist.printing.labels import expressions_of, operation
 def debugprint(
     obj: Any, depth: int = -1, print_type: bool = False, file: TextIO | str | None = None
 ) -> str | None:
-    """Prints a graph as a tree: one line per variable, what it is computed from below it.
+    """Prints a graph as a tree: one line per variable, with the inputs of its op below it.
 
     obj: a variable, a list of them, or a function. Every variable has an identifier, [A], [B], ...;
-    what occurs twice is expanded once. depth: levels to go down, -1 for all. print_type: add types.
+    a repeated one is expanded once. depth: levels to go down, -1 for all. print_type: add types.
     file: where to write (standard output by default); `'str'` returns the text instead.
 
     Raises TypeError for anything else.

@@ -1,4 +1,4 @@
-"""Where the time goes: every kernel call timed, beside what the machine could do.
+"""Profiles: the time of every kernel call, compared with the machine's roofline.
 
 `fn.profile(...)` times a function's calls. `measure_roofline()` measures the machine.
 """

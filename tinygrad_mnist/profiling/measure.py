@@ -1,4 +1,4 @@
-"""Profiles are made here: runs timed call by call, in turn with runs that are not."""
+"""Measures profiles: runs timed call by call alternate with runs that are not."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def profile_runs(
 ) -> Profile:
     """The profile of `run`, a call or a sweep of one function.
 
-    It is called once to make the plan, then `repeats` times as it is, in turn with as many times
-    with every kernel call timed. roofline: measure that of the machine, too.
+    It is called once to make the plan. Then it is called `repeats` times as it is and as often with
+    every kernel call timed, alternately. roofline: measure that of the machine, too.
 
-    Raises ValueError where its steps need several plans.
+    Raises ValueError if its steps need several plans.
     """
     if repeats < 1:
         raise ValueError(f"repeats is {repeats}; it must be at least 1")
@@ -40,7 +40,7 @@ def profile_runs(
     if len({id(record.plan) for record in records}) != 1:
         raise ValueError(
             f"{name} runs several plans here, or none, since shapes change from step to step: "
-            "profile the steps of one"
+            "profile steps that share a plan"
         )
     plan = records[0].plan
     parts = zip(*(record.timings for record in records), strict=True)

@@ -27,9 +27,9 @@ TEXTS = ("kernel", "shapes")  # columns that are aligned to the left
 class _Cost:
     """Work and the time that it took.
 
-    seconds: of one step. flops: arithmetic that can't be left out: behind a max-pool, that of one
+    seconds: of one step. flops: the arithmetic that is necessary: after a max-pool, that of one
     winner per window. nbytes: memory that has to be read and written. roofline_seconds: the least
-    time by the machine's roofline, None where that was not measured.
+    time by the machine's roofline, None if that was not measured.
     """
 
     kernel: str
@@ -48,7 +48,7 @@ class _Cost:
 
     @property
     def roofline_share(self) -> float | None:
-        """What part of the machine's roofline is reached: 1 would be all that it can do."""
+        """The share of the machine's roofline that is reached; 1 is the upper bound."""
         if self.roofline_seconds is None or not self.seconds:
             return None
         return self.roofline_seconds / self.seconds
@@ -58,7 +58,7 @@ class _Cost:
 class CallProfile(_Cost):
     """One kernel call of a plan; its seconds are the median over the steps.
 
-    number: its place in the plan. call: the plan's record of it.
+    number: its index in the plan. call: the plan's record of it.
     """
 
     number: int
@@ -76,11 +76,11 @@ class KernelProfile(_Cost):
 class Profile:
     """The times of a plan's calls over many steps. Prints as a table.
 
-    name: of the function. plan: what was run. timings: of every step that was timed. step_seconds:
-    time of a step that was not timed call by call, Python included: the median over the repeats.
-    kernel_share: what part of such a step all its kernel calls take: the median ratio of repeats
-    that were timed to their neighbours that were not. backend, target, threads: what ran it.
-    roofline: of the machine, or None.
+    name: of the function. plan: the plan that ran. timings: of every step that was timed.
+    step_seconds: time of a step that was not timed call by call, Python included: the median over
+    the repeats. kernel_share: the time of all kernel calls of a step relative to such a step: the
+    median ratio of repeats that were timed to their neighbours that were not. backend, target,
+    threads: where it ran. roofline: of the machine, or None.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Profile:
 
     @property
     def team(self) -> list[str]:
-        """How many threads ran it, such as '2 threads'; nothing of a GPU."""
+        """The number of threads, such as '2 threads'; empty for a GPU."""
         return [] if self.backend in GPUS else [counted(self.threads, "thread")]
 
     @cached_property
@@ -169,7 +169,7 @@ def dtype_of(call: KernelCall) -> str:
 
 
 def show_profile(profile: Profile) -> str:
-    """A profile as text: a line on what ran, a table by call, one by kernel, and the totals."""
+    """A profile as text: a title, a table by call, one by kernel, and the totals."""
     lines = [title(profile), ""]
     lines += _aligned(CALL_HEAD, list(call_rows(profile)))
     lines += ["", *_aligned(KERNEL_HEAD, list(kernel_rows(profile))), ""]
@@ -177,7 +177,7 @@ def show_profile(profile: Profile) -> str:
 
 
 def title(profile: Profile) -> str:
-    """What was measured, in one line."""
+    """The function, the backend and the number of steps, in one line."""
     processor = ", ".join([profile.target, *profile.team])
     steps = counted(profile.steps, "step")
     return f"{profile.name} on {profile.backend} ({processor}): medians of {steps}"
@@ -208,7 +208,7 @@ def _costs(profile: Profile, cost: CallProfile | KernelProfile) -> list[str]:
 
 
 def shapes(call: KernelCall) -> str:
-    """`2x4 <- 2x3, 3x4`, operands as they lie in memory."""
+    """`2x4 <- 2x3, 3x4`, operands by their shapes in memory."""
     inputs, outputs = (
         ", ".join("x".join(map(str, v.true_shape)) or "scalar" for v in views)
         for views in (call.inputs, call.outputs)
@@ -218,7 +218,7 @@ def shapes(call: KernelCall) -> str:
 
 
 def summary(profile: Profile) -> list[str]:
-    """The totals, and the machine's roofline where it was measured."""
+    """The totals, and the machine's roofline if it was measured."""
     lines = [
         f"a step, not timed call by call: {profile.step_seconds * 1e6:.1f} us, "
         f"of which kernel calls take {profile.kernel_share:.0%}"

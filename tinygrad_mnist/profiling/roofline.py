@@ -1,4 +1,4 @@
-"""The machine's roofline: how fast it can compute and move memory, measured natively."""
+"""The machine's roofline: its measured peak of arithmetic and memory bandwidth."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from tinygrad_mnist.backends import Backend, backend
 from tinygrad_mnist.config import config
 
-# Working sets for which the bandwidth is measured: all levels of cache, and memory.
+# Sizes of the working sets whose bandwidth is measured: all levels of cache, and memory.
 LADDER = tuple(1 << exponent for exponent in range(14, 27))  # 16 KiB to 64 MiB a thread
 MOST = 256 << 20  # bytes of all threads together
 
 
 @dataclass(frozen=True)
 class Roofline:
-    """Upper bounds of what `threads` threads can do with one SIMD target.
+    """Upper bounds of the speed of `threads` threads with one SIMD target.
 
     peaks: FLOP/s of fused multiply-adds in registers, by dtype. bandwidths: pairs (bytes, bytes/s),
-    ascending: how fast a working set of so many bytes is gone through again and again.
+    ascending: the speed of reading a working set of that size repeatedly.
     """
 
     target: str
@@ -27,8 +27,8 @@ class Roofline:
     bandwidths: tuple[tuple[int, float], ...]
 
     def bandwidth(self, nbytes: int) -> float:
-        """Bytes/s for a call whose operands take `nbytes`: that of the smallest working set
-        measured that holds them, or of the largest where none does."""
+        """Bytes/s for a call whose operands take `nbytes`: that of the smallest measured working
+        set that holds them, or of the largest if none does."""
         fitting = (rate for size, rate in self.bandwidths if size >= nbytes)
         return next(fitting, self.bandwidths[-1][1])
 
@@ -40,11 +40,11 @@ class Roofline:
 def measure_roofline(
     on: Backend | None = None, dtypes: Iterable[str] = ("float32",)
 ) -> Roofline | None:
-    """Measures what a backend's processor can do, with as many threads as it uses; takes about a
-    second. None where a backend can't tell, as the reference.
+    """Measures the roofline of a backend's processor with as many threads as it uses; takes about a
+    second. None for a backend that can't measure it, such as the reference.
 
     on: the backend, by default that of `config.device`. dtypes: 'float32', 'float64'. Other work on
-    the machine lowers what is found, never raises it.
+    the machine can only lower the result.
     """
     chosen = backend(config.device) if on is None else on
     peaks = {dtype: peak for dtype in dtypes if (peak := chosen.peak(dtype)) is not None}
@@ -55,6 +55,6 @@ def measure_roofline(
     bandwidths = []
     best = 0.0
     for size, rate in reversed(rates):
-        best = max(best, rate)  # what is true of a large working set is true of a smaller one
+        best = max(best, rate)  # a smaller working set is at least as fast
         bandwidths.append((size, best))
     return Roofline(chosen.target, chosen.threads, peaks, tuple(reversed(bandwidths)))

@@ -1,6 +1,6 @@
 """Profiles as Chrome traces: the Trace Event Format, as JSON.
 
-One lane has the steps, one the kernel calls in them. Times are microseconds from the first call on.
+One lane has the steps, one their kernel calls. Times are microseconds since the first call.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def trace_events(plan: Plan, timings: Timings, title: str, calls: str) -> Iterat
     yield _name("thread_name", _STEPS, "steps")
     yield _name("thread_name", _CALLS, calls)
     facts = [_facts(plan, call) for call in plan.calls]
-    # Whole nanoseconds, so that what ends where the next begins does so after rounding, too.
+    # Whole nanoseconds, so that adjacent events are still adjacent after rounding.
     zero = timings.begins[0] if len(timings.begins) else 0.0
     steps = np.stack([timings.begins, timings.ends], axis=1) - zero
     borders = np.cumsum(np.column_stack([steps[:, 0], timings.calls]), axis=1)

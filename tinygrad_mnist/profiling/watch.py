@@ -1,4 +1,4 @@
-"""Runs that are timed: those that a profile records, and all from `config.debug` 2 on."""
+"""Timed runs: those that a profile records, and all runs if `config.debug` is at least 2."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TOP = 4  # kernels that a line names
 
 
 class Recorded(NamedTuple):
-    """Runs of one plan, one after the other, with the name of their function."""
+    """Consecutive runs of one plan, with the name of their function."""
 
     name: str
     plan: Plan
@@ -32,12 +32,12 @@ class Recorded(NamedTuple):
 
 
 _records: ContextVar[list[Recorded] | None] = ContextVar("records", default=None)
-_recorders: list[object] = []  # one for each `recording` anywhere; quicker to look at
+_recorders: list[object] = []  # one for each `recording` in any thread; quicker to check
 
 
 @contextmanager
 def recording() -> Iterator[list[Recorded]]:
-    """Every run of a function in this thread is timed and noted in the list that it gives."""
+    """Times every run of a function in this thread and adds it to the list that it yields."""
     records: list[Recorded] = []
     token = _records.set(records)
     _recorders.append(token)
@@ -49,14 +49,14 @@ def recording() -> Iterator[list[Recorded]]:
 
 
 def watched(program: Program, name: str, plan: Plan) -> Program:
-    """`program` itself, or one that times its runs where somebody wants to know."""
+    """`program` itself, or one that times its runs if a profile or `config.debug` needs times."""
     if (_recorders and _records.get() is not None) or config.debug >= RUNS:
         return TimedProgram(program, name, plan)
     return program
 
 
 class TimedProgram:
-    """A program that times each of its runs and tells the recorder and standard error."""
+    """A program that times each of its runs, for the recorder and for standard error."""
 
     def __init__(self, program: Program, name: str, plan: Plan) -> None:
         self._program = program
@@ -84,17 +84,17 @@ class TimedProgram:
             if records is not None:
                 records.append(Recorded(self._name, self._plan, timings))
             if config.debug >= RUNS:
-                _tell(self._name, self._plan, timings)
+                _print_runs(self._name, self._plan, timings)
         return timings, error
 
 
-# --- what standard error gets -------------------------------------------------------------------
+# --- reports on standard error ------------------------------------------------------------------
 
 _totals: dict[str, tuple[int, Counter[str]]] = {}  # by function: runs, seconds of each kernel
 
 
-def _tell(name: str, plan: Plan, timings: Timings) -> None:
-    """One line on these runs; the totals are told when the process ends."""
+def _print_runs(name: str, plan: Plan, timings: Timings) -> None:
+    """Prints a line on these runs; the totals are printed when the process ends."""
     runs = len(timings.begins)
     seconds = _by_kernel(plan, timings)
     each = sum(seconds.values()) / runs
@@ -106,7 +106,7 @@ def _tell(name: str, plan: Plan, timings: Timings) -> None:
         file=sys.stderr,
     )
     if not _totals:
-        atexit.register(_tell_totals)
+        atexit.register(_print_totals)
     before, known = _totals.get(name, (0, Counter()))
     _totals[name] = before + runs, known + seconds
 
@@ -124,7 +124,7 @@ def _top(seconds: Counter[str]) -> str:
     return ", ".join(shares) or "nothing"
 
 
-def _tell_totals() -> None:
+def _print_totals() -> None:
     if config.debug < RUNS:
         return
     for name, (runs, seconds) in _totals.items():

@@ -1,4 +1,4 @@
-"""How rules are applied: bottom-up, equal nodes shared, types checked after every replacement.
+"""Applies rules: bottom-up, with equal nodes shared, and types checked after every replacement.
 
 A rule gets one node, whose inputs are already rewritten, and returns other variables for its
 results, or None. Rules never change a graph; they build new nodes. `graph/match.py` has the
@@ -141,7 +141,7 @@ def copied(node: Node, inputs: Sequence[Variable]) -> Node:
 
 
 def uses(outputs: Sequence[Variable]) -> Counter[Variable]:
-    """How often each variable is read: by nodes, and once as each output."""
+    """The number of times that each variable is read: by nodes, and once per output."""
     counts: Counter[Variable] = Counter(outputs)
     for node in toposort(outputs):
         counts.update(node.inputs)

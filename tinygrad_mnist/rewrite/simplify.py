@@ -155,8 +155,10 @@ def unstretched_operands(node: Node, context: Context) -> Replacement:
         return None
     shapes = zip(*(v.type.static_shape for v in inputs), strict=True)
     flags = zip(*(v.broadcastable for v in inputs), strict=True)
-    for lengths, stretch, n in zip(shapes, flags, node.outputs[0].type.static_shape, strict=True):
-        if not any(m == n and (n == 1 or not b) for m, b in zip(lengths, stretch, strict=True)):
+    for lengths, broadcasts, n in zip(
+        shapes, flags, node.outputs[0].type.static_shape, strict=True
+    ):
+        if not any(m == n and (n == 1 or not b) for m, b in zip(lengths, broadcasts, strict=True)):
             return None
     return if_same_type(node.outputs[0], node.op(*inputs, **node.params))
 
@@ -199,13 +201,12 @@ def slice_before_elementwise(node: Node, context: Context) -> Replacement:
 
 
 def _slice_operand(v: Variable, location: StaticSlice, flags: tuple[bool, ...]) -> Variable:
-    stretched = v.broadcastable
-    per_axis = zip(location.starts, location.lengths, location.steps, stretched, strict=True)
+    per_axis = zip(location.starts, location.lengths, location.steps, v.broadcastable, strict=True)
     starts, lengths, steps = zip(
         *((Offset(0), 1, 1) if b else (s, n, k) for s, n, k, b in per_axis), strict=True
     )
     broadcastable = tuple(
-        stretched[axis] or flag for axis, flag in zip(location.kept, flags, strict=True)
+        v.broadcastable[axis] or flag for axis, flag in zip(location.kept, flags, strict=True)
     )
     return STATIC_SLICE(
         v, location=StaticSlice(starts, lengths, steps, location.kept), broadcastable=broadcastable

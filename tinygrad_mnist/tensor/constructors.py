@@ -25,7 +25,7 @@ _PREFIXES = {
 
 
 class Constructor(Protocol):
-    """Makes an input of a kind such as matrix; `dtype` is floatX where it is None."""
+    """Makes an input of a kind, such as matrix; a `dtype` of None is floatX."""
 
     __name__: str
 
@@ -41,7 +41,7 @@ class TypedConstructor(Protocol):
 
 
 class Plural(Protocol):
-    """Makes inputs of a kind: one for each name, or as many as the number says."""
+    """Makes inputs of a kind: one for each name, or as many as the given number."""
 
     __name__: str
 
@@ -49,7 +49,7 @@ class Plural(Protocol):
 
 
 class TypedPlural(Protocol):
-    """Makes inputs of a kind and a dtype: one for each name, or as many as the number says."""
+    """Makes inputs of a kind and a dtype: one for each name, or as many as the given number."""
 
     __name__: str
 
@@ -78,7 +78,7 @@ def _plural(one: Constructor, name: str) -> Plural:
     def make(*names: str | int, dtype: str | None = None) -> list[Input]:
         return [one(each, dtype) for each in _wanted(name, names)]
 
-    return _named(make, name, f"`{one.__name__}` for each name, or as many as the number says.")
+    return _named(make, name, f"`{one.__name__}` for each name, or as many as the given number.")
 
 
 def _typed(one: Constructor) -> tuple[TypedConstructor, ...]:
@@ -114,8 +114,8 @@ def _wanted(plural: str, names: tuple[str | int, ...]) -> Sequence[str | None]:
 scalar = _kind("scalar", (), "An input without dimensions.")
 vector = _kind("vector", (False,), "An input with one dimension.")
 matrix = _kind("matrix", (False,) * 2, "An input with two dimensions.")
-row = _kind("row", (True, False), "A matrix input with one row, which stretches.")
-col = _kind("col", (False, True), "A matrix input with one column, which stretches.")
+row = _kind("row", (True, False), "A matrix input with one row, which broadcasts.")
+col = _kind("col", (False, True), "A matrix input with one column, which broadcasts.")
 tensor3 = _kind("tensor3", (False,) * 3, "An input with three dimensions.")
 tensor4 = _kind("tensor4", (False,) * 4, "An input with four dimensions.")
 tensor5 = _kind("tensor5", (False,) * 5, "An input with five dimensions.")

@@ -1,4 +1,4 @@
-"""The elementwise words under all the names that they have in Theano."""
+"""The elementwise functions under all names that they have in Theano."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Theano's `shared_randomstreams`: random variables that draw anew at every call.
+"""Theano's `shared_randomstreams`: random variables with new numbers at every call.
 
 The numbers come from Philox4x32-10 with the stream's seed, the number of the draw in the stream
-and a step counter, so they repeat exactly on every backend and for any number of threads. They
-are not Theano's numbers.
+and a step counter, so they are the same on every backend and for any number of threads. They are
+not Theano's numbers.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ class RandomStreams:
     seed: an integer, of which the lowest 32 bits count; two streams with the same seed draw the
     same numbers, draw by draw. None takes a fresh seed from the operating system.
 
-    In what follows, `size` is the shape of a draw: a tuple of ints and integer scalars, one
-    integer, or a symbolic vector such as `x.shape`, with `ndim` its length; None takes the shape of
-    the other arguments, which may be numbers, arrays or variables that broadcast to it.
-    Each draw gives the same numbers on every backend, but for the rounding of logarithms and such.
+    For all distributions, `size` is the shape of a draw: a tuple of ints and integer scalars, one
+    integer, or a symbolic vector such as `x.shape`, with `ndim` its length. None is the common
+    shape of the other arguments. These may be numbers, arrays or variables that broadcast to it.
+    Each draw has the same numbers on every backend, up to rounding of logarithms and similar
+    functions.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -52,15 +53,16 @@ class RandomStreams:
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Starts again from `seed`, as if the stream had been made with it: all its variables draw
-        what they would have drawn then."""
+        """Starts again from `seed`: all variables draw the numbers of a new stream with that
+        seed."""
         if not isinstance(seed, int | np.integer):
             raise GraphTypeError(f"the seed is {seed!r}; it is an integer")
         state = np.array([0, int(seed) & 0xFFFFFFFF], dtype="<u4").view("<i8")
         self._counter.set_value(np.int64(state[0]))
 
     def updates(self) -> list[tuple[SharedVariable, Variable]]:
-        """What moves the stream on, as pairs for `function(updates=)`; functions do so anyway."""
+        """The updates that advance the stream, as pairs for `function(updates=)`; functions apply
+        them by default."""
         assert self._counter.default_update is not None
         return [(self._counter, self._counter.default_update)]
 
@@ -95,8 +97,8 @@ class RandomStreams:
     ) -> Variable:
         """Normal floats with mean `avg` and standard deviation `std`, in floatX or `dtype`.
 
-        By the method of Box and Muller, two uniform numbers for each. None of them is further from
-        the mean than 5.8 standard deviations in float32 (8.6 in float64): one in 1e8 would be.
+        The method of Box and Muller makes each of two uniform numbers. None is further from the
+        mean than 5.8 standard deviations in float32 (8.6 in float64), as one in 1e8 should be.
         """
         dtype = _float(dtype)
         avg, std = _arguments(dtype, avg=avg, std=std)
@@ -114,10 +116,10 @@ class RandomStreams:
         dtype: str = "int64",
         prob: Any = None,
     ) -> Variable:
-        """How many of `n` trials succeed, each with probability `p`, in `dtype`.
+        """The number of successes in `n` trials, each with probability `p`, in `dtype`.
 
-        n: an int or an integer scalar; every trial takes a uniform number and room for it, so this
-        is for some hundreds at most. prob: an old name of `p`.
+        n: an int or an integer scalar. Every trial draws and stores a uniform number, so `n` should
+        be a few hundred at most. prob: an old name of `p`.
         """
         (p,) = _arguments(config.floatX, p=p if prob is None else prob)
         lengths = _lengths(size, ndim, p)
@@ -157,7 +159,7 @@ class RandomStreams:
     ) -> Variable:
         """Elements of the vector `a`, or integers from 0 to `a` - 1, all equally probable.
 
-        Any of them may come again: `replace` is True and `p` None, always.
+        Elements may repeat: `replace` must be True and `p` None.
         """
         if not replace or p is not None:
             raise GraphTypeError("choice has replace=True and p=None only")
@@ -169,7 +171,7 @@ class RandomStreams:
         last = sub(shape(among)[0], 1)
         return among[self.random_integers(size, 0, last, ndim)]
 
-    # --- the numbers ------------------------------------------------------------------------
+    # --- draws ------------------------------------------------------------------------------
 
     def _uniform(self, lengths: Sequence[Variable], dtype: str) -> Variable:
         """The next draw: floats in [0, 1)."""
@@ -192,7 +194,7 @@ def _arguments(dtype: str, **values: Any) -> list[Variable]:
         if isinstance(v, Constant) or v.type.is_discrete:
             v = cast(v, dtype)
         elif np.result_type(v.dtype, dtype) != dtype:
-            raise GraphTypeError(f"{name} is {v.dtype}, which is more than the {dtype} of the draw")
+            raise GraphTypeError(f"{name} is {v.dtype}, wider than the {dtype} of the draw")
         variables.append(v)
     return variables
 

@@ -1,4 +1,4 @@
-"""What a training loop needs beside the mathematics: checks, its record, its progress bar."""
+"""Parts of a training loop: checks of its arguments, its record, its progress bar."""
 
 from tinygrad_mnist.training.checks import (
     check_data,

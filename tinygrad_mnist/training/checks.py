@@ -1,4 +1,4 @@
-"""What must be true before the first step, each with an error that names the culprit."""
+"""Checks before the first step; each error names the culprit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def positive_integers(name: str, value: object, count: int) -> tuple[int, ...]:
 
 
 def check_layers(layers: Sequence[Any], mini_batch_size: int) -> None:
-    """Whether each layer fits the one before it, as far as they say their sizes.
+    """Whether each layer fits the one before it, as far as their sizes are known.
 
     Raises ValueError, naming the layer by its number and class.
     """
@@ -111,12 +111,12 @@ def check_data(
     """One part of the data: a pair (x, y) as load_data_shared makes it, fit for the network.
 
     name: the part's name for the message, such as `'training_data'`.
-    n_in: pixels that the first layer takes, or None when it doesn't say.
-    n_out: classes that the last layer tells apart, or None when it doesn't say.
+    n_in: pixels that the first layer takes, or None if it has no `n_in`.
+    n_out: classes of the last layer, or None if it has no `n_out`.
 
-    Raises TypeError when x or y is not what a function can be given, ValueError when
+    Raises TypeError when x or y has the wrong type for a function, ValueError when
     their sizes don't fit or a label is not in 0..n_out-1; that message gives the
-    label's value and index. Nothing has been computed or changed by then.
+    label's value and index. The check runs before any training.
     """
     x, y = _pair(name, data)
     images = x.get_value(borrow=True)

@@ -1,4 +1,4 @@
-"""The GPU flag: where it is read, and what it asks for."""
+"""The GPU flag: its check, and its effect on the device of new functions."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tinygrad_mnist.config import config
 
 
 def check_gpu(wanted: bool) -> None:
-    """Raises DeviceError, which says what is missing, where a GPU is wanted and can't be used."""
+    """Raises DeviceError if a GPU is wanted and can't be used; its message says what is missing."""
     if wanted:
         backend(_device(wanted))
 
 
 @contextmanager
 def on_gpu(wanted: bool) -> Iterator[None]:
-    """Functions made inside run on the GPU, if it is wanted; else where `config.device` says.
+    """Functions made inside run on the GPU if it is wanted, else on `config.device`.
 
     Raises DeviceError as `check_gpu` does: the setting refuses what can't be used.
     """

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass
 class History:
-    """What a training run measured. Costs come in from the engine a hundred at a time, and where
-    an exception ends the run, those of all steps until then.
+    """The measurements of a training run. If an exception ends the run, the costs of all steps
+    until then are here.
 
     validation_accuracies: fraction of right answers on the validation data, per epoch.
     test_accuracies: the same on the test data; NaN for an epoch in which they were not

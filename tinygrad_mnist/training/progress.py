@@ -1,4 +1,4 @@
-"""Where a training run's words go: lines to standard output, a bar to standard error."""
+"""Output of a training run: lines on standard output, a bar on standard error."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Reporter:
     """Prints a run's lines and, on a terminal, draws a bar; a context manager.
 
-    The lines go to standard output and nothing else does, so that output can be
-    parsed and compared. The bar goes to standard error.
+    Only the lines go to standard output, so that it can be parsed and compared. The bar goes to
+    standard error.
 
     steps: how many steps the whole run has.
     images_per_step: the mini-batch size, for the bar's images per second.
@@ -50,7 +50,7 @@ class Reporter:
             self._bar = None
 
     def line(self, text: str) -> None:
-        """Print one line; the bar steps aside, since both may share a terminal."""
+        """Print one line; the bar is hidden meanwhile, since both may share a terminal."""
         if self._quiet:
             return
         in_the_way = self._bar is not None and self._bar.console.is_terminal
@@ -61,7 +61,7 @@ class Reporter:
             self._bar.start()
 
     def status(self, text: str) -> None:
-        """What the bar says that it is doing."""
+        """Set the text of the bar."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=text)
 
@@ -88,7 +88,7 @@ def _make_bar() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
-        # What is written to standard output must arrive there.
+        # Output to standard output must not be redirected to the bar's console.
         redirect_stdout=False,
         redirect_stderr=False,
     )

@@ -1,7 +1,7 @@
 """Learning rates that change from step to step, as expressions of a step counter.
 
 The counter is a shared variable with a default update: it advances whenever a function that uses
-the rate runs a step, called or swept, and costs no trip to Python.
+the rate runs a step, in a call or a sweep, without going back to Python.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ _WARM_UP = 0.1  # part of the steps in which the rate rises
 
 
 def as_rate(value: float | Variable) -> float | Variable:
-    """A learning rate or an L2 strength that leaves floatX as it is: a NumPy float64, or a shared
-    variable made from a Python float, would turn every update into float64."""
+    """A learning rate or an L2 strength that keeps updates in floatX. A NumPy float64, or a shared
+    variable made from a Python float, would make every update float64."""
     return T.cast(value, "floatX") if isinstance(value, Variable) else float(value)
 
 
 def annealed(peak: float, steps: int) -> Variable:
     """A rate that rises from 0 to `peak` in the first tenth of `steps` and then falls to 0.
 
-    Both ways are straight lines. A few epochs with it come as far as many with a constant rate:
-    the start is gentle on weights that are still random, the end settles.
+    Both parts are linear. A few epochs with it reach the accuracy of many with a constant rate.
 
     Returns a floatX scalar to use as `eta`; beyond `steps` it is 0. Source: L. N. Smith,
     "A disciplined approach to neural network hyper-parameters" (2018), without the momentum.

@@ -34,7 +34,7 @@ def _declared_shape(shape: Any, what: str) -> tuple[int | None, ...] | None:
 
 
 def _border(border_mode: Any) -> tuple[Border, Zeros]:
-    """The padding that kernels know, and the zeros that are put around images before."""
+    """The padding for the kernels, and zeros to add around the images first."""
     if isinstance(border_mode, str):
         if border_mode not in ("valid", "full", "half"):
             raise GraphTypeError(
@@ -52,7 +52,7 @@ def _border(border_mode: Any) -> tuple[Border, Zeros]:
 
 
 def _with_zeros(x: Variable, zeros: Zeros) -> Variable:
-    """Images with rows and columns of zeros around."""
+    """Images with rows and columns of zeros added around them."""
     for axis, counts in zip((2, 3), zeros, strict=True):
         parts: list[Variable] = [x]
         for n, at in zip(counts, (0, 2), strict=True):
@@ -78,7 +78,7 @@ def _params(
     border: Border, subsample: Any, filter_flip: bool, filter_dilation: Any, dtype: str
 ) -> dict[str, Any]:
     if integer_pair(filter_dilation, "filter_dilation", 1) != (1, 1):
-        raise GraphTypeError(f"filter_dilation is {filter_dilation!r}; only (1, 1) is there")
+        raise GraphTypeError(f"filter_dilation is {filter_dilation!r}; only (1, 1) is supported")
     return {
         "stride": integer_pair(subsample, "subsample", 1),
         "padding": border,
@@ -100,18 +100,18 @@ def conv2d(
 ) -> Variable:
     """Convolves images (batch, channels, height, width) with filters (filters, channels, h, w).
 
-    input_shape (older name: image_shape) and filter_shape: the shapes, or None for what is not
-    known, checked when the function runs. border_mode: zeros around the images: 'valid' (none),
+    input_shape (older name: image_shape) and filter_shape: the shapes, with None for unknown
+    lengths, checked when the function runs. border_mode: zeros around the images: 'valid' (none),
     'full' (h - 1, w - 1), 'half' (h // 2, w // 2), an int, a pair (rows, columns), or a pair of
     pairs ((above, below), (left, right)). subsample: the strides. filter_flip: flip the filters in
-    both axes, as convolution proper does. filter_dilation: (1, 1) alone.
+    both axes, as convolution proper does. filter_dilation: only (1, 1).
 
     Returns (batch, filters, height, width) in the inputs' dtype. Raises GraphTypeError for
-    operands that have not four dimensions, ShapeError where shapes don't fit.
+    operands without four dimensions, ShapeError where shapes don't fit.
     """
     x, w = _floats(input=input, filters=filters)
     if image_shape is not None and input_shape is not None:
-        raise GraphTypeError("conv2d got input_shape and image_shape, which are one thing")
+        raise GraphTypeError("conv2d got input_shape and image_shape, two names of one argument")
     declared = (
         _declared_shape(image_shape if input_shape is None else input_shape, "input_shape"),
         _declared_shape(filter_shape, "filter_shape"),
@@ -137,7 +137,7 @@ def _lengths(shape: Any, known: tuple[Variable | None, ...], what: str) -> list[
 
 
 def _empty(lengths: list[Variable], dtype: str) -> Variable:
-    """Zeros that stand for a shape; no memory is spent on them."""
+    """Zeros of a shape, needed only for the shape; they take no memory."""
     return alloc(constant(0, dtype), *lengths)
 
 

@@ -19,7 +19,7 @@ Axes = tuple[int, ...]
 
 
 def _normalised_axes(axes: Any, ndim: int) -> Axes:
-    """The axes over which statistics are formed, sorted."""
+    """The axes that the statistics are taken over, sorted."""
     if isinstance(axes, str):
         if axes not in ("per-activation", "spatial"):
             raise GraphTypeError(
@@ -54,8 +54,8 @@ class _Parameters:
     def expanded(self, v: Variable) -> Variable:
         """A parameter with as many dimensions as the inputs; those along the axes broadcast."""
         if not self.full:
-            places = iter(range(len(self.kept)))
-            v = dimshuffle(v, *(next(places) if i in self.kept else "x" for i in self.lengths))
+            axes = iter(range(len(self.kept)))
+            v = dimshuffle(v, *(next(axes) if i in self.kept else "x" for i in self.lengths))
         elif not all(v.broadcastable[a] for a in self.axes):
             v = reshape(v, [1 if i in self.axes else length(v, i) for i in self.lengths])
         stretched = (v.broadcastable[i] and not self.inputs.broadcastable[i] for i in self.kept)
@@ -73,7 +73,7 @@ class _Parameters:
 
 
 def _floats(*values: Any) -> list[Variable]:
-    """Variables of one float dtype: that which holds all."""
+    """Variables in the float dtype that holds the values of all."""
     variables = settle_constants([as_variable(v) for v in values])
     dtype = upcast(*(v.dtype for v in variables))
     dtype = dtype if dtype in FLOATS else config.floatX
@@ -98,19 +98,19 @@ def batch_normalization_train(
 ) -> tuple[Variable, ...]:
     """Normalises the inputs by their own mean and variance, for training.
 
-    axes: over which mean and variance are formed: 'per-activation' is the first, 'spatial' all but
-    the second (a mean for each channel), or a tuple. gamma, beta: scale and shift, with as many
+    axes: those that mean and variance are taken over: 'per-activation' is the first, 'spatial' all
+    but the second (a mean for each channel), or a tuple. gamma, beta: scale and shift, with as many
     dimensions as the inputs and length 1 along `axes`, or without these. epsilon: is added to the
     variance. running_mean, running_var: both or none, of gamma's shape.
 
     Returns (out, mean, invstd): (inputs - mean) * gamma * invstd + beta, and the statistics in
-    gamma's form, invstd = 1 / sqrt(variance + epsilon). Where running values are given, two more,
-    meant as their updates:
+    gamma's form, invstd = 1 / sqrt(variance + epsilon). If running values are given, also their
+    updates:
 
         running_mean * (1 - factor) + mean * factor
         running_var * (1 - factor) + variance * m / (m - 1) * factor
 
-    with m values behind each mean; for m = 1, where Theano has NaN, the variance counts as 0.
+    with m the number of values per mean. For m = 1, where Theano has NaN, the variance counts as 0.
     Gradients pass through mean and invstd. Raises GraphTypeError, and ShapeError where the shapes
     of the parameters don't fit.
     """
@@ -159,7 +159,7 @@ def batch_normalization_test(
     axes: str | Sequence[int] = "per-activation",
     epsilon: float = 1e-4,
 ) -> Variable:
-    """Normalises the inputs by a given mean and variance, such as the running ones, for use.
+    """Normalises the inputs by a given mean and variance, such as the running ones, for inference.
 
     (inputs - mean) * gamma / sqrt(var + epsilon) + beta; the arguments are those of
     `batch_normalization_train`. Raises GraphTypeError.
@@ -176,8 +176,8 @@ def batch_normalization_test(
 def batch_normalization(
     inputs: Any, gamma: Any, beta: Any, mean: Any, std: Any, mode: str = "low_mem"
 ) -> Variable:
-    """(inputs - mean) * (gamma / std) + beta, the parameters broadcasting as they are: Theano's
-    older form. mode: 'low_mem' or 'high_mem', which make no difference here."""
+    """(inputs - mean) * (gamma / std) + beta, with the usual broadcasting: Theano's older form.
+    mode: 'low_mem' or 'high_mem', which makes no difference here."""
     if mode not in ("low_mem", "high_mem"):
         raise GraphTypeError(f"mode is {mode!r}; it can be 'low_mem' or 'high_mem'")
     x, scale, shift, centre, deviation = _floats(inputs, gamma, beta, mean, std)

@@ -1,4 +1,4 @@
-"""Theano's older home of conv2d, with the older order of its arguments."""
+"""Theano's older module of conv2d, with the older order of its arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def conv2d(
     border_mode: Any = "valid",
     subsample: tuple[int, int] = (1, 1),
 ) -> Variable:
-    """Convolution as `nnet.conv2d` has it, filters flipped: `conv.conv2d(input=x, filters=w,
+    """`nnet.conv2d` with flipped filters: `conv.conv2d(input=x, filters=w,
     filter_shape=..., image_shape=...)`."""
     return abstract_conv.conv2d(input, filters, image_shape, filter_shape, border_mode, subsample)
 

@@ -1,4 +1,4 @@
-"""Theano's `tensor.signal`: pooling, under its newer and its older name."""
+"""Theano's `tensor.signal`: pooling, in its newer and its older module."""
 
 from tinygrad_mnist.tensor.signal import downsample, pool
 

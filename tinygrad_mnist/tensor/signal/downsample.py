@@ -1,4 +1,4 @@
-"""Theano's older home of pooling."""
+"""Theano's older module of pooling."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ MODES = ("max", "sum", "average_inc_pad", "average_exc_pad")
 
 
 def either(newer: Any, older: Any, names: str, default: Any) -> Any:
-    """The value of an argument that has two names; both at once are an error."""
+    """The value of an argument with two names; GraphTypeError if both are given."""
     if newer is not None and older is not None:
         raise GraphTypeError(f"{names} are one argument; give one of them")
     if newer is not None:
@@ -38,13 +38,14 @@ def pool_2d(
     pad (older: padding): on each side; it goes with ignore_border=True and is less than the window.
     ignore_border: leave out windows that are not whole; False by default, as in Theano.
 
-    mode: 'max', whose gradient goes whole to every position that equals the maximum, and where
-    padding never wins; 'sum'; 'average_inc_pad', where padding counts as zeros; 'average_exc_pad',
-    where the mean is over the pixels that a window has inside the image.
+    mode: 'max', where every position that equals the maximum gets the whole gradient, and padding
+    never wins; 'sum'; 'average_inc_pad', where padding counts as zeros; 'average_exc_pad', the mean
+    over a window's pixels inside the image.
 
-    An axis of n (padding included) becomes (n - ws) // stride + 1 long with ignore_border. Without
-    it windows go on while they begin inside the image, but, where they overlap, end with the first
-    one that reaches its end. Raises GraphTypeError, ShapeError where no window fits.
+    With ignore_border an axis of n (padding included) becomes (n - ws) // stride + 1 long. Without
+    it there is a window at every stride that begins inside the image; if windows overlap, the first
+    one that reaches the image's end is the last. Raises GraphTypeError, ShapeError where no window
+    fits.
     """
     window = either(ws, ds, "ws and ds", None)
     if window is None:
@@ -62,10 +63,10 @@ def pool_2d(
 
 
 def max_pool_2d_same_size(input: Any, patch_size: Any) -> Variable:
-    """The input with all but the maxima of its patches made zero, in the same shape.
+    """The input with all elements set to zero except the maxima of its patches.
 
-    Patches of `patch_size` lie side by side over the last two axes; what doesn't fill one is zero.
-    All maxima that tie are kept. Raises GraphTypeError, ShapeError.
+    Patches of `patch_size` are side by side over the last two axes; elements outside whole patches
+    are set to zero. All maxima that tie are kept. Raises GraphTypeError, ShapeError.
     """
     return keep_maxima(input, patch_size)
 
