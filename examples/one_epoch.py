@@ -4,8 +4,8 @@
 
 A net like the book's conv2-relu, with 16 and 32 maps, written as expressions. Three things make
 one pass enough: Nesterov's momentum, a learning rate that rises in the first fifth of the steps and
-then falls to zero, and targets that leave 5 % to all digits (label smoothing). The whole schedule is
-part of the compiled step, so a sweep runs it without returning to Python.
+then falls to zero, and targets that leave 5 % to all digits (label smoothing). The whole schedule
+is part of the compiled step, so a sweep runs it without returning to Python.
 
 The printed time starts with the images in memory and ends with the last step. It includes initial
 weights, gradients, compilation and all steps.
@@ -80,7 +80,7 @@ def training_step(params: list[Any], images: Any, labels: Any, order: Any, steps
 
 
 def accuracy_on(params: list[Any], images: Any, labels: Any) -> float:
-    """The share of images that the net reads correctly; of more than 1000, whole thousands count."""
+    """The share of images that the net reads correctly; above 1000, only whole thousands count."""
     x, y = theano.shared(images.astype("float32")), theano.shared(labels.astype("int32"))
     n = min(1000, len(images))
     i = T.lscalar("i")

@@ -32,5 +32,6 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         choices=DEVICES,
         default=config.device,
         help="what computes; cpu; cuda: a GPU; auto: a GPU if one can be used, else the CPU;"
-        " cudasim: the GPU's kernels in a simulator (very slow); reference: NumPy; default: %(default)s",
+        " cudasim: the GPU's kernels in a simulator (very slow); reference: NumPy;"
+        " default: %(default)s",
     )

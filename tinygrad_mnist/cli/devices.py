@@ -22,9 +22,9 @@ def add_parser(commands: Any) -> None:
         "devices",
         help="list the processor and GPUs, and what is missing if no GPU can be used",
         description="List the processor with its SIMD target and threads, every GPU with its"
-        " compute capability, memory and multiprocessors, and the driver. If no GPU can be used, also"
-        " list what is missing and how to install it. The first GPU is used, or the one whose number is"
-        " in TINYGRAD_MNIST_GPU.",
+        " compute capability, memory and multiprocessors, and the driver. If no GPU can be used,"
+        " also list what is missing and how to install it. The first GPU is used, or the one whose"
+        " number is in TINYGRAD_MNIST_GPU.",
     )
 
 
