@@ -1,8 +1,8 @@
-"""A layer of one's own, in plain Theano words: a maxout layer before the softmax.
+"""A layer of your own, written with Theano's API: a maxout layer before the softmax.
 
 Each of its outputs is the largest of `pieces` linear functions of the inputs
 (Goodfellow et al., Maxout Networks, 2013). A layer needs `params` and `set_inpt`;
-the engine finds the gradient.
+the engine derives the gradient.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The book's best single net, and the vote of five: dropout on two layers of 1000 neurons.
 
-Run expanded.py first, which writes the expanded data; the book reaches 99.60 % with
-one net and 99.67 % with the vote.
+Run expanded.py first: it writes the expanded data. The book reaches 99.60 % with one net
+and 99.67 % with the vote.
 """
 
 import numpy as np

@@ -1,14 +1,14 @@
-"""99 % of MNIST's test images after one pass over the training images.
+"""About 99 % of MNIST's test images after one pass over the training images.
 
     python examples/one_epoch.py [seed]
 
-A net like the book's conv2-relu, with 16 and 32 maps, written as expressions. What makes it quick
-is Nesterov's momentum, a learning rate that rises in the first fifth of the steps and then falls to
-zero, and targets that leave 5 % to the other digits (label smoothing), so that one pass is enough.
-The whole schedule is part of the compiled step: a sweep runs it without going back to Python.
+A net like the book's conv2-relu, with 16 and 32 maps, written as expressions. Three things make
+one pass enough: Nesterov's momentum, a learning rate that rises in the first fifth of the steps and
+then falls to zero, and targets that leave 5 % to all digits (label smoothing). The whole schedule
+is part of the compiled step, so a sweep runs it without returning to Python.
 
-The seconds printed begin with the images in memory, and end with the last step: initial weights,
-gradients, compilation and all steps.
+The printed time starts with the images in memory and ends with the last step. It includes initial
+weights, gradients, compilation and all steps.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def parameters(seed: int) -> list[Any]:
 
 
 def logits(params: list[Any], images: Any, n: int) -> Any:
-    """Of n images (n, 784): (n, 10)."""
+    """The logits (n, 10) of n images (n, 784)."""
     w1, b1, w2, b2, w3, b3, w4, b4 = params
     x = images.reshape((n, 1, 28, 28))
     for w, b in ((w1, b1), (w2, b2)):
@@ -59,7 +59,7 @@ def logits(params: list[Any], images: Any, n: int) -> Any:
 
 
 def training_step(params: list[Any], images: Any, labels: Any, order: Any, steps: int) -> Any:
-    """A function of the step's number that trains on the next images of `order`, and gives the
+    """A function of the step's number that trains on that step's images of `order` and returns the
     cost."""
     i = T.lscalar("i")
     batch = order[i * BATCH : (i + 1) * BATCH]
@@ -80,7 +80,7 @@ def training_step(params: list[Any], images: Any, labels: Any, order: Any, steps
 
 
 def accuracy_on(params: list[Any], images: Any, labels: Any) -> float:
-    """The part of the images that the net reads rightly; whole thousands, if they are more."""
+    """The share of images that the net reads correctly; above 1000, only whole thousands count."""
     x, y = theano.shared(images.astype("float32")), theano.shared(labels.astype("int32"))
     n = min(1000, len(images))
     i = T.lscalar("i")

@@ -1,4 +1,4 @@
-"""The command `tinygrad-mnist`: train a network of the book, profile it, say what runs here."""
+"""The command `tinygrad-mnist`: train a network of the book, profile it, show what is installed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = _parser().parse_args(arguments)
-    except SystemExit as stop:  # argparse has printed its help or its complaint
+    except SystemExit as stop:  # argparse has printed its help or its error
         return int(stop.code or 0)
     try:
         commands = {
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tinygrad-mnist: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of standard output has left, as `head` does
+    except BrokenPipeError:  # the reader of standard output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     except (DatasetError, DeviceError, ImportError, OSError, ValueError) as error:
@@ -70,17 +70,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tinygrad-mnist",
-        description="Handwritten digits, learnt with the networks of chapter 6 of Nielsen's book.",
+        description="Train the networks of chapter 6 of Nielsen's book to read handwritten digits.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     names = "; ".join(f"{name}: {recipe.summary}" for name, recipe in RECIPES.items())
     train = commands.add_parser(
         "train",
         help="train a network; the last line on standard output is its test accuracy",
-        description="Train one of the book's networks with the book's settings, but for the"
-        " learning rate of short runs (see --rate). Lines on"
-        " standard output follow the book's program; the last one is the test accuracy in"
-        f" percent, such as `98.97 %`. Networks: {names}.",
+        description="Train one of the book's networks with the book's settings. Only the learning"
+        " rate of short runs differs (see --rate). The lines on standard output are those of the"
+        " book's program, and then the test accuracy in percent, such as `98.97 %`."
+        f" Networks: {names}.",
     )
     train.add_argument(
         "--net", choices=tuple(RECIPES), default="conv2-relu", help="default: %(default)s"
@@ -95,39 +95,41 @@ def _parser() -> argparse.ArgumentParser:
         "--rate",
         choices=("auto", "book", "annealed"),
         default="auto",
-        help="learning rate: the book's constant one, or one that rises and falls, with which few"
-        f" epochs go further; auto: annealed below {FULL_RUN} epochs where the network has it",
+        help="learning rate; book: the book's constant one; annealed: rising and then falling,"
+        " for good results after few epochs; auto: annealed below"
+        f" {FULL_RUN} epochs, if the network has it; default: %(default)s",
     )
     train.add_argument(
-        "--seed", type=seed, default=1, help="of the initial weights; default: %(default)s"
+        "--seed", type=seed, default=1, help="seed of the initial weights; default: %(default)s"
     )
     train.add_argument(
         "--expand",
         action="store_true",
-        help="add each training image's four shifts by one pixel: five times the data and the time",
+        help="add each training image moved by one pixel in four directions: five times the data"
+        " and the time",
     )
-    train.add_argument("--threads", type=positive, help="default: one per processor")
+    train.add_argument("--threads", type=positive, help="CPU threads; default: one per processor")
     add_device(train)
     train.add_argument(
-        "--quiet", action="store_true", help="print the last line alone, draw no progress bar"
+        "--quiet", action="store_true", help="print only the last line, without a progress bar"
     )
     train.add_argument(
         "--test-data",
         metavar="PATH",
-        help="take the test images from there instead, such as MNIST's after training on digits",
+        help="read the test images from here, such as MNIST's after training on digits",
     )
     profile.add_parser(commands)
     devices.add_parser(commands)
     info = commands.add_parser(
-        "info", help="show versions, processor features and the data's place"
+        "info", help="show versions, processor features and where the data are"
     )
     for command in (train, info):
         command.add_argument(
             "--data",
             metavar="PATH",
-            help="folder of the IDX files, or a pickle such as mnist.pkl.gz, or the word"
-            f" {DIGITS} for generated digits; default: the usual places, then a download, and"
-            f" {DIGITS} where there is no network",
+            help="a folder of IDX files, a pickle such as mnist.pkl.gz, or the word"
+            f" {DIGITS} for generated digits; default: the usual places, then a download, then"
+            f" {DIGITS} if there is no network",
         )
     return parser
 
@@ -175,7 +177,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace) -> tuple[Splits, str]:
-    """The data to train with, and the word that says so where they are generated."""
+    """The data to train with, and 'generated ' if they are generated."""
     kind = "generated " if options.data == DIGITS else ""
     try:
         splits = load_data(options.data)

@@ -1,4 +1,4 @@
-"""What the commands' arguments may be."""
+"""Arguments of the commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tinygrad_mnist.config import DEVICES, config
 
 
 def positive(text: str) -> int:
-    """An integer from 1 on."""
+    """A positive integer."""
     try:
         value = int(text)
     except ValueError:
@@ -31,6 +31,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         "--device",
         choices=DEVICES,
         default=config.device,
-        help="where it computes: cpu; cuda, a GPU; auto, a GPU where one can be used; cudasim, the"
-        " GPU's kernels in a simulator (very slow); reference, NumPy; default: %(default)s",
+        help="what computes; cpu; cuda: a GPU; auto: a GPU if one can be used, else the CPU;"
+        " cudasim: the GPU's kernels in a simulator (very slow); reference: NumPy;"
+        " default: %(default)s",
     )

@@ -1,4 +1,4 @@
-"""`tinygrad-mnist devices`: what can compute here, and what a GPU still needs."""
+"""`tinygrad-mnist devices`: the devices of this machine, and what is missing to use a GPU."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def add_parser(commands: Any) -> None:
     """Adds the command to those of the command line."""
     commands.add_parser(
         "devices",
-        help="list processors and GPUs, and what is missing where no GPU can be used",
-        description="List what can compute here: the processor with its SIMD target and threads,"
-        " every GPU with its compute capability, memory and multiprocessors, and the driver. Where"
-        " no GPU can be used: which part is missing, and the line that installs it. The first GPU"
-        " is used, or the one whose number TINYGRAD_MNIST_GPU is.",
+        help="list the processor and GPUs, and what is missing if no GPU can be used",
+        description="List the processor with its SIMD target and threads, every GPU with its"
+        " compute capability, memory and multiprocessors, and the driver. If no GPU can be used,"
+        " also list what is missing and how to install it. The first GPU is used, or the one whose"
+        " number is in TINYGRAD_MNIST_GPU.",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints; returns the exit code, 0 also where no GPU can be used."""
+    """Prints the list. Returns the exit code, which is 0 even if no GPU can be used."""
     for name, value in rows():
         print(f"{name:<{_NAME}}{value}".rstrip())
     return 0
@@ -73,7 +73,7 @@ def _size(nbytes: int) -> str:
 
 
 def _processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The processor's name, or its architecture where the system doesn't give a name."""
     if _CPUINFO.exists():
         for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):

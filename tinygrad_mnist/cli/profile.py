@@ -39,11 +39,10 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "profile",
         help="time every kernel call of a training step",
-        description="Run training steps of one of the book's networks and print, for every kernel"
-        " call, its median time, its share of the step, GFLOP/s, GB/s, and what part of this"
-        " machine's roofline it reaches. The data are those that are found, else generated digits;"
-        " nothing is downloaded, and the trained network is thrown away. docs/profiling.md says how"
-        " to read the table.",
+        description="Run training steps of one of the book's networks. Print for every kernel call"
+        " its median time, share of the step, GFLOP/s, GB/s, and share of this machine's roofline."
+        " Without MNIST the data are generated digits. Nothing is downloaded, and the trained"
+        " network is discarded. docs/profiling.md explains the table.",
     )
     parser.add_argument(
         "--net", choices=tuple(RECIPES), default="conv2-relu", help="default: %(default)s"
@@ -55,13 +54,13 @@ def add_parser(commands: Any) -> None:
         "--steps",
         type=positive,
         default=200,
-        help=f"steps that are timed, rounded up to a multiple of {_SWEEP}; default: %(default)s",
+        help=f"timed steps, rounded up to a multiple of {_SWEEP}; default: %(default)s",
     )
     parser.add_argument(
         "--threads",
         type=positive,
         default=1,
-        help="default: 1, since figures per kernel are clearest without waits between threads",
+        help="CPU threads; default: 1, since with more a call's time includes waiting",
     )
     add_device(parser)
     parser.add_argument(
@@ -72,7 +71,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help=f"folder of the IDX files, a pickle such as mnist.pkl.gz, or {DIGITS} for generated"
+        help=f"a folder of IDX files, a pickle such as mnist.pkl.gz, or {DIGITS} for generated"
         " digits; default: the usual places, then generated digits",
     )
 
@@ -98,7 +97,7 @@ def _images(name: str | None, n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[
     """`n` training images and labels, repeated where there are fewer; generated digits where they
     are asked for, or where there is no MNIST.
 
-    Raises DatasetError where data that somebody named can't be found or read.
+    Raises DatasetError where the named data can't be found or read.
     """
     if name != DIGITS:
         try:
