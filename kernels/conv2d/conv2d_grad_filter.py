@@ -3,19 +3,19 @@
 Shapes: x (N, C, H, W), g (N, O, OH, OW), extras (O, C, KH, KW) -> epilogue(dw, extras); behind a
 pool g is (N, O, PH, PW), and winners (N, O, PH, PW, bytes) follow it. Any strides.
 
-Algorithm: dw is the sum over all positions of a gradient times what its filter saw, a product of
-two matrices that never exist. A block owns some filters and some rows of filters, (c, kh). Piece by
-piece it brings lines of x and of g, unpooled, into shared memory. A thread owns a few filters
-times one such row: it slides along a line, and every four positions take few wide loads for four
-times filters times KW products, which stay in registers. Where there are more threads than that,
-they share the lines, and their sums are added in order at the end.
+Algorithm: dw is the sum over all positions of a gradient times the patch under the filter: a
+product of two matrices that are never stored. A block computes some filters and some rows of
+filters, (c, kh). Piece by piece it stages lines of x, and of g unpooled, in shared memory. A thread
+computes such a row for a few filters. It moves along a line; for four positions it needs few
+16-byte loads for 4 * filters * KW products, which it adds to sums in registers. If there are more
+threads, they divide the lines, and their sums are added in order at the end.
 
-Launch: for a small batch one kernel, blocks cut so fine that they fill the GPU. For a large one
-blocks share the images too; their sums go to the workspace, and a second kernel adds these in
-order and runs the epilogue. What doesn't fit in shared memory takes a block per element of dw.
+Launch: for a small batch one kernel, with enough blocks to fill the GPU. For a large batch blocks
+divide the images too. Their sums go to the workspace, and a second kernel adds them in order and
+runs the epilogue. If tiles don't fit in shared memory, a block computes an element of dw.
 
-Behind a pool a zero gradient adds nothing. Products with zero do just that while x is finite; a
-block that meets another x tests every gradient from then on.
+With a pool, a gradient of zero must add nothing. Its product with x does so if x is finite. A block
+that finds another x tests every gradient from then on.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from .grad import QUAD, Sizes, locator, sizes, unpooled
 from .grad_staging import Staged, TileKernel, combiner, quad_loader, tile_body
 
 THREADS = 128
-LEAST = 8  # positions that a thread is worth
-PARTS = 8  # threads that share the partial sums of one element
+LEAST = 8  # positions that make a thread worthwhile
+PARTS = 8  # threads that divide the partial sums of an element
 TOGETHER = 32  # elements of a block that adds partial sums
 
 
@@ -57,7 +57,7 @@ def grad_filter(call: Call) -> Launches:
 
 
 def by_tile(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
-    """The kernel whose threads slide along lines."""
+    """The body of the kernel whose threads move along lines."""
     x = Staged(tiles.gradients, image_fetcher(call, s, tiles), device(put_pixel))
     g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
     pieces, per_block = tiles.pieces, tiles.pieces_per_block
@@ -125,9 +125,9 @@ def make_accumulate(s: Sizes, tiles: FilterTiles) -> Function:
 
 
 def make_accumulate_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Function:
-    """`add(memory, sums, x, g, has_nonfinite)`: adds some positions that lie side by side.
+    """`add(memory, sums, x, g, has_nonfinite)`: adds some adjacent positions.
 
-    x, g: where they begin in shared memory; g that of the thread's first filter.
+    x, g: where they begin in shared memory, g for the thread's first filter.
     """
     dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
     filters, width, stride, flip = tiles.filters, s.kernel[1], s.stride[1], s.flip
@@ -161,8 +161,8 @@ def make_accumulate_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Functi
 
 
 def make_store(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
-    """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and passes them
-    to the epilogue or to the workspace."""
+    """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and sends them to
+    the epilogue or to the workspace."""
     finish, units, filters, rows = call.finishes[0], tiles.units, tiles.filters, tiles.rows
     width, row_tiles, groups = s.kernel[1], tiles.row_tiles, tiles.groups
     all_filters, all_rows, n_outputs = s.o, s.c * s.kernel[0], tiles.outputs
@@ -202,7 +202,7 @@ def make_store(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
 
 
 def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
-    """The kernel that adds up what the blocks have left in the workspace."""
+    """The kernel that adds up the partial sums in the workspace."""
     dtype, finish, n = TYPES[s.dtype], call.finishes[0], call.outputs[0].size
     workspace = len(call.inputs) + len(call.outputs)
     zero = dtype(0)
@@ -231,7 +231,7 @@ def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
 
 
 def by_element(call: Call, s: Sizes) -> Launches:
-    """The kernel of a block per element of dw."""
+    """The kernel with a block per element of dw."""
     at_x = locator(call.inputs[0])
     gradient = unpooled(s, call.inputs[1], call.inputs[2] if s.pooled else None, 1)
     finish = call.finishes[0]
@@ -261,7 +261,7 @@ def by_element(call: Call, s: Sizes) -> Launches:
             ow = uint32(k % uint32(used_w))
             oh = uint32(uint32(k // uint32(used_w)) % uint32(used_h))
             image = uint32(k // uint32(used_h * used_w))
-            # Rows and columns before the image wrap to more than its size.
+            # Rows and columns before the image wrap around to numbers above its size.
             h = uint32(uint32(oh * uint32(stride_h)) + tap_h - uint32(pad_h))
             w = uint32(uint32(ow * uint32(stride_w)) + tap_w - uint32(pad_w))
             value = gradient(p, image, o, oh, ow)

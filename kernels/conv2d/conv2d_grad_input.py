@@ -3,19 +3,19 @@
 Shapes: w (O, C, KH, KW), g (N, O, OH, OW), extras (N, C, H, W) -> epilogue(dx, extras); behind a
 pool g is (N, O, PH, PW), and winners (N, O, PH, PW, bytes) follow it. Any strides.
 
-Algorithm: every element of dx adds up what the positions give that see it. A block owns some
-images, rows and channels. Some filters at a time, it brings weights and the unpooled g into shared
-memory. A thread owns a row, or a piece of one, in up to four channels: for each filter and row of
-it, it loads the line of g that it meets and KW weights of each channel, and has KW products for
-every pixel of every channel, which stay in registers. Columns that hold no position, at the edges
-or between those of a stride, cost nothing where a thread has the whole row: which they are is known
-to the compiler. Neighbours in a warp differ in image or channel, so they skip the same rows.
+Algorithm: every element of dx is a sum over the positions whose patch contains it. A block computes
+some images, rows and channels. It stages weights, and g unpooled, of a few filters at a time in
+shared memory. A thread computes a row, or a segment of one, in up to four channels. For each filter
+and row of it, it loads the line of g there and KW weights of each channel, and adds KW products for
+every pixel and channel to sums in registers. Columns without a position, at the edges or between
+those of a stride, cost nothing if a thread has a whole row: the compiler knows them. Neighbours in
+a warp differ in image or channel, so they skip the same rows.
 
-Launch: for a small batch threads of a block share the filters as well, and their sums are added in
-order at the end. What doesn't fit in shared memory takes a thread per element of dx.
+Launch: for a small batch the threads of a block divide the filters too, and their sums are added in
+order at the end. If tiles don't fit in shared memory, a thread computes an element of dx.
 
-Behind a pool a zero gradient adds nothing. Products with zero do just that while w is finite; a
-block that meets another w tests every gradient from then on.
+With a pool, a gradient of zero must add nothing. Its product with w does so if w is finite. A block
+that finds another w tests every gradient from then on.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def grad_input(call: Call) -> Launches:
 
 
 def by_tile(call: Call, s: Sizes, tiles: InputTiles) -> Function:
-    """The kernel whose threads own rows."""
+    """The body of the kernel whose threads compute rows."""
     n_weights = tiles.filters * tiles.groups * tiles.channels * s.kernel[0] * s.kernel[1]
     weights = Staged(n_weights, weight_fetcher(call, s, tiles), weight_putter(s, tiles))
     g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
     dtype, steps, threads, begin = TYPES[s.dtype], tiles.steps, tiles.threads, tiles.gradients
-    # Zeros lie between and around positions, if threads read there.
+    # There are zeros between and around positions, if threads read them.
     n_zeros = tiles.images * tiles.image_pitch if tiles.segments > 1 else 0
 
     def put_zeros(memory: Any, t: Any) -> None:
@@ -112,7 +112,7 @@ def make_accumulate(s: Sizes, tiles: InputTiles) -> Function:
         for o in range(int64(first), left, split):
             line = uint32(g + uint32(o * filter_pitch))
             for kh in range(kernel_h):
-                # Before the first position wraps to more than any.
+                # Rows before the first position wrap around to numbers above all positions.
                 row = uint32(h - uint32(kernel_h - 1 - kh if flip else kh))
                 oh = uint32(row // uint32(stride))
                 if oh < used and uint32(oh * uint32(stride)) == row:
@@ -125,9 +125,10 @@ def make_accumulate(s: Sizes, tiles: InputTiles) -> Function:
 
 
 def make_accumulate_line(s: Sizes, tiles: InputTiles) -> Function:
-    """`add(memory, sums, g, w, has_nonfinite)`: adds what a line of g gives to the thread's pixels.
+    """`add(memory, sums, g, w, has_nonfinite)`: adds the products of a line of g to the thread's
+    pixels.
 
-    g, w: where in shared memory the line and the weights that it meets begin.
+    g, w: where the line and its weights begin in shared memory.
     """
     dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
     border, alone, width = tiles.border, tiles.segments == 1, s.kernel[1]
@@ -172,7 +173,7 @@ def make_accumulate_taps(s: Sizes, tiles: InputTiles, taps: int) -> Function:
     tap, pixels, channels = taps - 1, tiles.pixels, tiles.channels
     shift = tap if s.flip else s.kernel[1] - taps
     begin, end, step = 0, pixels, 1
-    if tiles.segments == 1:  # the others see no position
+    if tiles.segments == 1:  # other pixels have no position
         step = s.stride[1]
         begin = tiles.border - shift
         begin += -(min(begin, 0) // step) * step
@@ -190,8 +191,8 @@ def make_accumulate_taps(s: Sizes, tiles: InputTiles, taps: int) -> Function:
 
 
 def make_store(call: Call, s: Sizes, tiles: InputTiles) -> Function:
-    """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, one channel of
-    theirs after the other, and passes them to the epilogue."""
+    """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, one channel at a
+    time, and sends them to the epilogue."""
     members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
     pixels, channels, plane = tiles.pixels, tiles.channels, tiles.plane
     row, n_outputs = segments * pixels, tiles.members * tiles.plane
@@ -225,7 +226,7 @@ def make_store(call: Call, s: Sizes, tiles: InputTiles) -> Function:
         channel = uint32(0)
         while channel < channels:
             cuda.syncthreads()
-            for c in range(channels):  # registers have no address: one of them at a time
+            for c in range(channels):  # registers can't be indexed by a variable
                 if uint32(c) == channel:
                     for q in range(pixels):
                         memory[uint64(to + uint32(q))] = sums[uint64(c * pixels + q)]
@@ -237,7 +238,7 @@ def make_store(call: Call, s: Sizes, tiles: InputTiles) -> Function:
 
 
 def gather(call: Call, s: Sizes) -> Launches:
-    """The kernel of a thread per element of dx."""
+    """The kernel with a thread per element of dx."""
     at_w = locator(call.inputs[0])
     gradient = unpooled(s, call.inputs[1], call.inputs[2] if s.pooled else None, 1)
     finish = call.finishes[0]
@@ -258,7 +259,7 @@ def gather(call: Call, s: Sizes) -> Launches:
             total = zero
             for o in range(n_filters):
                 for kh in range(n_rows):
-                    # Below zero wraps to more than any position.
+                    # Numbers below zero wrap around to numbers above all positions.
                     row = uint32(h + uint32(pad_h)) - uint32(n_rows - 1 - kh if flip else kh)
                     oh = uint32(uint32(row) // uint32(stride_h))
                     if oh < used_h and uint32(oh * uint32(stride_h)) == uint32(row):

@@ -1,10 +1,9 @@
-"""The body of the forward convolution for windows or filters that don't fit in a block's memory.
+"""The forward convolution for windows or filters that don't fit in a block's shared memory.
 
-Shapes: as conv_forward.py. Algorithm: a thread computes one element of the output, straight from
-global memory: it goes over the positions of its window, and for each over (c, kh, kw), in this
-order everywhere, so equal patches give equal bits. Winners take a second pass over the window,
-which forms the same sums again: a window may have any number of positions, too many to keep.
-Launch: 128 threads a block, one per element.
+Shapes: as conv2d.py. Algorithm: a thread computes one element of the output directly from global
+memory. For each position of its window it adds over (c, kh, kw) in this order, so equal patches
+give equal bits. Winners take a second pass over the window, which computes the same sums again,
+because a window may have any number of positions. Launch: 128 threads a block, one per element.
 """
 
 from __future__ import annotations
@@ -56,9 +55,9 @@ def direct(call: Call, conv: Convolution) -> Launch:
 
 
 def _pool() -> tuple[Function, Function]:
-    """`larger(value, best)` and `wins(value, best)`: the maximum of a window, and who has it.
+    """`larger(value, best)` and `wins(value, best)`: the maximum of a window, and its winners.
 
-    A NaN is larger than everything; and where there are some, they win.
+    NaN is larger than any number; if there are NaNs, all of them win.
     """
 
     @device

@@ -1,7 +1,7 @@
-"""How conv2d_grad_filter brings operands into shared memory.
+"""Copies of conv2d_grad_filter's operands to shared memory.
 
-x: [image of the piece][channel of the tile][row][column], with the padding's zeros. g: [image]
-[filter of the tile][row][column], unpooled. Lines begin at multiples of 16 bytes.
+x: [image of the piece][channel of the tile][row][column], with zeros for the padding. g: [image]
+[filter of the tile][row][column], unpooled. Lines are aligned to 16 bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .grad_staging import window_reader
 
 
 def put_pixel(memory: Any, i: Any, value: Any) -> None:
-    """Puts element i of a piece of x into its place."""
+    """Stores element i of a piece of x."""
     memory[uint64(i)] = value
 
 
@@ -37,13 +37,13 @@ def image_fetcher(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
         band = uint32(uint32(piece % uint32(bands)) * uint32(lines * stride_h))
         line = uint32(i // uint32(n_columns))
         plane = uint32(line // uint32(n_rows))
-        # Before the image wraps to more than its size.
+        # Rows and columns before the image wrap around to numbers above its size.
         h = uint32(uint32(uint32(line % uint32(n_rows)) + band) - uint32(pad_h))
         w = uint32(uint32(i % uint32(n_columns)) - uint32(pad_w))
         c = uint32(uint32(plane % uint32(n_channels)) + first_channel)
         n = uint32(uint32(plane // uint32(n_channels)) + first_image)
         inside = h < height and w < width and c < all_channels and n < n_images
-        # Loads that depend on nothing can all be under way at once.
+        # Loads without a condition can run concurrently.
         value = p[0][uint64(at_x(n, c, h, w) if inside else uint32(0))]
         return value if inside else zero
 

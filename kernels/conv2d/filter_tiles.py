@@ -1,8 +1,6 @@
-"""How conv2d_grad_filter cuts its work, and how it brings operands into shared memory.
+"""The cut of conv2d_grad_filter into tiles of dw and pieces of the positions.
 
-Lines of x and of g lie there in single precision or double, each from a multiple of 16 bytes on:
-x as [image of the piece][channel of the tile][row][column], with the padding's zeros, and g as
-[image][filter of the tile][row][column], unpooled.
+filter_staging.py describes the layout of a piece in shared memory.
 """
 
 from __future__ import annotations
@@ -23,10 +21,10 @@ PARTIAL_BYTES = 64 << 20
 class FilterTiles(NamedTuple):
     """A cut of dw into tiles, and of the positions into pieces.
 
-    filters: of a thread. groups: of so many filters, in a tile. rows: of filters, (c, kh), in a
-    tile. split: threads that share the lines of a piece. images, lines: a piece is so many images,
-    and so many lines of each, with so many windows in all. ranges: blocks that share the pieces,
-    `pieces_per_block` each.
+    filters: of a thread. groups: of `filters` filters each, in a tile. rows: of filters, (c, kh),
+    in a tile. split: threads that divide the lines of a piece. images, lines: a piece has `lines`
+    lines of each of `images` images, with `windows` windows in all. ranges: blocks that divide the
+    pieces, `pieces_per_block` each.
     """
 
     filters: int
@@ -50,7 +48,7 @@ class FilterTiles(NamedTuple):
 
     @property
     def units(self) -> int:
-        """Threads of a tile that share no sum."""
+        """Threads of a tile with sums of different elements."""
         return self.rows * self.groups
 
     @property
@@ -60,12 +58,12 @@ class FilterTiles(NamedTuple):
 
     @property
     def tiles(self) -> int:
-        """Blocks side by side over dw."""
+        """Tiles of dw."""
         return self.row_tiles * self.group_tiles
 
     @property
     def gradients(self) -> int:
-        """Where g begins in shared memory, behind x."""
+        """Where g begins in shared memory, after x."""
         return self.images * self.channels * self.image_rows * self.image_pitch
 
     @property
@@ -75,13 +73,13 @@ class FilterTiles(NamedTuple):
 
     @property
     def shared(self) -> int:
-        """Elements of shared memory: x and g; in the end the sums of all threads."""
+        """Elements of shared memory: x and g, and at the end the sums of all threads."""
         g = self.images * self.groups * self.filters * self.lines * self.line_pitch
         return max(self.gradients + g + 2 * QUAD, self.threads * self.filters * self.kernel_width)
 
 
 def filter_tiles(s: Sizes) -> FilterTiles | None:
-    """The cut for a problem; None where a line, a filter or a pool is too large for it."""
+    """The fastest cut by the model; None if a line, a filter or a pool is too large."""
     empty = s.n * s.used[0] * s.used[1] * s.image[0] * s.image[1] == 0
     large = s.kernel[1] > SUMS // 4 or s.stride[1] > QUAD or s.pool[0] * s.pool[1] > WINNERS
     if empty or large:
@@ -93,7 +91,7 @@ def filter_tiles(s: Sizes) -> FilterTiles | None:
 
 
 def candidates(s: Sizes) -> Iterator[FilterTiles]:
-    """Cuts worth a thought; some need more shared memory than there is."""
+    """Candidates; some need more shared memory than there is."""
     rows, width = s.c * s.kernel[0], s.kernel[1]
     for filters in range(1, min(s.o, SUMS * 4 // (s.itemsize * width)) + 1):
         all_groups = ceil_div(s.o, filters)
@@ -161,11 +159,11 @@ def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTi
 
 
 def _cost(s: Sizes, c: FilterTiles) -> float:
-    """Cycles on a large GPU, roughly: instructions over four schedulers, rows of shared memory,
-    waits for memory, a second kernel."""
+    """Approximate cycles on a large GPU: instructions on four schedulers, accesses to shared
+    memory, waits for memory, a second kernel."""
     window = ceil_div((QUAD - 1) * s.stride[1] + s.kernel[1], QUAD)
     instructions = QUAD * c.filters * s.kernel[1] + c.filters + window + 6
-    splits = ceil_div(WARP, c.units)  # in a warp; so many rows and groups differ in address
+    splits = ceil_div(WARP, c.units)  # of a warp, which read different addresses
     x_rows = ceil_div(min(WARP, c.rows) * splits, 8)
     g_rows = ceil_div(min(c.groups, ceil_div(WARP, c.rows)) * splits, 8)
     wide = min(4, x_rows) * window + min(4, g_rows) * c.filters

@@ -1,10 +1,10 @@
-"""The body of the tiled forward convolution, with a pool or without.
+"""The tiled forward convolution, with a pool or without.
 
-A block's threads share pixels and weights in shared memory (conv_staging.py); a thread adds up all
-positions of a few windows for a few filters in registers (conv_tiling.py), in the same order for
-every position of the call: channels one after the other, rows of the filter, columns. Where several
-threads share a position, each adds its channels in this order, and their sums are added in the
-order of the channels; all positions alike, so equal patches give equal bits.
+Pixels and weights of a block are in shared memory (staging.py). A thread adds up all positions of a
+few windows for a few filters in registers (tiling.py), in the same order for every position of the
+call: channels, rows of the filter, columns. If several threads share a position, each adds its
+channels in this order, and their sums are added in the order of the channels. The order is the same
+for all positions, so equal patches give equal bits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .tiling import (
 
 
 def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
-    """The kernel that carries out a call with this tiling."""
+    """The kernel of a call with this tiling."""
     layout = shared_layout(conv, tiling)
     first = first_of_block(conv, tiling)
     stage = staging(conv, tiling, layout)
@@ -126,7 +126,8 @@ def _fetch(conv: Convolution, tiling: Tiling) -> Function:
 
 
 def _sums(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
-    """`add(tile, sums, pixel, weight, c)`: a thread's channels of the stage that begins at c."""
+    """`add(tile, sums, pixel, weight, c)`: adds a thread's channels of the stage that begins at
+    c."""
     channel_pitch, weights_pitch = layout.channel_pitch, conv.taps * layout.filter_pitch
     n_channels, staged = conv.channels, tiling.channels
     share = tiling.channels // tiling.splits
@@ -150,7 +151,7 @@ def _sums(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
 
 
 def _patch_in_registers(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
-    """`add(tile, sums, pixel, weight)`: one channel, unrolled, of a patch that is loaded once."""
+    """`add(tile, sums, pixel, weight)`: adds a channel, unrolled; its patch is loaded once."""
     rows, width = thread_positions(conv, tiling)[0], row_width(conv, tiling)
     height = (rows - 1) * conv.stride[0] + conv.kernel[0]
     pitch, n_pixels, dtype = layout.pitch, height * width, scalar_type(conv)
@@ -168,9 +169,9 @@ def _patch_in_registers(conv: Convolution, tiling: Tiling, layout: SharedLayout)
 
 
 def _patch_rows(conv: Convolution, tiling: Tiling, layout: SharedLayout, row: int) -> Function:
-    """`add(tile, sums, pixels, weight)`: rows of the filters from `row` on.
+    """`add(tile, sums, pixels, weight)`: adds the rows of the filters from `row` on.
 
-    Each is a function of its own: a loop around them the compiler may leave a loop, and then the
+    Each row is a function of its own: the compiler might not unroll a loop over rows, and then the
     pixels could not stay in registers.
     """
     rows, columns = thread_positions(conv, tiling)
@@ -198,7 +199,7 @@ def _patch_rows(conv: Convolution, tiling: Tiling, layout: SharedLayout, row: in
 
 
 def _rows(conv: Convolution, layout: SharedLayout, add_row: Function) -> Function:
-    """The same row by row of the filters."""
+    """`add(tile, sums, pixel, weight)`: adds a channel, by rows of the filters."""
     n_rows, pitch = conv.kernel[0], layout.pitch
     weights_pitch = conv.kernel[1] * layout.filter_pitch
 
@@ -212,7 +213,7 @@ def _rows(conv: Convolution, layout: SharedLayout, add_row: Function) -> Functio
 
 
 def _row_in_registers(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
-    """`add(tile, sums, pixel, weight)`: one row of the filters, which is unrolled."""
+    """`add(tile, sums, pixel, weight)`: adds a row of the filters, unrolled."""
     rows, columns = thread_positions(conv, tiling)
     width, n_taps, filters = row_width(conv, tiling), conv.kernel[1], tiling.filters
     step_y, step_x = conv.stride[0] * layout.pitch, conv.stride[1]
@@ -238,7 +239,7 @@ def _row_in_registers(conv: Convolution, tiling: Tiling, layout: SharedLayout) -
 
 
 def _row_tap_by_tap(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
-    """The same for long rows, whose taps are a loop."""
+    """The same for long rows, with a loop over taps."""
     rows, columns = thread_positions(conv, tiling)
     n_taps, filters = conv.kernel[1], tiling.filters
     step_y, step_x = conv.stride[0] * layout.pitch, conv.stride[1]
@@ -260,10 +261,10 @@ def _row_tap_by_tap(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> 
 
 
 def _results(conv: Convolution, tiling: Tiling) -> Function:
-    """`put(tile, sums, thread)`: hands over what a thread has, for the end of the kernel.
+    """`put(tile, sums, thread)`: stores a thread's results to shared memory.
 
-    With splits that is sum number k at [k][thread]; without, maxima at [image][filter][row][column]
-    of the block's windows and, behind them all, their winners.
+    With splits, sum number k is stored at [k][thread]. Without, maxima of the block's windows are
+    stored as [image][filter][row][column], and their winners after all of them.
     """
     rows, columns = thread_positions(conv, tiling)
     filters, threads = tiling.filters, tiling.threads
@@ -338,13 +339,13 @@ def _finish(call: Call, conv: Convolution, tiling: Tiling) -> Function:
 
 
 def _element(conv: Convolution, tiling: Tiling) -> Function:
-    """`element(e, n, o, y, x)`: which element of the output is element e of the block, and whether
-    there is one."""
+    """`element(e, n, o, y, x)`: the number in the output of element e of the block, and whether it
+    exists."""
     filters, (rows, columns) = tiling.block_filters, tiling.block_windows
     n_images, n_filters, (height, width) = conv.images, conv.filters, conv.pooled
     per_image = n_filters * height * width
     if conv.pooled == (rows, columns) and (tiling.images == 1 or filters == n_filters):
-        # All windows of an image: the block's elements are neighbours in the output too.
+        # All windows of an image: the block's elements are adjacent in the output too.
         is_one_image, plane = tiling.images == 1, height * width
 
         @device
@@ -388,7 +389,7 @@ def _result(conv: Convolution, tiling: Tiling) -> Function:
 
 
 def _split_sum(conv: Convolution, tiling: Tiling) -> Function:
-    """The same where the sums of several threads have to be added first."""
+    """The same, with splits: the sums of several threads are added first."""
     filters, threads, splits = tiling.filters, tiling.threads, tiling.splits
     (tile_rows, tile_columns), n_images = tiling.tiles, tiling.images
     (window_rows, window_columns), (pool_rows, pool_columns) = tiling.windows, conv.pool
@@ -403,7 +404,7 @@ def _split_sum(conv: Convolution, tiling: Tiling) -> Function:
         column, rest = uint32(e % uint32(block_columns)), uint32(e // uint32(block_columns))
         row, rest = uint32(rest % uint32(block_rows)), uint32(rest // uint32(block_rows))
         f, image = uint32(rest % uint32(block_filters)), uint32(rest // uint32(block_filters))
-        # The threads that have it, and the first of its sums there.
+        # The thread of the first split that has it, and the first of its sums there.
         owner = uint32(uint32(uint32(f // uint32(filters)) * uint32(n_images)) + image)
         owner = uint32(uint32(owner * uint32(tile_rows)) + uint32(row // uint32(window_rows)))
         owner = uint32(owner * uint32(tile_columns))

@@ -1,4 +1,4 @@
-"""What the convolution's forward kernels share: the numbers of a call, and where elements are."""
+"""The sizes of a forward convolution, and the indices of its elements."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Pair = tuple[int, int]
 class Convolution(NamedTuple):
     """A forward call of contract conv2d or conv2d_pool.
 
-    x (images, channels, *image), w (filters, channels, *kernel): operands; a flip of the filters is
-    in w's strides. pool: a window's positions, (1, 1) without a pool. pooled: windows.
-    has_winners: whether their bit mask is wanted, as output 1.
+    x (images, channels, *image), w (filters, channels, *kernel): operands; if filters are flipped,
+    the strides of w are. pool: positions of a window, (1, 1) without a pool. pooled: windows.
+    has_winners: whether their bit mask is output 1.
     """
 
     x: Operand
@@ -50,7 +50,7 @@ class Convolution(NamedTuple):
 
     @property
     def taps(self) -> int:
-        """Positions of a filter, of one channel."""
+        """Weights of a filter and channel."""
         return self.w.shape[2] * self.w.shape[3]
 
     @property
@@ -75,13 +75,13 @@ class Convolution(NamedTuple):
 
 
 def convolution(call: Call) -> Convolution:
-    """The numbers of a call."""
+    """The convolution of a call."""
     x, w = call.inputs[:2]
     params = call.params
     y = call.outputs[0].shape
     return Convolution(
         x,
-        turned(w) if params["flip"] else w,
+        flipped(w) if params["flip"] else w,
         tuple(params["stride"]),
         tuple(params["padding"]),
         tuple(params.get("pool", (1, 1))),
@@ -90,8 +90,8 @@ def convolution(call: Call) -> Convolution:
     )
 
 
-def turned(w: Operand) -> Operand:
-    """Filters turned in both axes: the same elements, strides the other way."""
+def flipped(w: Operand) -> Operand:
+    """Filters flipped along both axes: the same elements with negative strides."""
     if w.size == 0:
         return w
     base, strides = w.base, list(w.strides)
@@ -102,12 +102,12 @@ def turned(w: Operand) -> Operand:
 
 
 def wrapped(n: int) -> int:
-    """n modulo 2**32, so that index arithmetic in uint32 is right for negative numbers too."""
+    """n modulo 2**32, for index arithmetic in uint32 with negative numbers."""
     return n & 0xFFFFFFFF
 
 
 def place(operand: Operand) -> Function:
-    """`place(a, b, c, d)`: where element (a, b, c, d) of an operand with four axes is."""
+    """`at(a, b, c, d)`: the index of an element of an operand with four axes, from its pointer."""
     base = wrapped(operand.base)
     s0, s1, s2, s3 = map(wrapped, operand.strides)
 
@@ -124,7 +124,7 @@ def place(operand: Operand) -> Function:
 def window_maximum(conv: Convolution) -> Function:
     """`max_and_mask(values)`: the maximum of a window, and the bit mask of its winners.
 
-    values: a local array of the window's positions, at most 32. A NaN makes the maximum NaN, and
+    values: a local array of the window's positions, at most 32. With a NaN the maximum is NaN, and
     the NaNs win.
     """
     positions, dtype = conv.positions, scalar_type(conv)

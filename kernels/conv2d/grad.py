@@ -1,7 +1,7 @@
-"""What the kernels of convolutions' gradients share: sizes, places of elements, unpooled gradients.
+"""Sizes, indices and unpooled gradients, for the kernels of convolutions' gradients.
 
-A *position* is a place of the filter on the image, (oh, ow) of (OH, OW). Behind a pool only its
-windows' winners have a gradient; of a plain convolution, all positions.
+A *position* is one of the filter on the image, (oh, ow) of (OH, OW). Before a pool only the winners
+of its windows have a gradient; otherwise all positions have.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ WAIT = 30  # cycles for shared memory
 
 
 class Sizes(NamedTuple):
-    """A convolution of x (n, c, *image) by filters (o, c, *kernel), and what lies behind it.
+    """A convolution of x (n, c, *image) by filters (o, c, *kernel), and the pool after it.
 
-    size: positions, (OH, OW). used: those that windows cover, or all. windows, pool: how many
-    windows there are, and their size; windows of one position where there is no pool.
+    size: positions, (OH, OW). used: positions that windows cover, or all. windows, pool: the number
+    of windows and their size; without a pool, every position is a window.
     """
 
     dtype: str
@@ -52,7 +52,7 @@ class Sizes(NamedTuple):
 
 
 def sizes(call: Call, x: Operand, w: Operand, g: Operand) -> Sizes:
-    """Those of a call with operands (or the output) of these shapes."""
+    """The sizes of a call. x, w, g: operands; one of x and w is the output."""
     n, c, *image = x.shape
     o, _, *kernel = w.shape
     pooled = "pool" in call.params
@@ -84,15 +84,15 @@ def sizes(call: Call, x: Operand, w: Operand, g: Operand) -> Sizes:
 def locator(operand: Operand) -> Function:
     """`locate(i, j, k, l)`: the index of an element of an operand with four axes, from its pointer.
 
-    Of winners, which have a fifth axis, it is that of a window's first byte.
+    For winners, which have a fifth axis, it is the index of a window's first byte.
     """
     s0, s1, s2, s3 = (abs(s) for s in operand.strides[:4])
     n0, n1, n2, n3 = (n - 1 for n in operand.shape[:4])
-    r0, r1, r2, r3 = (s < 0 for s in operand.strides[:4])  # those are counted from their end
+    r0, r1, r2, r3 = (s < 0 for s in operand.strides[:4])  # reversed axes
     lowest = operand.base
     for length, stride in zip(operand.shape, operand.strides, strict=True):
         lowest += min(0, (length - 1) * stride)
-    base = max(0, lowest)  # an empty operand's is never used
+    base = max(0, lowest)  # not used for an empty operand
 
     def locate(i: Any, j: Any, k: Any, m: Any) -> Any:
         a = uint32(n0 - i) if r0 else uint32(i)
@@ -108,7 +108,7 @@ def locator(operand: Operand) -> Function:
 def unpooled(s: Sizes, g: Operand, winners: Operand | None, first: int) -> Function:
     """`gradient(p, n, o, oh, ow)`: the gradient of a position inside `s.used`.
 
-    first: number of the operand g; winners follow.
+    first: number of operand g; winners come after it.
     """
     zero = TYPES[s.dtype](0)
     at_g = locator(g)
@@ -134,7 +134,7 @@ def unpooled(s: Sizes, g: Operand, winners: Operand | None, first: int) -> Funct
 
 
 def mask_byte(winners: Operand) -> Function:
-    """`byte_of(p, begin, byte)`: a byte of the mask of the window whose first one is at `begin`."""
+    """`byte_of(p, begin, byte)`: a byte of a window's mask, whose first byte is at `begin`."""
     stride = winners.strides[4]
     step, last = abs(stride), winners.shape[4] - 1
     backwards = stride < 0

@@ -1,7 +1,7 @@
-"""Into shared memory and out of it again: what both gradients of convolutions do.
+"""Staging in shared memory, and the frame of a kernel, for both gradients of convolutions.
 
-`tile` and `step` tell a function which part of the work is meant; what they are is its kernel's
-affair.
+`tile` and `step` are the numbers of a tile of the result and of a step of its sum. Each kernel has
+its own tiles and steps.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from ..core.device import TYPES, cuda, device, load16, shared_array, uint32, uin
 from ..core.integers import ceil_div
 from .grad import Sizes, locator, mask_byte
 
-# Registers for what a thread has loaded and not yet put into shared memory. Beside many sums there
-# is less room, and time enough to wait twice.
+# Registers for values that a thread has loaded and not yet stored to shared memory. With many sums
+# there are fewer; then there is enough arithmetic to wait twice.
 ROUND, ROUND_BESIDE_SUMS = 20, 10
 MANY_SUMS = 40
 
 
 class Staged(NamedTuple):
-    """What goes into shared memory: `size` elements, and how each is read and written.
+    """An operand in shared memory: `size` elements.
 
-    fetch: `fetch(p, tile, step, i)`, which may depend on no condition, so that the loads of many
-    elements can be under way at once. put: `put(memory, i, ...)`, given what `fetch` returned.
+    fetch: `fetch(p, tile, step, i)` loads element i, without a branch, so that many loads run
+    concurrently. put: `put(memory, i, ...)` stores what `fetch` returned.
     """
 
     size: int
@@ -73,10 +73,10 @@ def window_reader(call: Call, s: Sizes) -> Function:
 def stager(
     dtype_name: str, threads: int, n_sums: int, factors: Staged, gradients: Staged
 ) -> Function:
-    """`stage(p, memory, tile, step, t)`: brings pixels or weights, and windows of g; whether thread
-    t met finite factors only. n_sums: that a thread keeps meanwhile.
+    """`stage(p, memory, tile, step, t)`: stages factors (pixels or weights) and windows of g;
+    returns whether all factors of thread t are finite. n_sums: sums that a thread has in registers.
 
-    All loads of a round are under way before the first store waits for one.
+    All loads of a round start before the first store waits for one.
     """
     dtype = TYPES[dtype_name]
     zero = dtype(0)
@@ -122,7 +122,7 @@ def stager(
 
 
 class TileKernel(NamedTuple):
-    """What the kernels of both gradients do in their own way.
+    """The parts in which the kernels of the two gradients differ.
 
     prepare: `prepare(memory, t)`, before the first step. span: `span()`: the block's first step and
     the end of its steps. accumulate: `accumulate(memory, sums, tile, step, t, has_nonfinite)` adds
@@ -140,8 +140,8 @@ class TileKernel(NamedTuple):
 
 
 def tile_body(s: Sizes, kernel: TileKernel, factors: Staged, gradients: Staged) -> Function:
-    """The body of a kernel whose blocks own tiles of the result, and stage what they need step by
-    step. Behind a pool it notes whether a factor was infinite or NaN."""
+    """The body of a kernel whose blocks compute tiles of the result, and stage their operands step
+    by step. With a pool it records whether a factor is infinite or NaN."""
     prepare, span, accumulate, store, n_sums, shared, threads = kernel
     stage = stager(s.dtype, threads, n_sums, factors, gradients)
     dtype, pooled = TYPES[s.dtype], s.pooled
@@ -172,11 +172,11 @@ def tile_body(s: Sizes, kernel: TileKernel, factors: Staged, gradients: Staged) 
 
 
 def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Function) -> Function:
-    """`combine(p, memory, tile, step, t)`: adds up the sums that a block's threads have left.
+    """`combine(p, memory, tile, step, t)`: adds up the sums of a block's threads.
 
-    They lie as [split][output] in shared memory; `emit(p, total, output, tile, step)` gets the
-    totals. All threads come here together, behind a barrier, and pass one before they go on to
-    write there again.
+    They are in shared memory as [split][output]; `emit(p, total, output, tile, step)` receives the
+    totals. All threads of a block call this after a barrier, and need another one before they write
+    there again.
     """
     zero = TYPES[dtype_name](0)
     parts = max(1, min(threads // n_outputs, split))

@@ -1,7 +1,7 @@
-"""How conv2d_grad_input brings weights and gradients into shared memory.
+"""Copies of conv2d_grad_input's weights and gradients to shared memory.
 
-weights: [filter][kh][group of channels][kw, channel of the group], each group from a multiple of 16
-bytes on. g: [image][filter][row][column], unpooled and spread out by the stride along rows.
+weights: [filter][kh][group of channels][kw, channel of the group], each group aligned to 16 bytes.
+g: [image][filter][row][column], unpooled and spaced by the stride along rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .input_tiles import InputTiles
 
 
 def first_window_row(s: Sizes, tiles: InputTiles) -> Function:
-    """`first()`: the row of windows that is the first in the block's shared memory."""
+    """`first()`: the first row of windows in the block's shared memory."""
     rows, bands = tiles.rows, tiles.bands
     reach, stride, pool = s.kernel[0] - 1, s.stride[0], s.pool[0]
     pad = s.padding[0]
@@ -55,7 +55,7 @@ def weight_fetcher(call: Call, s: Sizes, tiles: InputTiles) -> Function:
 
 
 def weight_putter(s: Sizes, tiles: InputTiles) -> Function:
-    """`put(memory, i, value)`: puts weight i of a step into its place."""
+    """`put(memory, i, value)`: stores weight i of a step."""
     kernel_h, width = s.kernel
     n_channels, channels, groups = tiles.groups * tiles.channels, tiles.channels, tiles.groups
     row = tiles.row_weights

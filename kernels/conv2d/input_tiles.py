@@ -1,8 +1,8 @@
-"""How conv2d_grad_input cuts its work.
+"""The cut of conv2d_grad_input into tiles of dx.
 
-A thread has `pixels` neighbours of a row of dx in `channels` channels. Rows of g lie in shared
-memory unpooled and, where the stride is more than 1, spread out, so that the pixels from column
-w on meet columns w to w + pixels + KW - 2 there, whatever padding and flip are.
+A thread computes `pixels` adjacent pixels of a row of dx in `channels` channels. Rows of g are in
+shared memory unpooled, and spaced by the stride. So for any padding and flip the pixels from column
+w on need columns w to w + pixels + KW - 2 of g.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from ..core.hardware import MAX_GRID_Y, MULTIPROCESSORS, REGISTERS, SCHEDULERS, 
 from ..core.integers import ceil_div, even_share, round_up
 from .grad import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS, Sizes
 
-WIDE = 16  # a row of up to so many pixels is one thread's
-SEGMENT = 8  # pixels of a thread, of longer rows
+WIDE = 16  # the most pixels of a row that one thread computes
+SEGMENT = 8  # pixels of a thread if rows are longer
 
 
 class InputTiles(NamedTuple):
     """A cut of dx into tiles.
 
-    pixels, channels: of a thread. segments: of so many pixels, in a row. groups: of so many
-    channels, in a block. images, rows: of a block. split: threads that share the filters. filters:
-    that lie in shared memory at a time. window_rows: rows of windows that the block's rows see, at
-    most. border: zeros before a row of g; the first are left away where it is negative. pitch:
-    elements of a row of g.
+    pixels, channels: of a thread. segments: of `pixels` pixels each, in a row. groups: of
+    `channels` channels each, in a block. images, rows: of a block. split: threads that divide the
+    filters. filters: in shared memory at a time. window_rows: the most rows of windows that the
+    block's rows need. border: zeros before a row of g; if it is negative, so many elements are left
+    out. pitch: elements of a row of g.
     """
 
     pixels: int
@@ -51,12 +51,12 @@ class InputTiles(NamedTuple):
 
     @property
     def members(self) -> int:
-        """Threads that differ in image or channels alone; they lie side by side in a warp."""
+        """Threads that differ in image or channels alone; they are adjacent in a warp."""
         return self.images * self.groups
 
     @property
     def units(self) -> int:
-        """Threads of a block that share no sum."""
+        """Threads of a block with sums of different elements."""
         return self.members * self.segments * self.rows
 
     @property
@@ -66,28 +66,28 @@ class InputTiles(NamedTuple):
 
     @property
     def image_pitch(self) -> int:
-        """Elements of g of an image; four more than needed, so that images differ in banks."""
+        """Elements of g of an image; four more than needed, so that images use different banks."""
         return self.filters * self.gradient_rows * self.pitch + QUAD
 
     @property
     def plane(self) -> int:
-        """Elements that a thread's image and channel take among results; odd, as for banks."""
+        """Elements of results of a thread's image and channel; odd, to avoid bank conflicts."""
         return self.rows * self.segments * self.pixels | 1
 
     @property
     def gradients(self) -> int:
-        """Where g begins in shared memory, behind the weights."""
+        """Where g begins in shared memory, after the weights."""
         return self.weights
 
     @property
     def shared(self) -> int:
-        """Elements of shared memory: weights and g; in the end all sums of one channel."""
+        """Elements of shared memory: weights and g, and at the end all sums of one channel."""
         staged = self.weights + self.images * self.image_pitch + 2 * QUAD
         return max(staged, self.members * self.plane * self.split)
 
 
 def input_tiles(s: Sizes) -> InputTiles | None:
-    """The cut for a problem; None where a filter, a row or a pool is too large for it."""
+    """The fastest cut by the model; None if a filter, a row or a pool is too large."""
     empty = s.n * s.used[0] * s.used[1] * s.image[0] * s.image[1] * s.o * s.c == 0
     if empty or s.kernel[1] > WIDE or s.pool[0] * s.pool[1] > WINNERS:
         return None
@@ -100,7 +100,7 @@ def input_tiles(s: Sizes) -> InputTiles | None:
 
 
 def candidates(s: Sizes) -> Iterator[InputTiles]:
-    """Cuts worth a thought; some need more shared memory than there is."""
+    """Candidates; some need more shared memory than there is."""
     width = s.image[1]
     pixels = round_up(width, QUAD) if width <= WIDE else SEGMENT
     segments = ceil_div(width, pixels)
@@ -159,7 +159,7 @@ def _splits(
 
 
 def alive(s: Sizes, c: InputTiles) -> list[bool]:
-    """Which of the columns of g that a thread sees can hold a position."""
+    """Which of the columns of g that a thread needs can have a position."""
     found = [False] * (c.pixels + c.kernel_width - 1)
     for begin in range(0, c.segments * c.pixels, c.pixels):
         for j in range(len(found)):
@@ -170,15 +170,15 @@ def alive(s: Sizes, c: InputTiles) -> list[bool]:
 
 
 def _cost(s: Sizes, c: InputTiles) -> float:
-    """Cycles on a large GPU, roughly: instructions over four schedulers, rows of shared memory,
-    waits for memory."""
+    """Approximate cycles on a large GPU: instructions on four schedulers, accesses to shared
+    memory, waits for memory."""
     seen = alive(s, c)
     columns = sum(sum(seen[q : q + c.kernel_width]) for q in range(c.pixels))
     quads = ceil_div(sum(seen), QUAD)
     instructions = columns * c.channels + quads + c.row_weights // QUAD + 14
     wide = quads * min(4, ceil_div(min(WARP, c.images * c.segments * c.rows), 8))
     wide += c.row_weights // QUAD
-    # Rows of a filter that a warp's rows of dx meet, on average.
+    # Rows of a filter that a warp's rows of dx need, on average.
     warp_rows = min(c.rows, ceil_div(WARP, c.members * c.segments))
     met = s.used[0] * s.kernel[0] * s.stride[0] / s.image[0]
     met = min(s.kernel[0], (met / s.stride[0] if warp_rows == 1 else met) + (warp_rows - 1) / 2)

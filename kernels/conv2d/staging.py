@@ -1,10 +1,11 @@
-"""Images and filters of a block in shared memory: how they lie there, and how they get there.
+"""The layout of a block's images and filters in shared memory, and the copies to it.
 
     pixels   [image][channel][row][column]: the region that the block reads, zeros for the padding
-    weights  [channel][tap][filter of the block]: those of neighbouring filters side by side
+    weights  [channel][tap][filter of the block]: weights of neighbouring filters are adjacent
 
-What strides, padding, a flip and edges mean is settled here, once per element; the inner loops see
-one layout. A thread has several loads under way at a time; if registers allow it, all of a stage.
+Strides, padding, flips and edges are handled here, once per element; the inner loops have one
+layout. A thread starts several loads at a time: all loads of a stage, if there are enough
+registers.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ BANKS = 32
 
 
 class SharedLayout(NamedTuple):
-    """Elements of shared memory. rows, columns: of the region. pitch, channel_pitch, image_pitch:
-    between neighbours along these axes. whole: whether a channel lies as in global memory.
-    weights: where they begin. filter_pitch: between taps. size: of pixels and weights.
+    """The layout of shared memory, in elements.
+
+    rows, columns: of the region. pitch, channel_pitch, image_pitch: distances of rows, channels and
+    images. whole: whether a channel has the same layout as in global memory. weights: where they
+    begin. filter_pitch: distance of taps. size: of pixels and weights.
     """
 
     rows: int
@@ -41,7 +44,7 @@ class SharedLayout(NamedTuple):
 
 
 def shared_layout(conv: Convolution, tiling: Tiling) -> SharedLayout:
-    """The layout with the fewest conflicts of banks; of equal ones that which is staged fastest."""
+    """The layout with the fewest bank conflicts; of equal ones, the one that is staged fastest."""
     rows, columns = region(conv, tiling)
     plain = _whole_image(conv, tiling)
     options = [plain] if plain else []
@@ -52,7 +55,7 @@ def shared_layout(conv: Convolution, tiling: Tiling) -> SharedLayout:
             options.append((pitch, channel_pitch, image_pitch))
             if tiling.images == 1:
                 break
-    # The narrowest one always fits: the tiling was chosen so.
+    # The narrowest one always fits: the tiling was chosen for that.
     limit = STATIC_BYTES // (4 * conv.words)
     fitting = [o for o in options if _sizes(conv, tiling, *o)[2] <= limit]
     pitch, channel_pitch, image_pitch = min(fitting, key=lambda o: _turns(conv, tiling, *o))
@@ -66,8 +69,8 @@ def shared_layout(conv: Convolution, tiling: Tiling) -> SharedLayout:
 def _sizes(
     conv: Convolution, tiling: Tiling, pitch: int, channel_pitch: int, image_pitch: int
 ) -> tuple[int, int, int]:
-    """Where weights begin, their pitch, and the size of all, for these pitches of pixels."""
-    # Tiles that reach over the last row of an image read on in what follows.
+    """Where weights begin, their pitch, and the total size, for these pitches of pixels."""
+    # Tiles that extend over the last row of an image read the elements after it.
     behind = max(0, region(conv, tiling)[0] * pitch - channel_pitch)
     weights = round_up(tiling.images * image_pitch + behind, 4)
     filter_pitch = tiling.block_filters
@@ -77,7 +80,7 @@ def _sizes(
 
 
 def _whole_image(conv: Convolution, tiling: Tiling) -> tuple[int, int, int] | None:
-    """The pitches of an image as it lies in global memory, where a block may copy whole ones."""
+    """The pitches of an image in global memory, if a block may copy whole images; else None."""
     height, width = conv.image
     rows, columns = region(conv, tiling)
     fits = n_regions(conv, tiling) == (1, 1) and rows <= height and columns <= width
@@ -95,7 +98,7 @@ def _whole_image(conv: Convolution, tiling: Tiling) -> tuple[int, int, int] | No
 
 
 def _turns(conv: Convolution, tiling: Tiling, pitch: int, channel: int, image: int) -> int:
-    """Cycles in which the banks serve the threads of one warp that read their first pixels."""
+    """Cycles of shared memory in which the threads of a warp read their first pixels."""
     columns = tiling.windows[1] * conv.pool[1] * conv.stride[1]
     rows = tiling.windows[0] * conv.pool[0] * conv.stride[0]
     vector = min(4 if columns % 4 == 0 else 2 if columns % 2 == 0 else 1, row_width(conv, tiling))
@@ -114,7 +117,7 @@ def _turns(conv: Convolution, tiling: Tiling, pitch: int, channel: int, image: i
 def first_of_block(conv: Convolution, tiling: Tiling) -> Function:
     """The device function `first(block)`: a block's first image, filter, row and column of windows.
 
-    Blocks that read the same pixels follow each other.
+    Blocks that read the same pixels have consecutive numbers.
     """
     n_filters = n_filter_blocks(conv, tiling)
     n_rows, n_columns = n_regions(conv, tiling)
@@ -137,9 +140,9 @@ def first_of_block(conv: Convolution, tiling: Tiling) -> Function:
 class Axis(NamedTuple):
     """Elements of a stage along one of two axes.
 
-    locate(i, n, o, y, x, c): from where to where element i goes, each a part of an index that the
-    other axis has the rest of, and whether it exists. The stage begins with image n, filter o,
-    row y and column x of windows, channel c.
+    locate(i, n, o, y, x, c): the source and target index of element i, and whether it exists. Each
+    index is the sum of those of both axes. The stage begins with image n, filter o, row y and
+    column x of windows, channel c.
     """
 
     length: int
@@ -149,10 +152,10 @@ class Axis(NamedTuple):
 class Part(NamedTuple):
     """Part of a stage: pixels or weights.
 
-    load(values, thread, a, b, n, o, y, x, c, p): loads those of a thread's elements that begin with
-    (a, b), numbers of its own along the two axes, into a local array of `size` values.
-    put(tile, values, thread, a, b): puts them into shared memory. rounds, steps: how many such
-    rounds there are along both axes, and how far they are apart.
+    load(values, thread, a, b, n, o, y, x, c, p): loads a thread's elements from (a, b) on, numbers
+    of the thread's elements along the two axes, to a local array of `size` values. put(tile,
+    values, thread, a, b): stores them to shared memory. rounds, steps: the number of rounds along
+    both axes, and their distance.
     """
 
     load: Function
@@ -163,8 +166,8 @@ class Part(NamedTuple):
 
 
 def staging(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
-    """`stage(tile, thread, n, o, y, x, c, p)` fills the block's pixels and weights: those of images
-    from n on, filters from o on, windows from row y and column x on, channels from c on."""
+    """`stage(tile, thread, n, o, y, x, c, p)`: copies the block's pixels and weights: images from n
+    on, filters from o on, windows from row y and column x on, channels from c on."""
     pixels, weights = _pixels(conv, tiling, layout), _weights(conv, tiling, layout)
     if pixels.rounds == weights.rounds == (1, 1):
         return _at_once(pixels, weights, conv)
@@ -179,7 +182,7 @@ def staging(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function
 
 
 def _at_once(pixels: Part, weights: Part, conv: Convolution) -> Function:
-    """All loads before the first of their values is used."""
+    """`stage` with all loads before the first store."""
     n_pixels, n_weights, dtype = pixels.size, weights.size, scalar_type(conv)
     load_pixels, put_pixels = pixels.load, pixels.put
     load_weights, put_weights = weights.load, weights.put
@@ -197,7 +200,7 @@ def _at_once(pixels: Part, weights: Part, conv: Convolution) -> Function:
 
 
 def _in_rounds(part: Part, conv: Convolution) -> Function:
-    """A part, round by round."""
+    """`stage` of one part, in rounds."""
     load, put, size, dtype = part.load, part.put, part.size, scalar_type(conv)
     (rounds_a, rounds_b), (step_a, step_b) = part.rounds, part.steps
 
@@ -213,7 +216,7 @@ def _in_rounds(part: Part, conv: Convolution) -> Function:
 
 
 def _in_flight(conv: Convolution, tiling: Tiling) -> int:
-    """Values that a thread loads at a time: more where it has registers to spare."""
+    """Values that a thread loads at a time: more if it has registers to spare."""
     rows, columns = thread_positions(conv, tiling)
     return (24 if rows * columns * tiling.filters * conv.words <= 16 else 6) // conv.words
 
@@ -221,12 +224,12 @@ def _in_flight(conv: Convolution, tiling: Tiling) -> int:
 def _part(
     conv: Convolution, tiling: Tiling, number: int, inner: Axis, outer: Axis, lanes: int = 1
 ) -> Part:
-    """The part of operand `number` with these axes; `lanes` neighbours move together.
+    """The part of operand `number` with these axes; `lanes` neighbours are copied together.
 
-    What doesn't exist is zero in the padding; elsewhere it is anything, for nobody reads it.
+    Elements of the padding are zero. Other elements that don't exist are undefined, and not read.
 
-    As many threads as there are lie along the inner axis, or as fit, and the rest along the outer
-    one, so a thread has few numbers to find places for: an index is the sum of two.
+    Threads are laid along the inner axis as far as possible, the rest along the outer one. So a
+    thread computes few indices along each axis; the index of an element is the sum of two.
     """
     n_inner, n_outer, from_inner, from_outer = inner.length, outer.length, *_places(inner, outer)
     along = min(n_inner, tiling.threads)
@@ -253,7 +256,7 @@ def _part(
                 j = uint32(second + uint32((b + db) * across))
                 from_j, is_here = from_outer(j, n, o, y, x, c)
                 is_inside = is_there & is_here & (i < uint32(n_inner)) & (j < uint32(n_outer))
-                # Outside, the first element is loaded: a branch would delay the next load.
+                # Outside, element 0 is loaded: a branch would delay the next load.
                 k = uint64(uint32(from_i + from_j)) if is_inside else uint64(0)
                 move_in(v, (da * batch_b + db) * lanes, p[number], k)
                 if has_padding and not is_inside:
@@ -284,15 +287,15 @@ def _part(
 
 
 def _places(inner: Axis, outer: Axis) -> tuple[Function, Function]:
-    """`place(i, n, o, y, x, c)` of both axes: where an element is, and whether it exists."""
+    """`place(i, n, o, y, x, c)` of both axes: the source index, and whether the element exists."""
 
     def place_of(axis: Axis) -> Function:
         locate = axis.locate
 
         @device
         def place(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-            located = locate(i, n, o, y, x, c)
-            return located[0], located[2]
+            source, _, exists = locate(i, n, o, y, x, c)
+            return source, exists
 
         return place
 
@@ -300,7 +303,8 @@ def _places(inner: Axis, outer: Axis) -> tuple[Function, Function]:
 
 
 def _moves(lanes: int) -> tuple[Function, Function]:
-    """`move_in(values, k, source, i)` and `move_out(target, i, values, k)` of some neighbours."""
+    """`move_in(values, k, source, i)` and `move_out(target, i, values, k)`: copies of `lanes`
+    neighbours."""
     if lanes == 1:
 
         @device
@@ -335,7 +339,7 @@ def _moves(lanes: int) -> tuple[Function, Function]:
 
 
 def _pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
-    """The block's pixels: whole channels of images as they lie, or any region of any images."""
+    """The block's pixels: whole channels of contiguous images, or any region of any images."""
     if not layout.whole:
         return _part(conv, tiling, 0, *_region_axes(conv, tiling, layout))
     run = tiling.channels * conv.image[0] * conv.image[1]
@@ -376,7 +380,7 @@ def _region_axes(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> tup
         row = uint32(uint32(uint32(y * uint32(step_y)) + r) + uint32(before_y))
         column = uint32(uint32(uint32(x * uint32(step_x)) + q) + uint32(before_x))
         begin = uint32(uint32(row * uint32(s2)) + uint32(column * uint32(s3)))
-        # In the padding, numbers wrap to huge ones.
+        # In the padding, numbers wrap around to large ones.
         is_inside = (row < uint32(height)) & (column < uint32(width))
         return begin, uint32(uint32(r * uint32(pitch)) + q), is_inside
 

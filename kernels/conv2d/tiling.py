@@ -1,8 +1,8 @@
-"""How the work of a forward convolution is cut: into blocks, threads, and stages of channels.
+"""The cut of a forward convolution into blocks, threads, and stages of channels.
 
-The best of some thousand ways by a count of cycles on a GPU like an H100: instructions, accesses
-to shared memory, what the latencies leave exposed. The choice depends on shapes alone, so sums are
-formed in the same order on every device.
+It is the best of about a thousand candidates by a model of cycles on an H100: instructions,
+accesses to shared memory, latencies. The choice depends on shapes alone, so sums are formed in the
+same order on every device.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ L2_BYTES_PER_CYCLE = 3000  # of the whole chip
 L1_BYTES_PER_CYCLE = 64  # of a multiprocessor
 MAX_THREADS = 512
 MAX_ACCUMULATORS = 64  # 4-byte registers of a thread
-# Products of a thread that are unrolled: those of one channel, with all pixels they need in
-# registers; or those of one row of the filters.
+# The most products of a thread that are unrolled: of one channel, with all its pixels in registers,
+# or of one row of the filters.
 MAX_PATCH = 400
 MAX_ROW = 352
 
 
 class Tiling(NamedTuple):
-    """What each thread and each block compute.
+    """The work of a thread and of a block.
 
     filters, windows (rows, columns): of a thread, which computes all these windows for all these
-    filters; its patch of windows is a tile. tiles (rows, columns): of a block, in each of so many
-    images; groups: of filters of a block. splits: threads that share a position's channels, each
-    with channels / splits that follow each other. channels: that are in shared memory at a time.
+    filters; its windows are a tile. tiles (rows, columns): of a block, in each of `images` images.
+    groups: of filters, in a block. splits: threads that divide the channels of a position, each
+    with channels / splits consecutive ones. channels: in shared memory at a time.
     """
 
     filters: int
@@ -80,7 +80,7 @@ def region(conv: Convolution, tiling: Tiling) -> Pair:
 
 
 def has_patch(conv: Convolution, tiling: Tiling) -> bool:
-    """Whether a thread has a channel's patch in registers, so that it loads every pixel once."""
+    """Whether a thread has the patch of a channel in registers, and so loads every pixel once."""
     rows, columns = thread_positions(conv, tiling)
     n_pixels = ((rows - 1) * conv.stride[0] + conv.kernel[0]) * row_width(conv, tiling)
     products = conv.taps * rows * columns * tiling.filters
@@ -88,25 +88,25 @@ def has_patch(conv: Convolution, tiling: Tiling) -> bool:
 
 
 def has_rows(conv: Convolution, tiling: Tiling) -> bool:
-    """Whether a thread keeps the pixels that a row of a filter meets in registers."""
+    """Whether a thread has the pixels of a row of a filter in registers."""
     rows, columns = thread_positions(conv, tiling)
     return conv.kernel[1] * rows * columns * tiling.filters <= MAX_ROW and conv.kernel[1] <= 11
 
 
 def row_width(conv: Convolution, tiling: Tiling) -> int:
-    """Pixels of one row that a thread meets with a row of a filter."""
+    """Pixels of a row that a thread needs for a row of a filter."""
     columns = thread_positions(conv, tiling)[1]
     return (columns - 1) * conv.stride[1] + conv.kernel[1]
 
 
 def n_regions(conv: Convolution, tiling: Tiling) -> Pair:
-    """Blocks that share an image, along its axes."""
+    """Blocks that divide an image, along its axes."""
     rows, columns = (ceil_div(conv.pooled[k], tiling.block_windows[k]) for k in (0, 1))
     return rows, columns
 
 
 def n_filter_blocks(conv: Convolution, tiling: Tiling) -> int:
-    """Blocks that share an image's pixels."""
+    """Blocks that divide the filters."""
     return ceil_div(conv.filters, tiling.block_filters)
 
 
@@ -118,19 +118,19 @@ def n_blocks(conv: Convolution, tiling: Tiling) -> int:
 
 
 def outputs_of_block(conv: Convolution, tiling: Tiling) -> int:
-    """Elements of the output that a block computes, those outside of it included."""
+    """Elements that a block computes, including those outside of the output."""
     rows, columns = tiling.block_windows
     return tiling.images * tiling.block_filters * rows * columns
 
 
 def _stage_elements(conv: Convolution, tiling: Tiling) -> int:
-    """Of shared memory for one channel; about as many as are laid out in the end."""
+    """Elements of shared memory for one channel, approximately."""
     rows, columns = region(conv, tiling)
     return tiling.images * rows * (columns + 4) + conv.taps * (tiling.block_filters + 3)
 
 
 def result_elements(conv: Convolution, tiling: Tiling) -> int:
-    """Of shared memory, for what threads hand over at the end."""
+    """Elements of shared memory for the results of threads."""
     if tiling.splits > 1:
         rows, columns = thread_positions(conv, tiling)
         return tiling.threads * rows * columns * tiling.filters
@@ -138,8 +138,8 @@ def result_elements(conv: Convolution, tiling: Tiling) -> int:
 
 
 def _instructions(conv: Convolution, tiling: Tiling) -> tuple[int, int, int]:
-    """Of a thread for one channel: instructions, cycles of shared memory for its warp, and how
-    often it has to wait for shared memory."""
+    """For a thread and channel: instructions, cycles of shared memory for its warp, and how often
+    it waits for shared memory."""
     rows, columns = thread_positions(conv, tiling)
     f, words = tiling.filters, conv.words
     vector = 4 if f * words % 4 == 0 else 2 if f * words % 2 == 0 else 1
@@ -160,7 +160,7 @@ def _instructions(conv: Convolution, tiling: Tiling) -> tuple[int, int, int]:
 
 
 def cycles(conv: Convolution, tiling: Tiling) -> float:
-    """About how long the call takes with this tiling."""
+    """The approximate cycles of the call with this tiling."""
     blocks, threads = n_blocks(conv, tiling), tiling.threads
     warps = ceil_div(threads, WARP)
     share = ceil_div(conv.channels, tiling.splits)
@@ -199,7 +199,7 @@ def cycles(conv: Convolution, tiling: Tiling) -> float:
 
 
 def _blocks_of_tiles(rows: int, columns: int) -> Iterator[Pair]:
-    """Ways to cut an image's tiles."""
+    """Rows and columns of tiles that a block may have."""
     for row_parts in (1, 2, 3, 4, 8, 16, 64):
         for column_parts in (1, 2, 4, 16):
             if row_parts <= rows and column_parts <= columns:
@@ -210,7 +210,7 @@ def _blocks_of_tiles(rows: int, columns: int) -> Iterator[Pair]:
 
 
 def _channel_stages(conv: Convolution, tiling: Tiling, elements: int) -> Tiling | None:
-    """The tiling with as many channels at a time as fit in so many elements of shared memory."""
+    """The tiling with as many channels at a time as fit in `elements` of shared memory, or None."""
     most = min(conv.channels, elements // _stage_elements(conv, tiling))
     if most == 0 or result_elements(conv, tiling) > elements:
         return None
@@ -218,7 +218,7 @@ def _channel_stages(conv: Convolution, tiling: Tiling, elements: int) -> Tiling 
         if conv.channels % channels == 0 and (tiling.splits > 1 or 2 * channels > most):
             return tiling._replace(channels=channels)
     if tiling.splits > 1:
-        return None  # all threads of a position add as many channels
+        return None  # all threads of a position have the same number of channels
     stages = ceil_div(conv.channels, most)
     return tiling._replace(channels=ceil_div(conv.channels, stages))
 
@@ -247,7 +247,7 @@ def _candidates(conv: Convolution) -> Iterator[Tiling]:
 
 
 def choose(conv: Convolution) -> Tiling | None:
-    """The tiling of a call; None where not even one thread's share fits in shared memory."""
+    """The tiling of a call; None if even the smallest doesn't fit in shared memory."""
     best: tuple[float, Tiling] | None = None
     for candidate in _candidates(conv):
         blocks = n_blocks(conv, candidate)

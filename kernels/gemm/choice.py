@@ -1,8 +1,9 @@
-"""Which kernel computes a matrix product, and how it is cut: a model of the time on an H100.
+"""The choice of a kernel for a matrix product and of its cut, by a model of the time on an H100.
 
-It knows m, n, k and the dtype, nothing else, so that the order in which terms are added depends on
-those alone. Cycles are of a multiprocessor, 1.7 to 1.98 GHz. The constants are from data sheets and
-published measurements of latencies; what they are for is to rank, not to predict to the percent.
+The choice depends on m, n, k and the dtype alone, and so does the order in which terms are added.
+Cycles are those of a multiprocessor, 1.7 to 1.98 GHz. The constants are from data sheets and
+published measurements of latencies. They serve to rank the ways to compute a product, not to
+predict times.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from .tensor import TensorTiling
 from .tensor_core import COLUMNS, TERMS
 from .tiled import Tiling
 
-LATENCY = 700  # from a load to its data, out of the second-level cache, under some load
+LATENCY = 700  # of a load from the second-level cache, under some load
 LEVEL_2_BYTES = 40  # per cycle and multiprocessor, from the second-level cache
-LEVEL_1_BYTES = 128  # likewise, from the first level
+LEVEL_1_BYTES = 128  # per cycle and multiprocessor, from the first-level cache
 SHARED_LATENCY = 30
-TENSOR_MULTIPLY_ADDS = 480  # of tf32, per cycle, of a kernel that is not made for this chip alone
+TENSOR_MULTIPLY_ADDS = 480  # of tf32, per cycle, without instructions of this chip alone
 MULTIPLY_ADDS = 128  # of float32, per cycle
-EFFICIENCY = 0.8  # of those in the inner loop of tiles, with eight warps or more
-LAUNCH = 2000  # a kernel more in the graph
+EFFICIENCY = 0.8  # of multiply-adds in the inner loop of tiles, with eight warps or more
+LAUNCH = 2000  # of one more kernel in the graph
 
 
 def best(shape: Problem, allow_tf32: bool = False) -> Split | Tiling | TensorTiling:
-    """The cheapest way to compute a product, by the model."""
+    """The fastest way to compute a product, by the model."""
     split = best_split(shape)
     ways: list[tuple[float, Split | Tiling | TensorTiling]] = [(split_cycles(shape, split), split)]
     ways += [(tiled_cycles(shape, tiling), tiling) for tiling in tilings(shape)]
@@ -39,7 +40,7 @@ def best(shape: Problem, allow_tf32: bool = False) -> Split | Tiling | TensorTil
 
 
 def best_split(shape: Problem) -> Split:
-    """The cheapest way to share out k; of nearly equal ones one with wide stores."""
+    """The fastest split of k; of nearly equal ones, one with 16-byte stores."""
     costs = {split: split_cycles(shape, split) for split in splits(shape)}
     enough = 1.05 * min(costs.values())
     near = [split for split, cost in costs.items() if cost <= enough]
@@ -47,9 +48,9 @@ def best_split(shape: Problem) -> Split:
 
 
 def splits(shape: Problem) -> Iterator[Split]:
-    """Ways to cut a product that can run."""
+    """The splits of a product that can run."""
     groups = max(1, ceil_div(shape.k, QUAD))
-    most = 40 if shape.dtype == "float32" else 16  # sums of a thread that registers have room for
+    most = 40 if shape.dtype == "float32" else 16  # sums of a thread that fit in registers
     shares = {1, *(ceil_div(groups, steps) for steps in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))}
     for rows in {min(rows, shape.m) for rows in (1, 2, 4, 5, 8, 10)}:
         for columns in (1, 2, 4):
@@ -62,8 +63,8 @@ def splits(shape: Problem) -> Iterator[Split]:
 
 
 def split_cycles(shape: Problem, split: Split) -> float:
-    """Cycles that `split_gemm` takes: latencies one after the other, and the busiest of the units
-    that add, load, and bring data from the second-level cache."""
+    """Cycles of `split_gemm`: the latencies in sequence, and the time of the busiest unit:
+    arithmetic, loads, or the second-level cache."""
     along, down = split.tiles(shape)
     per_sm = ceil_div(along * down, MULTIPROCESSORS)  # blocks
     warps = per_sm * ceil_div(split.threads, WARP)
@@ -71,7 +72,7 @@ def split_cycles(shape: Problem, split: Split) -> float:
     steps = ceil_div(groups, split.slices)
     rows, columns = split.rows, split.columns
     words = shape.itemsize // 4
-    # Per warp and step: multiply-adds, loads and what addresses cost them; four warps at a time.
+    # Per warp and step: multiply-adds, loads and their address arithmetic; four warps at a time.
     quads = columns if columns % QUAD == 0 else QUAD * columns  # of b; of a, one per row
     issued = QUAD * rows * columns * words + 3 * (rows + quads) * words + 10
     arithmetic = steps * max(warps / 4, 1) * issued
@@ -94,9 +95,9 @@ def split_cycles(shape: Problem, split: Split) -> float:
 
 
 def tilings(shape: Problem) -> Iterator[Tiling]:
-    """Ways to cut a product in tiles."""
+    """Tilings of a product."""
     if shape.dtype == "float32":
-        # As many columns as n needs, too: 104 for a layer of 100.
+        # Also with as many columns as n needs, such as 104 for a layer of 100.
         across = max(1, ceil_div(shape.n, 8 * ceil_div(shape.n, 128)))
         blocks = {(8, 8, r, c) for r in (8, 16) for c in (8, 16, across)} | {(4, 4, 32, 4)}
     else:
@@ -109,7 +110,7 @@ def tilings(shape: Problem) -> Iterator[Tiling]:
 
 
 def _parts(shape: Problem, cut: Cut) -> Iterator[int]:
-    """Into how many parts k may be cut."""
+    """The numbers of parts that k may be cut into."""
     along, down = cut.tiles(shape)
     yield 1
     for wanted in (1, 2, 3, 4, 6):  # blocks per multiprocessor
@@ -119,18 +120,18 @@ def _parts(shape: Problem, cut: Cut) -> Iterator[int]:
 
 
 def tiled_cycles(shape: Problem, tiling: Tiling) -> float:
-    """Cycles that `tiled_gemm` takes."""
+    """Cycles of `tiled_gemm`."""
     cut = tiling.cut
     rows, columns = cut.tile
     words = shape.itemsize // 4
     speed = MULTIPLY_ADDS * EFFICIENCY / words
-    # A term takes a thread's multiply-adds, and the shared memory's 128 bytes per cycle.
+    # A term costs a thread's multiply-adds, and loads from shared memory at 128 bytes per cycle.
     loads = cut.threads * (tiling.rows + tiling.columns) * shape.itemsize / LEVEL_1_BYTES
     return _cycles(shape, cut, max(rows * columns / speed, loads))
 
 
 def tensor_tilings(shape: Problem) -> Iterator[TensorTiling]:
-    """Ways to cut a product in tiles for tensor cores."""
+    """Tilings of a product for tensor cores."""
     for row_warps, column_warps in ((4, 2), (2, 2), (4, 1)):
         tiles = ceil_div(shape.n, COLUMNS)
         fitting = ceil_div(tiles, column_warps * ceil_div(tiles, 8 * column_warps))
@@ -141,16 +142,16 @@ def tensor_tilings(shape: Problem) -> Iterator[TensorTiling]:
 
 
 def tensor_cycles(shape: Problem, tiling: TensorTiling) -> float:
-    """Cycles that `tensor_gemm` takes."""
+    """Cycles of `tensor_gemm`."""
     cut = tiling.cut
     rows, columns = cut.tile
-    # A warp reads so many words a lane in TERMS terms, 32 lanes of one per cycle.
+    # Words that the lanes of a warp read for TERMS terms; a word of 32 lanes takes a cycle.
     loads = cut.threads // WARP * (4 * tiling.m_tiles + 2 * tiling.n_tiles) / TERMS
     return _cycles(shape, cut, max(rows * columns / TENSOR_MULTIPLY_ADDS, loads))
 
 
 def _cycles(shape: Problem, cut: Cut, term: float) -> float:
-    """term: cycles of a tile and term where eight warps or more share a multiprocessor."""
+    """term: cycles of a tile and term, if eight warps or more share a multiprocessor."""
     along, down = cut.tiles(shape)
     rows, columns = cut.tile
     terms = cut.terms(shape)
@@ -162,6 +163,6 @@ def _cycles(shape: Problem, cut: Cut, term: float) -> float:
     cycles = per_sm * (max(terms * term, moved) + stored) + 3 * LATENCY
     if cut.parts > 1:
         sums = cut.parts * shape.m * shape.n * shape.itemsize
-        # Written, then read; what is more than the cache's share takes longer.
+        # Written, then read.
         cycles += LAUNCH + LATENCY + 3 * sums / (MULTIPROCESSORS * LEVEL_2_BYTES)
     return cycles

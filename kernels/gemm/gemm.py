@@ -2,9 +2,9 @@
 
 Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), any strides, so transposed operands too.
 
-Algorithm: where the work is small, threads share out k (`gemm_split.py`); where arithmetic counts,
-tiles in shared memory and registers (`gemm_tiled.py`), by tensor cores where factors may be rounded
-to tf32 (`gemm_tensor.py`). `gemm_choice.py` chooses, and how it is cut. Launch: see those files.
+Algorithm: for small products the threads of a block divide k (`split.py`). For large ones tiles are
+in shared memory and registers (`tiled.py`), or on tensor cores if factors may be rounded to tf32
+(`tensor.py`). `choice.py` chooses the algorithm and the cut. Launch: see those files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TENSOR_CAPABILITY = (8, 0)  # the first whose tensor cores take tf32
 
 @factory("gemm")
 def gemm(call: Call) -> Launches:
-    """One kernel, or two; none where the result is empty."""
+    """One kernel or two; none if the result is empty."""
     shape = problem(call)
     if shape.m == 0 or shape.n == 0:
         return Launches(())

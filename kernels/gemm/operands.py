@@ -1,7 +1,7 @@
-"""How the kernels of gemm read their factors and write their results.
+"""Loads of factors and stores of results, for the kernels of gemm.
 
-A factor is a matrix with any strides. Elements are read in groups of four, along the axis on which
-they lie next to each other where that is an aligned 16-byte access in every step, else one by one.
+A factor is a matrix with any strides. Its elements are read in groups of four along an axis: by
+16-byte accesses if they are adjacent and aligned in every step, otherwise one by one.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from ..core.device import cuda, device, load16, np, uint32, uint64
 from ..core.hardware import REGISTERS, WARP
 from ..core.integers import round_up
 
-QUAD = 4  # elements that are read together
+QUAD = 4  # elements of a group
 
 
 def tile_place(tile: tuple[int, int], along: int) -> Function:
     """`place()`: the row and the column at which the block's tile begins.
 
-    tile: its rows and columns. along: tiles along n. All tiles are on the grid's x, since its y
-    ends at 65,535 and m may have more tiles than that.
+    tile: its rows and columns. along: tiles along n. All tiles are along the grid's x, because m
+    may have more tiles than the 65,535 of y.
     """
     rows, columns, width = (np.uint32(size) for size in (*tile, along))
 
@@ -34,8 +34,8 @@ def tile_place(tile: tuple[int, int], along: int) -> Function:
 
 
 def resident_blocks(threads: int, registers: int) -> int:
-    """How many blocks a multiprocessor's 65,536 registers are for; no GPU holds more than 16 of any
-    size."""
+    """How many blocks fit in the registers of a multiprocessor, at most 16, the limit of the oldest
+    GPU."""
     return max(1, min(16, REGISTERS // (registers * round_up(threads, WARP))))
 
 
@@ -54,14 +54,14 @@ class Problem(NamedTuple):
 
 
 def problem(call: Call) -> Problem:
-    """The product that a call of gemm is."""
+    """The product of a call of gemm."""
     a, b = call.inputs[:2]
     return Problem(a.shape[0], b.shape[1], a.shape[1], a.dtype)
 
 
 def has_quads(operand: Operand, axis: int) -> bool:
-    """Whether every four elements along an axis, from a multiple of four on, are 16-byte accesses:
-    one of float32, two of float64."""
+    """Whether four elements along an axis, from a multiple of four on, can be read by 16-byte
+    accesses: one for float32, two for float64."""
     lanes = 4 if operand.dtype == "float32" else 2
     other = operand.strides[1 - axis] if operand.shape[1 - axis] != 1 else 0
     return (
@@ -74,9 +74,9 @@ def has_quads(operand: Operand, axis: int) -> bool:
 
 
 def place(operand: Operand) -> Function:
-    """`at(row, column)`: index of an element of a matrix from its pointer, a uint32.
+    """`at(row, column)`: the index, uint32, of an element of a matrix from its pointer.
 
-    Sums of 32 bits wrap around, so that a negative stride needs no code of its own.
+    Sums wrap around at 32 bits, so negative strides need no special code.
     """
     base = np.uint32(operand.base)
     row_stride, column_stride = (np.uint32(stride % 2**32) for stride in operand.strides)
@@ -106,7 +106,7 @@ def quad_loader(dtype: str) -> Function:
 def quads(operand: Operand, number: int, axis: int) -> Function:
     """`load(p, row, column)`: four elements of operand `number` along an axis, from there on.
 
-    Beyond that axis's end the last element stands in; the other axis's index must be inside.
+    Past the end of that axis they are other elements of the matrix. The other index must be inside.
     """
     at, load4 = place(operand), quad_loader(operand.dtype)
     length = operand.shape[axis]
@@ -137,8 +137,8 @@ def quads(operand: Operand, number: int, axis: int) -> Function:
 
 
 class Sink(NamedTuple):
-    """Where results go: `settle(value, fetch(i, p), i, p)` for element i of the output; or for
-    `lanes` elements from i on, as a tuple."""
+    """The destination of results: `settle(value, fetch(i, p), i, p)` for element i of the output,
+    or for `lanes` elements from i on, as a tuple."""
 
     fetch: Function
     settle: Function
@@ -146,7 +146,7 @@ class Sink(NamedTuple):
 
 
 def epilogue_sink(call: Call, shape: Problem, columns: int) -> Sink:
-    """Through the epilogue to the output; by 16 bytes where a thread has that many neighbours."""
+    """Through the epilogue to the output, by 16 bytes if a thread has enough adjacent columns."""
     lanes = 16 // shape.itemsize
     if columns % lanes == 0 and call.wide_settles[0] is not None:
         return Sink(call.wide_fetches[0], call.wide_settles[0], lanes)
@@ -154,11 +154,11 @@ def epilogue_sink(call: Call, shape: Problem, columns: int) -> Sink:
 
 
 def block_results(shape: Problem, sink: Sink, rows: int, columns: int) -> tuple[Function, Function]:
-    """How a thread finishes a block of results that starts at (row, column) of the output.
+    """Two functions that finish a thread's block of results at (row, column) of the output.
 
-    `fetch(row, column, p)`: the epilogue's inputs, all of them, before anything is stored.
-    `settle(sums, fetched, row, column, p)`: epilogue and stores of sums[r * columns + c]. What is
-    outside of the output is left out.
+    `fetch(row, column, p)`: all inputs of the epilogue, before anything is stored. `settle(sums,
+    fetched, row, column, p)`: epilogue and stores of sums[r * columns + c]; elements outside of the
+    output are skipped.
     """
     parts = [(r, c) for r in range(rows) for c in range(0, columns, sink.lanes)]
     functions = _first(*_result(shape, sink, columns, parts[0]))
@@ -224,7 +224,7 @@ def _first(fetch_one: Function, settle_one: Function) -> tuple[Function, Functio
 def _followed(
     before: tuple[Function, Function], last: tuple[Function, Function], number: int
 ) -> tuple[Function, Function]:
-    """Two pairs as one, whose second part is number `number`."""
+    """The pair `before`, followed by the pair `last`, which has the number `number`."""
     fetch_before, settle_before = before
     fetch_last, settle_last = last
 

@@ -1,10 +1,13 @@
-"""What the tiled kernels of gemm share: the loop over terms, and the cut of k into parts.
+"""The loop over terms and the cut of k into parts, for both tiled kernels of gemm.
 
-A block computes a tile of the result. While it multiplies one pair of tiles of the factors in
-shared memory, the next pair is on its way to registers; two buffers, so one barrier per pair.
+A block computes a tile of the result. While it multiplies a pair of tiles of the factors in shared
+memory, it loads the next pair to registers. There are two buffers, so there is one barrier per
+pair.
 
-Where tiles are too few for the multiprocessors, k is cut in `parts`: each block stores its part's
-sums to the workspace, and a second kernel adds them in order and runs the epilogue.
+If there are fewer tiles than multiprocessors, k is cut into `parts`. Each block stores the sums of
+its part to the workspace, and a second kernel adds the parts in order and runs the epilogue.
+
+Launch: a block per tile (x) and part of k (z); then a thread per element of the result.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from ..core.integers import blocks_for, ceil_div
 from .operands import QUAD, Problem, Sink, epilogue_sink, resident_blocks, tile_place
 from .stage import Stage, quad_storer, stager
 
-MAX_REGISTERS = 128  # of a thread
+MAX_REGISTERS = 128  # the most of a thread
 THREADS = 256  # of the kernel that adds parts
 
 
@@ -63,12 +66,12 @@ def factor(call: Call, side: int, stage: Stage, size: int) -> Factor:
 
 
 class Worker(NamedTuple):
-    """What a thread computes of a tile.
+    """The work of a thread on a tile.
 
-    place: `place()` is (down, along), where in the tile its results begin; the other two know in
-    which unit. multiply: `multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)` adds the
-    product of two tiles in shared memory to its n_sums sums. finish: `finish(sums, row, down,
-    column, along, p)` sends these to the sink, for a tile that begins at (row, column).
+    place: `place()` is (down, along), the position of its results in the tile, in a unit of the
+    other two functions. multiply: `multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)`
+    adds the product of two tiles in shared memory to its n_sums sums. finish: `finish(sums, row,
+    down, column, along, p)` sends the sums to the sink, for a tile that begins at (row, column).
     """
 
     place: Function
@@ -80,10 +83,10 @@ class Worker(NamedTuple):
 def product_launches(
     call: Call, shape: Problem, cut: Cut, lanes: int, body: Callable[[Sink], Function]
 ) -> Launches:
-    """One kernel, or two with the sums of parts in between.
+    """One kernel, or two if k has several parts.
 
-    body: of the kernel that multiplies and gives `lanes` neighbours at a time to the sink; the
-    block's z is the number of its part of k.
+    body(sink): the body of the kernel that multiplies, and sends `lanes` adjacent elements at a
+    time to the sink.
     """
     grid = LaunchShape((prod(cut.tiles(shape)), 1, cut.parts), (cut.threads, 1, 1))
     resident = resident_blocks(cut.threads, MAX_REGISTERS)
@@ -143,8 +146,8 @@ def product_body(shape: Problem, cut: Cut, a: Factor, b: Factor, worker: Worker)
 
 
 def _partial_sink(shape: Problem, number: int, columns: int) -> Sink:
-    """To the workspace, which is operand `number`: the block's part of k, then m, then n; by four
-    where a thread has as many neighbours."""
+    """To the workspace (parts, m, n), which is operand `number`; four elements at a time if a
+    thread has as many adjacent columns."""
     size, store = np.uint32(shape.m * shape.n), quad_storer(shape.dtype)
 
     @device
@@ -167,7 +170,7 @@ def _partial_sink(shape: Problem, number: int, columns: int) -> Sink:
 
 
 def _added_parts(call: Call, shape: Problem, parts: int) -> Launch:
-    """The kernel that adds the workspace's parts, in order, and runs the epilogue."""
+    """The kernel that adds the parts in the workspace in order, and runs the epilogue."""
     size, number = shape.m * shape.n, len(call.inputs) + len(call.outputs)
     fetch, settle, limit = call.fetches[0], call.settles[0], np.uint32(size)
 

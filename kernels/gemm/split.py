@@ -1,13 +1,13 @@
-"""gemm where the result is small or k is short: the threads of a block share out k.
+"""gemm for small results or short k: the threads of a block divide k.
 
 Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), any strides.
 
-Algorithm: k is cut in groups of four terms. A block computes a tile of the result; each of its
-`slices` of threads adds up every slices-th group, a thread for `rows` x `columns` elements in
-registers, straight from global memory: an element of b meets all rows of a at once, so what is
-large is read once. Then the slices' sums are added in a fixed order through shared memory. With one
-slice a thread has its results at once. Loads of an epilogue's inputs start before the first
-product.
+Algorithm: k is cut into groups of four terms. A block computes a tile of the result. Each of its
+`slices` of threads adds up every slices-th group; a thread computes `rows` x `columns` elements in
+registers, directly from global memory, and multiplies an element of b with all rows of a, so that
+the larger factor is read once. Then the sums of the slices are added through shared memory in a
+fixed order. With one slice a thread has its results immediately. Loads of the epilogue's inputs
+start before the first product.
 
 Launch: one block per tile of `row_threads * rows` x `column_threads * columns` elements, with
 slices * row_threads * column_threads threads. The order in which the terms of an element are added
@@ -41,7 +41,7 @@ class Split(NamedTuple):
     """How a product is cut.
 
     rows, columns: of a thread's part of the result. row_threads, column_threads: of a slice.
-    slices: that share out the groups of k.
+    slices: that divide the groups of k.
     """
 
     rows: int
@@ -62,8 +62,8 @@ class Split(NamedTuple):
 
     @property
     def row(self) -> int:
-        """Elements from one slice's sums to the next one's in shared memory: neighbours' 16-byte
-        accesses are in different banks."""
+        """Distance of slices in shared memory, in elements, so that 16-byte accesses of
+        neighbouring threads use different banks."""
         size, skew = self.tile[0] * self.tile[1], QUAD * self.column_threads % 32
         return size + (skew - size) % 32
 
@@ -72,7 +72,7 @@ class Split(NamedTuple):
         return ceil_div(shape.n, self.tile[1]), ceil_div(shape.m, self.tile[0])
 
     def fits(self, shape: Problem) -> bool:
-        """Whether a block of it can run: each result of the tile has a thread that adds it up."""
+        """Whether a block can run: every result of the tile has a thread that adds it up."""
         if self.slices == 1:
             return self.threads <= MAX_THREADS
         results = self.tile[0] * self.tile[1]
@@ -92,8 +92,8 @@ def split_gemm(call: Call, split: Split) -> Launches:
 def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Function]:
     """`load_a(p, row, term, x)`, `load_b(p, term, column, y)`: four terms of a thread's factors.
 
-    x[r * QUAD + u], y[u * columns + c]: of term u. What is outside of a matrix is filled with
-    something that is in it.
+    x[r * QUAD + u], y[u * columns + c]: of term u. Outside of a matrix they are other elements of
+    it.
     """
     rows, columns = split.rows, split.columns
     a, b = call.inputs[:2]
@@ -183,7 +183,7 @@ def _adder(call: Call, shape: Problem, split: Split) -> Function:
 
 
 def _direct(call: Call, shape: Problem, split: Split) -> Function:
-    """One slice: a thread has its results in registers."""
+    """The body with one slice: a thread has its results in registers."""
     rows, columns, across = split.rows, split.columns, np.uint32(split.column_threads)
     corner = tile_place(split.tile, split.tiles(shape)[0])
     add = _adder(call, shape, split)
@@ -206,7 +206,7 @@ def _direct(call: Call, shape: Problem, split: Split) -> Function:
 
 
 def _sliced(call: Call, shape: Problem, split: Split) -> Function:
-    """Several slices, whose sums meet in shared memory."""
+    """The body with several slices, whose sums are added in shared memory."""
     rows, columns, slices = split.rows, split.columns, split.slices
     across, down = np.uint32(split.column_threads), np.uint32(split.row_threads)
     tile_columns = np.uint32(split.tile[1])
@@ -218,7 +218,8 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
     kind = TYPES[shape.dtype]
     zero = kind(0)
     n_sums, n_shared, stride = rows * columns, slices * split.row, np.uint32(split.row)
-    # Threads that add up one result: each takes every helpers-th slice, then the first adds those.
+    # Threads that add up one result: each adds every helpers-th slice; then the first adds their
+    # sums.
     helpers = min(slices, split.threads // int(size))
     turns = ceil_div(slices, helpers)
 

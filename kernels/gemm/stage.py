@@ -1,9 +1,9 @@
-"""How a block of gemm brings tiles of its factors to shared memory.
+"""Copies of tiles of gemm's factors to shared memory.
 
-A tile is `width` rows of a, or columns of b, by `depth` terms. Its threads load it in groups of
-four elements to registers, and later put those to shared memory, so that loads are on their way
-while the tile before is multiplied. What is beyond the end of k is zero; rows and columns beyond
-the result's edge repeat others, and nobody keeps what they give.
+A tile is `width` rows of a, or columns of b, by `depth` terms. Threads load groups of four elements
+to registers, and store them to shared memory later, so that loads run while the tile before is
+multiplied. Terms past the end of k are zero. Rows and columns past the edge of the result repeat
+others; their results are not stored.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from .operands import QUAD, has_quads, quads
 class Stage(NamedTuple):
     """A tile in shared memory.
 
-    width, depth: rows of a or columns of b, and terms. across: elements from one term to the next,
-    where four rows or columns are loaded together; they lie next to each other. along: elements
-    from one row or column to the next, where four terms are loaded together; 0 if these are to lie
-    `across` apart from each other all the same. threads: of the block. rounded: by a function of
-    an element, as it is put to shared memory; or None.
+    width, depth: rows of a or columns of b, and terms. across: distance of terms, if four rows or
+    columns are loaded together; these are adjacent. along: distance of rows or columns, if four
+    terms are loaded together; with 0 the layout is that of the other case. threads: of the block.
+    rounded: a function that rounds an element when it is stored to shared memory, or None.
     """
 
     width: int
@@ -50,9 +49,9 @@ def is_across(operand: Operand, side: int) -> bool:
 
 
 def stager(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
-    """`load(p, first, term, values)`: a thread's part of the tile that begins at row or column
-    `first` and at `term`, to the local array `values`. `put(shared, begin, values)`: that to shared
-    memory, to a tile that begins at element `begin`.
+    """`load(p, first, term, values)`: loads a thread's part of the tile at row or column `first`
+    and at `term` to the local array `values`. `put(shared, begin, values)`: stores it to the tile
+    in shared memory that begins at element `begin`.
 
     side: 0 of a, which is operand 0; 1 of b, operand 1.
     """
@@ -62,7 +61,7 @@ def stager(operand: Operand, side: int, stage: Stage) -> tuple[Function, Functio
 
 
 def keep_quad(values: Any, place: Any, four: Any) -> None:
-    """four into values[place] to values[place + 3]."""
+    """Stores four values to values[place] to values[place + 3]."""
     values[place] = four[0]
     values[place + 1] = four[1]
     values[place + 2] = four[2]
@@ -70,7 +69,7 @@ def keep_quad(values: Any, place: Any, four: Any) -> None:
 
 
 def _across(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
-    """Quads of rows or columns: neighbouring threads take neighbouring quads of a term."""
+    """Groups of rows or columns: neighbouring threads load neighbouring groups of a term."""
     load_quad, keep = quads(operand, side, side), device(keep_quad)
     store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
     per_term = np.uint32(stage.width // QUAD)
@@ -112,7 +111,7 @@ def _across(operand: Operand, side: int, stage: Stage) -> tuple[Function, Functi
 
 
 def _along(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
-    """Quads of terms: neighbouring threads take the quads of one row or column, then the next."""
+    """Groups of terms: neighbouring threads load the groups of one row or column, then the next."""
     load_quad, keep = quads(operand, side, 1 - side), device(keep_quad)
     store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
     per_line = np.uint32(stage.depth // QUAD)
@@ -182,7 +181,7 @@ def _rounder(stage: Stage) -> Function:
 
 
 def quad_storer(dtype: str) -> Function:
-    """`store(p, i, values)`: four values to elements i to i + 3, by 16-byte accesses."""
+    """`store(p, i, values)`: stores four values to elements i to i + 3, by 16-byte accesses."""
     if dtype == "float32":
 
         @device

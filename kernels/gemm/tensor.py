@@ -1,16 +1,15 @@
-"""gemm by tensor cores, where float32 factors may be rounded to tf32.
+"""gemm on tensor cores, if float32 factors may be rounded to tf32.
 
 Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), float32, any strides. Compute capability 8.0.
 
-Algorithm: as in `gemm_tiled.py`, but a warp has a block of the result, in fragments of 16 x 8, and
-multiplies 8 terms of it with one instruction per fragment. Factors are rounded once, on their way
-to shared memory: to the nearest tf32, where the hardware would cut. In shared memory terms lie
-behind each other where they do so in global memory, else rows or columns, so that nothing is
-transposed; gaps keep the lanes of a fragment in different banks. In a step of 8 terms a warp reads
-m_tiles * 4 + n_tiles * 2 words a lane for m_tiles * n_tiles instructions.
+Algorithm: the loop of `pipeline.py`. A warp computes a block of the result in fragments of 16 x 8,
+and multiplies 8 terms with one instruction per fragment. Factors are rounded once, when they are
+stored to shared memory: to the nearest tf32, where the hardware would truncate. In shared memory
+terms are adjacent if they are so in global memory; otherwise rows or columns are, so nothing is
+transposed. Gaps keep the lanes of a fragment in different banks. For 8 terms a lane reads m_tiles *
+4 + n_tiles * 2 words for m_tiles * n_tiles instructions.
 
-Launch: one block per tile and part of k, of row_warps * column_warps warps; the parts are added as
-`gemm_tiled.py` does it.
+Launch: see `pipeline.py`; row_warps * column_warps warps a block.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from .stage import Stage, is_across
 from .tensor_core import COLUMNS, LANES, ROWS, TERMS, multiply_add_tf32, tf32
 
 DEPTH = 16  # terms of a tile in shared memory
-PAD_ACROSS, PAD_ALONG = 8, 4  # elements: lanes (g, q) of a fragment meet no bank twice
+PAD_ACROSS, PAD_ALONG = 8, 4  # elements, so that lanes (g, q) of a fragment use different banks
 
 
 class TensorTiling(NamedTuple):
@@ -49,8 +48,8 @@ class TensorTiling(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """Where a tile's elements lie: `line` apart from row to row of a, or column to column of b, and
-    `term` from term to term; a buffer has `size` elements."""
+    """The layout of a tile. line: distance of rows of a or columns of b. term: distance of terms.
+    size: elements of a buffer."""
 
     stage: Stage
     line: int
@@ -59,7 +58,7 @@ class _Layout(NamedTuple):
 
 
 def tensor_gemm(call: Call, tiling: TensorTiling) -> Launches:
-    """One kernel, or two with the sums of parts in between."""
+    """One kernel, or two if k has several parts."""
     shape = problem(call)
     layout_a, layout_b = _layout(call, 0, tiling), _layout(call, 1, tiling)
     a = factor(call, 0, layout_a.stage, layout_a.size)
@@ -99,8 +98,9 @@ def _place(tiling: TensorTiling) -> Function:
 
 
 def _multiplier(tiling: TensorTiling, layout_a: _Layout, layout_b: _Layout) -> Function:
-    """`multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)`: a pair of tiles in shared
-    memory, added to the sums of a warp whose part begins at row `down` and column `along`."""
+    """`multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)`: adds the product of two
+    tiles in shared memory to the sums of a warp; its part of the result begins at row `down` and
+    column `along`."""
     m_tiles, n_tiles = tiling.m_tiles, tiling.n_tiles
     line_a, term_a = layout_a.line, layout_a.term
     line_b, term_b = layout_b.line, layout_b.term
@@ -139,8 +139,8 @@ def _multiplier(tiling: TensorTiling, layout_a: _Layout, layout_b: _Layout) -> F
 
 
 def _finisher(shape: Problem, tiling: TensorTiling, sink: Sink) -> Function:
-    """`finish(sums, row, down, column, along, p)`: a lane's results to the sink, two neighbours at
-    a time.
+    """`finish(sums, row, down, column, along, p)`: sends a lane's results to the sink, two at a
+    time.
 
     (row, column): where the tile begins; (down, along): where the warp's part begins in it.
     """

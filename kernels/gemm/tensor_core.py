@@ -1,4 +1,4 @@
-"""Tensor cores: products of small matrices by a warp, in tf32, with twins for the simulator.
+"""Tensor cores: products of small matrices by a warp, in tf32; also in Python, for the simulator.
 
 tf32 is float32 with 10 bits of mantissa: factors are rounded to it, products and sums are float32.
 Needs compute capability 8.0.
@@ -20,7 +20,7 @@ LANES = 32
 if SIMULATED:
 
     class _Warp:
-        """What the lanes of a warp hand each other."""
+        """The exchange of values between the lanes of a warp."""
 
         def __init__(self) -> None:
             self.barrier = threading.Barrier(LANES)
@@ -29,7 +29,8 @@ if SIMULATED:
     _lock = threading.Lock()
 
     def _exchanged(value: Any) -> tuple[int, list[Any]]:
-        """The lane's number, and what every lane of its warp gave; all of them call it."""
+        """The lane's number, and the values of all lanes of its warp. All of them must call
+        this."""
         thread: Any = threading.current_thread()
         number, lane = divmod(thread.thread_id, LANES)
         with _lock:
@@ -37,7 +38,7 @@ if SIMULATED:
         warp.values[lane] = value
         warp.barrier.wait(60)
         values = list(warp.values)
-        warp.barrier.wait(60)  # nobody gives the next one before all have these
+        warp.barrier.wait(60)  # no lane writes its next value before all have read these
         return lane, values
 
     def tf32(x: Any) -> Any:
@@ -75,7 +76,7 @@ else:
     )
 
     def _assembly(builder: Any, result: Any, text: str, constraints: str, args: list[Any]) -> Any:
-        """A line of PTX. All lanes of a warp carry it out together; it touches no memory."""
+        """A line of PTX, executed by all lanes of a warp together; it accesses no memory."""
         kind = ir.FunctionType(result, [arg.type for arg in args])
         assembly = ir.InlineAsm(kind, text, constraints, side_effect=False)
         return builder.call(assembly, args, attrs=("convergent", "nounwind"))

@@ -1,15 +1,14 @@
-"""gemm where arithmetic counts: tiles in shared memory, blocks of the result in registers.
+"""gemm for large products: tiles in shared memory, blocks of the result in registers.
 
 Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), any strides.
 
-Algorithm: the loop of `pipeline.py`, DEPTH terms at a time. A thread has `rows` x `columns`
-elements of the result: quads of neighbours, half a tile apart, so that a warp's 16-byte accesses to
-shared memory meet no bank twice. A term costs rows / 4 + columns / 4 of those accesses for
-rows * columns multiply-adds.
+Algorithm: the loop of `pipeline.py`, DEPTH terms at a time. A thread computes `rows` x `columns`
+elements of the result, in groups of four neighbours half a tile apart, so that 16-byte accesses of
+a warp to shared memory have no bank conflicts. A term takes rows / 4 + columns / 4 of those
+accesses for rows * columns multiply-adds.
 
-Launch: one block per tile and part, of row_threads * column_threads threads; then 256 threads a
-block, one for every element or 16 bytes of elements. All elements add their terms in the same
-order: that of k within a part, then parts in order.
+Launch: see `pipeline.py`; row_threads * column_threads threads a block. All elements add their
+terms in the same order: that of k within a part, then parts in order.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from .pipeline import Cut, Factor, Worker, factor, product_body, product_launche
 from .stage import Stage, keep_quad
 
 DEPTH = 8  # terms of a tile
-PAD = 4  # elements between the terms of a tile, so that transposing stores meet few banks twice
+PAD = 4  # elements between the terms of a tile, so that transposing stores have few bank conflicts
 
 
 class Tiling(NamedTuple):
@@ -47,7 +46,7 @@ class Tiling(NamedTuple):
 
 
 def tiled_gemm(call: Call, tiling: Tiling) -> Launches:
-    """One kernel, or two with the sums of parts in between."""
+    """One kernel, or two if k has several parts."""
     shape = problem(call)
     a, b = (_factor(call, side, tiling) for side in (0, 1))
     place, multiply = _place(tiling), _multiplier(shape, tiling)
@@ -80,8 +79,8 @@ def _place(tiling: Tiling) -> Function:
 
 
 def _multiplier(shape: Problem, tiling: Tiling) -> Function:
-    """`multiply(tiles_a, begin_a, thread_row, tiles_b, begin_b, thread_column, sums)`: a pair of
-    tiles in shared memory, added to a thread's sums."""
+    """`multiply(tiles_a, begin_a, thread_row, tiles_b, begin_b, thread_column, sums)`: adds the
+    product of two tiles in shared memory to a thread's sums."""
     kind, load = TYPES[shape.dtype], quad_loader(shape.dtype)
     rows, columns = tiling.rows, tiling.columns
     row_step, column_step = QUAD * tiling.row_threads, QUAD * tiling.column_threads
@@ -98,7 +97,7 @@ def _multiplier(shape: Problem, tiling: Tiling) -> Function:
         thread_column: Any,
         sums: Any,
     ) -> None:
-        # Two terms at a time: the second one's loads run while the first one's products do.
+        # Two terms at a time: loads of the second run while the first is multiplied.
         x = cuda.local.array(n_x, kind)
         y = cuda.local.array(n_y, kind)
         at_a = uint32(begin_a + uint32(thread_row * uint32(QUAD)))
@@ -122,8 +121,8 @@ def _multiplier(shape: Problem, tiling: Tiling) -> Function:
 
 
 def _finisher(shape: Problem, tiling: Tiling, sink: Sink) -> Function:
-    """`finish(sums, row, thread_row, column, thread_column, p)`: a thread's results to the sink,
-    four by four."""
+    """`finish(sums, row, thread_row, column, thread_column, p)`: sends a thread's results to the
+    sink, in blocks of 4 x 4."""
     kind = TYPES[shape.dtype]
     rows, columns = tiling.rows, tiling.columns
     row_step, column_step = QUAD * tiling.row_threads, QUAD * tiling.column_threads

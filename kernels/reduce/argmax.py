@@ -1,10 +1,10 @@
 """argmax, argmin: index of the greatest or the least element along an axis.
 
 Shapes: x of any dtype and strides; int64 indices, with size 1 along the axis. Algorithm: lanes and
-parts as in lanes.py; what is combined is an element with its index, so the order does not matter:
-the first of equal ones wins, and NaN before any number. Beyond the end of an axis its last element
-is looked at again, which changes nothing. Of a part the index alone is kept.
-Launch: up to 256 threads a block; a second launch where an axis is cut into parts.
+parts as in lanes.py. Pairs of an element and its index are combined, so their order does not
+matter: the first of equal elements wins, and NaN wins against numbers. Past the end of an axis its
+last element is read again, which changes nothing. For a part only the index is stored. Launch: up
+to 256 threads a block; a second launch if an axis is cut into parts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def argmin(call: Call) -> Launches:
 
 
 def _beats(greatest: bool) -> Function:
-    """`beats(x, y)`: whether x is better than y, wherever they stand. Without branches."""
+    """`beats(x, y)`: whether x is better than y, regardless of their positions. Without
+    branches."""
 
     def is_greater(x: Any, y: Any) -> Any:
         return (x > y) | ((x != x) & (y == y))
@@ -88,10 +89,10 @@ def _launches(call: Call, beats: Function) -> Launches:
 def _launch(
     cut: Split, dtype: str, load: Function, beats: Function, finish: Function, along: bool
 ) -> Launch:
-    """load(o, r, p): element r of result o, and its index; r may lie behind the end.
+    """load(o, r, p): element r of result o, and its index; r may be past the end.
 
-    finish(index, number, p): takes the winner of part k of result o, of number k * results + o.
-    along: whether neighbours in memory are elements of one result.
+    finish(index, number, p): stores the winner of part k of result o; number is k * results + o.
+    along: whether neighbours in memory belong to one result.
     """
     results, length, lanes, chunk = cut.results, cut.length, cut.lanes, cut.chunk
     size = threads(cut)
@@ -101,7 +102,7 @@ def _launch(
     kind, shared = TYPES[dtype], lanes * pitch
 
     def first_best(a: Any, b: Any) -> Any:
-        return b if beats(b[0], a[0]) else a  # a stands before b
+        return b if beats(b[0], a[0]) else a  # a comes before b
 
     def best_of(a: Any, b: Any) -> Any:
         equal = not beats(a[0], b[0])

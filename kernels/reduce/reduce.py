@@ -1,13 +1,13 @@
 """reduce, grouped_reduce: sums, products and extremes over any axes, between two tapes.
 
 Shapes: inputs of the full shape with any strides; an output with size 1 along the reduced axes.
-Algorithm: see lanes.py. A thread loads 16 terms at once, through the prologue, and combines them
-as a tree; sums of floats add these trees with the rounding error carried along, so a sum of n
-terms is off by some log2(16 * 256) + 2 roundings at most, however large n is: as exact as pairwise
-summation, which is off by up to log2(n). Lanes and parts are combined as trees.
-Launch: up to 256 threads a block, each block for several results where they are short; a second
-launch where a result has several parts. The members of a group are the blocks of one grid: each
-block finds its member by its number, and does what `reduce` would do there, so the bits are equal.
+Algorithm: see lanes.py. A thread loads 16 terms at once, through the prologue, and combines them as
+a tree. Sums of floats add these trees with compensation. So the error of a sum is at most about
+log2(16 * 256) + 2 roundings for any number n of terms; with pairwise summation it is up to log2(n).
+Lanes and parts are combined as trees. Launch: up to 256 threads a block; a block computes several
+results if they are short. A second launch if a result has several parts. The members of a group are
+the blocks of one grid: each block finds its member by its number and computes as in `reduce`, with
+the same bits.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def grouped_reduce(call: Call) -> Launches:
 class _Member(NamedTuple):
     """One reduction.
 
-    place(o): where the terms of result o begin; load(place, r, p): term r of them, in `dtype`.
-    finish(value, o, p): the epilogue; of parts, what keeps them, with o = part * results + result.
-    along: whether neighbours in memory are terms of one result.
+    place(o): where the terms of result o begin. load(place, r, p): term r of them, in `dtype`.
+    finish(value, o, p): the epilogue; for parts, a store to the workspace, with o = part * results
+    + result. along: whether neighbours in memory are terms of one result.
     """
 
     op: int
@@ -110,7 +110,7 @@ def _launches(members: Sequence[_Member], workspace: int) -> Launches:
         if cut.parts == 1:
             firsts.append(member)
         elif member.dtype == "int64" and stored != "int64":
-            # Integers come out alike in any order, so one block may do what several would.
+            # Integer results don't depend on the order, so one block may replace several.
             firsts.append(member._replace(cut=cut._replace(chunk=cut.length, parts=1)))
         else:
             firsts.append(member._replace(finish=_store(workspace, used, stored)))
@@ -121,15 +121,15 @@ def _launches(members: Sequence[_Member], workspace: int) -> Launches:
 
 
 def _stored_dtype(dtypes: set[str]) -> str:
-    """The dtype of a workspace for partial results of these dtypes, of which it keeps all bits.
+    """The dtype of a workspace that stores partial results of these dtypes exactly.
 
-    Where there are floats and integers, it is the floats'.
+    If there are floats and integers, it is that of the floats.
     """
     return next((d for d in ("float64", "float32") if d in dtypes), "int64")
 
 
 def _store(workspace: int, begin: int, dtype: str) -> Function:
-    """`finish` of parts: into the workspace, those of one part side by side."""
+    """`finish` of parts: stores them to the workspace, as (parts, results) from `begin` on."""
     stored = TYPES[dtype]
 
     def store(value: Any, number: Any, p: Any) -> None:
@@ -163,13 +163,13 @@ def _from(begin: int) -> Function:
 
 
 def _launch(members: Sequence[_Member]) -> Launch:
-    """One grid for several reductions, or parts of them."""
+    """One grid for several reductions or their parts."""
     size = max(threads(member.cut) for member in members)
     used = {member.dtype: 1 for member in members}
     bodies, blocks = [], []
     for member in members:
         columns = size // member.cut.lanes
-        pitch = columns + (member.along and columns > 1)  # rows are written across the banks
+        pitch = columns + (member.along and columns > 1)  # so that writes use different banks
         used[member.dtype] = max(used[member.dtype], member.cut.lanes * pitch)
         bodies.append(_body(member, columns, pitch))
         blocks.append(ceil_div(max(1, member.cut.results), columns) * member.cut.parts)
@@ -178,7 +178,7 @@ def _launch(members: Sequence[_Member]) -> Launch:
 
 
 def _with_scratch(body: Function, used: dict[str, int]) -> Function:
-    """The kernel of a body, with shared arrays of so many elements by dtype."""
+    """The kernel of a body. used: elements of its shared arrays by dtype."""
     if len(used) == 1:
         ((name, n),) = used.items()
         dtype = TYPES[name]
@@ -203,7 +203,7 @@ def _with_scratch(body: Function, used: dict[str, int]) -> Function:
 def _body(member: _Member, columns: int, pitch: int) -> Function:
     """`body(block, scratch, p)`: the reduction of up to `columns` results, or of a part of them.
 
-    pitch: of a lane's values in the shared array.
+    pitch: distance of lanes in the shared array.
     """
     cut = member.cut
     results, lanes, chunk, length = cut.results, cut.lanes, cut.chunk, cut.length
@@ -217,7 +217,7 @@ def _body(member: _Member, columns: int, pitch: int) -> Function:
 
     def body(block: Any, scratch: Any, p: Any) -> None:
         t = uint32(cuda.threadIdx.x)
-        # Loads: neighbours in a warp are neighbours in memory.
+        # For loads, neighbours in a warp are neighbours in memory.
         lane = uint32(t % uint32(lanes)) if along else uint32(t // uint32(columns))
         column = uint32(t // uint32(lanes)) if along else uint32(t % uint32(columns))
         part = uint32(0) if one_part else uint32(block // uint32(per_part))
@@ -234,7 +234,7 @@ def _body(member: _Member, columns: int, pitch: int) -> Function:
         if lanes > 1:
             values = scratch[array]
             values[uint64(uint32(lane * uint32(pitch)) + column)] = total
-            # From here on neighbours are results.
+            # From here on, neighbours in a warp are neighbouring results.
             lane = uint32(t // uint32(columns))
             column = uint32(t % uint32(columns))
             o = uint32(first + column)
@@ -246,7 +246,7 @@ def _body(member: _Member, columns: int, pitch: int) -> Function:
 
 
 def _lane_total(member: _Member) -> Function:
-    """See `lane_total`; sums of floats carry their rounding errors along."""
+    """See `lane_total`; sums of floats are compensated."""
     combine, identity = COMBINE[member.op, member.dtype], _identity(member.op, member.dtype)
     if member.op == SUM and member.dtype != "int64":
         return lane_total(member.cut, member.load, combine, identity, TYPES[member.dtype])
@@ -254,14 +254,14 @@ def _lane_total(member: _Member) -> Function:
 
 
 def _identity(op: int, dtype: str) -> Any:
-    """What changes nothing when it is combined."""
+    """The neutral element of the operation."""
     kind = np.dtype(dtype)
     limits = (-np.inf, np.inf) if kind.kind == "f" else (np.iinfo(kind).min, np.iinfo(kind).max)
     return TYPES[dtype]({SUM: 0, PROD: 1, MAX: limits[0], MIN: limits[1]}[op])
 
 
 def _combine(op: int, dtype: str) -> Function:
-    """`combine(x, y)`; the greatest and the least of anything and NaN are NaN."""
+    """`combine(x, y)`; maximum and minimum with a NaN are NaN."""
     kind = TYPES[dtype]
 
     def add(x: Any, y: Any) -> Any:

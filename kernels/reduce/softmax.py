@@ -1,12 +1,11 @@
 """softmax, log_softmax, softmax_xent, softmax_xent_grad: over the rows of a matrix.
 
 Shapes: x, probabilities, gradients and extras (n, c); labels, losses and their gradients (n,); any
-strides; labels of any integer dtype, negative ones from the end.
-Algorithm: a row is shifted by its greatest element before the exponentials are added up.
-Up to SHORT columns, a thread has one element, a block as many whole rows as fit; every thread goes
-through its row's values in shared memory, so that no thread waits for another's result but twice.
-Longer rows are shared out among the lanes of a block, as in lanes.py, and read three times: all but
-the first time from the caches. The gradient is elementwise, a thread an element.
+strides; labels of any integer dtype, negative ones from the end. Algorithm: the greatest element of
+a row is subtracted before the exponentials are added up. Up to SHORT columns, a thread has one
+element, and a block as many whole rows as fit. Every thread reads all values of its row in shared
+memory, so there are only two barriers. Longer rows are divided among the lanes of a block, as in
+lanes.py, and read three times, after the first time from the caches. The gradient is elementwise.
 Launch: up to 256 threads a block.
 """
 
@@ -20,7 +19,7 @@ from ..core.each import strided_grid
 from ..core.integers import blocks_for, ceil_div, power_of_two
 from ..core.lanes import FEW, THREADS, Split, lane_total, tree
 
-SHORT = 32  # columns of rows of which a thread has one element
+SHORT = 32  # the most columns of rows with a thread per element
 
 
 @factory("softmax")
@@ -47,7 +46,7 @@ def log_softmax(call: Call) -> Launches:
 
 @factory("softmax_xent")
 def softmax_xent(call: Call) -> Launches:
-    """One launch; the thread that has the label's element stores the loss too."""
+    """One launch; the thread of the label's element stores the loss too."""
     store_loss, store = call.stores
     dtype, label = TYPES[call.inputs[0].dtype], _label(call)
 
@@ -97,9 +96,9 @@ def _label(call: Call) -> Function:
 
 
 def _rows(call: Call, finish: Function) -> Launches:
-    """finish(shifted, total, row, column, i, p): stores what becomes of element i.
+    """finish(shifted, total, row, column, i, p): stores the result of element i.
 
-    shifted: less the row's greatest element. total: of the exponentials of these.
+    shifted: the element minus the greatest of its row. total: the sum of their exponentials.
     """
     n, columns = call.inputs[0].shape
     if n == 0 or columns == 0:
