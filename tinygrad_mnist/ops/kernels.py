@@ -29,8 +29,7 @@ def define_kernel(
     shown: str | None = None,
     infix: Infix | None = None,
 ) -> Op:
-    """Registers the op of a contract; the other arguments are rules of `Op`; checks: the
-    ranges of the inputs that it uses as indices."""
+    """Registers the op of a contract; the other arguments are rules of `Op`."""
     return register_op(
         Op(
             name,
