@@ -98,55 +98,6 @@ void assign_registers(Tape& tape) {
   }
 }
 
-// Finds the parts of a tape's expression.
-class Matcher {
- public:
-  explicit Matcher(const Tape& tape) : tape_(tape) {}
-
-  Descent descent() const {
-    Descent result;
-    if (tape_.outputs.size() != 1) return result;
-    const Instruction* step = instruction(tape_.outputs[0], Opcode::Sub);
-    if (step == nullptr || step->arg[0] <= 0 || step->arg[0] >= tape_.n_inputs) return result;
-    const int32_t old = step->arg[0];
-    const Instruction* product = instruction(step->arg[1], Opcode::Mul);
-    if (product == nullptr) return result;
-    for (int k = 0; k < 2; k++) {
-      const int32_t slope = product->arg[k], rate = product->arg[1 - k];
-      if (!is_scalar(rate)) continue;
-      if (slope == 0) return {old, rate, -1};
-      const int32_t decay = decay_of(slope, old);
-      if (decay >= 0) return {old, rate, decay};
-    }
-    return result;
-  }
-
- private:
-  // decay, if `value` is x + decay * old; else -1.
-  int32_t decay_of(int32_t value, int32_t old) const {
-    const Instruction* sum = instruction(value, Opcode::Add);
-    if (sum == nullptr || (sum->arg[0] != 0 && sum->arg[1] != 0)) return -1;
-    const Instruction* product = instruction(sum->arg[sum->arg[0] == 0 ? 1 : 0], Opcode::Mul);
-    if (product == nullptr || (product->arg[0] != old && product->arg[1] != old)) return -1;
-    const int32_t decay = product->arg[product->arg[0] == old ? 1 : 0];
-    return is_scalar(decay) ? decay : -1;
-  }
-
-  // The instruction that computes a value, if it is an `opcode`.
-  const Instruction* instruction(int32_t value, Opcode opcode) const {
-    if (value < tape_.n_inputs) return nullptr;
-    const Instruction& found = tape_.instructions[value - tape_.n_inputs];
-    return found.opcode == opcode ? &found : nullptr;
-  }
-
-  // Whether a value may be the same for all elements: of inputs, the kernel's operands tell.
-  bool is_scalar(int32_t value) const {
-    return (value > 0 && value < tape_.n_inputs) || instruction(value, Opcode::Const) != nullptr;
-  }
-
-  const Tape& tape_;
-};
-
 }  // namespace
 
 void prepare_tape(Tape& tape) {
@@ -169,7 +120,7 @@ void prepare_tape(Tape& tape) {
   }
   note_input_reads(tape);
   assign_registers(tape);
-  tape.descent = Matcher(tape).descent();
+  tape.form = form_of(tape);
 }
 
 int32_t opcode_arity(Opcode opcode) { return kRecords[static_cast<int32_t>(opcode)].arity; }

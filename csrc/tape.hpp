@@ -27,12 +27,26 @@ struct Instruction {
   uint64_t key;      // of "uniform": the Philox key
 };
 
-// The form of a step of descent, old - rate * x or old - rate * (x + decay * old), where x is input
-// 0: values of the tape. rate and decay are constants or inputs.
+// A step of gradient descent, old - rate * x or old - rate * (x + decay * old), where x is input 0.
+// The members are value numbers: old is an input, rate and decay are constants or inputs.
 struct Descent {
-  int32_t old = -1;  // an input; -1: the tape has another form
+  int32_t old = -1;
   int32_t rate = -1;
   int32_t decay = -1;  // -1: none
+};
+
+// The epilogue of nearly every layer: an activation of input 0 + input 1, a bias.
+struct BiasActivation {
+  enum class Function { None, Relu, Sigmoid } function = Function::None;
+  bool constant_first = false;  // maximum(constant, sum): decides between 0.0 and -0.0
+  double constant = 0.0;
+};
+
+// What a tape computes, where kernels have code of their own for it.
+struct TapeForm {
+  enum class Kind { Other, Identity, Descent, BiasActivation } kind = Kind::Other;
+  Descent descent;                 // where kind is Descent
+  BiasActivation bias_activation;  // where kind is BiasActivation
 };
 
 struct Tape {
@@ -51,12 +65,10 @@ struct Tape {
   // results behind it may be written straight into an output that lies in its memory.
   std::vector<int32_t> last_read;
   bool has_uniform = false;
-  Descent descent;
+  TapeForm form;
 
-  // True for the tape that returns its first input unchanged.
-  bool is_identity() const {
-    return instructions.empty() && outputs.size() == 1 && outputs[0] == 0;
-  }
+  // Whether the tape returns its first input unchanged.
+  bool is_identity() const { return form.kind == TapeForm::Kind::Identity; }
 };
 
 // One operand of one row: a pointer to its first element and the step between elements.
@@ -66,8 +78,11 @@ struct RowOperand {
   int64_t stride;  // in elements; 0 repeats one element
 };
 
-// Checks the tape and assigns registers; throws std::invalid_argument.
+// Checks the tape, assigns registers and recognises its form; throws std::invalid_argument.
 void prepare_tape(Tape& tape);
+
+// The form of a tape, found once for all kernels that use it.
+TapeForm form_of(const Tape& tape);
 
 int32_t opcode_arity(Opcode opcode);
 

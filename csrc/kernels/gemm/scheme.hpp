@@ -42,11 +42,11 @@ inline bool goes_direct(const Args& args) {
   const Tape& tape = *args.tapes[0];
   if (out.stride[1] != 1) return false;
   if (tape.is_identity()) return true;
-  if (tape.descent.old < 0 || tape.dtype != out.dtype) return false;
-  const Tensor& old = args.in[kOwn + tape.descent.old - 1];
+  if (tape.form.kind != TapeForm::Kind::Descent || tape.dtype != out.dtype) return false;
+  const Descent& step = tape.form.descent;
+  const Tensor& old = args.in[kOwn + step.old - 1];
   return old.dtype == out.dtype && old.ndim == 2 && old.stride[1] == 1 &&
-         is_scalar(args, tape.descent.rate) &&
-         (tape.descent.decay < 0 || is_scalar(args, tape.descent.decay));
+         is_scalar(args, step.rate) && (step.decay < 0 || is_scalar(args, step.decay));
 }
 
 // How a product is cut and what is packed: a function of shapes and strides alone.

@@ -1,15 +1,16 @@
 #include "kernels/reduce/problem.hpp"
 
+#include "kernels/core/dims.hpp"
+
 namespace tgm::TGM_TARGET {
 namespace {
 
 constexpr int64_t kChunkElements = 32768;
 constexpr int64_t kMaxChunks = 256;
 
-int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Moves dimension `from` of every operand to place `to`.
+// Sets the strides of dimension `to` from dimension `from` of the call's operands.
 void set_dimension(ReduceProblem& p, int32_t to, const Args& args, int32_t from) {
   const auto n_prologue = static_cast<int32_t>(args.ints[2]);
   for (int32_t i = 0; i < n_prologue; i++) p.operands[i].stride[to] = args.in[i].stride[from];
@@ -22,8 +23,7 @@ void set_dimension(ReduceProblem& p, int32_t to, const Args& args, int32_t from)
 // Whether dimension b continues dimension a with one stride, for all operands.
 bool continues(const ReduceProblem& p, int32_t a, int32_t b) {
   if (p.reduced[a] != p.reduced[b]) return false;
-  const int64_t size = p.shape[b];
-  const auto fits = [&](const int64_t* stride) { return stride[a] == stride[b] * size; };
+  const auto fits = [&](const int64_t* stride) { return has_one_stride(stride, a, b, p.shape[b]); };
   for (int32_t i = 0; i < p.prologue->n_inputs; i++) {
     if (p.prologue->input_is_read[i] != 0 && !fits(p.operands[i].stride)) return false;
   }
@@ -35,9 +35,8 @@ bool continues(const ReduceProblem& p, int32_t a, int32_t b) {
   return fits(p.out.stride) && fits(p.result_stride);
 }
 
-// Puts the strides and the shape of dimension `from` in the place of `to`.
-void copy_dimension(ReduceProblem& p, int32_t to, int32_t from) {
-  p.shape[to] = p.shape[from];
+// Moves what is known of dimension `from`, but for its size, to dimension `to`.
+void move_dimension(ReduceProblem& p, int32_t to, int32_t from) {
   p.reduced[to] = p.reduced[from];
   p.index_stride[to] = p.index_stride[from];
   p.result_stride[to] = p.result_stride[from];
@@ -46,34 +45,6 @@ void copy_dimension(ReduceProblem& p, int32_t to, int32_t from) {
   }
   for (int32_t i = 0; i < p.n_extras(); i++) p.extras[i].stride[to] = p.extras[i].stride[from];
   p.out.stride[to] = p.out.stride[from];
-}
-
-void merge_dimensions(ReduceProblem& p) {
-  int32_t n = 0;
-  for (int32_t d = 0; d < p.n_dims; d++) {
-    if (n > 0 && continues(p, n - 1, d)) {
-      const int64_t outer = p.shape[n - 1];
-      copy_dimension(p, n - 1, d);
-      p.shape[n - 1] *= outer;
-    } else {
-      copy_dimension(p, n++, d);
-    }
-  }
-  p.n_dims = n;
-}
-
-// Dimensions with more than one element (or none), in the order of the first input's strides.
-int32_t order_dimensions(const Tensor& first, const int64_t* shape, int32_t ndim, int32_t* order) {
-  int32_t n = 0;
-  for (int32_t d = 0; d < ndim; d++) {
-    if (shape[d] == 1) continue;
-    int32_t k = n++;
-    for (; k > 0 && magnitude(first.stride[order[k - 1]]) < magnitude(first.stride[d]); k--) {
-      order[k] = order[k - 1];
-    }
-    order[k] = d;
-  }
-  return n;
 }
 
 // A range of a dimension is worth a chunk if it holds that many elements of it: the innermost one
@@ -149,7 +120,7 @@ ReduceProblem reduce_problem(const Args& args) {
   p.n_results = result;
 
   int32_t order[kMaxDims];
-  p.n_dims = order_dimensions(full, full.shape, full.ndim, order);
+  p.n_dims = dense_last(full.ndim, full.shape, full.stride, order);
   for (int32_t k = 0; k < p.n_dims; k++) {
     const int32_t d = order[k];
     p.shape[k] = full.shape[d];
@@ -168,7 +139,9 @@ ReduceProblem reduce_problem(const Args& args) {
     for (int32_t i = 0; i < p.n_extras(); i++) p.extras[i].stride[0] = 0;
     p.out.stride[0] = 0;
   }
-  merge_dimensions(p);
+  p.n_dims = merge_dims(
+      p.n_dims, p.shape, [&](int32_t a, int32_t b) { return continues(p, a, b); },
+      [&](int32_t to, int32_t from) { move_dimension(p, to, from); });
   return p;
 }
 

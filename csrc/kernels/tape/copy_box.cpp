@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "kernels/core/dims.hpp"
+
 namespace tgm::TGM_TARGET {
 namespace {
 
@@ -18,43 +20,24 @@ struct Copy {
   int64_t to[kMaxDims];
 };
 
-int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
-
-void swap_dimensions(Copy& copy, int32_t a, int32_t b) {
-  const auto swap = [&](int64_t* values) {
-    const int64_t value = values[a];
-    values[a] = values[b];
-    values[b] = value;
-  };
-  swap(copy.shape);
-  swap(copy.from);
-  swap(copy.to);
-}
-
 // Dimensions of more than one element, the densest of the output last, merged.
 Copy ordered(const Box& box, const Tensor& from, const Tensor& to) {
   Copy copy;
-  copy.n_dims = 0;
-  for (int32_t d = 0; d < box.ndim; d++) {
-    if (box.shape[d] == 1) continue;
-    const int32_t k = copy.n_dims++;
-    copy.shape[k] = box.shape[d];
-    copy.from[k] = from.stride[d];
-    copy.to[k] = to.stride[d];
-    for (int32_t i = k; i > 0 && magnitude(copy.to[i - 1]) < magnitude(copy.to[i]); i--) {
-      swap_dimensions(copy, i - 1, i);
-    }
+  int32_t order[kMaxDims];
+  const int32_t n = dense_last(box.ndim, box.shape, to.stride, order);
+  for (int32_t k = 0; k < n; k++) {
+    copy.shape[k] = box.shape[order[k]];
+    copy.from[k] = from.stride[order[k]];
+    copy.to[k] = to.stride[order[k]];
   }
-  int32_t n = 0;
-  for (int32_t d = 0; d < copy.n_dims; d++) {
-    const bool continues = n > 0 && copy.from[n - 1] == copy.from[d] * copy.shape[d] &&
-                           copy.to[n - 1] == copy.to[d] * copy.shape[d];
-    if (!continues) n++;
-    copy.shape[n - 1] = continues ? copy.shape[n - 1] * copy.shape[d] : copy.shape[d];
-    copy.from[n - 1] = copy.from[d];
-    copy.to[n - 1] = copy.to[d];
-  }
-  copy.n_dims = n;
+  const auto continues = [&](int32_t a, int32_t b) {
+    return has_one_stride(copy.from, a, b, copy.shape[b]) &&
+           has_one_stride(copy.to, a, b, copy.shape[b]);
+  };
+  copy.n_dims = merge_dims(n, copy.shape, continues, [&](int32_t d, int32_t source) {
+    copy.from[d] = copy.from[source];
+    copy.to[d] = copy.to[source];
+  });
   return copy;
 }
 

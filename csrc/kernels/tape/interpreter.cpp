@@ -5,6 +5,7 @@
 // copied to its register, then each instruction runs over the block, then results are stored.
 // What is the same for the whole box is computed once: single elements and what follows from them
 // alone, and in boxes of short rows also operands that repeat in every row.
+#include "kernels/core/dims.hpp"
 #include "kernels/core/tape_row.hpp"
 #include "kernels/tape/convert.hpp"
 #include "kernels/tape/operations.hpp"
@@ -109,32 +110,27 @@ class Runner {
     add_operand(nullptr, DType::Int64, tape_.has_uniform);
 
     int32_t order[kMaxDims];
-    n_rows_ = 1;
-    const int32_t n = order_dimensions(box, out, order);
-    n_dims_ = 0;
-    for (int32_t k = 0; k < n; k++) {
-      const int32_t d = order[k];
-      const int64_t size = box.shape[d];
-      for (int32_t i = 0; i < n_operands_; i++) {
-        if (operands_[i].span == Span::Unread) continue;
-        const int64_t* strides = i < tape_.n_inputs    ? in[i].stride
-                                 : i < n_operands_ - 1 ? out[i - tape_.n_inputs].stride
-                                                       : box.index_stride;
-        operands_[i].stride[n_dims_] = strides[d];
-      }
-      if (n_dims_ > 0 && can_merge(size)) {
-        for (int32_t i = 0; i < n_operands_; i++) {
-          operands_[i].stride[n_dims_ - 1] = operands_[i].stride[n_dims_];
-        }
-        shape_[n_dims_ - 1] *= size;
-      } else {
-        shape_[n_dims_++] = size;
-      }
+    n_dims_ = sort_dimensions(box, out, order);
+    for (int32_t k = 0; k < n_dims_; k++) shape_[k] = box.shape[order[k]];
+    for (int32_t i = 0; i < n_operands_; i++) {
+      if (operands_[i].span == Span::Unread) continue;
+      const int64_t* strides = i < tape_.n_inputs    ? in[i].stride
+                               : i < n_operands_ - 1 ? out[i - tape_.n_inputs].stride
+                                                     : box.index_stride;
+      for (int32_t k = 0; k < n_dims_; k++) operands_[i].stride[k] = strides[order[k]];
     }
+    n_dims_ = merge_dims(
+        n_dims_, shape_, [&](int32_t a, int32_t b) { return can_merge(a, b); },
+        [&](int32_t to, int32_t from) {
+          for (int32_t i = 0; i < n_operands_; i++) {
+            operands_[i].stride[to] = operands_[i].stride[from];
+          }
+        });
     if (n_dims_ == 0) {
       shape_[n_dims_++] = 1;
       for (int32_t i = 0; i < n_operands_; i++) operands_[i].stride[0] = 0;
     }
+    n_rows_ = 1;
     for (int32_t d = 0; d + 1 < n_dims_; d++) n_rows_ *= shape_[d];
     for (int32_t i = 0; i < n_operands_; i++) note_strides(operands_[i]);
   }
@@ -148,26 +144,17 @@ class Runner {
     operand.span = is_read ? Span::Block : Span::Unread;
   }
 
-  int32_t order_dimensions(const Box& box, const Tensor* out, int32_t* order) const {
-    int32_t n = 0;
-    const auto density = [&](int32_t d) {
-      return n_outputs() == 0 ? 0 : __builtin_llabs(out[0].stride[d]);
-    };
-    for (int32_t d = 0; d < box.ndim; d++) {
-      if (box.shape[d] == 1) continue;
-      int32_t k = n++;
-      for (; k > 0 && density(order[k - 1]) < density(d); k--) order[k] = order[k - 1];
-      order[k] = d;
-    }
-    return n;
+  int32_t sort_dimensions(const Box& box, const Tensor* out, int32_t* order) const {
+    constexpr int64_t kNone[kMaxDims] = {};  // without outputs, dimensions keep their order
+    return dense_last(box.ndim, box.shape, n_outputs() == 0 ? kNone : out[0].stride, order);
   }
 
-  // Whether a dimension of `size`, whose strides stand behind the last ones, continues it.
-  bool can_merge(int64_t size) const {
+  // Whether all operands cross dimensions a and b with one stride.
+  bool can_merge(int32_t a, int32_t b) const {
     for (int32_t i = 0; i < n_operands_; i++) {
       const Operand& operand = operands_[i];
       if (operand.span == Span::Unread) continue;
-      if (operand.stride[n_dims_ - 1] != operand.stride[n_dims_] * size) return false;
+      if (!has_one_stride(operand.stride, a, b, shape_[b])) return false;
     }
     return true;
   }
