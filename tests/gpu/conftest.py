@@ -1,10 +1,10 @@
 """Tests of the CUDA kernels run in one of three modes, each in a process of its own.
 
-Numba's simulator takes the place of its compiler for a whole process. Without
-TINYGRAD_MNIST_GPU_TESTS, `test_modes.py` has a process for `sim` and one for `compile`, and what is
-marked with a mode is left to them; a machine with a GPU runs TINYGRAD_MNIST_GPU_TESTS=gpu. The
-processes (two share what is compiled) start with the session and run beside its other tests, which
-wait for them at the end.
+Numba's simulator replaces its compiler in a whole process. Without TINYGRAD_MNIST_GPU_TESTS,
+`test_modes.py` runs the tests that are marked with a mode in other processes: one for `sim`, and
+two that divide those of `compile`. These start with the session and run in parallel to its other
+tests; it waits for them at the end. On a machine with a GPU, TINYGRAD_MNIST_GPU_TESTS=gpu runs the
+tests there.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch, case: Case, tiling: tuple[Any, ...], in
         enable_simulator()
     name = "conv2d_pool" if case.pool else "conv2d"
     chosen = import_module("tinygrad_mnist.kernels.conv2d.tiling").Tiling(*tiling)
-    monkeypatch.setattr(f"tinygrad_mnist.kernels.conv2d.{name}.choose", lambda conv: chosen)
+    monkeypatch.setattr("tinygrad_mnist.kernels.conv2d.conv2d.choose", lambda conv: chosen)
     rng = np.random.default_rng(3)
     tail = epilogue("two_extras", rng, case.y.shape, case.dtype, bias_axis=1, whole=True)
     outputs = [case.y, case.winners] if case.pool else [case.y]

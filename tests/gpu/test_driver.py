@@ -59,7 +59,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(stand_in: Path, cache: Path) -> Any:
-    """What stand_in/program.py found."""
+    """The results of stand_in/program.py."""
     return run(stand_in, cache, str(FOLDER / "program.py"))
 
 
@@ -76,16 +76,20 @@ def test_nothing_that_was_used_is_kept(found: Any) -> None:
 
 
 def test_errors_name_what_failed(found: Any) -> None:
-    told = found["errors"]
-    assert told["memory"] == (
+    errors = found["errors"]
+    assert errors["memory"] == (
         "allocating 1.00 kB of the memory of Stand-in GPU 0 failed:"
         " the GPU's memory is full (CUDA_ERROR_OUT_OF_MEMORY)"
     )
-    assert "starting a graph failed: CUDA_ERROR_ILLEGAL_ADDRESS in cuGraphLaunch" in told["address"]
-    assert told["address"].endswith("this process can't use the GPU any more")
-    assert "copying to the GPU failed: CUDA_ERROR_INVALID_VALUE" in told["size"]
-    assert "adding the kernel advance to a graph failed: CUDA_ERROR_INVALID_VALUE" in told["block"]
-    assert told["pointers"] == "advance takes 0 pointers, not 1"
+    assert (
+        "starting a graph failed: CUDA_ERROR_ILLEGAL_ADDRESS in cuGraphLaunch" in errors["address"]
+    )
+    assert errors["address"].endswith("this process can't use the GPU any more")
+    assert "copying to the GPU failed: CUDA_ERROR_INVALID_VALUE" in errors["size"]
+    assert (
+        "adding the kernel advance to a graph failed: CUDA_ERROR_INVALID_VALUE" in errors["block"]
+    )
+    assert errors["pointers"] == "advance takes 0 pointers, not 1"
 
 
 def test_times(found: Any) -> None:
@@ -115,12 +119,12 @@ DEVICE = """
 import json
 import tinygrad_mnist as theano
 from tinygrad_mnist.backends import backend
-told = ""
+message = ""
 try:
     theano.config.device = "cuda"
 except Exception as error:
-    told = f"{type(error).__name__}: {error}"
-print(json.dumps([told, backend("auto").name, backend("auto").target]))
+    message = f"{type(error).__name__}: {error}"
+print(json.dumps([message, backend("auto").name, backend("auto").target]))
 """
 
 
@@ -136,7 +140,7 @@ def test_a_gpu_is_chosen(stand_in: Path, cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "message"),
     [
         ({"STAND_IN_GPUS": "0"}, "NVIDIA's driver finds no GPU"),
         (
@@ -153,9 +157,9 @@ def test_a_gpu_is_chosen(stand_in: Path, cache: Path) -> None:
     ],
 )
 def test_a_gpu_that_cant_be_used(
-    stand_in: Path, cache: Path, environment: dict[str, str], told: str
+    stand_in: Path, cache: Path, environment: dict[str, str], message: str
 ) -> None:
     error, automatic, _ = ask(stand_in, cache, **environment)
     assert error.startswith("DeviceError: no GPU can be used: ")
-    assert told in error
+    assert message in error
     assert automatic == "cpu"

@@ -148,7 +148,7 @@ def test_processor_and_gpu_take_turns() -> None:
 
 
 def test_functions_share_variables_on_the_gpu() -> None:
-    """One writes, one reads, one replaces: nothing is copied to the host, and nobody is stale."""
+    """One writes, one reads, one replaces: nothing is copied to the host, and no value is stale."""
     gpu, cpu = Stepper(BACKEND), Stepper("cpu")
     for stepper, device in ((gpu, BACKEND), (cpu, "cpu")):
         config.device = device

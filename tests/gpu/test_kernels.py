@@ -64,7 +64,7 @@ def test_machine_code(case: Case) -> None:
 
 @pytest.mark.compile
 def test_only_tensor_cores_ask_for_the_capability() -> None:
-    """Otherwise the test above would look at the kernels of one capability alone."""
+    """Otherwise the test above would check the kernels of one capability alone."""
     folder = Path(import_module("tinygrad_mnist.kernels").__path__[0])
     asking = {
         path.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""What the script that runs compute-sanitizer says, without a GPU."""
+"""The output of the script that runs compute-sanitizer, without a GPU."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class OneCall:
         return View(number, array.dtype.name, Layout(array.shape, strides, start // item))
 
     def run(self, backend: str) -> list[AnyArray]:
-        """The outputs; the arrays that the call was made of are not touched."""
+        """The outputs; the arrays that the call was made of are not changed."""
         engine = backends.backend(backend)
         program = engine.program(self.plan, engine.arena())
         program.run(self.variables, [])
@@ -92,5 +92,5 @@ def _lowest(array: AnyArray) -> int:
 
 
 def _flat(base: AnyArray) -> AnyArray:
-    """The memory of an array that owns it, which has no gaps, in the order of addresses."""
+    """The elements of an array that owns its memory, in the order of addresses; it has no gaps."""
     return base.ravel(order="K")

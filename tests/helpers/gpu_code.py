@@ -25,13 +25,13 @@ SHARED_BYTES = {(7, 5): 64 << 10, (8, 0): 163 << 10, (9, 0): 227 << 10}
 
 
 class Code(NamedTuple):
-    """One kernel's."""
+    """The machine code of one kernel."""
 
     kernel: str
     compiled: Compiled
 
     def opcodes(self) -> Counter[str]:
-        """How often each opcode stands in it: the disassembler takes half a second."""
+        """How often each opcode occurs; the disassembler takes half a second."""
         return opcodes(self.compiled.cubin)
 
     def __repr__(self) -> str:
@@ -41,10 +41,10 @@ class Code(NamedTuple):
 def machine_code(
     designs: Sequence[Design], capabilities: Sequence[Capability]
 ) -> Iterator[tuple[Design, Capability, Code]]:
-    """The code of all kernels of designs, each of which can be launched, for each capability.
+    """The code of all kernels of designs for each capability; checks that each can be launched.
 
-    designs: for the newest one. Most of the time Numba takes to read the functions; it does that
-    once, since no kernel but those of tensor cores asks for the capability.
+    designs: for the newest capability. Numba spends most of the time on reading the functions. It
+    reads them once, since only kernels for tensor cores depend on the capability.
     """
     for design in designs:
         made = make(design)
@@ -57,8 +57,8 @@ def machine_code(
 
 
 def expect_launchable(kernel: Kernel, compiled: Compiled, capability: tuple[int, int]) -> None:
-    """A multiprocessor has the threads, registers and shared memory that a block takes, and the
-    grid is not too large: else the driver refuses the launch."""
+    """Checks the limits of a launch: threads, registers and shared memory of a block, and the size
+    of the grid. Beyond them the driver refuses it."""
     (grid, block, shared_bytes), threads = kernel.shape, kernel.shape.threads
     assert 1 <= threads <= 1024, block
     assert min(block) >= 1, block
@@ -66,7 +66,7 @@ def expect_launchable(kernel: Kernel, compiled: Compiled, capability: tuple[int,
     assert min(grid) >= 1, grid
     assert grid[0] < 2**31, grid
     assert max(grid[1:]) < 2**16, grid
-    warps = -(-threads // 128) * 4  # registers are given out to four warps at a time
+    warps = -(-threads // 128) * 4  # registers are allocated for four warps at a time
     registers = warps * 32 * -(-compiled.registers // 8) * 8
     assert registers <= 65536, (compiled.registers, block)
     shared = compiled.shared + shared_bytes
@@ -74,7 +74,7 @@ def expect_launchable(kernel: Kernel, compiled: Compiled, capability: tuple[int,
 
 
 def opcodes(cubin: bytes) -> Counter[str]:
-    """How often each opcode stands in a cubin."""
+    """How often each opcode occurs in a cubin."""
     tool = pathfinder.find_nvidia_binary_utility("nvdisasm")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"

@@ -1,4 +1,4 @@
-"""The modes of the GPU tests that a machine without a GPU has, as processes."""
+"""The modes of the GPU tests that need no GPU, as processes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import IO
 
 TESTS = Path(__file__).resolve().parents[1]
 
-# Mode: what it needs, the extra that brings it, and how many processes share its tests.
+# Mode: modules that it needs, the extra that has them, and how many processes divide its tests.
 MODES_HERE = {
     "sim": (("numba_cuda",), "test", 1),
     "compile": (("numba_cuda", "cuda.core", "nvidia.cu13"), "cuda-test", 2),
 }
-_NICE = 5  # so that tests beside it are not held up
+_NICE = 5  # so that other tests are not slowed down
 _running: dict[str, list[tuple[subprocess.Popen[bytes], IO[bytes]]]] = {}
 
 
@@ -63,7 +63,7 @@ def _start(mode: str, share: str) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         stdout=report,
         stderr=subprocess.STDOUT,
         preexec_fn=(lambda: os.nice(_NICE)) if hasattr(os, "nice") else None,
-        start_new_session=True,  # Ctrl-C is this process's own affair
+        start_new_session=True,  # so that Ctrl-C doesn't reach it
     )
     atexit.register(_stop, process)
     return process, report

@@ -1,4 +1,4 @@
-"""Plans as a GPU gets them, made where there is none."""
+"""Plans for a GPU, made without one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Unrun:
 
 
 class _Planning:
-    """A backend with the kernels of the backend `cuda`, for which plans are made, but not run."""
+    """A backend with the kernels of `cuda` that makes plans, and doesn't run them."""
 
     name = "cuda"
     fuses = True

@@ -1,9 +1,9 @@
 // A stand-in for NVIDIA's driver: the functions that the package calls, over host memory.
 //
 // It checks what a driver takes for granted or answers with a crash: contexts, live memory, numbers
-// of parameters, dependencies of graphs. What is wrong is told on standard error and refused.
-// Kernels are not run, but for the one that ends a graph: it has no operands, and counts steps. A
-// program can have the others run by a function of its own (stand_in_run).
+// of parameters, dependencies of graphs. Errors are printed on standard error and returned.
+// Kernels are not run, except the last one of a graph, which has no operands and counts steps. A
+// program can set a function that runs the others (stand_in_run).
 #include <cuda.h>
 
 #include <algorithm>
@@ -456,7 +456,7 @@ CUresult cuGetProcAddress_v2(const char* symbol, void** function, int, cuuint64_
                              CUdriverProcAddressQueryResult*) {
     struct Entry { const char* name; void* function; };
 #define ENTRY(name) {#name, reinterpret_cast<void*>(&name)}
-    // `cuMemAlloc` stands for what the header calls `cuMemAlloc_v2`, and so on.
+    // `cuMemAlloc` is what the header calls `cuMemAlloc_v2`, and so on.
     static const std::vector<Entry> entries = {
         ENTRY(cuInit), ENTRY(cuDriverGetVersion), ENTRY(cuGetErrorName), ENTRY(cuGetErrorString),
         ENTRY(cuDeviceGetCount), ENTRY(cuDeviceGet), ENTRY(cuDeviceGetName),

@@ -1,6 +1,6 @@
 """Run beside the stand-in driver: functions and the GPU itself, whose kernels NumPy computes here.
 
-A line of JSON at the end tells what was found; assertions are made by tests/gpu/test_driver.py.
+It prints the results as a line of JSON at the end; tests/gpu/test_driver.py checks them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def sweeps() -> dict[str, object]:
 
 
 def memory() -> dict[str, object]:
-    """Every block and graph of a function is given back with it, also by another thread."""
+    """Every block and graph of a function is released with it, also by another thread."""
     theano.config.device = "cuda"
     gc.collect()  # what `sweeps` used
     before = stand_in.stand_in_blocks(), stand_in.stand_in_handles()
@@ -88,14 +88,14 @@ def memory() -> dict[str, object]:
 
 
 def errors() -> dict[str, str]:
-    """What is told when something fails."""
+    """The messages of errors."""
     gpu = backends.backend("cuda")._gpu
-    told = {}
+    messages = {}
     stand_in.stand_in_limit(1000)
     try:
         gpu.allocate(1001)
     except DeviceMemoryError as error:
-        told["memory"] = str(error)
+        messages["memory"] = str(error)
     stand_in.stand_in_limit(1 << 40)
     advance = gpu.load_advance(1)
     memory = gpu.allocate(64)
@@ -111,12 +111,12 @@ def errors() -> dict[str, str]:
         try:
             attempt()
         except DeviceError as error:
-            told[name] = str(error)
+            messages[name] = str(error)
     try:
         gpu.record([Bound(advance, (place,), (place, place), 0)])
     except ValueError as error:
-        told["pointers"] = str(error)
-    return told
+        messages["pointers"] = str(error)
+    return messages
 
 
 def rates() -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Every kernel's cases for a GPU, a module per family with a list `CASES`; it drives all modes."""
+"""The cases of all kernels, for all modes: a module per family with a list `CASES`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CASES: list[Case] = [
 
 
 def compiled_cases() -> list[Case]:
-    """The cases for a look at the machine code. Where a kernel has none in one of the two kinds of
-    floats, the first of its other cases is taken."""
+    """The cases whose machine code is tested. If a kernel has none for float32 or for float64, the
+    first of its other cases is added."""
     chosen = [case for case in CASES if "compile" in case.modes]
     covered = {(case.kernel, case.doubles) for case in chosen}
     for case in CASES:

@@ -13,7 +13,7 @@ CODE = ("compile", "gpu")
 
 
 def place(shape, axis, dtype="float32", strided=False, special=(), ties=True):
-    """ties: of small whole numbers. special: values that are strewn in twice each."""
+    """ties: of small whole numbers. special: values that are scattered in, twice each."""
 
     def make(rng: np.random.Generator) -> Problem:
         x = rng.integers(0, 4 if ties else 100, shape).astype(dtype)

@@ -1,4 +1,4 @@
-"""A kernel call to try on a GPU: in the simulator, as machine code, and on the device."""
+"""A kernel call to test: in the simulator, as machine code, and on a GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AnyArray = NDArray[Any]
 # and the contract's parameters.
 Problem = tuple[Sequence[AnyArray], Sequence["ArraySpec | AnyArray"], Mapping[str, Any]]
 
-# Machine code that no float32 kernel should have: arithmetic in float64, or memory for registers.
+# Opcodes that no float32 kernel should have: float64 arithmetic, or local memory.
 DOUBLE = ("DADD", "DMUL", "DFMA", "DSETP", "DMNMX", "F2F.F64", "I2F.F64", "F2I.F64", "MUFU.RCP64H")
 LOCAL = ("LDL", "STL")
 
@@ -27,11 +27,11 @@ class Case:
     """One call.
 
     make: makes it from a random generator. tolerance: of ‖result - exact‖ / ‖exact‖; None for the
-    default of `assert_near`. modes: where it is tried: small ones in all three, real sizes not in
-    the simulator. wants: opcodes that one of its kernels has to have, by their beginning, on every
-    architecture, or on the one named before a colon ("sm_80:HMMA"). registers: that no thread may
-    exceed. doubles: whether float64 arithmetic is right (a float64 kernel). local: whether memory
-    of a thread's own is. tf32: whether `config.allow_tf32` is on.
+    default of `assert_near`. modes: in which it is tested; cases of real sizes are too slow for the
+    simulator. wants: prefixes of opcodes that one of its kernels must have on every architecture,
+    or on the one before a colon ("sm_80:HMMA"). registers: the most of a thread. doubles: whether
+    float64 arithmetic is allowed (a float64 kernel). local: whether local memory is. tf32: the
+    value of `config.allow_tf32`.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Case:
         return f"{self.kernel}-{self.name}"
 
     def problem(self) -> Problem:
-        """The same in every mode and process."""
+        """The inputs, outputs and parameters; the same in every mode and process."""
         seed = sum(ord(c) * 31**k for k, c in enumerate(str(self))) % 2**32
         return self.make(np.random.default_rng(seed))
 
     @property
     def has_float64(self) -> bool:
-        """Whether one of its operands is."""
+        """Whether one of its operands is float64."""
         inputs, outputs, _ = self.problem()
         return any(str(a.dtype) == "float64" for a in (*inputs, *outputs))

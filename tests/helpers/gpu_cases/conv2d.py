@@ -13,7 +13,7 @@ from helpers.layouts import relaid
 from helpers.native import poisoned
 
 Values = Callable[[np.random.Generator, Convolution], tuple[AnyArray, AnyArray]]
-VALUES = ("sim", "gpu")  # kernels that others stand for as machine code
+VALUES = ("sim", "gpu")  # whose machine code is like that of another case
 REAL = ("compile", "gpu")
 
 
@@ -49,7 +49,7 @@ def constant(rng: np.random.Generator, c: Convolution) -> tuple[AnyArray, AnyArr
 
 
 def black_border(rng: np.random.Generator, c: Convolution) -> tuple[AnyArray, AnyArray]:
-    """Digits' like: zeros around a few pixels of fractions."""
+    """Like digits: zeros around a few pixels of fractions."""
     x, w = normal(rng, c)
     inner = np.zeros_like(x)
     rows, columns = (slice(n // 3, -(n // 3)) for n in c.image)

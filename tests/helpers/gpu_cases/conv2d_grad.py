@@ -69,7 +69,7 @@ def cases_of(
     ]
 
 
-VALUES = ("sim", "gpu")  # of cases that have the machine code of others
+VALUES = ("sim", "gpu")  # whose machine code is like that of another case
 REAL_SIZE = ("compile", "gpu")
 PLAIN = Convolution(2, 2, (6, 5), 3, (3, 2))
 POOLED = replace(PLAIN, pool=(2, 2), flip=1)

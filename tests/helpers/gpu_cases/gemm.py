@@ -79,8 +79,8 @@ VALUES = [
 
 REAL = ("compile", "gpu")
 
-# The products of the book's nets at a mini-batch of 10, and of 1000 x 1000 layers: what of the
-# machine code matters, and whether it is compiled, which takes a second each time.
+# The products of the book's nets at a mini-batch of 10, and of 1000 x 1000 layers: requirements on
+# the machine code, and whether it is compiled, which takes a second each.
 BOOK = [
     Case(
         f"book-{name}",
@@ -108,7 +108,7 @@ BOOK = [
         ),
     ]
 ]
-# Where arithmetic counts: mini-batches of 10,000, by tiles, with k in parts for the weights.
+# Large products: mini-batches of 10,000, by tiles, with k in parts for the weights.
 LARGE = [
     Case(
         f"large-{name}",

@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
 WIDE = ("LDG.E.128", "STG.E.128")
 BOTH = ("compile", "gpu")
-VALUES = ("sim", "gpu")  # machine code of the same kind is looked at in another case
+VALUES = ("sim", "gpu")  # whose machine code is like that of another case
 
 
 def gather(shape: Shape, n: int, dtype: str, axis: int = 0, k: int = 1, strided: bool = False):

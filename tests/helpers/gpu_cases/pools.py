@@ -1,4 +1,4 @@
-"""pool2d, average_pool2d and what belongs to them."""
+"""pool2d, average_pool2d and their gradients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, PADDED, SUM
 
 @dataclass(frozen=True)
 class Pool:
-    """A pool's geometry. incomplete: whether windows count that reach over the edge."""
+    """A pool's geometry. incomplete: whether windows that extend over the edge count."""
 
     shape: tuple[int, int, int, int]
     window: Pair

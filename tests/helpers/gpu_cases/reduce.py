@@ -44,8 +44,8 @@ def values(rng, shape, op, dtype) -> AnyArray:
 
 
 def plain(shape, axes, op=SUM, dtype="float32", layout="", special=(), tail="identity"):
-    """layout: "strided", "transposed", "broadcast" along axis 0, or as they come. special: values
-    that are strewn in."""
+    """layout: "strided", "transposed", "broadcast" along axis 0, or C order. special: values that
+    are scattered in."""
 
     def make(rng: np.random.Generator) -> Problem:
         x = values(rng, shape, op, dtype)
@@ -79,7 +79,7 @@ def squared_distance(shape, axes):
 
 
 def masked(shape, axes):
-    """sum(x * (uniform < 0.5)): the mask is that of the elements' numbers, whatever the layout."""
+    """sum(x * (uniform < 0.5)): the mask depends on the numbers of elements, not on the layout."""
 
     def make(rng: np.random.Generator) -> Problem:
         x = relaid(values(rng, shape, SUM, "float32"), rng)

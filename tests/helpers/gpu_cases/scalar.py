@@ -14,7 +14,7 @@ SMALLEST = 1e-40  # a denormal of float32
 
 
 def specials(dtype: str) -> AnyArray:
-    """Values at which operations do something of their own."""
+    """Special values of operations."""
     if dtype == "int64":
         return np.array(INTEGERS)
     positive = np.array([*FLOATS, SMALLEST, np.inf], dtype)
@@ -48,8 +48,8 @@ def groups(dtype: str, size: int) -> list[tuple[str, ...]]:
 
 
 def case(dtype: str, ops: tuple[str, ...]) -> Case:
-    """Machine code only: `test_scalar.py` looks at each value more closely."""
-    # Huge angles of float64 are reduced by way of a table in memory of the thread's own.
+    """Machine code only: `test_scalar.py` tests the values."""
+    # Large angles of float64 are reduced with a table in local memory.
     angles = dtype == "float64" and "sin" in ops
     return Case(
         f"{dtype}-{ops[0]}-{ops[-1]}",
