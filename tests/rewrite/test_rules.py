@@ -50,7 +50,7 @@ def scattered(values: Variable) -> Variable:
         labels(),
         n_index=2,
         axis=0,
-        location=StaticSlice.whole((3, 4)),
+        region=StaticSlice.whole((3, 4)),
         axes=(0, 1),
     )
 
@@ -63,7 +63,7 @@ def minus_share(x: Variable, s: Variable, axis: Any = 1) -> Variable:
 def slice_of(x: Variable, start: int, n: int) -> Variable:
     return STATIC_SLICE(
         x,
-        location=StaticSlice.whole(x.type.static_shape).along(0, start, n),
+        region=StaticSlice.whole(x.type.static_shape).along(0, start, n),
         broadcastable=x.broadcastable if n == 1 else (False, False),
     )
 

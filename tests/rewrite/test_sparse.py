@@ -1,4 +1,4 @@
-"""Rules for arrays that are zero but for some locations, and what they save in an update."""
+"""Rules for arrays that are zero but for some regions, and what they save in an update."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def filled(n: int) -> Variable:
 def with_rows(n: int, base: Variable | None, *parts: tuple[Variable, int]) -> Variable:
     """What `put` becomes, with several parts and over any base."""
     whole = StaticSlice.whole((n, 4))
-    locations = [(part, whole.along(0, at, 3)) for part, at in parts]
-    return assemble(base, locations, (n, 4), (False, False))
+    regions = [(part, whole.along(0, at, 3)) for part, at in parts]
+    return assemble(base, regions, (n, 4), (False, False))
 
 
 def rows_of(x: Variable, at: int) -> Variable:
@@ -62,7 +62,7 @@ def with_added(base: Variable, rows: Variable) -> Variable:
         constant(PICKS),
         n_index=1,
         axis=0,
-        location=StaticSlice.whole((9, 4)),
+        region=StaticSlice.whole((9, 4)),
         axes=(0,),
     )
 

@@ -20,13 +20,13 @@ from tinygrad_mnist.graph.variables import Node, Variable
 def draft_assembled(draft: Draft, node: Node) -> View:
     """The calls of an `assemble`."""
     result = node.outputs[0]
-    parts, locations = list(node.inputs), node.params["locations"]
+    parts, regions = list(node.inputs), node.params["regions"]
     whole = draft.temporary(result.dtype, result.type.static_shape)
     if node.params["has_base"]:
-        _start_as(draft, parts.pop(0), whole, locations, node)
+        _start_as(draft, parts.pop(0), whole, regions, node)
     written: set[int] = set()
-    for part, location in zip(parts, locations, strict=True):
-        target = whole._replace(layout=location.layout(whole.layout))
+    for part, region in zip(parts, regions, strict=True):
+        target = whole._replace(layout=region.layout(whole.layout))
         value = constant_value(part)
         if value is not None and abs(value) < 2**53:
             number = draft.fill(value, target, node.source)
@@ -55,31 +55,31 @@ def draft_updated(draft: Draft, node: Node, contract: Contract, checks: set[int]
 
 
 def _start_as(
-    draft: Draft, base: Variable, whole: View, locations: Sequence[StaticSlice], node: Node
+    draft: Draft, base: Variable, whole: View, regions: Sequence[StaticSlice], node: Node
 ) -> None:
     value = constant_value(base)
     if value is None or abs(value) >= 2**53:
         draft.bases[whole.buffer] = draft.copy(view_of(draft, base), whole, node.source)
         return
-    for location in _outside(locations, whole.layout.shape):
-        target = whole._replace(layout=location.layout(whole.layout))
+    for region in _outside(regions, whole.layout.shape):
+        target = whole._replace(layout=region.layout(whole.layout))
         draft.fill(value, target, node.source)
 
 
-def _outside(locations: Sequence[StaticSlice], shape: tuple[int, ...]) -> list[StaticSlice]:
-    """Slices that cover what `locations` leave out of an array: strips between them where they lie
+def _outside(regions: Sequence[StaticSlice], shape: tuple[int, ...]) -> list[StaticSlice]:
+    """Slices that cover what `regions` leave out of an array: strips between them where they lie
     along one axis, else all of it."""
     whole = StaticSlice.whole(shape)
-    axes = {axis for location in locations for axis in location.partial_axes(shape)}
+    axes = {axis for region in regions for axis in region.partial_axes(shape)}
     if (
         len(axes) != 1
-        or not all(location.is_fixed for location in locations)
-        or any(abs(step) != 1 for location in locations for step in location.steps)
+        or not all(region.is_fixed for region in regions)
+        or any(abs(step) != 1 for region in regions for step in region.steps)
     ):
         return [whole]
     (axis,) = axes
     strips, end = [], 0
-    for first, n in sorted(_interval(location, axis) for location in locations):
+    for first, n in sorted(_interval(region, axis) for region in regions):
         if first > end:
             strips.append(whole.along(axis, end, first - end))
         end = max(end, first + n)
@@ -88,7 +88,7 @@ def _outside(locations: Sequence[StaticSlice], shape: tuple[int, ...]) -> list[S
     return strips
 
 
-def _interval(location: StaticSlice, axis: int) -> tuple[int, int]:
-    """The lowest index of a location along an axis, and how many there are."""
-    n, start = location.lengths[axis], location.starts[axis].value
-    return (start if location.steps[axis] > 0 else start - n + 1), n
+def _interval(region: StaticSlice, axis: int) -> tuple[int, int]:
+    """The lowest index of a region along an axis, and how many there are."""
+    n, start = region.lengths[axis], region.starts[axis].value
+    return (start if region.steps[axis] > 0 else start - n + 1), n

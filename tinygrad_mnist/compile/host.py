@@ -98,7 +98,7 @@ class HostTrace:
         self._guards: dict[str, int] = {}
         self._slots: dict[str, int] = {}
 
-    # --- what ops ask (graph.host.HostValues) -----------------------------------------------
+    # --- what ops ask (graph.variables.HostValues) ------------------------------------------
 
     def knows(self, scalar: Variable) -> bool:
         stack = [scalar]

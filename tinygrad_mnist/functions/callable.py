@@ -56,9 +56,8 @@ class Function:
         used = leaves([*outputs.variables, *updates.values()])
         shared = [v for v in used if isinstance(v, SharedVariable)]
         self._shared = tuple(dict.fromkeys([*shared, *updates]))
-        names = ", ".join(p.variable.name or str(p.variable.type) for p in parameters)
-        self._text = f"<function {name or ''}({names}) on {backend.name}>"
-        self._title = name or f"function({names})"
+        self._inputs = ", ".join(p.variable.name or str(p.variable.type) for p in parameters)
+        self._title = name or f"function({self._inputs})"
         self._cache = PlanCache(
             [p.variable for p in self._stateless],
             self._shared,
@@ -189,7 +188,7 @@ class Function:
         return [v for v in self._shared if v not in private]
 
     def __repr__(self) -> str:
-        return self._text
+        return f"<function {self.name or ''}({self._inputs}) on {self.device}>"
 
     def __getitem__(self, key: Any) -> Array:
         return self._state(key).get_value()

@@ -21,7 +21,7 @@ def fold(variable: Variable) -> Variable:
         or not all(isinstance(v, Constant) for v in node.inputs)
         or not node.inputs
         or node.op.name == "static_broadcast"  # cheaper as one number with strides of 0
-        or not all(p.is_fixed for p in _locations(node.params))
+        or not all(p.is_fixed for p in _regions(node.params))
         or int(np.prod(variable.type.static_shape)) > LIMIT
     ):
         return variable
@@ -33,6 +33,6 @@ def fold(variable: Variable) -> Variable:
     return constant
 
 
-def _locations(params: Params) -> tuple[StaticSlice, ...]:
+def _regions(params: Params) -> tuple[StaticSlice, ...]:
     """The slices among the parameters of a node."""
-    return (*params.get("locations", ()), *([params["location"]] if "location" in params else []))
+    return (*params.get("regions", ()), *([params["region"]] if "region" in params else []))

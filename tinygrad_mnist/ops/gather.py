@@ -50,14 +50,14 @@ def indexed_order(ndim: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], in
 
 def indexed_layout(params: Params, layout: Layout) -> Layout:
     """The slice of an array that a scatter works in, the indexed axes together."""
-    location: StaticSlice = params["location"]
-    inner = location.layout(layout)
-    order, _ = indexed_order(len(location.kept), params["axes"])
+    region: StaticSlice = params["region"]
+    inner = region.layout(layout)
+    order, _ = indexed_order(len(region.kept), params["axes"])
     return inner.rearranged((inner.shape[a] for a in order), (inner.strides[a] for a in order))
 
 
 def _scatter_checks(node: Node) -> list[tuple[int, int, int]]:
-    lengths = [node.params["location"].shape[axis] for axis in node.params["axes"]]
+    lengths = [node.params["region"].shape[axis] for axis in node.params["axes"]]
     return [(2 + k, -length, length) for k, length in enumerate(lengths)]
 
 
@@ -67,8 +67,8 @@ def _define_scatter(name: str) -> Op:
     ) -> list[Array]:
         base, *operands = inputs
         result = base.copy()
-        order, _ = indexed_order(len(params["location"].kept), params["axes"])
-        indexed = result[params["location"].key()].transpose(order)
+        order, _ = indexed_order(len(params["region"].kept), params["axes"])
+        indexed = result[params["region"].key()].transpose(order)
         contract = CONTRACTS[name]
         (indexed[...],) = contract.reference(params, [indexed, *operands], outputs)
         return [result]
@@ -86,6 +86,6 @@ def _define_scatter(name: str) -> Op:
 
 
 # base, rows (outer, n, rest), index vectors (n,) -> the base, with the rows added to or put into a
-# slice of it; params location, axes (of the slice, indexed), n_index, axis (number of outer ones)
+# slice of it; params region, axes (of the slice, indexed), n_index, axis (number of outer ones)
 SCATTER_ADD = _define_scatter("scatter_add")
 SCATTER_SET = _define_scatter("scatter_set")

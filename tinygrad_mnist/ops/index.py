@@ -84,7 +84,7 @@ def _subtensor_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
 class _ResolvedKey(NamedTuple):
     """A key resolved for an array of known shape.
 
-    location: the part of the array that its slices and indices take. flags: which axes of that part
+    region: the part of the array that its slices and indices take. flags: which axes of that part
     broadcast. vectors: its index arrays, one-dimensional. axes: the axes of the part that they
     index. common: the type to which the index arrays broadcast together. pattern: the axes of the
     result, as a dimshuffle of the picked elements.
@@ -93,7 +93,7 @@ class _ResolvedKey(NamedTuple):
     in place of the indexed ones; `axis` axes come before these.
     """
 
-    location: StaticSlice
+    region: StaticSlice
     flags: tuple[bool, ...]
     vectors: tuple[Variable, ...]
     axes: tuple[int, ...]
@@ -110,7 +110,7 @@ class _ResolvedKey(NamedTuple):
 
     @property
     def picked_shape(self) -> tuple[int, ...]:
-        return self._around(self.location.shape, self.common.static_shape)
+        return self._around(self.region.shape, self.common.static_shape)
 
     @property
     def picked_flags(self) -> tuple[bool, ...]:
@@ -119,7 +119,7 @@ class _ResolvedKey(NamedTuple):
     @property
     def rows(self) -> tuple[int, ...]:
         """The shape of the picked elements, with one axis for all axes of the index arrays."""
-        return self._around(self.location.shape, [math.prod(self.common.static_shape)])
+        return self._around(self.region.shape, [math.prod(self.common.static_shape)])
 
 
 def _resolve(
@@ -163,7 +163,7 @@ def _resolve(
         starts.append(start)
         counts.append(count)
         steps.append(step)
-    location = StaticSlice(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
+    region = StaticSlice(tuple(starts), tuple(counts), tuple(steps), tuple(kept))
     common = _common_type([v.type for v in arrays.values()] or [TensorType("int64", (), ())])
     axes = tuple(arrays)
     order, before = indexed_order(len(kept), axes) if axes else (tuple(range(len(kept))), 0)
@@ -173,9 +173,7 @@ def _resolve(
     at = array_position(index)
     pattern[at:at] = range(before, before + common.ndim)
     vectors = tuple(_flat(v, common.static_shape) for v in arrays.values())
-    return _ResolvedKey(
-        location, tuple(flags), vectors, axes, common, tuple(pattern), order, before
-    )
+    return _ResolvedKey(region, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
 
 
 def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
@@ -190,7 +188,7 @@ def _subtensor_specialise(
 ) -> list[Variable]:
     x, *given = inputs
     resolved = _resolve(node.params["index"], node.inputs[1:], given, x.type, host)
-    picked = static_slice(x, resolved.location, resolved.flags)
+    picked = static_slice(x, resolved.region, resolved.flags)
     if resolved.vectors:
         moved = dimshuffle(picked, *resolved.order)
         params = {"n_index": len(resolved.vectors), "axis": resolved.axis}
@@ -262,18 +260,18 @@ def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
         rows = static_reshape(filling, resolved.rows, (False,) * len(resolved.rows))
         scatter = SCATTER_ADD if is_sum else SCATTER_SET
         params = {
-            "location": resolved.location,
+            "region": resolved.region,
             "axes": resolved.axes,
             "n_index": len(resolved.vectors),
             "axis": resolved.axis,
         }
         return list(scatter.rebuild([x, rows, *resolved.vectors], params, node.source).outputs)
     if is_sum:
-        filling = add(static_slice(x, resolved.location, resolved.flags), filling)
+        filling = add(static_slice(x, resolved.region, resolved.flags), filling)
     whole = x.type.static_shape
-    if resolved.location.covers(whole):
+    if resolved.region.covers(whole):
         return [static_broadcast(filling, whole, x.broadcastable)]
-    return [assemble(x, [(filling, resolved.location)], whole, x.broadcastable)]
+    return [assemble(x, [(filling, resolved.region)], whole, x.broadcastable)]
 
 
 def _inc_vjp(node: Node, g: Variable) -> list[Variable | None]:
@@ -297,7 +295,7 @@ def _set_vjp(node: Node, g: Variable) -> list[Variable | None]:
 
 
 def _stays(index: Sequence[Entry], x: Variable, given: Sequence[Variable], ndim: int) -> Variable:
-    """Which elements that the index arrays name are the last ones written to their location, with
+    """Which elements that the index arrays name are the last ones written to their region, with
     axes of length 1 for the rest of the key."""
     pairs = with_operands(index, given)
     arrays = [operands[0] for entry, operands in pairs if entry[0] == "array"]

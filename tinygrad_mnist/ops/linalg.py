@@ -238,8 +238,8 @@ def _batched_lower(node: Node) -> list[Variable]:
 def _matrix(batch: Variable, i: int) -> Variable:
     """Number i of a batch of matrices."""
     whole = StaticSlice.whole(batch.type.static_shape)
-    location = whole.along(0, i, 1)._replace(kept=(1, 2))
-    return static_slice(batch, location, batch.broadcastable[1:])
+    region = whole.along(0, i, 1)._replace(kept=(1, 2))
+    return static_slice(batch, region, batch.broadcastable[1:])
 
 
 # (n, m, k), (n, k, p) -> (n, m, p), both of the same float dtype

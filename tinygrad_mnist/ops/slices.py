@@ -22,13 +22,13 @@ from tinygrad_mnist.graph.variables import Op, Variable
 
 
 def _static_slice_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    return [static_type(types[0].dtype, params["location"].shape, params["broadcastable"])]
+    return [static_type(types[0].dtype, params["region"].shape, params["broadcastable"])]
 
 
 def _static_slice_reference(
     params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
 ) -> list[Array]:
-    return [np.asarray(inputs[0][params["location"].key()])]
+    return [np.asarray(inputs[0][params["region"].key()])]
 
 
 STATIC_SLICE = register_op(
@@ -36,16 +36,16 @@ STATIC_SLICE = register_op(
         "static_slice",
         _static_slice_infer,
         _static_slice_reference,
-        view=lambda params, layout: params["location"].layout(layout),
+        view=lambda params, layout: params["region"].layout(layout),
     )
 )
 
 
-def static_slice(x: Variable, location: StaticSlice, broadcastable: tuple[bool, ...]) -> Variable:
+def static_slice(x: Variable, region: StaticSlice, broadcastable: tuple[bool, ...]) -> Variable:
     """The slice of `x`, an array of known shape; `x` itself where that is all of it."""
-    if location.covers(x.type.static_shape) and broadcastable == x.broadcastable:
+    if region.covers(x.type.static_shape) and broadcastable == x.broadcastable:
         return x
-    return STATIC_SLICE(x, location=location, broadcastable=broadcastable)
+    return STATIC_SLICE(x, region=region, broadcastable=broadcastable)
 
 
 # --- an array made of slices ------------------------------------------------------------------
@@ -58,9 +58,9 @@ def _assemble_infer(params: Params, types: Sequence[TensorType]) -> list[TensorT
         raise ShapeError(
             f"an array of shape {types[0].static_shape} can't be the base of one with {shape}"
         )
-    for location, part in zip(params["locations"], parts, strict=True):
-        if part.static_shape != location.shape:
-            raise ShapeError(f"a part of shape {part.static_shape} doesn't fill {location.shape}")
+    for region, part in zip(params["regions"], parts, strict=True):
+        if part.static_shape != region.shape:
+            raise ShapeError(f"a part of shape {part.static_shape} doesn't fill {region.shape}")
     return [static_type(types[0].dtype, shape, params["broadcastable"])]
 
 
@@ -71,13 +71,13 @@ def _assemble_reference(
     parts = list(inputs)
     if params["has_base"]:
         result[...] = parts.pop(0)
-    for location, part in zip(params["locations"], parts, strict=True):
-        result[location.key()] = part
+    for region, part in zip(params["regions"], parts, strict=True):
+        result[region.key()] = part
     return [result]
 
 
-# [base,] parts -> the base with each part written at its location. No two locations have an element
-# in common, and without a base they cover everything. params locations, has_base, shape,
+# [base,] parts -> the base with each part written at its region. No two regions have an element
+# in common, and without a base they cover everything. params regions, has_base, shape,
 # broadcastable
 ASSEMBLE = register_op(Op("assemble", _assemble_infer, _assemble_reference))
 
@@ -89,12 +89,12 @@ def assemble(
     broadcastable: tuple[bool, ...],
 ) -> Variable:
     """An array of a known shape: `base` with parts written over it, or parts that cover it all. No
-    two locations have an element in common."""
+    two regions have an element in common."""
     inputs = [part for part, _ in parts]
     return ASSEMBLE(
         *([] if base is None else [base]),
         *inputs,
-        locations=tuple(location for _, location in parts),
+        regions=tuple(region for _, region in parts),
         has_base=base is not None,
         shape=shape,
         broadcastable=broadcastable,

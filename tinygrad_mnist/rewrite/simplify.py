@@ -191,23 +191,23 @@ def slice_before_elementwise(node: Node, context: Context) -> Replacement:
     inner = made_by(node.inputs[0], *ELEMENTWISE)
     if inner is None:
         return None
-    location: StaticSlice = node.params["location"]
+    region: StaticSlice = node.params["region"]
     whole = inner.outputs[0].type.static_shape
     for axis, flag in enumerate(inner.outputs[0].broadcastable):
-        if flag and (location.lengths[axis] != whole[axis] or axis not in location.kept):
+        if flag and (region.lengths[axis] != whole[axis] or axis not in region.kept):
             return None
-    inputs = [_slice_operand(v, location, node.outputs[0].broadcastable) for v in inner.inputs]
+    inputs = [_slice_operand(v, region, node.outputs[0].broadcastable) for v in inner.inputs]
     return if_same_type(node.outputs[0], inner.op(*inputs, **inner.params))
 
 
-def _slice_operand(v: Variable, location: StaticSlice, flags: tuple[bool, ...]) -> Variable:
-    per_axis = zip(location.starts, location.lengths, location.steps, v.broadcastable, strict=True)
+def _slice_operand(v: Variable, region: StaticSlice, flags: tuple[bool, ...]) -> Variable:
+    per_axis = zip(region.starts, region.lengths, region.steps, v.broadcastable, strict=True)
     starts, lengths, steps = zip(
         *((Offset(0), 1, 1) if b else (s, n, k) for s, n, k, b in per_axis), strict=True
     )
     broadcastable = tuple(
-        v.broadcastable[axis] or flag for axis, flag in zip(location.kept, flags, strict=True)
+        v.broadcastable[axis] or flag for axis, flag in zip(region.kept, flags, strict=True)
     )
     return STATIC_SLICE(
-        v, location=StaticSlice(starts, lengths, steps, location.kept), broadcastable=broadcastable
+        v, region=StaticSlice(starts, lengths, steps, region.kept), broadcastable=broadcastable
     )

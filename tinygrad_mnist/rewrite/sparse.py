@@ -1,7 +1,7 @@
-"""Arrays that are zero except at some locations: the gradients of indexed variables.
+"""Arrays that are zero except at some regions: the gradients of indexed variables.
 
 They are zeros with parts written over slices of them (`assemble`), or with rows added at indices
-(`scatter_add`). Adding one of them to an array needs only these locations, so an update of a few
+(`scatter_add`). Adding one of them to an array needs only these regions, so an update of a few
 rows of a large variable touches no others.
 """
 
@@ -45,26 +45,26 @@ def _with_parts(node: Node, base: Variable, parts: Sequence[Variable]) -> Variab
 
 @_rule("add")
 def add_disjoint_parts(node: Node, context: Context) -> Replacement:
-    """(0 with x at a location) + (0 with y at another) is 0 with both. So the gradient of disjoint
+    """(0 with x at a region) + (0 with y at another) is 0 with both. So the gradient of disjoint
     slices is assembled once, and is a join where they cover the array."""
     first, second = map(_sparse, node.inputs)
     if first is None or second is None or not first.op is second.op is ASSEMBLE:
         return None
-    ours, theirs = first.params["locations"], second.params["locations"]
+    ours, theirs = first.params["regions"], second.params["regions"]
     if not all(a.is_disjoint_from(b) for a in ours for b in theirs):
         return None
-    locations = (*ours, *theirs)
-    parts = list(zip((*_parts(first), *_parts(second)), locations, strict=True))
+    regions = (*ours, *theirs)
+    parts = list(zip((*_parts(first), *_parts(second)), regions, strict=True))
     z = node.outputs[0]
     shape = z.type.static_shape
-    is_covered = sum(prod(location.shape) for location in locations) == prod(shape)
+    is_covered = sum(prod(region.shape) for region in regions) == prod(shape)
     base = None if is_covered else first.inputs[0]
     return if_same_type(z, assemble(base, parts, shape, z.broadcastable))
 
 
 @_rule("neg")
 def negate_places(node: Node, context: Context) -> Replacement:
-    """-(0 with x at a location) is 0 with -x there."""
+    """-(0 with x at a region) is 0 with -x there."""
     found = _sparse(node.inputs[0])
     if found is None:
         return None
@@ -73,7 +73,7 @@ def negate_places(node: Node, context: Context) -> Replacement:
 
 @_rule("mul")
 def scale_places(node: Node, context: Context) -> Replacement:
-    """c * (0 with x at a location) is 0 with c * x there, for a number c."""
+    """c * (0 with x at a region) is 0 with c * x there, for a number c."""
     for number, v in both_orders(node.inputs):
         found = _sparse(v)
         if found is not None and _is_number(number) and v.dtype == node.outputs[0].dtype:
@@ -84,7 +84,7 @@ def scale_places(node: Node, context: Context) -> Replacement:
 
 @_rule("true_div")
 def divide_places(node: Node, context: Context) -> Replacement:
-    """(0 with x at a location) / c is 0 with x / c there, for a number c other than 0."""
+    """(0 with x at a region) / c is 0 with x / c there, for a number c other than 0."""
     v, number = node.inputs
     found = _sparse(v)
     if found is None or constant_value(number) in (None, 0) or v.dtype != node.outputs[0].dtype:
@@ -95,7 +95,7 @@ def divide_places(node: Node, context: Context) -> Replacement:
 
 @_rule("add", "sub")
 def add_to_places(node: Node, context: Context) -> Replacement:
-    """x + (0 with y at a location) is x with y added there, and x - (...) with y subtracted."""
+    """x + (0 with y at a region) is x with y added there, and x - (...) with y subtracted."""
     z = node.outputs[0]
     pairs = (node.inputs,) if node.op.name == "sub" else both_orders(node.inputs)
     for x, v in pairs:
@@ -106,10 +106,10 @@ def add_to_places(node: Node, context: Context) -> Replacement:
         if node.op.name == "sub":
             parts = [neg(part) for part in parts]
         if found.op is ASSEMBLE:
-            locations = found.params["locations"]
+            regions = found.params["regions"]
             parts = [
-                add(static_slice(x, location, part.broadcastable), part)
-                for part, location in zip(parts, locations, strict=True)
+                add(static_slice(x, region, part.broadcastable), part)
+                for part, region in zip(parts, regions, strict=True)
             ]
         return if_same_type(z, _with_parts(found, x, parts))
     return None

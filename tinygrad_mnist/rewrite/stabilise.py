@@ -80,7 +80,7 @@ def _picks_a_column_per_row(scattered: Node) -> bool:
     """Whether a scatter writes to (0, i), (1, j), (2, k), ... of a whole matrix."""
     shape = scattered.outputs[0].type.static_shape
     params = scattered.params
-    whole = params["location"].covers(shape) and params["axes"] == (0, 1)
+    whole = params["region"].covers(shape) and params["axes"] == (0, 1)
     return whole and is_arange(scattered.inputs[2], shape[0])
 
 
