@@ -15,9 +15,9 @@
 // block of filters.
 //
 // The four pixels that the inner loop works on together are side by side in the output, or those
-// of one window of the pool. A window of four fits the registers: maximum and winners are formed
-// there. Others pass through a small buffer. A tile of results is first [position][filter], and is
-// transposed to [filter][position], the order of the output, so that the epilogue has long rows.
+// of one window of the pool, which may have several groups of four. A tile of results is first
+// [position][filter], and is transposed to [filter][position], the order of the output, so that the
+// epilogue has long rows.
 #include "kernels/conv2d/filter_vectors.hpp"
 #include "kernels/conv2d/pool_windows.hpp"
 #include "kernels/conv2d/position_vectors.hpp"
@@ -174,15 +174,22 @@ struct Unit {
     return p / s.pool_w * s.stride_h * images.stride[2] +
            p % s.pool_w * s.stride_w * images.stride[3];
   }
+
+  // Elements of a group's sums, and the sums of n groups: see accumulate_groups.
+  int64_t group() const { return kPixels * vectors * kLanes<T>; }
+  void accumulate(const T* const (*pixels)[kPixels], int64_t n, T* sums) const {
+    with_width<kMaxFilterVectors>(vectors, [&]<int V>() {
+      accumulate_groups<T, V>(pixels, n, offsets, s.taps(), filters, sums);
+    });
+  }
 };
 
-// Without a pool: four positions in a row.
-template <class T, int V>
+// Without a pool: groups of four positions in a row.
+template <class T>
 void convolve_positions(const Unit<T>& unit) {
   const ConvShape& s = unit.s;
   T* values = unit.values;
   int64_t h = unit.positions.first / s.PW, w = unit.positions.first % s.PW;
-  alignas(64) Accumulators<T, V> sums[kGroups];
   const T* pixels[kGroups][kPixels];
   for (int64_t q = unit.positions.first; q < unit.positions.last;) {
     int64_t n = 0;
@@ -193,22 +200,21 @@ void convolve_positions(const Unit<T>& unit) {
         if (++w == s.PW) w = 0, h++;
       }
     }
-    accumulate_groups<T, V>(pixels, n, unit.offsets, s.taps(), unit.filters, sums);
-    std::memcpy(values, sums, n * sizeof sums[0]);
-    values += n * kPixels * V * kLanes<T>;
+    unit.accumulate(pixels, n, values);
+    values += n * unit.group();
   }
 }
 
-// Windows of four pixels, in registers.
-template <class T, int V>
-void pool_in_registers(const Unit<T>& unit) {
+// Windows of four pixels: each is a group.
+template <class T>
+void pool_windows_of_four(const Unit<T>& unit) {
   constexpr int L = kLanes<T>;
-  const ConvShape& s = unit.s;
   static_assert(kPixels == 4);
+  const ConvShape& s = unit.s;
   const int64_t inside[kPixels] = {0, unit.inside(1), unit.inside(2), unit.inside(3)};
   T *maxima = unit.values, *winners = unit.winners;
   int64_t h = unit.positions.first / s.PW, w = unit.positions.first % s.PW;
-  alignas(64) Accumulators<T, V> sums[kGroups];
+  alignas(64) T sums[kGroups * kPixels * kMaxFilterVectors * L];
   const T* pixels[kGroups][kPixels];
   for (int64_t q = unit.positions.first; q < unit.positions.last;) {
     int64_t n = 0;
@@ -216,44 +222,43 @@ void pool_in_registers(const Unit<T>& unit) {
       for (int p = 0; p < kPixels; p++) pixels[n][p] = unit.origin(h, w) + inside[p];
       if (++w == s.PW) w = 0, h++;
     }
-    accumulate_groups<T, V>(pixels, n, unit.offsets, s.taps(), unit.filters, sums);
+    unit.accumulate(pixels, n, sums);
     for (int64_t g = 0; g < n; g++) {
-      keep_windows<T, V>(sums[g], maxima, winners, L);
-      maxima += V * L;
-      if (winners) winners += V * L;
+      for (int64_t v = 0; v < unit.vectors; v++, maxima += L) {
+        Accumulators<T, 1> acc;
+        for (int p = 0; p < kPixels; p++) {
+          acc[p][0] = load(sums + g * unit.group() + (p * unit.vectors + v) * L);
+        }
+        keep_windows<T, 1>(acc, maxima, winners, L);
+        if (winners) winners += L;
+      }
     }
   }
 }
 
-// Windows of any size, through `buffer`: [pixel][V vectors]. Their winners, of any number of bytes,
-// go straight into the output `winners` if it is wanted.
-template <class T, int V>
-TGM_NOINLINE void pool_buffered(const Unit<T>& unit, const Tensor* winners, T* buffer) {
+// Windows of any size, through `buffer`: [pixel][vector][lane]. Their winners, of any number of
+// bytes, go straight into the output `winners` if it is wanted.
+template <class T>
+void pool_any_windows(const Unit<T>& unit, const Tensor* winners, T* buffer) {
   constexpr int L = kLanes<T>;
   const ConvShape& s = unit.s;
-  const int64_t n = s.pool_size();
+  const int64_t n = s.pool_size(), vectors = unit.vectors;
+  const T* pixels[kGroups][kPixels];
+  T* maxima = unit.values;
   for (int64_t q = unit.positions.first; q < unit.positions.last; q++) {
     const int64_t h = q / s.PW, w = q % s.PW;
     const T* const origin = unit.origin(h, w);
-    for (int64_t first = 0; first < n; first += kPixels) {
-      const T* pixels[kPixels];
-      for (int p = 0; p < kPixels; p++) {
-        pixels[p] = origin + unit.inside(std::min(first + p, n - 1));
+    for (int64_t first = 0; first < n; first += kGroups * kPixels) {
+      const int64_t groups = std::min(kGroups, ceil_div(n - first, kPixels));
+      for (int64_t i = 0; i < groups * kPixels; i++) {
+        pixels[i / kPixels][i % kPixels] = origin + unit.inside(std::min(first + i, n - 1));
       }
-      Accumulators<T, V> acc;
-      accumulate_taps<T, V>(pixels, unit.offsets, s.taps(), unit.filters, acc);
-      T* group = buffer + first * V * L;
-#pragma GCC unroll 32
-      for (int p = 0; p < kPixels; p++) {
-#pragma GCC unroll 32
-        for (int v = 0; v < V; v++) store(group + (p * V + v) * L, acc[p][v]);
-      }
+      unit.accumulate(pixels, groups, buffer + first * vectors * L);
     }
-    T* const maxima = unit.values + (q - unit.positions.first) * V * L;
-    for (int v = 0; v < V; v++) {
-      auto pixel = [&](int64_t p) { return load(buffer + (p * V + v) * L); };
+    for (int64_t v = 0; v < vectors; v++, maxima += L) {
+      auto pixel = [&](int64_t p) { return load(buffer + (p * vectors + v) * L); };
       const Vec<T> top = pool_maximum<T>(n, pixel);
-      store(maxima + v * L, top);
+      store(maxima, top);
       if (!winners) continue;
       const int64_t lanes = std::min<int64_t>(L, unit.n_filters - v * L);
       for (int64_t byte = 0; byte < s.winner_bytes(); byte++) {
@@ -275,7 +280,7 @@ void run_filter_vectors(const ConvShape& s, const Args& args, int64_t chunk, int
   const Work<T> work(s, args.workspace);
   const Image<T> images = image_of(s, args.in[0], work);
   const Tensor* winners = args.n_out > 1 ? args.out + 1 : nullptr;
-  const bool in_registers = s.pool_size() == kPixels;
+  const bool of_four = s.pool_size() == kPixels;
   T* const buffer = work.window + (work.window ? chunk * window_elements<T>(s) : 0);
   alignas(64) T values[kTileElements + kPixels * kMaxFilterVectors * kLanes<T>];
   alignas(64) T winner_values[kTileElements], rows[kTileElements];
@@ -284,12 +289,14 @@ void run_filter_vectors(const ConvShape& s, const Args& args, int64_t chunk, int
     const Unit<T> unit(s, units, work, images, number, values, winners ? winner_values : nullptr);
     const int64_t first = unit.first_filter, size = unit.n_filters;
     const int64_t n = unit.positions.last - unit.positions.first;
-    with_width<kMaxFilterVectors>(unit.vectors, [&]<int V>() {
-      if (!s.pooled) return convolve_positions<T, V>(unit);
-      if (in_registers) return pool_in_registers<T, V>(unit);
-      pool_buffered<T, V>(unit, winners, buffer);
-    });
-    if (winners && in_registers) {
+    if (!s.pooled) {
+      convolve_positions(unit);
+    } else if (of_four) {
+      pool_windows_of_four(unit);
+    } else {
+      pool_any_windows(unit, winners, buffer);
+    }
+    if (winners && of_four) {
       transpose(winner_values, unit.vectors * kLanes<T>, rows, n, n, size);
       for (int64_t r = 0; r < size; r++) {
         store_winners(s, rows + r * n, *winners, unit.image, first + r, unit.positions);
@@ -321,17 +328,21 @@ void run_position_vectors(const ConvShape& s, const Args& args, int64_t chunk, i
   };
   auto finish = [&](const PlaneTile& tile) {
     const int64_t first = tile.filters.first, size = tile.filters.last - first;
-    for (int64_t f = 0; winners && f < size; f++) {
-      store_winners(s, winner_values + f * tile.pitch, *winners, tile.image, first + f,
-                    tile.windows);
-    }
     finish_tile(*args.tapes[0],
                 {reinterpret_cast<const char*>(values), tile.pitch, 1, tile.image, first, size,
                  tile.windows.first, tile.count()},
                 args.in + 2, args.out[0]);
   };
+  auto finish_pooled = [&](const PlaneTile& tile) {
+    const int64_t first = tile.filters.first, size = tile.filters.last - first;
+    for (int64_t f = 0; winners && f < size; f++) {
+      store_winners(s, winner_values + f * tile.pitch, *winners, tile.image, first + f,
+                    tile.windows);
+    }
+    finish(tile);
+  };
   if (s.pooled) {
-    run_planes<T>(s, args.in[0], args.workspace, chunk, n_chunks, keep_pooled, finish);
+    run_planes<T>(s, args.in[0], args.workspace, chunk, n_chunks, keep_pooled, finish_pooled);
   } else {
     run_planes<T>(s, args.in[0], args.workspace, chunk, n_chunks, keep, finish);
   }

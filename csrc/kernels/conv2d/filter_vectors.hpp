@@ -86,19 +86,20 @@ TGM_INLINE void accumulate_taps(const T* const (&pixel)[kPixels], const int64_t*
 constexpr int64_t kGroups = 16;               // of four pixels that share a stretch of taps
 constexpr int64_t kStretchBytes = 20 * 1024;  // of filters: with sums and pixels they fit L1
 
-// sums[g] = the sums of a block of filters at the four pixels of each of n groups. Filters of many
-// taps exceed the first-level cache, and so do the pixels under them. Therefore all groups add one
-// stretch of taps, whose filters and channels stay there, before the next; each sum still adds its
-// taps in their order.
+// sums[group][pixel][vector][lane] = the sums of a block of filters at the four pixels of each of n
+// groups. Filters of many taps exceed the first-level cache, and so do the pixels under them.
+// Therefore all groups add one stretch of taps, whose filters and channels stay there, before the
+// next; each sum still adds its taps in their order.
 template <class T, int V>
 TGM_NOINLINE void accumulate_groups(const T* const (*pixels)[kPixels], int64_t n,
                                     const int64_t* offsets, int64_t n_taps, const T* filters,
-                                    Accumulators<T, V>* sums) {
+                                    T* sums) {
   constexpr int64_t kStretch = kStretchBytes / (V * kVectorBytes);
   const int64_t stretches = std::max<int64_t>(1, ceil_div(n_taps, kStretch));
   for (int64_t i = 0; i < stretches; i++) {
     const Span taps = span_of(n_taps, i, stretches);
-    for (int64_t g = 0; g < n; g++) {
+    T* group = sums;
+    for (int64_t g = 0; g < n; g++, group += kPixels * V * kLanes<T>) {
       Accumulators<T, V> acc;
       if (i == 0) {
         clear<T, V>(acc);
@@ -106,7 +107,7 @@ TGM_NOINLINE void accumulate_groups(const T* const (*pixels)[kPixels], int64_t n
 #pragma GCC unroll 32
         for (int p = 0; p < kPixels; p++) {
 #pragma GCC unroll 32
-          for (int v = 0; v < V; v++) acc[p][v] = sums[g][p][v];
+          for (int v = 0; v < V; v++) acc[p][v] = load(group + (p * V + v) * kLanes<T>);
         }
       }
       add_taps<T, V>(pixels[g], offsets + taps.first, taps.last - taps.first,
@@ -114,7 +115,7 @@ TGM_NOINLINE void accumulate_groups(const T* const (*pixels)[kPixels], int64_t n
 #pragma GCC unroll 32
       for (int p = 0; p < kPixels; p++) {
 #pragma GCC unroll 32
-        for (int v = 0; v < V; v++) sums[g][p][v] = acc[p][v];
+        for (int v = 0; v < V; v++) store(group + (p * V + v) * kLanes<T>, acc[p][v]);
       }
     }
   }

@@ -222,6 +222,11 @@ struct WindowPlanes {
   int64_t plane;
   T* sums;
   int64_t filter_sums;
+
+  // Those of filter f alone.
+  WindowPlanes of(int64_t f) const {
+    return {g + f * plane, winners + f * plane, plane, sums + f * filter_sums, filter_sums};
+  }
 };
 
 // Filters that share what is looked up of a window: as many as have room for their sums.
@@ -273,9 +278,14 @@ void add_image(const Strips<T>& strips, const T* image, const Window* windows,
   const unsigned always = all_count ? kAllPositions : 0;
   if (all_count) offsets += kTableOffsets;
   with_width<kMaxPatchVectors>(strips.vectors, [&]<int V>() {
+    if (!known.x_finite) [[unlikely]] {  // rare: not worth a loop for each number of filters
+      for (int64_t f = 0; f < count; f++) {
+        add_windows<T, V, 1, true>(image, planes.of(f), offsets, always, windows, n);
+      }
+      return;
+    }
     with_width<shared_filters(V)>(count, [&]<int F>() {
-      const auto add = known.x_finite ? add_windows<T, V, F, false> : add_windows<T, V, F, true>;
-      add(image, planes, offsets, always, windows, n);
+      add_windows<T, V, F, false>(image, planes, offsets, always, windows, n);
     });
   });
 }
