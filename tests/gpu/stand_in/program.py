@@ -12,6 +12,7 @@ import sys
 import threading
 
 import numpy as np
+from tinygrad_mnist.kernels.core.call import grid_1d
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -104,7 +105,7 @@ def errors() -> dict[str, str]:
         "address": lambda: gpu.record([Bound(advance, (), (0x1234, place), 0)]).replay(),
         "size": lambda: gpu.upload(memory, np.zeros(9)),
         "block": lambda: gpu.record(
-            [Bound(advance._replace(block=(2048, 1, 1)), (), (place, place), 0)]
+            [Bound(advance._replace(shape=grid_1d(1, 2048)), (), (place, place), 0)]
         ),
     }
     for name, attempt in attempts.items():
