@@ -205,6 +205,21 @@ void convolve_positions(const Unit<T>& unit) {
   }
 }
 
+// The windows of n groups of sums [pixel][vector][lane].
+template <class T, int V>
+TGM_NOINLINE void pool_groups(const T* sums, int64_t n, T* maxima, T* winners) {
+  constexpr int L = kLanes<T>;
+  for (int64_t g = 0; g < n; g++, sums += kPixels * V * L) {
+    Accumulators<T, V> acc;
+#pragma GCC unroll 32
+    for (int p = 0; p < kPixels; p++) {
+#pragma GCC unroll 32
+      for (int v = 0; v < V; v++) acc[p][v] = load(sums + (p * V + v) * L);
+    }
+    keep_windows<T, V>(acc, maxima + g * V * L, winners ? winners + g * V * L : nullptr, L);
+  }
+}
+
 // Windows of four pixels: each is a group.
 template <class T>
 void pool_windows_of_four(const Unit<T>& unit) {
@@ -223,16 +238,10 @@ void pool_windows_of_four(const Unit<T>& unit) {
       if (++w == s.PW) w = 0, h++;
     }
     unit.accumulate(pixels, n, sums);
-    for (int64_t g = 0; g < n; g++) {
-      for (int64_t v = 0; v < unit.vectors; v++, maxima += L) {
-        Accumulators<T, 1> acc;
-        for (int p = 0; p < kPixels; p++) {
-          acc[p][0] = load(sums + g * unit.group() + (p * unit.vectors + v) * L);
-        }
-        keep_windows<T, 1>(acc, maxima, winners, L);
-        if (winners) winners += L;
-      }
-    }
+    with_width<kMaxFilterVectors>(unit.vectors,
+                                  [&]<int V>() { pool_groups<T, V>(sums, n, maxima, winners); });
+    maxima += n * unit.vectors * L;
+    if (winners) winners += n * unit.vectors * L;
   }
 }
 

@@ -9,7 +9,7 @@
 // Only winners have a gradient, and those whose gradient is zero are left out. Phase 0 packs the
 // filters as patch rows (channels last). Phase 1 works image by image: it lists, position by
 // position, the filters that won there, and adds their rows, in registers, to the patch of an image
-// that lies channels last too. A patch block of all filters is worked through at all positions
+// that is channels last too. A patch block of all filters is worked through at all positions
 // before the next, so that it stays in the L1 cache. Where a row of a patch doesn't fit in
 // registers, channels are packed in groups of one vector: then the patch blocks are small, more
 // filters share one walk over the image, and their sums are loaded and stored less often.

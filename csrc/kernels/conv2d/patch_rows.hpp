@@ -182,9 +182,9 @@ struct FilterSums {
         row(row),
         group(ceil_div(s.KH * row, kLanes<T>) * kLanes<T>),
         filter(groups.count * group) {
+    result = layout.take<T>(s.O * s.taps());
     sums = layout.take<T>(s.O * filter);
     channels_last = layout.take<T>(is_padded() ? s.O * groups.part.taps() : 0);
-    result = layout.take<T>(s.O * s.taps());
   }
 
   bool is_padded() const { return row != s.KW * groups.part.C; }

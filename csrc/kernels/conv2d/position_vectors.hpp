@@ -4,7 +4,7 @@
 // vectors of 8, and results have to be transposed, which counts where sums are short. Here a vector
 // is kLanes<T> neighbouring windows (positions, where there is no pool) of one filter. Four such
 // vectors x up to kMaxFilterVectors filters are kept in registers: the four positions of a 2 x 2
-// pool, or four vectors in a row. Results lie as the output has them.
+// pool, or four vectors in a row. Results are in the order of the output.
 //
 // For windows to be neighbours in memory, a strip of the image is first *lowered*: plane
 // (c, b, phase) has, for every window, the pixel in column b of the window's patch; rows whose

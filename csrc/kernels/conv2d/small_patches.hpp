@@ -1,13 +1,13 @@
 // The filters' gradient behind a pool, where a whole patch of x is a few vectors: a first layer.
 //
-// There, adding a patch costs no more than listing it as a term, so windows are gone through as
-// they lie, gradients of zero included. Two things are done once for all filters:
+// There, adding a patch costs no more than listing it as a term, so windows are visited in
+// memory order, gradients of zero included. Two things are done once for all filters:
 //
 // * Images are packed as *strips*, one for each column of output positions: [column][h][KW * C].
 //   A patch is then one run of KH * KW * C elements, and fills its vectors but for the last: 4
 //   where 5 rows of 5 would be 5, 2 where 3 rows of 3 would be 3.
 // * Windows are listed, *live* ones first: those that see anything but zeros. A patch of zeros adds
-//   nothing. On MNIST a quarter to a third of all windows lie wholly on the black border, where all
+//   nothing. On MNIST a quarter to a third of all windows are wholly on the black border, where all
 //   positions tie besides, and many more have some positions there.
 #pragma once
 

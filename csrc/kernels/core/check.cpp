@@ -26,7 +26,6 @@ const Tensor& operand(const Args& args, int number) {
   return number >= kOut ? args.out[number - kOut] : args.in[number];
 }
 
-// "input 1 (w)"; good until the next call.
 const char* operand_name(int number, const char* role) {
   static thread_local char name[64];
   std::snprintf(name, sizeof name, "%s %d (%s)", number >= kOut ? "output" : "input",

@@ -31,7 +31,7 @@ TGM_INLINE void transpose_registers(Vec<T> (&rows)[kLanes<T>]) {
 }
 
 // to[c * to_stride + r] = from[r * from_stride + c] for r < rows, c < columns; no overlap.
-// The last blocks lie over the ones before them, if there is room for a block at all.
+// The last blocks overlap the ones before them, if there is room for a block at all.
 template <class T>
 void transpose(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows,
                int64_t columns) {

@@ -206,7 +206,7 @@ class BlockLoop {
   // Lanes that the last of the part's first `n` vectors shares with the one before it.
   int64_t overlap(int64_t n) const { return scheme_.overlap(part_.vectors.first + n - 1); }
 
-  // Strips of b, as they lie in b or in what phase 0 has packed.
+  // Strips of b, in place or as phase 0 has packed them.
   StripsOfB<T> of_b(Span steps, Span vectors) const {
     const int64_t number = part_.vectors.first + vectors.first;
     return {b_ + number * b_vector_ + steps.first * b_step_, b_step_, b_vector_,
@@ -280,7 +280,7 @@ void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span c
   alignas(64) T values[kTileElements], first_half[kTileElements];
   const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
   const int64_t n_columns = std::min(width, scheme.s.n - first);
-  // Sums that are not taken up again lie without gaps: then the epilogue has longer rows.
+  // Sums that are not read again are stored without gaps: then the epilogue has longer rows.
   const int64_t row = scheme.s.k <= kStep && scheme.s.n >= L ? n_columns : width;
   const int64_t tiles = ceil_div(rows.last - rows.first, kTileElements / width / kRows * kRows);
   for (int64_t tile = 0; tile < tiles; tile++) {

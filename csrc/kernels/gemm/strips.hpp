@@ -52,44 +52,47 @@ TGM_INLINE void put(T* out, Vec<T> value, int64_t overlap) {
   copy_part(out, lanes + overlap, kLanes<T> - overlap);
 }
 
-// A step of descent for one row of a strip; `out` and `old` are the row's addresses.
-template <class T, int V>
-TGM_INLINE void descend_row(const Finish<T>& finish, T* out, const T* old, const Vec<T> (&sum)[V]) {
+// The vectors of one row of a strip through `of(sum, old)`; `out` and `old` are their addresses.
+template <class T, int V, class Of>
+TGM_INLINE void finish_row(T* out, const T* old, int64_t overlap, const Vec<T> (&sum)[V], Of of) {
   constexpr int L = kLanes<T>;
-  const int64_t overlap = finish.overlap;
-  const Vec<T> rate = splat(finish.rate), decay = splat(finish.decay);
-  Vec<T> before[V], x[V];  // all read before the first is written: the last overlaps its neighbour
+  Vec<T> before[V];  // all read before the first is written: the last overlaps its neighbour
 #pragma GCC unroll 8
-  for (int v = 0; v < V; v++) {
-    before[v] = load(old + v * L - (v == V - 1 ? overlap : 0));
-    x[v] = sum[v];
-  }
-  if (finish.kind == Finish<T>::kDecay) {
+  for (int v = 0; v < V; v++) before[v] = load(old + v * L - (v == V - 1 ? overlap : 0));
 #pragma GCC unroll 8
-    for (int v = 0; v < V; v++) x[v] = x[v] + rounded(decay * before[v]);
-  }
-#pragma GCC unroll 8
-  for (int v = 0; v < V; v++) {
-    put(out + v * L, before[v] - rounded(rate * x[v]), v == V - 1 ? overlap : 0);
-  }
+  for (int v = 0; v < V - 1; v++) store(out + v * L, of(sum[v], before[v]));
+  put(out + (V - 1) * L, of(sum[V - 1], before[V - 1]), overlap);
 }
 
 template <class T, int R, int V>
-TGM_INLINE void finish_strip(const Finish<T>& finish, const Vec<T> (&sum)[R][V], int64_t column) {
+TGM_INLINE void finish_strip(Finish<T> finish, const Vec<T> (&sum)[R][V], int64_t column) {
   constexpr int L = kLanes<T>;
   T* out = finish.out + column;
-  if (finish.kind == Finish<T>::kWrite) {
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++, out += finish.out_row) {
-#pragma GCC unroll 8
-      for (int v = 0; v < V; v++) put(out + v * L, sum[r][v], v == V - 1 ? finish.overlap : 0);
-    }
-    return;
-  }
   const T* old = finish.old + column;
+  const int64_t out_row = finish.out_row, old_row = finish.old_row, overlap = finish.overlap;
+  const Vec<T> rate = splat(finish.rate), decay = splat(finish.decay);
+  switch (finish.kind) {
+    case Finish<T>::kWrite:
 #pragma GCC unroll 8
-  for (int r = 0; r < R; r++, out += finish.out_row, old += finish.old_row) {
-    descend_row<T, V>(finish, out, old, sum[r]);
+      for (int r = 0; r < R; r++, out += out_row) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) put(out + v * L, sum[r][v], v == V - 1 ? overlap : 0);
+      }
+      return;
+    case Finish<T>::kDescend:
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++, out += out_row, old += old_row) {
+        finish_row<T, V>(out, old, overlap, sum[r],
+                         [&](Vec<T> x, Vec<T> before) { return before - rounded(rate * x); });
+      }
+      return;
+    case Finish<T>::kDecay:
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++, out += out_row, old += old_row) {
+        finish_row<T, V>(out, old, overlap, sum[r], [&](Vec<T> x, Vec<T> before) {
+          return before - rounded(rate * (x + rounded(decay * before)));
+        });
+      }
   }
 }
 
@@ -140,7 +143,7 @@ TGM_NOINLINE void add_strips(const StripProduct<T>& strips, int64_t count) {
         }
       }
     }
-    finish_strip<T, R, V>(strips.finish, sum, strip * V * L);
+    finish_strip(strips.finish, sum, strip * V * L);
   }
 }
 
