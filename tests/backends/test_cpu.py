@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -37,3 +39,14 @@ def test_a_contract_from_outside_needs_no_native_kernel(monkeypatch: pytest.Monk
     monkeypatch.setattr(theano.config, "device", "cpu")
     x = T.vector("x")
     assert theano.function([x], x + 1)([1, 2]).tolist() == [2, 3]
+
+
+def test_a_module_that_is_not_built_is_one_sentence_with_the_command() -> None:
+    program = "import sys; sys.modules['tinygrad_mnist._native'] = None; import tinygrad_mnist"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: tinygrad_mnist's native module is not beside its sources")
+    assert "pip install -e ." in last
