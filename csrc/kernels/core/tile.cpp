@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/core/dims.hpp"
 #include "kernels/core/tape_row.hpp"
 #include "math/exponential.hpp"
 
@@ -60,10 +61,8 @@ View make_view(const Tensor& tensor, const Tensor& out, const Tile& tile) {
 int64_t offset_of(const View& view, int64_t position) {
   if (view.even) return position * view.step;
   int64_t offset = 0;
-  for (int i = view.n_axes - 1; i >= 0; i--) {
-    offset += position % view.shape[i] * view.stride[i];
-    position /= view.shape[i];
-  }
+  for_coordinates(view.n_axes, view.shape, position,
+                  [&](int32_t d, int64_t index) { offset += index * view.stride[d]; });
   return offset;
 }
 

@@ -4,6 +4,7 @@
 //   outputs   none
 //   ints      low, high
 #include "failure.hpp"
+#include "kernels/core/dims.hpp"
 #include "kernels/core/index_vector.hpp"
 #include "kernels/core/tape_row.hpp"
 
@@ -67,11 +68,8 @@ void run(const Args& args, int64_t chunk, int64_t) {
     int64_t n = length - in_row;
     if (n > end - i) n = end - i;
     int64_t offset = in_row * step;
-    int64_t row = i / length;
-    for (int32_t d = inner - 1; d >= 0; d--) {
-      offset += row % index.shape[d] * index.stride[d] * item;
-      row /= index.shape[d];
-    }
+    for_coordinates(inner, index.shape, i / length,
+                    [&](int32_t d, int64_t k) { offset += k * index.stride[d] * item; });
     if (row_outside(index.dtype, index.data + offset, step, n, args.ints[0], args.ints[1])) {
       args.failure->call.store(args.call + 1);
       return;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kernel.hpp"
+#include "kernels/core/dims.hpp"
 #include "kernels/core/index_vector.hpp"
 #include "simd.hpp"
 
@@ -22,12 +23,10 @@ struct CommonAxes {
 
   // Offsets of element i in both tensors.
   TGM_INLINE void offsets(const CommonAxes& axes, int64_t i, int64_t* picked, int64_t* indexed) {
-    for (int32_t d = axes.ndim - 1; d >= 0; d--) {
-      const int64_t at = i % axes.shape[d];
-      i /= axes.shape[d];
-      *picked += at * axes.picked[d];
-      *indexed += at * axes.indexed[d];
-    }
+    for_coordinates(axes.ndim, axes.shape, i, [&](int32_t d, int64_t index) {
+      *picked += index * axes.picked[d];
+      *indexed += index * axes.indexed[d];
+    });
   }
 };
 

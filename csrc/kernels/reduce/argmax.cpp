@@ -7,6 +7,7 @@
 //
 // Results are taken in C order. Where x is contiguous along the axis, a row is first scanned in
 // vectors for its extreme, then for the place of it.
+#include "kernels/core/dims.hpp"
 #include "kernels/core/tape_row.hpp"
 #include "kernels/reduce/operations.hpp"
 
@@ -110,13 +111,10 @@ void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   for (int64_t i = results * chunk / n_chunks; i < end; i++) {
     int64_t from = 0;
     int64_t to = 0;
-    int64_t rest = i;
-    for (int32_t d = out.ndim - 1; d >= 0; d--) {
-      const int64_t at = rest % out.shape[d];
-      rest /= out.shape[d];
-      from += at * x.stride[d];
-      to += at * out.stride[d];
-    }
+    for_coordinates(out.ndim, out.shape, i, [&](int32_t d, int64_t index) {
+      from += index * x.stride[d];
+      to += index * out.stride[d];
+    });
     out.as<int64_t>()[to] =
         place_in<Order>(x.dtype, x.data + from * item, x.stride[axis], x.shape[axis]);
   }

@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "kernels/core/dims.hpp"
+
 namespace tgm::TGM_TARGET {
 namespace {
 
@@ -18,43 +20,20 @@ struct Copy {
   int64_t to[kMaxDims];
 };
 
-int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
-
-void swap_dimensions(Copy& copy, int32_t a, int32_t b) {
-  const auto swap = [&](int64_t* values) {
-    const int64_t value = values[a];
-    values[a] = values[b];
-    values[b] = value;
-  };
-  swap(copy.shape);
-  swap(copy.from);
-  swap(copy.to);
-}
-
-// Dimensions of more than one element, the densest of the output last, merged.
-Copy ordered(const Box& box, const Tensor& from, const Tensor& to) {
+// The densest dimension of the output last.
+Copy sorted_copy(const Box& box, const Tensor& from, const Tensor& to) {
+  const LoopDims dims =
+      sort_and_merge(box.ndim, box.shape, to.stride, [&](int32_t outer, int32_t inner) {
+        return is_one_stride(from.stride, outer, inner, box.shape[inner]) &&
+               is_one_stride(to.stride, outer, inner, box.shape[inner]);
+      });
   Copy copy;
-  copy.n_dims = 0;
-  for (int32_t d = 0; d < box.ndim; d++) {
-    if (box.shape[d] == 1) continue;
-    const int32_t k = copy.n_dims++;
-    copy.shape[k] = box.shape[d];
-    copy.from[k] = from.stride[d];
-    copy.to[k] = to.stride[d];
-    for (int32_t i = k; i > 0 && magnitude(copy.to[i - 1]) < magnitude(copy.to[i]); i--) {
-      swap_dimensions(copy, i - 1, i);
-    }
+  copy.n_dims = dims.n;
+  for (int32_t d = 0; d < dims.n; d++) {
+    copy.shape[d] = dims.shape[d];
+    copy.from[d] = from.stride[dims.axis[d]];
+    copy.to[d] = to.stride[dims.axis[d]];
   }
-  int32_t n = 0;
-  for (int32_t d = 0; d < copy.n_dims; d++) {
-    const bool continues = n > 0 && copy.from[n - 1] == copy.from[d] * copy.shape[d] &&
-                           copy.to[n - 1] == copy.to[d] * copy.shape[d];
-    if (!continues) n++;
-    copy.shape[n - 1] = continues ? copy.shape[n - 1] * copy.shape[d] : copy.shape[d];
-    copy.from[n - 1] = copy.from[d];
-    copy.to[n - 1] = copy.to[d];
-  }
-  copy.n_dims = n;
   return copy;
 }
 
@@ -124,7 +103,7 @@ void copy_box(const Box& box, const Tensor& from, const Tensor& to) {
   for (int32_t d = 0; d < box.ndim; d++) {
     if (box.shape[d] == 0) return;
   }
-  const Copy copy = ordered(box, from, to);
+  const Copy copy = sorted_copy(box, from, to);
   switch (item_size(to.dtype)) {
     case 1:
       return run_copy(copy, to.as<uint8_t>(), from.as<const uint8_t>());

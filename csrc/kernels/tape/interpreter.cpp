@@ -5,6 +5,7 @@
 // copied to its register, then each instruction runs over the block, then results are stored.
 // What is the same for the whole box is computed once: single elements and what follows from them
 // alone, and in boxes of short rows also operands that repeat in every row.
+#include "kernels/core/dims.hpp"
 #include "kernels/core/tape_row.hpp"
 #include "kernels/tape/convert.hpp"
 #include "kernels/tape/operations.hpp"
@@ -97,8 +98,7 @@ class Runner {
   Operand* index() { return operands_ + tape_.n_inputs + n_outputs(); }
   int32_t n_outputs() const { return static_cast<int32_t>(tape_.outputs.size()); }
 
-  // Drops dimensions of size 1, puts the dimension along which the first output is densest
-  // innermost, and merges neighbours that every operand crosses with one stride.
+  // The densest dimension of the first output is innermost.
   void merge_dimensions(const Box& box, const Tensor* in, const Tensor* out) {
     n_operands_ = 0;
     for (int32_t i = 0; i < tape_.n_inputs; i++) {
@@ -108,35 +108,30 @@ class Runner {
     index0_ = box.index0;
     add_operand(nullptr, DType::Int64, tape_.has_uniform);
 
-    int32_t order[kMaxDims];
-    n_rows_ = 1;
-    const int32_t n = order_dimensions(box, out, order);
-    n_dims_ = 0;
-    for (int32_t k = 0; k < n; k++) {
-      const int32_t d = order[k];
-      const int64_t size = box.shape[d];
+    const auto strides_of = [&](int32_t i) {
+      if (i < tape_.n_inputs) return in[i].stride;
+      return i < n_operands_ - 1 ? out[i - tape_.n_inputs].stride : box.index_stride;
+    };
+    const auto can_merge = [&](int32_t outer, int32_t inner) {
       for (int32_t i = 0; i < n_operands_; i++) {
         if (operands_[i].span == Span::Unread) continue;
-        const int64_t* strides = i < tape_.n_inputs    ? in[i].stride
-                                 : i < n_operands_ - 1 ? out[i - tape_.n_inputs].stride
-                                                       : box.index_stride;
-        operands_[i].stride[n_dims_] = strides[d];
+        if (!is_one_stride(strides_of(i), outer, inner, box.shape[inner])) return false;
       }
-      if (n_dims_ > 0 && can_merge(size)) {
-        for (int32_t i = 0; i < n_operands_; i++) {
-          operands_[i].stride[n_dims_ - 1] = operands_[i].stride[n_dims_];
-        }
-        shape_[n_dims_ - 1] *= size;
-      } else {
-        shape_[n_dims_++] = size;
-      }
-    }
-    if (n_dims_ == 0) {
-      shape_[n_dims_++] = 1;
-      for (int32_t i = 0; i < n_operands_; i++) operands_[i].stride[0] = 0;
-    }
+      return true;
+    };
+    const int64_t* key = n_outputs() == 0 ? box.index_stride : out[0].stride;
+    const LoopDims dims = sort_and_merge(box.ndim, box.shape, key, can_merge);
+    n_dims_ = dims.n == 0 ? 1 : dims.n;
+    shape_[0] = 1;
+    for (int32_t d = 0; d < dims.n; d++) shape_[d] = dims.shape[d];
+    n_rows_ = 1;
     for (int32_t d = 0; d + 1 < n_dims_; d++) n_rows_ *= shape_[d];
-    for (int32_t i = 0; i < n_operands_; i++) note_strides(operands_[i]);
+    for (int32_t i = 0; i < n_operands_; i++) {
+      if (operands_[i].span == Span::Unread) continue;
+      operands_[i].stride[0] = 0;
+      for (int32_t d = 0; d < dims.n; d++) operands_[i].stride[d] = strides_of(i)[dims.axis[d]];
+      note_strides(operands_[i]);
+    }
   }
 
   void add_operand(char* data, DType dtype, bool is_read) {
@@ -148,32 +143,7 @@ class Runner {
     operand.span = is_read ? Span::Block : Span::Unread;
   }
 
-  int32_t order_dimensions(const Box& box, const Tensor* out, int32_t* order) const {
-    int32_t n = 0;
-    const auto density = [&](int32_t d) {
-      return n_outputs() == 0 ? 0 : __builtin_llabs(out[0].stride[d]);
-    };
-    for (int32_t d = 0; d < box.ndim; d++) {
-      if (box.shape[d] == 1) continue;
-      int32_t k = n++;
-      for (; k > 0 && density(order[k - 1]) < density(d); k--) order[k] = order[k - 1];
-      order[k] = d;
-    }
-    return n;
-  }
-
-  // Whether a dimension of `size`, whose strides stand behind the last ones, continues it.
-  bool can_merge(int64_t size) const {
-    for (int32_t i = 0; i < n_operands_; i++) {
-      const Operand& operand = operands_[i];
-      if (operand.span == Span::Unread) continue;
-      if (operand.stride[n_dims_ - 1] != operand.stride[n_dims_] * size) return false;
-    }
-    return true;
-  }
-
   void note_strides(Operand& operand) const {
-    if (operand.span == Span::Unread) return;
     operand.inner = operand.stride[n_dims_ - 1];
     operand.linear = true;
     for (int32_t d = 0; d + 1 < n_dims_; d++) {
@@ -206,11 +176,9 @@ class Runner {
   int64_t offset(const Operand& operand, int64_t row, int64_t begin) const {
     if (operand.linear) return (row * shape_[n_dims_ - 1] + begin) * operand.inner;
     int64_t sum = begin * operand.inner;
-    for (int32_t d = n_dims_ - 2; d > 0; d--) {
-      sum += row % shape_[d] * operand.stride[d];
-      row /= shape_[d];
-    }
-    return sum + row * operand.stride[0];
+    for_coordinates(n_dims_ - 1, shape_, row,
+                    [&](int32_t d, int64_t index) { sum += index * operand.stride[d]; });
+    return sum;
   }
 
   // Whether blocks of the operand are contiguous in memory and need no conversion.
