@@ -42,7 +42,7 @@ void check_instruction(const Tape& tape, int32_t number) {
   }
 }
 
-// Notes which inputs are read, and when the last of them is read.
+// Finds which inputs are read, and by which instruction last.
 void note_input_reads(Tape& tape) {
   const int32_t n = static_cast<int32_t>(tape.instructions.size());
   tape.input_is_read.assign(tape.n_inputs, 0);
@@ -98,27 +98,45 @@ void assign_registers(Tape& tape) {
   }
 }
 
-// Finds the parts of a tape's expression.
-class Matcher {
+// Finds the form of a tape with one output.
+class FormMatcher {
  public:
-  explicit Matcher(const Tape& tape) : tape_(tape) {}
+  explicit FormMatcher(const Tape& tape) : tape_(tape), result_(tape.outputs[0]) {}
 
-  Descent descent() const {
-    Descent result;
-    if (tape_.outputs.size() != 1) return result;
-    const Instruction* step = instruction(tape_.outputs[0], Opcode::Sub);
-    if (step == nullptr || step->arg[0] <= 0 || step->arg[0] >= tape_.n_inputs) return result;
-    const int32_t old = step->arg[0];
+  bool is_identity() const { return tape_.instructions.empty() && result_ == 0; }
+
+  bool match(Descent& found) const {
+    const Instruction* step = instruction(result_, Opcode::Sub);
+    if (step == nullptr || step->arg[0] <= 0 || step->arg[0] >= tape_.n_inputs) return false;
+    found.old = step->arg[0];
     const Instruction* product = instruction(step->arg[1], Opcode::Mul);
-    if (product == nullptr) return result;
+    if (product == nullptr) return false;
     for (int k = 0; k < 2; k++) {
-      const int32_t slope = product->arg[k], rate = product->arg[1 - k];
-      if (!is_scalar(rate)) continue;
-      if (slope == 0) return {old, rate, -1};
-      const int32_t decay = decay_of(slope, old);
-      if (decay >= 0) return {old, rate, decay};
+      const int32_t slope = product->arg[k];
+      found.rate = product->arg[1 - k];
+      found.decay = slope == 0 ? -1 : decay_of(slope, found.old);
+      if (is_scalar(found.rate) && (slope == 0 || found.decay >= 0)) return true;
     }
-    return result;
+    return false;
+  }
+
+  bool match(BiasActivation& found) const {
+    found = {Activation::None, false, 0.0};
+    if (tape_.n_inputs != 2) return false;
+    if (is_biased(result_)) return true;
+    if (const Instruction* sigmoid = instruction(result_, Opcode::Sigmoid)) {
+      found.activation = Activation::Sigmoid;
+      return is_biased(sigmoid->arg[0]);
+    }
+    const Instruction* maximum = instruction(result_, Opcode::Maximum);
+    if (maximum == nullptr) return false;
+    found.constant_first = is_biased(maximum->arg[1]);
+    const int32_t sum = found.constant_first ? 1 : 0;
+    const Instruction* constant = instruction(maximum->arg[1 - sum], Opcode::Const);
+    if (constant == nullptr) return false;
+    found.activation = Activation::Relu;
+    found.constant = constant->immediate;
+    return is_biased(maximum->arg[sum]);
   }
 
  private:
@@ -132,6 +150,13 @@ class Matcher {
     return is_scalar(decay) ? decay : -1;
   }
 
+  // Whether a value is the sum of inputs 0 and 1.
+  bool is_biased(int32_t value) const {
+    const Instruction* sum = instruction(value, Opcode::Add);
+    return sum != nullptr &&
+           (sum->arg[0] == 0 ? sum->arg[1] == 1 : sum->arg[0] == 1 && sum->arg[1] == 0);
+  }
+
   // The instruction that computes a value, if it is an `opcode`.
   const Instruction* instruction(int32_t value, Opcode opcode) const {
     if (value < tape_.n_inputs) return nullptr;
@@ -139,13 +164,26 @@ class Matcher {
     return found.opcode == opcode ? &found : nullptr;
   }
 
-  // Whether a value may be the same for all elements: of inputs, the kernel's operands tell.
+  // Whether a value may be the same for all elements: for an input, the call's operand decides.
   bool is_scalar(int32_t value) const {
     return (value > 0 && value < tape_.n_inputs) || instruction(value, Opcode::Const) != nullptr;
   }
 
   const Tape& tape_;
+  const int32_t result_;
 };
+
+void find_form(Tape& tape) {
+  if (tape.outputs.size() != 1) return;
+  const FormMatcher matcher(tape);
+  if (matcher.is_identity()) {
+    tape.form = TapeForm::Identity;
+  } else if (matcher.match(tape.descent)) {
+    tape.form = TapeForm::Descent;
+  } else if (matcher.match(tape.bias_activation)) {
+    tape.form = TapeForm::BiasActivation;
+  }
+}
 
 }  // namespace
 
@@ -169,7 +207,7 @@ void prepare_tape(Tape& tape) {
   }
   note_input_reads(tape);
   assign_registers(tape);
-  tape.descent = Matcher(tape).descent();
+  find_form(tape);
 }
 
 int32_t opcode_arity(Opcode opcode) { return kRecords[static_cast<int32_t>(opcode)].arity; }

@@ -211,45 +211,6 @@ void store_values(const Tile& tile, const Operands& operands) {
   }
 }
 
-// The epilogue of nearly every layer: an activation of value + bias, with a bias for each row (a
-// convolution's filters) or for each position (a matrix's columns).
-enum class Activation { None, Relu, Sigmoid };
-struct BiasActivation {
-  Activation activation;
-  bool constant_first;  // maximum(constant, sum): which of 0.0 and -0.0 is left depends on it
-  double constant;
-};
-
-// Whether the tape is one of these.
-bool match_bias_activation(const Tape& tape, BiasActivation* found) {
-  constexpr int32_t kValue = 0, kBias = 1;
-  if (tape.n_inputs != 2 || tape.outputs.size() != 1) return false;
-  *found = {Activation::None, false, 0.0};
-  int32_t sum = -1, constant = -1, last = -1;
-  for (int32_t i = 0; i < static_cast<int32_t>(tape.instructions.size()); i++) {
-    const Instruction& instruction = tape.instructions[i];
-    const int32_t *arg = instruction.arg, number = tape.n_inputs + i;
-    if (instruction.opcode == Opcode::Const && constant < 0) {
-      constant = number;
-      found->constant = instruction.immediate;
-    } else if (instruction.opcode == Opcode::Add && sum < 0 && arg[0] + arg[1] == kBias &&
-               (arg[0] == kValue || arg[1] == kValue)) {
-      sum = last = number;
-    } else if (instruction.opcode == Opcode::Maximum && last == sum && sum >= 0 && constant >= 0 &&
-               arg[0] + arg[1] == sum + constant && arg[0] != arg[1]) {
-      found->activation = Activation::Relu;
-      found->constant_first = arg[0] == constant;
-      last = number;
-    } else if (instruction.opcode == Opcode::Sigmoid && last == sum && arg[0] == sum) {
-      found->activation = Activation::Sigmoid;
-      last = number;
-    } else {
-      return false;
-    }
-  }
-  return last >= 0 && tape.outputs[0] == last;
-}
-
 // out[i] = f(values[i], bias[i * kStep]), with vectors throughout: a row's last one overlaps the
 // one before, and is computed first, since `out` may be where the bias is.
 template <int64_t kStep, class T, class F>
@@ -267,7 +228,9 @@ void map_row(const T* values, const T* bias, T* out, int64_t n, F f) {
   store(out + end, last);
 }
 
-// Interpreting the tape takes several passes over a row, and a copy of the bias as long as it.
+// The epilogue of nearly every layer, with a bias for each row (a convolution's filters) or for
+// each position (a matrix's columns). Interpreting its tape would take several passes over a row,
+// and a copy of the bias of the same length.
 template <int64_t kStep, class T>
 void finish_bias_activation(const BiasActivation& epilogue, const Tile& tile,
                             const Operands& operands) {
@@ -308,14 +271,13 @@ void finish_tile(const Tape& tape, const Tile& tile, const Tensor* extras, const
   operands.view[tape.n_inputs] = make_view(out, out, tile);
   operands.n = tape.n_inputs + 1;
   if (tape.is_identity()) return store_values(tile, operands);
-  BiasActivation bias_activation;
-  if (match_bias_activation(tape, &bias_activation)) {
+  if (tape.form == TapeForm::BiasActivation) {
     const View &bias = operands.view[1], &to = operands.view[2];
     const bool rows = bias.even && (bias.step == 0 || bias.step == 1) && to.even && to.step == 1;
     if (rows && tape.dtype == out.dtype && bias.dtype == out.dtype && out.dtype != DType::Int64) {
       return out.dtype == DType::Float32
-                 ? finish_bias_activation<float>(bias_activation, tile, operands)
-                 : finish_bias_activation<double>(bias_activation, tile, operands);
+                 ? finish_bias_activation<float>(tape.bias_activation, tile, operands)
+                 : finish_bias_activation<double>(tape.bias_activation, tile, operands);
     }
   }
 

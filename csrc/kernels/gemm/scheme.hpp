@@ -42,7 +42,7 @@ inline bool goes_direct(const Args& args) {
   const Tape& tape = *args.tapes[0];
   if (out.stride[1] != 1) return false;
   if (tape.is_identity()) return true;
-  if (tape.descent.old < 0 || tape.dtype != out.dtype) return false;
+  if (tape.form != TapeForm::Descent || tape.dtype != out.dtype) return false;
   const Tensor& old = args.in[kOwn + tape.descent.old - 1];
   return old.dtype == out.dtype && old.ndim == 2 && old.stride[1] == 1 &&
          is_scalar(args, tape.descent.rate) &&
