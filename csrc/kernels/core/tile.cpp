@@ -2,10 +2,11 @@
 #include "kernels/core/tile.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/core/dims.hpp"
+#include "kernels/core/row_copies.hpp"
 #include "kernels/core/tape_row.hpp"
+#include "kernels/core/with_type.hpp"
 #include "math/exponential.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -79,33 +80,12 @@ void for_runs(const View& view, int64_t position, int64_t count, Visit visit) {
   }
 }
 
-template <class U>
-void copy_steps(char* to_bytes, int64_t to_step, const char* from_bytes, int64_t from_step,
-                int64_t n) {
-  U* to = reinterpret_cast<U*>(to_bytes);
-  const U* from = reinterpret_cast<const U*>(from_bytes);
-  if (from_step == 0 && to_step == 1) {
-    const U value = *from;
-    for (int64_t i = 0; i < n; i++) to[i] = value;
-  } else if (from_step == 1 && to_step == 1) {
-    std::memcpy(to, from, n * sizeof(U));
-  } else {
-    for (int64_t i = 0; i < n; i++) to[i * to_step] = from[i * from_step];
-  }
-}
-
-void copy_run(size_t size, char* to, int64_t to_step, const char* from, int64_t from_step,
+void copy_run(DType dtype, char* to, int64_t to_step, const char* from, int64_t from_step,
               int64_t n) {
-  switch (size) {
-    case 1:
-      return copy_steps<uint8_t>(to, to_step, from, from_step, n);
-    case 2:
-      return copy_steps<uint16_t>(to, to_step, from, from_step, n);
-    case 4:
-      return copy_steps<uint32_t>(to, to_step, from, from_step, n);
-    default:
-      return copy_steps<uint64_t>(to, to_step, from, from_step, n);
-  }
+  with_word(dtype, [&]<class Word>() {
+    copy_elements(reinterpret_cast<Word*>(to), to_step, reinterpret_cast<const Word*>(from),
+                  from_step, n);
+  });
 }
 
 // A block of the tile that goes through the tape as one row: `rows` rows of `count` positions.
@@ -126,9 +106,9 @@ void copy_block(const View& view, const Block& block, char* buffer, bool to_buff
       char* here = line + (first - block.position) * size;
       char* there = element(view, block.row + r, offset);
       if (to_buffer) {
-        copy_run(size, here, 1, there, step, n);
+        copy_run(view.dtype, here, 1, there, step, n);
       } else {
-        copy_run(size, there, step, here, 1, n);
+        copy_run(view.dtype, there, step, here, 1, n);
       }
     };
     for_runs(view, block.position, block.count, visit);
@@ -199,10 +179,9 @@ void run_box(const Tape& tape, const Tile& tile, const Operands& operands, int64
 
 void store_values(const Tile& tile, const Operands& operands) {
   const View &values = operands.view[0], &out = operands.view[operands.n - 1];
-  const size_t size = item_size(out.dtype);
   if (values.joined && out.joined) {
     const int64_t offset = offset_of(out, tile.position);
-    return copy_run(size, element(out, tile.row, offset), out.step, tile.values, 1,
+    return copy_run(out.dtype, element(out, tile.row, offset), out.step, tile.values, 1,
                     tile.n_rows * tile.n_positions);
   }
   for (int64_t r = 0; r < tile.n_rows; r++) {

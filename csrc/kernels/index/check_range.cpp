@@ -4,9 +4,10 @@
 //   outputs   none
 //   ints      low, high
 #include "failure.hpp"
+#include "kernel.hpp"
 #include "kernels/core/dims.hpp"
 #include "kernels/core/index_vector.hpp"
-#include "kernels/core/tape_row.hpp"
+#include "kernels/core/with_type.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -35,21 +36,6 @@ bool any_outside(const char* p, int64_t step, int64_t n, int64_t low, int64_t hi
   return outside;
 }
 
-bool row_outside(DType dtype, const char* p, int64_t step, int64_t n, int64_t low, int64_t high) {
-  switch (dtype) {
-    case DType::Int8:
-      return any_outside<int8_t>(p, step, n, low, high);
-    case DType::Int16:
-      return any_outside<int16_t>(p, step, n, low, high);
-    case DType::Int32:
-      return any_outside<int32_t>(p, step, n, low, high);
-    case DType::Int64:
-      return any_outside<int64_t>(p, step, n, low, high);
-    default:
-      return any_outside<uint8_t>(p, step, n, low, high);
-  }
-}
-
 int64_t chunks(const Args& args) {
   return (size_of(args.in[0]) + kChunkElements - 1) / kChunkElements;
 }
@@ -70,7 +56,10 @@ void run(const Args& args, int64_t chunk, int64_t) {
     int64_t offset = in_row * step;
     for_coordinates(inner, index.shape, i / length,
                     [&](int32_t d, int64_t k) { offset += k * index.stride[d] * item; });
-    if (row_outside(index.dtype, index.data + offset, step, n, args.ints[0], args.ints[1])) {
+    const bool outside = with_type(index.dtype, [&]<class T>() {
+      return any_outside<T>(index.data + offset, step, n, args.ints[0], args.ints[1]);
+    });
+    if (outside) {
       args.failure->call.store(args.call + 1);
       return;
     }

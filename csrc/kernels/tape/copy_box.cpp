@@ -4,9 +4,9 @@
 // is gone.
 #include "kernels/tape/copy_box.hpp"
 
-#include <cstring>
-
 #include "kernels/core/dims.hpp"
+#include "kernels/core/row_copies.hpp"
+#include "kernels/core/with_type.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -37,18 +37,6 @@ Copy sorted_copy(const Box& box, const Tensor& from, const Tensor& to) {
   return copy;
 }
 
-template <class Word>
-void copy_row(Word* to, int64_t to_stride, const Word* from, int64_t from_stride, int64_t n) {
-  if (to_stride == 1 && from_stride == 1) {
-    std::memmove(to, from, n * sizeof(Word));
-  } else if (to_stride == 1 && from_stride == 0) {
-    const Word word = *from;
-    for (int64_t i = 0; i < n; i++) to[i] = word;
-  } else {
-    for (int64_t i = 0; i < n; i++) to[i * to_stride] = from[i * from_stride];
-  }
-}
-
 // Dimensions a and b, square by square; the output lies along b, the input along a.
 template <class Word>
 void copy_squares(const Copy& copy, int32_t a, int32_t b, Word* to, const Word* from) {
@@ -57,8 +45,8 @@ void copy_squares(const Copy& copy, int32_t a, int32_t b, Word* to, const Word* 
     for (int64_t j0 = 0; j0 < copy.shape[b]; j0 += kSide) {
       const int64_t n = j0 + kSide < copy.shape[b] ? kSide : copy.shape[b] - j0;
       for (int64_t i = i0; i < i1; i++) {
-        copy_row(to + i * copy.to[a] + j0 * copy.to[b], copy.to[b],
-                 from + i * copy.from[a] + j0 * copy.from[b], copy.from[b], n);
+        copy_elements(to + i * copy.to[a] + j0 * copy.to[b], copy.to[b],
+                      from + i * copy.from[a] + j0 * copy.from[b], copy.from[b], n);
       }
     }
   }
@@ -81,7 +69,7 @@ void run_copy(const Copy& copy, Word* to, const Word* from) {
     if (square >= 0) {
       copy_squares(copy, square, inner, to, from);
     } else {
-      copy_row(to, copy.to[inner], from, copy.from[inner], copy.shape[inner]);
+      copy_elements(to, copy.to[inner], from, copy.from[inner], copy.shape[inner]);
     }
     int32_t d = inner - 1;
     for (; d >= 0; d--) {
@@ -104,16 +92,7 @@ void copy_box(const Box& box, const Tensor& from, const Tensor& to) {
     if (box.shape[d] == 0) return;
   }
   const Copy copy = sorted_copy(box, from, to);
-  switch (item_size(to.dtype)) {
-    case 1:
-      return run_copy(copy, to.as<uint8_t>(), from.as<const uint8_t>());
-    case 2:
-      return run_copy(copy, to.as<uint16_t>(), from.as<const uint16_t>());
-    case 4:
-      return run_copy(copy, to.as<uint32_t>(), from.as<const uint32_t>());
-    default:
-      return run_copy(copy, to.as<uint64_t>(), from.as<const uint64_t>());
-  }
+  with_word(to.dtype, [&]<class Word>() { run_copy(copy, to.as<Word>(), from.as<const Word>()); });
 }
 
 }  // namespace tgm::TGM_TARGET
