@@ -76,7 +76,6 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel check_range_kernel;
-const Kernel check_range_kernel = {"check_range", 1, {{chunks, run}}, nullptr, invalid};
+extern const Kernel check_range_kernel = {"check_range", 1, {{chunks, run}}, nullptr, invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -79,8 +79,7 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel gather_kernel;
-const Kernel gather_kernel = {
+extern const Kernel gather_kernel = {
     "gather", 2, {{list_chunks, list}, {chunks, run}}, workspace_bytes, invalid};
 
 }  // namespace tgm::TGM_TARGET

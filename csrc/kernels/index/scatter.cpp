@@ -134,11 +134,9 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel scatter_add_kernel;
-extern const Kernel scatter_set_kernel;
-const Kernel scatter_add_kernel = {
+extern const Kernel scatter_add_kernel = {
     "scatter_add", 2, {{list_chunks, list}, {chunks, run_add}}, workspace_bytes, invalid};
-const Kernel scatter_set_kernel = {
+extern const Kernel scatter_set_kernel = {
     "scatter_set", 2, {{list_chunks, list}, {chunks, run_set}}, workspace_bytes, invalid};
 
 }  // namespace tgm::TGM_TARGET

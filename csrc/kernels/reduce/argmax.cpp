@@ -120,9 +120,7 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel argmax_kernel;
-extern const Kernel argmin_kernel;
-const Kernel argmax_kernel = {"argmax", 1, {{chunks, run<Greater>}}, nullptr, invalid};
-const Kernel argmin_kernel = {"argmin", 1, {{chunks, run<Less>}}, nullptr, invalid};
+extern const Kernel argmax_kernel = {"argmax", 1, {{chunks, run<Greater>}}, nullptr, invalid};
+extern const Kernel argmin_kernel = {"argmin", 1, {{chunks, run<Less>}}, nullptr, invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -392,8 +392,7 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel reduce_kernel;
-const Kernel reduce_kernel = {
+extern const Kernel reduce_kernel = {
     "reduce", 2, {{chunks, run}, {combine_chunks, combine}}, workspace_bytes, invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -18,7 +18,8 @@ TGM_INLINE To converted(From x) {
 }
 
 template <class To, class From>
-void convert(To* to, int64_t to_stride, const From* from, int64_t from_stride, int64_t n) {
+TGM_NOINLINE void convert(To* to, int64_t to_stride, const From* from, int64_t from_stride,
+                          int64_t n) {
   if (to_stride == 1 && from_stride == 1) {
     if constexpr (std::is_same_v<To, From>) {
       std::memmove(to, from, n * sizeof(To));
