@@ -42,7 +42,7 @@ void check_instruction(const Tape& tape, int32_t number) {
   }
 }
 
-// Notes which inputs are read, and when the last of them is read.
+// Finds which inputs are read, and by which instruction last.
 void note_input_reads(Tape& tape) {
   const int32_t n = static_cast<int32_t>(tape.instructions.size());
   tape.input_is_read.assign(tape.n_inputs, 0);
@@ -98,6 +98,93 @@ void assign_registers(Tape& tape) {
   }
 }
 
+// Finds the form of a tape with one output.
+class FormMatcher {
+ public:
+  explicit FormMatcher(const Tape& tape) : tape_(tape), result_(tape.outputs[0]) {}
+
+  bool is_identity() const { return tape_.instructions.empty() && result_ == 0; }
+
+  bool match(Descent& found) const {
+    const Instruction* step = instruction(result_, Opcode::Sub);
+    if (step == nullptr || step->arg[0] <= 0 || step->arg[0] >= tape_.n_inputs) return false;
+    found.old = step->arg[0];
+    const Instruction* product = instruction(step->arg[1], Opcode::Mul);
+    if (product == nullptr) return false;
+    for (int k = 0; k < 2; k++) {
+      const int32_t slope = product->arg[k];
+      found.rate = product->arg[1 - k];
+      found.decay = slope == 0 ? -1 : decay_of(slope, found.old);
+      if (is_scalar(found.rate) && (slope == 0 || found.decay >= 0)) return true;
+    }
+    return false;
+  }
+
+  bool match(BiasActivation& found) const {
+    found = {Activation::None, false, 0.0};
+    if (tape_.n_inputs != 2) return false;
+    if (is_biased(result_)) return true;
+    if (const Instruction* sigmoid = instruction(result_, Opcode::Sigmoid)) {
+      found.activation = Activation::Sigmoid;
+      return is_biased(sigmoid->arg[0]);
+    }
+    const Instruction* maximum = instruction(result_, Opcode::Maximum);
+    if (maximum == nullptr) return false;
+    found.constant_first = is_biased(maximum->arg[1]);
+    const int32_t sum = found.constant_first ? 1 : 0;
+    const Instruction* constant = instruction(maximum->arg[1 - sum], Opcode::Const);
+    if (constant == nullptr) return false;
+    found.activation = Activation::Relu;
+    found.constant = constant->immediate;
+    return is_biased(maximum->arg[sum]);
+  }
+
+ private:
+  // decay, if `value` is x + decay * old; else -1.
+  int32_t decay_of(int32_t value, int32_t old) const {
+    const Instruction* sum = instruction(value, Opcode::Add);
+    if (sum == nullptr || (sum->arg[0] != 0 && sum->arg[1] != 0)) return -1;
+    const Instruction* product = instruction(sum->arg[sum->arg[0] == 0 ? 1 : 0], Opcode::Mul);
+    if (product == nullptr || (product->arg[0] != old && product->arg[1] != old)) return -1;
+    const int32_t decay = product->arg[product->arg[0] == old ? 1 : 0];
+    return is_scalar(decay) ? decay : -1;
+  }
+
+  // Whether a value is the sum of inputs 0 and 1.
+  bool is_biased(int32_t value) const {
+    const Instruction* sum = instruction(value, Opcode::Add);
+    return sum != nullptr &&
+           (sum->arg[0] == 0 ? sum->arg[1] == 1 : sum->arg[0] == 1 && sum->arg[1] == 0);
+  }
+
+  // The instruction that computes a value, if it is an `opcode`.
+  const Instruction* instruction(int32_t value, Opcode opcode) const {
+    if (value < tape_.n_inputs) return nullptr;
+    const Instruction& found = tape_.instructions[value - tape_.n_inputs];
+    return found.opcode == opcode ? &found : nullptr;
+  }
+
+  // Whether a value may be the same for all elements: for an input, the call's operand decides.
+  bool is_scalar(int32_t value) const {
+    return (value > 0 && value < tape_.n_inputs) || instruction(value, Opcode::Const) != nullptr;
+  }
+
+  const Tape& tape_;
+  const int32_t result_;
+};
+
+void find_form(Tape& tape) {
+  if (tape.outputs.size() != 1) return;
+  const FormMatcher matcher(tape);
+  if (matcher.is_identity()) {
+    tape.form = TapeForm::Identity;
+  } else if (matcher.match(tape.descent)) {
+    tape.form = TapeForm::Descent;
+  } else if (matcher.match(tape.bias_activation)) {
+    tape.form = TapeForm::BiasActivation;
+  }
+}
+
 }  // namespace
 
 void prepare_tape(Tape& tape) {
@@ -120,7 +207,7 @@ void prepare_tape(Tape& tape) {
   }
   note_input_reads(tape);
   assign_registers(tape);
-  tape.form = form_of(tape);
+  find_form(tape);
 }
 
 int32_t opcode_arity(Opcode opcode) { return kRecords[static_cast<int32_t>(opcode)].arity; }

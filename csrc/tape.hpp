@@ -27,12 +27,25 @@ struct Instruction {
   uint64_t key;      // of "uniform": the Philox key
 };
 
-// A step of gradient descent, old - rate * x or old - rate * (x + decay * old), where x is input 0.
-// The members are value numbers: old is an input, rate and decay are constants or inputs.
+// Forms of a tape that kernels have code of their own for. x is input 0.
+//   Identity         x
+//   Descent          old - rate * x, or old - rate * (x + decay * old)
+//   BiasActivation   activation(x + input 1), of exactly two inputs
+enum class TapeForm : char { Other, Identity, Descent, BiasActivation };
+
+// The values of a tape of this form. `old` is an input, the others are inputs or constants.
 struct Descent {
-  int32_t old = -1;
-  int32_t rate = -1;
-  int32_t decay = -1;  // -1: none
+  int32_t old;
+  int32_t rate;
+  int32_t decay;  // -1: none
+};
+
+enum class Activation : char { None, Relu, Sigmoid };
+
+struct BiasActivation {
+  Activation activation;
+  bool constant_first;  // maximum(constant, sum): decides between 0.0 and -0.0
+  double constant;      // of Relu: the maximum of the sum and this
 };
 
 // The epilogue of nearly every layer: an activation of input 0 + input 1, a bias.
@@ -55,7 +68,7 @@ struct Tape {
   std::vector<Instruction> instructions;
   std::vector<int32_t> outputs;  // value numbers
 
-  // The rest is worked out by prepare_tape().
+  // The rest is computed by prepare_tape().
   // Register of each instruction's value. Inputs own registers 0 .. n_inputs - 1.
   std::vector<int32_t> registers;
   int32_t n_registers = 0;
@@ -65,10 +78,11 @@ struct Tape {
   // results behind it may be written straight into an output that lies in its memory.
   std::vector<int32_t> last_read;
   bool has_uniform = false;
-  TapeForm form;
+  TapeForm form = TapeForm::Other;
+  Descent descent{};                 // where form is Descent
+  BiasActivation bias_activation{};  // where form is BiasActivation
 
-  // Whether the tape returns its first input unchanged.
-  bool is_identity() const { return form.kind == TapeForm::Kind::Identity; }
+  bool is_identity() const { return form == TapeForm::Identity; }
 };
 
 // One operand of one row: a pointer to its first element and the step between elements.
@@ -78,7 +92,7 @@ struct RowOperand {
   int64_t stride;  // in elements; 0 repeats one element
 };
 
-// Checks the tape, assigns registers and recognises its form; throws std::invalid_argument.
+// Checks the tape, assigns registers and finds its form; throws std::invalid_argument.
 void prepare_tape(Tape& tape);
 
 // The form of a tape, found once for all kernels that use it.

@@ -4,7 +4,7 @@
 //     -> epilogue((x - mean) * invstd * gamma + beta, extras), mean, invstd, variance (C)
 // tapes: epilogue.
 //
-// Phase 0 reads x once and forms, of each block (see norm_blocks.hpp), its mean, then around that
+// Phase 0 reads x once and forms, of each block (see blocks.hpp), its mean, then around that
 // mean the sums of differences and of their squares: nothing cancels, and the sum of differences,
 // which would be zero but for rounding, corrects both. Phase 1 combines the blocks of a channel, in
 // double. Phase 2 reads x again and writes y.
@@ -76,12 +76,10 @@ void find_statistics(const Args& args, int64_t chunk, int64_t n_chunks) {
   const NormShape s(args.in[0]);
   const Work<T> work(s, args.workspace);
   alignas(64) T buffer[kNormBlock];
-  const Span units = span_of(s.units(), chunk, n_chunks);
-  for (int64_t unit = units.first; unit < units.last; unit++) {
-    const NormBlock block(s, unit);
+  for_norm_blocks(s, chunk, n_chunks, [&](const NormBlock& block) {
     const NormRows<T> x = block_rows(s, block, args.in[0], buffer);
     s.across ? column_statistics(s, block, work, x) : block_statistics(s, block, work, x);
-  }
+  });
 }
 
 // Mean and sum of squared differences of one channel.
@@ -122,16 +120,16 @@ void combine_channels(const Args& args, int64_t chunk, int64_t n_chunks) {
     const double rounded = squares < 0 ? 0 : squares;
     const double spread = rounded / static_cast<double>(s.values());
     const double inverse = 1 / std::sqrt(spread + epsilon);
-    const double factor = inverse * gamma.as<T>()[c * gamma.stride[0]];
+    const double factor = inverse * of_channel<T>(gamma, c);
     work.centre[c] = static_cast<T>(exact);
     work.scale[c] = static_cast<T>(factor);
     // What rounding the centre has lost comes back here.
     const double lost = static_cast<double>(work.centre[c]) - exact;
-    const double shift = beta.as<T>()[c * beta.stride[0]];
+    const double shift = of_channel<T>(beta, c);
     work.shift[c] = static_cast<T>(std::isfinite(lost * factor) ? shift + lost * factor : shift);
-    mean.as<T>()[c * mean.stride[0]] = work.centre[c];
-    invstd.as<T>()[c * invstd.stride[0]] = static_cast<T>(inverse);
-    variance.as<T>()[c * variance.stride[0]] = static_cast<T>(spread);
+    of_channel<T>(mean, c) = work.centre[c];
+    of_channel<T>(invstd, c) = static_cast<T>(inverse);
+    of_channel<T>(variance, c) = static_cast<T>(spread);
   }
 }
 
@@ -144,9 +142,7 @@ void normalise_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tape& tape = *args.tapes[0];
   const bool direct = tape.is_identity() && is_dense(s, y);
   alignas(64) T values[kNormBlock];
-  const Span tiles = span_of(s.tiles(), chunk, n_chunks);
-  for (int64_t number = tiles.first; number < tiles.last; number++) {
-    const NormTile tile(s, number);
+  for_norm_tiles(s, chunk, n_chunks, [&](const NormTile& tile) {
     for_runs<T>(s, x, tile, [&](int64_t c, int64_t a, int64_t p, int64_t n, auto& from) {
       T* const to = direct ? y.as<T>() + a * y.stride[0] + p : values + tile.place(a, p);
       if (s.across) {
@@ -163,12 +159,12 @@ void normalise_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
         });
       }
     });
-    if (direct) continue;
+    if (direct) return;
     finish_tile(tape,
                 {reinterpret_cast<const char*>(values), tile.width(), 0, 0, tile.rows.first,
                  tile.rows.last - tile.rows.first, tile.positions.first, tile.width()},
                 args.in + kOwnInputs, y);
-  }
+  });
 }
 
 template <class T>
@@ -176,8 +172,6 @@ size_t work_bytes(const Args& args) {
   return Work<T>(NormShape(args.in[0]), nullptr).bytes;
 }
 
-int64_t block_chunks(const Args& args) { return NormShape(args.in[0]).block_chunks(); }
-int64_t channel_chunks(const Args& args) { return NormShape(args.in[0]).channel_chunks(); }
 int64_t tile_chunks(const Args& args) {
   return NormShape(args.in[0]).tile_chunks(kNormFlops + epilogue_cost(*args.tapes[0]));
 }
@@ -202,8 +196,8 @@ const char* invalid(const Args& args) {
 
 extern const Kernel batch_norm_kernel = {"batch_norm",
                                          3,
-                                         {{block_chunks, TGM_BY_DTYPE(find_statistics)},
-                                          {channel_chunks, TGM_BY_DTYPE(combine_channels)},
+                                         {{norm_block_chunks, TGM_BY_DTYPE(find_statistics)},
+                                          {norm_channel_chunks, TGM_BY_DTYPE(combine_channels)},
                                           {tile_chunks, TGM_BY_DTYPE(normalise_tiles)}},
                                          TGM_BY_DTYPE(work_bytes),
                                          invalid};

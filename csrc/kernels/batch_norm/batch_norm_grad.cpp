@@ -2,7 +2,7 @@
 //
 //   x, g (A, C, B), gamma (C), mean (C), invstd (C) -> dx (A, C, B), dgamma (C), dbeta (C)
 //
-// Phase 0 reads x and g and sums g and g * (x - mean), block by block (see norm_blocks.hpp). Phase
+// Phase 0 reads x and g and sums g and g * (x - mean), block by block (see blocks.hpp). Phase
 // 1 combines the blocks of a channel, in double. Phase 2 reads both again and writes
 //   dx = g * scale + (x - mean) * slope + shift,
 // which is gamma * invstd * (g - dbeta / m - xhat * dgamma / m) with all that a channel shares put
@@ -27,11 +27,6 @@ struct Work {
     bytes = layout.used;
   }
 };
-
-template <class T>
-T of_channel(const Tensor& t, int64_t c) {
-  return t.as<T>()[c * t.stride[0]];
-}
 
 template <class T>
 void block_sums(const NormShape& s, const NormBlock& block, const Work<T>& work, T mean,
@@ -71,9 +66,7 @@ void find_sums(const Args& args, int64_t chunk, int64_t n_chunks) {
   const NormShape s(args.in[0]);
   const Work<T> work(s, args.workspace);
   alignas(64) T x_buffer[kNormBlock], g_buffer[kNormBlock];
-  const Span units = span_of(s.units(), chunk, n_chunks);
-  for (int64_t unit = units.first; unit < units.last; unit++) {
-    const NormBlock block(s, unit);
+  for_norm_blocks(s, chunk, n_chunks, [&](const NormBlock& block) {
     const NormRows<T> x = block_rows(s, block, args.in[0], x_buffer);
     const NormRows<T> g = block_rows(s, block, args.in[1], g_buffer);
     if (s.across) {
@@ -81,7 +74,7 @@ void find_sums(const Args& args, int64_t chunk, int64_t n_chunks) {
     } else {
       block_sums(s, block, work, of_channel<T>(args.in[3], block.channel), x, g);
     }
-  }
+  });
 }
 
 template <class T>
@@ -103,8 +96,8 @@ void combine_channels(const Args& args, int64_t chunk, int64_t n_chunks) {
     work.scale[c] = static_cast<T>(scale);
     work.slope[c] = static_cast<T>(-scale * invstd * invstd * product / n);
     work.shift[c] = static_cast<T>(-scale * sum / n);
-    dgamma.as<T>()[c * dgamma.stride[0]] = static_cast<T>(product * invstd);
-    dbeta.as<T>()[c * dbeta.stride[0]] = static_cast<T>(sum);
+    of_channel<T>(dgamma, c) = static_cast<T>(product * invstd);
+    of_channel<T>(dbeta, c) = static_cast<T>(sum);
   }
 }
 
@@ -116,9 +109,7 @@ void project_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tensor* const inputs[2] = {args.in, args.in + 1};
   const bool direct = is_dense(s, dx);
   alignas(64) T values[kNormBlock];
-  const Span tiles = span_of(s.tiles(), chunk, n_chunks);
-  for (int64_t number = tiles.first; number < tiles.last; number++) {
-    const NormTile tile(s, number);
+  for_norm_tiles(s, chunk, n_chunks, [&](const NormTile& tile) {
     for_runs<T>(s, inputs, tile, [&](int64_t c, int64_t a, int64_t p, int64_t n, auto& from) {
       T* const row = dx.as<T>() + a * dx.stride[0];
       T* const to = direct ? row + p : values;
@@ -142,7 +133,7 @@ void project_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
         row[(p + i) / s.B * dx.stride[1] + (p + i) % s.B * dx.stride[2]] = values[i];
       }
     });
-  }
+  });
 }
 
 template <class T>
@@ -150,8 +141,6 @@ size_t work_bytes(const Args& args) {
   return Work<T>(NormShape(args.in[0]), nullptr).bytes;
 }
 
-int64_t block_chunks(const Args& args) { return NormShape(args.in[0]).block_chunks(); }
-int64_t channel_chunks(const Args& args) { return NormShape(args.in[0]).channel_chunks(); }
 int64_t tile_chunks(const Args& args) { return NormShape(args.in[0]).tile_chunks(kNormFlops); }
 
 const char* invalid(const Args& args) {
@@ -171,12 +160,13 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel batch_norm_grad_kernel = {"batch_norm_grad",
-                                              3,
-                                              {{block_chunks, TGM_BY_DTYPE(find_sums)},
-                                               {channel_chunks, TGM_BY_DTYPE(combine_channels)},
-                                               {tile_chunks, TGM_BY_DTYPE(project_tiles)}},
-                                              TGM_BY_DTYPE(work_bytes),
-                                              invalid};
+extern const Kernel batch_norm_grad_kernel = {
+    "batch_norm_grad",
+    3,
+    {{norm_block_chunks, TGM_BY_DTYPE(find_sums)},
+     {norm_channel_chunks, TGM_BY_DTYPE(combine_channels)},
+     {tile_chunks, TGM_BY_DTYPE(project_tiles)}},
+    TGM_BY_DTYPE(work_bytes),
+    invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -85,6 +85,19 @@ struct NormBlock {
   int64_t count() const { return rows() * n; }
 };
 
+// Calls visit(block) for the blocks of a chunk.
+template <class Visit>
+TGM_INLINE void for_norm_blocks(const NormShape& s, int64_t chunk, int64_t n_chunks, Visit visit) {
+  const Span units = span_of(s.units(), chunk, n_chunks);
+  for (int64_t unit = units.first; unit < units.last; unit++) visit(NormBlock(s, unit));
+}
+
+// The element of a channel in a vector of C elements.
+template <class T>
+TGM_INLINE T& of_channel(const Tensor& t, int64_t c) {
+  return t.as<T>()[c * t.stride[0]];
+}
+
 // Rows of values side by side: a tensor's own, or a copy.
 template <class T>
 struct NormRows {
@@ -204,6 +217,13 @@ struct NormTile {
   }
 };
 
+// Calls visit(tile) for the tiles of a chunk.
+template <class Visit>
+TGM_INLINE void for_norm_tiles(const NormShape& s, int64_t chunk, int64_t n_chunks, Visit visit) {
+  const Span tiles = span_of(s.tiles(), chunk, n_chunks);
+  for (int64_t number = tiles.first; number < tiles.last; number++) visit(NormTile(s, number));
+}
+
 // Whether the positions of a row of a tensor lie side by side.
 inline bool is_dense(const NormShape& s, const Tensor& t) {
   return (s.B == 1 || t.stride[2] == 1) && (s.C == 1 || t.stride[1] == s.B);
@@ -241,6 +261,12 @@ TGM_INLINE void map_run(const T* const (&from)[N], int64_t n, T* to, F f) {
     for (int k = 0; k < N; k++) x[k] = load_lanes(from[k] + i, lanes);
     store_lanes<T>(to + i, f(x, i, lanes), lanes);
   });
+}
+
+// For the tables of both kernels.
+inline int64_t norm_block_chunks(const Args& args) { return NormShape(args.in[0]).block_chunks(); }
+inline int64_t norm_channel_chunks(const Args& args) {
+  return NormShape(args.in[0]).channel_chunks();
 }
 
 inline const char* check_channels(const Tensor& t, const char* name, const Tensor& x) {

@@ -1,4 +1,4 @@
-// Dimensions of strided operands, sorted and merged: fewer and longer inner loops.
+// The dimensions of a loop over strided operands: sorted, merged, and an element's place in them.
 #pragma once
 
 #include <cstdint>
@@ -10,40 +10,53 @@ namespace tgm::TGM_TARGET {
 
 TGM_INLINE int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
-// The dimensions whose size is not 1, the densest in `stride` last; equal ones keep their order.
-// Returns how many there are.
-TGM_INLINE int32_t dense_last(int32_t ndim, const int64_t* shape, const int64_t* stride,
-                              int32_t* order) {
+// Dimensions after sorting and merging. Operands cross dimension k with the stride of their axis
+// `axis[k]`: of the axes that were merged, the innermost.
+struct LoopDims {
   int32_t n = 0;
-  for (int32_t d = 0; d < ndim; d++) {
-    if (shape[d] == 1) continue;
-    int32_t k = n++;
-    for (; k > 0 && magnitude(stride[order[k - 1]]) < magnitude(stride[d]); k--) {
+  int64_t shape[kMaxDims];
+  int32_t axis[kMaxDims];
+};
+
+// Whether an operand crosses two neighbouring axes with one stride; size: of the inner axis.
+TGM_INLINE bool is_one_stride(const int64_t* stride, int32_t outer, int32_t inner, int64_t size) {
+  return stride[outer] == stride[inner] * size;
+}
+
+// Drops axes of one element, sorts the others by descending magnitude of `key` (a stride per axis;
+// equal ones keep their order), and merges neighbours for which can_merge(outer axis, inner axis).
+template <class CanMerge>
+TGM_INLINE LoopDims sort_and_merge(int32_t ndim, const int64_t* shape, const int64_t* key,
+                                   CanMerge can_merge) {
+  int32_t order[kMaxDims];
+  int32_t n_axes = 0;
+  for (int32_t axis = 0; axis < ndim; axis++) {
+    if (shape[axis] == 1) continue;
+    int32_t k = n_axes++;
+    for (; k > 0 && magnitude(key[order[k - 1]]) < magnitude(key[axis]); k--) {
       order[k] = order[k - 1];
     }
-    order[k] = d;
+    order[k] = axis;
   }
-  return n;
+  LoopDims dims;
+  for (int32_t k = 0; k < n_axes; k++) {
+    const int32_t axis = order[k];
+    const bool merges = dims.n > 0 && can_merge(dims.axis[dims.n - 1], axis);
+    if (!merges) dims.shape[dims.n++] = 1;
+    dims.shape[dims.n - 1] *= shape[axis];
+    dims.axis[dims.n - 1] = axis;
+  }
+  return dims;
 }
 
-// Whether an operand crosses dimensions a and b, the inner one of `size`, with one stride.
-TGM_INLINE bool has_one_stride(const int64_t* stride, int32_t a, int32_t b, int64_t size) {
-  return stride[a] == stride[b] * size;
-}
-
-// Merges neighbours among n dimensions where `continues(a, b)` says that all operands cross both
-// with one stride. `move(to, from)` moves the operands' strides. Returns how many are left.
-template <class Continues, class Move>
-TGM_INLINE int32_t merge_dims(int32_t n, int64_t* shape, Continues continues, Move move) {
-  int32_t kept = 0;
-  for (int32_t d = 0; d < n; d++) {
-    const bool merges = kept > 0 && continues(kept - 1, d);
-    const int64_t outer = merges ? shape[--kept] : 1;
-    const int64_t size = outer * shape[d];
-    move(kept, d);
-    shape[kept++] = size;
+// Calls visit(dimension, index in it) for element i, counted in C order.
+template <class Visit>
+TGM_INLINE void for_coordinates(int32_t ndim, const int64_t* shape, int64_t i, Visit visit) {
+  for (int32_t d = ndim - 1; d > 0; d--) {
+    visit(d, i % shape[d]);
+    i /= shape[d];
   }
-  return kept;
+  if (ndim > 0) visit(0, i);
 }
 
 }  // namespace tgm::TGM_TARGET

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 #include <utility>
 
@@ -36,6 +37,20 @@ TGM_INLINE void copy_rows(const From* from, int64_t from_row, int64_t from_step,
     } else {
       for (int64_t i = 0; i < n; i++) to[i * to_step] = static_cast<To>(from[i * from_step]);
     }
+  }
+}
+
+// As copy_row for rows that are long enough for a call of memmove; from_stride 0 repeats an
+// element. The rows may overlap where both strides are 1.
+template <class T>
+void copy_elements(T* to, int64_t to_stride, const T* from, int64_t from_stride, int64_t n) {
+  if (to_stride == 1 && from_stride == 1) {
+    std::memmove(to, from, n * sizeof(T));
+  } else if (to_stride == 1 && from_stride == 0) {
+    const T value = *from;
+    for (int64_t i = 0; i < n; i++) to[i] = value;
+  } else {
+    for (int64_t i = 0; i < n; i++) to[i * to_stride] = from[i * from_stride];
   }
 }
 

@@ -2,9 +2,11 @@
 #include "kernels/core/tile.hpp"
 
 #include <algorithm>
-#include <cstring>
 
+#include "kernels/core/dims.hpp"
+#include "kernels/core/row_copies.hpp"
 #include "kernels/core/tape_row.hpp"
+#include "kernels/core/with_type.hpp"
 #include "math/exponential.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -60,10 +62,8 @@ View make_view(const Tensor& tensor, const Tensor& out, const Tile& tile) {
 int64_t offset_of(const View& view, int64_t position) {
   if (view.even) return position * view.step;
   int64_t offset = 0;
-  for (int i = view.n_axes - 1; i >= 0; i--) {
-    offset += position % view.shape[i] * view.stride[i];
-    position /= view.shape[i];
-  }
+  for_coordinates(view.n_axes, view.shape, position,
+                  [&](int32_t d, int64_t index) { offset += index * view.stride[d]; });
   return offset;
 }
 
@@ -80,33 +80,12 @@ void for_runs(const View& view, int64_t position, int64_t count, Visit visit) {
   }
 }
 
-template <class U>
-void copy_steps(char* to_bytes, int64_t to_step, const char* from_bytes, int64_t from_step,
-                int64_t n) {
-  U* to = reinterpret_cast<U*>(to_bytes);
-  const U* from = reinterpret_cast<const U*>(from_bytes);
-  if (from_step == 0 && to_step == 1) {
-    const U value = *from;
-    for (int64_t i = 0; i < n; i++) to[i] = value;
-  } else if (from_step == 1 && to_step == 1) {
-    std::memcpy(to, from, n * sizeof(U));
-  } else {
-    for (int64_t i = 0; i < n; i++) to[i * to_step] = from[i * from_step];
-  }
-}
-
-void copy_run(size_t size, char* to, int64_t to_step, const char* from, int64_t from_step,
+void copy_run(DType dtype, char* to, int64_t to_step, const char* from, int64_t from_step,
               int64_t n) {
-  switch (size) {
-    case 1:
-      return copy_steps<uint8_t>(to, to_step, from, from_step, n);
-    case 2:
-      return copy_steps<uint16_t>(to, to_step, from, from_step, n);
-    case 4:
-      return copy_steps<uint32_t>(to, to_step, from, from_step, n);
-    default:
-      return copy_steps<uint64_t>(to, to_step, from, from_step, n);
-  }
+  with_word(dtype, [&]<class Word>() {
+    copy_elements(reinterpret_cast<Word*>(to), to_step, reinterpret_cast<const Word*>(from),
+                  from_step, n);
+  });
 }
 
 // A block of the tile that goes through the tape as one row: `rows` rows of `count` positions.
@@ -127,9 +106,9 @@ void copy_block(const View& view, const Block& block, char* buffer, bool to_buff
       char* here = line + (first - block.position) * size;
       char* there = element(view, block.row + r, offset);
       if (to_buffer) {
-        copy_run(size, here, 1, there, step, n);
+        copy_run(view.dtype, here, 1, there, step, n);
       } else {
-        copy_run(size, there, step, here, 1, n);
+        copy_run(view.dtype, there, step, here, 1, n);
       }
     };
     for_runs(view, block.position, block.count, visit);
@@ -200,10 +179,9 @@ void run_box(const Tape& tape, const Tile& tile, const Operands& operands, int64
 
 void store_values(const Tile& tile, const Operands& operands) {
   const View &values = operands.view[0], &out = operands.view[operands.n - 1];
-  const size_t size = item_size(out.dtype);
   if (values.joined && out.joined) {
     const int64_t offset = offset_of(out, tile.position);
-    return copy_run(size, element(out, tile.row, offset), out.step, tile.values, 1,
+    return copy_run(out.dtype, element(out, tile.row, offset), out.step, tile.values, 1,
                     tile.n_rows * tile.n_positions);
   }
   for (int64_t r = 0; r < tile.n_rows; r++) {
@@ -229,8 +207,9 @@ void map_row(const T* values, const T* bias, T* out, int64_t n, F f) {
   store(out + end, last);
 }
 
-// The interpreter would take several passes over a row, and a copy of the bias as long as a row.
-// The bias is one for each row (a convolution's filters) or for each position (a matrix's columns).
+// The epilogue of nearly every layer, with a bias for each row (a convolution's filters) or for
+// each position (a matrix's columns). Interpreting its tape would take several passes over a row,
+// and a copy of the bias of the same length.
 template <int64_t kStep, class T>
 void finish_bias_activation(const BiasActivation& epilogue, const Tile& tile,
                             const Operands& operands) {
@@ -272,14 +251,13 @@ void finish_tile(const Tape& tape, const Tile& tile, const Tensor* extras, const
   operands.view[tape.n_inputs] = make_view(out, out, tile);
   operands.n = tape.n_inputs + 1;
   if (tape.is_identity()) return store_values(tile, operands);
-  if (tape.form.kind == TapeForm::Kind::BiasActivation) {
-    const BiasActivation& bias_activation = tape.form.bias_activation;
+  if (tape.form == TapeForm::BiasActivation) {
     const View &bias = operands.view[1], &to = operands.view[2];
     const bool rows = bias.even && (bias.step == 0 || bias.step == 1) && to.even && to.step == 1;
     if (rows && tape.dtype == out.dtype && bias.dtype == out.dtype && out.dtype != DType::Int64) {
       return out.dtype == DType::Float32
-                 ? finish_bias_activation<float>(bias_activation, tile, operands)
-                 : finish_bias_activation<double>(bias_activation, tile, operands);
+                 ? finish_bias_activation<float>(tape.bias_activation, tile, operands)
+                 : finish_bias_activation<double>(tape.bias_activation, tile, operands);
     }
   }
 

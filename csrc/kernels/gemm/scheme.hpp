@@ -42,9 +42,8 @@ inline bool goes_direct(const Args& args) {
   const Tape& tape = *args.tapes[0];
   if (out.stride[1] != 1) return false;
   if (tape.is_identity()) return true;
-  if (tape.form.kind != TapeForm::Kind::Descent || tape.dtype != out.dtype) return false;
-  const Descent& step = tape.form.descent;
-  const Tensor& old = args.in[kOwn + step.old - 1];
+  if (tape.form != TapeForm::Descent || tape.dtype != out.dtype) return false;
+  const Tensor& old = args.in[kOwn + tape.descent.old - 1];
   return old.dtype == out.dtype && old.ndim == 2 && old.stride[1] == 1 &&
          is_scalar(args, step.rate) && (step.decay < 0 || is_scalar(args, step.decay));
 }

@@ -4,8 +4,10 @@
 //   outputs   none
 //   ints      low, high
 #include "failure.hpp"
+#include "kernel.hpp"
+#include "kernels/core/dims.hpp"
 #include "kernels/core/index_vector.hpp"
-#include "kernels/core/tape_row.hpp"
+#include "kernels/core/with_type.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -34,21 +36,6 @@ bool any_outside(const char* p, int64_t step, int64_t n, int64_t low, int64_t hi
   return outside;
 }
 
-bool row_outside(DType dtype, const char* p, int64_t step, int64_t n, int64_t low, int64_t high) {
-  switch (dtype) {
-    case DType::Int8:
-      return any_outside<int8_t>(p, step, n, low, high);
-    case DType::Int16:
-      return any_outside<int16_t>(p, step, n, low, high);
-    case DType::Int32:
-      return any_outside<int32_t>(p, step, n, low, high);
-    case DType::Int64:
-      return any_outside<int64_t>(p, step, n, low, high);
-    default:
-      return any_outside<uint8_t>(p, step, n, low, high);
-  }
-}
-
 int64_t chunks(const Args& args) {
   return (size_of(args.in[0]) + kChunkElements - 1) / kChunkElements;
 }
@@ -67,12 +54,12 @@ void run(const Args& args, int64_t chunk, int64_t) {
     int64_t n = length - in_row;
     if (n > end - i) n = end - i;
     int64_t offset = in_row * step;
-    int64_t row = i / length;
-    for (int32_t d = inner - 1; d >= 0; d--) {
-      offset += row % index.shape[d] * index.stride[d] * item;
-      row /= index.shape[d];
-    }
-    if (row_outside(index.dtype, index.data + offset, step, n, args.ints[0], args.ints[1])) {
+    for_coordinates(inner, index.shape, i / length,
+                    [&](int32_t d, int64_t k) { offset += k * index.stride[d] * item; });
+    const bool outside = with_type(index.dtype, [&]<class T>() {
+      return any_outside<T>(index.data + offset, step, n, args.ints[0], args.ints[1]);
+    });
+    if (outside) {
       args.failure->call.store(args.call + 1);
       return;
     }
@@ -89,7 +76,6 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel check_range_kernel;
-const Kernel check_range_kernel = {"check_range", 1, {{chunks, run}}, nullptr, invalid};
+extern const Kernel check_range_kernel = {"check_range", 1, {{chunks, run}}, nullptr, invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -7,7 +7,10 @@
 #pragma once
 
 #include "kernel.hpp"
+#include "kernels/core/dims.hpp"
 #include "kernels/core/index_vector.hpp"
+#include "kernels/core/row_copies.hpp"
+#include "kernels/core/with_type.hpp"
 #include "simd.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -22,12 +25,10 @@ struct CommonAxes {
 
   // Offsets of element i in both tensors.
   TGM_INLINE void offsets(const CommonAxes& axes, int64_t i, int64_t* picked, int64_t* indexed) {
-    for (int32_t d = axes.ndim - 1; d >= 0; d--) {
-      const int64_t at = i % axes.shape[d];
-      i /= axes.shape[d];
-      *picked += at * axes.picked[d];
-      *indexed += at * axes.indexed[d];
-    }
+    for_coordinates(axes.ndim, axes.shape, i, [&](int32_t d, int64_t index) {
+      *picked += index * axes.picked[d];
+      *indexed += index * axes.indexed[d];
+    });
   }
 };
 
@@ -69,7 +70,7 @@ TGM_INLINE IndexedAxes indexed_axes(const Tensor& picked, const Tensor& indexed,
 }
 
 // Offset in the indexed tensor of what the vectors name at i.
-TGM_INLINE int64_t place_of(const IndexedAxes& axes, int64_t i) {
+TGM_INLINE int64_t offset_of(const IndexedAxes& axes, int64_t i) {
   int64_t offset = 0;
   for (int32_t k = 0; k < axes.n_vectors; k++) {
     const int32_t axis = axes.first + k;
@@ -80,23 +81,23 @@ TGM_INLINE int64_t place_of(const IndexedAxes& axes, int64_t i) {
 }
 
 // Where there are several outer elements, a first phase works out the places once for all.
-constexpr int64_t kPlacesInChunk = 16384;
+constexpr int64_t kOffsetsInChunk = 16384;
 
-TGM_INLINE bool lists_places(const IndexedAxes& axes) { return axes.outer.size > 1; }
+TGM_INLINE bool lists_offsets(const IndexedAxes& axes) { return axes.outer.size > 1; }
 
-TGM_INLINE size_t place_bytes(const IndexedAxes& axes) {
-  return lists_places(axes) ? static_cast<size_t>(axes.n) * sizeof(int64_t) : 0;
+TGM_INLINE size_t offset_bytes(const IndexedAxes& axes) {
+  return lists_offsets(axes) ? static_cast<size_t>(axes.n) * sizeof(int64_t) : 0;
 }
 
-TGM_INLINE int64_t place_chunks(const IndexedAxes& axes) {
-  return lists_places(axes) ? (axes.n + kPlacesInChunk - 1) / kPlacesInChunk : 0;
+TGM_INLINE int64_t offset_chunks(const IndexedAxes& axes) {
+  return lists_offsets(axes) ? (axes.n + kOffsetsInChunk - 1) / kOffsetsInChunk : 0;
 }
 
-TGM_INLINE void list_places(const IndexedAxes& axes, char* workspace, int64_t chunk) {
+TGM_INLINE void list_offsets(const IndexedAxes& axes, char* workspace, int64_t chunk) {
   auto* places = reinterpret_cast<int64_t*>(workspace);
-  const int64_t begin = chunk * kPlacesInChunk;
-  const int64_t end = begin + kPlacesInChunk < axes.n ? begin + kPlacesInChunk : axes.n;
-  for (int64_t i = begin; i < end; i++) places[i] = place_of(axes, i);
+  const int64_t begin = chunk * kOffsetsInChunk;
+  const int64_t end = begin + kOffsetsInChunk < axes.n ? begin + kOffsetsInChunk : axes.n;
+  for (int64_t i = begin; i < end; i++) places[i] = offset_of(axes, i);
 }
 
 // Calls body(picked offset, indexed offset, length, picked stride, indexed stride) for every row
@@ -120,34 +121,6 @@ TGM_INLINE void for_rows(const CommonAxes& rest, int64_t begin, int64_t end, Bod
     CommonAxes::offsets(rows, i / length, &picked, &indexed);
     body(picked, indexed, n, rest.picked[inner], rest.indexed[inner]);
     i += n;
-  }
-}
-
-// Moves n elements, strides in elements.
-using RowFunction = void (*)(char* to, int64_t to_stride, const char* from, int64_t from_stride,
-                             int64_t n);
-
-template <class Word>
-void copy_row(char* to, int64_t to_stride, const char* from, int64_t from_stride, int64_t n) {
-  Word* out = reinterpret_cast<Word*>(to);
-  const Word* in = reinterpret_cast<const Word*>(from);
-  if (to_stride == 1 && from_stride == 1) {
-    std::memcpy(to, from, n * sizeof(Word));
-  } else {
-    for (int64_t i = 0; i < n; i++) out[i * to_stride] = in[i * from_stride];
-  }
-}
-
-TGM_INLINE RowFunction copy_row_of(DType dtype) {
-  switch (item_size(dtype)) {
-    case 1:
-      return copy_row<uint8_t>;
-    case 2:
-      return copy_row<uint16_t>;
-    case 4:
-      return copy_row<uint32_t>;
-    default:
-      return copy_row<uint64_t>;
   }
 }
 

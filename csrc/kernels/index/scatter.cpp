@@ -9,7 +9,7 @@
 // negative ones count from the end. Work is cut along outer axes and rest, so that every element
 // belongs to one chunk, which goes through the rows in order: sums have the same bits for any
 // number of threads, and the last of several rows for one place is the one that stays.
-#include "kernels/core/tape_row.hpp"
+#include "kernels/core/chunks.hpp"
 #include "kernels/index/rows.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -17,9 +17,11 @@ namespace {
 
 constexpr int64_t kChunkElements = 16384;
 
-template <class T>
 struct Add {
-  TGM_INLINE void put(T& to, T from) { to = static_cast<T>(to + from); }
+  template <class T>
+  TGM_INLINE void put(T& to, T from) {
+    to = static_cast<T>(to + from);
+  }
 };
 
 // Bools add up as truth values: a sum is whether one of them is true.
@@ -27,70 +29,19 @@ struct Or {
   TGM_INLINE void put(uint8_t& to, uint8_t from) { to |= from; }
 };
 
-template <class T>
 struct Set {
-  TGM_INLINE void put(T& to, T from) { to = from; }
+  template <class T>
+  TGM_INLINE void put(T& to, T from) {
+    to = from;
+  }
 };
 
-// A row of elements, strides in elements.
-template <class T, class Op>
-void put_row(char* to, int64_t to_stride, const char* from, int64_t from_stride, int64_t n) {
-  T* out = reinterpret_cast<T*>(to);
-  const T* in = reinterpret_cast<const T*>(from);
+template <class Op, class T>
+void put_row(T* to, int64_t to_stride, const T* from, int64_t from_stride, int64_t n) {
   if (to_stride == 1 && from_stride == 1) {
-    for (int64_t i = 0; i < n; i++) Op::put(out[i], in[i]);
+    for (int64_t i = 0; i < n; i++) Op::put(to[i], from[i]);
   } else {
-    for (int64_t i = 0; i < n; i++) Op::put(out[i * to_stride], in[i * from_stride]);
-  }
-}
-
-// An element into each place of a list.
-template <class T, class Op>
-void put_each(char* to, const int64_t* places, const char* from, int64_t from_stride, int64_t n) {
-  T* out = reinterpret_cast<T*>(to);
-  const T* in = reinterpret_cast<const T*>(from);
-  for (int64_t i = 0; i < n; i++) Op::put(out[places[i]], in[i * from_stride]);
-}
-
-using EachFunction = void (*)(char*, const int64_t*, const char*, int64_t, int64_t);
-
-struct Functions {
-  RowFunction row;
-  EachFunction each;
-};
-
-template <class T, class Op>
-constexpr Functions kFunctions = {put_row<T, Op>, put_each<T, Op>};
-
-Functions add_of(DType dtype) {
-  switch (dtype) {
-    case DType::Float32:
-      return kFunctions<float, Add<float>>;
-    case DType::Float64:
-      return kFunctions<double, Add<double>>;
-    case DType::Int64:
-      return kFunctions<uint64_t, Add<uint64_t>>;
-    case DType::Int32:
-      return kFunctions<uint32_t, Add<uint32_t>>;
-    case DType::Int16:
-      return kFunctions<uint16_t, Add<uint16_t>>;
-    case DType::Bool:
-      return kFunctions<uint8_t, Or>;
-    default:
-      return kFunctions<uint8_t, Add<uint8_t>>;
-  }
-}
-
-Functions set_of(DType dtype) {
-  switch (item_size(dtype)) {
-    case 1:
-      return kFunctions<uint8_t, Set<uint8_t>>;
-    case 2:
-      return kFunctions<uint16_t, Set<uint16_t>>;
-    case 4:
-      return kFunctions<uint32_t, Set<uint32_t>>;
-    default:
-      return kFunctions<uint64_t, Set<uint64_t>>;
+    for (int64_t i = 0; i < n; i++) Op::put(to[i * to_stride], from[i * from_stride]);
   }
 }
 
@@ -98,48 +49,62 @@ IndexedAxes axes_of(const Args& args) {
   return indexed_axes(args.in[1], args.out[0], args.in + 2, args.ints);
 }
 
-int64_t list_chunks(const Args& args) { return place_chunks(axes_of(args)); }
+int64_t list_chunks(const Args& args) { return offset_chunks(axes_of(args)); }
 
 void list(const Args& args, int64_t chunk, int64_t) {
-  list_places(axes_of(args), args.workspace, chunk);
+  list_offsets(axes_of(args), args.workspace, chunk);
 }
 
 // All rows into the elements begin .. end - 1 of the rest of one outer element.
-void scatter_rows(const Args& args, const IndexedAxes& axes, const Functions& functions,
-                  int64_t outer, int64_t begin, int64_t end) {
-  const auto item = static_cast<int64_t>(item_size(args.out[0].dtype));
+template <class T, class Op>
+void scatter_rows(const Args& args, const IndexedAxes& axes, int64_t outer, int64_t begin,
+                  int64_t end) {
   int64_t picked0 = 0;
   int64_t indexed0 = 0;
   CommonAxes::offsets(axes.outer, outer, &picked0, &indexed0);
-  const char* from = args.in[1].data + picked0 * item;
-  char* to = args.out[0].data + indexed0 * item;
-  const auto* places = reinterpret_cast<const int64_t*>(args.workspace);
-  const bool listed = lists_places(axes);
+  const T* from = args.in[1].as<const T>() + picked0;
+  T* to = args.out[0].as<T>() + indexed0;
+  const auto* offsets = reinterpret_cast<const int64_t*>(args.workspace);
+  const bool listed = lists_offsets(axes);
   if (listed && axes.rest.size == 1) {
-    return functions.each(to, places, from, axes.picked_stride, axes.n);
+    for (int64_t i = 0; i < axes.n; i++) Op::put(to[offsets[i]], from[i * axes.picked_stride]);
+    return;
   }
-  for (int64_t i = 0; i < axes.n; i++, from += axes.picked_stride * item) {
-    char* row = to + (listed ? places[i] : place_of(axes, i)) * item;
+  for (int64_t i = 0; i < axes.n; i++, from += axes.picked_stride) {
+    T* row = to + (listed ? offsets[i] : offset_of(axes, i));
     for_rows(axes.rest, begin, end,
              [&](int64_t picked, int64_t indexed, int64_t n, int64_t from_step, int64_t to_step) {
-               functions.row(row + indexed * item, to_step, from + picked * item, from_step, n);
+               put_row<Op>(row + indexed, to_step, from + picked, from_step, n);
              });
   }
 }
 
-template <Functions (*functions_of)(DType)>
+template <class T, class Op>
 void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   const IndexedAxes axes = axes_of(args);
-  const Functions functions = functions_of(args.out[0].dtype);
   const int64_t length = axes.rest.size;
-  const int64_t columns = axes.outer.size * length;
-  const int64_t end = columns * (chunk + 1) / n_chunks;
-  for (int64_t column = columns * chunk / n_chunks; column < end;) {
+  const Span columns = span_of(axes.outer.size * length, chunk, n_chunks);
+  for (int64_t column = columns.first; column < columns.last;) {
     const int64_t begin = column % length;
-    const int64_t n = length - begin < end - column ? length - begin : end - column;
-    scatter_rows(args, axes, functions, column / length, begin, begin + n);
+    const int64_t n = std::min(length - begin, columns.last - column);
+    scatter_rows<T, Op>(args, axes, column / length, begin, begin + n);
     column += n;
   }
+}
+
+// Integers are added as unsigned ones, which wrap.
+template <class T>
+using Addend = typename std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>,
+                                           std::type_identity<T>>::type;
+
+void run_add(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const DType dtype = args.out[0].dtype;
+  if (dtype == DType::Bool) return run<uint8_t, Or>(args, chunk, n_chunks);
+  with_type(dtype, [&]<class T>() { run<Addend<T>, Add>(args, chunk, n_chunks); });
+}
+
+void run_set(const Args& args, int64_t chunk, int64_t n_chunks) {
+  with_word(args.out[0].dtype, [&]<class Word>() { run<Word, Set>(args, chunk, n_chunks); });
 }
 
 int64_t chunks(const Args& args) {
@@ -150,7 +115,7 @@ int64_t chunks(const Args& args) {
   return wanted < most ? wanted : most;
 }
 
-size_t workspace_bytes(const Args& args) { return place_bytes(axes_of(args)); }
+size_t workspace_bytes(const Args& args) { return offset_bytes(axes_of(args)); }
 
 const char* invalid(const Args& args) {
   if (args.n_ints != 2 || args.n_tapes != 0 || args.n_out != 1 || args.n_in < 3) {
@@ -169,11 +134,9 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel scatter_add_kernel;
-extern const Kernel scatter_set_kernel;
-const Kernel scatter_add_kernel = {
-    "scatter_add", 2, {{list_chunks, list}, {chunks, run<add_of>}}, workspace_bytes, invalid};
-const Kernel scatter_set_kernel = {
-    "scatter_set", 2, {{list_chunks, list}, {chunks, run<set_of>}}, workspace_bytes, invalid};
+extern const Kernel scatter_add_kernel = {
+    "scatter_add", 2, {{list_chunks, list}, {chunks, run_add}}, workspace_bytes, invalid};
+extern const Kernel scatter_set_kernel = {
+    "scatter_set", 2, {{list_chunks, list}, {chunks, run_set}}, workspace_bytes, invalid};
 
 }  // namespace tgm::TGM_TARGET

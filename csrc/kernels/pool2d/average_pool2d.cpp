@@ -6,7 +6,7 @@
 // 1 by the positions inside the padded image, 2 by those inside the image; by 1 where there are
 // none.
 //
-// As pool2d.cpp, on the rows of pool_rows.hpp; pads are zeros. A window adds its positions in C
+// As pool2d.cpp, on the rows of rows.hpp; pads are zeros. A window adds its positions in C
 // order and divides once; a pixel adds the quotients of its windows in C order.
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/table.hpp"
@@ -59,9 +59,8 @@ void pool_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
   work.prepare(T(0));
   column_divisors(pool, count, work.divisors);
   const bool by_row = count != kSum && pool.has_pads();  // or else all divide by the same
-  const auto run = pool.positions() == 4   ? add_positions<T, 4>
-                   : pool.positions() == 9 ? add_positions<T, 9>
-                                           : add_positions<T, 0>;
+  const auto run =
+      with_positions(pool, []<int kPositions>() { return &add_positions<T, kPositions>; });
   for_blocks(pool, work.blocks, chunk, n_chunks, [&](int64_t plane, Span span) {
     work.load_block(x, plane, span, T(0));
     run(work, work.size(span), by_row || count == kSum ? T(1) : static_cast<T>(pool.positions()));
@@ -82,10 +81,8 @@ void grad_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
   work.prepare();
   column_divisors(pool, count, work.divisors);
   for_blocks(pool, work.blocks, chunk, n_chunks, [&](int64_t plane, Span span) {
-    const T* const gradients = plane_of<T>(g, pool, plane);
     work.template spread<false>(dx, plane, span, [&](int64_t h, int64_t n, T* values, Lane<T>*) {
-      copy_rows(gradients + h * g.stride[2], g.stride[2], g.stride[3], n, pool.pooled[1], values,
-                work.pitch, 1);
+      work.load_gradients(g, plane, h, n, values);
       for (int64_t i = 0; i < n && count != kSum; i++) {
         divide_row(values + i * work.pitch, work.divisors, counted(pool, count, 0, h + i),
                    pool.pooled[1]);

@@ -3,7 +3,7 @@
 // The planes (n, c) are cut into blocks of rows whose buffers fit the first-level cache; every
 // chunk has buffers of its own in the workspace. `GatherWork` goes from the image to the windows,
 // `SpreadWork` from the windows to the image; both compute on flat arrays, in the layout that
-// pool_rows.hpp describes, and what comes to lie between the rows is not stored.
+// rows.hpp describes, and what comes to lie between the rows is not stored.
 #pragma once
 
 #include "kernels/core/check.hpp"
@@ -194,6 +194,12 @@ struct SpreadWork {
     std::fill_n(marks, pool.mask_words() * mark_plane, Lane<T>(0));
   }
 
+  // Brings n rows of the gradient of the windows, from h on, `pitch` apart.
+  void load_gradients(const Tensor& g, int64_t plane, int64_t h, int64_t n, T* to) const {
+    copy_rows(plane_of<T>(g, pool, plane) + h * g.stride[2], g.stride[2], g.stride[3], n,
+              pool.pooled[1], to, pitch, 1);
+  }
+
   // One block of a plane of dx: copy(h, n, values, marks) brings n rows of windows, from h on, to
   // where they are to begin, `pitch` apart; marks of word k lie k * mark_plane further. Then every
   // pixel adds its windows up in C order. kMarked: only where the pixel is marked.
@@ -276,6 +282,15 @@ struct SpreadWork {
     bytes = layout.used;
   }
 };
+
+// choose<N>() with the constant N = the positions of a window of 2 x 2 or 3 x 3, and 0 for others:
+// the compiler unrolls the loops over the positions of those two.
+template <class Choose>
+auto with_positions(const PoolShape& pool, Choose choose) {
+  if (pool.positions() == 4) return choose.template operator()<4>();
+  if (pool.positions() == 9) return choose.template operator()<9>();
+  return choose.template operator()<0>();
+}
 
 // For the tables of kernels: chunks and workspace of either way.
 template <class T>

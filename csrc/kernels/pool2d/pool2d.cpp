@@ -6,7 +6,7 @@
 //   pool2d_gather: x (N, C, H, W), winners -> y (N, C, PH, PW)
 // ints: window_h, window_w, stride_h, stride_w, pad_h, pad_w.
 //
-// Rows lie split by phases (pool_rows.hpp), and a vector of windows is worked on at a time. Bit
+// Rows lie split by phases (rows.hpp), and a vector of windows is worked on at a time. Bit
 // i = r * window_w + c of `winners` says that the window's position (r, c) equals the maximum: ties
 // are all set, and of a window with NaNs the NaNs. A window's positions are added in C order, and
 // so are the windows of a pixel. Windows of 2 x 2 and 3 x 3 have loops that the compiler unrolls.
@@ -158,9 +158,8 @@ void pool_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
   const PoolShape pool(x, y, args.ints);
   const GatherWork<T> work(pool, args.workspace, chunk);
   work.prepare(kLeast<T>);
-  const auto run = pool.positions() == 4   ? find_maxima<T, 4>
-                   : pool.positions() == 9 ? find_maxima<T, 9>
-                                           : find_maxima<T, 0>;
+  const auto run =
+      with_positions(pool, []<int kPositions>() { return &find_maxima<T, kPositions>; });
   for_blocks(pool, work.blocks, chunk, n_chunks, [&](int64_t plane, Span span) {
     work.load_block(x, plane, span, kLeast<T>);
     run(work, work.size(span), winners);
@@ -178,11 +177,9 @@ void grad_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
   const SpreadWork<T> work(pool, args.workspace, chunk);
   work.prepare();
   for_blocks(pool, work.blocks, chunk, n_chunks, [&](int64_t plane, Span span) {
-    const T* const gradients = plane_of<T>(g, pool, plane);
     work.template spread<true>(
         dx, plane, span, [&](int64_t h, int64_t n, T* values, Lane<T>* marks) {
-          copy_rows(gradients + h * g.stride[2], g.stride[2], g.stride[3], n, pool.pooled[1],
-                    values, work.pitch, 1);
+          work.load_gradients(g, plane, h, n, values);
           load_winners<T>(winners, pool, plane, h, n, marks, work.pitch, work.mark_plane);
         });
   });

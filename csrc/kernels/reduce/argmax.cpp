@@ -6,8 +6,10 @@
 //   ints      axis
 //
 // Results are taken in C order. Where x is contiguous along the axis, a row is first scanned in
-// vectors for its extreme, then for the place of it.
-#include "kernels/core/tape_row.hpp"
+// vectors for its extreme, then for its index.
+#include "kernel.hpp"
+#include "kernels/core/dims.hpp"
+#include "kernels/core/with_type.hpp"
 #include "kernels/reduce/operations.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -40,9 +42,9 @@ struct Less {
   }
 };
 
-// Place of the extreme one of n > 0 elements, `stride` apart.
+// Index of the extreme one of n > 0 elements, `stride` apart.
 template <class Order, class T>
-int64_t place_of_extreme(const T* p, int64_t stride, int64_t n) {
+int64_t index_of_extreme(const T* p, int64_t stride, int64_t n) {
   if constexpr (std::is_floating_point_v<T>) {
     if (stride == 1 && n >= 2 * kLanes<T>) {
       const T most = reduce_block<T, typename Order::template Op<T>>(p, n);
@@ -70,27 +72,6 @@ int64_t place_of_extreme(const T* p, int64_t stride, int64_t n) {
   return best;
 }
 
-template <class Order>
-int64_t place_in(DType dtype, const char* p, int64_t stride, int64_t n) {
-  switch (dtype) {
-    case DType::Bool:
-    case DType::UInt8:
-      return place_of_extreme<Order>(reinterpret_cast<const uint8_t*>(p), stride, n);
-    case DType::Int8:
-      return place_of_extreme<Order>(reinterpret_cast<const int8_t*>(p), stride, n);
-    case DType::Int16:
-      return place_of_extreme<Order>(reinterpret_cast<const int16_t*>(p), stride, n);
-    case DType::Int32:
-      return place_of_extreme<Order>(reinterpret_cast<const int32_t*>(p), stride, n);
-    case DType::Int64:
-      return place_of_extreme<Order>(reinterpret_cast<const int64_t*>(p), stride, n);
-    case DType::Float32:
-      return place_of_extreme<Order>(reinterpret_cast<const float*>(p), stride, n);
-    default:
-      return place_of_extreme<Order>(reinterpret_cast<const double*>(p), stride, n);
-  }
-}
-
 int64_t chunks(const Args& args) {
   const int64_t results = n_results(args);
   if (results == 0) return 0;
@@ -104,21 +85,18 @@ void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tensor& x = args.in[0];
   const Tensor& out = args.out[0];
   const int64_t axis = args.ints[0];
-  const auto item = static_cast<int64_t>(item_size(x.dtype));
   const int64_t results = n_results(args);
   const int64_t end = results * (chunk + 1) / n_chunks;
   for (int64_t i = results * chunk / n_chunks; i < end; i++) {
     int64_t from = 0;
     int64_t to = 0;
-    int64_t rest = i;
-    for (int32_t d = out.ndim - 1; d >= 0; d--) {
-      const int64_t at = rest % out.shape[d];
-      rest /= out.shape[d];
-      from += at * x.stride[d];
-      to += at * out.stride[d];
-    }
-    out.as<int64_t>()[to] =
-        place_in<Order>(x.dtype, x.data + from * item, x.stride[axis], x.shape[axis]);
+    for_coordinates(out.ndim, out.shape, i, [&](int32_t d, int64_t index) {
+      from += index * x.stride[d];
+      to += index * out.stride[d];
+    });
+    out.as<int64_t>()[to] = with_type(x.dtype, [&]<class T>() {
+      return index_of_extreme<Order>(x.as<const T>() + from, x.stride[axis], x.shape[axis]);
+    });
   }
 }
 
@@ -142,9 +120,7 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel argmax_kernel;
-extern const Kernel argmin_kernel;
-const Kernel argmax_kernel = {"argmax", 1, {{chunks, run<Greater>}}, nullptr, invalid};
-const Kernel argmin_kernel = {"argmin", 1, {{chunks, run<Less>}}, nullptr, invalid};
+extern const Kernel argmax_kernel = {"argmax", 1, {{chunks, run<Greater>}}, nullptr, invalid};
+extern const Kernel argmin_kernel = {"argmin", 1, {{chunks, run<Less>}}, nullptr, invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -12,7 +12,7 @@
 
 namespace tgm::TGM_TARGET {
 
-extern const Kernel reduce_kernel;
+extern const Kernel reduce_kernel;  // reduce.cpp
 
 namespace {
 
@@ -87,8 +87,7 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel grouped_reduce_kernel;
-const Kernel grouped_reduce_kernel = {
+extern const Kernel grouped_reduce_kernel = {
     "grouped_reduce", 1, {{chunks, run}}, workspace_bytes, invalid};
 
 }  // namespace tgm::TGM_TARGET

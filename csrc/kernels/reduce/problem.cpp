@@ -10,43 +10,6 @@ constexpr int64_t kMaxChunks = 256;
 
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Sets the strides of dimension `to` from dimension `from` of the call's operands.
-void set_dimension(ReduceProblem& p, int32_t to, const Args& args, int32_t from) {
-  const auto n_prologue = static_cast<int32_t>(args.ints[2]);
-  for (int32_t i = 0; i < n_prologue; i++) p.operands[i].stride[to] = args.in[i].stride[from];
-  for (int32_t i = n_prologue; i < args.n_in; i++) {
-    p.extras[i - n_prologue].stride[to] = p.reduced[to] ? 0 : args.in[i].stride[from];
-  }
-  p.out.stride[to] = p.reduced[to] ? 0 : args.out[0].stride[from];
-}
-
-// Whether dimension b continues dimension a with one stride, for all operands.
-bool continues(const ReduceProblem& p, int32_t a, int32_t b) {
-  if (p.reduced[a] != p.reduced[b]) return false;
-  const auto fits = [&](const int64_t* stride) { return has_one_stride(stride, a, b, p.shape[b]); };
-  for (int32_t i = 0; i < p.prologue->n_inputs; i++) {
-    if (p.prologue->input_is_read[i] != 0 && !fits(p.operands[i].stride)) return false;
-  }
-  if (p.prologue->has_uniform && !fits(p.index_stride)) return false;
-  if (p.reduced[a]) return true;
-  for (int32_t i = 0; i < p.n_extras(); i++) {
-    if (p.epilogue->input_is_read[i + 1] != 0 && !fits(p.extras[i].stride)) return false;
-  }
-  return fits(p.out.stride) && fits(p.result_stride);
-}
-
-// Moves what is known of dimension `from`, but for its size, to dimension `to`.
-void move_dimension(ReduceProblem& p, int32_t to, int32_t from) {
-  p.reduced[to] = p.reduced[from];
-  p.index_stride[to] = p.index_stride[from];
-  p.result_stride[to] = p.result_stride[from];
-  for (int32_t i = 0; i < p.prologue->n_inputs; i++) {
-    p.operands[i].stride[to] = p.operands[i].stride[from];
-  }
-  for (int32_t i = 0; i < p.n_extras(); i++) p.extras[i].stride[to] = p.extras[i].stride[from];
-  p.out.stride[to] = p.out.stride[from];
-}
-
 // A range of a dimension is worth a chunk if it holds that many elements of it: the innermost one
 // is read in vectors.
 int64_t pieces(const ReduceProblem& p, int32_t dim) {
@@ -95,10 +58,10 @@ ReduceProblem reduce_problem(const Args& args) {
   ReduceProblem p;
   p.prologue = args.tapes[0];
   p.epilogue = args.tapes[1];
-  const int64_t mask = args.ints[1];
   const auto n_prologue = static_cast<int32_t>(args.ints[2]);
   for (int32_t i = 0; i < n_prologue; i++) p.operands[i] = args.in[i];
-  for (int32_t i = n_prologue; i < args.n_in; i++) p.extras[i - n_prologue] = args.in[i];
+  const Tensor* const extras = args.in + n_prologue;
+  for (int32_t i = 0; i < p.n_extras(); i++) p.extras[i] = extras[i];
   p.out = args.out[0];
   p.index0 = 0;
   p.result0 = 0;
@@ -110,38 +73,55 @@ ReduceProblem reduce_problem(const Args& args) {
   int64_t index_stride[kMaxDims];
   int64_t result_stride[kMaxDims];
   int64_t index = 1;
-  int64_t result = 1;
-  for (int32_t d = full.ndim - 1; d >= 0; d--) {
-    index_stride[d] = index;
-    result_stride[d] = result;
-    index *= full.shape[d];
-    result *= args.out[0].shape[d];
+  p.n_results = 1;
+  for (int32_t axis = full.ndim - 1; axis >= 0; axis--) {
+    index_stride[axis] = index;
+    result_stride[axis] = p.n_results;
+    index *= full.shape[axis];
+    p.n_results *= args.out[0].shape[axis];
   }
-  p.n_results = result;
 
-  int32_t order[kMaxDims];
-  p.n_dims = dense_last(full.ndim, full.shape, full.stride, order);
-  for (int32_t k = 0; k < p.n_dims; k++) {
-    const int32_t d = order[k];
-    p.shape[k] = full.shape[d];
-    p.reduced[k] = (mask >> d & 1) != 0;
-    p.index_stride[k] = index_stride[d];
-    p.result_stride[k] = p.reduced[k] ? 0 : result_stride[d];
-    set_dimension(p, k, args, d);
+  const auto is_reduced = [&](int32_t axis) { return (args.ints[1] >> axis & 1) != 0; };
+  const auto can_merge = [&](int32_t outer, int32_t inner) {
+    const auto fits = [&](const int64_t* stride) {
+      return is_one_stride(stride, outer, inner, full.shape[inner]);
+    };
+    if (is_reduced(outer) != is_reduced(inner)) return false;
+    for (int32_t i = 0; i < n_prologue; i++) {
+      if (p.prologue->input_is_read[i] != 0 && !fits(args.in[i].stride)) return false;
+    }
+    if (p.prologue->has_uniform && !fits(index_stride)) return false;
+    if (is_reduced(outer)) return true;
+    for (int32_t i = 0; i < p.n_extras(); i++) {
+      if (p.epilogue->input_is_read[i + 1] != 0 && !fits(extras[i].stride)) return false;
+    }
+    return fits(args.out[0].stride) && fits(result_stride);
+  };
+  const LoopDims dims = sort_and_merge(full.ndim, full.shape, full.stride, can_merge);
+  p.n_dims = dims.n;
+  for (int32_t d = 0; d < dims.n; d++) {
+    const int32_t axis = dims.axis[d];
+    const bool reduced = is_reduced(axis);
+    p.shape[d] = dims.shape[d];
+    p.reduced[d] = reduced;
+    p.index_stride[d] = index_stride[axis];
+    p.result_stride[d] = reduced ? 0 : result_stride[axis];
+    p.out.stride[d] = reduced ? 0 : args.out[0].stride[axis];
+    for (int32_t i = 0; i < n_prologue; i++) p.operands[i].stride[d] = args.in[i].stride[axis];
+    for (int32_t i = 0; i < p.n_extras(); i++) {
+      p.extras[i].stride[d] = reduced ? 0 : extras[i].stride[axis];
+    }
   }
-  if (p.n_dims == 0) {  // one element
+  if (dims.n == 0) {  // one element
     p.n_dims = 1;
     p.shape[0] = 1;
     p.reduced[0] = true;
     p.index_stride[0] = 0;
     p.result_stride[0] = 0;
+    p.out.stride[0] = 0;
     for (int32_t i = 0; i < n_prologue; i++) p.operands[i].stride[0] = 1;
     for (int32_t i = 0; i < p.n_extras(); i++) p.extras[i].stride[0] = 0;
-    p.out.stride[0] = 0;
   }
-  p.n_dims = merge_dims(
-      p.n_dims, p.shape, [&](int32_t a, int32_t b) { return continues(p, a, b); },
-      [&](int32_t to, int32_t from) { move_dimension(p, to, from); });
   return p;
 }
 

@@ -8,6 +8,7 @@
 // Phase 1 combines elements, phase 2 the parts into which long reductions are cut; the epilogue
 // runs in the last phase that there is, once per chunk. Sums add short blocks in the tape's dtype
 // and the blocks in something wider.
+#include "kernels/core/with_type.hpp"
 #include "kernels/reduce/operations.hpp"
 #include "kernels/reduce/problem.hpp"
 
@@ -289,13 +290,9 @@ using PartFunction = void (*)(const ReduceProblem&, char*, int64_t, bool);
 
 template <template <class> class Op>
 PartFunction for_dtype(DType dtype, bool combine) {
-  if (dtype == DType::Float32) {
-    return combine ? combine_parts<float, Op<float>> : reduce_part<float, Op<float>>;
-  }
-  if (dtype == DType::Float64) {
-    return combine ? combine_parts<double, Op<double>> : reduce_part<double, Op<double>>;
-  }
-  return combine ? combine_parts<int64_t, Op<int64_t>> : reduce_part<int64_t, Op<int64_t>>;
+  return with_tape_type(dtype, [&]<class T>() -> PartFunction {
+    return combine ? combine_parts<T, Op<T>> : reduce_part<T, Op<T>>;
+  });
 }
 
 PartFunction function_for(const Args& args, bool combine) {
@@ -395,8 +392,7 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel reduce_kernel;
-const Kernel reduce_kernel = {
+extern const Kernel reduce_kernel = {
     "reduce", 2, {{chunks, run}, {combine_chunks, combine}}, workspace_bytes, invalid};
 
 }  // namespace tgm::TGM_TARGET

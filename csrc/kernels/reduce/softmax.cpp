@@ -8,7 +8,11 @@
 // One float dtype throughout; labels have any integer dtype and are in range, negative ones from
 // the end. A row is shifted by its maximum, so that no exponential overflows, and is read three
 // times: for the maximum, for the sum of exponentials, for the result.
+#include "kernels/core/by_dtype.hpp"
+#include "kernels/core/chunks.hpp"
 #include "kernels/core/index_vector.hpp"
+#include "kernels/core/row_copies.hpp"
+#include "kernels/core/table.hpp"
 #include "kernels/core/tape_row.hpp"
 #include "kernels/reduce/operations.hpp"
 #include "math/exponential.hpp"
@@ -22,8 +26,7 @@ constexpr int64_t kBlock = 256;  // elements of a row that are gathered or compu
 
 int64_t row_chunks(const Args& args) {
   const int64_t rows = args.in[0].shape[0];
-  const int64_t wanted = (rows * args.in[0].shape[1] + kChunkElements - 1) / kChunkElements;
-  return wanted < rows ? wanted : rows;
+  return std::min(rows, ceil_div(rows * args.in[0].shape[1], kChunkElements));
 }
 
 // Where row i of a matrix begins, and a block of it as contiguous elements.
@@ -47,7 +50,7 @@ struct RowReader {
 template <class Body>
 TGM_INLINE void for_blocks(int64_t c, Body body) {
   for (int64_t begin = 0; begin < c; begin += kBlock) {
-    body(begin, c - begin < kBlock ? c - begin : kBlock);
+    body(begin, std::min(kBlock, c - begin));
   }
 }
 
@@ -73,12 +76,7 @@ T row_max(RowReader<T>& reader, int64_t c) {
 template <class T>
 void write_block(const Tensor& matrix, int64_t i, int64_t begin, const T* from, int64_t n) {
   T* to = matrix.as<T>() + i * matrix.stride[0] + begin * matrix.stride[1];
-  const int64_t stride = matrix.stride[1];
-  if (stride == 1) {
-    std::memcpy(to, from, n * sizeof(T));
-  } else {
-    for (int64_t j = 0; j < n; j++) to[j * stride] = from[j];
-  }
+  copy_elements(to, matrix.stride[1], from, 1, n);
 }
 
 // Sum of exp(x - most) over the row; the exponentials are kept in `out`, if there is one.
@@ -110,80 +108,88 @@ void divide_row(const Tensor& out, int64_t i, int64_t c, T sum) {
   });
 }
 
-template <class T>
-void softmax_row(const Args& args, int64_t i) {
-  RowReader<T> reader(args.in[0], i);
-  const int64_t c = args.in[0].shape[1];
-  const T most = row_max(reader, c);
-  divide_row(args.out[0], i, c, sum_of_exponentials(reader, c, most, args.out, i));
+// Calls row(i) for the rows of a chunk.
+template <class Row>
+TGM_INLINE void for_rows(const Args& args, int64_t chunk, int64_t n_chunks, Row row) {
+  if (args.in[0].shape[1] == 0) return;
+  const Span rows = span_of(args.in[0].shape[0], chunk, n_chunks);
+  for (int64_t i = rows.first; i < rows.last; i++) row(i);
 }
 
 template <class T>
-void log_softmax_row(const Args& args, int64_t i) {
-  RowReader<T> reader(args.in[0], i);
+void softmax(const Args& args, int64_t chunk, int64_t n_chunks) {
   const int64_t c = args.in[0].shape[1];
-  const T most = row_max(reader, c);
-  const T log_sum = scalar_log(sum_of_exponentials(reader, c, most, nullptr, i));
-  alignas(kVectorBytes) T result[kBlock];
-  for_blocks(c, [&](int64_t begin, int64_t n) {
-    map_block(result, reader.block(begin, n), n, [&](auto x) { return (x - most) - log_sum; });
-    write_block(args.out[0], i, begin, result, n);
+  for_rows(args, chunk, n_chunks, [&](int64_t i) {
+    RowReader<T> reader(args.in[0], i);
+    const T most = row_max(reader, c);
+    divide_row(args.out[0], i, c, sum_of_exponentials(reader, c, most, args.out, i));
   });
 }
 
 template <class T>
-void xent_row(const Args& args, int64_t i) {
-  RowReader<T> reader(args.in[0], i);
+void log_softmax(const Args& args, int64_t chunk, int64_t n_chunks) {
   const int64_t c = args.in[0].shape[1];
-  const T most = row_max(reader, c);
-  const int64_t label = read_index(args.in[1], i, c);
-  const T chosen = reader.row[label * reader.stride];
-  const T sum = sum_of_exponentials(reader, c, most, args.out + 1, i);
-  args.out[0].as<T>()[i * args.out[0].stride[0]] = scalar_log(sum) - (chosen - most);
-  divide_row(args.out[1], i, c, sum);
+  for_rows(args, chunk, n_chunks, [&](int64_t i) {
+    RowReader<T> reader(args.in[0], i);
+    const T most = row_max(reader, c);
+    const T log_sum = scalar_log(sum_of_exponentials<T>(reader, c, most, nullptr, i));
+    alignas(kVectorBytes) T result[kBlock];
+    for_blocks(c, [&](int64_t begin, int64_t n) {
+      map_block(result, reader.block(begin, n), n, [&](auto x) { return (x - most) - log_sum; });
+      write_block(args.out[0], i, begin, result, n);
+    });
+  });
 }
 
-template <void (*float_row)(const Args&, int64_t), void (*double_row)(const Args&, int64_t)>
-void run_rows(const Args& args, int64_t chunk, int64_t n_chunks) {
-  const int64_t rows = args.in[0].shape[0];
-  if (args.in[0].shape[1] == 0) return;
-  const bool is_float = args.in[0].dtype == DType::Float32;
-  const int64_t end = rows * (chunk + 1) / n_chunks;
-  for (int64_t i = rows * chunk / n_chunks; i < end; i++) {
-    is_float ? float_row(args, i) : double_row(args, i);
-  }
-}
-
-// Rows begin .. end - 1 of the gradient, some at a time: into a tile, then the epilogue.
 template <class T>
-void xent_grad_rows(const Args& args, int64_t begin, int64_t end) {
-  const Tensor& probabilities = args.in[0];
-  const Tensor& g = args.in[2];
-  const int64_t c = probabilities.shape[1];
+void xent(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const int64_t c = args.in[0].shape[1];
+  const Tensor &loss = args.out[0], &probabilities = args.out[1];
+  for_rows(args, chunk, n_chunks, [&](int64_t i) {
+    RowReader<T> reader(args.in[0], i);
+    const T most = row_max(reader, c);
+    const int64_t label = read_index(args.in[1], i, c);
+    const T chosen = reader.row[label * reader.stride];
+    const T sum = sum_of_exponentials(reader, c, most, &probabilities, i);
+    loss.as<T>()[i * loss.stride[0]] = scalar_log(sum) - (chosen - most);
+    divide_row(probabilities, i, c, sum);
+  });
+}
+
+// A part of row i of the gradient, columns [column, column + n).
+template <class T>
+void xent_grad_row(const Args& args, int64_t i, int64_t column, int64_t n, T* to) {
+  const Tensor &probabilities = args.in[0], &g = args.in[2];
+  const T scale = g.as<T>()[i * g.stride[0]];
+  RowReader<T> reader(probabilities, i);
+  for_blocks(n, [&](int64_t first, int64_t length) {
+    map_block(to + first, reader.block(column + first, length), length,
+              [&](auto p) { return p * scale; });
+  });
+  const int64_t label = read_index(args.in[1], i, probabilities.shape[1]) - column;
+  if (label < 0 || label >= n) return;
+  to[label] = (reader.row[(column + label) * reader.stride] - T(1)) * scale;
+}
+
+// Several rows at a time, into a tile, on which the epilogue runs.
+template <class T>
+void xent_grad(const Args& args, int64_t chunk, int64_t n_chunks) {
   constexpr int64_t kTile = 2048;
   alignas(kVectorBytes) T tile[kTile];
-  const int64_t piece = c < kTile ? c : kTile;  // columns
-  const int64_t many = kTile / piece;           // rows
+  const int64_t c = args.in[0].shape[1];
+  if (c == 0) return;
+  const Span span = span_of(args.in[0].shape[0], chunk, n_chunks);
+  const int64_t most_columns = std::min(c, kTile), most_rows = kTile / most_columns;
   Tensor acc{};
   acc.data = reinterpret_cast<char*>(tile);
-  acc.dtype = probabilities.dtype;
+  acc.dtype = args.in[0].dtype;
   acc.ndim = 2;
-  for (int64_t row = begin; row < end; row += many) {
-    const int64_t rows = end - row < many ? end - row : many;
-    for (int64_t column = 0; column < c; column += piece) {
-      const int64_t columns = c - column < piece ? c - column : piece;
+  for (int64_t row = span.first; row < span.last; row += most_rows) {
+    const int64_t rows = std::min(most_rows, span.last - row);
+    for (int64_t column = 0; column < c; column += most_columns) {
+      const int64_t columns = std::min(most_columns, c - column);
       for (int64_t r = 0; r < rows; r++) {
-        const int64_t i = row + r;
-        const T scale = g.as<T>()[i * g.stride[0]];
-        T* to = tile + r * columns;
-        RowReader<T> reader(probabilities, i);
-        for_blocks(columns, [&](int64_t first, int64_t n) {
-          const T* from = reader.block(column + first, n);
-          map_block(to + first, from, n, [&](auto p) { return p * scale; });
-        });
-        const int64_t label = read_index(args.in[1], i, c) - column;
-        if (label < 0 || label >= columns) continue;
-        to[label] = (reader.row[(column + label) * reader.stride] - T(1)) * scale;
+        xent_grad_row(args, row + r, column, columns, tile + r * columns);
       }
       acc.stride[0] = columns;
       acc.stride[1] = 1;
@@ -192,15 +198,6 @@ void xent_grad_rows(const Args& args, int64_t begin, int64_t end) {
       run_epilogue(*args.tapes[0], acc, args.in + 3, args.out[0], corner, shape);
     }
   }
-}
-
-void run_xent_grad(const Args& args, int64_t chunk, int64_t n_chunks) {
-  const int64_t rows = args.in[0].shape[0];
-  if (args.in[0].shape[1] == 0) return;
-  const int64_t begin = rows * chunk / n_chunks;
-  const int64_t end = rows * (chunk + 1) / n_chunks;
-  args.in[0].dtype == DType::Float32 ? xent_grad_rows<float>(args, begin, end)
-                                     : xent_grad_rows<double>(args, begin, end);
 }
 
 bool same_matrix(const Tensor& a, const Tensor& b) {
@@ -270,28 +267,13 @@ const char* invalid_xent_grad(const Args& args) {
 
 }  // namespace
 
-extern const Kernel softmax_kernel;
-extern const Kernel log_softmax_kernel;
-extern const Kernel softmax_xent_kernel;
-extern const Kernel softmax_xent_grad_kernel;
-
-const Kernel softmax_kernel = {"softmax",
-                               1,
-                               {{row_chunks, run_rows<softmax_row<float>, softmax_row<double>>}},
-                               nullptr,
-                               invalid};
-const Kernel log_softmax_kernel = {
-    "log_softmax",
-    1,
-    {{row_chunks, run_rows<log_softmax_row<float>, log_softmax_row<double>>}},
-    nullptr,
-    invalid};
-const Kernel softmax_xent_kernel = {"softmax_xent",
-                                    1,
-                                    {{row_chunks, run_rows<xent_row<float>, xent_row<double>>}},
-                                    nullptr,
-                                    invalid_xent};
-const Kernel softmax_xent_grad_kernel = {
-    "softmax_xent_grad", 1, {{row_chunks, run_xent_grad}}, nullptr, invalid_xent_grad};
+extern const Kernel softmax_kernel = {
+    "softmax", 1, {{row_chunks, TGM_BY_DTYPE(softmax)}}, nullptr, invalid};
+extern const Kernel log_softmax_kernel = {
+    "log_softmax", 1, {{row_chunks, TGM_BY_DTYPE(log_softmax)}}, nullptr, invalid};
+extern const Kernel softmax_xent_kernel = {
+    "softmax_xent", 1, {{row_chunks, TGM_BY_DTYPE(xent)}}, nullptr, invalid_xent};
+extern const Kernel softmax_xent_grad_kernel = {
+    "softmax_xent_grad", 1, {{row_chunks, TGM_BY_DTYPE(xent_grad)}}, nullptr, invalid_xent_grad};
 
 }  // namespace tgm::TGM_TARGET

@@ -4,7 +4,9 @@
 // is gone.
 #include "kernels/tape/copy_box.hpp"
 
-#include <cstring>
+#include "kernels/core/dims.hpp"
+#include "kernels/core/row_copies.hpp"
+#include "kernels/core/with_type.hpp"
 
 #include "kernels/core/dims.hpp"
 
@@ -20,37 +22,21 @@ struct Copy {
   int64_t to[kMaxDims];
 };
 
-// Dimensions of more than one element, the densest of the output last, merged.
-Copy ordered(const Box& box, const Tensor& from, const Tensor& to) {
+// The densest dimension of the output last.
+Copy sorted_copy(const Box& box, const Tensor& from, const Tensor& to) {
+  const LoopDims dims =
+      sort_and_merge(box.ndim, box.shape, to.stride, [&](int32_t outer, int32_t inner) {
+        return is_one_stride(from.stride, outer, inner, box.shape[inner]) &&
+               is_one_stride(to.stride, outer, inner, box.shape[inner]);
+      });
   Copy copy;
-  int32_t order[kMaxDims];
-  const int32_t n = dense_last(box.ndim, box.shape, to.stride, order);
-  for (int32_t k = 0; k < n; k++) {
-    copy.shape[k] = box.shape[order[k]];
-    copy.from[k] = from.stride[order[k]];
-    copy.to[k] = to.stride[order[k]];
+  copy.n_dims = dims.n;
+  for (int32_t d = 0; d < dims.n; d++) {
+    copy.shape[d] = dims.shape[d];
+    copy.from[d] = from.stride[dims.axis[d]];
+    copy.to[d] = to.stride[dims.axis[d]];
   }
-  const auto continues = [&](int32_t a, int32_t b) {
-    return has_one_stride(copy.from, a, b, copy.shape[b]) &&
-           has_one_stride(copy.to, a, b, copy.shape[b]);
-  };
-  copy.n_dims = merge_dims(n, copy.shape, continues, [&](int32_t d, int32_t source) {
-    copy.from[d] = copy.from[source];
-    copy.to[d] = copy.to[source];
-  });
   return copy;
-}
-
-template <class Word>
-void copy_row(Word* to, int64_t to_stride, const Word* from, int64_t from_stride, int64_t n) {
-  if (to_stride == 1 && from_stride == 1) {
-    std::memmove(to, from, n * sizeof(Word));
-  } else if (to_stride == 1 && from_stride == 0) {
-    const Word word = *from;
-    for (int64_t i = 0; i < n; i++) to[i] = word;
-  } else {
-    for (int64_t i = 0; i < n; i++) to[i * to_stride] = from[i * from_stride];
-  }
 }
 
 // Dimensions a and b, square by square; the output lies along b, the input along a.
@@ -61,8 +47,8 @@ void copy_squares(const Copy& copy, int32_t a, int32_t b, Word* to, const Word* 
     for (int64_t j0 = 0; j0 < copy.shape[b]; j0 += kSide) {
       const int64_t n = j0 + kSide < copy.shape[b] ? kSide : copy.shape[b] - j0;
       for (int64_t i = i0; i < i1; i++) {
-        copy_row(to + i * copy.to[a] + j0 * copy.to[b], copy.to[b],
-                 from + i * copy.from[a] + j0 * copy.from[b], copy.from[b], n);
+        copy_elements(to + i * copy.to[a] + j0 * copy.to[b], copy.to[b],
+                      from + i * copy.from[a] + j0 * copy.from[b], copy.from[b], n);
       }
     }
   }
@@ -85,7 +71,7 @@ void run_copy(const Copy& copy, Word* to, const Word* from) {
     if (square >= 0) {
       copy_squares(copy, square, inner, to, from);
     } else {
-      copy_row(to, copy.to[inner], from, copy.from[inner], copy.shape[inner]);
+      copy_elements(to, copy.to[inner], from, copy.from[inner], copy.shape[inner]);
     }
     int32_t d = inner - 1;
     for (; d >= 0; d--) {
@@ -107,17 +93,8 @@ void copy_box(const Box& box, const Tensor& from, const Tensor& to) {
   for (int32_t d = 0; d < box.ndim; d++) {
     if (box.shape[d] == 0) return;
   }
-  const Copy copy = ordered(box, from, to);
-  switch (item_size(to.dtype)) {
-    case 1:
-      return run_copy(copy, to.as<uint8_t>(), from.as<const uint8_t>());
-    case 2:
-      return run_copy(copy, to.as<uint16_t>(), from.as<const uint16_t>());
-    case 4:
-      return run_copy(copy, to.as<uint32_t>(), from.as<const uint32_t>());
-    default:
-      return run_copy(copy, to.as<uint64_t>(), from.as<const uint64_t>());
-  }
+  const Copy copy = sorted_copy(box, from, to);
+  with_word(to.dtype, [&]<class Word>() { run_copy(copy, to.as<Word>(), from.as<const Word>()); });
 }
 
 }  // namespace tgm::TGM_TARGET

@@ -78,7 +78,6 @@ const char* invalid(const Args& args) {
 
 }  // namespace
 
-extern const Kernel elementwise_kernel;
-const Kernel elementwise_kernel = {"elementwise", 1, {{chunks, run}}, nullptr, invalid};
+extern const Kernel elementwise_kernel = {"elementwise", 1, {{chunks, run}}, nullptr, invalid};
 
 }  // namespace tgm::TGM_TARGET

@@ -98,8 +98,7 @@ class Runner {
   Operand* index() { return operands_ + tape_.n_inputs + n_outputs(); }
   int32_t n_outputs() const { return static_cast<int32_t>(tape_.outputs.size()); }
 
-  // Drops dimensions of size 1, puts the dimension along which the first output is densest
-  // innermost, and merges neighbours that every operand crosses with one stride.
+  // The densest dimension of the first output is innermost.
   void merge_dimensions(const Box& box, const Tensor* in, const Tensor* out) {
     n_operands_ = 0;
     for (int32_t i = 0; i < tape_.n_inputs; i++) {
@@ -109,30 +108,30 @@ class Runner {
     index0_ = box.index0;
     add_operand(nullptr, DType::Int64, tape_.has_uniform);
 
-    int32_t order[kMaxDims];
-    n_dims_ = sort_dimensions(box, out, order);
-    for (int32_t k = 0; k < n_dims_; k++) shape_[k] = box.shape[order[k]];
-    for (int32_t i = 0; i < n_operands_; i++) {
-      if (operands_[i].span == Span::Unread) continue;
-      const int64_t* strides = i < tape_.n_inputs    ? in[i].stride
-                               : i < n_operands_ - 1 ? out[i - tape_.n_inputs].stride
-                                                     : box.index_stride;
-      for (int32_t k = 0; k < n_dims_; k++) operands_[i].stride[k] = strides[order[k]];
-    }
-    n_dims_ = merge_dims(
-        n_dims_, shape_, [&](int32_t a, int32_t b) { return can_merge(a, b); },
-        [&](int32_t to, int32_t from) {
-          for (int32_t i = 0; i < n_operands_; i++) {
-            operands_[i].stride[to] = operands_[i].stride[from];
-          }
-        });
-    if (n_dims_ == 0) {
-      shape_[n_dims_++] = 1;
-      for (int32_t i = 0; i < n_operands_; i++) operands_[i].stride[0] = 0;
-    }
+    const auto strides_of = [&](int32_t i) {
+      if (i < tape_.n_inputs) return in[i].stride;
+      return i < n_operands_ - 1 ? out[i - tape_.n_inputs].stride : box.index_stride;
+    };
+    const auto can_merge = [&](int32_t outer, int32_t inner) {
+      for (int32_t i = 0; i < n_operands_; i++) {
+        if (operands_[i].span == Span::Unread) continue;
+        if (!is_one_stride(strides_of(i), outer, inner, box.shape[inner])) return false;
+      }
+      return true;
+    };
+    const int64_t* key = n_outputs() == 0 ? box.index_stride : out[0].stride;
+    const LoopDims dims = sort_and_merge(box.ndim, box.shape, key, can_merge);
+    n_dims_ = dims.n == 0 ? 1 : dims.n;
+    shape_[0] = 1;
+    for (int32_t d = 0; d < dims.n; d++) shape_[d] = dims.shape[d];
     n_rows_ = 1;
     for (int32_t d = 0; d + 1 < n_dims_; d++) n_rows_ *= shape_[d];
-    for (int32_t i = 0; i < n_operands_; i++) note_strides(operands_[i]);
+    for (int32_t i = 0; i < n_operands_; i++) {
+      if (operands_[i].span == Span::Unread) continue;
+      operands_[i].stride[0] = 0;
+      for (int32_t d = 0; d < dims.n; d++) operands_[i].stride[d] = strides_of(i)[dims.axis[d]];
+      note_strides(operands_[i]);
+    }
   }
 
   void add_operand(char* data, DType dtype, bool is_read) {
@@ -144,23 +143,7 @@ class Runner {
     operand.span = is_read ? Span::Block : Span::Unread;
   }
 
-  int32_t sort_dimensions(const Box& box, const Tensor* out, int32_t* order) const {
-    constexpr int64_t kNone[kMaxDims] = {};  // without outputs, dimensions keep their order
-    return dense_last(box.ndim, box.shape, n_outputs() == 0 ? kNone : out[0].stride, order);
-  }
-
-  // Whether all operands cross dimensions a and b with one stride.
-  bool can_merge(int32_t a, int32_t b) const {
-    for (int32_t i = 0; i < n_operands_; i++) {
-      const Operand& operand = operands_[i];
-      if (operand.span == Span::Unread) continue;
-      if (!has_one_stride(operand.stride, a, b, shape_[b])) return false;
-    }
-    return true;
-  }
-
   void note_strides(Operand& operand) const {
-    if (operand.span == Span::Unread) return;
     operand.inner = operand.stride[n_dims_ - 1];
     operand.linear = true;
     for (int32_t d = 0; d + 1 < n_dims_; d++) {
@@ -193,11 +176,9 @@ class Runner {
   int64_t offset(const Operand& operand, int64_t row, int64_t begin) const {
     if (operand.linear) return (row * shape_[n_dims_ - 1] + begin) * operand.inner;
     int64_t sum = begin * operand.inner;
-    for (int32_t d = n_dims_ - 2; d > 0; d--) {
-      sum += row % shape_[d] * operand.stride[d];
-      row /= shape_[d];
-    }
-    return sum + row * operand.stride[0];
+    for_coordinates(n_dims_ - 1, shape_, row,
+                    [&](int32_t d, int64_t index) { sum += index * operand.stride[d]; });
+    return sum;
   }
 
   // Whether blocks of the operand are contiguous in memory and need no conversion.
