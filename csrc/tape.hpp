@@ -48,20 +48,6 @@ struct BiasActivation {
   double constant;      // of Relu: the maximum of the sum and this
 };
 
-// The epilogue of nearly every layer: an activation of input 0 + input 1, a bias.
-struct BiasActivation {
-  enum class Function { None, Relu, Sigmoid } function = Function::None;
-  bool constant_first = false;  // maximum(constant, sum): decides between 0.0 and -0.0
-  double constant = 0.0;
-};
-
-// What a tape computes, where kernels have code of their own for it.
-struct TapeForm {
-  enum class Kind { Other, Identity, Descent, BiasActivation } kind = Kind::Other;
-  Descent descent;                 // where kind is Descent
-  BiasActivation bias_activation;  // where kind is BiasActivation
-};
-
 struct Tape {
   DType dtype;  // Float32, Float64 or Int64
   int32_t n_inputs = 0;
@@ -94,9 +80,6 @@ struct RowOperand {
 
 // Checks the tape, assigns registers and finds its form; throws std::invalid_argument.
 void prepare_tape(Tape& tape);
-
-// The form of a tape, found once for all kernels that use it.
-TapeForm form_of(const Tape& tape);
 
 int32_t opcode_arity(Opcode opcode);
 

@@ -221,10 +221,9 @@ void finish_bias_activation(const BiasActivation& epilogue, const Tile& tile,
     const T* b = reinterpret_cast<const T*>(element(bias, tile.row + r, tile.position * bias.step));
     const int64_t n = tile.n_positions;
     using V = Vec<T>;
-    using Function = BiasActivation::Function;
-    if (epilogue.function == Function::None) {
+    if (epilogue.activation == Activation::None) {
       map_row<kStep>(from, b, to, n, [=](V x, V y) { return x + y; });
-    } else if (epilogue.function == Function::Sigmoid) {
+    } else if (epilogue.activation == Activation::Sigmoid) {
       map_row<kStep>(from, b, to, n, [=](V x, V y) { return vsigmoid(x + y); });
     } else if (epilogue.constant_first) {
       map_row<kStep>(from, b, to, n, [=](V x, V y) { return vmax(constant, x + y); });

@@ -263,13 +263,13 @@ Finish<T> direct_finish(const Args& args) {
   const Tape& tape = *args.tapes[0];
   Finish<T> finish{Finish<T>::kWrite, out.as<T>(), out.stride[0], out.as<T>(), 0, T(0), T(0), 0};
   if (tape.is_identity()) return finish;
-  const Tensor& old = args.in[kOwn + tape.form.descent.old - 1];
+  const Tensor& old = args.in[kOwn + tape.descent.old - 1];
   finish.old = old.as<T>();
   finish.old_row = old.stride[0];
-  finish.rate = scalar_value<T>(args, tape.form.descent.rate);
-  const bool decays = tape.form.descent.decay >= 0;
+  finish.rate = scalar_value<T>(args, tape.descent.rate);
+  const bool decays = tape.descent.decay >= 0;
   finish.kind = decays ? Finish<T>::kDecay : Finish<T>::kDescend;
-  if (decays) finish.decay = scalar_value<T>(args, tape.form.descent.decay);
+  if (decays) finish.decay = scalar_value<T>(args, tape.descent.decay);
   return finish;
 }
 

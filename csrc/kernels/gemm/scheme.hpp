@@ -45,7 +45,8 @@ inline bool goes_direct(const Args& args) {
   if (tape.form != TapeForm::Descent || tape.dtype != out.dtype) return false;
   const Tensor& old = args.in[kOwn + tape.descent.old - 1];
   return old.dtype == out.dtype && old.ndim == 2 && old.stride[1] == 1 &&
-         is_scalar(args, step.rate) && (step.decay < 0 || is_scalar(args, step.decay));
+         is_scalar(args, tape.descent.rate) &&
+         (tape.descent.decay < 0 || is_scalar(args, tape.descent.decay));
 }
 
 // How a product is cut and what is packed: a function of shapes and strides alone.

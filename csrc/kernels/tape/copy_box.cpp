@@ -8,8 +8,6 @@
 #include "kernels/core/row_copies.hpp"
 #include "kernels/core/with_type.hpp"
 
-#include "kernels/core/dims.hpp"
-
 namespace tgm::TGM_TARGET {
 namespace {
 
