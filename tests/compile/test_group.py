@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.group import MAX_ELEMENTS, MAX_MEMBERS, group_calls
 from tinygrad_mnist.compile.plan import KernelCall, View
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import contiguous
 
 IDENTITY = Tape.identity("float32")
+SOURCE = 100  # a buffer that no call writes
 PARAMS = {"op": 0, "axes_mask": 1, "n_prologue": 1, "prologue": IDENTITY, "epilogue": IDENTITY}
 
 
@@ -29,9 +31,15 @@ def call(kernel: str, source: int, target: int, size: int = 8) -> KernelCall:
 
 
 def grouped(
-    calls: list[KernelCall], depends: list[set[int]]
+    calls: list[KernelCall], depends: list[set[int]], kernels: frozenset[str] = ALL_KERNELS
 ) -> tuple[list[KernelCall], list[set[int]]]:
-    return group_calls(calls, depends, ALL_KERNELS)
+    """The calls with groups, in order, and for each the calls that it waits for."""
+    graph = CallGraph()
+    for item, before in zip(calls, depends, strict=True):
+        graph.add(item, after=before)
+    group_calls(graph, kernels)
+    order = graph.order()
+    return [graph[n] for n in order], [{order.index(d) for d in graph.waits(n)} for n in order]
 
 
 def kernels(calls: list[KernelCall]) -> list[str]:
@@ -52,7 +60,7 @@ def test_independent_reductions_are_one_call() -> None:
 
 def test_a_backend_without_the_kernel_of_a_group() -> None:
     calls, depends = [call("reduce", 0, 1), call("reduce", 0, 2)], [set[int](), set[int]()]
-    assert group_calls(calls, depends, ALL_KERNELS - {"grouped_reduce"}) == (calls, depends)
+    assert grouped(calls, depends, ALL_KERNELS - {"grouped_reduce"}) == (calls, depends)
 
 
 def test_a_reduction_that_waits_for_another_stays_out() -> None:
@@ -66,7 +74,7 @@ def test_nothing_waits_in_a_cycle(seed: int) -> None:
     """Of any calls that wait for earlier ones: every result stays, and an order exists."""
     random = Random(seed)
     n = random.randrange(1, 16)
-    calls = [call(random.choice(["reduce", "reduce", "gemm"]), 0, k) for k in range(n)]
+    calls = [call(random.choice(["reduce", "reduce", "gemm"]), SOURCE, k) for k in range(n)]
     depends = [{d for d in range(k) if random.random() < 0.2} for k in range(n)]
     joined, waits = grouped(calls, depends)
     assert sorted(v.buffer for c in joined for v in c.outputs) == list(range(n))
@@ -78,7 +86,7 @@ def test_nothing_waits_in_a_cycle(seed: int) -> None:
 
 
 def test_several_groups_in_a_row() -> None:
-    calls = [call("reduce", 0, k) for k in range(4)]
+    calls = [call("reduce", SOURCE, k) for k in range(4)]
     joined, depends = grouped(calls, [set(), set(), {0}, {1}])
     assert kernels(joined) == ["grouped_reduce", "grouped_reduce"]
     assert depends == [set(), {0}]
@@ -86,16 +94,16 @@ def test_several_groups_in_a_row() -> None:
 
 def test_a_first_reduction_that_goes_with_none() -> None:
     """All others wait for it; they are joined all the same."""
-    calls = [call("reduce", 0, k) for k in range(3)]
+    calls = [call("reduce", SOURCE, k) for k in range(3)]
     joined, depends = grouped(calls, [set(), {0}, {0}])
     assert kernels(joined) == ["reduce", "grouped_reduce"]
     assert depends == [set(), {0}]
 
 
 def test_large_and_too_many_stay_apart() -> None:
-    large = [call("reduce", 0, k, MAX_ELEMENTS + 1) for k in range(3)]
+    large = [call("reduce", SOURCE, k, MAX_ELEMENTS + 1) for k in range(3)]
     assert kernels(grouped(large, [set()] * 3)[0]) == ["reduce"] * 3
-    many = [call("reduce", 0, k) for k in range(MAX_MEMBERS + 3)]
+    many = [call("reduce", SOURCE, k) for k in range(MAX_MEMBERS + 3)]
     sizes = [len(c.outputs) for c in grouped(many, [set() for _ in many])[0]]
     assert sorted(sizes) == [3, MAX_MEMBERS]
 

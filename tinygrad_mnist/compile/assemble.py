@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinygrad_mnist.compile.draft import Draft, view_of
-from tinygrad_mnist.compile.plan import View
+from tinygrad_mnist.compile.plan import KernelCall, View
 from tinygrad_mnist.contracts import Contract
 from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.match import constant_value
@@ -24,16 +24,15 @@ def draft_assembled(draft: Draft, node: Node) -> View:
     whole = draft.temporary(result.dtype, result.type.static_shape)
     if node.params["has_base"]:
         _start_as(draft, parts.pop(0), whole, regions, node)
-    written: set[int] = set()
+    written: set[int] = set()  # the parts have no elements in common
     for part, region in zip(parts, regions, strict=True):
         target = whole._replace(layout=region.layout(whole.layout))
         value = constant_value(part)
         if value is not None and abs(value) < 2**53:
-            number = draft.fill(value, target, node.source)
+            number = draft.fill(value, target, node.source, apart=written)
         else:
-            number = draft.copy(view_of(draft, part), target, node.source)
+            number = draft.copy(view_of(draft, part), target, node.source, apart=written)
             draft.parts.append(number)
-        draft.depends[number] -= written  # the parts have no elements in common
         written.add(number)
     return whole
 
@@ -47,10 +46,10 @@ def draft_updated(draft: Draft, node: Node, contract: Contract, checks: set[int]
     part = node.op.updated_part
     layout = whole.layout if part is None else part(node.params, whole.layout)
     updated = whole._replace(layout=layout)
-    inputs = [updated, *(view_of(draft, v) for v in operands)]
+    inputs = (updated, *(view_of(draft, v) for v in operands))
     params = contract.own_params(node.params)
-    number = draft.call(contract.name, inputs, [updated], params, node.source)
-    draft.depends[number] |= checks
+    call = KernelCall(contract.name, inputs, (updated,), params, node.source)
+    draft.graph.add(call, after=checks)
     return whole
 
 

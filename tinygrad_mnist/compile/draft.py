@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, Buffer, KernelCall, View
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 from tinygrad_mnist.graph.layout import Layout, contiguous
@@ -19,25 +20,21 @@ from tinygrad_mnist.ops.kernels import TAPE
 
 @dataclass
 class Draft:
-    """Calls and buffers while they are being collected; `depends[i]` are calls before call i.
+    """Calls and buffers while they are being collected.
 
-    kernels: those of the backend that the calls are for.
+    kernels: those of the backend that the calls are for. views: where the values of variables are.
+    checks: the range checks among the calls, by view and bounds. parts: calls that copy a part into
+    an assembled array. bases: by the buffer of an assembled array, the call that initialises it as
+    a copy of another array. `in_place` removes such copies.
     """
 
     kernels: frozenset[str]
+    graph: CallGraph = field(default_factory=CallGraph)
     buffers: list[Buffer] = field(default_factory=list)
-    calls: list[KernelCall] = field(default_factory=list)
-    depends: list[set[int]] = field(default_factory=list)
-    # Calls that write a temporary, and calls that read a buffer.
-    writers: dict[int, list[int]] = field(default_factory=dict)
-    readers: dict[int, set[int]] = field(default_factory=dict)
     views: dict[Variable, View] = field(default_factory=dict)
     checks: dict[Any, int] = field(default_factory=dict)
-    # Calls that copy a part into an assembled array; by the buffer of such an array, the call that
-    # initialises it as a copy of another one; and calls that are redundant. See `in_place`.
     parts: list[int] = field(default_factory=list)
     bases: dict[int, int] = field(default_factory=dict)
-    dropped: set[int] = field(default_factory=set)
 
     def new_buffer(self, kind: str, dtype: str, shape: tuple[int, ...], **more: Any) -> int:
         number = len(self.buffers)
@@ -50,85 +47,32 @@ class Draft:
         number = self.new_buffer(TEMPORARY, dtype, shape)
         return View(number, dtype, contiguous(shape))
 
-    def call(
-        self,
-        kernel: str,
-        inputs: Sequence[View],
-        outputs: Sequence[View],
-        params: Mapping[str, Any],
-        source: Source | None,
-        label: str = "",
+    def copy(
+        self, source: View, target: View, line: Source | None, apart: Collection[int] = ()
     ) -> int:
-        """Adds a call; it comes after those that write what it reads."""
-        number = len(self.calls)
-        self.calls.append(KernelCall(kernel, tuple(inputs), tuple(outputs), params, source, label))
-        before: set[int] = set()
-        for view in (*inputs, *outputs):
-            before.update(self.writers.get(view.buffer, ()))
-        for view in inputs:
-            self.readers.setdefault(view.buffer, set()).add(number)
-        for view in outputs:
-            self.writers.setdefault(view.buffer, []).append(number)
-        self.depends.append(before)
-        return number
-
-    def copy(self, source: View, target: View, line: Source | None) -> int:
-        """Adds a call that copies `source`, element by element, into `target`."""
+        """Adds a call that copies `source`, element by element, into `target`. It does not wait for
+        the calls in `apart`, which write other elements."""
         tape = Tape.identity(compute_dtype(target.dtype))
-        return self.call(TAPE.name, [source], [target], {"tape": tape}, line, "copy")
+        call = KernelCall(TAPE.name, (source,), (target,), {"tape": tape}, line, "copy")
+        return self.graph.add(call, apart=apart)
 
-    def fill(self, value: float, target: View, line: Source | None) -> int:
-        """Adds a call that fills `target` with a number."""
+    def fill(
+        self, value: float, target: View, line: Source | None, apart: Collection[int] = ()
+    ) -> int:
+        """Adds a call that fills `target` with a number; `apart` as in `copy`."""
         instruction = Instruction("const", immediate=float(value))
         tape = Tape(compute_dtype(target.dtype), 0, (instruction,), (0,))
-        return self.call(TAPE.name, [], [target], {"tape": tape}, line, "fill")
+        call = KernelCall(TAPE.name, (), (target,), {"tape": tape}, line, "fill")
+        return self.graph.add(call, apart=apart)
 
-    def drop(self, number: int) -> None:
-        """Leaves a call out; what it says about the order of other calls still holds."""
-        self.dropped.add(number)
-        for view in self.calls[number].inputs:
-            self.readers[view.buffer].discard(number)
-
-    def rename(self, old: int, new: int) -> None:
+    def redirect(self, old: int, new: int) -> None:
         """Replaces one buffer by another of the same size."""
-
-        def renamed(views: Sequence[View]) -> tuple[View, ...]:
-            return tuple(v._replace(buffer=new) if v.buffer == old else v for v in views)
-
-        for number in {*self.writers.get(old, ()), *self.readers.get(old, ())}:
-            call = self.calls[number]
-            self.calls[number] = replace(
-                call, inputs=renamed(call.inputs), outputs=renamed(call.outputs)
-            )
-        self.writers[new] = [*self.writers.pop(old, ()), *self.writers.get(new, ())]
-        self.readers[new] = self.readers.pop(old, set()) | self.readers.get(new, set())
+        self.graph.redirect(old, new)
         for v, view in self.views.items():
             if view.buffer == old:
                 self.views[v] = view._replace(buffer=new)
         if old in self.bases:
             self.bases[new] = self.bases.pop(old)
-
-    def without_dropped(self) -> tuple[list[KernelCall], list[set[int]]]:
-        """The calls that are left, and for each those before it. A call that waited for a dropped
-        one waits for what the dropped one waited for."""
-        left = [i for i in range(len(self.calls)) if i not in self.dropped]
-        number = {old: new for new, old in enumerate(left)}
-        depends = []
-        for i in left:
-            before: set[int] = set()
-            seen: set[int] = set()
-            stack = list(self.depends[i])
-            while stack:
-                other = stack.pop()
-                if other in seen:
-                    continue
-                seen.add(other)
-                if other in self.dropped:
-                    stack.extend(self.depends[other])
-                else:
-                    before.add(number[other])
-            depends.append(before)
-        return [self.calls[i] for i in left], depends
 
 
 def view_of(draft: Draft, v: Variable) -> View:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.plan import KernelCall
 from tinygrad_mnist.contracts import CONTRACTS, Contract
 from tinygrad_mnist.contracts.core.group import join_members
@@ -19,92 +20,45 @@ MAX_ELEMENTS = 1 << 16
 MAX_MEMBERS = 32
 
 
-def group_calls(
-    calls: Sequence[KernelCall], depends: Sequence[set[int]], kernels: Collection[str]
-) -> tuple[list[KernelCall], list[set[int]]]:
-    """The same calls with small independent ones joined, and what each waits for.
+def group_calls(graph: CallGraph, kernels: Collection[str]) -> None:
+    """Joins small independent calls.
 
     kernels: those of the backend, which have to include that of a group.
     """
-    current, before = list(calls), [set(d) for d in depends]
     for contract in CONTRACTS.values():
         if contract.member is not None and contract.name in kernels:
-            current, before = _group(contract, current, before)
-    return current, before
+            _group(graph, contract, contract.member)
 
 
-def _group(
-    contract: Contract, calls: list[KernelCall], depends: list[set[int]]
-) -> tuple[list[KernelCall], list[set[int]]]:
-    """The calls with small independent members of one group contract joined."""
-    assert contract.member is not None
-    start = 0
-    while start < len(calls):
-        members = _independent(contract.member.name, calls, depends, start)
-        if len(members) > 1:
-            calls, depends = _joined(contract, calls, depends, members)
-        elif members:
-            start = members[0] + 1  # it goes with none
-        else:
-            break
-    return calls, depends
+def _group(graph: CallGraph, contract: Contract, member: Contract) -> None:
+    """Joins small independent calls of `member` to calls of `contract`."""
+    candidates = [n for n in graph if graph[n].kernel == member.name and _is_small(graph[n])]
+    while candidates:
+        chosen = _independent(graph, candidates)
+        if len(chosen) > 1:
+            calls = [graph[number] for number in chosen]
+            group = KernelCall(
+                contract.name,
+                tuple(v for call in calls for v in call.inputs),
+                tuple(v for call in calls for v in call.outputs),
+                join_members(member, [(call.params, len(call.inputs)) for call in calls]),
+                calls[0].source,
+            )
+            graph.join(chosen, group)
+        candidates = [number for number in candidates if number not in chosen]
 
 
-def _independent(
-    kernel: str, calls: Sequence[KernelCall], depends: Sequence[set[int]], start: int
-) -> list[int]:
-    """Small calls of a kernel none of which waits for another, in order, from call `start` on."""
-    ancestors = _ancestors(depends)
+def _is_small(call: KernelCall) -> bool:
+    return max(v.layout.size for v in call.inputs) <= MAX_ELEMENTS
+
+
+def _independent(graph: CallGraph, candidates: Sequence[int]) -> list[int]:
+    """The first candidate and others such that none of them waits for another, in order."""
     chosen: list[int] = []
-    for number, call in enumerate(calls):
-        if (
-            number >= start
-            and len(chosen) < MAX_MEMBERS
-            and call.kernel == kernel
-            and max(v.layout.size for v in call.inputs) <= MAX_ELEMENTS
-            and not any(c in ancestors[number] or number in ancestors[c] for c in chosen)
-        ):
+    before: set[int] = set()  # those that come before one that is chosen
+    for number in candidates:
+        ancestors = graph.ancestors([number])
+        if number not in before and ancestors.isdisjoint(chosen):
             chosen.append(number)
-    return chosen
-
-
-def _ancestors(depends: Sequence[set[int]]) -> list[set[int]]:
-    """All calls that come before each call."""
-    known: dict[int, set[int]] = {}
-    for start in range(len(depends)):
-        stack = [start]
-        while stack:
-            call = stack[-1]
-            missing = [d for d in depends[call] if d not in known]
-            if missing:
-                stack.extend(missing)
-            else:
-                known[call] = depends[call].union(*(known[d] for d in depends[call]))
-                stack.pop()
-    return [known[call] for call in range(len(depends))]
-
-
-def _joined(
-    contract: Contract,
-    calls: Sequence[KernelCall],
-    depends: Sequence[set[int]],
-    members: Sequence[int],
-) -> tuple[list[KernelCall], list[set[int]]]:
-    """The calls with `members` as one, in the position of the last of them."""
-    assert contract.member is not None
-    inside = set(members)
-    kept = [i for i in range(len(calls)) if i not in inside or i == members[-1]]
-    number = {old: new for new, old in enumerate(kept)}
-    number |= dict.fromkeys(members, number[members[-1]])
-    group = KernelCall(
-        contract.name,
-        tuple(v for m in members for v in calls[m].inputs),
-        tuple(v for m in members for v in calls[m].outputs),
-        join_members(contract.member, [(calls[m].params, len(calls[m].inputs)) for m in members]),
-        calls[members[0]].source,
-    )
-    waits = set().union(*(depends[m] for m in members))
-    return (
-        [group if i in inside else calls[i] for i in kept],
-        [{number[d] for d in (waits if i in inside else depends[i])} for i in kept],
-    )
+            before |= ancestors
+    return chosen[:MAX_MEMBERS]

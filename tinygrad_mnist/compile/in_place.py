@@ -7,9 +7,10 @@ first write. Where calls would then wait for each other in a cycle, the copy sta
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
+from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole
 from tinygrad_mnist.compile.plan import TEMPORARY, KernelCall, View
 from tinygrad_mnist.contracts import CONTRACTS
@@ -30,30 +31,30 @@ def save_copies(draft: Draft, wanted: Collection[int]) -> None:
 
 def _write_part_in_place(draft: Draft, copy: int, wanted: Collection[int]) -> None:
     """Lets the call that makes a part write it to the target of `copy`."""
-    (source,), (target,) = draft.calls[copy].inputs, draft.calls[copy].outputs
-    writers = draft.writers.get(source.buffer, [])
+    graph = draft.graph
+    (source,), (target,) = graph[copy].inputs, graph[copy].outputs
+    writers = graph.writers(source.buffer)
     if not _is_own(draft, source, wanted) or len(writers) != 1:
         return
-    if draft.readers[source.buffer] != {copy} or source.dtype != target.dtype:
+    if graph.readers(source.buffer) != {copy} or source.dtype != target.dtype:
         return
     (writer,) = writers
-    made = [v for v in draft.calls[writer].outputs if v.buffer == source.buffer]
+    call = graph[writer]
+    made = [v for v in call.outputs if v.buffer == source.buffer]
     layout = _as_shape(target.layout, made[0].layout.shape)
     if len(made) != 1 or layout is None or not _covers(draft, made[0]):
         return
-    before = draft.depends[copy] - {writer}
-    if writer in calls_before(draft.depends, before):
+    before = graph.waits(copy) - {writer}
+    if writer in graph.ancestors(before):
         return
     location = View(target.buffer, target.dtype, layout)
-    number = draft.calls[writer].outputs.index(made[0])
-    if not _may_read_base(draft, writer, number, location):
+    if not _may_read_base(draft, writer, call.outputs.index(made[0]), location):
         return
-    outputs = tuple(location if v is made[0] else v for v in draft.calls[writer].outputs)
-    draft.calls[writer] = replace(draft.calls[writer], outputs=outputs)
-    draft.depends[writer] |= before
-    draft.depends[copy].add(writer)
-    draft.writers[target.buffer].append(writer)
-    draft.drop(copy)
+    outputs = tuple(location if v is made[0] else v for v in call.outputs)
+    graph.replace(writer, replace(call, outputs=outputs))
+    graph.wait(writer, before)
+    graph.wait(copy, {writer})
+    graph.drop(copy)
 
 
 def _may_read_base(draft: Draft, writer: int, output: int, location: View) -> bool:
@@ -62,10 +63,10 @@ def _may_read_base(draft: Draft, writer: int, output: int, location: View) -> bo
     copy = draft.bases.get(location.buffer)
     if copy is None:
         return True
-    (base,) = draft.calls[copy].inputs
+    (base,) = draft.graph[copy].inputs
     return all(
         operand.buffer != base.buffer or elementwise or _are_apart(operand, location)
-        for operand, elementwise in _operands(draft.calls[writer], base, {output: location})
+        for operand, elementwise in _operands(draft.graph[writer], base, {output: location})
     )
 
 
@@ -102,41 +103,43 @@ def _covers(draft: Draft, view: View) -> bool:
 
 def _take_over(draft: Draft, buffer: int, copy: int, wanted: Collection[int]) -> None:
     """Lets an array that is initialised as a copy of a temporary be that temporary."""
-    (base,) = draft.calls[copy].inputs
-    if copy in draft.dropped or not _is_own(draft, base, wanted):
+    graph = draft.graph
+    if copy not in graph:
         return
+    (base,) = graph[copy].inputs
     # Another array may have reused the temporary by now, and write to it later.
-    made = {w for w in draft.writers[base.buffer] if w not in draft.dropped}
-    if not made <= calls_before(draft.depends, [copy]):
+    if not _is_own(draft, base, wanted) or not graph.writers(base.buffer) <= graph.ancestors(
+        [copy]
+    ):
         return
-    if base.dtype != draft.buffers[buffer].dtype or not may_overwrite(draft, buffer, base, copy):
+    if base.dtype != draft.buffers[buffer].dtype or not may_overwrite(graph, buffer, base, copy):
         return
-    draft.drop(copy)
-    draft.rename(base.buffer, buffer)
+    graph.drop(copy)
+    draft.redirect(base.buffer, buffer)
 
 
 def may_overwrite(
-    draft: Draft, buffer: int, target: View, copy: int | None, before: Collection[int] = ()
+    graph: CallGraph, buffer: int, target: View, copy: int | None, before: Collection[int] = ()
 ) -> bool:
     """Whether the calls that write `buffer` may write over `target` instead. If so they wait from
     now on for all others that read `target`, and for `before`.
 
     copy: a call that copies `target` to the buffer first, and becomes redundant.
     """
-    writers = {w for w in draft.writers[buffer] if w != copy and w not in draft.dropped}
-    readers = draft.readers.get(target.buffer, set()) - {copy}
-    if not all(_keeps_apart(draft, w, writers, buffer, target) for w in readers & writers):
+    writers = graph.writers(buffer) - {copy}
+    readers = graph.readers(target.buffer) - {copy}
+    if not all(_keeps_apart(graph, w, writers, buffer, target) for w in readers & writers):
         return False
-    earlier = (readers - writers) | set(before)
-    if writers & calls_before(draft.depends, earlier):
+    earlier = (readers - writers).union(before)
+    if writers & graph.ancestors(earlier):
         return False
     for w in writers:
-        draft.depends[w] |= earlier
+        graph.wait(w, earlier)
     return True
 
 
 def _keeps_apart(
-    draft: Draft, reader: int, writers: Collection[int], buffer: int, target: View
+    graph: CallGraph, reader: int, writers: Collection[int], buffer: int, target: View
 ) -> bool:
     """Whether a call that reads `target`, and writes over it, reads the old values.
 
@@ -144,14 +147,13 @@ def _keeps_apart(
     may read only if that call comes later.
     """
     written = {
-        w: {k: v for k, v in enumerate(draft.calls[w].outputs) if v.buffer == buffer}
-        for w in writers
+        w: {k: v for k, v in enumerate(graph[w].outputs) if v.buffer == buffer} for w in writers
     }
-    for operand, elementwise in _operands(draft.calls[reader], target, written[reader]):
+    for operand, elementwise in _operands(graph[reader], target, written[reader]):
         if operand.buffer != target.buffer:
             continue
         for w in writers:
-            fits = elementwise if w == reader else reader in calls_before(draft.depends, [w])
+            fits = elementwise if w == reader else reader in graph.ancestors([w])
             if not fits and not all(_are_apart(operand, v) for v in written[w].values()):
                 return False
     return True
@@ -179,14 +181,3 @@ def _same_elements(a: View, b: View) -> bool:
             for n, s, t in zip(first.shape, first.strides, second.strides, strict=True)
         )
     )
-
-
-def calls_before(depends: Sequence[set[int]], calls: Iterable[int]) -> set[int]:
-    """These calls, and all that have to come before one of them."""
-    stack = list(calls)
-    seen = set(stack)
-    while stack:
-        fresh = depends[stack.pop()] - seen
-        seen |= fresh
-        stack.extend(fresh)
-    return seen

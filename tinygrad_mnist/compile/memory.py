@@ -1,9 +1,12 @@
-"""Memory: lifetimes of temporaries to offsets in one arena."""
+"""Memory: buffers in use, and the place of temporaries in one arena, by their lifetimes."""
 
 from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Sequence
+from dataclasses import replace
+
+from tinygrad_mnist.compile.plan import TEMPORARY, Buffer, KernelCall
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -18,6 +21,34 @@ class Lifetime:
         self.first = first
         self.last = last
         self.offset = 0
+
+
+def place_buffers(
+    buffers: Sequence[Buffer], calls: Sequence[KernelCall], results: Sequence[int]
+) -> tuple[tuple[Buffer, ...], dict[int, int], int]:
+    """The buffers in use with their offsets, their new numbers, and the arena's size in bytes.
+
+    calls: in the order in which they run. results: numbers of the buffers of results.
+    """
+    lives: dict[int, Lifetime] = {}
+    used = set(results)
+    for position, call in enumerate(calls):
+        for view in (*call.inputs, *call.outputs):
+            used.add(view.buffer)
+            buffer = buffers[view.buffer]
+            if buffer.kind == TEMPORARY:
+                new = Lifetime(buffer.nbytes, position, position)
+                lives.setdefault(view.buffer, new).last = position
+    arena = assign_offsets(list(lives.values()))
+    numbers = {old: new for new, old in enumerate(sorted(used))}
+    names = {old: f"t{i}" for i, old in enumerate(sorted(lives))}
+    placed = tuple(
+        replace(buffers[old], offset=lives[old].offset, name=names[old])
+        if old in lives
+        else buffers[old]
+        for old in numbers
+    )
+    return placed, numbers, arena
 
 
 def assign_offsets(lifetimes: Sequence[Lifetime]) -> int:

@@ -8,8 +8,8 @@ Nothing in it depends on the machine or the moment.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,6 +94,14 @@ class KernelCall:
     params: Mapping[str, Any]
     source: Source | None = field(default=None, compare=False)
     label: str = field(default="", compare=False)
+
+    def with_buffers(self, number: Callable[[int], int]) -> KernelCall:
+        """The same call on other buffers: `number` gives the new number of each."""
+
+        def moved(views: Sequence[View]) -> tuple[View, ...]:
+            return tuple(v._replace(buffer=number(v.buffer)) for v in views)
+
+        return replace(self, inputs=moved(self.inputs), outputs=moved(self.outputs))
 
     @property
     def flops(self) -> int:

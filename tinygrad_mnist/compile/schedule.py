@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from tinygrad_mnist.compile.assemble import draft_assembled, draft_updated
 from tinygrad_mnist.compile.draft import Draft, view_of
-from tinygrad_mnist.compile.plan import INPUT, SHARED, View
+from tinygrad_mnist.compile.plan import INPUT, SHARED, KernelCall, View
 from tinygrad_mnist.contracts import CONTRACTS, Contract
 from tinygrad_mnist.contracts.core.operands import tape_uses
 from tinygrad_mnist.contracts.core.tape import Tape
@@ -68,8 +68,9 @@ def _add_node(draft: Draft, node: Node, backend: str) -> None:
         return
     inputs = _operands(draft, node, contract)
     results = [draft.temporary(v.dtype, v.type.static_shape) for v in node.outputs]
-    number = draft.call(kernel, inputs, results, contract.own_params(node.params), node.source)
-    draft.depends[number] |= checks
+    params = contract.own_params(node.params)
+    call = KernelCall(kernel, tuple(inputs), tuple(results), params, node.source)
+    draft.graph.add(call, after=checks)
     draft.views.update(zip(node.outputs, results, strict=True))
 
 
@@ -156,7 +157,8 @@ def _add_checks(draft: Draft, node: Node, contract: Contract) -> set[int]:
         key = (view, low, high)
         if key not in draft.checks:
             params = {"low": low, "high": high}
-            draft.checks[key] = draft.call(CHECK_RANGE.name, [view], [], params, node.source, label)
+            check = KernelCall(CHECK_RANGE.name, (view,), (), params, node.source, label)
+            draft.checks[key] = draft.graph.add(check)
         calls.add(draft.checks[key])
     return calls
 
