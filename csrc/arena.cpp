@@ -15,7 +15,7 @@ void Arena::drop_need(int64_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
   needs_.erase(needs_.find(bytes));
   largest_.store(needs_.empty() ? 0 : *needs_.rbegin());
-  if (needs_.empty()) {  // nobody is left who could be running
+  if (needs_.empty()) {  // no program is left that could be running
     memory_.reset();
     bytes_.store(0);
   }

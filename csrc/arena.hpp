@@ -10,23 +10,23 @@
 
 namespace tgm {
 
-// One allocation, as large as the largest of its programs wants it. What a run leaves in it means
-// nothing to the next.
+// One allocation, as large as the largest need of its programs. No run reads what an earlier one
+// left in it.
 class Arena {
  public:
   static constexpr int64_t kAlignment = 64;
 
   Arena() : memory_(nullptr, std::free) {}
 
-  // A program states its need when it is made, and takes it back when it goes. Both may happen
+  // A program adds its need when it is made, and removes it when it is destroyed. Both may happen
   // while another program runs: the allocation stays as it is until memory() is called, or until
-  // the last program is gone.
+  // the last program is destroyed.
   void add_need(int64_t bytes);
   void drop_need(int64_t bytes);
 
-  // The allocation, made anew where the largest need has changed; what it held is lost then, and
-  // programs have to look for their operands at the new address. For whoever runs next, who is
-  // alone. Throws std::bad_alloc.
+  // The allocation. It is made anew if the largest need has changed: its contents are lost then,
+  // and programs find their operands at the new address. Called before a run, while no other
+  // program runs. Throws std::bad_alloc.
   char* memory();
 
   int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }  // allocated now

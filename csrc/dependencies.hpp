@@ -1,4 +1,4 @@
-// Which calls of a plan have to wait for which, read from the memory that they touch.
+// Which calls of a plan have to wait for which, found from the memory that they touch.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct Region {
 struct Footprint {
   std::vector<Region> reads;
   std::vector<Region> writes;
-  bool is_check;  // all later calls wait for it, whatever they touch
+  bool is_check;  // all later calls wait for it
 };
 
 class Dependencies {
@@ -27,7 +27,7 @@ class Dependencies {
   // The calls that `call` waits for, without those that they wait for themselves.
   const std::vector<int32_t>& direct(int64_t call) const { return direct_[call]; }
 
-  // Whether `later` waits for `earlier`, be it through others; if not, both may run at once.
+  // Whether `later` waits for `earlier`, directly or through others; if not, both may run at once.
   bool waits(int64_t later, int64_t earlier) const { return ancestors_[later][earlier]; }
 
  private:
@@ -35,8 +35,8 @@ class Dependencies {
   std::vector<std::vector<bool>> ancestors_;
 };
 
-// A place for each call's `bytes` of workspace, disjoint for calls that may run at once; the last
-// element is the size of all.
+// The offset of each call's workspace of `bytes`, disjoint for calls that may run at once; the last
+// element is the size of them all.
 std::vector<int64_t> place_workspaces(const std::vector<int64_t>& bytes, const Dependencies& order);
 
 }  // namespace tgm

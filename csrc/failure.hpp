@@ -1,5 +1,5 @@
-// Where a kernel that checks its input reports that it failed. Apart from kernel.hpp, which every
-// kernel includes: <atomic> takes long to compile.
+// Where a kernel that checks its input reports that it failed. Separate from kernel.hpp, which
+// every kernel includes, because <atomic> takes long to compile.
 #pragma once
 
 #include <atomic>

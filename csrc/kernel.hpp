@@ -1,4 +1,4 @@
-// The interface of a kernel: what the program hands to it, and how its work is cut into chunks.
+// The interface of a kernel: what the program passes to it, and how its work is cut into chunks.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +41,8 @@ struct Kernel {
   Phase phases[kMaxPhases];
   size_t (*workspace_bytes)(const Args& args);  // null: needs none
   // Checks numbers, ranks, shapes and dtypes of the operands when a program is built, before
-  // `chunks` and `workspace_bytes` are asked. Null if they are right, else what is wrong, e.g.
-  // "input 1 (labels) must have an integer dtype". Run time checks nothing.
+  // `chunks` and `workspace_bytes` are called. Null if they are right, else what is wrong, e.g.
+  // "input 1 (labels) must have an integer dtype". Nothing is checked when the program runs.
   const char* (*invalid)(const Args& args);
 };
 

@@ -1,4 +1,4 @@
-// The Python face of the runtime: tinygrad_mnist._native.
+// The Python interface of the runtime: tinygrad_mnist._native.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -115,7 +115,7 @@ std::unique_ptr<Program> make_program(const py::iterable& buffers, const py::ite
   return std::make_unique<Program>(buffer_specs, call_specs, arena_bytes, std::move(arena));
 }
 
-// An integer, or the address of an array's first element: cheaper here than asked for in Python.
+// An integer, or the address of an array's first element: cheaper here than in Python.
 int64_t integer_or_address(PyObject* item) {
   if (!PyLong_Check(item) && py::isinstance<py::array>(item)) {
     return reinterpret_cast<int64_t>(py::detail::array_proxy(item)->data);
@@ -125,7 +125,7 @@ int64_t integer_or_address(PyObject* item) {
   return value;
 }
 
-// The integers of a list or tuple, without the price of a std::vector for the usual few.
+// The integers of a list or tuple, without a std::vector for the usual few.
 class Integers {
  public:
   Integers(const py::handle& sequence, int32_t needed, const char* what) {
@@ -152,8 +152,8 @@ class Integers {
   std::vector<int64_t> more_;
 };
 
-// An arena, and whether one of its programs is running: a second one then is the caller's mistake,
-// and would corrupt what the first has there.
+// An arena, and whether one of its programs is running: a second run then is an error of the
+// caller, and would overwrite what the first has there.
 struct PyArena {
   std::shared_ptr<Arena> arena = std::make_shared<Arena>();
   uint32_t running_in = 0;  // 1 + the fork epoch of the run
@@ -178,7 +178,7 @@ struct PyArena {
 
 // A row per step, a column per slot.
 using Slots = py::array_t<int64_t, py::array::c_style | py::array::forcecast>;
-// One number: how many steps ran whole. It is right also where an exception ends the steps.
+// One number: how many steps ran whole. It is valid also after an exception.
 using Progress = py::array_t<int64_t, py::array::c_style>;
 
 class PyProgram {
@@ -228,8 +228,8 @@ class PyProgram {
   static constexpr std::chrono::milliseconds kSignalPeriod{20};
 
   // Calls run(step, addresses, row of slots) for every step until one returns the number of a
-  // failing check. Signals are looked at between steps, every few milliseconds: an interrupt leaves
-  // all memory as of a whole step.
+  // failing check. Signals are polled between steps, every few milliseconds: after an
+  // interrupt, memory is as after a whole step.
   template <class Run>
   int64_t run_steps(const py::handle& addresses, const py::handle& step_bytes, const Slots& slots,
                     Progress& progress, const Run& run) {
@@ -247,16 +247,16 @@ class PyProgram {
     const int64_t n_columns = slots.shape(1);
     const PyArena::Busy busy(*arena_);
     const py::gil_scoped_release release;
-    auto next_look = Clock::now() + kSignalPeriod;
+    auto next_poll = Clock::now() + kSignalPeriod;
     for (int64_t step = 0; step < n_steps; step++, row += n_columns) {
       const int64_t failed = run(step, current.data(), row);
       if (failed != 0) return failed;
       *done += 1;
       for (int32_t i = 0; i < n; i++) current[i] += strides.data()[i];
-      if (Clock::now() < next_look) continue;
+      if (Clock::now() < next_poll) continue;
       const py::gil_scoped_acquire acquire;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      next_look = Clock::now() + kSignalPeriod;
+      next_poll = Clock::now() + kSignalPeriod;
     }
     return 0;
   }

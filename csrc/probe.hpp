@@ -1,5 +1,5 @@
-// What a processor can do at most: loops that do nothing but multiply and add in registers, or load
-// and store, compiled per target like the kernels. `roofline` times them.
+// Loops for the peak rates of a processor: they only multiply and add in registers, or load and
+// store, compiled per target like the kernels. `roofline` times them.
 #pragma once
 
 #include <cstdint>

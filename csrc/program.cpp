@@ -48,7 +48,7 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   if (first < 0 || end > arena_bytes) refuse(call.kernel, operand + " reaches out of the arena");
 }
 
-// The bytes that a view may show, wherever slots move it.
+// The bytes that a view may cover, for any values of its slots.
 Region region_of(const ViewSpec& view, const std::vector<BufferSpec>& buffers) {
   constexpr int64_t kFar = int64_t{1} << 62;
   const BufferSpec& buffer = buffers[view.buffer];
@@ -197,7 +197,7 @@ void Program::make_schedule(const std::vector<Footprint>& footprints) {
   workspaces_ = place_workspaces(bytes, order);
 }
 
-// Lays out anew what lies in the arena, if that has moved since the last run.
+// Sets the addresses of operands in the arena again, if it has moved since the last run.
 void Program::follow_arena() {
   char* memory = arena_->memory();
   if (memory == memory_) return;
@@ -237,12 +237,12 @@ int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* 
   follow_arena();
   failure_.call.store(0);
   resolve(addresses, slots);
-  // A late worker of the last run may see the new value: it finds nothing left to take.
+  // A late worker of the last run may see the new value: it finds no chunk left.
   one_by_one_.store(times != nullptr);
   if (times != nullptr) times->begin();
   const uint64_t ticket = ++last_ticket_;
   if (schedule_.is_parallel() && enter_team(this, ticket)) {
-    schedule_.walk(ticket, 0, times != nullptr, failure_.call, times);
+    schedule_.run_share(ticket, 0, times != nullptr, failure_.call, times);
     leave_team();
   } else {
     schedule_.run_alone(failure_.call, times);
@@ -251,7 +251,7 @@ int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* 
 }
 
 void Program::work(uint64_t ticket, int member) {
-  schedule_.walk(ticket, member, one_by_one_.load(), failure_.call);
+  schedule_.run_share(ticket, member, one_by_one_.load(), failure_.call);
 }
 
 }  // namespace tgm

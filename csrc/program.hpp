@@ -1,4 +1,4 @@
-// A plan made ready to run: kernels looked up, work cut into chunks, operands laid out.
+// A plan prepared for running: kernels looked up, work cut into chunks, operands laid out.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,7 @@ struct BufferSpec {
   int64_t value;  // byte offset in the arena, number of the bound address, or address
 };
 
-// A strided view of a buffer. The first element stands `offset` elements after the buffer's start,
+// A strided view of a buffer. The first element is `offset` elements after the buffer's start,
 // plus slot * multiplier for each pair of `slots`.
 struct ViewSpec {
   int32_t buffer;
@@ -42,10 +42,10 @@ struct CallSpec {
   std::vector<Tape> tapes;
 };
 
-// Runs its calls on the team, where there is work for it: in order, but for those that don't touch
-// what others write, which may run at once. Temporaries and workspace lie in an arena; run()
-// allocates nothing, unless the arena's largest need has changed since the last run. One run at a
-// time of all programs on an arena; the caller sees to that.
+// Runs its calls on the team, where there is enough work for it. The calls run in order, but those
+// that touch nothing that the others write may run at once. Temporaries and workspace are in an
+// arena; run() allocates only if the arena's largest need has changed since the last run. The
+// caller makes sure that only one of an arena's programs runs at a time.
 class Program final : public Job {
  public:
   // Throws std::invalid_argument with the kernel's name where a call is not what its kernel takes.
@@ -60,9 +60,9 @@ class Program final : public Job {
   // run, and what those before it would have made may be missing.
   int64_t run(const int64_t* addresses, const int64_t* slots);
 
-  // The same, one call after the other, and notes in `times` when the first call began, the seconds
-  // of each call, and when the run ended: 1 + n_calls + 1 numbers, points of time as seconds of the
-  // steady clock.
+  // The same, one call after the other. Writes to `times` when the first call began, the seconds of
+  // each call, and when the run ended: 1 + n_calls + 1 numbers, times as seconds of the steady
+  // clock.
   int64_t run_timed(const int64_t* addresses, const int64_t* slots, double* times);
 
   void work(uint64_t ticket, int member) override;  // for the team

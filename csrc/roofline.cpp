@@ -20,15 +20,15 @@ namespace tgm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-// Does so many turns in the part of thread number `thread`; returns how much that was.
+// Does `turns` turns in the part of thread number `thread`; returns the work done.
 using Work = std::function<int64_t(int64_t turns, int thread)>;
 
 constexpr double kBudget = 0.025;       // seconds that are spent on runs
-constexpr double kLongEnough = 0.0005;  // seconds of a run: short, so that some are not disturbed
+constexpr double kLongEnough = 0.0005;  // seconds of a run: short, so that some are undisturbed
 constexpr int kLeastRuns = 3;
 
-// A thread's own floats, which it fills itself, so that they lie in its own node's memory. Aligned:
-// vectors that cross cache lines would take twice the time.
+// A thread's own floats, which it fills itself, so that they are in its own node's memory. Aligned:
+// vectors that cross cache lines take twice the time.
 class Part {
  public:
   explicit Part(int64_t n) : n_(n), floats_(nullptr, std::free) {
@@ -58,8 +58,8 @@ class Crew {
  public:
   Crew(int threads, const Work& work) : threads_(threads), work_(work) {}
 
-  // The sum of every thread's best rate, in a time in which all of them work. To wait for runs that
-  // none of them is disturbed in would take long on a busy machine.
+  // The sum of every thread's best rate, measured while all of them work. Waiting for runs in
+  // which no thread is disturbed would take long on a busy machine.
   double best_rate() {
     std::vector<double> rates(threads_);
     std::vector<std::thread> others;

@@ -9,7 +9,7 @@
 namespace tgm {
 
 // FLOP/s of `threads` threads that multiply and add in registers, with the present target. dtype:
-// Float32 or Float64. Takes some 50 ms, like the next; both take the best of each thread's many
+// Float32 or Float64. Takes about 50 ms, as does the next; both use the best of each thread's many
 // short runs.
 double measure_peak(DType dtype, int threads);
 

@@ -14,7 +14,7 @@ namespace {
 constexpr int kCountBits = 24;
 constexpr int64_t kMaxChunks = (int64_t{1} << kCountBits) - 1;
 
-// How far a thread looks for work behind the first phase that is not done.
+// How many phases after the first unfinished one a thread searches for work.
 constexpr size_t kWindow = 16;
 
 uint64_t ticket_of(uint64_t counter) { return counter >> kCountBits; }
@@ -24,8 +24,8 @@ uint64_t counter_at(uint64_t ticket, int64_t count) {
   return (ticket << kCountBits) | static_cast<uint64_t>(count);
 }
 
-// Counts a counter of the run up, to `most` at most. Returns what it was before, or -1 if it stood
-// at `most` or belongs to a later run.
+// Increases a counter of the run, to `most` at most. Returns its value before, or -1 if that was
+// `most` or the counter belongs to a later run.
 int64_t add(std::atomic<uint64_t>& counter, uint64_t ticket, int64_t n, int64_t most) {
   uint64_t value = counter.load();
   int64_t count = 0;
@@ -49,7 +49,7 @@ CallTimes::CallTimes(double* times, int64_t n_calls) : times_(times), n_calls_(n
 
 void CallTimes::begin() { times_[0] = last_ = now(); }
 
-void CallTimes::note(int64_t call) {
+void CallTimes::record(int64_t call) {
   const double time = now();
   times_[1 + call] += time - last_;
   last_ = time;
@@ -73,7 +73,7 @@ void Schedule::add_call(const Kernel& kernel, const Args& args, const std::vecto
     waits_for = {number};
     is_parallel_ = is_parallel_ || n_chunks > 1;
   }
-  // A call without work has no phase: what waits for it waits for what it would have waited for.
+  // A call without work has no phase: calls that wait for it wait for its predecessors instead.
   last_phases_.push_back(std::move(waits_for));
 }
 
@@ -84,13 +84,13 @@ void Schedule::run_alone(const std::atomic<int64_t>& error, CallTimes* times) co
     for (int64_t chunk = 0; chunk < phase.n_chunks; chunk++) {
       phase.run(*phase.args, chunk, phase.n_chunks);
     }
-    if (times != nullptr) times->note(phase.call);
+    if (times != nullptr) times->record(phase.call);
     if (error.load(std::memory_order_relaxed) != 0) return;
   }
 }
 
-void Schedule::walk(uint64_t ticket, int member, bool one_by_one, const std::atomic<int64_t>& error,
-                    CallTimes* times) {
+void Schedule::run_share(uint64_t ticket, int member, bool one_by_one,
+                         const std::atomic<int64_t>& error, CallTimes* times) {
   const bool is_caller = member == 0;
   const size_t window = one_by_one ? 1 : kWindow;
   size_t first = 0;
@@ -98,18 +98,18 @@ void Schedule::walk(uint64_t ticket, int member, bool one_by_one, const std::ato
   while (true) {
     State current = State::Over;
     while (first < phases_.size() && (current = state(first, ticket)) == State::Done) {
-      if (is_caller && times != nullptr) times->note(phases_[first].call);
+      if (is_caller && times != nullptr) times->record(phases_[first].call);
       first++;
     }
     if (first == phases_.size() || current == State::Over) return;
     const size_t end = std::min(first + window, phases_.size());
     bool took = false;
     for (size_t p = first; p < end && !took; p++) {
-      // A single chunk that everything waits for is the caller's, whose cache has most of what
-      // small phases read; the others take it only if the caller does not come.
+      // A single chunk that everything waits for is left to the caller, whose cache has most of
+      // what small phases read; another thread takes it only if the caller does not.
       const bool is_callers = p == first && phases_[p].n_chunks == 1;
       if (is_callers && !is_caller && backoff.spinning()) continue;
-      // Of a later phase one at a time: the first one may be ready by then.
+      // One chunk of a later phase at a time: the first phase may be ready by then.
       took = is_ready(p, ticket) && run_chunks(p, ticket, member, p == first, error) > 0;
     }
     if (took) {
@@ -146,7 +146,7 @@ int64_t Schedule::take_chunk(size_t number, uint64_t ticket, int member) {
   return -1;
 }
 
-// Runs a chunk of the phase, or as many as there are left to take. Returns how many it were.
+// Runs a chunk of the phase, or as many as there are left to take. Returns how many.
 int64_t Schedule::run_chunks(size_t number, uint64_t ticket, int member, bool all,
                              const std::atomic<int64_t>& error) {
   const Phase& phase = phases_[number];
@@ -154,7 +154,7 @@ int64_t Schedule::run_chunks(size_t number, uint64_t ticket, int member, bool al
   do {
     const int64_t chunk = take_chunk(number, ticket, member);
     if (chunk < 0) break;
-    // After a failed check what is left counts as done, so that all threads come to the end.
+    // After a failed check what is left counts as done, so that all threads finish.
     if (error.load() == 0) phase.run(*phase.args, chunk, phase.n_chunks);
     ran++;
   } while (all);

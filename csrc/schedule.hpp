@@ -1,8 +1,8 @@
 // The phases of a program's calls, and how threads share them out.
 //
-// Every thread walks through the phases in order, takes chunks of the first one that is ready and
-// has chunks left, and helps with a later one that waits for nothing rather than wait itself. So
-// there is no barrier: a phase starts when those that it depends on are done.
+// Every thread goes through the phases in order and takes chunks of the first one that is ready and
+// has chunks left. Instead of waiting, it takes chunks of a later phase that is ready. So there is
+// no barrier: a phase starts when those that it depends on are done.
 #pragma once
 
 #include <atomic>
@@ -14,13 +14,13 @@
 
 namespace tgm {
 
-// Notes when a run began, the seconds of each call, and when it ended: 1 + n_calls + 1 numbers,
-// points of time as seconds of the steady clock.
+// Records when a run began, the seconds of each call, and when it ended: 1 + n_calls + 1 numbers,
+// times as seconds of the steady clock.
 class CallTimes {
  public:
   CallTimes(double* times, int64_t n_calls);
   void begin();
-  void note(int64_t call);  // since the last note, or the beginning
+  void record(int64_t call);  // the time since the last record, or the beginning
   void end();
 
  private:
@@ -39,12 +39,12 @@ class Schedule {
   // Whether some phase has several chunks.
   bool is_parallel() const { return is_parallel_; }
 
-  // One thread's share of the run `ticket`, whose tickets grow from run to run; returns when all is
-  // done. member: 0 for the caller, other threads count from 1. Once `error` is set, chunks are
-  // passed over. With `one_by_one` for all threads, a call starts when the one before it is done;
-  // the caller may then note their `times`.
-  void walk(uint64_t ticket, int member, bool one_by_one, const std::atomic<int64_t>& error,
-            CallTimes* times = nullptr);
+  // One thread's share of a run; returns when the whole run is done. ticket: greater for each run.
+  // member: 0 for the caller, other threads count from 1. Once `error` is set, chunks are skipped.
+  // With `one_by_one` for all threads, a call starts when the one before it is done; the caller may
+  // then record their `times`.
+  void run_share(uint64_t ticket, int member, bool one_by_one, const std::atomic<int64_t>& error,
+                 CallTimes* times = nullptr);
 
   // The whole run in this thread.
   void run_alone(const std::atomic<int64_t>& error, CallTimes* times = nullptr) const;
@@ -58,14 +58,14 @@ class Schedule {
     std::vector<int32_t> after;  // phases
   };
 
-  // A count below the ticket of the run that it belongs to: one that shows an older ticket stands
-  // at 0, one with a newer ticket tells a late worker to leave.
+  // The low bits are a count, the high bits the ticket of its run. A counter with an older ticket
+  // counts as 0; at one with a newer ticket, a late worker leaves.
   using Counter = std::atomic<uint64_t>;
 
-  // Half of a phase's chunks is for the even members, from the first on, the other half for the
-  // odd ones, from the last on; who is through with his half helps with the other. So a thread
-  // meets in most phases what it has in its cache, its half of the images or of a matrix, and
-  // hardly ever writes to a counter that another core has just written.
+  // Even members take one half of a phase's chunks, from the first on; odd ones take the other,
+  // from the last on. A thread that finishes its half helps with the other. So in most phases a
+  // thread finds its half of the images or of a matrix in its cache, and it rarely writes to a
+  // counter that another core has just written.
   struct Chunks {
     alignas(64) Counter taken{0};
     alignas(64) Counter taken_from_end{0};

@@ -43,7 +43,7 @@ void check_instruction(const Tape& tape, int32_t number) {
 }
 
 // Finds which inputs are read, and by which instruction last.
-void note_input_reads(Tape& tape) {
+void find_input_reads(Tape& tape) {
   const int32_t n = static_cast<int32_t>(tape.instructions.size());
   tape.input_is_read.assign(tape.n_inputs, 0);
   tape.last_read.assign(tape.n_inputs, -1);
@@ -205,7 +205,7 @@ void prepare_tape(Tape& tape) {
                                 " values, " + std::to_string(kMaxTapeInputs) + " inputs and " +
                                 std::to_string(kMaxTapeOutputs) + " outputs");
   }
-  note_input_reads(tape);
+  find_input_reads(tape);
   assign_registers(tape);
   find_form(tape);
 }

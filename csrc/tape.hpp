@@ -14,7 +14,7 @@
 
 namespace tgm {
 
-// Room that the interpreter sets aside on the stack.
+// What the interpreter reserves on the stack.
 constexpr int kMaxTapeValues = 512;  // inputs and instructions together
 constexpr int kMaxTapeInputs = 64;
 constexpr int kMaxTapeOutputs = 16;
@@ -60,8 +60,8 @@ struct Tape {
   int32_t n_registers = 0;
   // Whether an input is read as a value, and not only by `uniform`.
   std::vector<char> input_is_read;
-  // The last instruction that reads each input, -1 for none, their number where it is an output:
-  // results behind it may be written straight into an output that lies in its memory.
+  // The last instruction that reads each input; -1: none; the number of instructions: it is an
+  // output. Later results may be written directly to an output that aliases the input.
   std::vector<int32_t> last_read;
   bool has_uniform = false;
   TapeForm form = TapeForm::Other;

@@ -98,7 +98,7 @@ class Team {
   };
 
   void start_workers() {
-    // Signals are for the threads of the program's user.
+    // Signals go to the user's threads.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -107,7 +107,7 @@ class Team {
         workers_.emplace_back([this, i, seen = epoch_.load()] { serve(i, seen); });
       }
     } catch (const std::system_error&) {
-      // The system gives no more threads: the team is what it gave.
+      // The system refuses more threads: the team has those started so far.
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
@@ -129,8 +129,8 @@ class Team {
     while (true) {
       seen = await_epoch(seen);
       if (stop_.load()) return;
-      // Says what it is about to touch, then looks whether that is still the job: forget() clears
-      // the job first and looks at the workers second.
+      // Announces the job, then checks that it is still the current one: forget() clears the job
+      // first and checks the workers second.
       Job* job = job_.load();
       touched.store(job);
       if (job != nullptr && job_.load() == job) job->work(job->ticket.load(), member);
@@ -162,7 +162,7 @@ class Team {
   alignas(64) std::atomic<int> parked_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<std::thread> workers_;  // changed by who holds busy_
+  std::vector<std::thread> workers_;  // changed only while busy_ is held
   Touched touched_[kMaxThreads];
 };
 

@@ -1,8 +1,8 @@
 // The process-wide team of threads that programs run on.
 //
-// One run of a program is one parallel region: the caller and the workers walk through the same
-// phases and take chunks from each phase's counter. Nobody waits for a thread, only for chunks, so
-// a thread that lost its core while it held no chunk delays nobody.
+// One run of a program is one parallel region: the caller and the workers go through the same
+// phases and take chunks from each phase's counter. Threads wait for chunks, never for a thread:
+// one that loses its core while it holds no chunk delays no other.
 #pragma once
 
 #include <atomic>
@@ -10,13 +10,13 @@
 
 namespace tgm {
 
-// What the team runs. `work` is called by each worker that comes in time, with the run's ticket and
-// the worker's number, from 1.
+// What the team runs. `work` is called by each worker that starts in time, with the run's ticket
+// and the worker's number, from 1.
 class Job {
  public:
   virtual void work(uint64_t ticket, int member) = 0;
 
-  // Ticket of the last run that was given to the team (by enter_team). A worker that comes late
+  // Ticket of the last run that was given to the team (by enter_team). A worker that starts late
   // gets a ticket whose chunks are all taken.
   std::atomic<uint64_t> ticket{0};
 
@@ -41,7 +41,7 @@ void forget_job(Job* job);
 // A number that changes in a forked child, which has none of its parent's threads.
 uint32_t fork_epoch();
 
-// One turn of a wait: spins a while, then gives the core away.
+// One turn of a wait: spins a while, then yields the core.
 class Backoff {
  public:
   void wait();

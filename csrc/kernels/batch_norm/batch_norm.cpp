@@ -4,9 +4,9 @@
 //     -> epilogue((x - mean) * invstd * gamma + beta, extras), mean, invstd, variance (C)
 // tapes: epilogue.
 //
-// Phase 0 reads x once and forms, of each block (see blocks.hpp), its mean, then around that
-// mean the sums of differences and of their squares: nothing cancels, and the sum of differences,
-// which would be zero but for rounding, corrects both. Phase 1 combines the blocks of a channel, in
+// Phase 0 reads x once and computes, for each block (see blocks.hpp), its mean, then the sums of
+// the differences from that mean and of their squares: nothing cancels. The sum of differences,
+// which would be zero without rounding, corrects both. Phase 1 combines the blocks of a channel, in
 // double. Phase 2 reads x again and writes y.
 #include <cmath>
 #include <limits>
@@ -51,7 +51,7 @@ void block_statistics(const NormShape& s, const NormBlock& block, const Work<T>&
   work.means[at] = mean, work.rests[at] = sums[0], work.squares[at] = sums[1];
 }
 
-// The same where channels lie side by side.
+// The same where channels are side by side.
 template <class T>
 void column_statistics(const NormShape& s, const NormBlock& block, const Work<T>& work,
                        const NormRows<T>& x) {
@@ -123,7 +123,7 @@ void combine_channels(const Args& args, int64_t chunk, int64_t n_chunks) {
     const double factor = inverse * of_channel<T>(gamma, c);
     work.centre[c] = static_cast<T>(exact);
     work.scale[c] = static_cast<T>(factor);
-    // What rounding the centre has lost comes back here.
+    // Adds what rounding the centre lost.
     const double lost = static_cast<double>(work.centre[c]) - exact;
     const double shift = of_channel<T>(beta, c);
     work.shift[c] = static_cast<T>(std::isfinite(lost * factor) ? shift + lost * factor : shift);
@@ -144,7 +144,7 @@ void normalise_tiles(const Args& args, int64_t chunk, int64_t n_chunks) {
   alignas(64) T values[kNormBlock];
   for_norm_tiles(s, chunk, n_chunks, [&](const NormTile& tile) {
     for_runs<T>(s, x, tile, [&](int64_t c, int64_t a, int64_t p, int64_t n, auto& from) {
-      T* const to = direct ? y.as<T>() + a * y.stride[0] + p : values + tile.place(a, p);
+      T* const to = direct ? y.as<T>() + a * y.stride[0] + p : values + tile.index_of(a, p);
       if (s.across) {
         const T *centre = work.centre + c, *scale = work.scale + c, *shift = work.shift + c;
         map_run<T>(from, n, to, [=](const auto& in, int64_t i, int64_t lanes) {

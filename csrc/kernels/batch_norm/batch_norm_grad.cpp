@@ -5,8 +5,8 @@
 // Phase 0 reads x and g and sums g and g * (x - mean), block by block (see blocks.hpp). Phase
 // 1 combines the blocks of a channel, in double. Phase 2 reads both again and writes
 //   dx = g * scale + (x - mean) * slope + shift,
-// which is gamma * invstd * (g - dbeta / m - xhat * dgamma / m) with all that a channel shares put
-// into three numbers.
+// which is gamma * invstd * (g - dbeta / m - xhat * dgamma / m) with the terms of a channel
+// combined in three numbers.
 #include "kernels/batch_norm/blocks.hpp"
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/table.hpp"
@@ -41,7 +41,7 @@ void block_sums(const NormShape& s, const NormBlock& block, const Work<T>& work,
   work.sums[at] = sums[0], work.products[at] = sums[1];
 }
 
-// The same where channels lie side by side.
+// The same where channels are side by side.
 template <class T>
 void column_sums(const NormShape& s, const NormBlock& block, const Work<T>& work,
                  const Tensor& mean, const NormRows<T>& x, const NormRows<T>& g) {

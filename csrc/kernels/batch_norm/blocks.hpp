@@ -1,13 +1,13 @@
 // What batch_norm and batch_norm_grad share: how x (A, C, B) is cut, and loops over the pieces.
 //
-// The first pass works on *blocks*, some 4096 values that stay in the first-level cache while
-// statistics are formed of them. Where B > 1, a block has rows of values of one channel, and the
-// lanes of a vector are summed up in the end. Where B = 1, channels lie side by side: a block has
-// rows of up to 64 channels, and every lane is a channel of its own. Blocks follow from shapes
-// alone and their results are combined in one order, in double, so the bits don't depend on the
+// The first pass works on *blocks*, about 4096 values that stay in the first-level cache while
+// their statistics are computed. Where B > 1, a block has rows of values of one channel, and the
+// lanes of a vector are summed in the end. Where B = 1, channels are side by side: a block has
+// rows of up to 64 channels, and every lane is a channel of its own. Blocks depend only on
+// shapes, and their results are combined in one order, in double, so the bits don't depend on the
 // threads.
 //
-// The last pass works on *tiles*, 4096 values too: rows a, and positions of C * B.
+// The last pass works on *tiles*, also of 4096 values: rows of A, and positions of C * B.
 #pragma once
 
 #include "kernels/core/check.hpp"
@@ -107,8 +107,8 @@ struct NormRows {
   const T* row(int64_t r) const { return data + r * step; }
 };
 
-// The values of a block. `buffer` takes kNormBlock of them. Rows of channels that are shorter than
-// a vector are filled up with zeros.
+// The values of a block. `buffer` has room for kNormBlock of them. Rows of channels that are
+// shorter than a vector are padded with zeros.
 template <class T>
 NormRows<T> block_rows(const NormShape& s, const NormBlock& block, const Tensor& x, T* buffer) {
   const int64_t inner = s.across ? x.stride[1] : x.stride[2];
@@ -134,7 +134,7 @@ TGM_INLINE Vec<T> first_lanes(Vec<T> v, int64_t n) {
   return lane < Mask{} + static_cast<Element<Mask>>(n) ? v : Vec<T>{};
 }
 
-// The sums of K vectors each, over rows of n values: body(r, i, lanes, add) hands the terms of
+// The sums of K vectors each, over rows of n values: body(r, i, lanes, add) passes the terms of
 // `lanes` values from i on to add(k, terms).
 template <class T, int K, class Body>
 TGM_INLINE void sum_rows(int64_t rows, int64_t n, T (&sums)[K], Body body) {
@@ -212,7 +212,7 @@ struct NormTile {
   }
   int64_t width() const { return positions.last - positions.first; }
   // Where a value is among those of the tile.
-  int64_t place(int64_t a, int64_t p) const {
+  int64_t index_of(int64_t a, int64_t p) const {
     return (a - rows.first) * width() + p - positions.first;
   }
 };
@@ -224,7 +224,7 @@ TGM_INLINE void for_norm_tiles(const NormShape& s, int64_t chunk, int64_t n_chun
   for (int64_t number = tiles.first; number < tiles.last; number++) visit(NormTile(s, number));
 }
 
-// Whether the positions of a row of a tensor lie side by side.
+// Whether the positions of a row of a tensor are side by side.
 inline bool is_dense(const NormShape& s, const Tensor& t) {
   return (s.B == 1 || t.stride[2] == 1) && (s.C == 1 || t.stride[1] == s.B);
 }

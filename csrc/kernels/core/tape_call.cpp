@@ -1,4 +1,4 @@
-// What kernels need around the interpreter: boxes, parts of tensors, epilogues, checks.
+// What kernels need besides the interpreter: boxes, parts of tensors, epilogues, checks.
 #include <cstdio>
 
 #include "kernels/core/tape_row.hpp"

@@ -18,16 +18,16 @@ struct Box {
 // The box that covers a whole tensor.
 Box whole_box(const Tensor& tensor);
 
-// The part of a box or tensor that starts at `begin`. A 0-d tensor stays what it is; sub_tensor
-// leaves the shape.
+// The part of a box or tensor that starts at `begin`. A 0-d tensor stays the same; sub_tensor
+// keeps the shape.
 Box sub_box(const Box& box, const int64_t* begin, const int64_t* shape);
 Tensor sub_tensor(const Tensor& tensor, const int64_t* begin);
 
 // Runs `tape` over the box. in (tape.n_inputs of them) and out (one per tape output) have a data
 // pointer to the box's first element and a stride per dimension of the box, 0 where they broadcast;
 // their ndim and shape are not read. Inputs that only `uniform` reads may be 0-d. An output may
-// alias an input at the same address with the same strides and dtype. Elements are computed alike
-// wherever they stand in the box, so equal inputs give equal bits.
+// alias an input at the same address with the same strides and dtype. All
+// elements go through the same instructions, so equal inputs give equal bits.
 void run_tape_box(const Tape& tape, const Box& box, const Tensor* in, const Tensor* out);
 
 // The same over one row of n elements; index0 is the number of its first element.

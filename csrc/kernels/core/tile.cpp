@@ -12,11 +12,12 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kBlock = 1024;  // elements of a joined row where operands are spread out
-constexpr int64_t kBufferBytes = 48 * 1024;  // for all spread operands together
+constexpr int64_t kBlock = 1024;             // elements of a joined row where operands are copied
+constexpr int64_t kBufferBytes = 48 * 1024;  // for all copied operands together
 constexpr int kMaxOperands = kMaxEpilogueInputs + 1;
 
-// How one operand lies under the tile: `data` is its element at row 0, position 0 of the output.
+// The layout of one operand under the tile: `data` is its element at row 0, position 0 of the
+// output.
 struct View {
   char* data;
   DType dtype;
@@ -52,7 +53,7 @@ View make_view(const Tensor& tensor, const Tensor& out, const Tile& tile) {
     if (view.stride[i] != expected) view.even = false;
     expected *= view.shape[i];
   }
-  if (!any) view.step = 1;  // one position: the rows alone decide
+  if (!any) view.step = 1;  // one position: only the stride of rows counts
   const int64_t positions = tile.n_positions;
   if (!any && tile.n_rows > 1) view.step = view.row_stride;
   view.joined = view.even && (tile.n_rows == 1 || view.row_stride == view.step * positions);
@@ -67,7 +68,7 @@ int64_t offset_of(const View& view, int64_t position) {
   return offset;
 }
 
-// Calls visit(first position, count, element offset, step) for runs of even steps.
+// Calls visit(first position, count, element offset, step) for runs with one step.
 template <class Visit>
 void for_runs(const View& view, int64_t position, int64_t count, Visit visit) {
   if (view.even) return visit(position, count, position * view.step, view.step);
@@ -266,7 +267,7 @@ void finish_tile(const Tape& tape, const Tile& tile, const Tensor* extras, const
   bool even = true;
   for (int k = 0; k < operands.n; k++) even = even && operands.view[k].even;
   if (even) return run_box(tape, tile, operands, outer_rows, plane);
-  // Only draws look at an element's number, which must go up by one along a row.
+  // Only draws read an element's number, which must increase by one along a row.
   const bool whole = !tape.has_uniform || tile.n_positions == plane;
   const int64_t fits = std::min(kBlock, kBufferBytes / (operands.n * 8) - 64);
   int64_t rows = 1, count = tile.n_positions;

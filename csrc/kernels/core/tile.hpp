@@ -1,9 +1,9 @@
-// The way of a tile of results through an epilogue into a call's output.
+// Runs an epilogue over a tile of results and stores it in a call's output.
 //
 // A kernel computes a tile (rows x positions: filters x pixels, matrix rows x columns) in a small
-// buffer; `finish_tile` runs the epilogue over it, as one box: the interpreter of tapes costs some
-// 50 ns for each instruction whenever it starts. Where an operand doesn't step evenly through the
-// positions of a row, rows are joined, and such operands first spread out in a buffer.
+// buffer; `finish_tile` runs the epilogue over it, as one box: each start of the interpreter costs
+// about 50 ns per instruction. Where an operand has no single stride through the positions of a
+// row, rows are joined, and such operands are first copied to a buffer.
 #pragma once
 
 #include "kernel.hpp"
@@ -29,7 +29,7 @@ struct Tile {
 // whole output, which may alias an extra of the same view.
 void finish_tile(const Tape& tape, const Tile& tile, const Tensor* extras, const Tensor& out);
 
-// A guess at the epilogue's cost for one element, in floating-point operations.
+// An estimate of the epilogue's cost for one element, in floating-point operations.
 TGM_INLINE int64_t epilogue_cost(const Tape& tape) {
   return 4 + 8 * static_cast<int64_t>(tape.instructions.size());
 }

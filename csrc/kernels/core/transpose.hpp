@@ -1,5 +1,4 @@
-// Transposes through registers: NCHW keeps channels far apart, vectors across channels want them
-// side by side.
+// Transposes through registers: channels are far apart in NCHW, and side by side in vectors.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +9,8 @@
 
 namespace tgm::TGM_TARGET {
 
-// One step of the butterfly: lanes whose number has bit S change places between a and b.
+// One step of the butterfly: swaps the lanes of a whose number has bit S with those of b that lack
+// it.
 template <class T, size_t S, size_t... J>
 TGM_INLINE void exchange(Vec<T>& a, Vec<T>& b, std::index_sequence<J...>) {
   constexpr size_t n = sizeof...(J);
@@ -31,7 +31,7 @@ TGM_INLINE void transpose_registers(Vec<T> (&rows)[kLanes<T>]) {
 }
 
 // to[c * to_stride + r] = from[r * from_stride + c] for r < rows, c < columns; no overlap.
-// The last blocks overlap the ones before them, if there is room for a block at all.
+// The last blocks overlap the ones before them; without room for a block, elements are copied.
 template <class T>
 void transpose(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t rows,
                int64_t columns) {

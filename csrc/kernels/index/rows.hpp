@@ -1,5 +1,5 @@
-// What gather and scatter share: the places that index vectors name, and walks over the axes before
-// and behind them.
+// What gather and scatter share: the offsets of what index vectors select, and loops over the axes
+// before and behind the indexed ones.
 //
 // The indexed tensor has axes (outer, index, rest), the picked one (outer, n, rest): outer axes
 // that both have in common, then one per index vector in the indexed tensor and one for all in the
@@ -69,7 +69,7 @@ TGM_INLINE IndexedAxes indexed_axes(const Tensor& picked, const Tensor& indexed,
   return axes;
 }
 
-// Offset in the indexed tensor of what the vectors name at i.
+// Offset in the indexed tensor of what the vectors select at i.
 TGM_INLINE int64_t offset_of(const IndexedAxes& axes, int64_t i) {
   int64_t offset = 0;
   for (int32_t k = 0; k < axes.n_vectors; k++) {
@@ -80,7 +80,7 @@ TGM_INLINE int64_t offset_of(const IndexedAxes& axes, int64_t i) {
   return offset;
 }
 
-// Where there are several outer elements, a first phase works out the places once for all.
+// Where there are several outer elements, a first phase computes the offsets once for all of them.
 constexpr int64_t kOffsetsInChunk = 16384;
 
 TGM_INLINE bool lists_offsets(const IndexedAxes& axes) { return axes.outer.size > 1; }
@@ -94,10 +94,10 @@ TGM_INLINE int64_t offset_chunks(const IndexedAxes& axes) {
 }
 
 TGM_INLINE void list_offsets(const IndexedAxes& axes, char* workspace, int64_t chunk) {
-  auto* places = reinterpret_cast<int64_t*>(workspace);
+  auto* offsets = reinterpret_cast<int64_t*>(workspace);
   const int64_t begin = chunk * kOffsetsInChunk;
   const int64_t end = begin + kOffsetsInChunk < axes.n ? begin + kOffsetsInChunk : axes.n;
-  for (int64_t i = begin; i < end; i++) places[i] = offset_of(axes, i);
+  for (int64_t i = begin; i < end; i++) offsets[i] = offset_of(axes, i);
 }
 
 // Calls body(picked offset, indexed offset, length, picked stride, indexed stride) for every row

@@ -1,14 +1,14 @@
-// scatter_add, scatter_set: rows added to, or put into, the places that index vectors name.
+// scatter_add, scatter_set: rows added to, or stored in, what index vectors select.
 //
 //   inputs    x (outer, index, rest), rows (outer, n, rest), k index vectors (n,) of any integer
 //             dtype
 //   outputs   x itself, the same view: x[:, i0, ..., ik-1] += rows, or = rows
 //   ints      n_index, the k above; axis, the number of outer axes
 //
-// The output is written in place: nothing but the named places is touched. Indices are in range;
+// The output is written in place: only what is selected is touched. Indices are in range;
 // negative ones count from the end. Work is cut along outer axes and rest, so that every element
 // belongs to one chunk, which goes through the rows in order: sums have the same bits for any
-// number of threads, and the last of several rows for one place is the one that stays.
+// number of threads, and of several rows for one index the last one stays.
 #include "kernels/core/chunks.hpp"
 #include "kernels/index/rows.hpp"
 

@@ -6,7 +6,7 @@
 // 1 by the positions inside the padded image, 2 by those inside the image; by 1 where there are
 // none.
 //
-// As pool2d.cpp, on the rows of rows.hpp; pads are zeros. A window adds its positions in C
+// Works like pool2d.cpp, on the rows of rows.hpp; pads are zeros. A window adds its positions in C
 // order and divides once; a pixel adds the quotients of its windows in C order.
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/table.hpp"
@@ -58,7 +58,7 @@ void pool_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
   const GatherWork<T> work(pool, args.workspace, chunk);
   work.prepare(T(0));
   column_divisors(pool, count, work.divisors);
-  const bool by_row = count != kSum && pool.has_pads();  // or else all divide by the same
+  const bool by_row = count != kSum && pool.has_pads();  // otherwise all divide by the same
   const auto run =
       with_positions(pool, []<int kPositions>() { return &add_positions<T, kPositions>; });
   for_blocks(pool, work.blocks, chunk, n_chunks, [&](int64_t plane, Span span) {

@@ -3,7 +3,7 @@
 // The planes (n, c) are cut into blocks of rows whose buffers fit the first-level cache; every
 // chunk has buffers of its own in the workspace. `GatherWork` goes from the image to the windows,
 // `SpreadWork` from the windows to the image; both compute on flat arrays, in the layout that
-// rows.hpp describes, and what comes to lie between the rows is not stored.
+// rows.hpp describes, and elements between the rows are not stored.
 #pragma once
 
 #include "kernels/core/check.hpp"
@@ -15,7 +15,7 @@ namespace tgm::TGM_TARGET {
 
 constexpr int64_t kPoolBlockBytes = 16384;  // of a block's buffers: half a first-level cache
 constexpr int64_t kPoolChunks = 64;         // at most: each has buffers
-constexpr int64_t kPoolRowFlops = 800;      // what a row costs beside its elements, as arithmetic
+constexpr int64_t kPoolRowFlops = 800;      // cost of a row apart from its elements, in arithmetic
 
 // Blocks of rows of all planes: the units of work.
 struct PoolBlocks {
@@ -46,7 +46,7 @@ TGM_INLINE void for_blocks(const PoolShape& pool, const PoolBlocks& blocks, int6
 
 // --- from the image to the windows --------------------------------------------------------------
 
-// A block of rows of windows, and the part of the image that it meets, in phases.
+// A block of rows of windows, and the part of the image that they cover, in phases.
 template <class T>
 struct GatherWork {
   PoolShape pool;
@@ -91,7 +91,7 @@ struct GatherWork {
     }
   }
 
-  // Brings what the windows of rows [span) of a plane meet.
+  // Loads the part of the image that the windows of rows [span) of a plane cover.
   void load_block(const Tensor& x, int64_t plane, Span span, T padding) const {
     const PhaseRow<T> row = this->row;  // a copy that stores through T* can't alias
     const T* const pixels = plane_of<T>(x, pool, plane);
@@ -101,7 +101,7 @@ struct GatherWork {
     for (int64_t i = 0; i < rows; i++, h++) {
       T* const target = to + phase * row.phases * row.plane;
       if (phase >= row_phases) {
-        // Between the windows.
+        // No window covers this row.
       } else if (h >= 0 && h < pool.image[0]) {
         row.split(pixels + h * x.stride[2], x.stride[3], target);
       } else {
@@ -146,15 +146,15 @@ struct GatherWork {
 
 // --- from the windows to the image --------------------------------------------------------------
 
-// The rows of windows, with zeros around, that a block of rows of the image is reached by, and the
-// block in phases. Pixel q of the padded image is reached by windows q / stride - back, each at its
-// position q % stride + back * stride: the offsets of these windows depend on the phase alone.
+// A block of rows of the image in phases, and the rows of windows that cover it, with zeros around.
+// Pixel q of the padded image is covered by windows q / stride - back, at their positions
+// q % stride + back * stride: the offsets of these windows depend only on the phase.
 template <class T>
 struct SpreadWork {
   PoolShape pool;
   PhaseRow<T> row;
   int64_t row_phases;
-  int64_t above, before;  // how far back a pixel's first window lies
+  int64_t above, before;  // how far back a pixel's first window is
   int64_t pitch;          // of a row of windows, and of a phase of the image
   PoolBlocks blocks;
   int64_t height;  // rows of a phase of a block
@@ -194,15 +194,15 @@ struct SpreadWork {
     std::fill_n(marks, pool.mask_words() * mark_plane, Lane<T>(0));
   }
 
-  // Brings n rows of the gradient of the windows, from h on, `pitch` apart.
+  // Loads n rows of the gradient of the windows, from h on, `pitch` apart.
   void load_gradients(const Tensor& g, int64_t plane, int64_t h, int64_t n, T* to) const {
     copy_rows(plane_of<T>(g, pool, plane) + h * g.stride[2], g.stride[2], g.stride[3], n,
               pool.pooled[1], to, pitch, 1);
   }
 
-  // One block of a plane of dx: copy(h, n, values, marks) brings n rows of windows, from h on, to
-  // where they are to begin, `pitch` apart; marks of word k lie k * mark_plane further. Then every
-  // pixel adds its windows up in C order. kMarked: only where the pixel is marked.
+  // Computes one block of a plane of dx. copy(h, n, values, marks) writes n rows of windows, from h
+  // on, to `values` and `marks`, `pitch` apart; marks of word k begin k * mark_plane later. Then
+  // the windows of every pixel are added in C order. kMarked: only those in which it is marked.
   template <bool kMarked, class Copy>
   void spread(const Tensor& dx, int64_t plane, Span span, Copy copy) const {
     const int64_t top = span.first + pool.pad[0];
@@ -211,7 +211,7 @@ struct SpreadWork {
     const int64_t first = nearest - above, last = nearest + n;
     const int64_t begin = std::max<int64_t>(0, first);
     const int64_t end = std::max(begin, std::min(last, pool.pooled[0]));
-    // Zeros around; marks that are left there from another block select zeros.
+    // Zeros around. Marks left there by another block select these zeros.
     std::fill_n(values, (begin - first) * pitch, T(0));
     std::fill_n(values + (end - first) * pitch, (last - end) * pitch, T(0));
     const int64_t at = (begin - first) * pitch + before;
@@ -292,7 +292,7 @@ auto with_positions(const PoolShape& pool, Choose choose) {
   return choose.template operator()<0>();
 }
 
-// For the tables of kernels: chunks and workspace of either way.
+// For the tables of kernels: chunks and workspace.
 template <class T>
 int64_t gather_chunks(const Args& args) {
   return GatherWork<T>(PoolShape(args.in[0], args.out[0], args.ints), nullptr, 0).chunks();
@@ -315,8 +315,8 @@ size_t spread_bytes(const Args& args) {
   return work.bytes * work.chunks();
 }
 
-// For `invalid`: the geometry and the operands; x: the image's side, y: the pooled side, winners:
-// null where there are none; n_ints: how many parameters the kernel has. Null, or what is wrong.
+// For `invalid`: the geometry and the operands; x: the image, y: the pooled image, winners: null
+// if there are none; n_ints: the number of the kernel's parameters. Null, or what is wrong.
 inline const char* check_pool(const Args& args, int32_t n_ints, const Tensor& x, const Tensor& y,
                               const Tensor* winners) {
   if (args.n_ints != n_ints) return check_failed("takes %d integer parameters", n_ints);

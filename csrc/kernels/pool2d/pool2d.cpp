@@ -6,9 +6,9 @@
 //   pool2d_gather: x (N, C, H, W), winners -> y (N, C, PH, PW)
 // ints: window_h, window_w, stride_h, stride_w, pad_h, pad_w.
 //
-// Rows lie split by phases (rows.hpp), and a vector of windows is worked on at a time. Bit
-// i = r * window_w + c of `winners` says that the window's position (r, c) equals the maximum: ties
-// are all set, and of a window with NaNs the NaNs. A window's positions are added in C order, and
+// Rows are split by phases (rows.hpp), and a vector of windows is computed at a time. Bit
+// i = r * window_w + c of `winners` is set if the window's position (r, c) equals the maximum: ties
+// are all set; in a window with NaNs, the NaNs are. A window's positions are added in C order, and
 // so are the windows of a pixel. Windows of 2 x 2 and 3 x 3 have loops that the compiler unrolls.
 #include <limits>
 
@@ -62,7 +62,7 @@ void find_maxima(const GatherWork<T>& work, int64_t size, bool wants_marks) {
   }
 }
 
-// Pads are -inf, which equals a maximum of -inf: takes their bits away there.
+// Pads are -inf, which equals a maximum of -inf: clears their bits there.
 template <class T>
 void unmark_pads(const GatherWork<T>& work, Span span) {
   const PoolShape& pool = work.pool;
@@ -83,7 +83,7 @@ void unmark_pads(const GatherWork<T>& work, Span span) {
   }
 }
 
-// Two bytes of a mask side by side, in the order that both x86 and Arm give them.
+// Two adjacent bytes of a mask, the low one first, as on x86 and Arm.
 struct __attribute__((packed, may_alias)) Word {
   uint16_t value;
 
@@ -92,11 +92,11 @@ struct __attribute__((packed, may_alias)) Word {
   operator uint16_t() const { return value; }
 };
 
-// Where word `word` of the winners of row h begins, and how its two bytes can be reached.
+// Where word `word` of the winners of row h begins, and the layout of its two bytes.
 struct WordRows {
   uint8_t* data;
   int64_t row, step, byte;  // strides
-  bool single, joined;      // the last byte alone; or two side by side
+  bool single, joined;      // only one byte is left; the two bytes are adjacent
 
   WordRows(const Tensor& winners, const PoolShape& pool, int64_t plane, int64_t h, int64_t word)
       : data(plane_of<uint8_t>(winners, pool, plane) + h * winners.stride[2] +

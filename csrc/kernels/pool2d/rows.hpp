@@ -1,8 +1,8 @@
-// Rows of an image as the pooling kernels hold them: windows lie side by side.
+// The layout of an image's rows in the pooling kernels: windows are side by side.
 //
-// Row q of a padded image belongs to *phase* q % stride, at index q / stride; columns alike. Split
-// by both, position (r, c) of all windows lies in one stretch of one phase, in the windows' own
-// order: with rows of the same length, a block of windows is one flat array, whatever window and
+// Row q of a padded image belongs to *phase* q % stride, at index q / stride; columns likewise.
+// Split by both, position (r, c) of all windows is one range of one phase, in the order of the
+// windows. With rows of the same length, a block of windows is one flat array for any window and
 // stride. So a vector of windows costs one load for each position, rows are not too short for
 // vectors, and there is no code for edges: pads hold a value that changes nothing.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace tgm::TGM_TARGET {
 
-constexpr int64_t kWordBits = 16;  // of a winner mask, that a lane holds in a buffer
+constexpr int64_t kWordBits = 16;  // of a winner mask that a lane holds in a buffer
 
 template <class T>
 TGM_INLINE int64_t whole_vectors(int64_t n) {
@@ -47,7 +47,7 @@ struct PoolShape {
     return false;
   }
 
-  // The positions of window `p` along an axis that lie inside the image.
+  // The positions of window `p` along an axis that are inside the image.
   Span inside(int axis, int64_t p) const {
     const int64_t start = p * stride[axis] - pad[axis];
     const int64_t first = std::clamp<int64_t>(-start, 0, window[axis]);
@@ -61,7 +61,7 @@ TGM_INLINE T* plane_of(const Tensor& t, const PoolShape& pool, int64_t plane) {
   return t.as<T>() + plane / pool.channels * t.stride[0] + plane % pool.channels * t.stride[1];
 }
 
-// How a row of the image is split into phases, which lie `plane` elements apart.
+// How a row of the image is split into phases, which are `plane` elements apart.
 template <class T>
 struct PhaseRow {
   int64_t stride, pad, width;
@@ -77,11 +77,11 @@ struct PhaseRow {
 
   void set_plane(int64_t size) {
     plane = size;
-    for (int64_t w = 0; w < 3; w++) starts[w] = place(w);
+    for (int64_t w = 0; w < 3; w++) starts[w] = index_of(w);
   }
 
   // Where column `w` of the image goes.
-  int64_t place(int64_t w) const { return (w + pad) % stride * plane + (w + pad) / stride; }
+  int64_t index_of(int64_t w) const { return (w + pad) % stride * plane + (w + pad) / stride; }
 
   void split(const T* from, int64_t step, T* to) const {
     if (stride == 1) return copy_row(from, step, width, to + pad, 1);
@@ -92,7 +92,7 @@ struct PhaseRow {
       return deinterleave3(from, width, to + starts[0], to + starts[1], to + starts[2]);
     }
     for (int64_t w = first(0), phase = 0; phase < phases; w = first(++phase)) {
-      copy_row(from + w * step, stride * step, count(w), to + place(w), 1);
+      copy_row(from + w * step, stride * step, count(w), to + index_of(w), 1);
     }
   }
 
@@ -106,7 +106,7 @@ struct PhaseRow {
     }
     if (phases < stride) clear(to, step);
     for (int64_t w = first(0), phase = 0; phase < phases; w = first(++phase)) {
-      copy_row(from + place(w), 1, count(w), to + w * step, stride * step);
+      copy_row(from + index_of(w), 1, count(w), to + w * step, stride * step);
     }
   }
 
@@ -129,7 +129,7 @@ using LaneMask = decltype(Vec<T>{} == Vec<T>{});
 template <class T>
 using Lane = Element<LaneMask<T>>;
 
-// x where the mask's bit is set, 0 elsewhere: what does not win adds nothing, not even inf * 0.
+// x where the mask's bit is set, 0 elsewhere: other positions add nothing, not even inf * 0.
 template <class T>
 TGM_INLINE Vec<T> where_marked(LaneMask<T> marks, int bit, Vec<T> x) {
   return (marks & (LaneMask<T>{} + (1 << bit))) != 0 ? x : Vec<T>{};

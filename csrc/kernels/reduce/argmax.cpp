@@ -1,5 +1,5 @@
 // argmax, argmin: index of the greatest (least) element along an axis; the first of equal ones; NaN
-// comes before any number.
+// counts as more extreme than any number.
 //
 //   inputs    x, any dtype
 //   outputs   int64, x's shape with size 1 along the axis

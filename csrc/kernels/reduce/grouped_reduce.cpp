@@ -6,8 +6,9 @@
 //   tapes     prologue of each member, then epilogue of each
 //
 // The reductions of a training step at a small batch (gradients of biases, sums of squared
-// weights) take a few microseconds each, so that meeting between them costs as much as they do.
-// Here each is a chunk, computed by `reduce` with its cut and its order of adding, hence its bits.
+// weights) take a few microseconds each, and synchronising threads between them costs as much.
+// Here each is one chunk, computed by `reduce` with the same cut and order, hence with the same
+// bits.
 #include "kernels/core/tape_row.hpp"
 
 namespace tgm::TGM_TARGET {

@@ -48,8 +48,8 @@ struct MinOp {
   }
 };
 
-// What block results are added to. Sums of floats go on in double; sums of doubles carry what
-// rounding lost (Neumaier), so that errors do not grow with the number of blocks.
+// Accumulates block results. Sums of floats are accumulated in double; sums of doubles also keep
+// what rounding lost (Neumaier), so that errors do not grow with the number of blocks.
 template <class T, class Op>
 struct Total {
   static constexpr bool is_sum = std::is_same_v<Op, SumOp<T>> && std::is_floating_point_v<T>;
@@ -88,7 +88,7 @@ struct Total {
   }
 };
 
-// The n contiguous elements at p combined, in an order that depends on n alone.
+// The n contiguous elements at p combined, in an order that depends only on n.
 template <class T, class Op>
 TGM_INLINE T reduce_block(const T* p, int64_t n) {
   constexpr int64_t lanes = kLanes<T>;

@@ -10,8 +10,8 @@ constexpr int64_t kMaxChunks = 256;
 
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// A range of a dimension is worth a chunk if it holds that many elements of it: the innermost one
-// is read in vectors.
+// How many chunks a dimension can be cut into. A range of the innermost one, which is read in
+// vectors, needs more elements to be worth a chunk.
 int64_t pieces(const ReduceProblem& p, int32_t dim) {
   if (dim < 0) return 1;
   const int64_t least = dim < p.n_dims - 1 ? 1 : p.reduced[dim] ? 4096 : 64;

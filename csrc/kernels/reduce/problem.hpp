@@ -35,7 +35,7 @@ struct ReduceProblem {
 ReduceProblem reduce_problem(const Args& args);
 
 // How the work is cut: into n_outer ranges of the results and n_parts ranges of the elements that
-// make up each; by shapes and strides alone.
+// make up each; it depends only on shapes and strides.
 struct ReduceCut {
   int32_t outer_dim;
   int64_t n_outer;

@@ -37,8 +37,8 @@ class Reducer {
   // results: of the whole call, in C order; parts: null, or where this part's totals go.
   Reducer(const ReduceProblem& problem, T* results, Sum* parts)
       : p_(problem), inner_(p_.n_dims - 1), results_(results), parts_(parts) {
-    // Tiles run along a reduced dimension if there is one beside the innermost; else along a kept
-    // one, if rows of results do not lie along the innermost.
+    // Tiles run along a reduced dimension if there is one besides the innermost; else along a kept
+    // one, if the innermost is reduced.
     along_ = -1;
     for (int32_t d = 0; d < inner_; d++) {
       if (along_ < 0 || p_.reduced[d] || !p_.reduced[along_]) along_ = d;
@@ -48,8 +48,8 @@ class Reducer {
                  (p_.operands[0].stride[inner_] == 1 || p_.shape[inner_] == 1);
   }
 
-  // Goes through the results: all kept dimensions but the innermost, and but the one that tiles
-  // run along.
+  // Goes through the results: all kept dimensions except the innermost and the one that tiles run
+  // along.
   void run() {
     for (int32_t d = 0; d < p_.n_dims; d++) at_[d] = 0;
     do {
@@ -64,7 +64,7 @@ class Reducer {
   }
 
  private:
-  // Moves on to the next element of the outer dimensions that are (or are not) reduced, but for
+  // Moves on to the next element of the outer dimensions that are (or are not) reduced, except
   // `along_`; false at the end.
   bool advance(bool reduced) {
     for (int32_t d = inner_ - 1; d >= 0; d--) {
@@ -84,7 +84,7 @@ class Reducer {
 
   int64_t length_along() const { return along_ < 0 ? 1 : p_.shape[along_]; }
 
-  // Number of the result at the current place.
+  // Number of the result at the current coordinates.
   int64_t result_index() const {
     int64_t index = p_.result0;
     for (int32_t d = 0; d < inner_; d++) index += at_[d] * p_.result_stride[d];
@@ -131,7 +131,8 @@ class Reducer {
     return {tile_, length};
   }
 
-  // The operand, moved to the current place of the outer dimensions and `begin` of the innermost.
+  // The operand, moved to the current coordinates of the outer dimensions and `begin` of the
+  // innermost.
   Tensor element(const Tensor& operand, int64_t begin) const {
     Tensor moved = operand;
     int64_t offset = begin * operand.stride[inner_];
@@ -146,7 +147,7 @@ class Reducer {
     }
   }
 
-  // One result: all that is reduced at this place.
+  // One result: all elements that are reduced to it.
   void reduce_one() {
     const int64_t index = result_index();
     Sum total = Sum::start();
@@ -370,7 +371,7 @@ const char* invalid(const Args& args) {
   int32_t first = 0;
   while (first < n_prologue && prologue.input_is_read[first] == 0) first++;
   if (first == n_prologue) return "the prologue must read an input";
-  // The prologue's result stands for its output; the reduced value for the epilogue's first input.
+  // `full` serves as the prologue's output, output 0 as the epilogue's first input.
   const Tensor& full = args.in[first];
   const char* mismatch = tape_mismatch(prologue, args.in, n_prologue, &full, 1);
   if (mismatch != nullptr) return mismatch;

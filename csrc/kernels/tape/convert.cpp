@@ -7,7 +7,7 @@ namespace {
 
 template <class To, class From>
 TGM_INLINE To converted(From x) {
-  // Through int64, so that all small integers wrap alike.
+  // Through int64, so that all small integers wrap the same way.
   if constexpr (std::is_same_v<To, bool>) {
     return x != 0;
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {

@@ -11,7 +11,8 @@ void load_elements(DType to_dtype, void* to, DType from_dtype, const char* from,
                    int64_t n);
 
 // to[i * stride] = from[i * from_stride] for i < n, converted from `from_dtype`, one of the three.
-// A bool is whether the value differs from 0; integers take floats truncated toward zero, and wrap.
+// To bool: whether the value differs from 0. To integers: floats are truncated toward zero, and
+// values wrap.
 void store_elements(DType to_dtype, char* to, int64_t stride, DType from_dtype, const void* from,
                     int64_t from_stride, int64_t n);
 

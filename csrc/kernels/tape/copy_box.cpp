@@ -1,7 +1,6 @@
-// The dimensions are put in the order of the output's strides and merged where both sides continue;
-// then rows are copied along the innermost. Where the input does not lie along that one, but along
-// another, squares of these two are copied, so that a cache line that was read is used up before it
-// is gone.
+// Dimensions are sorted by the output's strides and merged; then rows are copied along the
+// innermost. Where the input is denser along another dimension, squares of these two are copied, so
+// that all of a cache line is used while it is in the cache.
 #include "kernels/tape/copy_box.hpp"
 
 #include "kernels/core/dims.hpp"
@@ -11,7 +10,7 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int64_t kSide = 16;  // of a square, in elements
+constexpr int64_t kSquareSide = 16;  // elements
 
 struct Copy {
   int32_t n_dims;
@@ -37,13 +36,13 @@ Copy sorted_copy(const Box& box, const Tensor& from, const Tensor& to) {
   return copy;
 }
 
-// Dimensions a and b, square by square; the output lies along b, the input along a.
+// Dimensions a and b, square by square; the output is densest along b, the input along a.
 template <class Word>
 void copy_squares(const Copy& copy, int32_t a, int32_t b, Word* to, const Word* from) {
-  for (int64_t i0 = 0; i0 < copy.shape[a]; i0 += kSide) {
-    const int64_t i1 = i0 + kSide < copy.shape[a] ? i0 + kSide : copy.shape[a];
-    for (int64_t j0 = 0; j0 < copy.shape[b]; j0 += kSide) {
-      const int64_t n = j0 + kSide < copy.shape[b] ? kSide : copy.shape[b] - j0;
+  for (int64_t i0 = 0; i0 < copy.shape[a]; i0 += kSquareSide) {
+    const int64_t i1 = i0 + kSquareSide < copy.shape[a] ? i0 + kSquareSide : copy.shape[a];
+    for (int64_t j0 = 0; j0 < copy.shape[b]; j0 += kSquareSide) {
+      const int64_t n = j0 + kSquareSide < copy.shape[b] ? kSquareSide : copy.shape[b] - j0;
       for (int64_t i = i0; i < i1; i++) {
         copy_elements(to + i * copy.to[a] + j0 * copy.to[b], copy.to[b],
                       from + i * copy.from[a] + j0 * copy.from[b], copy.from[b], n);

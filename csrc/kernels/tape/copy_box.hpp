@@ -1,4 +1,5 @@
-// Copies of one dtype, element by element between any strides: what a tape without instructions is.
+// Copies of one dtype, element by element between any strides: the case of a tape without
+// instructions.
 #pragma once
 
 #include "kernels/core/tape_row.hpp"

@@ -1,10 +1,10 @@
 // The interpreter of tapes.
 //
-// A box is walked in blocks of at most kBlock elements: a piece of one row, or several whole short
-// rows. Per block every operand that is not usable where it lies (another dtype, not contiguous) is
-// copied to its register, then each instruction runs over the block, then results are stored.
-// What is the same for the whole box is computed once: single elements and what follows from them
-// alone, and in boxes of short rows also operands that repeat in every row.
+// A box is computed in blocks of at most kBlock elements: a piece of one row, or several whole
+// short rows. For each block, operands that can't be used in place (another dtype, not contiguous)
+// are copied to their registers, then each instruction runs over the block, then results are
+// stored. What is the same for the whole box is computed once: single elements and values computed
+// from them alone; in boxes of short rows also operands that repeat in every row.
 #include "kernels/core/dims.hpp"
 #include "kernels/core/tape_row.hpp"
 #include "kernels/tape/convert.hpp"
@@ -19,11 +19,11 @@ constexpr int64_t kMinBlock = 16;
 constexpr int64_t kRegisterBytes = 64 * 1024;  // of all registers together
 static_assert(kMaxTapeValues * kMinBlock * sizeof(double) <= kRegisterBytes);
 
-// How long a value lasts.
+// How long a value stays the same.
 enum class Span : char {
-  Unread,   // nobody reads it
+  Unread,   // not read
   Box,      // one element for the whole box
-  Row,      // one element for the row that the block lies in
+  Row,      // one element for the row of the block
   Pattern,  // the same elements in every block
   Block,    // elements of their own in every block
 };
@@ -33,7 +33,7 @@ struct Operand {
   char* data;
   DType dtype;
   bool linear;    // one stride reaches all elements
-  bool in_place;  // usable where it lies
+  bool in_place;  // can be used where it is, without a copy
   Span span;
   int64_t item;   // bytes per element
   int64_t inner;  // stride of the innermost dimension, in elements
@@ -50,7 +50,7 @@ struct Block {
   int64_t size() const { return rows * length; }
 };
 
-// An instruction made ready for the box.
+// An instruction prepared for the box.
 struct Step {
   BlockFunction function;  // null: uniform
   int32_t value;
@@ -130,7 +130,7 @@ class Runner {
       if (operands_[i].span == Span::Unread) continue;
       operands_[i].stride[0] = 0;
       for (int32_t d = 0; d < dims.n; d++) operands_[i].stride[d] = strides_of(i)[dims.axis[d]];
-      note_strides(operands_[i]);
+      find_layout(operands_[i]);
     }
   }
 
@@ -143,7 +143,7 @@ class Runner {
     operand.span = is_read ? Span::Block : Span::Unread;
   }
 
-  void note_strides(Operand& operand) const {
+  void find_layout(Operand& operand) const {
     operand.inner = operand.stride[n_dims_ - 1];
     operand.linear = true;
     for (int32_t d = 0; d + 1 < n_dims_; d++) {
@@ -224,20 +224,20 @@ class Runner {
     return true;
   }
 
-  // An output is written in place by the instruction that computes it if nothing that is read
-  // later may lie there.
+  // An output is written in place by the instruction that computes it if no input that
+  // is read later may alias it.
   void prepare_outputs() {
     for (int32_t k = 0; k < n_outputs(); k++) {
       const int32_t value = tape_.outputs[k];
       bool is_first = true;
       for (int32_t j = 0; j < k; j++) is_first = is_first && tape_.outputs[j] != value;
       output(k)->in_place = value >= tape_.n_inputs && is_first && is_contiguous(*output(k)) &&
-                            !lies_in_later_input(*output(k), value - tape_.n_inputs);
+                            !aliases_later_input(*output(k), value - tape_.n_inputs);
     }
   }
 
-  // Whether an output lies in an input that is read behind instruction i.
-  bool lies_in_later_input(const Operand& output, int32_t i) const {
+  // Whether an output aliases an input that is read after instruction i.
+  bool aliases_later_input(const Operand& output, int32_t i) const {
     for (int32_t k = 0; k < tape_.n_inputs; k++) {
       if (tape_.last_read[k] > i && operands_[k].data == output.data) return true;
     }
@@ -403,11 +403,12 @@ class Runner {
   int64_t index0_;
   int32_t n_operands_;
   int32_t n_steps_;
-  char* values_[kMaxTapeValues];  // where each value stands
+  char* values_[kMaxTapeValues];  // where each value is
   Span spans_[kMaxTapeValues];
   Step steps_[kMaxTapeValues];
   Operand operands_[kMaxTapeInputs + kMaxTapeOutputs + 1];
-  alignas(8) char singles_[kMaxTapeValues][8];  // values of one element, which outlast a block
+  alignas(8) char singles_[kMaxTapeValues]
+                          [8];  // values of one element, which stay the same from block to block
   alignas(64) char registers_[kRegisterBytes];
 };
 

@@ -53,8 +53,8 @@ void run_block(int64_t n, void* out, const void* a, const void* b, const void* c
   if (n % lanes != 0) store(to + end, last);
 }
 
-// The same for long functions: their code stands there once, and a branch for each vector is cheap
-// beside it.
+// The same for long functions: their code is compiled once, and a branch per vector is cheap
+// compared with it.
 template <class T, class Op, Argument kA, Argument kB>
 void run_function(int64_t n, void* out, const void* a, const void* b, const void*) {
   constexpr int64_t lanes = kLanes<T>;
@@ -123,7 +123,7 @@ TGM_INLINE V sign(V a) {
 TGM_VECTOR_OP(NegOp, negate(a))
 TGM_VECTOR_OP(AbsOp, absolute(a))
 TGM_VECTOR_OP(SignOp, sign(a))
-// Half away from zero. The fraction is exact, so that a half is told from its neighbours; that of
+// Half away from zero. The fraction is exact, so that a half differs from its neighbours; that of
 // an infinity is NaN, and 0 is added.
 template <class V>
 TGM_INLINE V round_away(V a) {

@@ -1,5 +1,5 @@
 // Philox4x32-10: a counter-based generator (Salmon et al., Parallel Random Numbers: As Easy as
-// 1, 2, 3, SC 2011). Element e of a draw is a function of (key, step, e) alone.
+// 1, 2, 3, SC 2011). Element e of a draw depends on (key, step, e) only.
 #pragma once
 
 #include "simd.hpp"
