@@ -1,1 +1,1 @@
-"""Reductions, argmax and argmin, and the softmax family."""
+"""Reductions, cumulative sums, argmax and argmin, and the softmax family."""

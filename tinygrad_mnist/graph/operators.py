@@ -281,6 +281,9 @@ class Operators(Generic[V]):
     def prod(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> V:
         return lookup("prod")(self, axis, dtype, keepdims)
 
+    def cumsum(self, axis: int | None = None) -> V:
+        return lookup("cumsum")(self, axis)
+
     def mean(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> V:
         return lookup("mean")(self, axis, dtype, keepdims)
 

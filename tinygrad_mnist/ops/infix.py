@@ -61,6 +61,15 @@ def _reduced_axes(node: Node) -> tuple[int, ...]:
     return axes
 
 
+def cumsum(node: Node, written: Written) -> Formula:
+    """`cumsum(x, axis=1)`; sums from the end `cumsum(x[:, ::-1], axis=1)[:, ::-1]`."""
+    x, axis = node.inputs[0], node.params["axis"]
+    flip = f"[{':, ' * axis}::-1]" if node.params["reverse"] else ""
+    operand = method(x, written, flip) if flip else written(x)
+    along = f", axis={axis}" if x.ndim > 1 else ""
+    return Formula(f"cumsum({operand.text}{along}){flip}")
+
+
 def join(node: Node, written: Written) -> Formula:
     """`concatenate([x, y], axis=0)`."""
     parts = ", ".join(written(v).text for v in node.inputs)

@@ -23,6 +23,7 @@ from tinygrad_mnist.ops.creation import (
     zeros,
     zeros_like,
 )
+from tinygrad_mnist.ops.cumsum import cumsum
 from tinygrad_mnist.ops.diagonal import diag
 from tinygrad_mnist.ops.index import inc_subtensor, set_subtensor, take
 from tinygrad_mnist.ops.join import concatenate, join, repeat, split, stack, tile
@@ -68,6 +69,7 @@ __all__ = [
     "batched_dot",
     "concatenate",
     "constant",
+    "cumsum",
     "diag",
     "dimshuffle",
     "dot",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from tinygrad_mnist.ops.cumsum import cumsum
 from tinygrad_mnist.ops.diagonal import to_one_hot
 from tinygrad_mnist.ops.join import repeat
 
-__all__ = ["repeat", "to_one_hot"]
+__all__ = ["cumsum", "repeat", "to_one_hot"]

@@ -11,9 +11,9 @@
 #include <cmath>
 #include <limits>
 
+#include "kernel.hpp"
 #include "kernels/batch_norm/blocks.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/table.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {

@@ -7,9 +7,9 @@
 //   dx = g * scale + (x - mean) * slope + shift,
 // which is gamma * invstd * (g - dbeta / m - xhat * dgamma / m) with the terms of a channel
 // combined in three numbers.
+#include "kernel.hpp"
 #include "kernels/batch_norm/blocks.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/table.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {

@@ -18,12 +18,12 @@
 // of one window of the pool, which may have several groups of four. A tile of results is first
 // [position][filter], and is transposed to [filter][position], the order of the output, so that the
 // epilogue has long rows.
+#include "kernel.hpp"
 #include "kernels/conv2d/filter_vectors.hpp"
 #include "kernels/conv2d/pool_windows.hpp"
 #include "kernels/conv2d/position_vectors.hpp"
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/row_copies.hpp"
-#include "kernels/core/table.hpp"
 #include "kernels/core/workspace.hpp"
 
 namespace tgm::TGM_TARGET {

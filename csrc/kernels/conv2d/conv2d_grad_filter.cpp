@@ -9,10 +9,10 @@
 // Phase 0 packs x channels last, in groups of up to four vectors of channels. Phase 1 keeps the
 // sums of up to three filters x four vectors of a patch in registers while it goes over a block of
 // positions; what the block sees of a group stays in the cache for all filters of a chunk.
+#include "kernel.hpp"
 #include "kernels/conv2d/patch_rows.hpp"
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/registers.hpp"
-#include "kernels/core/table.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {

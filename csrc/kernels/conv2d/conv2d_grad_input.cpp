@@ -7,9 +7,9 @@
 // such *phase* are a convolution of g, stride 1, with every stride-th tap. Each goes through the
 // inner loop of filter_vectors.hpp, with the channels of x as its filters. PhasePixels 0 packs
 // those taps by phase and copies g into zeros, so that every tap of every pixel finds a value.
+#include "kernel.hpp"
 #include "kernels/conv2d/filter_vectors.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/table.hpp"
 #include "kernels/core/workspace.hpp"
 
 namespace tgm::TGM_TARGET {

@@ -16,10 +16,10 @@
 // (small_patches.hpp).
 #include <optional>
 
+#include "kernel.hpp"
 #include "kernels/conv2d/patch_rows.hpp"
 #include "kernels/conv2d/small_patches.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/table.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {

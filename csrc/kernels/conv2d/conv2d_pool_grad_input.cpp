@@ -13,9 +13,9 @@
 // before the next, so that it stays in the L1 cache. Where a row of a patch doesn't fit in
 // registers, channels are packed in groups of one vector: then the patch blocks are small, more
 // filters share one walk over the image, and their sums are loaded and stored less often.
+#include "kernel.hpp"
 #include "kernels/conv2d/patch_rows.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/table.hpp"
 #include "kernels/core/transpose.hpp"
 
 namespace tgm::TGM_TARGET {

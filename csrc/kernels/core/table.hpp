@@ -18,6 +18,7 @@
   X(conv2d_pool)             \
   X(conv2d_pool_grad_filter) \
   X(conv2d_pool_grad_input)  \
+  X(cumsum)                  \
   X(elementwise)             \
   X(gather)                  \
   X(gemm)                    \

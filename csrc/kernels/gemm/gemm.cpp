@@ -22,9 +22,9 @@
 // costs more than the product. Its blocks are therefore cut along k first, and phase 2 adds the
 // halves: then a thread reads those rows of b that it updates in the weights' gradient, and reads
 // in the gradient of the layer's input.
+#include "kernel.hpp"
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/check.hpp"
-#include "kernels/core/table.hpp"
 #include "kernels/gemm/scheme.hpp"
 #include "kernels/gemm/strips.hpp"
 

@@ -8,8 +8,8 @@
 //
 // Works like pool2d.cpp, on the rows of rows.hpp; pads are zeros. A window adds its positions in C
 // order and divides once; a pixel adds the quotients of its windows in C order.
+#include "kernel.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/table.hpp"
 #include "kernels/pool2d/blocks.hpp"
 
 namespace tgm::TGM_TARGET {

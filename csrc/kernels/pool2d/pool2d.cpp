@@ -12,8 +12,8 @@
 // so are the windows of a pixel. Windows of 2 x 2 and 3 x 3 have loops that the compiler unrolls.
 #include <limits>
 
+#include "kernel.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/table.hpp"
 #include "kernels/pool2d/blocks.hpp"
 
 namespace tgm::TGM_TARGET {

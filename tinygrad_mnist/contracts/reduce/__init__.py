@@ -1,5 +1,5 @@
-"""Reductions, argmax and argmin, and the softmax family."""
+"""Reductions, cumulative sums, argmax and argmin, and the softmax family."""
 
-from . import argmax, grouped_reduce, reduce, softmax
+from . import argmax, cumsum, grouped_reduce, reduce, softmax
 
-__all__ = ["argmax", "grouped_reduce", "reduce", "softmax"]
+__all__ = ["argmax", "cumsum", "grouped_reduce", "reduce", "softmax"]

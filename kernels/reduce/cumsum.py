@@ -1,0 +1,104 @@
+"""cumsum: the sums of the elements up to and including each one, along an axis.
+
+Shapes: x, float32, float64 or int64, of any strides; like x. Algorithm: a thread has one row along
+the axis and adds it up in order. If there are few long rows, each is cut into parts, and a thread
+has one part: a first launch stores the sum of each part, a second one adds the sums of the parts
+before, then the elements of the part. Neighbouring threads have neighbouring rows. The cut depends
+on shapes alone.
+"""
+
+from __future__ import annotations
+
+from math import isqrt, prod
+from typing import Any
+
+from ..core.axes import kept_and_reduced
+from ..core.call import Call, Function, Launches, factory
+from ..core.device import TYPES, device, uint32, uint64
+from ..core.each import each
+from ..core.integers import ceil_div
+from ..core.lanes import numbering
+
+ENOUGH = 1 << 16  # rows that occupy a large GPU
+SHORT = 128  # elements of a row that is not cut
+
+
+@factory("cumsum")
+def cumsum(call: Call) -> Launches:
+    """One launch, or two."""
+    x = call.inputs[0]
+    if x.size == 0:
+        return Launches(())
+    length = x.shape[call.params["axis"]]
+    n_rows = x.size // length
+    parts = _parts(n_rows, length)
+    chunk = ceil_div(length, parts)
+    parts = ceil_div(length, chunk)
+    dtype, workspace = TYPES[x.dtype], len(call.inputs) + len(call.outputs)
+    zero, store = dtype(-0.0), call.stores[0]  # -0.0 + x is x, also for x = -0.0
+
+    def ignore(total: Any, i: Any, p: Any) -> None:
+        pass
+
+    def keep(total: Any, i: Any, p: Any) -> None:
+        store(total, i, p)
+
+    add_up = _running_sum(call, chunk, device(ignore))
+    add_and_keep = _running_sum(call, chunk, device(keep))
+
+    def whole_row(row: Any, p: Any) -> None:
+        add_and_keep(zero, row, uint32(0), p)
+
+    def sum_of_part(number: Any, p: Any) -> None:
+        part = uint32(number // uint32(n_rows))
+        row = uint32(number - uint32(part * uint32(n_rows)))
+        p[workspace][uint64(number)] = add_up(zero, row, part, p)
+
+    def part_of_row(number: Any, p: Any) -> None:
+        part = uint32(number // uint32(n_rows))
+        row = uint32(number - uint32(part * uint32(n_rows)))
+        total = zero
+        k = row
+        while k < number:
+            total = dtype(total + p[workspace][uint64(k)])
+            k = uint32(k + uint32(n_rows))
+        add_and_keep(total, row, part, p)
+
+    if parts == 1:
+        return Launches((each(n_rows, whole_row),))
+    return Launches(
+        (each(n_rows * (parts - 1), sum_of_part), each(n_rows * parts, part_of_row)),
+        (x.dtype, n_rows * (parts - 1)),
+    )
+
+
+def _parts(n_rows: int, length: int) -> int:
+    """How many parts a row is cut into: at most as many as make a part that long."""
+    if length <= SHORT:
+        return 1
+    return max(1, min(isqrt(length), ENOUGH // n_rows))
+
+
+def _running_sum(call: Call, chunk: int, finish: Function) -> Function:
+    """`add(total, row, part, p)`: adds the elements of a part to `total`, in order, and returns it.
+
+    finish(total, i, p): called with each sum and the number of its element.
+    """
+    x, axis, is_reversed = call.inputs[0], call.params["axis"], call.params["reverse"]
+    kept, _ = kept_and_reduced(x.shape, 1 << axis)
+    first_of, at, dtype = numbering(kept), call.at[0], TYPES[x.dtype]
+    length, step = x.shape[axis], prod(x.shape[axis + 1 :])
+
+    def add(total: Any, row: Any, part: Any, p: Any) -> Any:
+        first = first_of(row)
+        k = uint32(part * uint32(chunk))
+        end = min(uint32(k + uint32(chunk)), uint32(length))
+        while k < end:
+            entry = uint32(uint32(length - 1) - k) if is_reversed else k
+            i = uint32(first + uint32(entry * uint32(step)))
+            total = dtype(total + p[0][uint64(at(i))])
+            finish(total, i, p)
+            k = uint32(k + uint32(1))
+        return total
+
+    return device(add)
