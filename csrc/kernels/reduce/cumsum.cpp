@@ -47,33 +47,24 @@ Rows rows_of(const Args& args) {
   const Tensor& x = args.in[0];
   const Tensor& y = args.out[0];
   const int64_t axis = args.ints[0];
-  Rows rows = {.length = x.shape[axis],
-               .along = {x.stride[axis], y.stride[axis]},
-               .is_reversed = args.ints[1] != 0};
+  Rows rows{};
+  rows.length = x.shape[axis];
+  rows.along = {x.stride[axis], y.stride[axis]};
+  rows.is_reversed = args.ints[1] != 0;
   int64_t shape[kMaxDims];
   for (int32_t d = 0; d < x.ndim; d++) shape[d] = d == axis ? 1 : x.shape[d];
-  int32_t order[kMaxDims];
-  const int32_t n = dense_last(x.ndim, shape, y.stride, order);
-  int64_t x_stride[kMaxDims], y_stride[kMaxDims];
-  for (int32_t k = 0; k < n; k++) {
-    rows.shape[k] = shape[order[k]];
-    x_stride[k] = x.stride[order[k]];
-    y_stride[k] = y.stride[order[k]];
-  }
-  const auto continues = [&](int32_t a, int32_t b) {
-    return has_one_stride(x_stride, a, b, rows.shape[b]) &&
-           has_one_stride(y_stride, a, b, rows.shape[b]);
-  };
-  const int32_t kept = merge_dims(n, rows.shape, continues, [&](int32_t to, int32_t from) {
-    x_stride[to] = x_stride[from];
-    y_stride[to] = y_stride[from];
+  const LoopDims dims = sort_and_merge(x.ndim, shape, y.stride, [&](int32_t outer, int32_t inner) {
+    return is_one_stride(x.stride, outer, inner, shape[inner]) &&
+           is_one_stride(y.stride, outer, inner, shape[inner]);
   });
-  rows.n_outer = kept > 0 ? kept - 1 : 0;
-  rows.inner = kept > 0 ? rows.shape[kept - 1] : 1;
-  if (kept > 0) rows.inner_step = {x_stride[kept - 1], y_stride[kept - 1]};
+  const auto step = [&](int32_t d) { return Step{x.stride[dims.axis[d]], y.stride[dims.axis[d]]}; };
+  rows.inner = dims.n > 0 ? dims.shape[dims.n - 1] : 1;
+  if (dims.n > 0) rows.inner_step = step(dims.n - 1);
+  rows.n_outer = dims.n > 0 ? dims.n - 1 : 0;
   rows.n_outer_rows = 1;
   for (int32_t d = 0; d < rows.n_outer; d++) {
-    rows.outer[d] = {x_stride[d], y_stride[d]};
+    rows.shape[d] = dims.shape[d];
+    rows.outer[d] = step(d);
     rows.n_outer_rows *= rows.shape[d];
   }
   return rows;
