@@ -3,7 +3,8 @@
 MNIST is small and random there, training stops after an epoch, and where Graphviz is missing a
 command of its name takes its place. A text may use `theano`, `T`, `np`, `network3`, and the
 training step `train_mb` of the book's first net with its `cost`, without having made them. A block
-behind the comment `<!-- not run: REASON -->` is left out.
+behind the comment `<!-- not run: REASON -->` is left out; where the reason is `it is in FILE`, its
+lines have to be in that file.
 """
 
 from __future__ import annotations
@@ -34,6 +35,14 @@ def is_run(example: Example) -> bool:
 
 def blocks(path: Path) -> list[Example]:
     return list(Document.parse(str(path), PythonCodeBlockParser()))
+
+
+QUOTED = re.compile(r"<!-- not run: it is in (\S+) -->\n\s*```\w+\n(.*?)```", re.DOTALL)
+
+
+def lines(text: str) -> str:
+    """Without indentation."""
+    return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
 TEXTS = [
@@ -75,3 +84,10 @@ def test_code_blocks_run(text: Path) -> None:
     examples[0].namespace.update(names())
     for example in filter(is_run, examples):
         example.evaluate()
+
+
+def test_quoted_lines_are_in_the_file() -> None:
+    quotes = QUOTED.findall((REPOSITORY / "docs" / "adding-an-op.md").read_text())
+    assert len(quotes) > 5
+    for file, quote in quotes:
+        assert lines(quote) in lines((REPOSITORY / file).read_text()), file
