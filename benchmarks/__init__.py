@@ -1,7 +1,7 @@
 """Times this package beside other frameworks: each mode is a process, and the processes take turns.
 
 A turn is a fraction of a second, and times are compared between neighbouring turns, so that other
-work on the machine slows all of them alike. `python -m benchmarks --help` lists what can be run.
+work on the machine slows all of them equally. `python -m benchmarks --help` lists what can be run.
 """
 
 import sys

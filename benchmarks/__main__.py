@@ -256,7 +256,7 @@ def earlier_report(options: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def write(report: dict[str, Any], options: argparse.Namespace) -> None:
-    """The report as JSON, and its tables as Markdown, where an output is wished for."""
+    """The report as JSON, and its tables as Markdown, if an output is named."""
     if options.output is None:
         return
     path = RESULTS / f"{options.output}.json"

@@ -70,7 +70,7 @@ def start(job: Job, path: str) -> dict[str, float]:
 def starts(
     jobs: Sequence[Job], path: str, rounds: int, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Medians over some starts of each job, in turn, one at a time; who fails is left out."""
+    """Medians over some starts of each job, in turn, one at a time, without jobs that fail."""
     taken: dict[Job, list[dict[str, float]]] = {}
     failed: set[Job] = set()
     for turn in range(rounds):

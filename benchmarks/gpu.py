@@ -34,7 +34,7 @@ def describe() -> dict[str, Any]:
 
 
 def _driver_release() -> str:
-    """As nvidia-smi tells it; "unknown" where that is not there."""
+    """As nvidia-smi reports it; "unknown" where that command is missing."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return "unknown"

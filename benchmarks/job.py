@@ -1,4 +1,4 @@
-"""What a worker is told: which framework runs which workload, how, on what."""
+"""The job of a worker: which framework runs which workload, in which mode, on which device."""
 
 from __future__ import annotations
 

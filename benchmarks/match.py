@@ -246,7 +246,7 @@ def play(
         return Player(worker, Result(job, worker.facts, worker.facts["build_s"] + seconds))
 
     def everybody(act: Callable[..., None], *arguments: Any) -> None:
-        """All take their turn; who fails is out."""
+        """All take their turn; a player that fails is left out."""
         for player in list(players):
             try:
                 act(player, *arguments)

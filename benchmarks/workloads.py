@@ -198,7 +198,7 @@ class Workload:
 
     @property
     def is_random(self) -> bool:
-        """Whether a step draws random numbers, which no two frameworks draw alike."""
+        """Whether a step draws random numbers, which differ from framework to framework."""
         dense = [layer for layer in self.net.layers if isinstance(layer, Dense)]
         return not self.kind and any(layer.dropout for layer in dense)
 

@@ -113,7 +113,7 @@ def test_imports_go_downwards(part: str) -> None:
 
 
 def test_no_cycles() -> None:
-    """No module imports itself by way of others; a package and its own modules may import each
+    """No module imports itself through others; a package and its own modules may import each
     other.
     """
     below: dict[str, set[str]] = {}

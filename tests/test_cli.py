@@ -90,7 +90,7 @@ def test_profile_prints_a_row_per_call(
     assert sum(float(row[-4].removesuffix("%")) for row in rows) == pytest.approx(100, abs=2)
     total = next(line for line in lines if line[:1] == ["all"])
     assert total[1] == str(len(rows))
-    assert "of which kernel calls take" in out
+    assert "; the calls, timed one by one, sum to " in out
     assert "this machine: " in out
     assert max(map(len, out.splitlines())) <= 120
     assert err == f"trace: {trace} (open it at https://ui.perfetto.dev or in chrome://tracing)\n"

@@ -1,4 +1,4 @@
-"""Every example runs from its first to its last line; one epoch on small data stands for many."""
+"""Every example runs from its first line to its last, with one epoch on small data, not many."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ It is written for readers of Theano programs:
     import tinygrad_mnist as theano
     import tinygrad_mnist.tensor as T
 
-On top stands `network3`, the API of chapter 6 of Michael Nielsen's *Neural Networks and Deep
+On top is `network3`, the API of chapter 6 of Michael Nielsen's *Neural Networks and Deep
 Learning*.
 """
 

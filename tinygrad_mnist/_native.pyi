@@ -8,7 +8,7 @@ _View = tuple[int, str, list[int], list[int], int, list[tuple[int, int]]]
 _Tape = tuple[str, int, list[tuple[str, list[int], float, int]], list[int]]
 _Call = tuple[str, list[_View], list[_View], list[int], list[_Tape]]
 
-_Address = int | np.ndarray[Any, np.dtype[Any]]  # an array stands for its first element's address
+_Address = int | np.ndarray[Any, np.dtype[Any]]  # an array: the address of its first element
 
 def targets() -> list[str]: ...
 def target() -> str: ...

@@ -145,7 +145,7 @@ class Steps:
                     lr=net.rate,
                     beta1=adam.beta1,
                     beta2=adam.beta2,
-                    epsilon=adam.epsilon * tf.sqrt(1 - adam.beta2**t),  # it stands beside sqrt(v)
+                    epsilon=adam.epsilon * tf.sqrt(1 - adam.beta2**t),  # it is added to sqrt(v)
                     grad=gradient,
                 )
 

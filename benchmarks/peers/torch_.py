@@ -88,8 +88,9 @@ def descend(net: Net, state: State, gradients: Tensors) -> None:
 
 
 class Steps:
-    """Steps of one workload; mode: eager, compile or graph, behind each of which channels-last may
-    stand. Compiled graphs take channels last on the processor; on a GPU they run as CUDA graphs.
+    """Steps of one workload; mode: eager, compile or graph, each also with `channels-last`
+    behind it. Compiled graphs take channels last on the processor; on a GPU they run as CUDA
+    graphs.
     """
 
     quantum = 1

@@ -52,7 +52,7 @@ def _named(*definitions: Function) -> dict[str, Function]:
 
 
 def _common(dtype: Any) -> dict[str, Function]:
-    """Operations of floats and integers alike."""
+    """Operations of both floats and integers."""
     zero, one, minus_one = dtype(0), dtype(1), dtype(-1)
 
     def neg(x: Any) -> Any:

@@ -14,17 +14,17 @@ from tinygrad_mnist.config import config
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a profiler would be told."""
-    told: list[str] = []
+    """What a profiler would record."""
+    recorded: list[str] = []
 
     @contextmanager
     def annotate(name: str, domain: str) -> Iterator[None]:
-        told.append(f"{domain}: {name}")
+        recorded.append(f"{domain}: {name}")
         yield
-        told.append("end")
+        recorded.append("end")
 
     monkeypatch.setattr(ranges, "_annotate", lambda: annotate)
-    return told
+    return recorded
 
 
 def test_ranges_are_there_when_they_are_asked_for(seen: list[str]) -> None:

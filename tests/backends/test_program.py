@@ -148,7 +148,7 @@ def test_profile_times_every_call(threads: int) -> None:
     assert times.shape == (5, 1 + 4 + 1)
     begins, calls, ends = times[:, 0], times[:, 1:-1], times[:, -1]
     assert calls.min() > 0
-    # Calls follow one another without gaps that nobody accounts for, and so do steps.
+    # Calls follow one another without gaps that no time covers, and so do steps.
     assert (begins + calls.sum(axis=1) <= ends + 1e-9).all()
     assert (ends[:-1] <= begins[1:]).all()
 

@@ -73,7 +73,7 @@ def scaled(factor: int, dtype: str) -> Tape:
 
 
 def kernels(*names):
-    """Modules of kernels/, once it is settled whether the simulator runs them."""
+    """Modules of kernels/, imported after the choice whether the simulator runs them."""
     backends.backend(BACKEND).arena()
     return [import_module(f"tinygrad_mnist.kernels.conv2d.{name}") for name in names]
 

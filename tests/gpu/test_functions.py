@@ -1,4 +1,4 @@
-"""Functions on a GPU as a user calls them: what lives where, from call to call.
+"""Functions on a GPU as a user calls them: where values are, from call to call.
 
 Small enough for the simulator; a real GPU runs the same.
 """

@@ -141,7 +141,7 @@ def test_the_model_shares_out_k_where_work_is_small_and_tiles_where_it_is_large(
 
     layer = best(Problem(10, 100, 640, "float32"))
     assert isinstance(layer, Split)
-    assert layer.slices >= 40  # a chain of some ten multiply-adds
+    assert layer.slices >= 40  # a chain of about ten multiply-adds
     weights = best(Problem(1000, 1000, 10, "float32"))
     assert isinstance(weights, Split)
     assert weights.slices == 1

@@ -1,4 +1,4 @@
-"""Who waits for whom at shared variables."""
+"""Which threads wait for which at shared variables."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from tinygrad_mnist.graph import access as access_module
 from tinygrad_mnist.graph.access import ReadWriteLock
 
-PATIENCE = 0.1  # seconds in which somebody who can go on would have done so
+PATIENCE = 0.1  # seconds in which a thread that need not wait would have gone on
 
 
 @contextmanager
 def held_elsewhere(hold: ReadWriteLock) -> Iterator[None]:
-    """Another thread holds it inside."""
+    """Another thread holds the lock inside."""
     inside, leave = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -35,7 +35,7 @@ def held_elsewhere(hold: ReadWriteLock) -> Iterator[None]:
 
 
 def enters(hold: ReadWriteLock) -> threading.Event:
-    """An event that tells that yet another thread has got hold of it, for a moment."""
+    """An event that is set when yet another thread has the lock, for a moment."""
     entered = threading.Event()
 
     def work() -> None:
@@ -60,7 +60,7 @@ def test_many_readers_or_one_writer(mine: str, theirs: str, waits: bool) -> None
 
 
 def test_all_or_nothing() -> None:
-    """Who waits for one variable does not keep others from the rest."""
+    """A thread that waits for one variable does not keep others from the rest."""
     a, b = object(), object()
     with held_elsewhere(ReadWriteLock(writes=[a])):
         entered = enters(ReadWriteLock(reads=[a], writes=[b]))

@@ -1,4 +1,4 @@
-"""Layouts: which element lies where."""
+"""Layouts: the location of each element."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ EDGES += [6381956970095103 * 2.0**797, 5319372648326541 * 2.0**-46, 16367173 * 2
 
 
 def arguments(dtype: str, n: int, arity: int, seed: int = 0) -> list[AnyArray]:
-    """All bit patterns alike, numbers of many sizes, and what is near the edges; for two
+    """All bit patterns equally often, numbers of many sizes, and what is near the edges; for two
     arguments, pairs of all these."""
     rng = np.random.default_rng(seed)
     info = np.finfo(dtype)

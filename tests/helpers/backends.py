@@ -14,7 +14,7 @@ from tinygrad_mnist.contracts import CONTRACTS
 class FusedReference(ReferenceBackend):
     """The oracle's kernels on plans with every rule and every fused form applied.
 
-    It tells a wrong rule from a wrong native kernel.
+    It separates a wrong rule from a wrong native kernel.
     """
 
     fuses = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 _PARAMETER = 0x17  # attribute of the section .nv.info.<kernel>: one per parameter
-_VALUE_FOLLOWS = 4  # format of an attribute whose size stands behind it
+_VALUE_FOLLOWS = 4  # format of an attribute whose size follows it
 
 
 def parameter_sizes(cubin: bytes, kernel: str) -> list[int]:

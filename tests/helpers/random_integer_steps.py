@@ -64,8 +64,8 @@ def mixed(graph: RandomGraph) -> Made:
         return None
     if y.v.dtype == "bool":
         return T.switch(y.v, x.v, T.tanh(x.v)), joined(x, y)
-    word = graph.choice([T.add, T.mul, T.maximum])
-    return word(x.v, y.v % 3), joined(x, y)
+    symbolic = graph.choice([T.add, T.mul, T.maximum])
+    return symbolic(x.v, y.v % 3), joined(x, y)
 
 
 def chosen(graph: RandomGraph) -> Made:

@@ -144,5 +144,5 @@ except KeyboardInterrupt:
 
 
 def test_the_costs_of_interrupted_steps_are_kept() -> None:
-    """History and parameters tell of the same steps after a real Ctrl-C."""
+    """History and parameters have the same steps after a real Ctrl-C."""
     assert output_after_interrupt(INTERRUPTED, wait=0.1) == "True True True True\n"

@@ -109,11 +109,11 @@ def test_a_saturated_sigmoid_stays_finite(device: str, dtype: str) -> None:
     values = np.array([-1000, -89, -18, 0, 18, 89, 1000.0] * 2, dtype)
     targets = np.repeat([0.0, 1.0], 7).astype(dtype)
     signed = np.where(targets == 1, -values, values).astype("float64")
-    for word in (
+    for symbolic in (
         lambda z, t: T.nnet.binary_crossentropy(T.nnet.sigmoid(z), t),
         T.nnet.sigmoid_binary_crossentropy,
     ):
-        losses = word(z, t)
+        losses = symbolic(z, t)
         outputs = [losses, T.grad(T.sum(losses), z)]
         result, gradient = evaluate(device, [z, t], outputs, values, targets)
         tolerance = 1e-5 if dtype == "float32" else 1e-12

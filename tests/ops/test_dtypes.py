@@ -1,5 +1,5 @@
-"""Every elementwise word for every dtype: what dtype the result has, and that its values are what
-NumPy computes in that dtype.
+"""Every elementwise function for every dtype: the dtype of the result, and its values, which are
+what NumPy computes in that dtype.
 """
 
 from __future__ import annotations
@@ -123,15 +123,15 @@ BINARY: dict[str, tuple[Function, Rule]] = {
     "xor": (np.bitwise_xor, bits),
 }
 STARTS = {"arcsin": 0, "arccos": 0, "arctanh": 0}  # 1 for all others
-SPECIAL_WORDS = {
+SPECIAL_FUNCTIONS = {
     "sigmoid": T.nnet.sigmoid,
     "softplus": T.nnet.softplus,
     "identity": lambda x: x.copy(),
 }
 
 
-def word(name: str) -> Function:
-    return SPECIAL_WORDS.get(name) or getattr(T, name)  # type: ignore[return-value]
+def symbolic(name: str) -> Function:
+    return SPECIAL_FUNCTIONS.get(name) or getattr(T, name)  # type: ignore[return-value]
 
 
 def values(dtype: str, start: float) -> Any:
@@ -163,12 +163,12 @@ def test_unary(device: str, name: str) -> None:
     dtypes = [d for d in DTYPES if rule(d) is not None]
     inputs = [T.vector(d, d) for d in dtypes]
     arrays = [values(d, STARTS.get(name, 1)) for d in dtypes]
-    results = evaluate(device, inputs, [word(name)(x) for x in inputs], *arrays)
+    results = evaluate(device, inputs, [symbolic(name)(x) for x in inputs], *arrays)
     for dtype, array, result in zip(dtypes, arrays, results, strict=True):
         compare(result, expected(function, rule, [array]), (name, dtype))
     for dtype in set(DTYPES) - set(dtypes):
         with pytest.raises(TypeError, match="not"):
-            word(name)(T.vector("x", dtype))
+            symbolic(name)(T.vector("x", dtype))
 
 
 @pytest.mark.parametrize("float_x", ["float32", "float64"])
@@ -181,7 +181,7 @@ def test_binary(device: str, name: str, float_x: str) -> None:
     right = {d: T.vector(f"{d} right", d) for d in DTYPES}
     arrays = [values(d, 2) for d in DTYPES], [values(d, 1) for d in DTYPES]
     of = [dict(zip(DTYPES, side, strict=True)) for side in arrays]
-    outputs = [word(name)(left[a], right[b]) for a, b in pairs]
+    outputs = [symbolic(name)(left[a], right[b]) for a, b in pairs]
     inputs = [*left.values(), *right.values()]
     flat = [*arrays[0], *arrays[1]]
     results = evaluate(device, inputs, outputs, *flat, on_unused_input="ignore")
@@ -189,7 +189,7 @@ def test_binary(device: str, name: str, float_x: str) -> None:
         compare(result, expected(function, rule, [of[0][a], of[1][b]]), (name, a, b))
     for a, b in {(a, b) for a in DTYPES for b in DTYPES} - set(pairs):
         with pytest.raises(TypeError, match="not"):
-            word(name)(left[a], right[b])
+            symbolic(name)(left[a], right[b])
 
 
 @pytest.mark.parametrize("to", DTYPES)

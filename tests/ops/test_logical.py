@@ -15,29 +15,29 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 
 TRUTHS = np.array([[True, True], [False, False]]), np.array([[True, False], [True, False]])
 BITS = np.array([0, 1, 5, 12, 127, -1, -7, -128]), np.array([3, 0, 6, 10, -1, 127, 2, -128])
-WORDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "and": (T.and_, np.bitwise_and),
     "or": (T.or_, np.bitwise_or),
     "xor": (T.xor, np.bitwise_xor),
 }
 
 
-@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_logic_on_bools(device: str, name: str) -> None:
     x, y = T.matrices("x", "y", dtype="bool")
-    word, expected = WORDS[name]
-    result = evaluate(device, [x, y], word(x, y), *TRUTHS)
+    symbolic, expected = FUNCTIONS[name]
+    result = evaluate(device, [x, y], symbolic(x, y), *TRUTHS)
     assert result.dtype == "bool"
     np.testing.assert_array_equal(result, expected(*TRUTHS))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8"])
-@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_bits_of_integers(device: str, name: str, dtype: str) -> None:
     x, y = T.vectors("x", "y", dtype=dtype)
-    word, expected = WORDS[name]
+    symbolic, expected = FUNCTIONS[name]
     values = [v.astype(dtype) for v in BITS]
-    result = evaluate(device, [x, y], word(x, y), *values)
+    result = evaluate(device, [x, y], symbolic(x, y), *values)
     assert result.dtype == dtype
     np.testing.assert_array_equal(result, expected(*values))
 
@@ -46,9 +46,9 @@ def test_bits_of_integers(device: str, name: str, dtype: str) -> None:
 def test_invert(device: str, dtype: str) -> None:
     x = T.vector("x", dtype)
     values = np.array([0, 1, 5, 127, -1]).astype(dtype)
-    word, operator = evaluate(device, [x], [T.invert(x), ~x], values)
-    assert word.dtype == dtype
-    np.testing.assert_array_equal(word, ~values)
+    result, operator = evaluate(device, [x], [T.invert(x), ~x], values)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, ~values)
     np.testing.assert_array_equal(operator, ~values)
 
 
@@ -59,10 +59,10 @@ def test_a_bool_with_an_integer(device: str) -> None:
     np.testing.assert_array_equal(result, [5, 4])
 
 
-@pytest.mark.parametrize("word", [T.and_, T.or_, T.xor, lambda x, y: T.invert(x)])
-def test_floats_have_no_bits(word: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("symbolic", [T.and_, T.or_, T.xor, lambda x, y: T.invert(x)])
+def test_floats_have_no_bits(symbolic: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match=r"(?s)bitwise_\w+: of bools and integers.*made at"):
-        word(T.fvector(), T.ivector())
+        symbolic(T.fvector(), T.ivector())
 
 
 @pytest.mark.parametrize("negate", [lambda x: -x, lambda x: x - x, lambda x: T.sub(x, x)])

@@ -32,11 +32,11 @@ AXES: list[Any] = [None, 0, 1, -1, (0, 2), (1, 2), (0, 1, 2), ()]
 CASES = [
     Case(
         f"{name} over {axis}{' kept' if keep else ''}",
-        lambda x, word=word, axis=axis, keep=keep: word(x, axis=axis, keepdims=keep),
+        lambda x, symbolic=symbolic, axis=axis, keep=keep: symbolic(x, axis=axis, keepdims=keep),
         lambda x, f=function, axis=axis, keep=keep: f(x, axis=axis, keepdims=keep),
         (values,),
     )
-    for name, word, function, values in (
+    for name, symbolic, function, values in (
         ("sum", T.sum, np.sum, A),
         ("prod", T.prod, np.prod, P),
         ("max", T.max, np.max, A),
@@ -49,24 +49,24 @@ CASES = [
 CASES += [
     Case(
         f"{name} over {axis}{' kept' if keep else ''}",
-        lambda x, word=word, axis=axis, keep=keep: word(x, axis=axis, keepdims=keep),
+        lambda x, symbolic=symbolic, axis=axis, keep=keep: symbolic(x, axis=axis, keepdims=keep),
         lambda x, f=function, axis=axis, keep=keep: f(x, axis=axis, keepdims=keep),
         (A,),
     )
-    for name, word, function in (("var", T.var, np.var), ("std", T.std, np.std))
+    for name, symbolic, function in (("var", T.var, np.var), ("std", T.std, np.std))
     for axis in (None, -2, (0, 2))
     for keep in (False, True)
 ]
 CASES += [
     Case(
         f"{name} over {axis}{' kept' if keep else ''}",
-        lambda x, word=word, axis=axis, keep=keep: word(x, axis=axis, keepdims=keep),
+        lambda x, symbolic=symbolic, axis=axis, keep=keep: symbolic(x, axis=axis, keepdims=keep),
         lambda x, f=function, axis=axis, keep=keep: f(x, axis=axis, keepdims=keep),
         (values,),
         dtype=dtype,
         gradient=False,
     )
-    for name, word, function, values, dtype in (
+    for name, symbolic, function, values, dtype in (
         ("argmax", T.argmax, np.argmax, A, "int64"),
         ("argmin", T.argmin, np.argmin, A, "int64"),
         ("all", T.all, np.all, np.round(A), "bool"),
@@ -78,13 +78,13 @@ CASES += [
 CASES += [
     Case(
         f"{name} over {axis}{' kept' if keep else ''}",
-        lambda x, word=word, axis=axis, keep=keep: word(x, axis=axis, keepdims=keep),
+        lambda x, symbolic=symbolic, axis=axis, keep=keep: symbolic(x, axis=axis, keepdims=keep),
         lambda x, name=name, axis=axis, keep=keep: joined_axes(getattr(np, name), x, axis, keep),
         (A,),
         dtype="int64",
         gradient=False,
     )
-    for name, word in (("argmax", T.argmax), ("argmin", T.argmin))
+    for name, symbolic in (("argmax", T.argmax), ("argmin", T.argmin))
     for axis in ((0, 2), (-1, 1), (0, 1, 2))
     for keep in (False, True)
 ]
@@ -248,7 +248,8 @@ def test_nan_propagates(device: str, name: str) -> None:
 
 
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
-WORDS: list[tuple[str, dict[str, str]]] = [  # with the dtype of the result for other than floats
+# With the dtype of the result for other than floats.
+FUNCTIONS: list[tuple[str, dict[str, str]]] = [
     ("sum", {"": "int64"}),
     ("prod", {"": "int64"}),
     ("max", {}),
@@ -276,7 +277,7 @@ def test_every_reduction_of_every_dtype(device: str, dtype: str) -> None:
     kind = "f" if dtype.startswith("float") else ""
     outputs, expected = [], []
     for axis in (None, 1, -1):
-        for name, dtypes in WORDS:
+        for name, dtypes in FUNCTIONS:
             outputs.append(getattr(T, name)(x, axis=axis))
             wide = values.astype("float64") if kind or name in ("mean", "var", "std") else values
             exact = wide.astype("int64") if name in ("sum", "prod") and not kind else wide
@@ -296,14 +297,16 @@ def test_every_reduction_of_every_dtype(device: str, dtype: str) -> None:
 
 def test_reductions_of_empty_arrays(device: str) -> None:
     x = T.dmatrix("x")
-    words = (T.sum, T.prod, T.all, T.any, T.mean)
-    results = evaluate(device, [x], [w(x, axis=0) for w in words], np.zeros((0, 3)))
+    functions = (T.sum, T.prod, T.all, T.any, T.mean)
+    results = evaluate(device, [x], [f(x, axis=0) for f in functions], np.zeros((0, 3)))
     for result, value in zip(results, (0, 1, True, False, np.nan), strict=True):
         np.testing.assert_array_equal(result, [value] * 3)
-    for result, word in zip(
-        evaluate(device, [x], [w(x, axis=1) for w in words], np.zeros((0, 3))), words, strict=True
+    for result, symbolic in zip(
+        evaluate(device, [x], [f(x, axis=1) for f in functions], np.zeros((0, 3))),
+        functions,
+        strict=True,
     ):
-        assert result.shape == (0,), word
+        assert result.shape == (0,), symbolic
 
 
 def test_nan_is_true_for_all_and_any(device: str) -> None:
@@ -347,9 +350,9 @@ def test_a_float32_sum_of_many_is_exact_enough(device: str) -> None:
     [(2, "axis 2 is out of range"), ((0, -2), "named twice"), (0.5, "'float' object|integer")],
 )
 def test_bad_axes(axis: Any, message: str) -> None:
-    for word in (T.sum, T.var, T.argmin, T.all):
+    for symbolic in (T.sum, T.var, T.argmin, T.all):
         with pytest.raises(TypeError, match=message):
-            word(T.matrix("x"), axis=axis)
+            symbolic(T.matrix("x"), axis=axis)
 
 
 def test_a_mean_is_a_float_and_ddof_an_integer() -> None:

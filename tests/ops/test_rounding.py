@@ -43,10 +43,10 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_value(device: str, name: str, dtype: str) -> None:
-    word, expected = FUNCTIONS[name]
+    symbolic, expected = FUNCTIONS[name]
     x = T.vector("x", dtype)
     array = values(dtype)
-    result = evaluate(device, [x], word(x), array)
+    result = evaluate(device, [x], symbolic(x), array)
     assert result.dtype == dtype
     with np.errstate(invalid="ignore"):
         exact = np.where(np.isinf(array), array, expected(array))

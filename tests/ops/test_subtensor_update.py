@@ -271,8 +271,8 @@ def test_errors_when_an_expression_is_made(
 
 def test_a_value_that_does_not_fit(device: str) -> None:
     x, y = T.dmatrix("x"), T.dvector("y")
-    for word in (T.set_subtensor, T.inc_subtensor):
-        function = theano.function([x, y], word(x[1:3], y))
+    for symbolic in (T.set_subtensor, T.inc_subtensor):
+        function = theano.function([x, y], symbolic(x[1:3], y))
         for n in (1, 4):
             with pytest.raises(ValueError, match=r"(?s)doesn't fill \(2, 5\).*test_subtensor"):
                 function(M, np.zeros(n))

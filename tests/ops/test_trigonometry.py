@@ -76,12 +76,14 @@ OUTSIDE: list[tuple[Callable[[Any], Any], list[float]]] = [
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("word", "values"), OUTSIDE, ids=[word.__name__ for word, _ in OUTSIDE])
+@pytest.mark.parametrize(
+    ("symbolic", "values"), OUTSIDE, ids=[symbolic.__name__ for symbolic, _ in OUTSIDE]
+)
 def test_nan_outside_the_domain(
-    device: str, word: Callable[[Any], Any], values: list[float], dtype: str
+    device: str, symbolic: Callable[[Any], Any], values: list[float], dtype: str
 ) -> None:
     x = T.vector("x", dtype)
-    assert np.isnan(evaluate(device, [x], word(x), np.array(values, dtype))).all()
+    assert np.isnan(evaluate(device, [x], symbolic(x), np.array(values, dtype))).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -76,6 +76,8 @@ def test_a_profile_as_text() -> None:
     assert lines[7].split() == ["kernel", "calls", *costs]
     assert lines[8].split()[:4] == ["reduce", "2", "5.00", "71.4%"]
     assert lines[10].split()[:4] == ["all", "3", "7.00", "100.0%"]
-    assert lines[12] == "a step, not timed call by call: 8.0 us, of which kernel calls take 88%"
+    assert lines[12] == (
+        "a step, not timed call by call: 8.0 us; the calls, timed one by one, sum to 88% of it"
+    )
     assert lines[13] == "this machine: 1.0 GFLOP/s in float64, 2.0 GFLOP/s in float32"
     assert str(small_profile(None)).splitlines()[3].endswith(" -")

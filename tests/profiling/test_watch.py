@@ -1,4 +1,4 @@
-"""What `config.debug` tells, level by level."""
+"""What `config.debug` prints, level by level."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("level", "told"),
+    ("level", "printed"),
     [
         ("0", []),
         ("1", [SUMMARY]),
@@ -57,14 +57,14 @@ def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ("5", [SUMMARY, RUN, TOTAL, REWRITES, PLAN, CODE]),
     ],
 )
-def test_each_level_tells_more(level: str, told: list[str], tmp_path: Path) -> None:
+def test_each_level_prints_more(level: str, printed: list[str], tmp_path: Path) -> None:
     done = run(tmp_path, DEBUG=level)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "done\n"
     lines = done.stderr.splitlines()
     every = [SUMMARY, RUN, TOTAL, REWRITES, PLAN, CODE]
-    assert [start for start in every if any(line.startswith(start) for line in lines)] == told
-    assert bool(lines) == bool(told)
+    assert [start for start in every if any(line.startswith(start) for line in lines)] == printed
+    assert bool(lines) == bool(printed)
     assert sum(line.startswith(SUMMARY) for line in lines) == (level != "0")  # one plan is made
     assert sum(line.startswith(RUN) for line in lines) == (2 if level >= "2" else 0)
 

@@ -87,10 +87,10 @@ class Backend(Protocol):
     def threads(self) -> int: ...
 
     def peak(self, dtype: str) -> float | None:
-        """FLOP/s of multiply-adds in registers, measured; None where nobody can tell."""
+        """FLOP/s of multiply-adds in registers, measured; None where it is unknown."""
 
     def bandwidth(self, nbytes: int) -> float | None:
-        """Bytes/s of going through so much memory again and again, measured, or None."""
+        """Bytes/s of repeated passes over so much memory, measured; None where it is unknown."""
 
     def arena(self) -> Arena:
         """An arena without programs."""

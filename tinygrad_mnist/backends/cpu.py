@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
 
 # What the native module has to have: the package's own, without what a program registers later.
 _KERNELS, _OPCODES = frozenset(CONTRACTS), frozenset(OPCODES)
-_PROCESSORS = _native.threads()  # before anybody sets another number
+_PROCESSORS = _native.threads()  # before a program sets another number
 
 
 @cache
@@ -169,11 +169,11 @@ class CpuBackend:
         return _native.threads()
 
     def peak(self, dtype: str) -> float:
-        """That of all threads together, with the present target; takes some 50 ms."""
+        """That of all threads together, with the present target; takes about 50 ms."""
         return _native.measure_peak(dtype, self.threads)
 
     def bandwidth(self, nbytes: int) -> float:
-        """That of all threads together, each in its own part; takes some 50 ms, or longer where
+        """That of all threads together, each in its own part; takes about 50 ms, or longer where
         `nbytes` is more than the caches hold."""
         return _native.measure_bandwidth(nbytes, self.threads)
 

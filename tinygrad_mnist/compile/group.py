@@ -14,7 +14,7 @@ from tinygrad_mnist.compile.plan import KernelCall
 from tinygrad_mnist.contracts import CONTRACTS, Contract
 from tinygrad_mnist.contracts.core.group import join_members
 
-# Elements that a member reads at most: some 10 us of work, which a thread does alone. It also
+# Elements that a member reads at most: about 10 us of work, which one thread does. It also
 # bounds what a group keeps in memory, since its members' operands live until the last is there.
 MAX_ELEMENTS = 1 << 16
 MAX_MEMBERS = 32

@@ -57,7 +57,7 @@ class Buffer:
 
 
 class View(NamedTuple):
-    """Elements of a buffer: its number, and how they lie in it."""
+    """Elements of a buffer: the number of the buffer, and their layout in it."""
 
     buffer: int
     dtype: str

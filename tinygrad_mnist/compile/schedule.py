@@ -1,7 +1,7 @@
 """Schedule: a rewritten graph becomes kernel calls over buffers.
 
 Views cost nothing: a reshape or a slice is another layout over the same buffer. Everything else is
-one call per node, in an order that respects who reads what before it is overwritten (`order`).
+one call per node, in an order in which every value is read before it is overwritten (`order`).
 """
 
 from __future__ import annotations

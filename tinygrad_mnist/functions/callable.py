@@ -214,7 +214,7 @@ class Function:
         share_memory: both work in one arena; they then wait for each other. swap: shared variables
         and others of the same types that replace them. delete_updates: the copy updates nothing.
         name: of the copy; None keeps the name. Inputs that keep a value (`In` with an update) start
-        from the present one in the copy, and then go their own way.
+        from the present one in the copy, and are independent afterwards.
         """
         replaced = swaps_from(swap or {}, self._shared, self._updates)
         with self._workspace.lock:

@@ -220,8 +220,8 @@ def shapes(call: KernelCall) -> str:
 def summary(profile: Profile) -> list[str]:
     """The totals, and the machine's roofline if it was measured."""
     lines = [
-        f"a step, not timed call by call: {profile.step_seconds * 1e6:.1f} us, "
-        f"of which kernel calls take {profile.kernel_share:.0%}"
+        f"a step, not timed call by call: {profile.step_seconds * 1e6:.1f} us; "
+        f"the calls, timed one by one, sum to {profile.kernel_share:.0%} of it"
     ]
     if profile.roofline is not None:
         peaks = ", ".join(

@@ -234,7 +234,7 @@ def test_more_values_than_registers_of_one_size(target: str) -> None:
 
 
 def test_equal_elements_give_equal_bits() -> None:
-    """Where an element stands does not change its bits: not the lane, nor the end of a row."""
+    """The position of an element does not change its bits: not the lane, nor the end of a row."""
     for op in ("exp", "log", "sqrt", "round_away", "tanh", "sigmoid", "softplus", *FUNCTIONS):
         arity = OPCODES[op].arity
         x = np.full((7, 61), 0.7312, np.float32)

@@ -11,15 +11,15 @@ The A * B = m values of each channel are normalised together:
     y = epilogue((x - mean) * invstd * gamma + beta, extras...)
 
 Extras have y's shape. An implementation must subtract a mean before it squares, the channel's or
-that of a part: the difference of the means of x**2 and of x, squared, cancels where the mean is
-large beside the deviation.
+that of a part, because mean(x**2) - mean(x)**2 cancels where the mean is large relative to the
+deviation.
 
 The gradient of y, through mean and invstd too, for g and xhat = (x - mean) * invstd:
 
     dbeta = sum(g),  dgamma = sum(g * xhat)
     dx = gamma * invstd * (g - dbeta / m - xhat * dgamma / m)
 
-Of no values (m = 0) the statistics are NaN. All floats of a call share one dtype.
+Without values (m = 0) the statistics are NaN. All floats of a call share one dtype.
 """
 
 from __future__ import annotations

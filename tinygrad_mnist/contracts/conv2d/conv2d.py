@@ -10,8 +10,8 @@
 
 All floats of a call share one dtype. `stride` and `padding` are (height, width); padding is of
 zeros, which take part in the arithmetic; OH = (H + 2 padding - KH) // stride + 1. `flip` = 1
-turns the filter in both axes (a convolution as mathematics has it, and Theano); 0 does not
-(cross-correlation). The result goes through the `epilogue` tape, whose extra inputs have the
+flips the filter along both axes (a convolution in the mathematical sense, as in Theano); 0 does
+not (cross-correlation). The result goes through the `epilogue` tape, whose extra inputs have the
 output's shape; the output may alias an extra of the same view.
 
 The pool has windows of `pool` = (ph, pw) that don't overlap; incomplete ones are dropped; the
@@ -23,7 +23,7 @@ inf or NaN (0 * inf would be NaN); a gradient that is itself NaN or inf always c
 inf or NaN.
 
 Ties are exact: all positions of y add their products in one order with the same rounding, so equal
-patches of x give equal bits wherever they lie. Which order is the backend's choice, and depends on
+patches of x give equal bits wherever they are. Which order is the backend's choice, and depends on
 shapes and parameters alone: (c, kh, kw) in the reference; a backend may also add the channels in
 groups and then the groups' sums, if it does so at every position. That is why the reference adds
 arrays tap by tap: a BLAS would treat positions unequally, and equal maxima would become unequal.

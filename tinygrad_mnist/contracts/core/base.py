@@ -1,4 +1,4 @@
-"""What every kernel promises, on every backend.
+"""Contracts: what a kernel computes, on every backend.
 
 A contract is the one description of a kernel that all backends share: the order of its
 parameters, its arithmetic as a NumPy function, its cost as a formula, and what its operands are
@@ -51,7 +51,7 @@ PROLOGUE, EPILOGUE, BODY = "prologue", "epilogue", "tape"
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """One kernel of the vocabulary.
+    """The contract of one kernel.
 
     name: the kernel's name on every backend.
     reference: `(params, inputs, outputs) -> arrays`; `outputs` gives the dtypes and shapes wanted.
@@ -65,20 +65,20 @@ class Contract:
         outputs. Operands that a tape reads are stretched to the shape that it runs over, and an
         output may be written over an operand of the tape that makes it, element for element.
     kernel_inputs: number of the inputs that come before those of the epilogue, or the name of the
-        integer parameter that says it; for kernels with a prologue or an epilogue alone.
+        integer parameter that gives it; for kernels with a prologue or an epilogue alone.
     indices: slice of the kernel inputs whose integers are used as addresses; None for a kernel
         without such inputs. The op has to check the range of each, and on a GPU the kernel does
         nothing after a check that failed.
-    checks: whether the kernel writes nothing and checks its input: its reference raises IndexError,
-        and no later call of the plan runs.
+    checks: whether the kernel writes nothing and only checks its input. If a check fails, its
+        reference raises IndexError, and no later call of the plan runs.
     least_flops: like `flops`, but without products that are known to be zero, such as those behind
         a max-pool; None where it is the same.
-    picked: numbers of the inputs of which only some elements are read, as many as the first output
-        has at most.
-    touched: for a kernel whose output is its input 0, updated in place: number of the input that
-        has as many elements as are touched there at most.
-    base: whether the kernel belongs to the vocabulary that every backend must have; otherwise
-        it is a fused form, used where a backend declares it.
+    picked: numbers of the inputs of which only some elements are read, at most as many as the first
+        output has.
+    touched: for a kernel that updates its input 0 in place: number of the input whose size is the
+        greatest number of elements that change.
+    base: whether every backend must have the kernel; otherwise it is a fused form, used where a
+        backend has it.
     member: for a kernel that runs several independent calls of another one: that one's contract;
         see `group_contract`.
 
@@ -161,7 +161,7 @@ CONTRACTS: dict[str, Contract] = {}
 
 
 def register(contract: Contract) -> Contract:
-    """Adds a contract to the vocabulary; a second one of the same name is an error."""
+    """Adds a contract to the registry; a second one of the same name is an error."""
     if contract.name in CONTRACTS:
         raise ValueError(f"the contract {contract.name!r} is registered twice")
     CONTRACTS[contract.name] = contract

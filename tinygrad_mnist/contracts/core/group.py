@@ -2,9 +2,9 @@
 
     group: inputs of member 0, of member 1, ... -> one output per member
 
-A member's operands and parameters are those of its kernel, and so are its bits. No member reads
-what another one writes. params: n_inputs, the number of inputs of each member; then the member's
-parameters, each a tuple with an entry per member.
+A member has the operands and parameters of a call of its kernel, and its result has the same bits.
+No member reads what another one writes. params: n_inputs, the number of inputs of each member; then
+the member's parameters, each a tuple with an entry per member.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def group_contract(name: str, member: Contract) -> Contract:
         return results
 
     def flops(params: Params, inputs: Sequence[ArraySpec], outputs: Sequence[ArraySpec]) -> int:
-        """The members' together."""
+        """The sum of the members' FLOPs."""
         return sum(
             member.flops(own, [inputs[k] for k in operands], [output])
             for output, (own, operands) in zip(outputs, members_of(contract, params), strict=True)

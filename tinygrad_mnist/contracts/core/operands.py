@@ -43,7 +43,7 @@ def tape_uses(
 
 
 def _moved(use: TapeUse, first_input: int, first_output: int) -> TapeUse:
-    """A use with its operands counted from other ones on."""
+    """A use whose operand numbers are shifted."""
     inputs = range(use.inputs.start + first_input, use.inputs.stop + first_input)
     outputs = range(use.outputs.start + first_output, use.outputs.stop + first_output)
     return use._replace(inputs=inputs, outputs=outputs)

@@ -2,9 +2,9 @@
 
     gather: x (outer, index, rest), k index vectors (n,) -> x[:, i0, ..., ik-1] (outer, n, rest)
 
-Outer axes come first, one per vector follows. Indices have any integer dtype; negative ones count
-from the end; their range is checked before, by check_range. params: n_index, the k above; axis, the
-number of outer axes.
+x has the outer axes first, then one axis per vector. Indices have any integer dtype; negative ones
+count from the end; their range is checked before, by check_range. params: n_index, the k above;
+axis, the number of outer axes.
 """
 
 from __future__ import annotations

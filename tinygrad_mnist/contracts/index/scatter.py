@@ -1,14 +1,14 @@
-"""Rows added to, or put into, the places of an array that index vectors name.
+"""Rows added to, or stored in, the elements of an array that index vectors name.
 
     scatter_add: x (outer, index, rest), rows (outer, n, rest), k index vectors (n,)
         -> x, with x[:, i0, ..., ik-1] += rows
     scatter_set: the same -> x, with x[:, i0, ..., ik-1] = rows
 
-The output is input 0 itself, the same view: it is written in place, and nothing but the named
-places is touched. Indices have any integer dtype; negative ones count from the end; their range is
-checked before, by check_range. Rows are taken in order: where a place is named twice, sums are
-added in it, and the last one put there stays. A sum of bools is whether one is true. params:
-n_index, the k above; axis, the number of outer axes.
+The output is input 0 itself, the same view: it is written in place, and only the named elements
+change. Indices have any integer dtype; negative ones count from the end; their range is checked
+before, by check_range. Rows are taken in order: if an element is named twice, scatter_add adds both
+rows to it, and scatter_set keeps the last. Adding bools is their logical or. params: n_index, the k
+above; axis, the number of outer axes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def scatter_add_reference(
 def scatter_set_reference(
     params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
 ) -> list[Array]:
-    """x, with the rows in place of what was there, one after the other."""
+    """x, in which the rows are stored, one after the other."""
     x, rows, *vectors = inputs
     result = x.copy()
     outer = (slice(None),) * params["axis"]

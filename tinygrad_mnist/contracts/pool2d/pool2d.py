@@ -6,12 +6,12 @@
 
 `window`, `stride` and `padding` are (height, width). The output's shape gives the number of
 windows: whether an incomplete one at the edge counts is the caller's choice. A window is clipped
-to the image, so padding never wins; a window that lies wholly outside is -inf and has no winner.
+to the image, so padding never wins; a window completely outside is -inf and has no winner.
 
 `winners` is a bit mask: bit i % 8 of byte i // 8, where i = r * window[1] + c, says that the
 position (r, c) of the window equals the maximum; nbytes = ceil(window[0] * window[1] / 8). All
 positions that tie are set. A NaN in the window makes the maximum NaN, and the positions that are
-NaN win. The gradient of a window goes, whole, to each of its winners; where windows overlap, a
+NaN win. Each winner of a window gets the whole gradient of the window; where windows overlap, a
 pixel adds its windows up in C order. `pool2d_gather` goes the other way: each window adds up what
 `x` has at its winners, in C order. What does not win adds nothing, not even where it is inf or NaN.
 """

@@ -3,10 +3,10 @@
     reduce: full inputs (prologue), extra inputs (epilogue) -> one output
 
 The first `n_prologue` inputs have the full shape. The output and the extra inputs have the same
-shape with 1 in place of the reduced axes. The prologue gives one value per element in its own
-dtype (float32, float64 or int64), which is also that of the reduction; the epilogue's input 0 is
-the reduced value. A float32 sum is at least as exact as pairwise summation. The greatest and the
-least propagate NaN; of no elements they are undefined. The output may alias an extra input.
+shape with 1 in place of the reduced axes. The prologue gives one value per element in its own dtype
+(float32, float64 or int64), which is also that of the reduction; the epilogue's input 0 is the
+reduced value. A float32 sum is at least as exact as pairwise summation. Maximum and minimum
+propagate NaN; without elements they are undefined. The output may alias an extra input.
 
 params: op (0 sum, 1 prod, 2 max, 3 min), axes_mask (bit d: axis d is reduced), n_prologue;
 tapes prologue, epilogue.
