@@ -1,36 +1,23 @@
 #include "dependencies.hpp"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace tgm {
-namespace {
 
-bool overlap(const std::vector<Region>& some, const std::vector<Region>& others) {
-  for (const Region& a : some) {
-    for (const Region& b : others) {
-      if (a.space == b.space && a.begin < b.end && b.begin < a.end) return true;
-    }
-  }
-  return false;
-}
-
-bool must_wait(const Footprint& later, const Footprint& earlier) {
-  return earlier.is_check || overlap(later.reads, earlier.writes) ||
-         overlap(later.writes, earlier.writes) || overlap(later.writes, earlier.reads);
-}
-
-}  // namespace
-
-Dependencies::Dependencies(const std::vector<Footprint>& calls)
-    : direct_(calls.size()), ancestors_(calls.size(), std::vector<bool>(calls.size())) {
-  for (size_t call = 0; call < calls.size(); call++) {
+Dependencies::Dependencies(const std::vector<std::vector<int32_t>>& direct)
+    : ancestors_(direct.size(), std::vector<bool>(direct.size())) {
+  for (size_t call = 0; call < direct.size(); call++) {
     std::vector<bool>& before = ancestors_[call];
-    for (size_t other = call; other-- > 0;) {
-      if (before[other] || !must_wait(calls[call], calls[other])) continue;
-      direct_[call].push_back(static_cast<int32_t>(other));
+    for (const int32_t other : direct[call]) {
+      if (other < 0 || static_cast<size_t>(other) >= call) {
+        throw std::invalid_argument("call " + std::to_string(call) + " waits for call " +
+                                    std::to_string(other) + ", which is not before it");
+      }
       before[other] = true;
-      for (size_t k = 0; k < other; k++) {
+      for (int32_t k = 0; k < other; k++) {
         if (ancestors_[other][k]) before[k] = true;
       }
     }

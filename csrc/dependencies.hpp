@@ -1,4 +1,4 @@
-// Which calls of a plan have to wait for which, found from the memory that they touch.
+// Which calls of a program may run at the same time, and workspaces for them.
 #pragma once
 
 #include <cstdint>
@@ -6,32 +6,17 @@
 
 namespace tgm {
 
-// Bytes of one memory: `space` numbers memories that don't overlap.
-struct Region {
-  int64_t space;
-  int64_t begin;
-  int64_t end;
-};
-
-struct Footprint {
-  std::vector<Region> reads;
-  std::vector<Region> writes;
-  bool is_check;  // all later calls wait for it
-};
-
 class Dependencies {
  public:
-  // The calls in an order in which they may run one by one.
-  explicit Dependencies(const std::vector<Footprint>& calls);
+  // direct: for each call the earlier calls that it waits for. Throws std::invalid_argument where
+  // one of them is no earlier call.
+  explicit Dependencies(const std::vector<std::vector<int32_t>>& direct);
 
-  // The calls that `call` waits for, without those that they wait for themselves.
-  const std::vector<int32_t>& direct(int64_t call) const { return direct_[call]; }
-
-  // Whether `later` waits for `earlier`, directly or through others; if not, both may run at once.
+  // Whether `later` waits for `earlier`, directly or through others. If not, both may run at the
+  // same time.
   bool waits(int64_t later, int64_t earlier) const { return ancestors_[later][earlier]; }
 
  private:
-  std::vector<std::vector<int32_t>> direct_;
   std::vector<std::vector<bool>> ancestors_;
 };
 

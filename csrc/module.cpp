@@ -106,13 +106,15 @@ CallSpec parse_call(const py::tuple& spec) {
 }
 
 std::unique_ptr<Program> make_program(const py::iterable& buffers, const py::iterable& calls,
+                                      const std::vector<std::vector<int32_t>>& depends,
                                       int64_t arena_bytes, std::shared_ptr<Arena> arena) {
   std::vector<BufferSpec> buffer_specs;
   for (const py::handle spec : buffers)
     buffer_specs.push_back(parse_buffer(spec.cast<py::tuple>()));
   std::vector<CallSpec> call_specs;
   for (const py::handle spec : calls) call_specs.push_back(parse_call(spec.cast<py::tuple>()));
-  return std::make_unique<Program>(buffer_specs, call_specs, arena_bytes, std::move(arena));
+  return std::make_unique<Program>(buffer_specs, call_specs, depends, arena_bytes,
+                                   std::move(arena));
 }
 
 // An integer, or the address of an array's first element: cheaper here than in Python.
@@ -328,13 +330,14 @@ PYBIND11_MODULE(_native, module) {
       .def(py::init<>())
       .def_property_readonly("nbytes", [](const PyArena& self) { return self.arena->bytes(); });
   py::class_<PyProgram>(module, "Program")
-      .def(py::init([](const py::iterable& buffers, const py::iterable& calls, int64_t arena_bytes,
+      .def(py::init([](const py::iterable& buffers, const py::iterable& calls,
+                       const std::vector<std::vector<int32_t>>& depends, int64_t arena_bytes,
                        std::shared_ptr<PyArena> arena) {
              if (arena == nullptr) arena = std::make_shared<PyArena>();
-             auto program = make_program(buffers, calls, arena_bytes, arena->arena);
+             auto program = make_program(buffers, calls, depends, arena_bytes, arena->arena);
              return std::make_unique<PyProgram>(std::move(program), std::move(arena));
            }),
-           py::arg("buffers"), py::arg("calls"), py::arg("arena_bytes"),
+           py::arg("buffers"), py::arg("calls"), py::arg("depends"), py::arg("arena_bytes"),
            py::arg("arena") = std::shared_ptr<PyArena>(),
            "A program of its own arena, or of one that it shares with others.")
       .def("run", &PyProgram::run, py::arg("addresses"), py::arg("slots"))

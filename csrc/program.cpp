@@ -48,34 +48,16 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   if (first < 0 || end > arena_bytes) refuse(call.kernel, operand + " reaches out of the arena");
 }
 
-// The bytes that a view may cover, for any values of its slots.
-Region region_of(const ViewSpec& view, const std::vector<BufferSpec>& buffers) {
-  constexpr int64_t kFar = int64_t{1} << 62;
-  const BufferSpec& buffer = buffers[view.buffer];
-  const bool in_arena = buffer.kind == BufferSpec::Kind::Arena;
-  // Bound buffers are memories of their own; in the arena, temporaries follow one another.
-  const int64_t space = in_arena ? -1 : buffer.kind == BufferSpec::Kind::Fixed ? -2 : buffer.value;
-  if (!view.slots.empty()) return {space, -kFar, kFar};
-  const auto [low, high] = extent(view);
-  const auto item = static_cast<int64_t>(item_size(view.dtype));
-  const int64_t start = buffer.kind == BufferSpec::Kind::Bind ? 0 : buffer.value;
-  return {space, start + (view.offset + low) * item, start + (view.offset + high + 1) * item};
-}
-
-Footprint footprint(const CallSpec& call, const std::vector<BufferSpec>& buffers) {
-  Footprint result;
-  for (const ViewSpec& view : call.inputs) result.reads.push_back(region_of(view, buffers));
-  for (const ViewSpec& view : call.outputs) result.writes.push_back(region_of(view, buffers));
-  result.is_check = call.outputs.empty();
-  return result;
-}
-
 }  // namespace
 
 Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallSpec>& calls,
-                 int64_t arena_bytes, std::shared_ptr<Arena> arena)
+                 const std::vector<std::vector<int32_t>>& depends, int64_t arena_bytes,
+                 std::shared_ptr<Arena> arena)
     : arena_bytes_(arena_bytes), arena_(std::move(arena)) {
   if (arena_bytes < 0) throw std::invalid_argument("arena_bytes must not be negative");
+  if (depends.size() != calls.size()) {
+    throw std::invalid_argument("each call must have a list of the calls that it waits for");
+  }
   size_t n_tensors = 0;
   size_t n_ints = 0;
   size_t n_tapes = 0;
@@ -95,7 +77,6 @@ Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallS
       n_addresses_ = std::max(n_addresses_, static_cast<int32_t>(buffer.value + 1));
     }
   }
-  std::vector<Footprint> footprints;
   for (const CallSpec& call : calls) {
     for (size_t i = 0; i < call.inputs.size(); i++) {
       check_view(call, "input " + std::to_string(i), call.inputs[i], buffers, arena_bytes);
@@ -104,9 +85,8 @@ Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallS
       check_view(call, "output " + std::to_string(i), call.outputs[i], buffers, arena_bytes);
     }
     add_call(buffers, call);
-    footprints.push_back(footprint(call, buffers));
   }
-  make_schedule(footprints);
+  make_schedule(depends);
   arena_->add_need(needed_bytes());
 }
 
@@ -183,15 +163,15 @@ void Program::add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec&
   moving_.push_back(moving);
 }
 
-// Orders the calls by what they read and write, and gives each its workspace.
-void Program::make_schedule(const std::vector<Footprint>& footprints) {
-  const Dependencies order(footprints);
+// Schedules the calls, and gives each its workspace.
+void Program::make_schedule(const std::vector<std::vector<int32_t>>& depends) {
+  const Dependencies order(depends);
   std::vector<int64_t> bytes;
   for (Call& call : calls_) {
     const bool needs = call.kernel->workspace_bytes != nullptr;
     bytes.push_back(needs ? aligned(static_cast<int64_t>(call.kernel->workspace_bytes(call.args)))
                           : 0);
-    schedule_.add_call(*call.kernel, call.args, order.direct(call.args.call));
+    schedule_.add_call(*call.kernel, call.args, depends[call.args.call]);
   }
   schedule_.finish();
   workspaces_ = place_workspaces(bytes, order);

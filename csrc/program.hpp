@@ -42,22 +42,24 @@ struct CallSpec {
   std::vector<Tape> tapes;
 };
 
-// Runs its calls on the team, where there is enough work for it. The calls run in order, but those
-// that touch nothing that the others write may run at once. Temporaries and workspace are in an
-// arena; run() allocates only if the arena's largest need has changed since the last run. The
-// caller makes sure that only one of an arena's programs runs at a time.
+// Runs its calls on the team, where there is work for it: each call after those that it waits for;
+// others may run at the same time. Temporaries and workspace lie in an arena; run()
+// allocates nothing, unless the arena's largest need has changed since the last run. One run at a
+// time of all programs on an arena; the caller sees to that.
 class Program final : public Job {
  public:
-  // Throws std::invalid_argument with the kernel's name where a call is not what its kernel takes.
+  // depends: for each call the earlier calls that it waits for. Throws std::invalid_argument, with
+  // the kernel's name where a call is not what its kernel takes.
   Program(const std::vector<BufferSpec>& buffers, const std::vector<CallSpec>& calls,
-          int64_t arena_bytes, std::shared_ptr<Arena> arena);
+          const std::vector<std::vector<int32_t>>& depends, int64_t arena_bytes,
+          std::shared_ptr<Arena> arena);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
   // addresses: of the bound buffers, which don't overlap; slots: values of the run-time offsets.
-  // Returns 0, or 1 + the number of the call whose check failed; then no call after that one has
-  // run, and what those before it would have made may be missing.
+  // Returns 0, or 1 + the number of the call whose check failed; then no call that waits for it has
+  // run, and what others would have made may be missing.
   int64_t run(const int64_t* addresses, const int64_t* slots);
 
   // The same, one call after the other. Writes to `times` when the first call began, the seconds of
@@ -105,7 +107,7 @@ class Program final : public Job {
 
   void add_call(const std::vector<BufferSpec>& buffers, const CallSpec& spec);
   void add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec& view);
-  void make_schedule(const std::vector<Footprint>& footprints);
+  void make_schedule(const std::vector<std::vector<int32_t>>& depends);
   void follow_arena();
   void resolve(const int64_t* addresses, const int64_t* slots);
   int64_t run(const int64_t* addresses, const int64_t* slots, CallTimes* times);

@@ -29,6 +29,7 @@ class Program:
         self,
         buffers: Iterable[_Buffer],
         calls: Iterable[_Call],
+        depends: Sequence[Sequence[int]],
         arena_bytes: int,
         arena: Arena | None = None,
     ) -> None: ...

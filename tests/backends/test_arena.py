@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.native import addresses_of, binary, settings, unary
-from helpers.programs import Chain, elementwise, sum_all, view
+from helpers.programs import Chain, elementwise, native_program, sum_all, view
 
 from tinygrad_mnist import _native
 
@@ -22,7 +22,7 @@ def program_of(n: int, arena: Any) -> Any:
         elementwise(binary("mul"), [view(2, n), view(3, n)], view(2, n)),
         sum_all(view(2, n), view(1, 1)),
     ]
-    return _native.Program(buffers, calls, 8 * n, arena)
+    return native_program(buffers, calls, 8 * n, arena)
 
 
 def run(program: Any, n: int) -> None:
@@ -74,7 +74,7 @@ def test_a_view_of_a_temporary_moves_with_slots_and_with_the_arena() -> None:
         elementwise(unary("neg"), [view(0, 8)], view(2, 8)),
         elementwise(unary("abs"), [view(2, 2, slots=[(0, 1)])], view(1, 2)),
     ]
-    program = _native.Program(buffers, calls, 128, arena)
+    program = native_program(buffers, calls, 128, arena)
     x, out = np.arange(8, dtype=np.float32), np.zeros(2, np.float32)
     others = []
     for turn, n in enumerate((100, 10_000, 1_000_000)):

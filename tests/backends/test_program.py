@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.native import addresses_of, binary, settings, tape_of, unary
-from helpers.programs import IDENTITY, Chain, check_range, elementwise, sum_all, view
+from helpers.programs import (
+    IDENTITY,
+    Chain,
+    check_range,
+    elementwise,
+    native_program,
+    sum_all,
+    view,
+)
 
 from tinygrad_mnist import _native
 
@@ -23,7 +31,7 @@ def test_buffers_of_every_kind() -> None:
     x = np.arange(6, dtype=np.float32)
     constant = np.full(6, 0.5, np.float32)
     out = np.zeros(6, np.float32)
-    program = _native.Program(
+    program = native_program(
         [("bind", 0), ("fixed", addresses_of([constant])[0]), ("arena", 64), ("bind", 1)],
         [
             elementwise(binary("add"), [view(0, 6), view(1, 6)], view(2, 6)),
@@ -44,7 +52,7 @@ def test_slots_move_views() -> None:
     x = np.arange(60, dtype=np.float32).reshape(12, 5)
     out = np.zeros(3, np.float32)
     column = (0, "float32", [3], [5], 0, [(0, 15), (1, 1)])
-    program = _native.Program(
+    program = native_program(
         [("bind", 0), ("bind", 1)], [elementwise(IDENTITY, [column], view(1, 3))], 0
     )
     for i in range(4):
@@ -53,7 +61,7 @@ def test_slots_move_views() -> None:
             np.testing.assert_array_equal(out, x[i * 3 : i * 3 + 3, j])
 
 
-def checked_program() -> _native.Program:
+def checked_program() -> Any:
     """a = -x; check; b = -x; check of other bounds; c = -x."""
     calls: list[Any] = []
     for number, bounds in enumerate([None, (0, 10), None, (0, 5), None]):
@@ -61,7 +69,7 @@ def checked_program() -> _native.Program:
             calls.append(elementwise(unary("neg"), [view(0, 4)], view(2 + number // 2, 4)))
         else:
             calls.append(check_range(1, 3, *bounds))
-    return _native.Program([("bind", k) for k in range(5)], calls, 0)
+    return native_program([("bind", k) for k in range(5)], calls, 0)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -99,7 +107,7 @@ def test_a_failing_check_among_chunks(threads: int) -> None:
         elementwise(unary("neg"), [view(3, n)], view(2, n)),
     ]
     buffers = [*[("bind", k) for k in range(3)], ("arena", 0)]
-    program = _native.Program(buffers, calls, 4 * n)
+    program = native_program(buffers, calls, 4 * n)
     with settings(threads=threads):
         for turn in range(100):
             wrong = turn % 3 != 0
@@ -119,7 +127,7 @@ def test_sweep() -> None:
         ("check_range", [(1, "int64", [1], [1], 0, [(1, 1)])], [], [0, 10], []),
         elementwise(unary("neg"), [view(0, 4, slots=[(0, 4)])], view(2, 4)),
     ]
-    program = _native.Program([("bind", k) for k in range(3)], calls, 0)
+    program = native_program([("bind", k) for k in range(3)], calls, 0)
     table = np.array([[i, i] for i in range(5)])
     addresses = addresses_of([x, index, out])
     progress = np.zeros(1, np.int64)
@@ -162,7 +170,7 @@ def test_profile_runs_the_steps() -> None:
         ("check_range", [(1, "int64", [1], [1], 0, [(1, 1)])], [], [0, 10], []),
         elementwise(unary("neg"), [view(0, 4, slots=[(0, 4)])], view(2, 4)),
     ]
-    program = _native.Program([("bind", k) for k in range(3)], calls, 0)
+    program = native_program([("bind", k) for k in range(3)], calls, 0)
     table = np.array([[i, i] for i in range(4)])
     addresses, progress = addresses_of([x, index, out]), np.zeros(1, np.int64)
     failed, times = program.profile(addresses, [0, 0, 16], table, progress)
@@ -175,7 +183,7 @@ def test_profile_runs_the_steps() -> None:
 
 
 def test_a_program_of_nothing() -> None:
-    assert _native.Program([], [], 0).run([], []) == 0
+    assert native_program([], [], 0).run([], []) == 0
 
 
 def test_a_running_program_refuses_a_second_run() -> None:
@@ -252,12 +260,19 @@ VECTOR = view(0, 4)
 )
 def test_wrong_programs_are_refused(buffers: Any, call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        _native.Program(buffers, [] if call is None else [call], 16)
+        _native.Program(buffers, [] if call is None else [call], [] if call is None else [()], 16)
+
+
+@pytest.mark.parametrize("depends", [[()], [(), (1,)], [(), (-1,)]])
+def test_calls_wait_for_earlier_ones(depends: Any) -> None:
+    calls = [elementwise(unary("neg"), [VECTOR], VECTOR)] * 2
+    with pytest.raises(ValueError, match=r"a list of the calls|call 1 waits for call -?1"):
+        _native.Program([("arena", 0)], calls, depends, 16)
 
 
 def test_missing_addresses_and_slots_are_refused() -> None:
     call = elementwise(unary("neg"), [view(0, 4, slots=[(1, 4)])], view(1, 4))
-    program = _native.Program([("bind", 1), ("arena", 0)], [call], 16)
+    program = native_program([("bind", 1), ("arena", 0)], [call], 16)
     with pytest.raises(ValueError, match="needs 2 addresses, got 1"):
         program.run([0], [0, 0])
     with pytest.raises(ValueError, match="needs 2 slots, got 1"):
@@ -267,7 +282,7 @@ def test_missing_addresses_and_slots_are_refused() -> None:
 def test_long_tapes_are_refused() -> None:
     tape = ("float32", 1, [("neg", [k], 0.0, 0) for k in range(600)], [600])
     with pytest.raises(ValueError, match="at most 512 values"):
-        _native.Program([("arena", 0)], [("elementwise", [VECTOR], [VECTOR], [], [tape])], 16)
+        _native.Program([("arena", 0)], [("elementwise", [VECTOR], [VECTOR], [], [tape])], [()], 16)
 
 
 def test_targets() -> None:
@@ -304,7 +319,7 @@ def test_a_program_keeps_its_target() -> None:
     results = []
     for target in _native.targets():
         with settings(target):
-            program = _native.Program(
+            program = native_program(
                 [("bind", 0), ("bind", 1)],
                 [elementwise(unary("exp"), [view(0, 1000)], view(1, 1000))],
                 0,
@@ -316,7 +331,7 @@ def test_a_program_keeps_its_target() -> None:
 
 
 def test_sums_need_workspace() -> None:
-    program = _native.Program([("bind", 0), ("bind", 1)], [sum_all(view(0, 100), view(1, 1))], 0)
+    program = native_program([("bind", 0), ("bind", 1)], [sum_all(view(0, 100), view(1, 1))], 0)
     assert program.workspace_bytes > 0
     assert len(tape_of(IDENTITY)) == 4
 
@@ -327,7 +342,7 @@ def test_calls_cost_little() -> None:
     x = np.ones(4, np.float32)
     n = 200
     calls = [elementwise(unary("neg"), [view(0, 4)], view(0, 4))] * n
-    program = _native.Program([("bind", 0)], calls, 0)
+    program = native_program([("bind", 0)], calls, 0)
     addresses = addresses_of([x])
     best = np.inf
     for _ in range(200):

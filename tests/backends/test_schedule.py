@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.native import addresses_of, binary, settings
-from helpers.programs import check_range, elementwise, sum_all, view
+from helpers.programs import check_range, elementwise, native_program, sum_all, view
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-
-from tinygrad_mnist import _native
 
 N = 9_000  # elements of a buffer: elementwise calls have several chunks
 BOUND, TEMPORARIES = 3, 4
@@ -68,7 +66,7 @@ def test_any_calls_have_the_numbers_of_one_thread(seed: int, n_calls: int) -> No
     buffers += [("arena", 4 * (N // 2) * k) for k in range(TEMPORARIES)]
     # What no call has written in the arena is read too: zeros first.
     zeros = [elementwise_zero(BOUND + k) for k in range(TEMPORARIES)]
-    program = _native.Program(buffers, zeros + calls, 4 * (N // 2) * (TEMPORARIES + 1))
+    program = native_program(buffers, zeros + calls, 4 * (N // 2) * (TEMPORARIES + 1))
     rng = np.random.default_rng(seed)
     start = [rng.integers(-9, 9, N).astype(np.float32) for _ in range(BOUND)]
     answers = []
@@ -89,12 +87,12 @@ def elementwise_zero(buffer: int) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("threads", [2, 4])
-def test_nothing_behind_a_check_starts_before_it(threads: int) -> None:
+def test_nothing_guarded_behind_a_check_starts_before_it(threads: int) -> None:
     """Also what touches nothing that the check does."""
     x = np.ones(N, np.float32)
     index = np.arange(N)
     out = np.zeros(N, np.float32)
-    program = _native.Program(
+    program = native_program(
         [("bind", k) for k in range(3)],
         [
             check_range(1, N, 0, N),
@@ -111,6 +109,19 @@ def test_nothing_behind_a_check_starts_before_it(threads: int) -> None:
             assert (out == (0 if failed else 2)).all()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_the_first_of_two_failed_checks_is_reported(threads: int) -> None:
+    """Though the second one has much less to do, and looks at other memory."""
+    n = 300_000
+    long, short = np.zeros(n, np.int64), np.full(4, 9)
+    calls = [check_range(0, n, 0, 9), check_range(1, 4, 0, 9)]
+    program = native_program([("bind", 0), ("bind", 1)], calls, 0)
+    with settings(threads=threads):
+        for round in range(100):
+            long[-1] = 9 if round % 2 else 0
+            assert program.run(addresses_of([long, short]), []) == (1 if round % 2 else 2)
+
+
 def test_calls_that_run_at_once_have_workspaces_of_their_own() -> None:
     """Two reductions that are cut into parts: theirs add up; one behind the other share one."""
 
@@ -119,6 +130,6 @@ def test_calls_that_run_at_once_have_workspaces_of_their_own() -> None:
             sum_all(view(0, 200_000), view(2, 1)),
             sum_all(view(second_reads, 200_000 if second_reads == 1 else 1), view(3, 1)),
         ]
-        return _native.Program([("bind", k) for k in range(4)], calls, 0).workspace_bytes
+        return native_program([("bind", k) for k in range(4)], calls, 0).workspace_bytes
 
     assert workspace(1) > workspace(2) > 0

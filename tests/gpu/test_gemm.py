@@ -201,7 +201,7 @@ def test_grids_of_long_matrices(size, dtype, tf32, monkeypatch: pytest.MonkeyPat
     call = KernelCall("gemm", tuple(views[:2]), (views[2],), {"epilogue": Tape.identity(dtype)})
     buffers = tuple(Buffer(SHARED, dtype, shape, "b") for shape in shapes)
     host = HostProgram((), lambda: ((), ()), (), 0, "")
-    plan = Plan("cuda", buffers, (call,), (), 0, host)
+    plan = Plan("cuda", buffers, (call,), ((),), (), 0, host)
     for kernel in make(design_plan(plan, (9, 0))[0].design).kernels:
         assert kernel.shape.grid[0] > 1000
         assert max(kernel.shape.grid[1:]) < 65536

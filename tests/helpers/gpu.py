@@ -49,7 +49,7 @@ class OneCall:
             for k, v in enumerate(self.variables)
         )
         host = HostProgram((), lambda: ((), ()), (), 0, "")
-        self.plan = Plan("cuda", buffers, (call,), (), 0, host)
+        self.plan = Plan("cuda", buffers, (call,), ((),), (), 0, host)
 
     def _view(self, array: AnyArray) -> View:
         base = array

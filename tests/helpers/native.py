@@ -131,6 +131,7 @@ def run_kernel(
         program = _native.Program(
             [("bind", k) for k in range(len(arrays))],
             [call_spec(name, inputs, results, params or {})],
+            [()],
             0,
         )
         failed = program.run(addresses_of(arrays), [])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from helpers.native import AnyArray, addresses_of, binary, tape_of, unary
 
 from tinygrad_mnist import _native
+from tinygrad_mnist.compile.depends import dependencies
+from tinygrad_mnist.compile.plan import SHARED, TEMPORARY, Buffer, KernelCall, View
 from tinygrad_mnist.contracts.core.tape import Tape
+from tinygrad_mnist.graph.layout import Layout
 
 IDENTITY = Tape.identity("float32")
 
@@ -35,6 +39,28 @@ def sum_all(input_view: Any, output: Any) -> tuple[Any, ...]:
     return ("reduce", [input_view], [output], [0, 1, 1], [tape_of(IDENTITY), tape_of(IDENTITY)])
 
 
+def native_program(
+    buffers: Sequence[tuple[str, int]], calls: Sequence[Any], arena_bytes: int, arena: Any = None
+) -> Any:
+    """A native program whose calls wait for each other as in a plan. Bound buffers count as shared
+    variables, so what writes them waits for earlier checks."""
+    placed = tuple(
+        Buffer(TEMPORARY, "uint8", (arena_bytes - value,), "t", offset=value)
+        if kind == "arena"
+        else Buffer(SHARED, "uint8", (1 << 40,), "s")
+        for kind, value in buffers
+    )
+    planned = [KernelCall(c[0], _planned(c[1]), _planned(c[2]), {}) for c in calls]
+    return _native.Program(buffers, calls, dependencies(placed, planned), arena_bytes, arena)
+
+
+def _planned(views: Sequence[Any]) -> tuple[View, ...]:
+    return tuple(
+        View(buffer, dtype, Layout(tuple(shape), tuple(strides), offset, tuple(slots)))
+        for buffer, dtype, shape, strides, offset, slots in views
+    )
+
+
 class Chain:
     """y = sum(exp(x) * tanh(x)) and z = exp(x) * tanh(x), with two temporaries in the arena.
 
@@ -52,7 +78,7 @@ class Chain:
             elementwise(binary("mul"), [view(3, n), view(4, n)], view(1, n)),
             sum_all(view(1, n), view(2, 1)),
         ]
-        self.program = _native.Program(buffers, calls, 8 * n, arena)
+        self.program = native_program(buffers, calls, 8 * n, arena)
 
     def run(self) -> tuple[AnyArray, AnyArray]:
         """Poisons the outputs, runs, returns copies of them."""

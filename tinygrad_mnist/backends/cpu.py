@@ -62,6 +62,7 @@ class CpuProgram:
         self._native = _native.Program(
             self._native_buffers(plan),
             [_native_call(c) for c in plan.calls],
+            plan.depends,
             plan.arena_bytes,
             arena,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tinygrad_mnist.compile.depends import dependencies
 from tinygrad_mnist.compile.draft import Draft, layout_is_whole, view_of
 from tinygrad_mnist.compile.group import group_calls
 from tinygrad_mnist.compile.host import HostProgram
@@ -48,12 +49,14 @@ def arrange(
         readers = graph.readers(target.buffer)
         graph.wait(draft.copy(source, target, None), readers.union(draft.checks.values()))
     group_calls(graph, draft.kernels)
-    calls = [graph[n].with_buffers(lambda b: replaced.get(b, b)) for n in graph.order()]
-    buffers, numbers, arena = place_buffers(draft.buffers, calls, results)
+    ordered = [graph[n].with_buffers(lambda b: replaced.get(b, b)) for n in graph.order()]
+    buffers, numbers, arena = place_buffers(draft.buffers, ordered, results)
+    calls = tuple(call.with_buffers(numbers.__getitem__) for call in ordered)
     return Plan(
         backend,
         buffers,
-        tuple(call.with_buffers(numbers.__getitem__) for call in calls),
+        calls,
+        dependencies(buffers, calls),
         tuple(numbers[p] for p in results),
         arena,
         host,

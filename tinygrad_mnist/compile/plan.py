@@ -147,14 +147,17 @@ class KernelCall:
 class Plan:
     """Calls over buffers, for one set of shapes.
 
-    backend: name of the backend that it was made for. outputs: number of the buffer of each
-    result. arena_bytes: memory of all temporaries. host: what is computed on the host before each
-    run. rewrites: how often each rule was applied.
+    backend: name of the backend that it was made for. calls: in an order in which they may run one
+    by one. depends: for each call the earlier calls that it waits for, without those that one of
+    them waits for; others may run at the same time. outputs: number of the buffer of each result.
+    arena_bytes: memory of all temporaries. host: what is computed on the host before each run.
+    rewrites: how often each rule was applied.
     """
 
     backend: str
     buffers: tuple[Buffer, ...]
     calls: tuple[KernelCall, ...]
+    depends: tuple[tuple[int, ...], ...]
     outputs: tuple[int, ...]
     arena_bytes: int
     host: HostProgram = field(compare=False)

@@ -13,7 +13,8 @@ from typing import Any
 from tinygrad_mnist.backends.base import bound_buffers
 from tinygrad_mnist.backends.cuda.operands import Operand, Pointer, operand, pointer
 from tinygrad_mnist.backends.cuda.source import call_source
-from tinygrad_mnist.compile.plan import INPUT, OUTPUT, SHARED, KernelCall, Plan
+from tinygrad_mnist.compile.depends import is_guarded
+from tinygrad_mnist.compile.plan import INPUT, OUTPUT, KernelCall, Plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
 
@@ -26,8 +27,7 @@ class Design:
     """A kernel call for which machine code can be made.
 
     operands: inputs, then outputs. params: the contract's integers. source: the call's module (see
-    `source.py`). guarded: whether it does nothing after a failed check, since it writes a shared
-    variable, or uses an index as an address, which would then be of memory that is not its own.
+    `source.py`). guarded: whether it does nothing after a failed check (see `depends.is_guarded`).
     note: what a failed check leaves: 1 + its number in the plan; 0 of other calls. capability: of
     the GPU that it is for; kernels use instructions that older ones lack.
     """
@@ -95,7 +95,6 @@ def _design(
     pointers = tuple(pointer(v, stacked) for v in views)
     begins = [plan.buffers[v.buffer].offset for v in views]  # of temporaries, in the arena
     operands = tuple(operand(*vpb) for vpb in zip(views, pointers, begins, strict=True))
-    writes_shared = any(plan.buffers[v.buffer].kind == SHARED for v in call.outputs)
     contract = CONTRACTS[call.kernel]
     design = Design(
         call.kernel,
@@ -103,7 +102,7 @@ def _design(
         len(call.inputs),
         tuple((name, call.params[name]) for name in contract.ints),
         call_source(call, operands, pointers, width),
-        after_check and (writes_shared or contract.indices is not None),
+        after_check and is_guarded(plan.buffers, call),
         number + 1 if contract.checks else 0,
         config.allow_tf32,
         capability,

@@ -12,10 +12,10 @@ from tinygrad_mnist.backends.base import Operand, Timings, bound_buffers, range_
 from tinygrad_mnist.backends.cuda.design import design_plan, step_columns, table_width
 from tinygrad_mnist.backends.cuda.gpu import Bound, Gpu, Loaded, Memory, Recording
 from tinygrad_mnist.backends.cuda.operands import ALIGNMENT
-from tinygrad_mnist.backends.cuda.order import predecessors, touched_memory
 from tinygrad_mnist.backends.cuda.ranges import ranged
 from tinygrad_mnist.backends.cuda.residence import resident
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
+from tinygrad_mnist.compile.depends import dependencies
 from tinygrad_mnist.compile.plan import CONSTANT, OUTPUT, SHARED, TEMPORARY, Plan
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
@@ -81,7 +81,6 @@ class CudaProgram:
         self._used = {p.buffer for c in self._calls for p in c.pointers}
         self._staging = _Staging(gpu)
         self._constants = self._upload_constants()
-        self._touched = touched_memory(plan, self._calls)
         self._scratch, self._arena_bytes = self._scratch_offsets(plan.arena_bytes)
         self._updated = {
             v.buffer for c in plan.calls for v in c.outputs if plan.buffers[v.buffer].kind == SHARED
@@ -215,7 +214,9 @@ class CudaProgram:
 
     def _sequence(self, steps: int) -> list[Bound]:
         """The launches of `steps` steps; the last one advances the counter, after all others."""
-        waits = predecessors(self._touched * steps)
+        # A call also waits for calls of the step before: for itself at least, with its scratch
+        # memory, since it writes the same buffers.
+        waits = dependencies(self._plan.buffers, self._plan.calls * steps)
         of_calls = [self._launches(number) for number in range(len(self._calls))]
         launches: list[Bound] = []
         # The launches after which each call is done: its last one. A call with an empty result has

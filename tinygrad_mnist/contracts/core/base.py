@@ -69,8 +69,8 @@ class Contract:
     indices: slice of the kernel inputs whose integers are used as addresses; None for a kernel
         without such inputs. The op has to check the range of each, and on a GPU the kernel does
         nothing after a check that failed.
-    checks: whether the kernel writes nothing and only checks its input. If a check fails, its
-        reference raises IndexError, and no later call of the plan runs.
+    checks: whether the kernel writes nothing and checks its input: its reference raises IndexError,
+        and then no later call writes a shared variable or uses an index.
     least_flops: like `flops`, but without products that are known to be zero, such as those behind
         a max-pool; None where it is the same.
     picked: numbers of the inputs of which only some elements are read, at most as many as the first

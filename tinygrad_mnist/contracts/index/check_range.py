@@ -2,8 +2,8 @@
 
     check_range: index of any shape and integer dtype -> nothing
 
-Fails unless low <= i < high for every element: the program stops before its next call, and no
-later call has run. params: low, high.
+Fails unless low <= i < high for every element: then no later call writes a shared variable, or uses
+an index. params: low, high.
 """
 
 from __future__ import annotations
