@@ -19,7 +19,7 @@
 // Only winners have a gradient, and those whose gradient is zero are left out. Phase 0 packs the
 // filters as patch rows (channels last). Phase 1 works image by image: it lists, position by
 // position, the filters that won there, and adds their rows, in registers, to the patch of an image
-// that is channels last too. A patch block of all filters is worked through at all positions
+// that is channels last too. A patch block of all filters is finished at all positions
 // before the next, so that it stays in the L1 cache. Where a row of a patch doesn't fit in
 // registers, channels are packed in groups of one vector: then the patch blocks are small, more
 // filters share one pass over the image, and their sums are loaded and stored less often.
@@ -65,14 +65,13 @@ struct Axis {
 template <class T>
 struct Work {
   Axis h, w;
-  Units<T> units;  // its filters are the channels
-  PaddedPlanes padded;
-  T* filters;        // [phase][block][tap: o, t_h, t_w][channel of the block]
-  int64_t* offsets;  // [phase][tap], in the padded g
-  T* g;              // [n][o][h.size][w.size], the last two in `padded.plane` elements
+  Units<T> units;       // its filters are the channels
+  PaddedPlanes padded;  // g with zeros around
+  T* filters;           // [phase][block][tap: o, t_h, t_w][channel of the block]
+  int64_t* offsets;     // [phase][tap], in the padded g
+  T* g;                 // [n][o][h.size][w.size], the last two in `padded.plane` elements
   size_t bytes;
 
-  Work(const Args& args, char* workspace) : Work(args, shape(args), workspace) {}
   Work(const Args& args, const ConvShape& s, char* workspace)
       : h(s.stride_h, s.KH, s.pad_h, s.H, s.OH),
         w(s.stride_w, s.KW, s.pad_w, s.W, s.OW),
@@ -140,7 +139,7 @@ void pack_taps(const ConvShape& s, const Work<T>& work, const Tensor& w) {
 template <class T>
 void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  const Work<T> work(args, args.workspace);
+  const Work<T> work(args, s, args.workspace);
   if (chunk == 0) return pack_taps(s, work, args.in[0]);
   const Span span = span_of(s.N, chunk - 1, n_chunks - 1);
   for (int64_t n = span.first; n < span.last; n++) {
@@ -198,27 +197,27 @@ void convolve_phases(const ConvShape& s, const Work<T>& work, const Unit& unit, 
 
 template <class T>
 int64_t unit_chunks(const Args& args) {
-  return Work<T>(args, nullptr).units.chunks();
+  return Work<T>(args, shape(args), nullptr).units.chunks();
 }
 
 template <class T>
 void run_phases(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  const Work<T> work(args, args.workspace);
+  const Work<T> work(args, s, args.workspace);
   run_units(work.units, args, 2, chunk, n_chunks,
             [&](const Unit& unit, T* values) { convolve_phases(s, work, unit, values); });
 }
 
 template <class T>
 size_t work_bytes(const Args& args) {
-  return Work<T>(args, nullptr).bytes;
+  return Work<T>(args, shape(args), nullptr).bytes;
 }
 
 // ---- behind a pool ----
 
-constexpr int64_t kTerms = 16 * 1024;       // room for what is listed at once
-constexpr int64_t kBlockBytes = 24 * 1024;  // of a patch block of the filters worked on together
-constexpr int64_t kMaxFilters = 256;        // worked on together
+constexpr int64_t kTerms = 16 * 1024;       // room for those listed at once
+constexpr int64_t kBlockBytes = 24 * 1024;  // of a patch block of the filters of a pass
+constexpr int64_t kMaxFilters = 256;        // of a pass
 
 int64_t image_chunks(const Args& args) {
   const ConvShape s = shape(args);
@@ -239,14 +238,14 @@ struct PoolWork {
   ChannelGroups groups;
   PatchRows<T> rows;
   PatchImages<T> packed;
-  int64_t together;  // filters
+  int64_t pass_filters;  // whose terms are listed and added in one pass over the image
   int64_t max_positions;
   T* filters;              // [group][kh][o][padded row]
   T* channels_last;        // [o][kh][kw][c], on the way there
   int32_t* single_winner;  // its position in the window
   // Of a chunk:
   T* image;         // [group][h][w][c]
-  Term<T>* terms;   // [position of the convolution][filter of those worked on together]
+  Term<T>* terms;   // [position of the convolution][filter of the pass]
   int32_t* offset;  // [position], of its patch in the image
   Term<T>** end;    // [position], of its terms
   size_t bytes;
@@ -255,9 +254,10 @@ struct PoolWork {
       : groups(channel_groups<T>(s)), rows(groups.part), packed(groups.part) {
     const int64_t block_bytes = ceil_div(s.KH, std::max<int64_t>(1, rows.down)) *
                                 ceil_div(rows.vectors, rows.across) * kVectorBytes;
-    together = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
-    together = std::min(together, std::max<int64_t>(1, s.O));
-    max_positions = std::max(kTerms / together, s.pool_size());
+    pass_filters =
+        std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
+    pass_filters = std::min(pass_filters, std::max<int64_t>(1, s.O));
+    max_positions = std::max(kTerms / pass_filters, s.pool_size());
     WorkspaceLayout layout{workspace};
     filters = layout.take<T>(groups.count * s.KH * s.O * rows.padded());
     channels_last = layout.take<T>(s.O * groups.part.taps());
@@ -270,7 +270,7 @@ struct PoolWork {
  private:
   size_t take_strip(WorkspaceLayout layout) {
     image = layout.take<T>(packed.size(groups.count));
-    terms = layout.take<Term<T>>(max_positions * together + 1);
+    terms = layout.take<Term<T>>(max_positions * pass_filters + 1);
     offset = layout.take<int32_t>(max_positions);
     end = layout.take<Term<T>*>(max_positions);
     return layout.used;
@@ -326,8 +326,8 @@ class ImageSum {
 
   void add(const Tensor& g, const Tensor& winners, int64_t n) {
     std::memset(work_.image, 0, packed_.size(work_.groups.count) * sizeof(T));
-    for (int64_t o = 0; o < s_.O; o += work_.together) {
-      const int64_t count = std::min(work_.together, s_.O - o);
+    for (int64_t o = 0; o < s_.O; o += work_.pass_filters) {
+      const int64_t count = std::min(work_.pass_filters, s_.O - o);
       const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1];
       const uint8_t* masks = winners.as<uint8_t>() + n * winners.stride[0] + o * winners.stride[1];
       for (int64_t w = 0; w < s_.PW; w++) {
@@ -354,7 +354,7 @@ class ImageSum {
       const int64_t column = (w * s_.pool_w + p % s_.pool_w) * s_.stride_w;
       work_.offset[n_positions_ + p] =
           static_cast<int32_t>(row * packed_.row + column * work_.groups.part.C);
-      work_.end[n_positions_ + p] = work_.terms + (n_positions_ + p) * work_.together;
+      work_.end[n_positions_ + p] = work_.terms + (n_positions_ + p) * work_.pass_filters;
     }
   }
 
@@ -402,7 +402,7 @@ class ImageSum {
     // added to it is still on the way to the cache.
     for (int64_t first = 0; first < s_.pool_size(); first++) {
       for (int64_t p = first; p < n_positions_; p += s_.pool_size()) {
-        const Term<T>* terms = work_.terms + p * work_.together;
+        const Term<T>* terms = work_.terms + p * work_.pass_filters;
         const int64_t n = work_.end[p] - terms;
         if (n == 0) continue;
         T* patch = image + work_.offset[p];
