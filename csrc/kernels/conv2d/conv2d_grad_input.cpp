@@ -188,9 +188,14 @@ void convolve_phases(const ConvShape& s, const Work<T>& work, const Unit& unit, 
     const Positions<T> positions{g + work.h.start(i) * work.w.size + work.w.start(j), work.w.size,
                                  1, grid.width};
     convolve_positions(taps, positions, span, sums);
-    for (int64_t k = span.first; !one_phase && k < span.last; k++) {
-      copy_row(sums + (k - span.first) * row, 1, row,
-               values + (grid.pixel(k) - unit.positions.first) * row, 1);
+    if (one_phase) return;
+    T* to = values + (grid.pixel(span.first) - unit.positions.first) * row;
+    int64_t column = span.first % grid.width;
+    for (int64_t k = 0; k < span.last - span.first; k++, to += s.stride_w * row) {
+      copy_row(sums + k * row, 1, row, to, 1);
+      if (++column < grid.width) continue;
+      column = 0;
+      to += (s.stride_h * s.W - s.stride_w * grid.width) * row;
     }
   });
 }

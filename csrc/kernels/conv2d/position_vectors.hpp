@@ -110,7 +110,7 @@ class PositionVectors {
   void pack(const Tensor& w) const {
     pack_filters(FilterView<T>::of(w), 0, s_.O, s_.O, filters_);
     const auto offset = [&](int64_t c, int64_t a, int64_t b) {
-      return (c * reach_w_ + b) * column() + a % step_h_ * plane() + a / step_h_ * s_.PW;
+      return (c * reach_w_ + b) * column_ + a % step_h_ * plane_ + a / step_h_ * s_.PW;
     };
     for (int64_t t = 0; t < s_.taps(); t++) {
       int64_t b = t % s_.KW, a = t / s_.KW % s_.KH;
@@ -126,7 +126,7 @@ class PositionVectors {
   template <class Store, class Finish>
   void run(const Tensor& x, int64_t chunk, int64_t n_chunks, const Store& store_group,
            const Finish& finish) const {
-    const int64_t across = s_.pooled ? s_.stride_w * column() : kLanes<T>;
+    const int64_t across = s_.pooled ? s_.stride_w * column_ : kLanes<T>;
     const int64_t blocks = ceil_div(s_.O, kMaxFilterVectors);
     alignas(64) T strip[kStripElements + kPixels * kLanes<T>];
     const Span span = span_of(units(), chunk, n_chunks);
@@ -155,8 +155,9 @@ class PositionVectors {
  private:
   void cut_strips() {
     if (s_.PH * s_.PW == 0) return;
+    const int64_t below = (reach_h_ - 1) / step_h_;  // rows of a plane behind the windows'
     const int64_t columns = std::max<int64_t>(1, s_.C) * reach_w_ * phases_;
-    rows_ = std::min(kStripElements / (columns * s_.PW) - below(),
+    rows_ = std::min(kStripElements / (columns * s_.PW) - below,
                      kTileElements / kMaxFilterVectors / s_.PW);
     rows_ = std::clamp<int64_t>(rows_, 0, s_.PH);
     if (rows_ == 0) return;
@@ -164,6 +165,7 @@ class PositionVectors {
     const int64_t wanted = ceil_div(kEnoughUnits, std::max<int64_t>(1, s_.N));
     strips_ = std::max(ceil_div(s_.PH, rows_), std::min({wanted, work / kChunkFlops, s_.PH}));
     rows_ = ceil_div(s_.PH, strips_);
+    plane_ = (rows_ + below) * s_.PW, column_ = phases_ * plane_;
   }
 
   // One row of an image, zeros beside it, to the rows of its planes.
@@ -181,7 +183,7 @@ class PositionVectors {
       split_phases(from, s_.padded_w(), step_w_, split, phase_size);
       from = split;
     }
-    for (int64_t b = 0; b < reach_w_; b++, to += column()) {
+    for (int64_t b = 0; b < reach_w_; b++, to += column_) {
       const T* pixels = from + b % step_w_ * phase_size + b / step_w_;
       if (s_.PW < kLanes<T>) {
         copy_part(to, pixels, s_.PW);
@@ -202,20 +204,17 @@ class PositionVectors {
       for (int64_t a = first; a < end; a++) {
         const int64_t phase = (a - first) % step_h_, row = (a - first) / step_h_;
         if (phase >= phases_) continue;  // between the patches
-        T* to = strip + c * reach_w_ * column() + phase * plane() + row * s_.PW;
+        T* to = strip + c * reach_w_ * column_ + phase * plane_ + row * s_.PW;
         const int64_t h = a - s_.pad_h;
         if (h >= 0 && h < s_.H) {
           lower_row(image + h * x.stride[2], x.stride[3], to);
         } else {
-          for (int64_t b = 0; b < reach_w_; b++) std::fill_n(to + b * column(), s_.PW, T(0));
+          for (int64_t b = 0; b < reach_w_; b++) std::fill_n(to + b * column_, s_.PW, T(0));
         }
       }
     }
   }
 
-  int64_t below() const { return (reach_h_ - 1) / step_h_; }  // rows of a plane behind the windows'
-  int64_t plane() const { return (rows_ + below()) * s_.PW; }
-  int64_t column() const { return phases_ * plane(); }
   int64_t units() const { return s_.N * strips_; }
 
   const ConvShape& s_;
@@ -225,6 +224,7 @@ class PositionVectors {
   int64_t group_;              // windows that the inner loop works on together
   int64_t rows_ = 0;           // of windows in a strip, at most; 0: not even one fits
   int64_t strips_ = 0;         // of an image
+  int64_t plane_, column_;     // elements of a plane, of the phases of a column
   T* filters_;                 // [tap][filter]
   PlaneTap* taps_;
 };
