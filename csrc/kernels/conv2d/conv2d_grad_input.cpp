@@ -60,6 +60,11 @@ struct Axis {
   // The first pixel of a phase, and where its taps start in g with its zeros.
   int64_t first(int64_t phase) const { return (phase + stride - pad % stride) % stride; }
   int64_t start(int64_t phase) const { return before + (first(phase) + pad) / stride; }
+  // How many pixels of a phase come before pixel r of x, and whether that is one.
+  int64_t count(int64_t phase, int64_t r) const {
+    return ceil_div(std::max<int64_t>(0, r - first(phase)), stride);
+  }
+  bool has(int64_t phase, int64_t r) const { return (r + pad) % stride == phase; }
 };
 
 template <class T>
@@ -147,55 +152,38 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
 }
 
-// Pixels of one phase, row by row: a grid of `width` columns over an image.
-struct PhaseGrid {
-  int64_t first_h, first_w, stride_h, stride_w, width, image_width;
-
-  PhaseGrid(const ConvShape& s, int64_t first_h, int64_t first_w)
-      : first_h(first_h),
-        first_w(first_w),
-        stride_h(s.stride_h),
-        stride_w(s.stride_w),
-        width(ceil_div(std::max<int64_t>(0, s.W - first_w), s.stride_w)),
-        image_width(s.W) {}
-
-  int64_t pixel(int64_t i) const {
-    return (first_h + i / width * stride_h) * image_width + first_w + i % width * stride_w;
-  }
-  // How many of them come before a pixel of the image.
-  int64_t before(int64_t pixel) const {
-    const int64_t h = std::max<int64_t>(0, pixel / image_width - first_h);
-    const int64_t w = std::max<int64_t>(0, pixel % image_width - first_w);
-    const bool in_a_row = pixel / image_width >= first_h && h % stride_h == 0;
-    return ceil_div(h, stride_h) * width + (in_a_row ? ceil_div(w, stride_w) : 0);
-  }
-};
-
 // The sums of a unit's pixels, phase by phase: values [pixel][vector][lane].
 template <class T>
 void convolve_phases(const ConvShape& s, const Work<T>& work, const Unit& unit, T* values) {
   const int64_t vectors = work.units.blocks.width(unit.block), row = vectors * kLanes<T>;
   alignas(64) T buffer[kTileElements + kPixels * kMaxFilterVectors * kLanes<T>];
-  const bool one_phase = s.stride_h * s.stride_w == 1;
+  const bool one_phase = s.stride_h == 1 && s.stride_w == 1;
   T* const sums = one_phase ? values : buffer;
   work.for_phases([&](int64_t i, int64_t j, int64_t one_o, int64_t before) {
-    const PhaseGrid grid(s, work.h.first(i), work.w.first(j));
-    const Span span{grid.before(unit.positions.first), grid.before(unit.positions.last)};
+    // The phase's pixels are a grid of this width, of which the unit has a span.
+    const int64_t width = work.w.count(j, s.W);
+    auto count = [&](int64_t q) {
+      const int64_t h = q / s.W;
+      return work.h.count(i, h) * width + (work.h.has(i, h) ? work.w.count(j, q % s.W) : 0);
+    };
+    const Span span{count(unit.positions.first), count(unit.positions.last)};
     if (span.first == span.last) return;
     const Taps<T> taps{work.offsets + s.O * before, s.O * one_o,
                        work.filters_of(unit.block, s.O * one_o, s.O * before), vectors};
     const T* g = work.g + unit.image * s.O * work.padded.plane;
     const Positions<T> positions{g + work.h.start(i) * work.w.size + work.w.start(j), work.w.size,
-                                 1, grid.width};
+                                 1, width};
     convolve_positions(taps, positions, span, sums);
     if (one_phase) return;
-    T* to = values + (grid.pixel(span.first) - unit.positions.first) * row;
-    int64_t column = span.first % grid.width;
+    int64_t column = span.first % width;
+    const int64_t first = (work.h.first(i) + span.first / width * s.stride_h) * s.W +
+                          work.w.first(j) + column * s.stride_w;
+    T* to = values + (first - unit.positions.first) * row;
     for (int64_t k = 0; k < span.last - span.first; k++, to += s.stride_w * row) {
       copy_row(sums + k * row, 1, row, to, 1);
-      if (++column < grid.width) continue;
+      if (++column < width) continue;
       column = 0;
-      to += (s.stride_h * s.W - s.stride_w * grid.width) * row;
+      to += (s.stride_h * s.W - s.stride_w * width) * row;
     }
   });
 }

@@ -218,14 +218,14 @@ class PositionVectors {
   int64_t units() const { return s_.N * strips_; }
 
   const ConvShape& s_;
-  int64_t step_h_, step_w_;    // from a window to the next, in pixels
-  int64_t reach_h_, reach_w_;  // of the patch of a window
-  int64_t phases_;             // of rows
-  int64_t group_;              // windows that the inner loop works on together
-  int64_t rows_ = 0;           // of windows in a strip, at most; 0: not even one fits
-  int64_t strips_ = 0;         // of an image
-  int64_t plane_, column_;     // elements of a plane, of the phases of a column
-  T* filters_;                 // [tap][filter]
+  int64_t step_h_, step_w_;         // from a window to the next, in pixels
+  int64_t reach_h_, reach_w_;       // of the patch of a window
+  int64_t phases_;                  // of rows
+  int64_t group_;                   // windows that the inner loop works on together
+  int64_t rows_ = 0;                // of windows in a strip, at most; 0: not even one fits
+  int64_t strips_ = 0;              // of an image
+  int64_t plane_ = 0, column_ = 0;  // elements of a plane, of the phases of a column
+  T* filters_;                      // [tap][filter]
   PlaneTap* taps_;
 };
 
