@@ -329,11 +329,10 @@ void run_position_vectors(const PositionVectors<T>& planes, const ConvShape& s, 
   const Tensor* winners = args.n_out > 1 ? args.out + 1 : nullptr;
   alignas(64) T values[kTileElements], marks[kTileElements];
   auto store_group = [&]<int F>(const Accumulators<T, F>& sums, int64_t offset, int64_t pitch) {
-    if (s.pooled) {
-      pool_four<T, F>(sums, values + offset, winners ? marks + offset : nullptr, pitch);
-    } else {
-      sums.write(values + offset, kLanes<T>, pitch);
-    }
+    sums.write(values + offset, kLanes<T>, pitch);
+  };
+  auto pool_group = [&]<int F>(const Accumulators<T, F>& sums, int64_t offset, int64_t pitch) {
+    pool_four<T, F>(sums, values + offset, winners ? marks + offset : nullptr, pitch);
   };
   auto finish = [&](const PlaneTile& tile) {
     const int64_t first = tile.filters.first, size = tile.filters.last - first;
@@ -345,6 +344,8 @@ void run_position_vectors(const PositionVectors<T>& planes, const ConvShape& s, 
                  tile.windows.first, tile.count()},
                 args.in + 2, args.out[0]);
   };
+  // Loops of their own: in a common one, registers that both need are not enough.
+  if (s.pooled) return planes.run(args.in[0], chunk, n_chunks, pool_group, finish);
   planes.run(args.in[0], chunk, n_chunks, store_group, finish);
 }
 
