@@ -13,6 +13,7 @@ Array = NDArray[Any]
 DTYPES = ("float32", "float64")
 # A constant is the hard case: within a power of two all roundings of a running sum are equal.
 KINDS = ("random", "positive", "constant")
+LARGEST = 4  # error of a sum of k terms, in sqrt(k) eps times the sum of their magnitudes
 
 
 def terms(kind: str, shape: tuple[int, ...], dtype: str, seed: int = 0) -> Array:
@@ -38,6 +39,9 @@ def error(result: Array, exact: Array, magnitude: Array) -> float:
     return float(np.max(np.abs(wide(result) - exact) / magnitude)) / eps
 
 
-def bound(k: int) -> float:
-    """What the error of a sum of k terms may be, in eps times the sum of their magnitudes."""
-    return sqrt(k)
+def assert_accurate(result: Array, terms: Array, axis: int | tuple[int, ...]) -> None:
+    """That `result`, without the axes, is the sum of `terms` (`wide`) to the documented bound."""
+    k = terms.size // result.size
+    magnitude = np.abs(terms).sum(axis)
+    found = error(result, terms.sum(axis).reshape(result.shape), magnitude.reshape(result.shape))
+    assert found <= LARGEST * sqrt(k)
