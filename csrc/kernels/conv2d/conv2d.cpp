@@ -6,355 +6,331 @@
 //   x (N, C, H, W), w (O, C, KH, KW), extras (N, O, PH, PW)
 //     -> y (N, O, PH, PW) [, winners uint8 (N, O, PH, PW, ceil(pool_h * pool_w / 8))]
 //
+// Bit i of the winners says that position i of the window equals the maximum: ties are all set, and
+// of a window with NaNs the NaNs.
+//
 // ints: stride_h, stride_w, pad_h, pad_w, flip [, pool_h, pool_w]. tapes: epilogue.
 //
 // With few taps, and no pool or one of 2 x 2, vectors run over positions (position_vectors.hpp);
-// else over filters (filter_vectors.hpp), and the rest of this file is about that. Phase 0 packs
-// the filters to [block][tap][filter], writes the table of tap offsets, and copies the images into
-// zeros if there is padding. Phase 1 works on units: an image x a tile of its output positions x a
-// block of filters.
-//
-// The four pixels that the inner loop works on together are side by side in the output, or those
-// of one window of the pool, which may have several groups of four. A tile of results is first
-// [position][filter], and is transposed to [filter][position], the order of the output, so that the
-// epilogue has long rows.
+// else over filters (filter_vectors.hpp). There, phase 0 packs the filters, writes the table of tap
+// offsets, and copies the images into zeros if there is padding; phase 1 works on units. The four
+// pixels that the inner loop works on together are side by side in the output, or those of one
+// window of the pool, which may have several groups of four.
 #include "kernel.hpp"
 #include "kernels/conv2d/filter_vectors.hpp"
-#include "kernels/conv2d/pool_windows.hpp"
 #include "kernels/conv2d/position_vectors.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/row_copies.hpp"
 #include "kernels/core/workspace.hpp"
+#include "math/basic.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.in[1], args); }
 
-// How the positions of an output plane are cut, and the units that follow from it.
 template <class T>
-struct Units {
-  FilterBlocks<T> blocks;
-  int64_t positions, tiles, images;
+using Mask = decltype(Vec<T>{} == Vec<T>{});
 
-  explicit Units(const ConvShape& s) : blocks(s.O), positions(s.PH * s.PW), tiles(1), images(s.N) {
-    if (count() == 0) return;
-    const int64_t lanes = ceil_div(blocks.vectors, blocks.count) * kLanes<T>;
-    tiles = ceil_div(positions, kTileElements / lanes);
-    const int64_t unit = positions * lanes * s.flops_per_position();
-    if (count() < kEnoughUnits) {
-      const int64_t wanted = ceil_div(kEnoughUnits, images * blocks.count);
-      const int64_t worth = std::min(unit / kChunkFlops, ceil_div(positions, kPixels));
-      tiles = std::max(tiles, std::min(wanted, worth));
-    }
-  }
-
-  int64_t count() const { return positions == 0 ? 0 : images * tiles * blocks.count; }
-  int64_t chunks(const ConvShape& s) const {
-    if (count() == 0) return 0;
-    return chunks_for(count(), images * positions * s.O * s.flops_per_position() / count());
-  }
-};
-
-// Elements of a window of the pool, padded to whole groups of pixels, for a block of filters.
-template <class T>
-int64_t window_elements(const ConvShape& s) {
-  return ceil_div(s.pool_size(), kPixels) * kPixels * kMaxFilterVectors * kLanes<T>;
+// The maximum of n pixels; `pixel(p)` gives the values of one vector of filters or windows.
+template <class T, class Pixel>
+TGM_INLINE Vec<T> pool_maximum(int64_t n, Pixel pixel) {
+  Vec<T> top = pixel(0);
+#pragma GCC unroll 4
+  for (int64_t p = 1; p < n; p++) top = vmax(top, pixel(p));
+  return top;
 }
 
-template <class T>
-struct Work {
-  T* filters;        // [block][tap][filter]
-  int64_t* offsets;  // [tap], in the image
-  T* padded;         // null without padding
-  T* window;         // [chunk of phase 1][pixel][filter]: one window of the pool
-  size_t bytes;
-
-  Work(const ConvShape& s, char* workspace) : padded(nullptr), window(nullptr) {
-    const Units<T> units(s);
-    WorkspaceLayout layout{workspace};
-    filters = layout.take<T>(units.blocks.packed_size(s.taps()));
-    offsets = layout.take<int64_t>(s.taps());
-    if (s.pad_h || s.pad_w) padded = layout.take<T>(s.N * s.C * s.padded_h() * s.padded_w());
-    if (s.pooled && s.pool_size() != kPixels) {
-      window = layout.take<T>(units.chunks(s) * window_elements<T>(s));
-    }
-    bytes = layout.used;
+// The winners among the n <= 8 pixels from `first` on, as one byte in each lane.
+template <class T, class Pixel>
+TGM_INLINE Mask<T> pool_winners(int64_t first, int64_t n, Pixel pixel, Vec<T> top) {
+  Mask<T> byte{};
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < n; i++) {
+    const Vec<T> x = pixel(first + i);
+    byte |= ((x == top) | (x != x)) & (Mask<T>{} + (1 << i));
   }
-};
-
-// The image a kernel reads: x itself, or a zero-padded copy of it.
-template <class T>
-struct Image {
-  const T* data;
-  int64_t stride[4];  // n, c, h, w
-};
-
-template <class T>
-Image<T> image_of(const ConvShape& s, const Tensor& x, const Work<T>& work) {
-  if (!s.pad_h && !s.pad_w) {
-    return {x.as<T>(), {x.stride[0], x.stride[1], x.stride[2], x.stride[3]}};
-  }
-  const int64_t plane = s.padded_h() * s.padded_w();
-  return {work.padded, {s.C * plane, plane, s.padded_w(), 1}};
+  return byte;
 }
 
-// Image `n` of x with zeros around, (C, H + 2 pad, W + 2 pad), in one pass over the copy.
-template <class T>
-void pad_image(const ConvShape& s, const Tensor& x, int64_t n, T* to) {
-  const int64_t width = s.padded_w(), above = s.pad_h * width;
-  for (int64_t c = 0; c < s.C; c++) {
-    const T* from = x.as<T>() + n * x.stride[0] + c * x.stride[1];
-    to = std::fill_n(to, above, T(0));
-    for (int64_t h = 0; h < s.H; h++, from += x.stride[2], to += width) {
-      for (int64_t w = 0; w < s.pad_w; w++) to[w] = to[s.pad_w + s.W + w] = T(0);
-      copy_row(from, x.stride[3], s.W, to + s.pad_w, 1);
+// Maxima of V vectors of windows of four, and their winners unless `marks` is null, `step` apart.
+// Where no lane has a NaN, half of the comparisons do; a window's sum is NaN if one of its pixels
+// is (or for two infinities: then the full comparisons do no harm).
+template <class T, int V>
+TGM_INLINE void pool_four(const Accumulators<T, V>& sums, T* maxima, T* marks, int64_t step) {
+  static_assert(kPixels == 4);
+  const auto& at = sums.at;
+  Mask<T> has_nan{};
+#pragma GCC unroll 32
+  for (int v = 0; v < V; v++) {
+    const Vec<T> sum = (at[0][v] + at[1][v]) + (at[2][v] + at[3][v]);
+    has_nan |= sum != sum;
+  }
+  const bool any_nan = any(has_nan);
+#pragma GCC unroll 32
+  for (int v = 0; v < V; v++) {
+    auto pixel = [&](int64_t p) { return at[p][v]; };
+    if (any_nan) [[unlikely]] {
+      const Vec<T> top = pool_maximum<T>(kPixels, pixel);
+      store(maxima + v * step, top);
+      if (marks) store(marks + v * step, bits<Vec<T>>(pool_winners<T>(0, kPixels, pixel, top)));
+      continue;
     }
-    to = std::fill_n(to, above, T(0));
-  }
-}
-
-template <class T>
-void pack_blocks(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_chunks) {
-  const Tensor &x = args.in[0], &w = args.in[1];
-  const Work<T> work(s, args.workspace);
-  const FilterBlocks<T> blocks(s.O);
-  if (chunk >= blocks.count) {
-    const int64_t image = s.C * s.padded_h() * s.padded_w();
-    const Span span = span_of(s.N, chunk - blocks.count, n_chunks - blocks.count);
-    for (int64_t n = span.first; n < span.last; n++) pad_image(s, x, n, work.padded + n * image);
-    return;
-  }
-  pack_filters(s, w, blocks.first(chunk), blocks.size(chunk), blocks.width(chunk) * kLanes<T>,
-               work.filters + blocks.first(chunk) * s.taps());
-  if (chunk > 0) return;
-  const Image<T> image = image_of(s, x, work);
-  for (int64_t t = 0; t < s.taps(); t++) {
-    int64_t kw = t % s.KW, kh = t / s.KW % s.KH;
-    if (s.flip) kw = s.KW - 1 - kw, kh = s.KH - 1 - kh;
-    work.offsets[t] =
-        t / (s.KW * s.KH) * image.stride[1] + kh * image.stride[2] + kw * image.stride[3];
-  }
-}
-
-// A unit of phase 1: what its sums are made of, and where they go.
-template <class T>
-struct Unit {
-  const ConvShape& s;
-  const Image<T>& images;
-  const int64_t* offsets;
-  int64_t image;
-  Span positions;
-  int64_t first_filter, n_filters, vectors;  // vectors of filters
-  const T* x;                                // the image
-  const T* filters;                          // packed
-  T* values;                                 // [position][vector][lane]
-  T* winners;  // the same, for the winners of windows of four; null: not wanted
-
-  Unit(const ConvShape& s, const Units<T>& units, const Work<T>& work, const Image<T>& images,
-       int64_t number, T* values, T* winners)
-      : s(s), images(images), offsets(work.offsets), values(values), winners(winners) {
-    const int64_t block = number % units.blocks.count, tile = number / units.blocks.count;
-    positions = span_of(units.positions, tile % units.tiles, units.tiles);
-    image = tile / units.tiles;
-    first_filter = units.blocks.first(block);
-    n_filters = units.blocks.size(block);
-    vectors = units.blocks.width(block);
-    x = images.data + image * images.stride[0];
-    filters = work.filters + first_filter * s.taps();
-  }
-
-  // The first pixel of a window, and how far its position p is from there. Without a pool, a
-  // window is one position.
-  const T* origin(int64_t h, int64_t w) const {
-    return x + h * s.pool_h * s.stride_h * images.stride[2] +
-           w * s.pool_w * s.stride_w * images.stride[3];
-  }
-  int64_t inside(int64_t p) const {
-    return p / s.pool_w * s.stride_h * images.stride[2] +
-           p % s.pool_w * s.stride_w * images.stride[3];
-  }
-
-  // Elements of a group's sums, and the sums of n groups: see accumulate_groups.
-  int64_t group() const { return kPixels * vectors * kLanes<T>; }
-  void accumulate(const T* const (*pixels)[kPixels], int64_t n, T* sums) const {
-    with_width<kMaxFilterVectors>(vectors, [&]<int V>() {
-      accumulate_groups<T, V>(pixels, n, offsets, s.taps(), filters, sums);
-    });
-  }
-};
-
-// Without a pool: groups of four positions in a row.
-template <class T>
-void convolve_positions(const Unit<T>& unit) {
-  const ConvShape& s = unit.s;
-  T* values = unit.values;
-  int64_t h = unit.positions.first / s.PW, w = unit.positions.first % s.PW;
-  const T* pixels[kGroups][kPixels];
-  for (int64_t q = unit.positions.first; q < unit.positions.last;) {
-    int64_t n = 0;
-    for (; n < kGroups && q < unit.positions.last; n++, q += kPixels) {
-      for (int p = 0; p < kPixels; p++) {
-        pixels[n][p] = unit.origin(h, w);
-        if (q + p + 1 >= unit.positions.last) continue;  // the last pixel fills the group
-        if (++w == s.PW) w = 0, h++;
-      }
-    }
-    unit.accumulate(pixels, n, values);
-    values += n * unit.group();
+    Vec<T> top = at[0][v];
+#pragma GCC unroll 4
+    for (int p = 1; p < kPixels; p++) top = top > at[p][v] ? top : at[p][v];
+    store(maxima + v * step, top);
+    if (!marks) continue;
+    Mask<T> byte{};
+#pragma GCC unroll 4
+    for (int p = 0; p < kPixels; p++) byte |= (at[p][v] == top) & (Mask<T>{} + (1 << p));
+    store(marks + v * step, bits<Vec<T>>(byte));
   }
 }
 
 // The windows of n groups of sums [pixel][vector][lane].
 template <class T, int V>
-TGM_NOINLINE void pool_groups(const T* sums, int64_t n, T* maxima, T* winners) {
-  constexpr int L = kLanes<T>;
-  for (int64_t g = 0; g < n; g++, sums += kPixels * V * L) {
+TGM_NOINLINE void pool_groups(const T* sums, int64_t n, T* maxima, T* marks) {
+  constexpr int64_t row = V * kLanes<T>;
+  for (int64_t g = 0; g < n; g++, sums += kPixels * row, maxima += row) {
     Accumulators<T, V> acc;
-#pragma GCC unroll 32
-    for (int p = 0; p < kPixels; p++) {
-#pragma GCC unroll 32
-      for (int v = 0; v < V; v++) acc[p][v] = load(sums + (p * V + v) * L);
-    }
-    keep_windows<T, V>(acc, maxima + g * V * L, winners ? winners + g * V * L : nullptr, L);
+    acc.read(sums, row);
+    pool_four<T, V>(acc, maxima, marks, kLanes<T>);
+    if (marks) marks += row;
   }
 }
 
-// Windows of four pixels: each is a group.
+// The first byte of the winners of filter o's window (h, w).
+uint8_t* winners_of(const Tensor& winners, int64_t n, int64_t o, int64_t h, int64_t w) {
+  const int64_t* stride = winners.stride;
+  return winners.as<uint8_t>() + n * stride[0] + o * stride[1] + h * stride[2] + w * stride[3];
+}
+
+// One row of winners, one in each T, to the output's bytes.
 template <class T>
-void pool_windows_of_four(const Unit<T>& unit) {
-  constexpr int L = kLanes<T>;
-  static_assert(kPixels == 4);
-  const ConvShape& s = unit.s;
-  const int64_t inside[kPixels] = {0, unit.inside(1), unit.inside(2), unit.inside(3)};
-  T *maxima = unit.values, *winners = unit.winners;
-  int64_t h = unit.positions.first / s.PW, w = unit.positions.first % s.PW;
-  alignas(64) T sums[kGroups * kPixels * kMaxFilterVectors * L];
-  const T* pixels[kGroups][kPixels];
-  for (int64_t q = unit.positions.first; q < unit.positions.last;) {
-    int64_t n = 0;
-    for (; n < kGroups && q < unit.positions.last; n++, q++) {
-      for (int p = 0; p < kPixels; p++) pixels[n][p] = unit.origin(h, w) + inside[p];
-      if (++w == s.PW) w = 0, h++;
+void store_winners(const ConvShape& s, const T* from, const Tensor& winners, int64_t image,
+                   int64_t row, Span positions) {
+  const bool contiguous = winners.stride[3] == 1 && (winners.stride[2] == s.PW || s.PH == 1);
+  uint8_t* const to = winners_of(winners, image, row, 0, 0);
+  auto byte = [&](int64_t q) {
+    Element<Mask<T>> lane;
+    std::memcpy(&lane, from + q - positions.first, sizeof lane);
+    return static_cast<uint8_t>(lane);
+  };
+  if (contiguous) {
+    for (int64_t q = positions.first; q < positions.last; q++) to[q] = byte(q);
+  } else {
+    for (int64_t q = positions.first; q < positions.last; q++) {
+      to[q / s.PW * winners.stride[2] + q % s.PW * winners.stride[3]] = byte(q);
     }
-    unit.accumulate(pixels, n, sums);
-    with_width<kMaxFilterVectors>(unit.vectors,
-                                  [&]<int V>() { pool_groups<T, V>(sums, n, maxima, winners); });
-    maxima += n * unit.vectors * L;
-    if (winners) winners += n * unit.vectors * L;
   }
 }
 
-// Windows of any size, through `buffer`: [pixel][vector][lane]. Their winners, of any number of
-// bytes, go straight into the output `winners` if it is wanted.
+// What the vectors of filters need.
 template <class T>
-void pool_any_windows(const Unit<T>& unit, const Tensor* winners, T* buffer) {
-  constexpr int L = kLanes<T>;
-  const ConvShape& s = unit.s;
-  const int64_t n = s.pool_size(), vectors = unit.vectors;
-  const T* pixels[kGroups][kPixels];
-  T* maxima = unit.values;
-  for (int64_t q = unit.positions.first; q < unit.positions.last; q++) {
-    const int64_t h = q / s.PW, w = q % s.PW;
-    const T* const origin = unit.origin(h, w);
-    for (int64_t first = 0; first < n; first += kGroups * kPixels) {
-      const int64_t groups = std::min(kGroups, ceil_div(n - first, kPixels));
-      for (int64_t i = 0; i < groups * kPixels; i++) {
-        pixels[i / kPixels][i % kPixels] = origin + unit.inside(std::min(first + i, n - 1));
+struct Work {
+  Units<T> units;
+  PaddedPlanes padded;
+  int64_t window_groups;  // of pixels, of a window of the pool
+  T* filters;             // [block][tap][filter]
+  int64_t* offsets;       // [tap], in the image
+  T* images;              // with zeros around; none without padding
+  int64_t* window;        // [pixel]: offset from the window's first; the last pixel repeats
+  T* sums;                // [chunk of phase 1][window][pixel][vector][lane]
+  int64_t sums_size;      // of a chunk
+  size_t bytes;
+
+  Work(const ConvShape& s, char* workspace)
+      : units(s.O, s.N, s.PH * s.PW, s.flops_per_position()),
+        padded{s.pad_h, s.pad_w, s.padded_h(), s.padded_w(), s.padded_h() * s.padded_w()},
+        window_groups(ceil_div(s.pool_size(), kPixels)),
+        sums_size(std::max(kGroups, window_groups) * kPixels * kMaxFilterVectors * kLanes<T>) {
+    WorkspaceLayout layout{workspace};
+    filters = layout.take<T>(units.blocks.packed_size(s.taps()));
+    offsets = layout.take<int64_t>(s.taps());
+    images = layout.take<T>(s.is_padded() ? s.N * s.C * padded.plane : 0);
+    window = layout.take<int64_t>(s.pooled ? window_groups * kPixels : 0);
+    sums = layout.take<T>(s.pooled ? units.chunks() * sums_size : 0);
+    bytes = layout.used;
+  }
+
+  Taps<T> taps(const ConvShape& s, int64_t block) const {
+    return {offsets, s.taps(), filters + units.blocks.first(block) * s.taps(),
+            units.blocks.width(block)};
+  }
+};
+
+// The images that the inner loop reads: x itself, or the padded copy.
+template <class T>
+struct Images {
+  const T* data;
+  int64_t stride[4];  // n, c, h, w
+
+  Images(const ConvShape& s, const Tensor& x, const Work<T>& work)
+      : data(x.as<T>()), stride{x.stride[0], x.stride[1], x.stride[2], x.stride[3]} {
+    if (!s.is_padded()) return;
+    data = work.images;
+    stride[0] = s.C * work.padded.plane, stride[1] = work.padded.plane;
+    stride[2] = work.padded.width, stride[3] = 1;
+  }
+  // Of the positions of image n; behind a pool, of the windows.
+  Positions<T> positions(const ConvShape& s, int64_t n) const {
+    return {data + n * stride[0], s.pool_h * s.stride_h * stride[2],
+            s.pool_w * s.stride_w * stride[3], s.PW};
+  }
+};
+
+template <class T>
+void pack_blocks(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_chunks) {
+  const Tensor &x = args.in[0], &w = args.in[1];
+  const Work<T> work(s, args.workspace);
+  const FilterBlocks<T>& blocks = work.units.blocks;
+  if (chunk >= blocks.count) {
+    const Span span = span_of(s.N, chunk - blocks.count, n_chunks - blocks.count);
+    for (int64_t n = span.first; n < span.last; n++) {
+      pad_image(work.padded, x, n, work.images + n * s.C * work.padded.plane);
+    }
+    return;
+  }
+  pack_filters(FilterView<T>::of(w), blocks.first(chunk), blocks.size(chunk),
+               blocks.width(chunk) * kLanes<T>, work.filters + blocks.first(chunk) * s.taps());
+  if (chunk > 0) return;
+  const Images<T> images(s, x, work);
+  for (int64_t t = 0; t < s.taps(); t++) {
+    int64_t kw = t % s.KW, kh = t / s.KW % s.KH;
+    if (s.flip) kw = s.KW - 1 - kw, kh = s.KH - 1 - kh;
+    work.offsets[t] =
+        t / (s.KW * s.KH) * images.stride[1] + kh * images.stride[2] + kw * images.stride[3];
+  }
+  for (int64_t i = 0; s.pooled && i < work.window_groups * kPixels; i++) {
+    const int64_t p = std::min(i, s.pool_size() - 1);
+    work.window[i] =
+        p / s.pool_w * s.stride_h * images.stride[2] + p % s.pool_w * s.stride_w * images.stride[3];
+  }
+}
+
+// Runs units whose vectors run over filters.
+template <class T>
+class FilterVectors {
+ public:
+  FilterVectors(const ConvShape& s, const Args& args, int64_t chunk)
+      : s_(s),
+        work_(s, args.workspace),
+        images_(s, args.in[0], work_),
+        winners_(args.n_out > 1 ? args.out + 1 : nullptr),
+        sums_(work_.sums + chunk * work_.sums_size) {}
+
+  void run(const Args& args, int64_t chunk, int64_t n_chunks) {
+    run_units(work_.units, args, 2, chunk, n_chunks, [&](const Unit& unit, T* values) {
+      const Positions<T> positions = images_.positions(s_, unit.image);
+      if (!s_.pooled) {
+        return convolve_positions(work_.taps(s_, unit.block), positions, unit.positions, values);
       }
-      unit.accumulate(pixels, groups, buffer + first * vectors * L);
+      alignas(64) T marks[kTileElements];
+      pool_windows(unit, positions, values, marks);
+      if (winners_ && s_.pool_size() == kPixels) store_marks(unit, marks);
+    });
+  }
+
+ private:
+  // The maxima of the unit's windows, [window][vector][lane], and the winners of windows of four in
+  // the same way; those of other windows go straight into the output.
+  void pool_windows(const Unit& unit, const Positions<T>& positions, T* maxima, T* marks) {
+    const Taps<T> taps = work_.taps(s_, unit.block);
+    const int64_t groups = work_.window_groups, row = taps.vectors * kLanes<T>;
+    const int64_t together = std::max<int64_t>(1, kGroups / groups);  // windows
+    int64_t h = unit.positions.first / s_.PW, w = unit.positions.first % s_.PW;
+    const T* pixels[kGroups][kPixels];
+    for (int64_t q = unit.positions.first; q < unit.positions.last; q += together) {
+      const int64_t windows = std::min(together, unit.positions.last - q);
+      T* sums = sums_;
+      for (int64_t i = 0, n = 0; i < windows; i++) {
+        const T* const first = positions.at(h, w);
+        if (++w == s_.PW) w = 0, h++;
+        for (int64_t g = 0; g < groups; g++) {
+          for (int p = 0; p < kPixels; p++) pixels[n][p] = first + work_.window[g * kPixels + p];
+          if (++n < kGroups && (i + 1 < windows || g + 1 < groups)) continue;
+          taps.accumulate(pixels, n, sums);
+          sums += n * taps.group(), n = 0;
+        }
+      }
+      if (s_.pool_size() == kPixels) {
+        with_width<kMaxFilterVectors>(taps.vectors, [&]<int V>() {
+          pool_groups<T, V>(sums_, windows, maxima, winners_ ? marks : nullptr);
+        });
+      } else {
+        for (int64_t i = 0; i < windows; i++) {
+          pool_window(unit, q + i, sums_ + i * groups * taps.group(), maxima + i * row);
+        }
+      }
+      maxima += windows * row, marks += windows * row;
     }
-    for (int64_t v = 0; v < vectors; v++, maxima += L) {
-      auto pixel = [&](int64_t p) { return load(buffer + (p * vectors + v) * L); };
+  }
+
+  // One window of any size, with winners of any number of bytes.
+  void pool_window(const Unit& unit, int64_t q, const T* sums, T* maxima) {
+    constexpr int L = kLanes<T>;
+    const FilterBlocks<T>& blocks = work_.units.blocks;
+    const int64_t n = s_.pool_size(), h = q / s_.PW, w = q % s_.PW;
+    const int64_t vectors = blocks.width(unit.block), filters = blocks.size(unit.block);
+    for (int64_t v = 0; v < vectors; v++) {
+      auto pixel = [&](int64_t p) { return load(sums + (p * vectors + v) * L); };
       const Vec<T> top = pool_maximum<T>(n, pixel);
-      store(maxima, top);
-      if (!winners) continue;
-      const int64_t lanes = std::min<int64_t>(L, unit.n_filters - v * L);
-      for (int64_t byte = 0; byte < s.winner_bytes(); byte++) {
-        const auto marks =
-            pool_winners<T>(8 * byte, std::min<int64_t>(8, n - 8 * byte), pixel, top);
+      store(maxima + v * L, top);
+      if (!winners_) continue;
+      const int64_t o = blocks.first(unit.block) + v * L,
+                    lanes = std::min<int64_t>(L, filters - v * L);
+      uint8_t* const to = winners_of(*winners_, unit.image, o, h, w);
+      for (int64_t byte = 0; byte < s_.winner_bytes(); byte++) {
+        const int64_t first = 8 * byte;
+        const auto marks = pool_winners<T>(first, std::min<int64_t>(8, n - first), pixel, top);
         for (int64_t lane = 0; lane < lanes; lane++) {
-          const int64_t o = unit.first_filter + v * L + lane;
-          uint8_t* to = winners_of(*winners, unit.image, o, h, w);
-          to[byte * winners->stride[4]] = static_cast<uint8_t>(marks[lane]);
+          to[lane * winners_->stride[1] + byte * winners_->stride[4]] =
+              static_cast<uint8_t>(marks[lane]);
         }
       }
     }
   }
-}
 
-template <class T>
-void run_filter_vectors(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_chunks) {
-  const Units<T> units(s);
-  const Work<T> work(s, args.workspace);
-  const Image<T> images = image_of(s, args.in[0], work);
-  const Tensor* winners = args.n_out > 1 ? args.out + 1 : nullptr;
-  const bool of_four = s.pool_size() == kPixels;
-  T* const buffer = work.window + (work.window ? chunk * window_elements<T>(s) : 0);
-  alignas(64) T values[kTileElements + kPixels * kMaxFilterVectors * kLanes<T>];
-  alignas(64) T winner_values[kTileElements], rows[kTileElements];
-  const Span span = span_of(units.count(), chunk, n_chunks);
-  for (int64_t number = span.first; number < span.last; number++) {
-    const Unit<T> unit(s, units, work, images, number, values, winners ? winner_values : nullptr);
-    const int64_t first = unit.first_filter, size = unit.n_filters;
-    const int64_t n = unit.positions.last - unit.positions.first;
-    if (!s.pooled) {
-      convolve_positions(unit);
-    } else if (of_four) {
-      pool_windows_of_four(unit);
-    } else {
-      pool_any_windows(unit, winners, buffer);
+  void store_marks(const Unit& unit, const T* marks) {
+    const FilterBlocks<T>& blocks = work_.units.blocks;
+    const int64_t n = unit.size(), size = blocks.size(unit.block);
+    alignas(64) T rows[kTileElements];
+    transpose(marks, blocks.width(unit.block) * kLanes<T>, rows, n, n, size);
+    for (int64_t r = 0; r < size; r++) {
+      store_winners(s_, rows + r * n, *winners_, unit.image, blocks.first(unit.block) + r,
+                    unit.positions);
     }
-    if (winners && of_four) {
-      transpose(winner_values, unit.vectors * kLanes<T>, rows, n, n, size);
-      for (int64_t r = 0; r < size; r++) {
-        store_winners(s, rows + r * n, *winners, unit.image, first + r, unit.positions);
-      }
-    }
-    transpose(values, unit.vectors * kLanes<T>, rows, n, n, size);
-    finish_tile(*args.tapes[0],
-                {reinterpret_cast<const char*>(rows), n, 1, unit.image, first, size,
-                 unit.positions.first, n},
-                args.in + 2, args.out[0]);
   }
-}
+
+  const ConvShape& s_;
+  Work<T> work_;
+  Images<T> images_;
+  const Tensor* winners_;  // null: not wanted
+  T* sums_;
+};
 
 template <class T>
 void run_position_vectors(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tensor* winners = args.n_out > 1 ? args.out + 1 : nullptr;
-  alignas(64) T values[kTileElements], winner_values[kTileElements];
-  auto keep = [&]<int F>(const Accumulators<T, F>& acc, int64_t offset, int64_t pitch) {
-#pragma GCC unroll 32
-    for (int f = 0; f < F; f++) {
-#pragma GCC unroll 32
-      for (int p = 0; p < kPixels; p++) {
-        store(values + offset + f * pitch + p * kLanes<T>, acc[p][f]);
-      }
+  alignas(64) T values[kTileElements], marks[kTileElements];
+  auto keep = [&]<int F>(const Accumulators<T, F>& sums, int64_t offset, int64_t pitch) {
+    if (s.pooled) {
+      pool_four<T, F>(sums, values + offset, winners ? marks + offset : nullptr, pitch);
+    } else {
+      sums.write(values + offset, kLanes<T>, pitch);
     }
-  };
-  auto keep_pooled = [&]<int F>(const Accumulators<T, F>& acc, int64_t offset, int64_t pitch) {
-    keep_windows<T, F>(acc, values + offset, winners ? winner_values + offset : nullptr, pitch);
   };
   auto finish = [&](const PlaneTile& tile) {
     const int64_t first = tile.filters.first, size = tile.filters.last - first;
+    for (int64_t f = 0; winners && f < size; f++) {
+      store_winners(s, marks + f * tile.pitch, *winners, tile.image, first + f, tile.windows);
+    }
     finish_tile(*args.tapes[0],
                 {reinterpret_cast<const char*>(values), tile.pitch, 1, tile.image, first, size,
                  tile.windows.first, tile.count()},
                 args.in + 2, args.out[0]);
   };
-  auto finish_pooled = [&](const PlaneTile& tile) {
-    const int64_t first = tile.filters.first, size = tile.filters.last - first;
-    for (int64_t f = 0; winners && f < size; f++) {
-      store_winners(s, winner_values + f * tile.pitch, *winners, tile.image, first + f,
-                    tile.windows);
-    }
-    finish(tile);
-  };
-  if (s.pooled) {
-    run_planes<T>(s, args.in[0], args.workspace, chunk, n_chunks, keep_pooled, finish_pooled);
-  } else {
-    run_planes<T>(s, args.in[0], args.workspace, chunk, n_chunks, keep, finish);
-  }
+  run_planes<T>(s, args.in[0], args.workspace, chunk, n_chunks, keep, finish);
 }
 
 template <class T>
@@ -362,7 +338,7 @@ int64_t pack_chunks(const Args& args) {
   const ConvShape s = shape(args);
   if (uses_planes<T>(s)) return s.N > 0 ? 1 : 0;
   if (s.N * s.PH * s.PW == 0) return 0;
-  return FilterBlocks<T>(s.O).count + (s.pad_h || s.pad_w ? std::min(s.N, kEnoughUnits) : 0);
+  return FilterBlocks<T>(s.O).count + (s.is_padded() ? std::min(s.N, kEnoughUnits) : 0);
 }
 
 template <class T>
@@ -375,14 +351,14 @@ void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
 template <class T>
 int64_t chunks(const Args& args) {
   const ConvShape s = shape(args);
-  return uses_planes<T>(s) ? plane_chunks<T>(s) : Units<T>(s).chunks(s);
+  return uses_planes<T>(s) ? plane_chunks<T>(s) : Work<T>(s, nullptr).units.chunks();
 }
 
 template <class T>
 void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   if (uses_planes<T>(s)) return run_position_vectors<T>(s, args, chunk, n_chunks);
-  run_filter_vectors<T>(s, args, chunk, n_chunks);
+  FilterVectors<T>(s, args, chunk).run(args, chunk, n_chunks);
 }
 
 template <class T>
@@ -391,26 +367,19 @@ size_t work_bytes(const Args& args) {
   return uses_planes<T>(s) ? PlaneWork<T>(s, nullptr).bytes : Work<T>(s, nullptr).bytes;
 }
 
-const char* invalid(const Args& args) { return check_conv(args, {0, 1, kOut, -1, 2, false}); }
-
-const char* invalid_pool(const Args& args) {
-  return check_conv(args, {0, 1, kOut, kOut + 1, 2, true});
-}
+constexpr Phase kPack{TGM_BY_DTYPE(pack_chunks), TGM_BY_DTYPE(pack)};
+constexpr Phase kRun{TGM_BY_DTYPE(chunks), TGM_BY_DTYPE(run)};
 
 }  // namespace
 
 extern const Kernel conv2d_kernel = {
-    "conv2d",
-    2,
-    {{TGM_BY_DTYPE(pack_chunks), TGM_BY_DTYPE(pack)}, {TGM_BY_DTYPE(chunks), TGM_BY_DTYPE(run)}},
-    TGM_BY_DTYPE(work_bytes),
-    invalid};
+    "conv2d", 2, {kPack, kRun}, TGM_BY_DTYPE(work_bytes), [](const Args& args) {
+      return check_conv(args, {0, 1, kOut});
+    }};
 
 extern const Kernel conv2d_pool_kernel = {
-    "conv2d_pool",
-    2,
-    {{TGM_BY_DTYPE(pack_chunks), TGM_BY_DTYPE(pack)}, {TGM_BY_DTYPE(chunks), TGM_BY_DTYPE(run)}},
-    TGM_BY_DTYPE(work_bytes),
-    invalid_pool};
+    "conv2d_pool", 2, {kPack, kRun}, TGM_BY_DTYPE(work_bytes), [](const Args& args) {
+      return check_conv(args, {0, 1, kOut, kOut + 1});
+    }};
 
 }  // namespace tgm::TGM_TARGET

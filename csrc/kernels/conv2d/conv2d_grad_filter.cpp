@@ -6,32 +6,193 @@
 //
 //   dw[o] = sum over images and positions of g * (patch of x there)
 //
-// Phase 0 packs x channels last, in groups of up to four vectors of channels. Phase 1 keeps the
-// sums of up to three filters x four vectors of a patch in registers while it goes over a block of
-// positions; what the block sees of a group stays in the cache for all filters of a chunk.
+// conv2d_pool_grad_filter: the same, the result's gradient coming from behind a pool.
+//
+//   x (N, C, H, W), g (N, O, PH, PW), winners uint8 (N, O, PH, PW, bytes), extras (O, C, KH, KW)
+//     -> epilogue(dw, extras); the output may alias an extra, too
+// ints: stride_h, stride_w, pad_h, pad_w, flip, pool_h, pool_w. tapes: epilogue.
+//
+//   dw[o] = sum over images and windows, over the window's winners, of g * (patch of x there)
+//
+// Phase 0 packs x channels last, in groups of channels. Phase 1 sums the gradients of some filters,
+// in one of three ways:
+//
+// * Without a pool: the sums of up to three filters x four vectors of a patch are kept in registers
+//   over a block of positions; what the block sees of a group of up to four vectors of channels
+//   stays in the cache for all filters of a chunk.
+// * Behind a pool only winners have a gradient: for a 2 x 2 pool that is a quarter of the dense
+//   arithmetic, and those whose gradient is zero, as behind ReLU many are, are left out too. The
+//   terms (gradient, location of the patch) of some blocks of windows are listed filter by filter,
+//   and then, group by group, the patches are added up with the sums in registers. Groups have one
+//   vector of channels, so that loads don't cross cache lines, and many windows of a group fit the
+//   L1 cache.
+// * Small patches behind a pool, as in a first layer, are not listed but added window by window
+//   (small_patches.hpp).
+#include <optional>
+
 #include "kernel.hpp"
-#include "kernels/conv2d/patch_rows.hpp"
+#include "kernels/conv2d/patches.hpp"
+#include "kernels/conv2d/small_patches.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/registers.hpp"
+#include "kernels/core/row_copies.hpp"
+#include "kernels/core/tile.hpp"
+#include "kernels/core/transpose.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int kFilters = 3;        // that share what is loaded of x
-constexpr int kSharedVectors = 4;  // of a patch
+constexpr int kFilters = 3;        // without a pool: that share what is loaded of x
+constexpr int kSharedVectors = 4;  // and of a patch
 
-// Of packed channels that are worked on at once: an eighth of L2, for seven loads serve twelve
-// multiply-adds, and longer walks over positions load and store the sums less often.
-constexpr int64_t kBlockBytes = 64 * 1024;
+// Of a packed group that is worked on at once. Without a pool an eighth of L2, for seven loads
+// serve twelve multiply-adds, and longer blocks of positions load and store the sums less often.
+constexpr int64_t kBlockBytes = 64 * 1024, kPoolBlockBytes = 20 * 1024;
+
+constexpr int64_t kListBytes = 192 * 1024;      // of terms, one for each window
+constexpr int64_t kRoomBytes = 8 * kListBytes;  // for them, should all positions tie
+constexpr int64_t kFlopsPerWindow = 40;         // of listing a term, roughly
+constexpr int64_t kStripFlops = 128;  // of packing a strip's vector, and finding what is live
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args); }
 
-// Groups of equal size, of up to kSharedVectors vectors.
+template <class T>
+bool is_small(const ConvShape& s) {
+  return s.pooled && Strips<T>(s).fit(s);
+}
+
+// Without a pool, groups of equal size, of up to kSharedVectors vectors. Behind a pool, one vector;
+// but few channels stay together, as filled up to a vector they would be mostly zeros, and so do
+// those of small patches.
 template <class T>
 ChannelGroups channel_groups(const ConvShape& s) {
+  if (is_small<T>(s)) return {s, s.C};
+  if (s.pooled) return {s, std::clamp<int64_t>(s.C, 1, kLanes<T>)};
   const int64_t count = std::max<int64_t>(1, ceil_div(s.C, kSharedVectors * kLanes<T>));
   return {s, std::max<int64_t>(1, ceil_div(s.C, count))};
 }
+
+template <class T>
+int64_t pack_chunks(const Args& args) {
+  const ConvShape s = shape(args);
+  const int64_t flops = is_small<T>(s)
+                            ? kStripFlops * s.padded_h() * s.OW * ceil_div(s.KW * s.C, kLanes<T>)
+                            : kPackFlops * s.C * s.H * s.W;
+  return std::clamp<int64_t>(chunks_for(s.N, flops), 1, kMaxStrips);
+}
+
+// A chunk is a number of sets of filters: several, that share what comes to the L1 cache of x, but
+// there are enough chunks. Behind a pool, a set is one filter.
+int64_t filter_sets(const ConvShape& s) { return ceil_div(s.O, s.pooled ? 1 : kFilters); }
+Span filters_of(const ConvShape& s, Span sets) {
+  const int64_t n = filter_sets(s);
+  return {span_of(s.O, sets.first, n).first, span_of(s.O, sets.last, n).first};
+}
+
+int64_t filter_chunks(const Args& args) {
+  const ConvShape s = shape(args);
+  const int64_t sets = filter_sets(s);
+  const int64_t window = 2 * s.taps() + (s.pooled ? kFlopsPerWindow : 0);
+  const int64_t flops = s.N * s.PH * s.PW * window + s.taps() * (4 + epilogue_cost(*args.tapes[0]));
+  const int64_t most =
+      s.pooled ? std::clamp<int64_t>(s.O / 32, 4, 16) : std::max<int64_t>(4, sets / 10);
+  return std::min(chunks_for(sets, s.O * flops / std::max<int64_t>(1, sets)), most);
+}
+
+// Windows, or positions where there is no pool, in blocks that see at most `bytes` of a group of
+// channels, or one row of windows: those of some images, or some rows of one image's.
+template <class T>
+struct WindowBlocks {
+  int64_t images, rows;  // of windows
+  int64_t image_blocks, row_blocks, count;
+  int64_t windows;  // of a block, at most
+
+  WindowBlocks(const ConvShape& s, const PatchImages<T>& packed) : images(s.N), rows(s.PH) {
+    const int64_t bytes = s.pooled ? kPoolBlockBytes : kBlockBytes;
+    const int64_t row_bytes = std::max<int64_t>(1, packed.row * sizeof(T));
+    const int64_t image_bytes = row_bytes * s.padded_h();
+    const int64_t fit = (bytes / row_bytes - s.KH) / s.stride_h + 1;  // rows of positions
+    const int64_t most = image_bytes <= bytes
+                             ? s.PH
+                             : std::clamp<int64_t>(fit / s.pool_h, 1, std::max<int64_t>(1, s.PH));
+    image_blocks = ceil_div(s.N, std::max<int64_t>(1, bytes / std::max<int64_t>(1, image_bytes)));
+    row_blocks = ceil_div(s.PH, std::max<int64_t>(1, most));
+    count = image_blocks * row_blocks;
+    windows = count == 0 ? 0 : ceil_div(s.N, image_blocks) * ceil_div(s.PH, row_blocks) * s.PW;
+  }
+  Span images_of(int64_t block) const { return span_of(images, block / row_blocks, image_blocks); }
+  Span rows_of(int64_t block) const { return span_of(rows, block % row_blocks, row_blocks); }
+};
+
+// The sums of which the filters' gradient is made.
+template <class T>
+struct FilterSums {
+  int64_t row, group, filter;  // elements of a row of sums with its padding, of a group, a filter
+  T* sums;                     // [o][group][kh][row]
+  T* channels_last;            // [o][kh][kw][c], on the way where rows are padded
+  T* result;                   // [o][c][kh][kw], before the epilogue
+
+  FilterSums(const ConvShape& s, const ChannelGroups& groups, int64_t row, WorkspaceLayout& layout)
+      : row(row), group(ceil_div(s.KH * row, kLanes<T>) * kLanes<T>), filter(groups.count * group) {
+    result = layout.take<T>(s.O * s.taps());
+    sums = layout.take<T>(s.O * filter);
+    const bool padded = row != s.KW * groups.part.C;
+    channels_last = layout.take<T>(padded ? s.O * groups.part.taps() : 0);
+  }
+
+  T* of(int64_t o, int64_t g = 0) const { return sums + o * filter + g * group; }
+};
+
+// The lists of terms. A block's terms are listed for all filters of a chunk, and some blocks'
+// before they are added up.
+template <class T>
+struct TermWork {
+  int32_t* single_winner;  // offset of its patch from the window's first
+  Term<T>* terms;          // [chunk of phase 1][block][filter][term]
+  int64_t* counts;         // [chunk of phase 1][block][filter]
+  int64_t blocks;          // listed at once
+  int64_t max_filters;     // of a chunk
+  int64_t max_terms;       // of a filter and block, and room for one more
+
+  TermWork(const ConvShape& s, const WindowBlocks<T>& cut, int64_t n_chunks,
+           WorkspaceLayout& layout) {
+    max_filters = n_chunks == 0 ? 0 : ceil_div(s.O, n_chunks);
+    max_terms = cut.windows * s.pool_size() + 1;
+    const int64_t term_bytes = max_filters * static_cast<int64_t>(sizeof(Term<T>));
+    const int64_t fit = std::min(kListBytes / std::max<int64_t>(1, cut.windows * term_bytes),
+                                 kRoomBytes / std::max<int64_t>(1, max_terms * term_bytes));
+    blocks = std::clamp<int64_t>(fit, 1, std::max<int64_t>(1, cut.count));
+    single_winner = layout.take<int32_t>(256 * s.winner_bytes());
+    terms = layout.take<Term<T>>(n_chunks * blocks * max_filters * max_terms);
+    counts = layout.take<int64_t>(n_chunks * blocks * max_filters);
+  }
+
+  int64_t list(int64_t chunk, int64_t block, int64_t filter) const {
+    return (chunk * blocks + block) * max_filters + filter;
+  }
+};
+
+// What going through the windows of small patches needs.
+template <class T>
+struct WindowWork {
+  Strips<T> strips;
+  int32_t* offsets;     // of winners' patches
+  Window* windows;      // [n][window], live ones first
+  WindowCount* counts;  // [n]
+  char* scratch;        // [chunk of phase 0], of a StripPacker
+  T* g;                 // [chunk of phase 1][filter][window]: planes that were not contiguous
+  uint8_t* winners;     // likewise
+
+  WindowWork(const ConvShape& s, int64_t n_pack_chunks, int64_t n_chunks, WorkspaceLayout& layout)
+      : strips(s) {
+    const int64_t plane = s.PH * s.PW;
+    offsets = layout.take<int32_t>(kWinnerOffsets);
+    windows = layout.take<Window>(s.N * plane);
+    counts = layout.take<WindowCount>(s.N);
+    scratch = layout.take<char>(n_pack_chunks * StripPacker<T>(s, nullptr).bytes);
+    g = layout.take<T>(n_chunks * kSharedFilters * plane);
+    winners = layout.take<uint8_t>(n_chunks * kSharedFilters * plane);
+  }
+};
 
 template <class T>
 struct Work {
@@ -39,17 +200,90 @@ struct Work {
   ChannelGroups groups;
   PatchRows<T> rows;
   PatchImages<T> packed;
+  WindowBlocks<T> blocks;
   FilterSums<T> sums;
-  T* images;  // [group][n][h][w][c]
+  T* images;  // [group][n][h][w][c]; small patches: [n][strip]
+  std::optional<TermWork<T>> by_term;
+  std::optional<WindowWork<T>> by_window;
 
-  Work(const ConvShape& s, char* workspace)
+  Work(const Args& args, const ConvShape& s, char* workspace)
       : layout{workspace},
         groups(channel_groups<T>(s)),
-        rows(groups.part, kSharedVectors),
+        rows(groups.part, s.pooled ? kMaxPatchVectors : kSharedVectors),
         packed(groups.part),
-        sums(s, groups, rows.padded(), layout),
-        images(layout.take<T>(packed.size(groups.count * s.N))) {}
+        blocks(s, packed),
+        sums(s, groups, is_small<T>(s) ? s.KW * s.C : rows.padded(), layout) {
+    if (is_small<T>(s)) {
+      images = layout.take<T>(s.N * Strips<T>(s).image);
+      by_window.emplace(s, pack_chunks<T>(args), filter_chunks(args), layout);
+    } else {
+      images = layout.take<T>(packed.size(groups.count * s.N));
+      if (s.pooled) by_term.emplace(s, blocks, filter_chunks(args), layout);
+    }
+  }
 };
+
+// A group of channels of image n of x, channels last, into the middle of zeros.
+template <class T>
+void pack_patch_image(const ChannelGroups& groups, int64_t group, const Tensor& x, int64_t n,
+                      T* to) {
+  const ConvShape& s = groups.part;
+  const PatchImages<T> packed(s);
+  const int64_t *stride = x.stride, size = groups.size(group);
+  if (s.is_padded() || size < s.C) std::memset(to, 0, packed.image * sizeof(T));
+  to += s.pad_h * packed.row + s.pad_w * s.C;
+  const T* from = x.as<T>() + n * stride[0] + groups.first(group) * stride[1];
+  if (stride[3] == 1 && stride[2] == s.W && s.pad_w == 0 && s.C > 1) {
+    return transpose(from, stride[1], to, s.C, size, s.H * s.W);
+  }
+  for (int64_t h = 0; h < s.H; h++, from += stride[2], to += packed.row) {
+    if (s.C == 1) {
+      copy_elements(to, 1, from, stride[3], s.W);
+    } else if (stride[3] == 1) {
+      transpose(from, stride[1], to, s.C, size, s.W);
+    } else {
+      for (int64_t w = 0; w < s.W; w++) {
+        for (int64_t c = 0; c < size; c++) to[w * s.C + c] = from[c * stride[1] + w * stride[3]];
+      }
+    }
+  }
+}
+
+template <class T>
+void pack_strips(const Args& args, const ConvShape& s, const Work<T>& work, int64_t chunk,
+                 Span images) {
+  const WindowWork<T>& by_window = *work.by_window;
+  const StripPacker<T> packer(s, by_window.scratch + chunk * StripPacker<T>(s, nullptr).bytes);
+  for (int64_t n = images.first; n < images.last; n++) {
+    pack_patch_image(work.groups, 0, args.in[0], n, packer.image);
+    by_window.counts[n] =
+        packer.pack(work.images + n * by_window.strips.image, by_window.windows + n * s.PH * s.PW);
+  }
+  if (chunk == 0) fill_winner_offsets<T>(s, by_window.offsets);
+}
+
+template <class T>
+void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const ConvShape s = shape(args);
+  const Work<T> work(args, s, args.workspace);
+  const Span span = span_of(s.N, chunk, n_chunks);
+  if (work.by_window) return pack_strips(args, s, work, chunk, span);
+  for (int64_t n = span.first; n < span.last; n++) {
+    for (int64_t group = 0; group < work.groups.count; group++) {
+      T* to = work.images + (group * s.N + n) * work.packed.image;
+      pack_patch_image(work.groups, group, args.in[0], n, to);
+    }
+  }
+  if (chunk > 0) return;
+  std::fill_n(work.images + work.groups.count * s.N * work.packed.image, kLanes<T>, T(0));
+  if (!work.by_term) return;
+  fill_single_winner(s, work.by_term->single_winner, [&](int64_t p) {
+    return p / s.pool_w * s.stride_h * work.packed.row +
+           p % s.pool_w * s.stride_w * work.groups.part.C;
+  });
+}
+
+// ---- without a pool ----
 
 // The positions of one image under a patch block, and the block's sums for F filters.
 template <class T>
@@ -67,150 +301,264 @@ struct Plane {
 template <class T, int F, int R, int V>
 void add_plane(const Plane<T>& plane) {
   constexpr int L = kLanes<T>;
-  Vec<T> sum[F][R][V];
-  auto each = [&](auto visit) __attribute__((always_inline)) {
-#pragma GCC unroll 4
-    for (int f = 0; f < F; f++) {
-#pragma GCC unroll 4
-      for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) {
-          visit(sum[f][r][v], plane.sums + f * plane.sums_filter + r * plane.sums_row + v * L);
-        }
-      }
-    }
+  RegisterTile<T, F, R * V> tile;
+  auto sums = [&](int f, int i) {
+    return plane.sums + f * plane.sums_filter + i / V * plane.sums_row + i % V * L;
   };
-  each([](Vec<T>& s, const T* from) { s = load(from); });
+  tile.read(sums);
   for (int64_t h = 0; h < plane.height; h++) {
     const T* x = plane.x + h * plane.step_h;
     const T* g = plane.g + h * plane.g_h;
     for (int64_t w = 0; w < plane.width; w++, x += plane.step_w, g += plane.g_w) {
-      Vec<T> patch[R][V];
-#pragma GCC unroll 4
-      for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) patch[r][v] = load(x + r * plane.row + v * L);
-      }
-#pragma GCC unroll 4
-      for (int f = 0; f < F; f++) {
-        const Vec<T> factor = splat<T>(g[f * plane.g_filter]);
-#pragma GCC unroll 4
-        for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-          for (int v = 0; v < V; v++) sum[f][r][v] = fmadd(factor, patch[r][v], sum[f][r][v]);
-        }
-      }
+      tile.add_products([&](int f) { return splat<T>(g[f * plane.g_filter]); },
+                        [&](int i) { return load(x + i / V * plane.row + i % V * L); });
     }
   }
-  each([](Vec<T>& s, T* to) { store(to, s); });
+  tile.write(sums);
 }
 
 template <class T, int F>
-void add_plane_of(const Plane<T>& plane, int64_t rows, int64_t vectors) {
-  if (rows == 1) {
-    if (vectors == 1) return add_plane<T, F, 1, 1>(plane);
-    if (vectors == 2) return add_plane<T, F, 1, 2>(plane);
-    if (vectors == 3) return add_plane<T, F, 1, 3>(plane);
-    return add_plane<T, F, 1, 4>(plane);
-  }
-  if (vectors == 2) return add_plane<T, F, 2, 2>(plane);
-  if (rows == 2) return add_plane<T, F, 2, 1>(plane);
-  if (rows == 3) return add_plane<T, F, 3, 1>(plane);
-  return add_plane<T, F, 4, 1>(plane);
-}
-
-int64_t pack_chunks(const Args& args) {
-  const ConvShape s = shape(args);
-  return std::max<int64_t>(1, chunks_for(s.N, kPackFlops * s.C * s.H * s.W));
-}
-
-template <class T>
-void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
-  const ConvShape s = shape(args);
-  const Work<T> work(s, args.workspace);
-  pack_patch_images(work.groups, args.in[0], chunk, n_chunks, work.images);
-}
-
-// A chunk is a number of sets of filters: some, that share what comes to the L1 cache of x.
-int64_t filter_sets(const ConvShape& s) { return ceil_div(s.O, kFilters); }
-
-int64_t filter_chunks(const Args& args) {
-  const ConvShape s = shape(args);
-  const int64_t sets = filter_sets(s);
-  const int64_t flops =
-      s.O * s.taps() * (2 * s.N * s.OH * s.OW + 4 + epilogue_cost(*args.tapes[0]));
-  return std::min(chunks_for(sets, flops / std::max<int64_t>(1, sets)),
-                  std::max<int64_t>(4, sets / 10));
+void add_plane_of(const Plane<T>& plane, const PatchBlock& block) {
+  with_width<kSharedVectors>(block.rows, [&]<int R>() {
+    with_width<kSharedVectors / R>(block.vectors, [&]<int V>() { add_plane<T, F, R, V>(plane); });
+  });
 }
 
 // Adds the positions of a block, its images at `x`, to a group's sums of the filters `o`.
 template <class T>
-void add_block(const ConvShape& s, const Work<T>& work, const T* x, const Tensor& g, Span images,
-               Span lines, Span o, int64_t group) {
-  const PatchRows<T>& rows = work.rows;
+void add_positions(const ConvShape& s, const Work<T>& work, const T* x, const Tensor& g,
+                   int64_t block, Span o, int64_t group) {
   const PatchImages<T>& packed = work.packed;
-  for (int64_t block = 0; block < rows.blocks(); block++) {
-    const Span r = rows.block_rows(block), v = rows.block_vectors(block);
-    const int64_t down = r.last - r.first, across = v.last - v.first;
-    for (int64_t image = images.first; image < images.last; image++) {
-      const int64_t first_line =
-          (image - images.first) * packed.image + (lines.first * s.stride_h + r.first) * packed.row;
+  const Span images = work.blocks.images_of(block), lines = work.blocks.rows_of(block);
+  for (int64_t i = 0; i < work.rows.blocks(); i++) {
+    const PatchBlock part = work.rows.block(i);
+    for (int64_t n = images.first; n < images.last; n++) {
       const Plane<T> plane{
-          x + first_line + v.first * kLanes<T>,
+          x + (n - images.first) * packed.image + lines.first * s.stride_h * packed.row +
+              packed.offset(part),
           packed.row,
           s.stride_h * packed.row,
           s.stride_w * work.groups.part.C,
-          g.as<T>() + image * g.stride[0] + o.first * g.stride[1] + lines.first * g.stride[2],
+          g.as<T>() + n * g.stride[0] + o.first * g.stride[1] + lines.first * g.stride[2],
           g.stride[1],
           g.stride[2],
           g.stride[3],
           lines.last - lines.first,
           s.OW,
-          work.sums.of(o.first, group) + r.first * rows.padded() + v.first * kLanes<T>,
+          work.sums.of(o.first, group) + part.row * work.sums.row + part.vector * kLanes<T>,
           work.sums.filter,
-          rows.padded()};
-      with_width<kFilters>(o.last - o.first,
-                           [&]<int F>() { add_plane_of<T, F>(plane, down, across); });
+          work.sums.row};
+      with_width<kFilters>(o.last - o.first, [&]<int F>() { add_plane_of<T, F>(plane, part); });
     }
+  }
+}
+
+template <class T>
+void add_all_positions(const Args& args, const ConvShape& s, const Work<T>& work, Span sets) {
+  for (int64_t group = 0; group < work.groups.count; group++) {
+    for (int64_t block = 0; block < work.blocks.count; block++) {
+      const int64_t image = group * s.N + work.blocks.images_of(block).first;
+      for (int64_t set = sets.first; set < sets.last; set++) {
+        add_positions(s, work, work.images + image * work.packed.image, args.in[1], block,
+                      filters_of(s, {set, set + 1}), group);
+      }
+    }
+  }
+}
+
+// ---- behind a pool, by terms ----
+
+// By its bits: compiles to fewer instructions than the comparison. NaN is not zero.
+template <class T>
+TGM_INLINE bool is_not_zero(T x) {
+  return bits<Bits<T>>(x) << 1 != 0;
+}
+
+// Lists the terms of a row of n windows, `step` apart from `offset` on, by one byte of the winners
+// of each. Returns the end of the list.
+//
+// Whether a gradient counts can't be foreseen, so there is no branch on it: a term is written, and
+// kept if it counts. That a window has not just one winner is rare, or comes in runs.
+template <class T>
+TGM_NOINLINE Term<T>* list_row(const int32_t* single_winner, const T* factors, int64_t factor_step,
+                               const uint8_t* masks, int64_t mask_step, int64_t offset,
+                               int64_t step, int64_t n, Term<T>* next) {
+  for (; n > 0; n--) {
+    const T factor = *factors;
+    unsigned mask = *masks;
+    const int32_t inside = single_winner[mask];
+    *next = {factor, static_cast<int32_t>(offset + inside)};
+    if (inside < 0) [[unlikely]] {
+      for (; mask != 0 && is_not_zero(factor); mask &= mask - 1) {
+        *next++ = {factor, static_cast<int32_t>(offset + single_winner[mask & -mask])};
+      }
+    } else {
+      next += is_not_zero(factor);
+    }
+    factors += factor_step;
+    masks += mask_step;
+    offset += step;
+  }
+  return next;
+}
+
+// The terms of a block of windows for one filter; offsets count from the block's first image.
+// Returns their number.
+template <class T>
+int64_t list_block(const Args& args, const ConvShape& s, const Work<T>& work, int64_t block,
+                   int64_t o, Term<T>* terms) {
+  const Span images = work.blocks.images_of(block), rows = work.blocks.rows_of(block);
+  const Tensor &g = args.in[1], &winners = args.in[2];
+  const int64_t *stride = winners.stride, step = s.pool_w * s.stride_w * work.groups.part.C;
+  Term<T>* next = terms;
+  for (int64_t n = images.first; n < images.last; n++) {
+    for (int64_t h = rows.first; h < rows.last; h++) {
+      const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1] + h * g.stride[2];
+      const uint8_t* masks = winners.as<uint8_t>() + n * stride[0] + o * stride[1] + h * stride[2];
+      const int64_t offset =
+          (n - images.first) * work.packed.image + h * s.pool_h * s.stride_h * work.packed.row;
+      for (int64_t byte = 0; byte < s.winner_bytes(); byte++) {
+        next = list_row(work.by_term->single_winner + 256 * byte, factors, g.stride[3],
+                        masks + byte * stride[4], stride[3], offset, step, s.PW, next);
+      }
+    }
+  }
+  return next - terms;
+}
+
+// Adds the lists of some filters for a block of windows, for one group of channels, to their sums.
+template <class T>
+void add_lists(const Work<T>& work, const T* images, int64_t first_list, int64_t n_filters,
+               T* sums) {
+  const TermWork<T>& lists = *work.by_term;
+  for (int64_t i = 0; i < work.rows.blocks(); i++) {
+    const PatchBlock part = work.rows.block(i);
+    const auto add = find_add_patch_block<T>(part);
+    T* to = sums + part.row * work.sums.row + part.vector * kLanes<T>;
+    for (int64_t f = 0; f < n_filters; f++, to += work.sums.filter) {
+      const int64_t list = first_list + f, n = lists.counts[list];
+      if (n == 0) continue;
+      add(images + work.packed.offset(part), work.packed.row, lists.terms + list * lists.max_terms,
+          n, to, work.sums.row);
+    }
+  }
+}
+
+template <class T>
+void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, int64_t chunk,
+                 Span filters) {
+  const TermWork<T>& lists = *work.by_term;
+  const int64_t n_filters = filters.last - filters.first;
+  for (int64_t first = 0; first < work.blocks.count; first += lists.blocks) {
+    const int64_t n_blocks = std::min(lists.blocks, work.blocks.count - first);
+    for (int64_t b = 0; b < n_blocks; b++) {
+      for (int64_t f = 0; f < n_filters; f++) {
+        const int64_t list = lists.list(chunk, b, f);
+        lists.counts[list] = list_block(args, s, work, first + b, filters.first + f,
+                                        lists.terms + list * lists.max_terms);
+      }
+    }
+    for (int64_t group = 0; group < work.groups.count; group++) {
+      for (int64_t b = 0; b < n_blocks; b++) {
+        const int64_t image = group * s.N + work.blocks.images_of(first + b).first;
+        add_lists(work, work.images + image * work.packed.image, lists.list(chunk, b, 0), n_filters,
+                  work.sums.of(filters.first, group));
+      }
+    }
+  }
+}
+
+// ---- behind a pool, by windows ----
+
+template <class T>
+void add_by_window(const Args& args, const ConvShape& s, const Work<T>& work, int64_t chunk,
+                   Span filters) {
+  const WindowWork<T>& by_window = *work.by_window;
+  const Strips<T>& strips = by_window.strips;
+  const Tensor &g = args.in[1], &winners = args.in[2];
+  const int64_t plane = s.PH * s.PW, buffer = chunk * kSharedFilters * plane;
+  const int64_t n_filters = filters.last - filters.first;
+  const int64_t groups = ceil_div(n_filters, shared_filters(strips.vectors));
+  for (int64_t n = 0; n < s.N; n++) {
+    for (int64_t group = 0; group < groups; group++) {
+      const Span span = span_of(n_filters, group, groups);
+      const int64_t o = filters.first + span.first, count = span.last - span.first;
+      const WindowPlanes<T> planes{
+          side_by_side(s, g.as<T>() + n * g.stride[0] + o * g.stride[1], g.stride + 1, count,
+                       by_window.g + buffer),
+          side_by_side(s, winners.as<uint8_t>() + n * winners.stride[0] + o * winners.stride[1],
+                       winners.stride + 1, count, by_window.winners + buffer),
+          plane, work.sums.of(o), work.sums.filter};
+      add_image(strips, work.images + n * strips.image, by_window.windows + n * plane,
+                by_window.counts[n], by_window.offsets, planes, count);
+    }
+  }
+}
+
+// ---- all ----
+
+// The sums of a group of channels, in the order in which x meets the filter, to the filter's
+// gradient [c][kh][kw].
+template <class T>
+void unpack(const ConvShape& s, const Work<T>& work, int64_t o, int64_t group) {
+  const FilterSums<T>& sums = work.sums;
+  const ConvShape& part = work.groups.part;
+  const int64_t taps = s.KH * s.KW, size = work.groups.size(group);
+  const T* from = sums.of(o, group);
+  T* to = sums.result + o * s.taps() + work.groups.first(group) * taps;
+  if (sums.row != s.KW * part.C) {
+    T* const buffer = sums.channels_last + o * part.taps();
+    copy_taps(part, from, sums.row, buffer, s.KW * part.C);
+    transpose(buffer, part.C, to, taps, taps, size);
+  } else if (s.flip) {
+    transpose(from + (taps - 1) * part.C, -part.C, to, taps, taps, size);
+  } else {
+    transpose(from, part.C, to, taps, taps, size);
   }
 }
 
 template <class T>
 void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  const Work<T> work(s, args.workspace);
-  const WindowBlocks<T> blocks(s, work.packed, kBlockBytes);
-  const Span sets = span_of(filter_sets(s), chunk, n_chunks);
-  const Span filters{span_of(s.O, sets.first, filter_sets(s)).first,
-                     span_of(s.O, sets.last, filter_sets(s)).first};
-  work.sums.clear(filters);
-  for (int64_t group = 0; group < work.groups.count; group++) {
-    for (int64_t block = 0; block < blocks.count; block++) {
-      const Span images = blocks.images_of(block);
-      const T* x = work.images + (group * s.N + images.first) * work.packed.image;
-      for (int64_t set = sets.first; set < sets.last; set++) {
-        add_block(s, work, x, args.in[1], images, blocks.rows_of(s, block),
-                  span_of(s.O, set, filter_sets(s)), group);
-      }
-    }
+  const Work<T> work(args, s, args.workspace);
+  const Span sets = span_of(filter_sets(s), chunk, n_chunks), filters = filters_of(s, sets);
+  const int64_t n_filters = filters.last - filters.first;
+  std::fill_n(work.sums.of(filters.first), n_filters * work.sums.filter, T(0));
+  if (work.by_window) {
+    add_by_window(args, s, work, chunk, filters);
+  } else if (work.by_term) {
+    add_by_term(args, s, work, chunk, filters);
+  } else {
+    add_all_positions(args, s, work, sets);
   }
-  work.sums.finish(args, filters, 2);
+  for (int64_t o = filters.first; o < filters.last; o++) {
+    for (int64_t group = 0; group < work.groups.count; group++) unpack(s, work, o, group);
+  }
+  const int64_t taps = s.taps();
+  finish_tile(*args.tapes[0],
+              {reinterpret_cast<const char*>(work.sums.result + filters.first * taps), taps, 0, 0,
+               filters.first, n_filters, 0, taps},
+              args.in + (s.pooled ? 3 : 2), args.out[0]);
 }
 
 template <class T>
 size_t work_bytes(const Args& args) {
-  return Work<T>(shape(args), nullptr).layout.used;
+  return Work<T>(args, shape(args), nullptr).layout.used;
 }
 
-const char* invalid(const Args& args) { return check_conv(args, {0, kOut, 1, -1, 2, false}); }
+constexpr Phase kPack{TGM_BY_DTYPE(pack_chunks), TGM_BY_DTYPE(pack_images)};
+constexpr Phase kSum{filter_chunks, TGM_BY_DTYPE(sum_filters)};
 
 }  // namespace
 
 extern const Kernel conv2d_grad_filter_kernel = {
-    "conv2d_grad_filter",
-    2,
-    {{pack_chunks, TGM_BY_DTYPE(pack_images)}, {filter_chunks, TGM_BY_DTYPE(sum_filters)}},
-    TGM_BY_DTYPE(work_bytes),
-    invalid};
+    "conv2d_grad_filter", 2, {kPack, kSum}, TGM_BY_DTYPE(work_bytes), [](const Args& args) {
+      return check_conv(args, {0, kOut, 1});
+    }};
+
+extern const Kernel conv2d_pool_grad_filter_kernel = {
+    "conv2d_pool_grad_filter", 2, {kPack, kSum}, TGM_BY_DTYPE(work_bytes), [](const Args& args) {
+      return check_conv(args, {0, kOut, 1, 2});
+    }};
 
 }  // namespace tgm::TGM_TARGET

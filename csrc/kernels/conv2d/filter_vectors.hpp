@@ -1,29 +1,113 @@
-// The inner loop whose vectors run over filters: a convolution's result is made of it, and its
-// input's gradient, where channels take the place of filters.
+// Convolutions whose vectors run over filters: the forward ones, and the gradient of the input,
+// where channels take the place of filters.
 //
-// It keeps kPixels output pixels x up to kMaxFilterVectors vectors of filters in registers. For
-// each tap (c, kh, kw) it loads the filters' vectors, which are packed one after the other, and one
-// broadcast value per pixel, straight from the image: no im2col. Filters are padded to whole
-// vectors with zeros and pixels to whole groups by repeating one, so there is no other code for
-// remainders and every output adds its taps in the same order with the same rounding: equal patches
-// give equal bits. A table holds each tap's offset in the image; strides, flips and channels are
-// worked out there once, and the loop knows nothing of them.
+// The inner loop keeps kPixels output pixels x up to kMaxFilterVectors vectors of filters in
+// registers. For each tap (c, kh, kw) it loads the filters' vectors, which are packed one after the
+// other, and one broadcast value per pixel, straight from the image: no im2col. Filters are padded
+// to whole vectors with zeros and pixels to whole groups by repeating one, so there is no other
+// code for remainders and every output adds its taps in the same order with the same rounding:
+// equal patches give equal bits. A table holds each tap's offset in the image, with strides, flips
+// and channels; the loop knows nothing of them.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 
 #include "kernels/conv2d/geometry.hpp"
-#include "kernels/core/chunks.hpp"
 #include "kernels/core/registers.hpp"
+#include "kernels/core/row_copies.hpp"
+#include "kernels/core/tile.hpp"
 #include "kernels/core/transpose.hpp"
-#include "simd.hpp"
 
 namespace tgm::TGM_TARGET {
 
 // Output pixels and vectors of filters whose sums are in registers at once.
 constexpr int kPixels = 4;
 constexpr int kMaxFilterVectors = kAccumulators / kPixels;
+
+template <class T, int V>
+using Accumulators = RegisterTile<T, kPixels, V>;
+
+constexpr int64_t kGroups = 16;             // of four pixels, that share a slice of taps
+constexpr int64_t kSliceBytes = 20 * 1024;  // of filters: with sums and pixels they fit L1
+
+// sums[group][pixel][vector][lane] = the sums of a block of filters at the four pixels of each of n
+// groups, over taps of pixel[offset of tap] * filters[tap]. Filters of many taps exceed the
+// first-level cache, and so do the pixels under them. Therefore all groups add one slice of taps,
+// whose filters and channels stay there, before the next; each sum still adds its taps in order.
+template <class T, int V>
+TGM_NOINLINE void accumulate_groups(const T* const (*pixels)[kPixels], int64_t n,
+                                    const int64_t* offsets, int64_t n_taps, const T* filters,
+                                    T* sums) {
+  constexpr int64_t row = V * kLanes<T>, kSlice = kSliceBytes / (V * kVectorBytes);
+  const int64_t slices = std::max<int64_t>(1, ceil_div(n_taps, kSlice));
+  for (int64_t i = 0; i < slices; i++) {
+    const Span taps = span_of(n_taps, i, slices);
+    T* group = sums;
+    for (int64_t g = 0; g < n; g++, group += kPixels * row) {
+      Accumulators<T, V> acc;
+      if (i == 0) {
+        acc.clear();
+      } else {
+        acc.read(group, row);
+      }
+      const T* const(&pixel)[kPixels] = pixels[g];
+      const T* filter = filters + taps.first * row;
+      for (int64_t t = taps.first; t < taps.last; t++, filter += row) {
+        const int64_t offset = offsets[t];
+        acc.add_products([&](int p) { return splat<T>(pixel[p][offset]); },
+                         [&](int v) { return load(filter + v * kLanes<T>); });
+      }
+      acc.write(group, row);
+    }
+  }
+}
+
+// The taps of a block of filters: their offsets in the image, and the packed filters.
+template <class T>
+struct Taps {
+  const int64_t* offsets;
+  int64_t count;
+  const T* filters;
+  int64_t vectors;  // of filters
+
+  int64_t group() const { return kPixels * vectors * kLanes<T>; }  // elements of its sums
+  void accumulate(const T* const (*pixels)[kPixels], int64_t n, T* sums) const {
+    with_width<kMaxFilterVectors>(vectors, [&]<int V>() {
+      accumulate_groups<T, V>(pixels, n, offsets, count, filters, sums);
+    });
+  }
+};
+
+// Rows of pixels where the patches of output positions begin.
+template <class T>
+struct Positions {
+  const T* first;
+  int64_t row, column;  // from a position to the one below it, and beside it, in elements
+  int64_t width;
+
+  const T* at(int64_t h, int64_t w) const { return first + h * row + w * column; }
+};
+
+// Sums [position][vector][lane] of the positions of a span, and of some more behind it to fill the
+// last group: copies of the last one.
+template <class T>
+void convolve_positions(const Taps<T>& taps, const Positions<T>& positions, Span span, T* sums) {
+  int64_t h = span.first / positions.width, w = span.first % positions.width;
+  const T* pixels[kGroups][kPixels];
+  for (int64_t q = span.first; q < span.last;) {
+    int64_t n = 0;
+    for (; n < kGroups && q < span.last; n++, q += kPixels) {
+      for (int p = 0; p < kPixels; p++) {
+        pixels[n][p] = positions.at(h, w);
+        if (q + p + 1 >= span.last) continue;  // the last position fills the group
+        if (++w == positions.width) w = 0, h++;
+      }
+    }
+    taps.accumulate(pixels, n, sums);
+    sums += n * taps.group();
+  }
+}
 
 // Filters in blocks of up to kMaxFilterVectors vectors, as even as possible. A block's filters are
 // packed [tap][filter of the block], blocks one after the other.
@@ -43,98 +127,117 @@ struct FilterBlocks {
   int64_t packed_size(int64_t taps) const { return vectors * kLanes<T> * taps; }
 };
 
-template <class T, int V>
-using Accumulators = Vec<T>[kPixels][V];
-
-template <class T, int V>
-TGM_INLINE void clear(Accumulators<T, V>& acc) {
-#pragma GCC unroll 32
-  for (int p = 0; p < kPixels; p++) {
-#pragma GCC unroll 32
-    for (int v = 0; v < V; v++) acc[p][v] = Vec<T>{};
-  }
-}
-
-// acc[p][v] += sum over taps of pixel[p][offset of tap] * filters[tap][v], in the order of the
-// taps.
-template <class T, int V>
-TGM_INLINE void add_taps(const T* const (&pixel)[kPixels], const int64_t* offsets, int64_t n_taps,
-                         const T* filters, Accumulators<T, V>& acc) {
-  for (int64_t t = 0; t < n_taps; t++) {
-    const int64_t offset = offsets[t];
-    Vec<T> filter[V];
-#pragma GCC unroll 32
-    for (int v = 0; v < V; v++) filter[v] = load(filters + v * kLanes<T>);
-#pragma GCC unroll 32
-    for (int p = 0; p < kPixels; p++) {
-      const Vec<T> x = splat<T>(pixel[p][offset]);
-#pragma GCC unroll 32
-      for (int v = 0; v < V; v++) acc[p][v] = fmadd(x, filter[v], acc[p][v]);
-    }
-    filters += V * kLanes<T>;
-  }
-}
-
-// The same from zero.
-template <class T, int V>
-TGM_INLINE void accumulate_taps(const T* const (&pixel)[kPixels], const int64_t* offsets,
-                                int64_t n_taps, const T* filters, Accumulators<T, V>& acc) {
-  clear<T, V>(acc);
-  add_taps<T, V>(pixel, offsets, n_taps, filters, acc);
-}
-
-constexpr int64_t kGroups = 16;               // of four pixels that share a stretch of taps
-constexpr int64_t kStretchBytes = 20 * 1024;  // of filters: with sums and pixels they fit L1
-
-// sums[group][pixel][vector][lane] = the sums of a block of filters at the four pixels of each of n
-// groups. Filters of many taps exceed the first-level cache, and so do the pixels under them.
-// Therefore all groups add one stretch of taps, whose filters and channels stay there, before the
-// next; each sum still adds its taps in their order.
-template <class T, int V>
-TGM_NOINLINE void accumulate_groups(const T* const (*pixels)[kPixels], int64_t n,
-                                    const int64_t* offsets, int64_t n_taps, const T* filters,
-                                    T* sums) {
-  constexpr int64_t kStretch = kStretchBytes / (V * kVectorBytes);
-  const int64_t stretches = std::max<int64_t>(1, ceil_div(n_taps, kStretch));
-  for (int64_t i = 0; i < stretches; i++) {
-    const Span taps = span_of(n_taps, i, stretches);
-    T* group = sums;
-    for (int64_t g = 0; g < n; g++, group += kPixels * V * kLanes<T>) {
-      Accumulators<T, V> acc;
-      if (i == 0) {
-        clear<T, V>(acc);
-      } else {
-#pragma GCC unroll 32
-        for (int p = 0; p < kPixels; p++) {
-#pragma GCC unroll 32
-          for (int v = 0; v < V; v++) acc[p][v] = load(group + (p * V + v) * kLanes<T>);
-        }
-      }
-      add_taps<T, V>(pixels[g], offsets + taps.first, taps.last - taps.first,
-                     filters + taps.first * V * kLanes<T>, acc);
-#pragma GCC unroll 32
-      for (int p = 0; p < kPixels; p++) {
-#pragma GCC unroll 32
-        for (int v = 0; v < V; v++) store(group + (p * V + v) * kLanes<T>, acc[p][v]);
-      }
-    }
-  }
-}
-
-// Filters of one block to [tap][filter].
+// Filters [filter][c][h][w] of any strides.
 template <class T>
-void pack_filters(const ConvShape& s, const Tensor& w, int64_t first, int64_t size, int64_t width,
-                  T* to) {
-  const int64_t taps = s.taps();
-  if (size < width) std::memset(to, 0, taps * width * sizeof(T));
-  const T* from = w.as<T>() + first * w.stride[0];
-  if (w.stride[3] == 1 && w.stride[2] == s.KW && w.stride[1] == s.KH * s.KW) {
-    return transpose(from, w.stride[0], to, width, size, taps);
+struct FilterView {
+  const T* data;
+  int64_t C, H, W;
+  int64_t stride[4];
+
+  static FilterView of(const Tensor& w) {
+    return {w.as<T>(),
+            w.shape[1],
+            w.shape[2],
+            w.shape[3],
+            {w.stride[0], w.stride[1], w.stride[2], w.stride[3]}};
   }
-  for (int64_t t = 0; t < taps; t++) {
-    const int64_t kw = t % s.KW, kh = t / s.KW % s.KH, c = t / (s.KW * s.KH);
-    const T* tap = from + c * w.stride[1] + kh * w.stride[2] + kw * w.stride[3];
-    for (int64_t o = 0; o < size; o++) to[t * width + o] = tap[o * w.stride[0]];
+  int64_t taps() const { return C * H * W; }
+};
+
+// `size` filters from `first` on to [tap][width], zeros behind them.
+template <class T>
+void pack_filters(const FilterView<T>& w, int64_t first, int64_t size, int64_t width, T* to) {
+  const int64_t *stride = w.stride, taps = w.taps();
+  if (size < width) std::memset(to, 0, taps * width * sizeof(T));
+  const T* from = w.data + first * stride[0];
+  if (stride[3] == 1 && stride[2] == w.W && stride[1] == w.H * w.W) {
+    return transpose(from, stride[0], to, width, size, taps);
+  }
+  for (int64_t t = 0; t < taps; t++, to += width) {
+    const T* tap =
+        from + t / (w.W * w.H) * stride[1] + t / w.W % w.H * stride[2] + t % w.W * stride[3];
+    for (int64_t f = 0; f < size; f++) to[f] = tap[f * stride[0]];
+  }
+}
+
+// An image with zeros around: planes [c][height][width], each in `plane` elements, in which x
+// begins in row `top` and column `left`.
+struct PaddedPlanes {
+  int64_t top, left, height, width, plane;
+};
+
+// Image n of x (N, C, H, W), in one pass over the copy.
+template <class T>
+void pad_image(const PaddedPlanes& padded, const Tensor& x, int64_t n, T* to) {
+  for (int64_t c = 0; c < x.shape[1]; c++) {
+    const T* from = x.as<T>() + n * x.stride[0] + c * x.stride[1];
+    T* row = to + padded.top * padded.width + padded.left;
+    T* const end = to + padded.plane;
+    for (int64_t h = 0; h < x.shape[2]; h++, from += x.stride[2], row += padded.width) {
+      std::fill(to, row, T(0));
+      copy_row(from, x.stride[3], x.shape[3], row, 1);
+      to = row + x.shape[3];
+    }
+    std::fill(to, end, T(0));
+    to = end;
+  }
+}
+
+// The units of a convolution's work: an image x a tile of its output positions x a block of
+// filters.
+template <class T>
+struct Units {
+  FilterBlocks<T> blocks;
+  int64_t images, positions, flops;  // flops: of one position of one filter
+  int64_t tiles = 1;                 // of an image's positions
+
+  Units(int64_t filters, int64_t images, int64_t positions, int64_t flops)
+      : blocks(filters), images(images), positions(positions), flops(flops) {
+    if (count() == 0) return;
+    const int64_t lanes = ceil_div(blocks.vectors, blocks.count) * kLanes<T>;
+    tiles = ceil_div(positions, kTileElements / lanes);
+    if (count() < kEnoughUnits) {
+      const int64_t wanted = ceil_div(kEnoughUnits, images * blocks.count);
+      const int64_t worth = std::min(positions * lanes * flops / kChunkFlops,  //
+                                     ceil_div(positions, kPixels));
+      tiles = std::max(tiles, std::min(wanted, worth));
+    }
+  }
+
+  int64_t count() const { return positions == 0 ? 0 : images * tiles * blocks.count; }
+  int64_t chunks() const {
+    if (count() == 0) return 0;
+    return chunks_for(count(), images * positions * blocks.filters * flops / count());
+  }
+};
+
+struct Unit {
+  int64_t image, block;
+  Span positions;
+
+  int64_t size() const { return positions.last - positions.first; }
+};
+
+// Runs a chunk of the units: convolve(unit, values) makes the sums, [position][vector][lane]. They
+// are transposed to the order of the output, so that the epilogue has long rows.
+template <class T, class Convolve>
+void run_units(const Units<T>& units, const Args& args, int n_own, int64_t chunk, int64_t n_chunks,
+               Convolve convolve) {
+  const FilterBlocks<T>& blocks = units.blocks;
+  alignas(64) T values[kTileElements + kPixels * kMaxFilterVectors * kLanes<T>];
+  alignas(64) T rows[kTileElements];
+  const Span span = span_of(units.count(), chunk, n_chunks);
+  for (int64_t number = span.first; number < span.last; number++) {
+    const int64_t block = number % blocks.count, tile = number / blocks.count;
+    const Unit unit{tile / units.tiles, block,
+                    span_of(units.positions, tile % units.tiles, units.tiles)};
+    convolve(unit, values);
+    const int64_t n = unit.size(), size = blocks.size(block);
+    transpose(values, blocks.width(block) * kLanes<T>, rows, n, n, size);
+    finish_tile(*args.tapes[0],
+                {reinterpret_cast<const char*>(rows), n, 1, unit.image, blocks.first(block), size,
+                 unit.positions.first, n},
+                args.in + n_own, args.out[0]);
   }
 }
 

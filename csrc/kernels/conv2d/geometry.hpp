@@ -1,4 +1,5 @@
-// What all kernels of a convolution share: its sizes, and the check of its operands.
+// What all kernels of a convolution share: its sizes, and the check of its operands, which is made
+// when a program is built.
 #pragma once
 
 #include "kernel.hpp"
@@ -22,6 +23,7 @@ struct ConvShape {
   int64_t OH, OW;          // of the convolution
   int64_t PH, PW;          // behind the pool
 
+  bool is_padded() const { return pad_h || pad_w; }
   int64_t padded_h() const { return H + 2 * pad_h; }
   int64_t padded_w() const { return W + 2 * pad_w; }
   int64_t taps() const { return C * KH * KW; }
@@ -50,15 +52,51 @@ inline ConvShape conv_shape(const Tensor& x, const Tensor& w, const Args& args) 
   return s;
 }
 
-// Which of the call's operands are those of y = x * w (numbers from kOut on are outputs).
+// Which of the call's operands are those of y = x * w; numbers from kOut on are outputs.
 struct ConvRoles {
   int x, w, y;
-  int winners;  // -1: none
-  int n_own;    // inputs before the extras
-  bool pooled;
+  int winners = -1;  // -1: the kernel has no pool
+
+  bool pooled() const { return winners >= 0; }
+  int n_own() const { return pooled() && winners < kOut ? 3 : 2; }  // inputs before the extras
 };
 
+inline const char* check_conv_ints(const Args& args, bool pooled) {
+  const int32_t wanted = pooled ? kPoolInts : kConvInts;
+  if (args.n_ints != wanted) return check_failed("takes %d integer parameters", wanted);
+  const int64_t* ints = args.ints;
+  if (ints[0] < 1 || ints[1] < 1) return "strides must be 1 or more";
+  if (ints[2] < 0 || ints[3] < 0) return "padding must not be negative";
+  if (pooled && (ints[5] < 1 || ints[6] < 1)) return "the pool must be 1 or more each way";
+  return nullptr;
+}
+
 // Null, or what is wrong.
-const char* check_conv(const Args& args, const ConvRoles& roles);
+inline const char* check_conv(const Args& args, const ConvRoles& roles) {
+  const int n_own = roles.n_own(), n_out = roles.winners >= kOut ? 2 : 1;
+  if (args.n_in < n_own) return check_failed("takes at least %d inputs", n_own);
+  if (args.n_out < 1 || args.n_out > n_out) return "has the wrong number of outputs";
+  if (const char* why = check_conv_ints(args, roles.pooled())) return why;
+  const Tensor &x = operand(args, roles.x), &w = operand(args, roles.w),
+               &y = operand(args, roles.y);
+  const DType dtype = args.in[0].dtype;
+  if (dtype != DType::Float32 && dtype != DType::Float64) return "computes in float32 or float64";
+  if (x.ndim != 4) return check_failed("%s must have 4 dimensions", operand_name(roles.x, "x"));
+  if (w.ndim != 4) return check_failed("%s must have 4 dimensions", operand_name(roles.w, "w"));
+
+  const ConvShape s = conv_shape(x, w, args);
+  if (s.KH < 1 || s.KW < 1) return "filters must not be empty";
+  const int64_t x_shape[] = {s.N, s.C, s.H, s.W}, w_shape[] = {s.O, s.C, s.KH, s.KW};
+  const int64_t y_shape[] = {s.N, s.O, s.PH, s.PW, s.winner_bytes()};
+  const char* why = check_operand(x, operand_name(roles.x, "x"), dtype, 4, x_shape);
+  if (!why) why = check_operand(w, operand_name(roles.w, "w"), dtype, 4, w_shape);
+  if (!why) why = check_operand(y, operand_name(roles.y, "y"), dtype, 4, y_shape);
+  const bool has_winners = roles.pooled() && (roles.winners < kOut || args.n_out == 2);
+  if (!why && has_winners) {
+    const char* name = operand_name(roles.winners, "winners");
+    why = check_operand(operand(args, roles.winners), name, DType::UInt8, 5, y_shape);
+  }
+  return why ? why : check_epilogue(args, n_own);
+}
 
 }  // namespace tgm::TGM_TARGET

@@ -98,7 +98,7 @@ struct PlaneWork {
 template <class T>
 void pack_planes(const ConvShape& s, const Tensor& w, char* workspace) {
   const PlaneWork<T> work(s, workspace);
-  pack_filters(s, w, 0, s.O, s.O, work.filters);
+  pack_filters(FilterView<T>::of(w), 0, s.O, s.O, work.filters);
   const PlaneShape<T> shape(s);
   const int64_t plane = shape.plane(s), column = shape.column(s);
   const auto offset = [&](int64_t c, int64_t a, int64_t b) {
@@ -178,24 +178,17 @@ struct PlaneBlock {
   int64_t filter_step;  // from tap to tap
 };
 
-// acc[p][f] = sums of the filters f over the four vectors of positions p that begin at window q.
+// sums.at[p][f] = sums of the filters f over the four vectors of positions p that begin at window
+// q.
 template <class T, int F>
-TGM_INLINE void accumulate_planes(const PlaneBlock<T>& block, int64_t q, Accumulators<T, F>& acc) {
-  clear<T, F>(acc);
+TGM_INLINE void accumulate_planes(const PlaneBlock<T>& block, int64_t q, Accumulators<T, F>& sums) {
+  sums.clear();
   const T *strip = block.strip + q, *filters = block.filters;
-  for (int64_t t = 0; t < block.n_taps; t++) {
+  for (int64_t t = 0; t < block.n_taps; t++, filters += block.filter_step) {
     const T *upper = strip + block.taps[t].upper, *lower = strip + block.taps[t].lower;
     const T* const pixels[kPixels] = {upper, upper + block.across, lower, lower + block.across};
-    Vec<T> filter[F];
-#pragma GCC unroll 32
-    for (int f = 0; f < F; f++) filter[f] = splat(filters[f]);
-#pragma GCC unroll 32
-    for (int p = 0; p < kPixels; p++) {
-      const Vec<T> x = load(pixels[p]);
-#pragma GCC unroll 32
-      for (int f = 0; f < F; f++) acc[p][f] = fmadd(x, filter[f], acc[p][f]);
-    }
-    filters += block.filter_step;
+    sums.add_products([&](int p) { return load(pixels[p]); },
+                      [&](int f) { return splat(filters[f]); });
   }
 }
 

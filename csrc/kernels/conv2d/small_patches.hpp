@@ -11,12 +11,13 @@
 //   positions tie besides, and many more have some positions there.
 #pragma once
 
-#include "kernels/conv2d/patch_rows.hpp"
-#include "kernels/core/registers.hpp"
+#include "kernels/conv2d/patches.hpp"
+#include "kernels/core/row_copies.hpp"
 
 namespace tgm::TGM_TARGET {
 
-// In one word, since what limits the loop over windows is the number of its loads.
+// A window of the pool, in one word, since what limits the loop over windows is the number of its
+// loads.
 class Window {
  public:
   Window(int64_t number, int64_t offset, uint32_t live)
@@ -73,105 +74,82 @@ using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
 
 template <class T>
 bool all_finite(const T* values, int64_t n) {
-  // v - v has no bit set, unless it is NaN.
-  Vec<Bits<T>> nonfinite{};
-  Bits<T> rest = 0;
-  int64_t i = 0;
-  for (; i + kLanes<T> <= n; i += kLanes<T>) {
-    const Vec<T> v = load(values + i);
-    nonfinite |= bits<Vec<Bits<T>>>(v - v);
-  }
-  for (; i < n; i++) rest |= bits<Bits<T>>(values[i] - values[i]);
-  for (int lane = 0; lane < kLanes<T>; lane++) rest |= nonfinite[lane];
-  return rest == 0;
+  Bits<T> nonfinite = 0;  // x - x has no bit set, unless it is NaN
+  for (int64_t i = 0; i < n; i++) nonfinite |= bits<Bits<T>>(values[i] - values[i]);
+  return nonfinite == 0;
 }
 
 // Packs images as strips and lists their windows.
 template <class T>
-class StripPacker {
- public:
-  // Bytes that it works in.
-  static size_t scratch(const ConvShape& s) { return StripPacker(s, nullptr).bytes_; }
+struct StripPacker {
+  const ConvShape& s;
+  PatchImages<T> packed;
+  Strips<T> strips;
+  T* image;            // [h][w][c]
+  Bits<T>* live_rows;  // [h][position]: of the row of a patch, some bit that is set
+  Bits<T>* live;       // [position], of the patch
 
-  StripPacker(const ConvShape& s, char* scratch) : s_(s), strips_(s) {
+  size_t bytes;
+
+  StripPacker(const ConvShape& s, char* scratch) : s(s), packed(s), strips(s) {
     WorkspaceLayout layout{scratch};
-    image_ = layout.take<T>(PatchImages<T>(s).size(1));
-    nonzero_ = layout.take<Bits<T>>(s.padded_h() * s.padded_w());
-    nonzero_rows_ = layout.take<Bits<T>>(s.padded_h() * s.OW);
-    live_ = layout.take<Bits<T>>(s.OH * s.OW);
-    bytes_ = layout.used;
+    image = layout.take<T>(packed.size(1));
+    live_rows = layout.take<Bits<T>>(s.padded_h() * s.OW);
+    live = layout.take<Bits<T>>(s.OH * s.OW);
+    bytes = layout.used;
   }
 
-  WindowCount pack(const Tensor& x, int64_t n, T* to, Window* windows) {
-    const PatchImages<T> packed(s_);
-    pack_patch_image(ChannelGroups(s_, s_.C), 0, x, n, image_);
-    std::memset(image_ + packed.image, 0, kLanes<T> * sizeof(T));
-    for (int64_t j = 0; j < s_.OW; j++) copy_strip(packed, j, to + j * strips_.strip);
-    find_live_positions();
-    return {list_windows(windows), all_finite(image_, packed.image)};
+  // The image, which is packed already, to strips. Rows are copied in whole vectors: what is behind
+  // a row is written over by the next one.
+  WindowCount pack(T* to, Window* windows) const {
+    std::fill_n(image + packed.image, kLanes<T>, T(0));
+    for (int64_t j = 0; j < s.OW; j++) {
+      const T* from = image + j * s.stride_w * s.C;
+      for (int64_t h = 0; h < s.padded_h(); h++, from += packed.row, to += strips.length) {
+        for (int64_t i = 0; i < strips.length; i += kLanes<T>) store(to + i, load(from + i));
+      }
+    }
+    for (int64_t h = 0; h < s.padded_h(); h++) {
+      join(image + h * packed.row, 1, strips.length, s.stride_w * s.C, live_rows + h * s.OW);
+    }
+    for (int64_t h = 0; h < s.OH; h++) {
+      join(live_rows + h * s.stride_h * s.OW, s.OW, s.KH, 1, live + h * s.OW);
+    }
+    return {list_windows(windows), all_finite(image, packed.image)};
   }
 
  private:
-  // Row by row, in whole vectors: what is behind a row is written over by the next one.
-  void copy_strip(const PatchImages<T>& packed, int64_t column, T* to) const {
-    const T* from = image_ + column * s_.stride_w * s_.C;
-    for (int64_t h = 0; h < s_.padded_h(); h++, from += packed.row, to += strips_.length) {
-      for (int64_t i = 0; i < strips_.length; i += kLanes<T>) store(to + i, load(from + i));
-    }
-  }
-
-  // By position, not 0 if its patch has a bit set: first along rows, then down.
-  void find_live_positions() {
-    const int64_t width = s_.padded_w();
-    for (int64_t i = 0; i < s_.padded_h() * width; i++) {
-      nonzero_[i] = bits<Bits<T>>(image_[i * s_.C]);
-      for (int64_t c = 1; c < s_.C; c++) nonzero_[i] |= bits<Bits<T>>(image_[i * s_.C + c]);
-    }
-    for (int64_t h = 0; h < s_.padded_h(); h++) {
-      join(nonzero_ + h * width, 1, s_.KW, s_.stride_w, nonzero_rows_ + h * s_.OW);
-    }
-    for (int64_t h = 0; h < s_.OH; h++) {
-      join(nonzero_rows_ + h * s_.stride_h * s_.OW, s_.OW, s_.KH, 1, live_ + h * s_.OW);
-    }
-  }
-
   // to[i], for a row of positions: all bits of n values, `step` apart, from i * stride on.
-  void join(const Bits<T>* from, int64_t step, int64_t n, int64_t stride, Bits<T>* to) const {
-    for (int64_t i = 0; i < s_.OW; i++) to[i] = from[i * stride];
-    for (int64_t k = 1; k < n; k++) {
-      from += step;
+  template <class Value>
+  void join(const Value* from, int64_t step, int64_t n, int64_t stride, Bits<T>* to) const {
+    std::fill_n(to, s.OW, 0);
+    for (int64_t k = 0; k < n; k++, from += step) {
       TGM_INDEPENDENT_LOOP
-      for (int64_t i = 0; i < s_.OW; i++) to[i] |= from[i * stride];
+      for (int64_t i = 0; i < s.OW; i++) to[i] |= bits<Bits<T>>(from[i * stride]);
     }
   }
 
   // The number of live windows.
   int64_t list_windows(Window* windows) const {
     Window* first = windows;
-    Window* last = windows + s_.PH * s_.PW;
-    for (int64_t h = 0; h < s_.PH; h++) {
-      for (int64_t w = 0; w < s_.PW; w++) {
-        const Bits<T>* at = live_ + h * s_.pool_h * s_.OW + w * s_.pool_w;
-        uint32_t live = 0;
-        for (int64_t r = 0, p = 0; r < s_.pool_h; r++) {
-          for (int64_t c = 0; c < s_.pool_w; c++, p++) {
-            live |= uint32_t{at[r * s_.OW + c] != 0} << p;
+    Window* last = windows + s.PH * s.PW;
+    for (int64_t h = 0; h < s.PH; h++) {
+      for (int64_t w = 0; w < s.PW; w++) {
+        const Bits<T>* at = live + h * s.pool_h * s.OW + w * s.pool_w;
+        uint32_t mask = 0;
+        for (int64_t r = 0, p = 0; r < s.pool_h; r++) {
+          for (int64_t c = 0; c < s.pool_w; c++, p++) {
+            mask |= uint32_t{at[r * s.OW + c] != 0} << p;
           }
         }
-        const Window window(h * s_.PW + w, strips_.offset(s_, h * s_.pool_h, w * s_.pool_w), live);
-        *(live != 0 ? first : last - 1) = window;
-        first += live != 0;
-        last -= live == 0;
+        const Window window(h * s.PW + w, strips.offset(s, h * s.pool_h, w * s.pool_w), mask);
+        *(mask != 0 ? first : last - 1) = window;
+        first += mask != 0;
+        last -= mask == 0;
       }
     }
     return first - windows;
   }
-
-  const ConvShape& s_;
-  Strips<T> strips_;
-  T* image_;  // [h][w][c]
-  Bits<T>*nonzero_, *nonzero_rows_, *live_;
-  size_t bytes_;
 };
 
 // Planes of `count` filters [count][PH][PW] side by side: where they are, or in `buffer`.
@@ -182,9 +160,8 @@ const T* side_by_side(const ConvShape& s, const T* planes, const int64_t* stride
   if (stride[2] == 1 && stride[1] == s.PW && stride[0] == s.PH * s.PW) return planes;
   T* to = buffer;
   for (int64_t o = 0; o < count; o++) {
-    for (int64_t h = 0; h < s.PH; h++) {
-      const T* from = planes + o * stride[0] + h * stride[1];
-      for (int64_t w = 0; w < s.PW; w++) *to++ = from[w * stride[2]];
+    for (int64_t h = 0; h < s.PH; h++, to += s.PW) {
+      copy_row(planes + o * stride[0] + h * stride[1], stride[2], s.PW, to, 1);
     }
   }
   return buffer;
@@ -241,7 +218,7 @@ constexpr int64_t shared_filters(int64_t vectors) {
 template <class T, int V, int F, bool kSkipZeros>
 void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* offsets,
                  unsigned always, const Window* windows, int64_t n) {
-  PatchSums<T, F, V> sums;
+  RegisterTile<T, F, V> sums;
   sums.read(planes.sums, planes.filter_sums);
   for (int64_t i = 0; i < n; i++) {
     const Window window = windows[i];
