@@ -24,6 +24,10 @@
 #include "math/basic.hpp"
 
 namespace tgm::TGM_TARGET {
+
+template void accumulate(const Taps<float>&, const Group<float>*, int64_t, float*);
+template void accumulate(const Taps<double>&, const Group<double>*, int64_t, double*);
+
 namespace {
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.in[1], args); }
@@ -52,9 +56,21 @@ TGM_INLINE Mask<T> pool_winners(int64_t first, int64_t n, Pixel pixel, Vec<T> to
   return byte;
 }
 
-// Maxima of V vectors of windows of four, and their winners unless `marks` is null, `step` apart.
-// Where no lane has a NaN, half of the comparisons do; a window's sum is NaN if one of its pixels
-// is (or for two infinities: then the full comparisons do no harm).
+// Maxima of V vectors of windows of four, and their winners unless `marks` is null, `step` apart;
+// sums: [pixel][vector][lane].
+template <class T>
+TGM_NOINLINE void pool_four_with_nan(const T* sums, int64_t vectors, T* maxima, T* marks,
+                                     int64_t step) {
+  for (int64_t v = 0; v < vectors; v++) {
+    auto pixel = [&](int64_t p) { return load(sums + (p * vectors + v) * kLanes<T>); };
+    const Vec<T> top = pool_maximum<T>(kPixels, pixel);
+    store(maxima + v * step, top);
+    if (marks) store(marks + v * step, bits<Vec<T>>(pool_winners<T>(0, kPixels, pixel, top)));
+  }
+}
+
+// The same for sums in registers. Where no lane has a NaN, half of the comparisons do; a window's
+// sum is NaN if one of its pixels is (or for two infinities: then the full comparisons do no harm).
 template <class T, int V>
 TGM_INLINE void pool_four(const Accumulators<T, V>& sums, T* maxima, T* marks, int64_t step) {
   static_assert(kPixels == 4);
@@ -65,16 +81,13 @@ TGM_INLINE void pool_four(const Accumulators<T, V>& sums, T* maxima, T* marks, i
     const Vec<T> sum = (at[0][v] + at[1][v]) + (at[2][v] + at[3][v]);
     has_nan |= sum != sum;
   }
-  const bool any_nan = any(has_nan);
+  if (any(has_nan)) [[unlikely]] {
+    alignas(64) T memory[kPixels * V * kLanes<T>];
+    sums.write(memory, V * kLanes<T>);
+    return pool_four_with_nan(memory, V, maxima, marks, step);
+  }
 #pragma GCC unroll 32
   for (int v = 0; v < V; v++) {
-    auto pixel = [&](int64_t p) { return at[p][v]; };
-    if (any_nan) [[unlikely]] {
-      const Vec<T> top = pool_maximum<T>(kPixels, pixel);
-      store(maxima + v * step, top);
-      if (marks) store(marks + v * step, bits<Vec<T>>(pool_winners<T>(0, kPixels, pixel, top)));
-      continue;
-    }
     Vec<T> top = at[0][v];
 #pragma GCC unroll 4
     for (int p = 1; p < kPixels; p++) top = top > at[p][v] ? top : at[p][v];
@@ -239,7 +252,7 @@ class FilterVectors {
     const int64_t groups = work_.window_groups, row = taps.vectors * kLanes<T>;
     const int64_t together = std::max<int64_t>(1, kGroups / groups);  // windows
     int64_t h = unit.positions.first / s_.PW, w = unit.positions.first % s_.PW;
-    const T* pixels[kGroups][kPixels];
+    Group<T> pixels[kGroups];
     for (int64_t q = unit.positions.first; q < unit.positions.last; q += together) {
       const int64_t windows = std::min(together, unit.positions.last - q);
       T* sums = sums_;
@@ -247,9 +260,10 @@ class FilterVectors {
         const T* const first = positions.at(h, w);
         if (++w == s_.PW) w = 0, h++;
         for (int64_t g = 0; g < groups; g++) {
-          for (int p = 0; p < kPixels; p++) pixels[n][p] = first + work_.window[g * kPixels + p];
+          for (int p = 0; p < kPixels; p++)
+            pixels[n].pixel[p] = first + work_.window[g * kPixels + p];
           if (++n < kGroups && (i + 1 < windows || g + 1 < groups)) continue;
-          taps.accumulate(pixels, n, sums);
+          accumulate(taps, pixels, n, sums);
           sums += n * taps.group(), n = 0;
         }
       }

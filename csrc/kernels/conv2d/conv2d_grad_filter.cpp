@@ -34,9 +34,7 @@
 #include "kernels/conv2d/patches.hpp"
 #include "kernels/conv2d/small_patches.hpp"
 #include "kernels/core/by_dtype.hpp"
-#include "kernels/core/row_copies.hpp"
 #include "kernels/core/tile.hpp"
-#include "kernels/core/transpose.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -171,29 +169,6 @@ struct TermWork {
   }
 };
 
-// What going through the windows of small patches needs.
-template <class T>
-struct WindowWork {
-  Strips<T> strips;
-  int32_t* offsets;     // of winners' patches
-  Window* windows;      // [n][window], live ones first
-  WindowCount* counts;  // [n]
-  char* scratch;        // [chunk of phase 0], of a StripPacker
-  T* g;                 // [chunk of phase 1][filter][window]: planes that were not contiguous
-  uint8_t* winners;     // likewise
-
-  WindowWork(const ConvShape& s, int64_t n_pack_chunks, int64_t n_chunks, WorkspaceLayout& layout)
-      : strips(s) {
-    const int64_t plane = s.PH * s.PW;
-    offsets = layout.take<int32_t>(kWinnerOffsets);
-    windows = layout.take<Window>(s.N * plane);
-    counts = layout.take<WindowCount>(s.N);
-    scratch = layout.take<char>(n_pack_chunks * StripPacker<T>(s, nullptr).bytes);
-    g = layout.take<T>(n_chunks * kSharedFilters * plane);
-    winners = layout.take<uint8_t>(n_chunks * kSharedFilters * plane);
-  }
-};
-
 template <class T>
 struct Work {
   WorkspaceLayout layout;
@@ -202,9 +177,9 @@ struct Work {
   PatchImages<T> packed;
   WindowBlocks<T> blocks;
   FilterSums<T> sums;
-  T* images;  // [group][n][h][w][c]; small patches: [n][strip]
+  T* images = nullptr;  // [group][n][h][w][c]
   std::optional<TermWork<T>> by_term;
-  std::optional<WindowWork<T>> by_window;
+  std::optional<SmallPatches<T>> small;
 
   Work(const Args& args, const ConvShape& s, char* workspace)
       : layout{workspace},
@@ -214,8 +189,7 @@ struct Work {
         blocks(s, packed),
         sums(s, groups, is_small<T>(s) ? s.KW * s.C : rows.padded(), layout) {
     if (is_small<T>(s)) {
-      images = layout.take<T>(s.N * Strips<T>(s).image);
-      by_window.emplace(s, pack_chunks<T>(args), filter_chunks(args), layout);
+      small.emplace(s, pack_chunks<T>(args), filter_chunks(args), layout);
     } else {
       images = layout.take<T>(packed.size(groups.count * s.N));
       if (s.pooled) by_term.emplace(s, blocks, filter_chunks(args), layout);
@@ -223,51 +197,12 @@ struct Work {
   }
 };
 
-// A group of channels of image n of x, channels last, into the middle of zeros.
-template <class T>
-void pack_patch_image(const ChannelGroups& groups, int64_t group, const Tensor& x, int64_t n,
-                      T* to) {
-  const ConvShape& s = groups.part;
-  const PatchImages<T> packed(s);
-  const int64_t *stride = x.stride, size = groups.size(group);
-  if (s.is_padded() || size < s.C) std::memset(to, 0, packed.image * sizeof(T));
-  to += s.pad_h * packed.row + s.pad_w * s.C;
-  const T* from = x.as<T>() + n * stride[0] + groups.first(group) * stride[1];
-  if (stride[3] == 1 && stride[2] == s.W && s.pad_w == 0 && s.C > 1) {
-    return transpose(from, stride[1], to, s.C, size, s.H * s.W);
-  }
-  for (int64_t h = 0; h < s.H; h++, from += stride[2], to += packed.row) {
-    if (s.C == 1) {
-      copy_elements(to, 1, from, stride[3], s.W);
-    } else if (stride[3] == 1) {
-      transpose(from, stride[1], to, s.C, size, s.W);
-    } else {
-      for (int64_t w = 0; w < s.W; w++) {
-        for (int64_t c = 0; c < size; c++) to[w * s.C + c] = from[c * stride[1] + w * stride[3]];
-      }
-    }
-  }
-}
-
-template <class T>
-void pack_strips(const Args& args, const ConvShape& s, const Work<T>& work, int64_t chunk,
-                 Span images) {
-  const WindowWork<T>& by_window = *work.by_window;
-  const StripPacker<T> packer(s, by_window.scratch + chunk * StripPacker<T>(s, nullptr).bytes);
-  for (int64_t n = images.first; n < images.last; n++) {
-    pack_patch_image(work.groups, 0, args.in[0], n, packer.image);
-    by_window.counts[n] =
-        packer.pack(work.images + n * by_window.strips.image, by_window.windows + n * s.PH * s.PW);
-  }
-  if (chunk == 0) fill_winner_offsets<T>(s, by_window.offsets);
-}
-
 template <class T>
 void pack_images(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   const Work<T> work(args, s, args.workspace);
   const Span span = span_of(s.N, chunk, n_chunks);
-  if (work.by_window) return pack_strips(args, s, work, chunk, span);
+  if (work.small) return work.small->pack(args.in[0], span, chunk);
   for (int64_t n = span.first; n < span.last; n++) {
     for (int64_t group = 0; group < work.groups.count; group++) {
       T* to = work.images + (group * s.N + n) * work.packed.image;
@@ -333,7 +268,7 @@ void add_positions(const ConvShape& s, const Work<T>& work, const T* x, const Te
   for (int64_t i = 0; i < work.rows.blocks(); i++) {
     const PatchBlock part = work.rows.block(i);
     for (int64_t n = images.first; n < images.last; n++) {
-      const Plane<T> plane{
+      Plane<T> plane{
           x + (n - images.first) * packed.image + lines.first * s.stride_h * packed.row +
               packed.offset(part),
           packed.row,
@@ -348,7 +283,13 @@ void add_positions(const ConvShape& s, const Work<T>& work, const T* x, const Te
           work.sums.of(o.first, group) + part.row * work.sums.row + part.vector * kLanes<T>,
           work.sums.filter,
           work.sums.row};
-      with_width<kFilters>(o.last - o.first, [&]<int F>() { add_plane_of<T, F>(plane, part); });
+      if (o.last - o.first == kFilters) {
+        add_plane_of<T, kFilters>(plane, part);
+        continue;
+      }
+      // Sets are even: one filter alone is all there are. It is computed twice, to the same sums.
+      if (o.last - o.first == 1) plane.g_filter = plane.sums_filter = 0;
+      add_plane_of<T, kFilters - 1>(plane, part);
     }
   }
 }
@@ -371,7 +312,7 @@ void add_all_positions(const Args& args, const ConvShape& s, const Work<T>& work
 // By its bits: compiles to fewer instructions than the comparison. NaN is not zero.
 template <class T>
 TGM_INLINE bool is_not_zero(T x) {
-  return bits<Bits<T>>(x) << 1 != 0;
+  return (bits<Bits<T>>(x) << 1) != 0;
 }
 
 // Lists the terms of a row of n windows, `step` apart from `offset` on, by one byte of the winners
@@ -468,33 +409,6 @@ void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, int6
   }
 }
 
-// ---- behind a pool, by windows ----
-
-template <class T>
-void add_by_window(const Args& args, const ConvShape& s, const Work<T>& work, int64_t chunk,
-                   Span filters) {
-  const WindowWork<T>& by_window = *work.by_window;
-  const Strips<T>& strips = by_window.strips;
-  const Tensor &g = args.in[1], &winners = args.in[2];
-  const int64_t plane = s.PH * s.PW, buffer = chunk * kSharedFilters * plane;
-  const int64_t n_filters = filters.last - filters.first;
-  const int64_t groups = ceil_div(n_filters, shared_filters(strips.vectors));
-  for (int64_t n = 0; n < s.N; n++) {
-    for (int64_t group = 0; group < groups; group++) {
-      const Span span = span_of(n_filters, group, groups);
-      const int64_t o = filters.first + span.first, count = span.last - span.first;
-      const WindowPlanes<T> planes{
-          side_by_side(s, g.as<T>() + n * g.stride[0] + o * g.stride[1], g.stride + 1, count,
-                       by_window.g + buffer),
-          side_by_side(s, winners.as<uint8_t>() + n * winners.stride[0] + o * winners.stride[1],
-                       winners.stride + 1, count, by_window.winners + buffer),
-          plane, work.sums.of(o), work.sums.filter};
-      add_image(strips, work.images + n * strips.image, by_window.windows + n * plane,
-                by_window.counts[n], by_window.offsets, planes, count);
-    }
-  }
-}
-
 // ---- all ----
 
 // The sums of a group of channels, in the order in which x meets the filter, to the filter's
@@ -524,8 +438,9 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Span sets = span_of(filter_sets(s), chunk, n_chunks), filters = filters_of(s, sets);
   const int64_t n_filters = filters.last - filters.first;
   std::fill_n(work.sums.of(filters.first), n_filters * work.sums.filter, T(0));
-  if (work.by_window) {
-    add_by_window(args, s, work, chunk, filters);
+  if (work.small) {
+    work.small->add(args.in[1], args.in[2], filters, chunk, work.sums.of(filters.first),
+                    work.sums.filter);
   } else if (work.by_term) {
     add_by_term(args, s, work, chunk, filters);
   } else {

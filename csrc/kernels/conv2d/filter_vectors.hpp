@@ -28,56 +28,66 @@ constexpr int kMaxFilterVectors = kAccumulators / kPixels;
 template <class T, int V>
 using Accumulators = RegisterTile<T, kPixels, V>;
 
-constexpr int64_t kGroups = 16;             // of four pixels, that share a slice of taps
-constexpr int64_t kSliceBytes = 20 * 1024;  // of filters: with sums and pixels they fit L1
-
-// sums[group][pixel][vector][lane] = the sums of a block of filters at the four pixels of each of n
-// groups, over taps of pixel[offset of tap] * filters[tap]. Filters of many taps exceed the
-// first-level cache, and so do the pixels under them. Therefore all groups add one slice of taps,
-// whose filters and channels stay there, before the next; each sum still adds its taps in order.
-template <class T, int V>
-TGM_NOINLINE void accumulate_groups(const T* const (*pixels)[kPixels], int64_t n,
-                                    const int64_t* offsets, int64_t n_taps, const T* filters,
-                                    T* sums) {
-  constexpr int64_t row = V * kLanes<T>, kSlice = kSliceBytes / (V * kVectorBytes);
-  const int64_t slices = std::max<int64_t>(1, ceil_div(n_taps, kSlice));
-  for (int64_t i = 0; i < slices; i++) {
-    const Span taps = span_of(n_taps, i, slices);
-    T* group = sums;
-    for (int64_t g = 0; g < n; g++, group += kPixels * row) {
-      Accumulators<T, V> acc;
-      if (i == 0) {
-        acc.clear();
-      } else {
-        acc.read(group, row);
-      }
-      const T* const(&pixel)[kPixels] = pixels[g];
-      const T* filter = filters + taps.first * row;
-      for (int64_t t = taps.first; t < taps.last; t++, filter += row) {
-        const int64_t offset = offsets[t];
-        acc.add_products([&](int p) { return splat<T>(pixel[p][offset]); },
-                         [&](int v) { return load(filter + v * kLanes<T>); });
-      }
-      acc.write(group, row);
-    }
-  }
-}
-
 // The taps of a block of filters: their offsets in the image, and the packed filters.
 template <class T>
 struct Taps {
   const int64_t* offsets;
   int64_t count;
-  const T* filters;
-  int64_t vectors;  // of filters
+  const T* filters;  // [tap][vector][lane]
+  int64_t vectors;
 
   int64_t group() const { return kPixels * vectors * kLanes<T>; }  // elements of its sums
-  void accumulate(const T* const (*pixels)[kPixels], int64_t n, T* sums) const {
-    with_width<kMaxFilterVectors>(vectors, [&]<int V>() {
-      accumulate_groups<T, V>(pixels, n, offsets, count, filters, sums);
-    });
-  }
 };
+
+// Where the patches of the pixels that are worked on together begin.
+template <class T>
+struct Group {
+  const T* pixel[kPixels];
+};
+
+constexpr int64_t kGroups = 16;             // that share a slice of taps
+constexpr int64_t kSliceBytes = 20 * 1024;  // of filters: with sums and pixels they fit L1
+
+// sums[group][pixel][vector][lane] = the sums over taps of pixel[offset of tap] * filters[tap], for
+// n groups. Filters of many taps exceed the first-level cache, and so do the pixels under them.
+// Therefore all groups add one slice of taps, whose filters and channels stay there, before the
+// next; each sum still adds its taps in order.
+template <class T, int V>
+TGM_NOINLINE void accumulate_vectors(const Taps<T>& taps, const Group<T>* groups, int64_t n,
+                                     T* sums) {
+  constexpr int64_t row = V * kLanes<T>, kSlice = kSliceBytes / (V * kVectorBytes);
+  const int64_t slices = std::max<int64_t>(1, ceil_div(taps.count, kSlice));
+  for (int64_t i = 0; i < slices; i++) {
+    const Span slice = span_of(taps.count, i, slices);
+    T* to = sums;
+    for (int64_t g = 0; g < n; g++, to += kPixels * row) {
+      Accumulators<T, V> acc;
+      if (i == 0) {
+        acc.clear();
+      } else {
+        acc.read(to, row);
+      }
+      const Group<T> group = groups[g];
+      const T* filter = taps.filters + slice.first * row;
+      for (int64_t t = slice.first; t < slice.last; t++, filter += row) {
+        const int64_t offset = taps.offsets[t];
+        acc.add_products([&](int p) { return splat<T>(group.pixel[p][offset]); },
+                         [&](int v) { return load(filter + v * kLanes<T>); });
+      }
+      acc.write(to, row);
+    }
+  }
+}
+
+template <class T>
+void accumulate(const Taps<T>& taps, const Group<T>* groups, int64_t n, T* sums) {
+  with_width<kMaxFilterVectors>(taps.vectors,
+                                [&]<int V>() { accumulate_vectors<T, V>(taps, groups, n, sums); });
+}
+
+// A loop for each number of vectors: compiled with conv2d.cpp.
+extern template void accumulate(const Taps<float>&, const Group<float>*, int64_t, float*);
+extern template void accumulate(const Taps<double>&, const Group<double>*, int64_t, double*);
 
 // Rows of pixels where the patches of output positions begin.
 template <class T>
@@ -94,17 +104,17 @@ struct Positions {
 template <class T>
 void convolve_positions(const Taps<T>& taps, const Positions<T>& positions, Span span, T* sums) {
   int64_t h = span.first / positions.width, w = span.first % positions.width;
-  const T* pixels[kGroups][kPixels];
+  Group<T> pixels[kGroups];
   for (int64_t q = span.first; q < span.last;) {
     int64_t n = 0;
     for (; n < kGroups && q < span.last; n++, q += kPixels) {
       for (int p = 0; p < kPixels; p++) {
-        pixels[n][p] = positions.at(h, w);
+        pixels[n].pixel[p] = positions.at(h, w);
         if (q + p + 1 >= span.last) continue;  // the last position fills the group
         if (++w == positions.width) w = 0, h++;
       }
     }
-    taps.accumulate(pixels, n, sums);
+    accumulate(taps, pixels, n, sums);
     sums += n * taps.group();
   }
 }

@@ -11,6 +11,8 @@
 
 #include "kernels/conv2d/geometry.hpp"
 #include "kernels/core/registers.hpp"
+#include "kernels/core/row_copies.hpp"
+#include "kernels/core/transpose.hpp"
 #include "kernels/core/workspace.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -71,6 +73,32 @@ struct ChannelGroups {
   int64_t first(int64_t group) const { return group * part.C; }
   int64_t size(int64_t group) const { return std::min(part.C, channels - first(group)); }
 };
+
+// A group of channels of image n of x, channels last, into the middle of zeros.
+template <class T>
+void pack_patch_image(const ChannelGroups& groups, int64_t group, const Tensor& x, int64_t n,
+                      T* to) {
+  const ConvShape& s = groups.part;
+  const PatchImages<T> packed(s);
+  const int64_t *stride = x.stride, size = groups.size(group);
+  if (s.is_padded() || size < s.C) std::memset(to, 0, packed.image * sizeof(T));
+  to += s.pad_h * packed.row + s.pad_w * s.C;
+  const T* from = x.as<T>() + n * stride[0] + groups.first(group) * stride[1];
+  if (stride[3] == 1 && stride[2] == s.W && s.pad_w == 0 && s.C > 1) {
+    return transpose(from, stride[1], to, s.C, size, s.H * s.W);
+  }
+  for (int64_t h = 0; h < s.H; h++, from += stride[2], to += packed.row) {
+    if (s.C == 1) {
+      copy_elements(to, 1, from, stride[3], s.W);
+    } else if (stride[3] == 1) {
+      transpose(from, stride[1], to, s.C, size, s.W);
+    } else {
+      for (int64_t w = 0; w < s.W; w++) {
+        for (int64_t c = 0; c < size; c++) to[w * s.C + c] = from[c * stride[1] + w * stride[3]];
+      }
+    }
+  }
+}
 
 // Taps [kh * KW + kw][c] in the order in which x meets them, or back: reversed if flipped.
 template <class T>

@@ -79,92 +79,12 @@ bool all_finite(const T* values, int64_t n) {
   return nonfinite == 0;
 }
 
-// Packs images as strips and lists their windows.
+// Filters that share what is looked up of a window: as many as have room for their sums.
 template <class T>
-struct StripPacker {
-  const ConvShape& s;
-  PatchImages<T> packed;
-  Strips<T> strips;
-  T* image;            // [h][w][c]
-  Bits<T>* live_rows;  // [h][position]: of the row of a patch, some bit that is set
-  Bits<T>* live;       // [position], of the patch
-
-  size_t bytes;
-
-  StripPacker(const ConvShape& s, char* scratch) : s(s), packed(s), strips(s) {
-    WorkspaceLayout layout{scratch};
-    image = layout.take<T>(packed.size(1));
-    live_rows = layout.take<Bits<T>>(s.padded_h() * s.OW);
-    live = layout.take<Bits<T>>(s.OH * s.OW);
-    bytes = layout.used;
-  }
-
-  // The image, which is packed already, to strips. Rows are copied in whole vectors: what is behind
-  // a row is written over by the next one.
-  WindowCount pack(T* to, Window* windows) const {
-    std::fill_n(image + packed.image, kLanes<T>, T(0));
-    for (int64_t j = 0; j < s.OW; j++) {
-      const T* from = image + j * s.stride_w * s.C;
-      for (int64_t h = 0; h < s.padded_h(); h++, from += packed.row, to += strips.length) {
-        for (int64_t i = 0; i < strips.length; i += kLanes<T>) store(to + i, load(from + i));
-      }
-    }
-    for (int64_t h = 0; h < s.padded_h(); h++) {
-      join(image + h * packed.row, 1, strips.length, s.stride_w * s.C, live_rows + h * s.OW);
-    }
-    for (int64_t h = 0; h < s.OH; h++) {
-      join(live_rows + h * s.stride_h * s.OW, s.OW, s.KH, 1, live + h * s.OW);
-    }
-    return {list_windows(windows), all_finite(image, packed.image)};
-  }
-
- private:
-  // to[i], for a row of positions: all bits of n values, `step` apart, from i * stride on.
-  template <class Value>
-  void join(const Value* from, int64_t step, int64_t n, int64_t stride, Bits<T>* to) const {
-    std::fill_n(to, s.OW, 0);
-    for (int64_t k = 0; k < n; k++, from += step) {
-      TGM_INDEPENDENT_LOOP
-      for (int64_t i = 0; i < s.OW; i++) to[i] |= bits<Bits<T>>(from[i * stride]);
-    }
-  }
-
-  // The number of live windows.
-  int64_t list_windows(Window* windows) const {
-    Window* first = windows;
-    Window* last = windows + s.PH * s.PW;
-    for (int64_t h = 0; h < s.PH; h++) {
-      for (int64_t w = 0; w < s.PW; w++) {
-        const Bits<T>* at = live + h * s.pool_h * s.OW + w * s.pool_w;
-        uint32_t mask = 0;
-        for (int64_t r = 0, p = 0; r < s.pool_h; r++) {
-          for (int64_t c = 0; c < s.pool_w; c++, p++) {
-            mask |= uint32_t{at[r * s.OW + c] != 0} << p;
-          }
-        }
-        const Window window(h * s.PW + w, strips.offset(s, h * s.pool_h, w * s.pool_w), mask);
-        *(mask != 0 ? first : last - 1) = window;
-        first += mask != 0;
-        last -= mask == 0;
-      }
-    }
-    return first - windows;
-  }
-};
-
-// Planes of `count` filters [count][PH][PW] side by side: where they are, or in `buffer`.
-// stride: of filters, rows, columns.
+constexpr int kSharedFilters = 16 / sizeof(T);
 template <class T>
-const T* side_by_side(const ConvShape& s, const T* planes, const int64_t* stride, int64_t count,
-                      T* buffer) {
-  if (stride[2] == 1 && stride[1] == s.PW && stride[0] == s.PH * s.PW) return planes;
-  T* to = buffer;
-  for (int64_t o = 0; o < count; o++) {
-    for (int64_t h = 0; h < s.PH; h++, to += s.PW) {
-      copy_row(planes + o * stride[0] + h * stride[1], stride[2], s.PW, to, 1);
-    }
-  }
-  return buffer;
+constexpr int shared_filters(int64_t vectors) {
+  return std::clamp<int>(kMaxPatchVectors / vectors, 1, kSharedFilters<T>);
 }
 
 // The offset of the patch of a window's winner from the window's, by [live positions][winners];
@@ -173,23 +93,7 @@ const T* side_by_side(const ConvShape& s, const T* planes, const int64_t* stride
 // live: their zeros make NaN of inf.
 constexpr int32_t kSeveral = -1;
 constexpr int64_t kTableOffsets = 1 << 2 * kMaxPositions;
-constexpr int64_t kWinnerOffsets = 2 * kTableOffsets;
 constexpr unsigned kAllPositions = (1 << kMaxPositions) - 1;
-
-template <class T>
-void fill_winner_offsets(const ConvShape& s, int32_t* offsets) {
-  const Strips<T> strips(s);
-  for (unsigned entry = 0; entry < kWinnerOffsets; entry++) {
-    const unsigned mask = entry & kAllPositions;
-    const unsigned live = entry < kTableOffsets ? entry >> kMaxPositions : kAllPositions;
-    const unsigned seen = mask & live;
-    const bool several = mask == 0 || (seen & (seen - 1)) != 0;
-    const int position = __builtin_ctz(seen != 0 ? seen : mask | 1 << kMaxPositions);
-    offsets[entry] =
-        several ? kSeveral
-                : static_cast<int32_t>(strips.offset(s, position / s.pool_w, position % s.pool_w));
-  }
-}
 
 // Planes of some filters, [filter][window], and their sums.
 template <class T>
@@ -199,23 +103,11 @@ struct WindowPlanes {
   int64_t plane;
   T* sums;
   int64_t filter_sums;
-
-  // Those of filter f alone.
-  WindowPlanes of(int64_t f) const {
-    return {g + f * plane, winners + f * plane, plane, sums + f * filter_sums, filter_sums};
-  }
 };
 
-// Filters that share what is looked up of a window: as many as have room for their sums.
-constexpr int64_t kSharedFilters = 4;
-constexpr int64_t shared_filters(int64_t vectors) {
-  return std::clamp<int64_t>(kMaxPatchVectors / vectors, 1, kSharedFilters);
-}
-
-// sums += sum over windows and their winners of g * patch, for F filters. kSkipZeros leaves out
-// gradients of zero. `always`: positions that count as live in all windows, as they do in
-// `offsets`.
-template <class T, int V, int F, bool kSkipZeros>
+// sums += sum over windows and their winners of g * patch, for F filters. `always`: positions that
+// count as live in all windows, as they do in `offsets`.
+template <class T, int V, int F>
 void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* offsets,
                  unsigned always, const Window* windows, int64_t n) {
   RegisterTile<T, F, V> sums;
@@ -227,16 +119,15 @@ void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* o
     const uint8_t* winners = planes.winners + window.number();
 #pragma GCC unroll 16
     for (int f = 0; f < F; f++) {
-      const T factor = g[f * planes.plane];
-      if (kSkipZeros && factor == T(0)) continue;
+      const Vec<T> factor = splat<T>(g[f * planes.plane]);
       unsigned mask = winners[f * planes.plane];
       const int64_t inside = offsets[window.live() << kMaxPositions | mask];
       if (inside != kSeveral) [[likely]] {
-        sums.add_row(f, splat<T>(factor), first + inside);
+        sums.add_row(f, factor, first + inside);
       } else {
         for (mask &= window.live() | always; mask != 0; mask &= mask - 1) {
           const unsigned single = mask & -mask;
-          sums.add_row(f, splat<T>(factor), first + offsets[single << kMaxPositions | single]);
+          sums.add_row(f, factor, first + offsets[single << kMaxPositions | single]);
         }
       }
     }
@@ -244,27 +135,174 @@ void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* o
   sums.write(planes.sums, planes.filter_sums);
 }
 
-// Adds an image to the sums of `count` filters, up to shared_filters.
+// Both phases of the gradient, and what they need of the workspace.
 template <class T>
-void add_image(const Strips<T>& strips, const T* image, const Window* windows,
-               const WindowCount& known, const int32_t* offsets, const WindowPlanes<T>& planes,
-               int64_t count) {
-  // What is not live matters to gradients that are NaN or inf.
-  const bool all_count = !all_finite(planes.g, count * planes.plane);
-  const int64_t n = all_count ? planes.plane : known.live;
-  const unsigned always = all_count ? kAllPositions : 0;
-  if (all_count) offsets += kTableOffsets;
-  with_width<kMaxPatchVectors>(strips.vectors, [&]<int V>() {
-    if (!known.x_finite) [[unlikely]] {  // rare: not worth a loop for each number of filters
-      for (int64_t f = 0; f < count; f++) {
-        add_windows<T, V, 1, true>(image, planes.of(f), offsets, always, windows, n);
-      }
-      return;
+class SmallPatches {
+ public:
+  SmallPatches(const ConvShape& s, int64_t n_pack_chunks, int64_t n_chunks, WorkspaceLayout& layout)
+      : s_(s), strips_(s), packed_(s), plane_(s.PH * s.PW) {
+    strip_images_ = layout.take<T>(s.N * strips_.image);
+    windows_ = layout.take<Window>(s.N * plane_);
+    counts_ = layout.take<WindowCount>(s.N);
+    offsets_ = layout.take<int32_t>(2 * kTableOffsets);
+    image_ = layout.take<T>(n_pack_chunks * packed_.size(1));
+    live_rows_ = layout.take<Bits<T>>(n_pack_chunks * s.padded_h() * s.OW);
+    live_ = layout.take<Bits<T>>(n_pack_chunks * s.OH * s.OW);
+    g_ = layout.take<T>(n_chunks * kSharedFilters<T> * plane_);
+    winners_ = layout.take<uint8_t>(n_chunks * kSharedFilters<T> * plane_);
+  }
+
+  // Packs some images of x as strips, and lists their windows.
+  void pack(const Tensor& x, Span images, int64_t chunk) const {
+    T* const image = image_ + chunk * packed_.size(1);
+    std::fill_n(image + packed_.image, kLanes<T>, T(0));
+    for (int64_t n = images.first; n < images.last; n++) {
+      pack_patch_image(ChannelGroups(s_, s_.C), 0, x, n, image);
+      copy_strips(image, strip_images_ + n * strips_.image);
+      const Bits<T>* live = find_live(image, chunk);
+      counts_[n] = {list_windows(live, windows_ + n * plane_), all_finite(image, packed_.image)};
     }
-    with_width<shared_filters(V)>(count, [&]<int F>() {
-      add_windows<T, V, F, false>(image, planes, offsets, always, windows, n);
+    if (chunk == 0) fill_offsets();
+  }
+
+  // Adds all images to the sums of some filters, `filter_sums` apart.
+  void add(const Tensor& g, const Tensor& winners, Span filters, int64_t chunk, T* sums,
+           int64_t filter_sums) const {
+    const int64_t buffer = chunk * kSharedFilters<T> * plane_;
+    const int64_t n_filters = filters.last - filters.first;
+    const int64_t groups = ceil_div(n_filters, shared_filters<T>(strips_.vectors));
+    for (int64_t n = 0; n < s_.N; n++) {
+      for (int64_t group = 0; group < groups; group++) {
+        const Span span = span_of(n_filters, group, groups);
+        const int64_t count = span.last - span.first;
+        WindowPlanes<T> planes{
+            side_by_side(g, n, filters.first + span.first, count, g_ + buffer),
+            side_by_side(winners, n, filters.first + span.first, count, winners_ + buffer), plane_,
+            sums + span.first * filter_sums, filter_sums};
+        if (!counts_[n].x_finite) {
+          for (int64_t i = 0; i < count * plane_; i++) {
+            winners_[buffer + i] = planes.g[i] == T(0) ? 0 : planes.winners[i];
+          }
+          planes.winners = winners_ + buffer;
+        }
+        add_image(n, planes, count);
+      }
+    }
+  }
+
+ private:
+  // Rows are copied in whole vectors: what is behind a row is written over by the next one.
+  void copy_strips(const T* image, T* to) const {
+    for (int64_t j = 0; j < s_.OW; j++) {
+      const T* from = image + j * s_.stride_w * s_.C;
+      for (int64_t h = 0; h < s_.padded_h(); h++, from += packed_.row, to += strips_.length) {
+        for (int64_t i = 0; i < strips_.length; i += kLanes<T>) store(to + i, load(from + i));
+      }
+    }
+  }
+
+  // By position, not 0 if its patch has a bit set: first along rows, then down.
+  const Bits<T>* find_live(const T* image, int64_t chunk) const {
+    Bits<T>* const rows = live_rows_ + chunk * s_.padded_h() * s_.OW;
+    Bits<T>* const live = live_ + chunk * s_.OH * s_.OW;
+    for (int64_t h = 0; h < s_.padded_h(); h++) {
+      join(image + h * packed_.row, 1, strips_.length, s_.stride_w * s_.C, rows + h * s_.OW);
+    }
+    for (int64_t h = 0; h < s_.OH; h++) {
+      join(rows + h * s_.stride_h * s_.OW, s_.OW, s_.KH, 1, live + h * s_.OW);
+    }
+    return live;
+  }
+
+  // to[i], for a row of positions: all bits of n values, `step` apart, from i * stride on.
+  template <class Value>
+  void join(const Value* from, int64_t step, int64_t n, int64_t stride, Bits<T>* to) const {
+    std::fill_n(to, s_.OW, 0);
+    for (int64_t k = 0; k < n; k++, from += step) {
+      TGM_INDEPENDENT_LOOP
+      for (int64_t i = 0; i < s_.OW; i++) to[i] |= bits<Bits<T>>(from[i * stride]);
+    }
+  }
+
+  // The number of live windows.
+  int64_t list_windows(const Bits<T>* live, Window* windows) const {
+    Window *first = windows, *last = windows + plane_;
+    for (int64_t h = 0; h < s_.PH; h++) {
+      for (int64_t w = 0; w < s_.PW; w++) {
+        const Bits<T>* at = live + h * s_.pool_h * s_.OW + w * s_.pool_w;
+        uint32_t mask = 0;
+        for (int64_t r = 0, p = 0; r < s_.pool_h; r++) {
+          for (int64_t c = 0; c < s_.pool_w; c++, p++) {
+            mask |= uint32_t{at[r * s_.OW + c] != 0} << p;
+          }
+        }
+        *(mask != 0 ? first : last - 1) =
+            Window(h * s_.PW + w, strips_.offset(s_, h * s_.pool_h, w * s_.pool_w), mask);
+        first += mask != 0;
+        last -= mask == 0;
+      }
+    }
+    return first - windows;
+  }
+
+  void fill_offsets() const {
+    for (unsigned entry = 0; entry < 2 * kTableOffsets; entry++) {
+      const unsigned mask = entry & kAllPositions;
+      const unsigned live = entry < kTableOffsets ? entry >> kMaxPositions : kAllPositions;
+      const unsigned seen = mask & live;
+      const bool several = mask == 0 || (seen & (seen - 1)) != 0;
+      const int p = __builtin_ctz(seen != 0 ? seen : mask | 1 << kMaxPositions);
+      const int64_t offset = strips_.offset(s_, p / s_.pool_w, p % s_.pool_w);
+      offsets_[entry] = several ? kSeveral : static_cast<int32_t>(offset);
+    }
+  }
+
+  // Planes of `count` filters from `o` on, [count][PH][PW]: where they are, or in `buffer`.
+  template <class Value>
+  const Value* side_by_side(const Tensor& tensor, int64_t n, int64_t o, int64_t count,
+                            Value* buffer) const {
+    const int64_t* stride = tensor.stride;
+    const Value* planes = tensor.as<Value>() + n * stride[0] + o * stride[1];
+    if (stride[3] == 1 && stride[2] == s_.PW && stride[1] == plane_) return planes;
+    for (int64_t row = 0; row < count * s_.PH; row++) {
+      copy_row(planes + row / s_.PH * stride[1] + row % s_.PH * stride[2], stride[3], s_.PW,
+               buffer + row * s_.PW, 1);
+    }
+    return buffer;
+  }
+
+  // Adds an image to the sums of `count` filters, up to shared_filters.
+  void add_image(int64_t n, WindowPlanes<T> planes, int64_t count) const {
+    // What is not live matters to gradients that are NaN or inf.
+    const bool all_count = !all_finite(planes.g, count * plane_);
+    const T* image = strip_images_ + n * strips_.image;
+    const Window* windows = windows_ + n * plane_;
+    const int64_t n_windows = all_count ? plane_ : counts_[n].live;
+    const unsigned always = all_count ? kAllPositions : 0;
+    const int32_t* offsets = offsets_ + (all_count ? kTableOffsets : 0);
+    with_width<kMaxPatchVectors>(strips_.vectors, [&]<int V>() {
+      // Three or more may share, so one alone is rare: it is computed twice, to the same sums, for
+      // it isn't worth a loop.
+      constexpr int kMost = shared_filters<T>(V), kLess = kMost > 2 ? 1 : 0;
+      if (count <= kLess) planes.plane = planes.filter_sums = 0;
+      with_width<kMost - kLess>(std::max<int64_t>(1, count - kLess), [&]<int W>() {
+        add_windows<T, V, W + kLess>(image, planes, offsets, always, windows, n_windows);
+      });
     });
-  });
-}
+  }
+
+  const ConvShape& s_;
+  Strips<T> strips_;
+  PatchImages<T> packed_;
+  int64_t plane_;              // windows
+  T* strip_images_;            // [n][strip]
+  Window* windows_;            // [n][window], live ones first
+  WindowCount* counts_;        // [n]
+  int32_t* offsets_;           // the two tables
+  T* image_;                   // [chunk of packing][h][w][c]
+  Bits<T>*live_rows_, *live_;  // [chunk of packing][h or OH][OW]: some bits of the patches
+  T* g_;                       // [chunk][filter][window]: planes that were not contiguous
+  uint8_t* winners_;           // likewise
+};
 
 }  // namespace tgm::TGM_TARGET
