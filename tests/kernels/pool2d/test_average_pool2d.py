@@ -12,7 +12,7 @@ from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, PADDED, SUM
 
 COUNTS = [SUM, PADDED, INSIDE]
-RUN = 256  # positions that are added in order: kRun in csrc/kernels/core/long_sum.hpp
+RUN = 256  # positions that are added in order: kInOrder in csrc/kernels/core/long_sum.hpp
 
 
 def by_definition(x, pooled, params):
