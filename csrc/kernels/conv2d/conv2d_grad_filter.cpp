@@ -34,6 +34,7 @@
 #include "kernels/conv2d/patches.hpp"
 #include "kernels/conv2d/small_patches.hpp"
 #include "kernels/core/by_dtype.hpp"
+#include "kernels/core/long_sum.hpp"
 #include "kernels/core/tile.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -97,14 +98,18 @@ int64_t filter_chunks(const Args& args) {
 }
 
 // Windows, or positions where there is no pool, in blocks that see at most `bytes` of a group of
-// channels, or one row of windows: those of some images, or some rows of one image's.
+// channels, or one row of windows: those of some images, or some rows of one image's. Of many
+// positions, a block has no more than a run (long_sum.hpp), and rows may be cut, too.
 template <class T>
 struct WindowBlocks {
-  int64_t images, rows;  // of windows
-  int64_t image_blocks, row_blocks, count;
+  int64_t images, rows, columns;  // of windows
+  int64_t image_blocks, row_blocks, column_blocks, count;
   int64_t windows;  // of a block, at most
+  int64_t in_run;   // blocks of a run
 
-  WindowBlocks(const ConvShape& s, const PatchImages<T>& packed) : images(s.N), rows(s.PH) {
+  WindowBlocks(const ConvShape& s, const PatchImages<T>& packed)
+      : images(s.N), rows(s.PH), columns(s.PW) {
+    const int64_t run = run_length(s.N * s.PH * s.PW * s.pool_size()) / s.pool_size();  // windows
     const int64_t bytes = s.pooled ? kPoolBlockBytes : kBlockBytes;
     const int64_t row_bytes = std::max<int64_t>(1, packed.row * sizeof(T));
     const int64_t image_bytes = row_bytes * s.padded_h();
@@ -112,20 +117,37 @@ struct WindowBlocks {
     const int64_t most = image_bytes <= bytes
                              ? s.PH
                              : std::clamp<int64_t>(fit / s.pool_h, 1, std::max<int64_t>(1, s.PH));
-    image_blocks = ceil_div(s.N, std::max<int64_t>(1, bytes / std::max<int64_t>(1, image_bytes)));
-    row_blocks = ceil_div(s.PH, std::max<int64_t>(1, most));
-    count = image_blocks * row_blocks;
-    windows = count == 0 ? 0 : ceil_div(s.N, image_blocks) * ceil_div(s.PH, row_blocks) * s.PW;
+    const auto cut = [](int64_t n, int64_t size) {
+      return ceil_div(n, std::max<int64_t>(1, size));
+    };
+    const int64_t line = std::max<int64_t>(1, s.PW), plane = std::max<int64_t>(1, s.PH * s.PW);
+    image_blocks = cut(s.N, std::min(bytes / std::max<int64_t>(1, image_bytes), run / plane));
+    row_blocks = cut(s.PH, std::min(most, run / line));
+    column_blocks = cut(s.PW, run);
+    count = image_blocks * row_blocks * column_blocks;
+    windows = count == 0 ? 0
+                         : ceil_div(s.N, image_blocks) * ceil_div(s.PH, row_blocks) *
+                               ceil_div(s.PW, column_blocks);
+    in_run = std::max<int64_t>(1, run / std::max<int64_t>(1, windows));
   }
-  Span images_of(int64_t block) const { return span_of(images, block / row_blocks, image_blocks); }
-  Span rows_of(int64_t block) const { return span_of(rows, block % row_blocks, row_blocks); }
+  Span images_of(int64_t block) const {
+    return span_of(images, block / column_blocks / row_blocks, image_blocks);
+  }
+  Span rows_of(int64_t block) const {
+    return span_of(rows, block / column_blocks % row_blocks, row_blocks);
+  }
+  Span columns_of(int64_t block) const {
+    return span_of(columns, block % column_blocks, column_blocks);
+  }
+  bool ends_run(int64_t block) const { return (block + 1) % in_run == 0 || block + 1 == count; }
 };
 
-// The sums of which the filters' gradient is made.
+// The sums of which the filters' gradient is made. Those of a run of positions are added to totals,
+// unless all are one run.
 template <class T>
 struct FilterSums {
   int64_t row, group, filter;  // elements of a row of sums with its padding, of a group, a filter
-  T* sums;                     // [o][group][kh][row]
+  T *sums, *totals;            // [o][group][kh][row]
   T* channels_last;            // [o][kh][kw][c], on the way where rows are padded
   T* result;                   // [o][c][kh][kw], before the epilogue
 
@@ -133,11 +155,31 @@ struct FilterSums {
       : row(row), group(ceil_div(s.KH * row, kLanes<T>) * kLanes<T>), filter(groups.count * group) {
     result = layout.take<T>(s.O * s.taps());
     sums = layout.take<T>(s.O * filter);
+    totals = s.N * s.PH * s.PW * s.pool_size() > kFewTerms ? layout.take<T>(s.O * filter) : sums;
     const bool padded = row != s.KW * groups.part.C;
     channels_last = layout.take<T>(padded ? s.O * groups.part.taps() : 0);
   }
 
   T* of(int64_t o, int64_t g = 0) const { return sums + o * filter + g * group; }
+  const T* total(int64_t o, int64_t g) const { return totals + o * filter + g * group; }
+
+  void clear(Span filters) const {
+    const int64_t first = filters.first * filter, n = (filters.last - filters.first) * filter;
+    std::fill_n(sums + first, n, T(0));
+    std::fill_n(totals + first, n, T(0));
+  }
+
+  // Adds the sums of a run to the totals.
+  void end_run(Span filters, int64_t g) const {
+    if (totals == sums) return;
+    for (int64_t o = filters.first; o < filters.last; o++) {
+      T *const from = of(o, g), *const to = totals + (from - sums);
+      for (int64_t i = 0; i < group; i += kLanes<T>) {
+        store(to + i, load(to + i) + load(from + i));
+        store(from + i, Vec<T>{});
+      }
+    }
+  }
 };
 
 // The lists of terms. A block's terms are listed for all filters of a chunk, and some blocks'
@@ -265,21 +307,24 @@ void add_positions(const ConvShape& s, const Work<T>& work, const T* x, const Te
                    int64_t block, Span o, int64_t group) {
   const PatchImages<T>& packed = work.packed;
   const Span images = work.blocks.images_of(block), lines = work.blocks.rows_of(block);
+  const Span columns = work.blocks.columns_of(block);
+  const int64_t step_w = s.stride_w * work.groups.part.C;
   for (int64_t i = 0; i < work.rows.blocks(); i++) {
     const PatchBlock part = work.rows.block(i);
     for (int64_t n = images.first; n < images.last; n++) {
       Plane<T> plane{
           x + (n - images.first) * packed.image + lines.first * s.stride_h * packed.row +
-              packed.offset(part),
+              columns.first * step_w + packed.offset(part),
           packed.row,
           s.stride_h * packed.row,
-          s.stride_w * work.groups.part.C,
-          g.as<T>() + n * g.stride[0] + o.first * g.stride[1] + lines.first * g.stride[2],
+          step_w,
+          g.as<T>() + n * g.stride[0] + o.first * g.stride[1] + lines.first * g.stride[2] +
+              columns.first * g.stride[3],
           g.stride[1],
           g.stride[2],
           g.stride[3],
           lines.last - lines.first,
-          s.OW,
+          columns.last - columns.first,
           work.sums.of(o.first, group) + part.row * work.sums.row + part.vector * kLanes<T>,
           work.sums.filter,
           work.sums.row};
@@ -303,6 +348,7 @@ void add_all_positions(const Args& args, const ConvShape& s, const Work<T>& work
         add_positions(s, work, work.images + image * work.packed.image, args.in[1], block,
                       filters_of(s, {set, set + 1}), group);
       }
+      if (work.blocks.ends_run(block)) work.sums.end_run(filters_of(s, sets), group);
     }
   }
 }
@@ -349,18 +395,22 @@ template <class T>
 int64_t list_block(const Args& args, const ConvShape& s, const Work<T>& work, int64_t block,
                    int64_t o, Term<T>* terms) {
   const Span images = work.blocks.images_of(block), rows = work.blocks.rows_of(block);
+  const Span columns = work.blocks.columns_of(block);
   const Tensor &g = args.in[1], &winners = args.in[2];
   const int64_t *stride = winners.stride, step = s.pool_w * s.stride_w * work.groups.part.C;
   Term<T>* next = terms;
   for (int64_t n = images.first; n < images.last; n++) {
     for (int64_t h = rows.first; h < rows.last; h++) {
-      const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1] + h * g.stride[2];
-      const uint8_t* masks = winners.as<uint8_t>() + n * stride[0] + o * stride[1] + h * stride[2];
-      const int64_t offset =
-          (n - images.first) * work.packed.image + h * s.pool_h * s.stride_h * work.packed.row;
+      const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1] + h * g.stride[2] +
+                         columns.first * g.stride[3];
+      const uint8_t* masks = winners.as<uint8_t>() + n * stride[0] + o * stride[1] + h * stride[2] +
+                             columns.first * stride[3];
+      const int64_t offset = (n - images.first) * work.packed.image +
+                             h * s.pool_h * s.stride_h * work.packed.row + columns.first * step;
       for (int64_t byte = 0; byte < s.winner_bytes(); byte++) {
         next = list_row(work.by_term->single_winner + 256 * byte, factors, g.stride[3],
-                        masks + byte * stride[4], stride[3], offset, step, s.PW, next);
+                        masks + byte * stride[4], stride[3], offset, step,
+                        columns.last - columns.first, next);
       }
     }
   }
@@ -404,6 +454,7 @@ void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, int6
         const int64_t image = group * s.N + work.blocks.images_of(first + b).first;
         add_lists(work, work.images + image * work.packed.image, lists.list(chunk, b, 0), n_filters,
                   work.sums.of(filters.first, group));
+        if (work.blocks.ends_run(first + b)) work.sums.end_run(filters, group);
       }
     }
   }
@@ -418,7 +469,7 @@ void unpack(const ConvShape& s, const Work<T>& work, int64_t o, int64_t group) {
   const FilterSums<T>& sums = work.sums;
   const ConvShape& part = work.groups.part;
   const int64_t taps = s.KH * s.KW, size = work.groups.size(group);
-  const T* from = sums.of(o, group);
+  const T* from = sums.total(o, group);
   T* to = sums.result + o * s.taps() + work.groups.first(group) * taps;
   if (sums.row != s.KW * part.C) {
     T* const buffer = sums.channels_last + o * part.taps();
@@ -437,10 +488,10 @@ void sum_filters(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Work<T> work(args, s, args.workspace);
   const Span sets = span_of(filter_sets(s), chunk, n_chunks), filters = filters_of(s, sets);
   const int64_t n_filters = filters.last - filters.first;
-  std::fill_n(work.sums.of(filters.first), n_filters * work.sums.filter, T(0));
+  work.sums.clear(filters);
   if (work.small) {
     work.small->add(args.in[1], args.in[2], filters, chunk, work.sums.of(filters.first),
-                    work.sums.filter);
+                    work.sums.filter, [&](Span some) { work.sums.end_run(some, 0); });
   } else if (work.by_term) {
     add_by_term(args, s, work, chunk, filters);
   } else {

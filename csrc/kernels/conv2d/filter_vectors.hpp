@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "kernels/conv2d/geometry.hpp"
+#include "kernels/core/long_sum.hpp"
 #include "kernels/core/registers.hpp"
 #include "kernels/core/row_copies.hpp"
 #include "kernels/core/tile.hpp"
@@ -37,6 +38,10 @@ struct Taps {
   int64_t vectors;
 
   int64_t group() const { return kPixels * vectors * kLanes<T>; }  // elements of its sums
+  Taps part(Span taps) const {
+    return {offsets + taps.first, taps.last - taps.first,
+            filters + taps.first * vectors * kLanes<T>, vectors};
+  }
 };
 
 // Where the patches of the pixels that are worked on together begin.
@@ -79,10 +84,24 @@ TGM_NOINLINE void accumulate_vectors(const Taps<T>& taps, const Group<T>* groups
   }
 }
 
+// Many taps in runs, for the error's sake (long_sum.hpp).
+template <class T, int V>
+TGM_NOINLINE void accumulate_runs(const Taps<T>& taps, const Group<T>* groups, int64_t n, T* sums) {
+  alignas(64) T partial[kGroups * kPixels * V * kLanes<T>];
+  const int64_t runs = ceil_div(taps.count, run_length(taps.count));
+  for (int64_t i = 0; i < runs; i++) {
+    const Taps<T> run = taps.part(span_of(taps.count, i, runs));
+    accumulate_vectors<T, V>(run, groups, n, i == 0 ? sums : partial);
+    for (int64_t j = 0; i > 0 && j < n * taps.group(); j++) sums[j] += partial[j];
+  }
+}
+
 template <class T>
 void accumulate(const Taps<T>& taps, const Group<T>* groups, int64_t n, T* sums) {
-  with_width<kMaxFilterVectors>(taps.vectors,
-                                [&]<int V>() { accumulate_vectors<T, V>(taps, groups, n, sums); });
+  with_width<kMaxFilterVectors>(taps.vectors, [&]<int V>() {
+    const auto run = taps.count <= kFewTerms ? accumulate_vectors<T, V> : accumulate_runs<T, V>;
+    run(taps, groups, n, sums);
+  });
 }
 
 // A loop for each number of vectors: compiled with conv2d.cpp.

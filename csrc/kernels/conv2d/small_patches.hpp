@@ -12,6 +12,7 @@
 #pragma once
 
 #include "kernels/conv2d/patches.hpp"
+#include "kernels/core/long_sum.hpp"
 #include "kernels/core/row_copies.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -165,9 +166,13 @@ class SmallPatches {
     if (chunk == 0) fill_offsets();
   }
 
-  // Adds all images to the sums of some filters, `filter_sums` apart.
+  // Adds all images to the sums of some filters, `filter_sums` apart. Calls end_run(filters) after
+  // each run of positions (long_sum.hpp).
+  template <class EndRun>
   void add(const Tensor& g, const Tensor& winners, Span filters, int64_t chunk, T* sums,
-           int64_t filter_sums) const {
+           int64_t filter_sums, EndRun end_run) const {
+    const int64_t run = run_length(s_.N * plane_ * s_.pool_size()) / s_.pool_size();  // windows
+    const int64_t images = std::max<int64_t>(1, run / std::max<int64_t>(1, plane_));
     const int64_t buffer = chunk * kSharedFilters<T> * plane_;
     const int64_t n_filters = filters.last - filters.first;
     const int64_t groups = ceil_div(n_filters, shared_filters<T>(strips_.vectors));
@@ -185,7 +190,11 @@ class SmallPatches {
           }
           planes.winners = winners_ + buffer;
         }
-        add_image(n, planes, count);
+        const bool ends_run = (n + 1) % images == 0 || n + 1 == s_.N;
+        add_image(n, planes, count, run, [&](bool is_last) {
+          if (is_last && !ends_run) return;
+          end_run({filters.first + span.first, filters.first + span.last});
+        });
       }
     }
   }
@@ -271,8 +280,10 @@ class SmallPatches {
     return buffer;
   }
 
-  // Adds an image to the sums of `count` filters, up to shared_filters.
-  void add_image(int64_t n, WindowPlanes<T> planes, int64_t count) const {
+  // Adds an image to the sums of `count` filters, up to shared_filters. Calls after(is_last) for
+  // every `run` windows.
+  template <class After>
+  void add_image(int64_t n, WindowPlanes<T> planes, int64_t count, int64_t run, After after) const {
     // What is not live matters to gradients that are NaN or inf.
     const bool all_count = !all_finite(planes.g, count * plane_);
     const T* image = strip_images_ + n * strips_.image;
@@ -286,7 +297,14 @@ class SmallPatches {
       constexpr int kMost = shared_filters<T>(V), kLess = kMost > 2 ? 1 : 0;
       if (count <= kLess) planes.plane = planes.filter_sums = 0;
       with_width<kMost - kLess>(std::max<int64_t>(1, count - kLess), [&]<int W>() {
-        add_windows<T, V, W + kLess>(image, planes, offsets, always, windows, n_windows);
+        int64_t first = 0, last = 0;
+        do {
+          last = std::min(n_windows, first + run);
+          add_windows<T, V, W + kLess>(image, planes, offsets, always, windows + first,
+                                       last - first);
+          after(last == n_windows);
+          first = last;
+        } while (last < n_windows);
       });
     });
   }

@@ -3,8 +3,9 @@
 // tapes: epilogue. Any strides: a transpose is a view. The output may alias an extra.
 //
 // The inner loop keeps R rows x V vectors of columns in registers and adds terms in the order of k.
-// Where k is long and b is large, a sum is that of two halves of k, each in its order. Both follow
-// from k and n alone: a result's bits don't depend on the tile that it falls into. a is read in
+// Where k is long, it is cut into *runs*, whose sums are added as a tree (scheme.hpp): the error of
+// one long run would grow with k. The cut follows from k and n alone: a result's bits don't depend
+// on the tile that it falls into. a is read in
 // place, one broadcast at a time (copied to rows first if it is large and its rows are not
 // contiguous). b is read in place where its rows are contiguous and m is small, as in a layer of a
 // network at a small batch: then packing would cost as much as the product. Otherwise it is packed
@@ -20,8 +21,8 @@
 //
 // A layer's product with few rows reads b once, and what moves b between the caches of two cores
 // costs more than the product. Its blocks are therefore cut along k first, and phase 2 adds the
-// halves: then a thread reads those rows of b that it updates in the weights' gradient, and reads
-// in the gradient of the layer's input.
+// two halves of the runs: then a thread reads those rows of b that it updates in the weights'
+// gradient, and reads in the gradient of the layer's input.
 #include "kernel.hpp"
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/check.hpp"
@@ -101,12 +102,12 @@ void add_strips_of(int64_t rows, int64_t vectors, const StripProduct<T>& strips,
   with_width<widest<T>(R)>(vectors, [&]<int V>() { add_strips<T, R, V>(strips, count); });
 }
 
-// A part of the product: rows x vectors of columns, some or all terms.
+// A part of the product: rows x vectors of columns, all runs of k or a half of them.
 template <class T>
 struct Part {
-  Span rows, vectors, terms;
-  T* sums;        // [row][vector][lane], where k takes several steps
-  T* first_half;  // the same, where there are two halves
+  Span rows, vectors, runs;
+  T* sums;    // [row][vector][lane], where a run takes several steps
+  T* levels;  // [level][kTileElements]: the same for each level of the tree of runs
   int64_t sums_row;
   Finish<T> finish;  // of the part's first row and column
 };
@@ -129,33 +130,48 @@ class BlockLoop {
   }
 
   void run() const {
-    const Span terms = part_.terms;
-    const int64_t half = scheme_.half;
-    if (half == 0 || terms.first >= half || terms.last <= half) return add_terms(terms, {});
-    add_terms({terms.first, half}, {part_.first_half, nullptr});
-    add_terms({half, terms.last}, {nullptr, part_.first_half});
+    const int depth = part_.runs.last - part_.runs.first == scheme_.runs ? 0 : 1;
+    add_runs(part_.runs, depth, {depth, kResult});
   }
 
  private:
   static constexpr int L = kLanes<T>;
+  static constexpr int kResult = -1;
 
-  // Where the halves of a sum are: the sums are the first, and go to `into`; or they are the
-  // second, and join `first`. Both null: they are the whole.
-  struct Halves {
-    T* into = nullptr;
-    const T* first = nullptr;
+  // Where the sum of a run goes that completes some nodes of the tree: it is added to the sums of
+  // the levels above it, up to level `from`, and then stored to level `into`, or is the result.
+  struct Join {
+    int from, into;
   };
 
   struct Step {
     Span terms;
-    bool is_first, is_last;
-    Halves halves;
+    bool is_first, is_last;  // of a run
+    int depth;               // of the run in the tree
+    Join join;
   };
 
-  void add_terms(Span terms, Halves halves) const {
+  // A node of the tree: level `depth` has the sum of its first children. Each further child is
+  // added to it, and the last one goes where the node goes.
+  void add_runs(Span runs, int depth, Join join) const {
+    const int64_t n = runs.last - runs.first;
+    if (n == 1) return add_run(scheme_.run(runs.first), depth, join);
+    const int64_t children = scheme_.children(n, depth);
+    for (int64_t i = 0; i < children; i++) {
+      const Span child = span_of(n, i, children);
+      const bool is_last = i == children - 1;
+      const Join next{i == 0    ? depth + 1
+                      : is_last ? join.from
+                                : depth,
+                      is_last ? join.into : depth};
+      add_runs({runs.first + child.first, runs.first + child.last}, depth + 1, next);
+    }
+  }
+
+  void add_run(Span terms, int depth, Join join) const {
     for (int64_t k = terms.first; k == terms.first || k < terms.last; k += kStep) {
       const Span span{k, std::min(terms.last, k + kStep)};
-      const Step step{span, k == terms.first, span.last == terms.last, halves};
+      const Step step{span, k == terms.first, span.last == terms.last, depth, join};
       if (scheme_.pack_strips) {
         by_packed_columns(step);
       } else if (scheme_.s.k <= kShallow) {
@@ -229,18 +245,19 @@ class BlockLoop {
     strips.a_step = a_step_;
     strips.b = b;
     strips.steps = step.terms.last - step.terms.first;
-    T* sums = (step.halves.into != nullptr ? step.halves.into : part_.sums) + offset;
+    T* const sums = part_.sums + offset;
     strips.sums = step.is_first ? nullptr : sums;
     strips.sums_row = part_.sums_row;
-    const bool joins = step.is_last && step.halves.first != nullptr;
-    strips.first_half = joins ? step.halves.first + offset : nullptr;
-    if (step.is_last && step.halves.into == nullptr) {
+    strips.joins = step.is_last ? step.depth - step.join.from : 0;
+    strips.level = part_.levels + (step.depth - 1) * kTileElements + offset;
+    if (step.is_last && step.join.into == kResult) {
       strips.finish = part_.finish;
       strips.finish.overlap = overlap(vectors.last);
       strips.finish.out += rows.first * part_.finish.out_row + column;
       strips.finish.old += rows.first * part_.finish.old_row + column;
     } else {
-      strips.finish = {Finish<T>::kWrite, sums, part_.sums_row, nullptr, 0, T(0), T(0), 0};
+      T* const to = step.is_last ? part_.levels + step.join.into * kTileElements + offset : sums;
+      strips.finish = {Finish<T>::kWrite, to, part_.sums_row, nullptr, 0, T(0), T(0), 0};
     }
     add_strips_of(rows.last - rows.first, vectors.last - vectors.first, strips, count);
   }
@@ -278,10 +295,11 @@ Finish<T> direct_finish(const Args& args) {
 }
 
 // A part whose sums go through a buffer into the epilogue, tile by tile.
-template <class T>
-void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span columns) {
+template <class T, int kLevels>
+TGM_NOINLINE void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows,
+                                 Span columns) {
   constexpr int L = kLanes<T>;
-  alignas(64) T values[kTileElements], first_half[kTileElements];
+  alignas(64) T values[kTileElements], levels[kLevels * kTileElements];
   const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
   const int64_t n_columns = std::min(width, scheme.s.n - first);
   // Sums that are not read again are stored without gaps: then the epilogue has longer rows.
@@ -291,7 +309,7 @@ void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span c
     const Span within = span_of(rows.last - rows.first, tile, tiles);
     const int64_t i = rows.first + within.first, n_rows = within.last - within.first;
     const Finish<T> finish{Finish<T>::kWrite, values, row, values, 0, T(0), T(0), 0};
-    const Part<T> part{{i, i + n_rows}, columns, {0, scheme.s.k}, values, first_half, row, finish};
+    const Part<T> part{{i, i + n_rows}, columns, {0, scheme.runs}, values, levels, row, finish};
     BlockLoop<T>(scheme, args.in[0], args.in[1], part).run();
     finish_tile(*args.tapes[0],
                 {reinterpret_cast<const char*>(values), row, 0, 0, i, n_rows, first, n_columns},
@@ -300,10 +318,11 @@ void multiply_tiles(const Args& args, const Scheme<T>& scheme, Span rows, Span c
 }
 
 // A part whose sums go straight into the output.
-template <class T>
-void multiply_directly(const Args& args, const Scheme<T>& scheme, Span rows, Span columns) {
+template <class T, int kLevels>
+TGM_NOINLINE void multiply_directly(const Args& args, const Scheme<T>& scheme, Span rows,
+                                    Span columns) {
   constexpr int L = kLanes<T>;
-  alignas(64) T sums[kTileElements], first_half[kTileElements];
+  alignas(64) T sums[kTileElements], levels[kLevels * kTileElements];
   const Finish<T> whole = direct_finish<T>(args);
   const int64_t width = (columns.last - columns.first) * L, first = columns.first * L;
   const int64_t height =
@@ -313,7 +332,7 @@ void multiply_directly(const Args& args, const Scheme<T>& scheme, Span rows, Spa
     finish.out += i * finish.out_row + first;
     finish.old += i * finish.old_row + first;
     const Span group{i, std::min(i + height, rows.last)};
-    const Part<T> part{group, columns, {0, scheme.s.k}, sums, first_half, width, finish};
+    const Part<T> part{group, columns, {0, scheme.runs}, sums, levels, width, finish};
     BlockLoop<T>(scheme, args.in[0], args.in[1], part).run();
   }
 }
@@ -330,11 +349,12 @@ void for_column_groups(Span vectors, F f) {
 }
 
 // One half of the sums of all rows and some columns.
-template <class T>
-void multiply_half(const Args& args, const Scheme<T>& scheme, int64_t number, Span vectors) {
+template <class T, int kLevels>
+TGM_NOINLINE void multiply_half(const Args& args, const Scheme<T>& scheme, int64_t number,
+                                Span vectors) {
   const Shape& s = scheme.s;
-  const Span terms = number == 0 ? Span{0, scheme.half} : Span{scheme.half, s.k};
-  alignas(64) T sums[kTileElements];
+  const Span runs = span_of(scheme.runs, number, 2);
+  alignas(64) T sums[kTileElements], levels[kLevels * kTileElements];
   for_column_groups<T>(vectors, [&](Span columns) {
     const int64_t width = (columns.last - columns.first) * kLanes<T>;
     const int64_t height = kTileElements / width / kRows * kRows;
@@ -343,8 +363,21 @@ void multiply_half(const Args& args, const Scheme<T>& scheme, int64_t number, Sp
       const Finish<T> finish{Finish<T>::kWrite, out, s.n, out, 0, T(0), T(0), 0};
       const Span rows{i, std::min(i + height, s.m)};
       BlockLoop<T>(scheme, args.in[0], args.in[1],
-                   {rows, columns, terms, sums, nullptr, width, finish})
+                   {rows, columns, runs, sums, levels, width, finish})
           .run();
+    }
+  });
+}
+
+template <class T, int kLevels>
+void multiply_part(const Args& args, const Scheme<T>& scheme, int64_t row_block, Span vectors) {
+  if (scheme.split_k) return multiply_half<T, kLevels>(args, scheme, row_block, vectors);
+  const Span rows = span_of(scheme.s.m, row_block, scheme.row_blocks);
+  for_column_groups<T>(vectors, [&](Span columns) {
+    if (scheme.direct) {
+      multiply_directly<T, kLevels>(args, scheme, rows, columns);
+    } else {
+      multiply_tiles<T, kLevels>(args, scheme, rows, columns);
     }
   });
 }
@@ -354,15 +387,8 @@ void multiply_block(const Args& args, int64_t chunk, int64_t) {
   const Scheme<T> scheme(args, args.workspace);
   const int64_t row_block = chunk / scheme.column_blocks;
   const Span vectors = span_of(scheme.vectors, chunk % scheme.column_blocks, scheme.column_blocks);
-  if (scheme.split_k) return multiply_half(args, scheme, row_block, vectors);
-  const Span rows = span_of(scheme.s.m, row_block, scheme.row_blocks);
-  for_column_groups<T>(vectors, [&](Span columns) {
-    if (scheme.direct) {
-      multiply_directly(args, scheme, rows, columns);
-    } else {
-      multiply_tiles(args, scheme, rows, columns);
-    }
-  });
+  if (scheme.runs > 2) return multiply_part<T, kMaxLevels>(args, scheme, row_block, vectors);
+  multiply_part<T, 1>(args, scheme, row_block, vectors);  // without touching as much of the stack
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// How gemm's work is cut: what is packed, the halves of k, the blocks.
+// How gemm's work is cut: what is packed, the runs of k, the blocks.
 #pragma once
 
 #include <cmath>
@@ -18,8 +18,11 @@ constexpr int64_t kDirectRows = 48;  // up to which b is not packed
 constexpr int64_t kShallow = 64;     // up to which a is not copied, and n is not cut
 constexpr int64_t kMaxBlocks = 64;
 constexpr int64_t kMaxThinBlocks = 16;  // of few rows: b is streamed, in not too narrow parts
-constexpr int64_t kLong = 512;          // from which on k has two halves,
+constexpr int64_t kLong = 512;          // from which on k has two runs,
 constexpr int64_t kLarge = 32768;       // if b has that many elements
+constexpr int64_t kManyRuns = 1024;     // from which on it has as many as it has steps
+constexpr int64_t kChildren = 16;       // of a node of the tree of runs
+constexpr int kMaxLevels = 5;           // of the tree: enough for k = 2^25
 constexpr int64_t kJoinFlops = 4;       // of adding an element of two halves, roughly
 
 struct Shape {
@@ -50,6 +53,10 @@ inline bool goes_direct(const Args& args) {
 }
 
 // How a product is cut and what is packed: a function of shapes and strides alone.
+//
+// k is cut into `runs`. Terms are added in order within a run, and the sums of the runs as a tree:
+// the root adds two halves, every other node up to kChildren sums in order. So a sum of more than
+// kManyRuns terms has the error of at most kStep + kChildren * (kMaxLevels - 1) + 1 roundings.
 template <class T>
 struct Scheme {
   Shape s;
@@ -57,8 +64,8 @@ struct Scheme {
   bool pack_b;       // whole, in phase 0
   bool pack_strips;  // strip by strip, as they are used
   bool direct;       // sums go from the registers into the output
-  int64_t half;      // terms of the first half of a sum; 0: it is not cut
-  bool split_k;      // the halves are blocks of their own
+  int64_t runs;      // of k, at least 1
+  bool split_k;      // the halves of the runs are blocks of their own
   int64_t vectors;   // of columns
   int64_t row_blocks, column_blocks;
   T *a, *b;
@@ -70,8 +77,9 @@ struct Scheme {
     vectors = ceil_div(s.n, kLanes<T>);
     copy_a = left.stride[1] != 1 && s.k > kShallow && s.n > kLanes<T>;
     const bool in_place = right.stride[1] == 1 && s.n >= kLanes<T> && s.m <= kDirectRows;
-    half = s.k >= kLong && s.k * s.n >= kLarge ? s.k / 2 : 0;
-    split_k = half > 0 && in_place;
+    const bool is_long = s.k >= kLong && s.k * s.n >= kLarge;
+    runs = s.k >= kManyRuns ? ceil_div(s.k, kStep) : is_long ? 2 : 1;
+    split_k = is_long && in_place;
     cut(2.0 * s.m * s.n * s.k + 1.0 * s.m * s.n * epilogue_cost(*args.tapes[0]));
     pack_strips = !in_place && row_blocks == 1 && s.k > kShallow && s.m <= tile_rows();
     pack_b = !in_place && !pack_strips;
@@ -110,6 +118,18 @@ struct Scheme {
         std::max<int64_t>(1, ceil_div(block, kTileElements / (kRows * kLanes<T>)));
     const int64_t width = std::max<int64_t>(1, ceil_div(block, groups)) * kLanes<T>;
     return kTileElements / width / kRows * kRows;
+  }
+
+  Span run(int64_t number) const { return span_of(s.k, number, runs); }
+  // How many parts a node of the tree of runs has, at some depth and over n runs. Deeper ones have
+  // kChildren each, as far as there are levels.
+  int64_t children(int64_t n, int depth) const {
+    if (depth == 0) return 2;
+    int64_t size = 1;
+    for (int level = depth + 1; level < kMaxLevels && size * kChildren < n; level++) {
+      size *= kChildren;
+    }
+    return ceil_div(n, size);
   }
 
   int64_t column(int64_t vector) const {

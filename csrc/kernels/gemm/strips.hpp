@@ -1,6 +1,7 @@
 // gemm's inner loop: rows of a times strips of b, and where the sums go.
 #pragma once
 
+#include "kernels/core/chunks.hpp"
 #include "kernels/core/tile.hpp"
 #include "kernels/core/transpose.hpp"
 
@@ -36,7 +37,10 @@ struct StripProduct {
   StripsOfB<T> b;
   const T* sums;  // so far; null: none, they start at zero
   int64_t sums_row;
-  const T* first_half;  // of the sums, laid out as they are; null: none, or it is not complete
+  // Where they are complete: how many further sums they are added to, laid out as they are. The
+  // first are at `level`, each other kTileElements before.
+  const T* level;
+  int64_t joins;
   int64_t steps;
   Finish<T> finish;
 };
@@ -133,13 +137,13 @@ TGM_NOINLINE void add_strips(const StripProduct<T>& strips, int64_t count) {
         for (int v = 0; v < V; v++) sum[r][v] = fmadd(factor, row[v], sum[r][v]);
       }
     }
-    if (strips.first_half != nullptr) {
+    const T* level = strips.level + strip * V * L;
+    for (int64_t i = 0; i < strips.joins; i++, level -= kTileElements) {
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++) {
-          sum[r][v] =
-              load(strips.first_half + r * strips.sums_row + (strip * V + v) * L) + sum[r][v];
+          sum[r][v] = load(level + r * strips.sums_row + v * L) + sum[r][v];
         }
       }
     }

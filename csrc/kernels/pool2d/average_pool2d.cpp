@@ -7,7 +7,8 @@
 // none.
 //
 // Works like pool2d.cpp, on the rows of rows.hpp; pads are zeros. A window adds its positions in C
-// order and divides once; a pixel adds the quotients of its windows in C order.
+// order and divides once; a pixel adds the quotients of its windows in C order; see long_sum.hpp
+// for many.
 #include "kernel.hpp"
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/pool2d/blocks.hpp"
@@ -43,9 +44,8 @@ template <class T, int kPositions>
 void add_positions(const GatherWork<T>& work, int64_t size, T divisor) {
   const int64_t n = kPositions ? kPositions : work.pool.positions();
   for (int64_t i = 0; i < size; i += kLanes<T>) {
-    Vec<T> sum{};
-#pragma GCC unroll 16
-    for (int64_t t = 0; t < n; t++) sum += load(work.image + work.offsets[t] + i);
+    const Vec<T> sum =
+        long_sum<Vec<T>>(n, [&](int64_t t) { return load(work.image + work.offsets[t] + i); });
     store(work.result + i, sum / divisor);
   }
 }

@@ -8,6 +8,7 @@
 
 #include "kernels/core/check.hpp"
 #include "kernels/core/chunks.hpp"
+#include "kernels/core/long_sum.hpp"
 #include "kernels/core/workspace.hpp"
 #include "kernels/pool2d/rows.hpp"
 
@@ -202,7 +203,8 @@ struct SpreadWork {
 
   // Computes one block of a plane of dx. copy(h, n, values, marks) writes n rows of windows, from h
   // on, to `values` and `marks`, `pitch` apart; marks of word k begin k * mark_plane later. Then
-  // the windows of every pixel are added in C order. kMarked: only those in which it is marked.
+  // the windows of every pixel are added in C order (long_sum.hpp). kMarked: only those in which it
+  // is marked.
   template <bool kMarked, class Copy>
   void spread(const Tensor& dx, int64_t plane, Span span, Copy copy) const {
     const int64_t top = span.first + pool.pad[0];
@@ -253,17 +255,12 @@ struct SpreadWork {
   template <bool kMarked>
   void add_terms(int64_t n_terms, int64_t n, T* to) const {
     for (int64_t i = 0; i < n; i += kLanes<T>) {
-      Vec<T> sum{};
-      for (int64_t t = 0; t < n_terms; t++) {
-        const Vec<T> x = load(values + terms[t].values + i);
-        if constexpr (kMarked) {
-          const LaneMask<T> mask = load(marks + terms[t].marks + i);
-          sum += where_marked<T>(mask, static_cast<int>(terms[t].bit), x);
-        } else {
-          sum += x;
-        }
-      }
-      store(to + i, sum);
+      store(to + i, long_sum<Vec<T>>(n_terms, [&](int64_t t) {
+              const Vec<T> x = load(values + terms[t].values + i);
+              if constexpr (!kMarked) return x;
+              const LaneMask<T> mask = load(marks + terms[t].marks + i);
+              return where_marked<T>(mask, static_cast<int>(terms[t].bit), x);
+            }));
     }
   }
 

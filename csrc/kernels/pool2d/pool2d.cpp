@@ -9,7 +9,8 @@
 // Rows are split by phases (rows.hpp), and a vector of windows is computed at a time. Bit
 // i = r * window_w + c of `winners` is set if the window's position (r, c) equals the maximum: ties
 // are all set; in a window with NaNs, the NaNs are. A window's positions are added in C order, and
-// so are the windows of a pixel. Windows of 2 x 2 and 3 x 3 have loops that the compiler unrolls.
+// so are the windows of a pixel, many of them in runs (long_sum.hpp). Windows of 2 x 2 and 3 x 3
+// have loops that the compiler unrolls.
 #include <limits>
 
 #include "kernel.hpp"
@@ -198,12 +199,10 @@ void gather_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
                     work.pitch, work.mark_plane);
     const int64_t n = work.size(span);
     for (int64_t i = 0; i < n; i += kLanes<T>) {
-      Vec<T> sum{};
-      for (int64_t t = 0; t < pool.positions(); t++) {
-        const LaneMask<T> marks = load(work.marks + t / kWordBits * work.mark_plane + i);
-        sum += where_marked<T>(marks, t % kWordBits, load(work.image + work.offsets[t] + i));
-      }
-      store(work.result + i, sum);
+      store(work.result + i, long_sum<Vec<T>>(pool.positions(), [&](int64_t t) {
+              const LaneMask<T> marks = load(work.marks + t / kWordBits * work.mark_plane + i);
+              return where_marked<T>(marks, t % kWordBits, load(work.image + work.offsets[t] + i));
+            }));
     }
     work.store_block(y, plane, span);
   });

@@ -59,6 +59,8 @@ SHAPES = [
     (200, 300, 400),
     (50, 17, 1030),
     (130, 1500, 70),
+    (1, 1, 300_000),
+    (9, 40, 20_000),
 ]
 
 
@@ -76,7 +78,10 @@ def test_same_bits_for_any_number_of_threads(shape, target):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize(("k", "n"), [(300, 3), (300, 8), (300, 19), (300, 100), (777, 43)])
+@pytest.mark.parametrize(
+    ("k", "n"),
+    [(300, 3), (300, 8), (300, 19), (300, 100), (777, 43), (1100, 8), (20_000, 3), (20_000, 43)],
+)
 def test_layouts_and_tiles_do_not_change_a_bit(target, k, n):
     rng = np.random.default_rng(4)
     a, b = normal(rng, (61, k), "float32"), normal(rng, (k, n), "float32")
@@ -95,7 +100,7 @@ def test_layouts_and_tiles_do_not_change_a_bit(target, k, n):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("k", [0, 10, 70, 300])  # one pass over the output, and more
+@pytest.mark.parametrize("k", [0, 10, 70, 300, 1500])  # one pass over the output, and more
 def test_a_step_of_descent_has_the_bits_of_its_tape(k, target, dtype):
     rng = np.random.default_rng(5)
     scalars = [np.array(x, dtype) for x in (0.1, 0.3)]

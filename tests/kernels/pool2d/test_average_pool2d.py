@@ -13,6 +13,7 @@ from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, PADDED, SUM
 
 COUNTS = [SUM, PADDED, INSIDE]
+RUN = 256  # positions that are added in order: kInOrder in csrc/kernels/core/long_sum.hpp
 
 
 def by_definition(x, pooled, params):
@@ -81,6 +82,8 @@ def test_any_pool(planes, image, window, stride, padding, whole, count, dtype, t
 def test_blocks_of_rows(target, image, window, stride, padding):
     rng = np.random.default_rng(3)
     x = normal(rng, (1, 2, *image), "float32")
+    if np.prod(window) > RUN:
+        x = np.rint(8 * x)  # sums of whole numbers are exact, in any order
     params = {"window": window, "stride": stride, "padding": padding, "count": INSIDE}
     y = ArraySpec("float32", (1, 2, *pooled_size(image, window, stride, padding, True)))
     [wanted] = CONTRACTS["average_pool2d"].reference(params, [x], [y])
