@@ -37,8 +37,8 @@ def numeric(*dtypes: str) -> str | None:
 
 def upgraded(*dtypes: str) -> str:
     """Theano's upgrade_to_float."""
-    narrow = {"int32": "float64", "int64": "float64", "float32": "float32", "float64": "float64"}
-    return common(*(narrow.get(d, "float32") for d in dtypes))
+    wide = ("int32", "int64", "uint32", "float64")
+    return common(*("float64" if d in wide else "float32" for d in dtypes))
 
 
 def quotient(*dtypes: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 BOOL = "bool"
 FLOATS = ("float32", "float64")
-INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 DTYPES = (BOOL, *INTEGERS, *FLOATS)
 
 
@@ -83,7 +83,8 @@ def check_dtype(dtype: object) -> str:
     except TypeError:
         name = str(dtype)
     if name not in DTYPES:
-        raise TypeError(f"there is no dtype {name!r} here; there are {', '.join(DTYPES)}")
+        why = ": complex numbers are not supported" if name.startswith("complex") else ""
+        raise TypeError(f"there is no dtype {name!r} here{why}; there are {', '.join(DTYPES)}")
     return str(name)
 
 

@@ -40,8 +40,8 @@ def _dtype(dtype: str | None) -> str:
 
 def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Variable:
     """`fill_value` broadcast to a shape of ints and integer scalars, in its dtype or another; a
-    Python float is floatX."""
-    (value,) = settle_constants([as_variable(fill_value)])
+    Python float is floatX, a Python int is int64, as NumPy's `full` has it."""
+    value = as_variable(fill_value)
     if isinstance(fill_value, int) and not isinstance(fill_value, bool):
         value = constant(fill_value, "int64")
     return alloc(value if dtype is None else cast(value, dtype), *shape_scalars(shape))
@@ -80,11 +80,9 @@ def ones_like(model: Any, dtype: str | None = None) -> Variable:
 
 @api_function
 def fill(model: Any, value: Any) -> Variable:
-    """`value` broadcast to the shape of `model`. Its dtype stays; a Python number takes the dtype
-    of `model`."""
-    variable, filling = as_variable(model), as_variable(value)
-    if isinstance(filling, Constant) and filling.weak:
-        filling = cast(filling, variable.dtype)
+    """`value` broadcast to the shape of `model`. Its dtype stays; a Python float is floatX, a
+    Python int the narrowest integer that holds it."""
+    variable, (filling,) = as_variable(model), settle_constants([as_variable(value)])
     if filling.ndim > variable.ndim:
         raise GraphTypeError(f"{filling.type} can't fill {variable.type}: it has more dimensions")
     return broadcast_like(filling, variable)

@@ -24,6 +24,7 @@ from tinygrad_mnist.graph.types import (
 )
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
+from tinygrad_mnist.ops.elementwise import settle_constants
 
 
 def as_integer_scalar(value: Any, what: str) -> Variable:
@@ -304,9 +305,10 @@ _ALLOC = register_op(Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, specialise=
 
 @api_function
 def alloc(value: Any, *lengths: Any) -> Variable:
-    """`value` broadcast to a shape, whose lengths are ints or integer scalars."""
+    """`value` broadcast to a shape, whose lengths are ints or integer scalars. A Python float is
+    floatX, a Python int the narrowest integer that holds it."""
     scalars = shape_scalars(lengths)
-    variable = as_variable(value)
+    (variable,) = settle_constants([as_variable(value)])
     if variable.ndim > len(scalars):
         raise GraphTypeError(
             f"a value with {variable.ndim} dimensions can't fill {len(scalars)} dimensions"
