@@ -41,10 +41,9 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
         if isinstance(value, list | tuple) and any(isinstance(v, Variable) for v in value):
             raise GraphTypeError("a list of symbolic variables can't be used as one variable")
         return Constant(_checked(np.asarray(value)), name=name)
-    if isinstance(value, complex):
-        _checked(np.asarray(value))
+    why = ": complex numbers are not supported" if isinstance(value, complex) else ""
     raise GraphTypeError(
-        f"{value!r} of type {type(value).__name__} can't be used in an expression"
+        f"{value!r} of type {type(value).__name__} can't be used in an expression{why}"
         f"{at(user_source())}"
     )
 
