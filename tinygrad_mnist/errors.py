@@ -11,6 +11,10 @@ class GraphTypeError(GraphError, TypeError):
     """An argument has the wrong dtype, number of dimensions or kind."""
 
 
+class ArgumentError(GraphTypeError, ValueError):
+    """An argument's value is not allowed, such as an unknown name or a negative length."""
+
+
 class ShapeError(GraphError, ValueError):
     """The shapes of an operation's operands do not fit each other."""
 

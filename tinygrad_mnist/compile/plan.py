@@ -19,6 +19,7 @@ from tinygrad_mnist.compile.listing import counted, scaled
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Flops
 from tinygrad_mnist.contracts.core.listing import show_tape
+from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import Layout
 from tinygrad_mnist.graph.source import Source
@@ -49,7 +50,7 @@ class Buffer:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return n_elements(self.shape)
 
     @property
     def nbytes(self) -> int:

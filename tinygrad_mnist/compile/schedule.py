@@ -51,6 +51,7 @@ def draft_calls(
 
 def _add_node(draft: Draft, node: Node, backend: str) -> None:
     if node.op.view is not None:
+        _add_checks(draft, node, None)
         draft.views[node.outputs[0]] = _viewed(draft, node)
         return
     if node.op is ASSEMBLE:
@@ -126,16 +127,17 @@ def _stretched(view: View, shape: tuple[int, ...]) -> View:
     return View(view.buffer, view.dtype, layout.rearranged(shape, strides))
 
 
-def _add_checks(draft: Draft, node: Node, contract: Contract) -> set[int]:
-    """Range checks of index operands: at once for constants, by calls for the rest.
+def _add_checks(draft: Draft, node: Node, contract: Contract | None) -> set[int]:
+    """Range checks of index operands, or of a view's condition: at once for constants, by calls for
+    the rest.
 
     Raises ValueError where the inputs that the op checks are not those that the contract's kernel
     uses as indices.
     """
     calls: set[int] = set()
     checks = node.op.checks(node) if node.op.checks is not None else ()
-    indices = contract.index_inputs(node.params, len(node.inputs))
-    if sorted(number for number, _, _ in checks) != list(indices):
+    indices = [] if contract is None else contract.index_inputs(node.params, len(node.inputs))
+    if contract is not None and sorted(number for number, _, _ in checks) != list(indices):
         raise ValueError(
             f"the op {node.op.name} has to check the inputs that its kernel {contract.name} uses as"
             f" indices, {list(indices)}, and no others"
@@ -144,6 +146,7 @@ def _add_checks(draft: Draft, node: Node, contract: Contract) -> set[int]:
         index = node.inputs[number]
         bounds = f"has to lie between {low} and {high - 1}"
         label = f"{_described(index)} {bounds if low < high else 'points into a length of 0'}"
+        label = node.params.get("message", label)
         constant = index
         while constant.node is not None and constant.node.op.name == "static_reshape":
             constant = constant.node.inputs[0]
@@ -154,7 +157,7 @@ def _add_checks(draft: Draft, node: Node, contract: Contract) -> set[int]:
                 raise IndexOutOfRangeError(f"{node.op.name}: {label}{at(node.source)}")
             continue
         view = view_of(draft, index)
-        key = (view, low, high)
+        key = (view, low, high, node.params.get("message"))
         if key not in draft.checks:
             params = {"low": low, "high": high}
             check = KernelCall(CHECK_RANGE.name, (view,), (), params, node.source, label)

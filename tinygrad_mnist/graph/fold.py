@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
+from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.variables import Constant, Variable
 
@@ -22,7 +23,7 @@ def fold(variable: Variable) -> Variable:
         or not node.inputs
         or node.op.name == "static_broadcast"  # cheaper as one number with strides of 0
         or not all(p.is_fixed for p in _regions(node.params))
-        or int(np.prod(variable.type.static_shape)) > LIMIT
+        or n_elements(variable.type.static_shape) > LIMIT
     ):
         return variable
     arrays = [v.value for v in node.inputs if isinstance(v, Constant)]

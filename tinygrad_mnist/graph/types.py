@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinygrad_mnist.contracts.core.sizes import fits
+from tinygrad_mnist.errors import ShapeError
+
 BOOL = "bool"
 FLOATS = ("float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
@@ -74,6 +77,14 @@ def tensor_type(dtype: str, broadcastable: Iterable[bool]) -> TensorType:
 def static_type(dtype: str, shape: Iterable[int], broadcastable: Iterable[bool]) -> TensorType:
     """A type whose shape is known."""
     return TensorType(dtype, tuple(broadcastable), tuple(int(n) for n in shape))
+
+
+def check_size(type: TensorType) -> None:
+    """Raises ShapeError for a type whose size in bytes, or whose strides, pass the limit."""
+    if type.is_static and not fits(type.static_shape, np.dtype(type.dtype).itemsize):
+        raise ShapeError(
+            f"an array of shape {type.static_shape} of {type.dtype} has 2**63 bytes or more"
+        )
 
 
 def check_dtype(dtype: object) -> str:

@@ -16,7 +16,15 @@ from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
-from tinygrad_mnist.graph.types import FLOATS, TensorType, check_dtype, tensor_type, upcast
+from tinygrad_mnist.graph.types import (
+    FLOATS,
+    TensorType,
+    check_dtype,
+    check_size,
+    static_type,
+    tensor_type,
+    upcast,
+)
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.elementwise import cast, eq, settle_constants
@@ -120,6 +128,8 @@ def _arange_specialise(node: Node, inputs: Sequence[Variable], host: HostValues)
     start, stop, step = (host.by_value(n) for n in node.inputs)
     if step == 0:
         raise ShapeError("the step of arange is 0")
+    count = max(0, -((start - stop) // step))
+    check_size(static_type(node.params["dtype"], (count,), (False,)))
     values = Constant(np.arange(start, stop, step, dtype=node.params["dtype"]))
     return [static_reshape(values, values.type.static_shape, (False,))]
 

@@ -1,7 +1,7 @@
 """Products: of matrices, over any axes of arrays, and of two batches of matrices.
 
-All become `gemm`, or `integer_gemm` where both operands are integers. A batch becomes one call per matrix, each of which writes directly into its part
-of the result.
+All become `gemm`, or `integer_gemm` where both operands are integers. A batch becomes one call per
+matrix, each of which writes directly into its part of the result.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import StaticSlice
@@ -73,7 +74,8 @@ def dot(x: Any, y: Any) -> Variable:
     """The product of `x` and `y` as `numpy.dot` has it: over the last axis of `x` and the last but
     one of `y` (or its only one); a 0-d operand multiplies.
 
-    Products of integers are integers, and wrap around as NumPy's. Raises ShapeError where the two lengths differ.
+    Products of integers are integers, and wrap around as NumPy's. Raises ShapeError where the two
+    lengths differ.
     """
     a, b = settle_constants([as_variable(x), as_variable(y)])
     if a.ndim == 0 or b.ndim == 0:
@@ -144,7 +146,7 @@ def _tensordot_lower(node: Node) -> list[Variable]:
     (a, b), (over_a, over_b) = node.inputs, node.params["axes"]
     left, right = _free(a.ndim, over_a), _free(b.ndim, over_b)
     rows, depth, columns = (
-        int(np.prod([v.type.static_shape[i] for i in axes], dtype=np.int64))
+        n_elements(v.type.static_shape[i] for i in axes)
         for v, axes in ((a, left), (a, over_a), (b, right))
     )
     flat = (False, False)

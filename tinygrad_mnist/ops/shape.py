@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import Layout, reshaped
 from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
@@ -90,11 +91,11 @@ def _reshape_infer(params: Params, types: Sequence[TensorType]) -> list[TensorTy
 
 def resolve_shape(wanted: Sequence[int], given: tuple[int, ...]) -> tuple[int, ...]:
     """`wanted` with a -1 replaced by the remaining length; ShapeError where the sizes differ."""
-    size = int(np.prod(given, dtype=np.int64))
+    size = n_elements(given)
     unknown = [i for i, n in enumerate(wanted) if n == -1]
     if len(unknown) > 1 or any(n < -1 for n in wanted):
         raise ShapeError(f"{tuple(wanted)} is not a shape: one length may be -1, none may be less")
-    rest = int(np.prod([n for n in wanted if n != -1], dtype=np.int64))
+    rest = n_elements(n for n in wanted if n != -1)
     if unknown and rest and size % rest == 0:
         wanted = [size // rest if n == -1 else n for n in wanted]
         rest = size

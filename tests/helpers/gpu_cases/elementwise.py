@@ -13,7 +13,18 @@ from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 
 Shape = tuple[int, ...]
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "float32",
+    "float64",
+]
 VALUES = ("sim", "gpu")
 BOTH = ("compile", "gpu")
 

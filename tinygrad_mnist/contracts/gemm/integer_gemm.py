@@ -3,8 +3,8 @@
     integer_gemm: a (m, k), b (k, n) -> (m, n) = a @ b
 
 a, b and the output share one integer dtype, or bool. Sums wrap around as the dtype does, so their
-order does not matter. An element of a product of bools is whether one of its terms is true. k may be
-0: the product is then zero. Transposes come as strides.
+order does not matter. An element of a product of bools is whether one of its terms is true. k may
+be 0: the product is then zero. Transposes come as strides.
 """
 
 from __future__ import annotations
