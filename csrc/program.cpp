@@ -14,7 +14,9 @@ namespace {
 
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text = "shape (";
-  for (const int64_t length : shape) text += std::to_string(length) + ", ";
+  for (size_t d = 0; d < shape.size(); d++) {
+    text += (d > 0 ? ", " : "") + std::to_string(shape[d]);
+  }
   return text + ")";
 }
 

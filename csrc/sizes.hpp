@@ -1,5 +1,5 @@
-// Arithmetic of sizes, checked: all products and sums of lengths, strides and bytes that decide what
-// memory is used are computed here.
+// Arithmetic of sizes, checked: all products and sums of lengths, strides and bytes that decide
+// what memory is used are computed here.
 #pragma once
 
 #include <cstdint>

@@ -61,4 +61,5 @@ def _checked(array: Array) -> Array:
 
 def constant(value: Any, dtype: str | None = None) -> Constant:
     """A constant of a given dtype (by default the value's own)."""
-    return Constant(np.asarray(value, dtype=dtype))
+    with np.errstate(over="ignore"):  # a number beyond the range of a float is infinite in it
+        return Constant(np.asarray(value, dtype=dtype))

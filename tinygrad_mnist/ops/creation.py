@@ -16,6 +16,7 @@ from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.source import error_context, user_source
 from tinygrad_mnist.graph.types import (
     FLOATS,
     TensorType,
@@ -168,5 +169,6 @@ def _float_range(given: Sequence[Variable], dtype: str | None) -> Variable:
     if numbers[2] == 0:
         raise ShapeError("the step of arange is 0")
     chosen = upcast(*(v.dtype for v in settle_constants(given))) if dtype is None else dtype
-    values = Constant(np.arange(*numbers).astype(_dtype(chosen)))
+    with error_context("arange", user_source()):
+        values = Constant(np.arange(*numbers).astype(_dtype(chosen)))
     return static_reshape(values, values.type.static_shape, (False,))

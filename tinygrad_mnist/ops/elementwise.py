@@ -348,6 +348,12 @@ def cast(x: Any, dtype: str) -> Variable:
     return _CAST(variable, dtype=dtype, compute=compute if compute in FLOATS else "int64")
 
 
+def number_like(number: float, x: Variable) -> Constant:
+    """A number of a formula in the dtype of `x`, or in floatX if that is no float. A number that a
+    user writes may be wider; see `settle_constants`."""
+    return constant(number, x.dtype if x.type.is_float else config.floatX)
+
+
 def as_float(x: Any) -> Variable:
     """`x`, or its counterpart in a float dtype where it is an integer or bool."""
     variable = as_variable(x)

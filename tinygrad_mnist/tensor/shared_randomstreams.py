@@ -20,7 +20,7 @@ from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import INTEGERS, check_dtype
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
-from tinygrad_mnist.ops.elementwise import add, cast, ge, le, lt, mul, sqrt, sub
+from tinygrad_mnist.ops.elementwise import add, cast, ge, le, lt, mul, number_like, sqrt, sub
 from tinygrad_mnist.ops.log import log
 from tinygrad_mnist.ops.logical import and_
 from tinygrad_mnist.ops.random import UNIFORM
@@ -35,6 +35,7 @@ from tinygrad_mnist.tensor.random_integers import integers_from
 _MAX_TRIALS = 2**24
 # Added to the key of a draw for its second numbers.
 _SECOND = 2**32
+_NOTHING = "choice: there is nothing to choose from"
 
 
 class RandomStreams:
@@ -50,7 +51,7 @@ class RandomStreams:
     functions.
 
     Arguments that make no distribution, such as a negative `std`, raise ArgumentError, which is a
-    ValueError. Where they are variables, the function raises IndexOutOfRangeError when it is called.
+    ValueError. Where they are variables, a call of the function raises IndexOutOfRangeError.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -113,10 +114,11 @@ class RandomStreams:
         """
         dtype = _float(dtype)
         avg, std = _arguments(dtype, avg=avg, std=std)
-        std = require(std, fold(ge(std, 0)), "normal: std is negative or NaN")
+        std = require(std, ge(std, 0), "normal: std is negative or NaN")
         lengths = _lengths(size, ndim, avg, std)
         radius = sqrt(mul(-2.0, log(sub(1.0, self._uniform(lengths, dtype)))))
-        angle = mul(2 * pi, self._uniform(lengths, dtype))
+        turns = self._uniform(lengths, dtype)
+        angle = mul(number_like(2 * pi, turns), turns)
         return add(avg, mul(std, mul(radius, cos(angle))))
 
     def binomial(
@@ -134,8 +136,7 @@ class RandomStreams:
         be a few hundred at most. prob: an old name of `p`.
         """
         (p,) = _arguments(config.floatX, p=p if prob is None else prob)
-        is_probability = fold(and_(fold(ge(p, 0)), fold(le(p, 1))))
-        p = require(p, is_probability, "binomial: p is not between 0 and 1")
+        p = require(p, and_(ge(p, 0), le(p, 1)), "binomial: p is not between 0 and 1")
         lengths = _lengths(size, ndim, p)
         if isinstance(n, int | np.integer):
             if not 0 <= n <= _MAX_TRIALS:
@@ -155,24 +156,25 @@ class RandomStreams:
     ) -> Variable:
         """Integers from `low` to `high`, both included, in `dtype`, which has to hold them. The
         bounds may be any int64."""
-        return self._integers(size, low, high, ndim, dtype, "random_integers")
+        wrong = "random_integers: low is greater than high"
+        return self._integers(size, low, high, ndim, dtype, wrong)
 
     def _integers(
-        self, size: Any, low: Any, high: Any, ndim: int | None, dtype: str, name: str
+        self, size: Any, low: Any, high: Any, ndim: int | None, dtype: str, wrong: str
     ) -> Variable:
-        """`random_integers`, for a distribution of that name."""
+        """`random_integers`. wrong: the message where `low` is greater than `high`."""
         bounds = []
         for bound, which in ((low, "low"), (high, "high")):
             v = as_variable(bound)
             if v.dtype not in INTEGERS:
-                raise GraphTypeError(f"{name}: {which} is {v}; it is of integers")
+                raise GraphTypeError(f"random_integers: {which} is {v}; it is of integers")
             bounds.append(fold(cast(v, "int64")))
         least, most = bounds
         if isinstance(most, Constant):
-            least = require(least, fold(ge(most, least)), f"{name}: low is greater than high")
+            least = require(least, ge(most, least), wrong)
         else:
-            most = require(most, ge(most, least), f"{name}: low is greater than high")
-        _check_held(least, most, dtype, name)
+            most = require(most, ge(most, least), wrong)
+        _check_held(least, most, dtype)
         lengths, key = _lengths(size, ndim, least, most), self._new_key()
         return cast(
             integers_from(
@@ -198,11 +200,12 @@ class RandomStreams:
             raise GraphTypeError("choice has replace=True and p=None only")
         among = as_variable(a)
         if among.ndim == 0:
-            return self._integers(size, 0, sub(cast(among, "int64"), 1), ndim, dtype, "choice")
+            last = sub(cast(among, "int64"), 1)
+            return self._integers(size, 0, last, ndim, dtype, _NOTHING)
         if among.ndim != 1:
             raise GraphTypeError(f"choice takes a vector or an integer, not a {among.type}")
         last = sub(shape(among)[0], 1)
-        return among[self._integers(size, 0, last, ndim, "int64", "choice")]
+        return among[self._integers(size, 0, last, ndim, "int64", _NOTHING)]
 
     # --- draws ------------------------------------------------------------------------------
 
@@ -234,19 +237,19 @@ def _first_step(seed: int) -> np.int64:
     return np.uint64(x ^ (x >> 31)).astype(np.int64)
 
 
-def _check_held(low: Variable, high: Variable, dtype: str, name: str) -> None:
+def _check_held(low: Variable, high: Variable, dtype: str) -> None:
     """Raises ArgumentError for constant bounds that `dtype` doesn't hold."""
-    if check_dtype(dtype) not in INTEGERS:
+    if dtype == "floatX" or check_dtype(dtype) not in INTEGERS:
         return
     info = np.iinfo(dtype)
     for bound, which in ((low, "low"), (high, "high")):
         if isinstance(bound, Constant) and bound.value.size:
-            least, most = int(bound.value.min()), int(bound.value.max())
-            if least < info.min or most > info.max:
-                raise ArgumentError(
-                    f"{name}: {which} is {least if least < info.min else most}, which {dtype} "
-                    f"can't hold{at(user_source())}"
-                )
+            for value in (int(bound.value.min()), int(bound.value.max())):
+                if not info.min <= value <= info.max:
+                    raise ArgumentError(
+                        f"random_integers: {which} is {value}, which {dtype} can't hold"
+                        f"{at(user_source())}"
+                    )
 
 
 def _float(dtype: str | None) -> str:

@@ -1,8 +1,8 @@
 // integer_gemm: a (m, k), b (k, n) -> a b, of one integer dtype or bool.
 //
 // Any strides. Sums wrap as the dtype does: they are taken modulo 2^32 where its elements have at
-// most 32 bits, else modulo 2^64. So their order doesn't matter. An element of a product of bools is
-// whether one of its terms is true.
+// most 32 bits, else modulo 2^64. So their order doesn't matter. An element of a product of bools
+// is whether one of its terms is true.
 //
 // The result is cut into tiles of kTileRows x kTileColumns. A tile's sums stay in the cache, and so
 // does the part of b that they meet next, widened to the type of the sums.
@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kTileRows = 32;
 constexpr int64_t kTileColumns = 128;
-constexpr int64_t kDepth = 32;  // terms that a tile adds at a time
+constexpr int64_t kDepth = 32;    // terms that a tile adds at a time
 constexpr int64_t kTogether = 4;  // of these between a load of a sum and its store
 
 struct Shape {

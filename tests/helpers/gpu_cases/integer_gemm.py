@@ -1,4 +1,4 @@
-"""integer_gemm: small sizes of every dtype and layout, many terms for few elements, and real sizes."""
+"""integer_gemm: small sizes of every dtype and layout, many terms for few elements, real sizes."""
 
 from __future__ import annotations
 
