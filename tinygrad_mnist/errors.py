@@ -23,6 +23,10 @@ class IndexOutOfRangeError(GraphError, IndexError):
     """An index, such as a label, is out of range for its dimension."""
 
 
+class ConditionError(ArgumentError, IndexOutOfRangeError):
+    """A value that a function computes is not allowed there, such as a probability of 2."""
+
+
 class DisconnectedInputError(GraphError, ValueError):
     """`grad` was called for a variable that the cost does not depend on."""
 

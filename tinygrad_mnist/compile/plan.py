@@ -87,7 +87,11 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class KernelCall:
-    """One call: kernel, operands, parameters, and the user's line that it comes from."""
+    """One call: kernel, operands, parameters, and the user's line that it comes from.
+
+    label: describes what a range check checks. condition: what is wrong where a check fails that is
+    none of an index.
+    """
 
     kernel: str
     inputs: tuple[View, ...]
@@ -95,6 +99,7 @@ class KernelCall:
     params: Mapping[str, Any]
     source: Source | None = field(default=None, compare=False)
     label: str = field(default="", compare=False)
+    condition: str = field(default="", compare=False)
 
     def with_buffers(self, number: Callable[[int], int]) -> KernelCall:
         """The same call on other buffers: `number` gives the new number of each."""

@@ -15,7 +15,7 @@ from tinygrad_mnist.contracts import CONTRACTS, Contract
 from tinygrad_mnist.contracts.core.operands import tape_uses
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.contracts.index.check_range import CHECK_RANGE
-from tinygrad_mnist.errors import IndexOutOfRangeError, MissingKernelError
+from tinygrad_mnist.errors import ArgumentError, IndexOutOfRangeError, MissingKernelError
 from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import toposort
@@ -146,7 +146,6 @@ def _add_checks(draft: Draft, node: Node, contract: Contract | None) -> set[int]
         index = node.inputs[number]
         bounds = f"has to lie between {low} and {high - 1}"
         label = f"{_described(index)} {bounds if low < high else 'points into a length of 0'}"
-        label = node.params.get("message", label)
         constant = index
         while constant.node is not None and constant.node.op.name == "static_reshape":
             constant = constant.node.inputs[0]
@@ -154,13 +153,16 @@ def _add_checks(draft: Draft, node: Node, contract: Contract | None) -> set[int]
             if constant.value.size and not (
                 low <= constant.value.min() and constant.value.max() < high
             ):
+                if "message" in node.params:
+                    raise ArgumentError(f"{node.params['message']}{at(node.source)}")
                 raise IndexOutOfRangeError(f"{node.op.name}: {label}{at(node.source)}")
             continue
         view = view_of(draft, index)
-        key = (view, low, high, node.params.get("message"))
+        condition = node.params.get("message", "")
+        key = (view, low, high, condition)
         if key not in draft.checks:
             params = {"low": low, "high": high}
-            check = KernelCall(CHECK_RANGE.name, (view,), (), params, node.source, label)
+            check = KernelCall(CHECK_RANGE.name, (view,), (), params, node.source, label, condition)
             draft.checks[key] = draft.graph.add(check)
         calls.add(draft.checks[key])
     return calls

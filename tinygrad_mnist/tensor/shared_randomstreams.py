@@ -51,7 +51,7 @@ class RandomStreams:
     functions.
 
     Arguments that make no distribution, such as a negative `std`, raise ArgumentError, which is a
-    ValueError. Where they are variables, a call of the function raises IndexOutOfRangeError.
+    ValueError. Where they are variables, a call of the function raises it.
     """
 
     def __init__(self, seed: int | None = None) -> None:
