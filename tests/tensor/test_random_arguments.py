@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import INTEGERS
 from tinygrad_mnist.tensor.random_integers import integers_from
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
@@ -105,7 +106,7 @@ def test_the_wide_product_is_exact(low: int, span: int, bits: tuple[int, int]) -
         high = low + max(span, 2**53)
         high = min(HIGH, high)
     a, b, u, v = T.lscalar("a"), T.lscalar("b"), T.dscalar("u"), T.dscalar("v")
-    result = integers_from(a, b, lambda k: (u, v)[k])
+    result = integers_from(a, b, lambda k: (u, v)[k], 2**64 - 1)
     value = theano.function([a, b, u, v], result)(low, high, bits[0] / 2**32, bits[1] / 2**32)
     r = bits[0] * 2**32 + bits[1]
     assert int(value) == low + r * (high - low + 1) // 2**64
@@ -223,3 +224,16 @@ def test_numpy_seeds() -> None:
     draws = [theano.function([], RandomStreams(s).uniform((3,)))() for s in seeds]
     for draw in draws[1:]:
         np.testing.assert_array_equal(draw, draws[0])
+
+
+def test_narrow_bounds_take_one_draw() -> None:
+    """Two draws, and their product, only where the bounds may be that far apart."""
+    v, i, k = T.fvector("v"), T.iscalar("i"), T.lscalar("k")
+    stream = RandomStreams(1)
+    narrow = [stream.random_integers((4,), 0, 9), stream.random_integers((4,), i, 7)]
+    narrow += [stream.choice((4,), v), stream.choice((4,), 5)]
+    wide = [stream.random_integers((4,), 0, k), stream.random_integers((4,), LOW, HIGH)]
+    for draws, count in ((narrow, 1), (wide, 2)):
+        for drawn in draws:
+            uniform = [node for node in toposort([drawn]) if node.op.name == "uniform"]
+            assert len({node.params["key"] for node in uniform}) == count

@@ -18,11 +18,12 @@ from tinygrad_mnist.ops.logical import and_
 _NARROW = 2**53  # the spans below this are those that a float64 draw reaches each element of
 
 
-def integers_from(low: Variable, high: Variable, uniform: Callable[[int], Variable]) -> Variable:
+def integers_from(
+    low: Variable, high: Variable, uniform: Callable[[int], Variable], widest: int
+) -> Variable:
     """int64 from `low` to `high`, both int64, included. uniform: draw number 0 or 1, float64 in
-    [0, 1)."""
+    [0, 1). widest: the widest span that there can be."""
     span = sub(high, low)
-    widest = _widest(low, high)
     if widest < _NARROW:
         return add(_narrow(span, uniform(0)), low)
     wide = _wide(span, uniform(0), uniform(1))
@@ -30,8 +31,8 @@ def integers_from(low: Variable, high: Variable, uniform: Callable[[int], Variab
     return add(switch(is_narrow, _narrow(span, uniform(0)), wide), low)
 
 
-def _widest(low: Variable, high: Variable) -> int:
-    """The widest span that there can be."""
+def widest_span(low: Variable, high: Variable) -> int:
+    """The widest span that the bounds can have: of constants, or by their dtypes."""
     return _bounds(high)[1] - _bounds(low)[0]
 
 

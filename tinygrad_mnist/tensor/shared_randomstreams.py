@@ -29,12 +29,13 @@ from tinygrad_mnist.ops.require import require
 from tinygrad_mnist.ops.shape import as_integer_scalar, shape, shape_scalars
 from tinygrad_mnist.ops.trigonometry import cos
 from tinygrad_mnist.sharedvalue import shared
-from tinygrad_mnist.tensor.random_integers import integers_from
+from tinygrad_mnist.tensor.random_integers import integers_from, widest_span
 
 # Sums of so many ones are exact in float32.
 _MAX_TRIALS = 2**24
 # Added to the key of a draw for its second numbers.
 _SECOND = 2**32
+_LONGEST = 2**48  # elements of a vector that memory can hold
 _NOTHING = "choice: there is nothing to choose from"
 
 
@@ -160,9 +161,17 @@ class RandomStreams:
         return self._integers(size, low, high, ndim, dtype, wrong)
 
     def _integers(
-        self, size: Any, low: Any, high: Any, ndim: int | None, dtype: str, wrong: str
+        self,
+        size: Any,
+        low: Any,
+        high: Any,
+        ndim: int | None,
+        dtype: str,
+        wrong: str,
+        widest: int | None = None,
     ) -> Variable:
-        """`random_integers`. wrong: the message where `low` is greater than `high`."""
+        """`random_integers`. wrong: the message where `low` is greater than `high`. widest: what
+        their distance is known not to pass; None for what their dtypes tell."""
         bounds = []
         for bound, which in ((low, "low"), (high, "high")):
             v = as_variable(bound)
@@ -170,6 +179,7 @@ class RandomStreams:
                 raise GraphTypeError(f"random_integers: {which} is {v}; it is of integers")
             bounds.append(fold(cast(v, "int64")))
         least, most = bounds
+        widest = widest_span(least, most) if widest is None else widest
         if isinstance(most, Constant):
             least = require(least, ge(most, least), wrong)
         else:
@@ -178,7 +188,10 @@ class RandomStreams:
         lengths, key = _lengths(size, ndim, least, most), self._new_key()
         return cast(
             integers_from(
-                least, most, lambda k: self._drawn(lengths, "float64", key + k * _SECOND)
+                least,
+                most,
+                lambda k: self._drawn(lengths, "float64", key + k * _SECOND),
+                widest,
             ),
             dtype,
         )
@@ -205,7 +218,7 @@ class RandomStreams:
         if among.ndim != 1:
             raise GraphTypeError(f"choice takes a vector or an integer, not a {among.type}")
         last = sub(shape(among)[0], 1)
-        return among[self._integers(size, 0, last, ndim, "int64", _NOTHING)]
+        return among[self._integers(size, 0, last, ndim, "int64", _NOTHING, _LONGEST)]
 
     # --- draws ------------------------------------------------------------------------------
 
