@@ -8,6 +8,8 @@
 #include <mutex>
 #include <set>
 
+#include "sizes.hpp"
+
 namespace tgm {
 
 // One allocation, as large as the largest need of its programs. No run reads what an earlier one
@@ -40,8 +42,8 @@ class Arena {
 };
 
 // The next multiple of the arena's alignment.
-constexpr int64_t aligned(int64_t bytes) {
-  return (bytes + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
+inline int64_t aligned(int64_t bytes) {
+  return size_sum(bytes, Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
 }
 
 }  // namespace tgm

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "sizes.hpp"
+
 namespace tgm {
 
 Dependencies::Dependencies(const std::vector<std::vector<int32_t>>& direct)
@@ -40,7 +42,7 @@ std::vector<int64_t> place_workspaces(const std::vector<int64_t>& bytes,
       if (begin >= places[call] + bytes[call]) break;
       places[call] = std::max(places[call], end);
     }
-    total = std::max(total, places[call] + bytes[call]);
+    total = std::max(total, size_sum(places[call], bytes[call]));
   }
   return places;
 }

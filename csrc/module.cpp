@@ -21,9 +21,10 @@ namespace {
 
 DType parse_dtype(const std::string& name) {
   static const std::pair<const char*, DType> dtypes[] = {
-      {"bool", DType::Bool},       {"int8", DType::Int8},       {"int16", DType::Int16},
-      {"int32", DType::Int32},     {"int64", DType::Int64},     {"uint8", DType::UInt8},
-      {"float32", DType::Float32}, {"float64", DType::Float64},
+      {"bool", DType::Bool},       {"int8", DType::Int8},     {"int16", DType::Int16},
+      {"int32", DType::Int32},     {"int64", DType::Int64},   {"uint8", DType::UInt8},
+      {"uint16", DType::UInt16},   {"uint32", DType::UInt32}, {"float32", DType::Float32},
+      {"float64", DType::Float64},
   };
   for (const auto& [known, dtype] : dtypes) {
     if (name == known) return dtype;

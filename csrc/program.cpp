@@ -3,11 +3,21 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "sizes.hpp"
+
 namespace tgm {
 namespace {
 
 [[noreturn]] void refuse(const std::string& kernel, const std::string& why) {
   throw std::invalid_argument(kernel + ": " + why);
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text = "shape (";
+  for (size_t d = 0; d < shape.size(); d++) {
+    text += (d > 0 ? ", " : "") + std::to_string(shape[d]);
+  }
+  return text + ")";
 }
 
 // Smallest and largest distance of an element from the view's first, in elements.
@@ -16,8 +26,9 @@ std::pair<int64_t, int64_t> extent(const ViewSpec& view) {
   int64_t high = 0;
   for (size_t d = 0; d < view.shape.size(); d++) {
     if (view.shape[d] == 0) return {0, -1};
-    const int64_t reach = (view.shape[d] - 1) * view.strides[d];
-    (reach < 0 ? low : high) += reach;
+    const int64_t reach = size_product(view.shape[d] - 1, view.strides[d]);
+    int64_t& end = reach < 0 ? low : high;
+    end = size_sum(end, reach);
   }
   return {low, high};
 }
@@ -35,6 +46,9 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   for (int64_t size : view.shape) {
     if (size < 0) refuse(call.kernel, operand + " has a negative size");
   }
+  if (!is_addressable(view.shape, static_cast<int64_t>(item_size(view.dtype)))) {
+    refuse(call.kernel, operand + " has more than 2^56 bytes, " + shape_text(view.shape));
+  }
   const BufferSpec& buffer = buffers[view.buffer];
   if (buffer.kind == BufferSpec::Kind::Bind && buffer.value < 0) {
     refuse(call.kernel, operand + " is bound to a negative number");
@@ -43,8 +57,10 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   const auto [low, high] = extent(view);
   if (low > high) return;
   const int64_t item = static_cast<int64_t>(item_size(view.dtype));
-  const int64_t first = buffer.value + (view.offset + low) * item;
-  const int64_t end = buffer.value + (view.offset + high + 1) * item;
+  const auto byte = [&](int64_t element) {
+    return size_sum(buffer.value, size_product(size_sum(view.offset, element), item));
+  };
+  const int64_t first = byte(low), end = byte(high + 1);
   if (first < 0 || end > arena_bytes) refuse(call.kernel, operand + " reaches out of the arena");
 }
 
@@ -139,8 +155,8 @@ void Program::add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec&
   const bool is_fixed = buffer.kind == BufferSpec::Kind::Fixed;
   const bool is_bound = buffer.kind == BufferSpec::Kind::Bind;
   char* base = is_fixed ? reinterpret_cast<char*>(buffer.value) : nullptr;
-  const int64_t offset =
-      view.offset * item + (buffer.kind == BufferSpec::Kind::Arena ? buffer.value : 0);
+  const int64_t offset = size_sum(size_product(view.offset, item),
+                                  buffer.kind == BufferSpec::Kind::Arena ? buffer.value : 0);
   if (is_fixed) tensor.data = base + offset;
   tensors_.push_back(tensor);
   if (view.slots.empty() && !is_bound) {
@@ -157,7 +173,7 @@ void Program::add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec&
   moving.n_terms = static_cast<int32_t>(view.slots.size());
   for (const auto& [slot, multiplier] : view.slots) {
     if (slot < 0) throw std::invalid_argument("slots are numbered from 0");
-    terms_.push_back({slot, multiplier * item});
+    terms_.push_back({slot, size_product(multiplier, item)});
     n_slots_ = std::max(n_slots_, slot + 1);
   }
   moving_.push_back(moving);

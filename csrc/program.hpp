@@ -73,7 +73,7 @@ class Program final : public Job {
   int64_t workspace_bytes() const { return workspaces_.back(); }
   int32_t n_addresses() const { return n_addresses_; }
   int32_t n_slots() const { return n_slots_; }
-  int64_t needed_bytes() const { return aligned(arena_bytes_) + workspace_bytes(); }
+  int64_t needed_bytes() const { return size_sum(aligned(arena_bytes_), workspace_bytes()); }
   int64_t n_calls() const { return static_cast<int64_t>(calls_.size()); }
 
  private:

@@ -8,7 +8,18 @@ namespace tgm {
 
 constexpr int kMaxDims = 8;
 
-enum class DType : int32_t { Bool, Int8, Int16, Int32, Int64, UInt8, Float32, Float64 };
+enum class DType : int32_t {
+  Bool,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  UInt8,
+  UInt16,
+  UInt32,
+  Float32,
+  Float64
+};
 
 constexpr size_t item_size(DType dtype) {
   switch (dtype) {
@@ -17,8 +28,10 @@ constexpr size_t item_size(DType dtype) {
     case DType::UInt8:
       return 1;
     case DType::Int16:
+    case DType::UInt16:
       return 2;
     case DType::Int32:
+    case DType::UInt32:
     case DType::Float32:
       return 4;
     case DType::Int64:

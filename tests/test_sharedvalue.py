@@ -127,7 +127,7 @@ def test_broadcastable_dimensions(device: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (np.uint16([1]), "no dtype 'uint16'"),
+        (np.uint64([1]), "no dtype 'uint64'"),
         (np.array([1j]), "no dtype 'complex128'"),
         (["a"], "no dtype 'str"),
         ([None], "no dtype 'object'"),

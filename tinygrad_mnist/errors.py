@@ -11,12 +11,20 @@ class GraphTypeError(GraphError, TypeError):
     """An argument has the wrong dtype, number of dimensions or kind."""
 
 
+class ArgumentError(GraphTypeError, ValueError):
+    """An argument's value is not allowed, such as an unknown name or a negative length."""
+
+
 class ShapeError(GraphError, ValueError):
     """The shapes of an operation's operands do not fit each other."""
 
 
 class IndexOutOfRangeError(GraphError, IndexError):
     """An index, such as a label, is out of range for its dimension."""
+
+
+class ConditionError(ArgumentError, IndexOutOfRangeError):
+    """A value that a function computes is not allowed there, such as a probability of 2."""
 
 
 class DisconnectedInputError(GraphError, ValueError):

@@ -21,6 +21,7 @@ from numba import (
     int64,
     types,
     uint8,
+    uint16,
     uint32,
     uint64,
 )
@@ -39,6 +40,8 @@ TYPES: dict[str, Any] = {
     "int32": int32,
     "int64": int64,
     "uint8": uint8,
+    "uint16": uint16,
+    "uint32": uint32,
     "float32": float32,
     "float64": float64,
 }
@@ -280,6 +283,7 @@ __all__ = [
     "trunc",
     "types",
     "uint8",
+    "uint16",
     "uint32",
     "uint64",
 ]

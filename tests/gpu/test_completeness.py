@@ -11,7 +11,15 @@ from tinygrad_mnist.backends.cuda.make import load_families
 from tinygrad_mnist.contracts import CONTRACTS
 
 # Kernels without arithmetic: their cases need not be of two kinds of floats.
-MOVES = {"check_range", "gather", "scatter_set", "argmax", "argmin", "grouped_reduce"}
+MOVES = {
+    "check_range",
+    "integer_gemm",
+    "gather",
+    "scatter_set",
+    "argmax",
+    "argmin",
+    "grouped_reduce",
+}
 
 
 @pytest.mark.sim

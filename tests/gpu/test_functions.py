@@ -17,6 +17,7 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import config
 from tinygrad_mnist.errors import IndexOutOfRangeError
 from tinygrad_mnist.functions import swept
+from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
 pytestmark = [pytest.mark.sim, pytest.mark.gpu]
 
@@ -206,6 +207,7 @@ import sys
 import numpy as np
 import tinygrad_mnist as theano
 from tinygrad_mnist.functions import swept
+from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
 theano.config.device = sys.argv[1]
 n = theano.shared(np.int64(0))
@@ -228,3 +230,41 @@ print(step.sweep(n_steps=3).tolist() == [float(n.get_value()) - 3 + k for k in r
 def test_ctrl_c_ends_a_sweep_after_a_whole_step() -> None:
     output = output_after_interrupt(INTERRUPTED, BACKEND)
     assert output == "True True True True\nTrue\n"
+
+
+def test_integers_are_those_of_the_cpu() -> None:
+    """Draws between bounds of all sizes, products and unsigned integers."""
+    low, high = T.lvector("low"), T.lscalar("high")
+    m, u = T.imatrix("m"), T.vector("u", "uint32")
+    draws = RandomStreams(3).random_integers((4, 3), low, high)
+    outputs = [
+        draws,
+        T.dot(m, m.T),
+        T.dot(m, u),
+        u * u + 1,
+        T.cast(u, "float32"),
+        (-u) // 3,
+        u.sum(),
+    ]
+    inputs = [low, high, m, u]
+    values = (
+        np.array([-(2**63), 0, 2**63 - 9]), np.int64(2**63 - 1),
+        np.arange(6, dtype="int32").reshape(2, 3) * 2**28, np.array([2**32 - 1, 0, 7], "uint32"),
+    )  # fmt: skip
+    results = []
+    for device in ("cpu", BACKEND):
+        config.device = device
+        results.append(theano.function(inputs, outputs, no_default_updates=True)(*values))
+    for cpu, gpu in zip(*results, strict=True):
+        assert cpu.dtype == gpu.dtype
+        np.testing.assert_array_equal(cpu, gpu)
+
+
+def test_an_argument_that_makes_no_distribution_changes_nothing() -> None:
+    config.device = BACKEND
+    p = T.fscalar("p")
+    functions = [theano.function([p], RandomStreams(1).binomial((8,), p=p)) for _ in range(2)]
+    assert functions[0](0.5).tolist() == functions[1](0.5).tolist()
+    with pytest.raises(ValueError, match=r"p is not between 0 and 1(?s:.*)test_functions\.py"):
+        functions[0](1.5)
+    assert functions[0](0.5).tolist() == functions[1](0.5).tolist()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 AnyArray = NDArray[Any]
 
-INDEX_DTYPES = ["int8", "int16", "int32", "int64", "uint8"]
+INDEX_DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"]
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -64,6 +64,6 @@ def index_vectors(rng: np.random.Generator, sides: tuple[int, ...], n: int) -> l
     vectors = []
     for side in sides:
         dtype = str(rng.choice(INDEX_DTYPES))
-        least = 0 if dtype == "uint8" else -side
+        least = 0 if dtype.startswith("u") else -side
         vectors.append(strided(rng, rng.integers(least, side, n).astype(dtype)))
     return vectors

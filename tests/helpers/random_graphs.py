@@ -28,6 +28,7 @@ INPUTS: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("int64", (3, 4)),
     ("int32", (4,)),
     ("uint8", (3, 4)),
+    ("uint32", (3, 4)),
     ("bool", (3, 4)),
 )
 STRETCHED = ((1, 4), (3, 1))  # 1-long dimensions of inputs of these shapes broadcast

@@ -76,7 +76,9 @@ def test_second_derivatives(device: str, axis: int | None) -> None:
     assert_gradient(result, differences(lambda v: float(np.sum(gradient(v))), [M], 0))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "int16", "int32", "int64", "uint8"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"]
+)
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_integers_give_int64(device: str, dtype: str, axis: int | None) -> None:
     values = np.random.default_rng(0).integers(0, 127, (20, 30)).astype(dtype)

@@ -14,7 +14,7 @@ from helpers.expressions import evaluate
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.graph.types import DTYPES
+from tinygrad_mnist.graph.types import DTYPES, INTEGERS
 
 Function = Callable[..., Any]
 Rule = Callable[..., str | None]
@@ -37,8 +37,8 @@ def numeric(*dtypes: str) -> str | None:
 
 def upgraded(*dtypes: str) -> str:
     """Theano's upgrade_to_float."""
-    narrow = {"int32": "float64", "int64": "float64", "float32": "float32", "float64": "float64"}
-    return common(*(narrow.get(d, "float32") for d in dtypes))
+    wide = ("int32", "int64", "uint32", "float64")
+    return common(*("float64" if d in wide else "float32" for d in dtypes))
 
 
 def quotient(*dtypes: str) -> str:
@@ -211,3 +211,30 @@ def test_inputs_and_shared_variables(device: str, dtype: str) -> None:
     assert before.dtype == shared.get_value().dtype == dtype
     np.testing.assert_array_equal(before, np.zeros(4))
     np.testing.assert_array_equal(shared.get_value(), array)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integers_at_their_edges(device: str, dtype: str) -> None:
+    """They wrap around as NumPy's, also within chains that become one kernel call; `//` and `%` by
+    0 give 0."""
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    edges = np.array([low, low + 1, max(low, -1), 0, 1, 3, high - 1, high], dtype)
+    a, b = (g.ravel() for g in np.meshgrid(edges, edges))
+    x, y = T.vector("x", dtype), T.vector("y", dtype)
+
+    def forms(x: Any, y: Any, one: Any) -> list[Any]:
+        return [
+            x + y, x - y, x * y, -x, abs(x), x // y, x % y, x // (y - y), x % (x - x),
+            (x * y + x) // y, (x + one) // (one + one), (x - y) % (x + y), (x * x).sum(),
+            (x + y).max(), (x * y).min(), (x * y).argmax(), ((x - one) * y).prod(), (x * y)[2:5],
+        ]  # fmt: skip
+
+    with np.errstate(all="ignore"):
+        exact = forms(a, b, np.ones((), dtype))
+        exact[12], exact[16] = (a * a).sum(dtype="int64"), ((a - 1) * b).prod(dtype="int64")
+    outputs = forms(x, y, T.constant(1, dtype))
+    for number, (result, value) in enumerate(
+        zip(evaluate(device, [x, y], outputs, a, b), exact, strict=True)
+    ):
+        assert result.dtype == value.dtype, number
+        np.testing.assert_array_equal(result, value, err_msg=str(number))

@@ -31,7 +31,7 @@ def test_logic_on_bools(device: str, name: str) -> None:
     np.testing.assert_array_equal(result, expected(*TRUTHS))
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8"])
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_bits_of_integers(device: str, name: str, dtype: str) -> None:
     x, y = T.vectors("x", "y", dtype=dtype)
@@ -42,7 +42,9 @@ def test_bits_of_integers(device: str, name: str, dtype: str) -> None:
     np.testing.assert_array_equal(result, expected(*values))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "int16", "int32", "int64", "uint8"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"]
+)
 def test_invert(device: str, dtype: str) -> None:
     x = T.vector("x", dtype)
     values = np.array([0, 1, 5, 127, -1]).astype(dtype)
@@ -96,7 +98,7 @@ def test_isnan_and_isinf(device: str, dtype: str) -> None:
     np.testing.assert_array_equal(inf, np.isinf(values))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "uint8"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "uint8", "uint16", "uint32"])
 def test_integers_are_neither_nan_nor_infinite(device: str, dtype: str) -> None:
     x = T.matrix("x", dtype)
     for result in evaluate(device, [x], [T.isnan(x), T.isinf(x)], np.ones((2, 3), dtype)):

@@ -247,7 +247,18 @@ def test_nan_propagates(device: str, name: str) -> None:
     assert np.isnan(result).tolist() == [True, False]
 
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "float32",
+    "float64",
+]
 # With the dtype of the result for other than floats.
 FUNCTIONS: list[tuple[str, dict[str, str]]] = [
     ("sum", {"": "int64"}),

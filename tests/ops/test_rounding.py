@@ -55,7 +55,7 @@ def test_value(device: str, name: str, dtype: str) -> None:
     np.testing.assert_array_equal(np.signbit(result[number]), np.signbit(array[number]))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "uint8"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "uint8", "uint16", "uint32"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_integers_stay_as_they_are(name: str, dtype: str) -> None:
     x = T.vector("x", dtype)

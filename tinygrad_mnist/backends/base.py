@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.errors import IndexOutOfRangeError
+from tinygrad_mnist.errors import ConditionError, IndexOutOfRangeError
 from tinygrad_mnist.graph.source import at
 
 # What a bound buffer is bound to: an array; or a shared variable, of a backend that keeps those.
@@ -105,5 +105,7 @@ def bound_buffers(plan: Plan) -> list[int]:
 
 
 def range_error(call: KernelCall) -> IndexOutOfRangeError:
-    """The error of a failed range check."""
+    """The error of a failed check."""
+    if call.condition:
+        return ConditionError(f"{call.condition}{at(call.source)}")
     return IndexOutOfRangeError(f"out of range: {call.label}{at(call.source)}")

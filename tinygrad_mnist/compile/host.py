@@ -20,17 +20,20 @@ from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import INTEGERS
 from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
 
-# Arithmetic that host integers may go through, as Python expressions.
-_ARITHMETIC = {
-    "add": "({} + {})",
-    "sub": "({} - {})",
-    "mul": "({} * {})",
-    "int_div": "({} // {})",
+# Arithmetic that host integers may go through, as Python expressions. Those of the first kind may
+# leave the range of their dtype: then they wrap around, as on a device.
+_WRAPPING = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "int_div": "{} // {}",  # of the least integer by -1
+    "neg": "-{}",
+    "cast": "{}",
+}
+_ARITHMETIC = _WRAPPING | {
     "mod": "({} % {})",
-    "neg": "(-{})",
     "maximum": "max({}, {})",
     "minimum": "min({}, {})",
-    "cast": "{}",
 }
 
 HostFunction = Callable[..., tuple[tuple[int, ...], tuple[int, ...]]]
@@ -61,9 +64,19 @@ def checked_index(index: int, length: int) -> int:
     return index + length if index < 0 else index
 
 
-def wrapped(value: int, dtype: str) -> int:
-    """`value` as an integer dtype has it, which wraps around."""
-    return int(np.asarray(value, dtype="int64").astype(dtype))
+def _wrapping(dtype: str) -> Callable[[int], int]:
+    """The function that gives an integer as `dtype` has it, which wraps around."""
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    size = high - low + 1
+
+    def wrapped(value: int) -> int:
+        return value if low <= value <= high else (value - low) % size + low
+
+    return wrapped
+
+
+# What the generated functions call.
+_SCOPE: dict[str, Any] = {"checked_index": checked_index} | {d: _wrapping(d) for d in INTEGERS}
 
 
 def _is_arithmetic(v: Variable) -> bool:
@@ -194,10 +207,11 @@ class HostTrace:
         assert node is not None
         known = [self._traced[x] for x in node.inputs]
         template = _ARITHMETIC[node.op.name]
-        if node.op.name == "cast" and not np.can_cast(node.inputs[0].dtype, v.dtype, "safe"):
-            template = f"wrapped({{}}, {v.dtype!r})"
+        is_safe = node.op.name == "cast" and np.can_cast(node.inputs[0].dtype, v.dtype, "safe")
+        if node.op.name in _WRAPPING and not is_safe:
+            template = f"{v.dtype}({template})"
         try:
-            value = int(eval(template.format(*(x.value for x in known)), {"wrapped": wrapped}))
+            value = int(eval(template.format(*(x.value for x in known)), dict(_SCOPE)))
         except ZeroDivisionError:
             raise ShapeError(f"{v} divides by 0{at(v.source)}") from None
         if all(x.known for x in known):
@@ -226,7 +240,7 @@ class HostTrace:
         )
         body = "".join(f"    {name} = {line}\n" for line, name in self._lines.items())
         text = f"def host({arguments}):\n{body}    return {guards}, {slots}\n"
-        scope: dict[str, Any] = {"checked_index": checked_index, "wrapped": wrapped}
+        scope = dict(_SCOPE)
         exec(compile(text, "<host program>", "exec"), scope)
         return HostProgram(
             tuple(self._inputs), scope["host"], tuple(self._guards.values()), len(self._slots), text

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tinygrad_mnist.compile.plan import TEMPORARY, Buffer, KernelCall
+from tinygrad_mnist.contracts.core.sizes import LIMIT
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -40,6 +41,8 @@ def place_buffers(
                 new = Lifetime(buffer.nbytes, position, position)
                 lives.setdefault(view.buffer, new).last = position
     arena = assign_offsets(list(lives.values()))
+    if arena >= LIMIT:
+        raise MemoryError(f"the temporaries of this function take {arena} bytes")
     numbers = {old: new for new, old in enumerate(sorted(used))}
     names = {old: f"t{i}" for i, old in enumerate(sorted(lives))}
     placed = tuple(

@@ -19,6 +19,7 @@ from tinygrad_mnist.compile.listing import counted, scaled
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Flops
 from tinygrad_mnist.contracts.core.listing import show_tape
+from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import Layout
 from tinygrad_mnist.graph.source import Source
@@ -49,7 +50,7 @@ class Buffer:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return n_elements(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -86,7 +87,11 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class KernelCall:
-    """One call: kernel, operands, parameters, and the user's line that it comes from."""
+    """One call: kernel, operands, parameters, and the user's line that it comes from.
+
+    label: describes what a range check checks. condition: what is wrong where a check fails that is
+    none of an index.
+    """
 
     kernel: str
     inputs: tuple[View, ...]
@@ -94,6 +99,7 @@ class KernelCall:
     params: Mapping[str, Any]
     source: Source | None = field(default=None, compare=False)
     label: str = field(default="", compare=False)
+    condition: str = field(default="", compare=False)
 
     def with_buffers(self, number: Callable[[int], int]) -> KernelCall:
         """The same call on other buffers: `number` gives the new number of each."""

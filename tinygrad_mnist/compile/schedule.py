@@ -15,7 +15,7 @@ from tinygrad_mnist.contracts import CONTRACTS, Contract
 from tinygrad_mnist.contracts.core.operands import tape_uses
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.contracts.index.check_range import CHECK_RANGE
-from tinygrad_mnist.errors import IndexOutOfRangeError, MissingKernelError
+from tinygrad_mnist.errors import ArgumentError, IndexOutOfRangeError, MissingKernelError
 from tinygrad_mnist.graph.layout import contiguous
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import toposort
@@ -51,6 +51,7 @@ def draft_calls(
 
 def _add_node(draft: Draft, node: Node, backend: str) -> None:
     if node.op.view is not None:
+        _add_checks(draft, node, None)
         draft.views[node.outputs[0]] = _viewed(draft, node)
         return
     if node.op is ASSEMBLE:
@@ -126,16 +127,17 @@ def _stretched(view: View, shape: tuple[int, ...]) -> View:
     return View(view.buffer, view.dtype, layout.rearranged(shape, strides))
 
 
-def _add_checks(draft: Draft, node: Node, contract: Contract) -> set[int]:
-    """Range checks of index operands: at once for constants, by calls for the rest.
+def _add_checks(draft: Draft, node: Node, contract: Contract | None) -> set[int]:
+    """Range checks of index operands, or of a view's condition: at once for constants, by calls for
+    the rest.
 
     Raises ValueError where the inputs that the op checks are not those that the contract's kernel
     uses as indices.
     """
     calls: set[int] = set()
     checks = node.op.checks(node) if node.op.checks is not None else ()
-    indices = contract.index_inputs(node.params, len(node.inputs))
-    if sorted(number for number, _, _ in checks) != list(indices):
+    indices = [] if contract is None else contract.index_inputs(node.params, len(node.inputs))
+    if contract is not None and sorted(number for number, _, _ in checks) != list(indices):
         raise ValueError(
             f"the op {node.op.name} has to check the inputs that its kernel {contract.name} uses as"
             f" indices, {list(indices)}, and no others"
@@ -151,13 +153,16 @@ def _add_checks(draft: Draft, node: Node, contract: Contract) -> set[int]:
             if constant.value.size and not (
                 low <= constant.value.min() and constant.value.max() < high
             ):
+                if "message" in node.params:
+                    raise ArgumentError(f"{node.params['message']}{at(node.source)}")
                 raise IndexOutOfRangeError(f"{node.op.name}: {label}{at(node.source)}")
             continue
         view = view_of(draft, index)
-        key = (view, low, high)
+        condition = node.params.get("message", "")
+        key = (view, low, high, condition)
         if key not in draft.checks:
             params = {"low": low, "high": high}
-            check = KernelCall(CHECK_RANGE.name, (view,), (), params, node.source, label)
+            check = KernelCall(CHECK_RANGE.name, (view,), (), params, node.source, label, condition)
             draft.checks[key] = draft.graph.add(check)
         calls.add(draft.checks[key])
     return calls

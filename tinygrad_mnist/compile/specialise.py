@@ -15,7 +15,7 @@ from tinygrad_mnist.compile.host import HostProgram, HostTrace
 from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.source import error_context
 from tinygrad_mnist.graph.traversal import toposort
-from tinygrad_mnist.graph.types import TensorType
+from tinygrad_mnist.graph.types import TensorType, check_size
 from tinygrad_mnist.graph.variables import Node, Variable
 
 
@@ -62,6 +62,10 @@ def specialise(
 
 def _rebuild(node: Node, inputs: Sequence[Variable], trace: HostTrace) -> Sequence[Variable]:
     if node.op.specialise is None:
-        return node.op.rebuild(inputs, node.params, node.source).outputs
+        outputs: Sequence[Variable] = node.op.rebuild(inputs, node.params, node.source).outputs
     with error_context(node.op.name, node.source):
-        return node.op.specialise(node, inputs, trace)
+        if node.op.specialise is not None:
+            outputs = node.op.specialise(node, inputs, trace)
+        for v in outputs:
+            check_size(v.type)
+    return outputs

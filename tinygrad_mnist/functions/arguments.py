@@ -101,6 +101,11 @@ def _converted(array: Array, value: Any, parameter: Parameter) -> Array:
     """`array`, of another dtype, in the parameter's dtype."""
     variable, downcast = parameter.variable, parameter.allow_downcast
     dtype, given = variable.dtype, array.dtype
+    if given.kind == "c":
+        raise GraphTypeError(
+            f"{parameter.label} is {dtype}; the value is {given}: complex numbers are not supported"
+            f"{at(variable.source)}"
+        )
     if given.kind not in "biuf":
         raise GraphTypeError(
             f"{parameter.label} is {dtype}; the value is {given}{at(variable.source)}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
+from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.graph.layout import StaticSlice
+from tinygrad_mnist.graph.source import error_context
 from tinygrad_mnist.graph.variables import Constant, Variable
 
 LIMIT = 1024  # elements up to which a result is worth keeping
@@ -22,11 +24,11 @@ def fold(variable: Variable) -> Variable:
         or not node.inputs
         or node.op.name == "static_broadcast"  # cheaper as one number with strides of 0
         or not all(p.is_fixed for p in _regions(node.params))
-        or int(np.prod(variable.type.static_shape)) > LIMIT
+        or n_elements(variable.type.static_shape) > LIMIT
     ):
         return variable
     arrays = [v.value for v in node.inputs if isinstance(v, Constant)]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), error_context(node.op.name, node.source):
         (value,) = node.op.evaluate(node, arrays)
     constant = Constant(value)
     constant.type = variable.type

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.source import at, user_source
-from tinygrad_mnist.graph.types import DTYPES, smallest_integer
+from tinygrad_mnist.graph.types import check_dtype, smallest_integer
 from tinygrad_mnist.graph.variables import Constant, Op, Variable
 
 OPS: dict[str, Op] = {}
@@ -39,16 +40,26 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     if isinstance(value, np.ndarray | np.generic | list | tuple):
         if isinstance(value, list | tuple) and any(isinstance(v, Variable) for v in value):
             raise GraphTypeError("a list of symbolic variables can't be used as one variable")
-        array = np.asarray(value)
-        if array.dtype.name not in DTYPES:
-            raise GraphTypeError(f"an array of dtype {array.dtype} can't be a constant")
-        return Constant(array, name=name)
+        return Constant(_checked(np.asarray(value)), name=name)
+    why = ": complex numbers are not supported" if isinstance(value, complex) else ""
     raise GraphTypeError(
-        f"{value!r} of type {type(value).__name__} can't be used in an expression"
+        f"{value!r} of type {type(value).__name__} can't be used in an expression{why}"
         f"{at(user_source())}"
     )
 
 
+def _checked(array: Array) -> Array:
+    """An array of a dtype that the engine has; GraphTypeError with the user's line otherwise."""
+    try:
+        check_dtype(array.dtype)
+    except TypeError as error:
+        raise GraphTypeError(
+            f"an array of dtype {array.dtype} can't be a constant: {error}{at(user_source())}"
+        ) from None
+    return array
+
+
 def constant(value: Any, dtype: str | None = None) -> Constant:
     """A constant of a given dtype (by default the value's own)."""
-    return Constant(np.asarray(value, dtype=dtype))
+    with np.errstate(over="ignore"):  # a number beyond the range of a float is infinite in it
+        return Constant(np.asarray(value, dtype=dtype))

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinygrad_mnist.contracts.core.sizes import fits
+from tinygrad_mnist.errors import ShapeError
+
 BOOL = "bool"
 FLOATS = ("float32", "float64")
-INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 DTYPES = (BOOL, *INTEGERS, *FLOATS)
 
 
@@ -76,6 +79,14 @@ def static_type(dtype: str, shape: Iterable[int], broadcastable: Iterable[bool])
     return TensorType(dtype, tuple(broadcastable), tuple(int(n) for n in shape))
 
 
+def check_size(type: TensorType) -> None:
+    """Raises ShapeError for a type whose size in bytes, or whose strides, pass the limit."""
+    if type.is_static and not fits(type.static_shape, np.dtype(type.dtype).itemsize):
+        raise ShapeError(
+            f"an array of shape {type.static_shape} of {type.dtype} has 2**63 bytes or more"
+        )
+
+
 def check_dtype(dtype: object) -> str:
     """The name of a dtype that the engine has; TypeError otherwise."""
     try:
@@ -83,7 +94,8 @@ def check_dtype(dtype: object) -> str:
     except TypeError:
         name = str(dtype)
     if name not in DTYPES:
-        raise TypeError(f"there is no dtype {name!r} here; there are {', '.join(DTYPES)}")
+        why = ": complex numbers are not supported" if name.startswith("complex") else ""
+        raise TypeError(f"there is no dtype {name!r} here{why}; there are {', '.join(DTYPES)}")
     return str(name)
 
 

@@ -372,6 +372,8 @@ class SharedVariable(Variable):
             info = np.iinfo(self.dtype)
             if array.size and not (info.min <= array.min() and array.max() <= info.max):
                 raise TypeError(f"{label} is {self.dtype}, which can't hold the new value")
+        elif array.dtype.kind == "c":
+            raise TypeError(f"{label} is {self.dtype}: complex numbers are not supported")
         elif array.dtype != self.dtype and not np.can_cast(array.dtype, self.dtype, "same_kind"):
             raise TypeError(f"{label} is {self.dtype}; the new value is {array.dtype}")
         for axis, fixed in enumerate(self.type.broadcastable):

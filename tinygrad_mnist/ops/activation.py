@@ -10,7 +10,17 @@ from typing import Any
 
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.variables import Constant, Variable
-from tinygrad_mnist.ops.elementwise import abs_, cast, gt, lt, maximum, minimum, sgn, switch
+from tinygrad_mnist.ops.elementwise import (
+    abs_,
+    cast,
+    gt,
+    lt,
+    maximum,
+    minimum,
+    number_like,
+    sgn,
+    switch,
+)
 from tinygrad_mnist.ops.exponential import expm1
 
 
@@ -48,18 +58,23 @@ def selu(x: Any) -> Variable:
 
     Source of the two numbers: Klambauer et al., Self-Normalizing Neural Networks (2017).
     """
-    return 1.0507009873554805 * elu(x, 1.6732632423543772)
+    variable = as_variable(x)
+    scale, alpha = (number_like(n, variable) for n in (1.0507009873554805, 1.6732632423543772))
+    return scale * elu(variable, alpha)
 
 
 def hard_sigmoid(x: Any) -> Variable:
     """0.2 x + 0.5, clipped to [0, 1]; the slope is 0.2 inside and at the kinks."""
-    return _clip(as_variable(x) * 0.2 + 0.5, 0, 1)
+    variable = as_variable(x)
+    return _clip(variable * number_like(0.2, variable) + 0.5, 0, 1)
 
 
 def ultra_fast_sigmoid(x: Any) -> Variable:
     """An approximation of the sigmoid in three pieces per side: a fraction, a line, a constant."""
     half = _clip(as_variable(x) * 0.5, -3, 3)  # constant from there on
     size, side = abs_(half), sgn(half)
-    line = 0.935409070603099 + 0.0458812946797165 * (size - 1.7)
-    outer = side * switch(lt(size, 3), line, 0.99505475368673)
-    return 0.5 * switch(lt(size, 1.7), 1.5 * half / (1 + size), outer) + 0.5
+    start, slope, kink, most = (
+        number_like(n, half) for n in (0.935409070603099, 0.0458812946797165, 1.7, 0.99505475368673)
+    )
+    outer = side * switch(lt(size, 3), start + slope * (size - kink), most)
+    return 0.5 * switch(lt(size, kink), 1.5 * half / (1 + size), outer) + 0.5

@@ -16,7 +16,16 @@ from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
-from tinygrad_mnist.graph.types import FLOATS, TensorType, check_dtype, tensor_type, upcast
+from tinygrad_mnist.graph.source import error_context, user_source
+from tinygrad_mnist.graph.types import (
+    FLOATS,
+    TensorType,
+    check_dtype,
+    check_size,
+    static_type,
+    tensor_type,
+    upcast,
+)
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.elementwise import cast, eq, settle_constants
@@ -40,8 +49,8 @@ def _dtype(dtype: str | None) -> str:
 
 def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Variable:
     """`fill_value` broadcast to a shape of ints and integer scalars, in its dtype or another; a
-    Python float is floatX."""
-    (value,) = settle_constants([as_variable(fill_value)])
+    Python float is floatX, a Python int is int64, as NumPy's `full` has it."""
+    value = as_variable(fill_value)
     if isinstance(fill_value, int) and not isinstance(fill_value, bool):
         value = constant(fill_value, "int64")
     return alloc(value if dtype is None else cast(value, dtype), *shape_scalars(shape))
@@ -80,11 +89,9 @@ def ones_like(model: Any, dtype: str | None = None) -> Variable:
 
 @api_function
 def fill(model: Any, value: Any) -> Variable:
-    """`value` broadcast to the shape of `model`. Its dtype stays; a Python number takes the dtype
-    of `model`."""
-    variable, filling = as_variable(model), as_variable(value)
-    if isinstance(filling, Constant) and filling.weak:
-        filling = cast(filling, variable.dtype)
+    """`value` broadcast to the shape of `model`. Its dtype stays; a Python float is floatX, a
+    Python int the narrowest integer that holds it."""
+    variable, (filling,) = as_variable(model), settle_constants([as_variable(value)])
     if filling.ndim > variable.ndim:
         raise GraphTypeError(f"{filling.type} can't fill {variable.type}: it has more dimensions")
     return broadcast_like(filling, variable)
@@ -122,6 +129,8 @@ def _arange_specialise(node: Node, inputs: Sequence[Variable], host: HostValues)
     start, stop, step = (host.by_value(n) for n in node.inputs)
     if step == 0:
         raise ShapeError("the step of arange is 0")
+    count = max(0, -((start - stop) // step))
+    check_size(static_type(node.params["dtype"], (count,), (False,)))
     values = Constant(np.arange(start, stop, step, dtype=node.params["dtype"]))
     return [static_reshape(values, values.type.static_shape, (False,))]
 
@@ -160,5 +169,6 @@ def _float_range(given: Sequence[Variable], dtype: str | None) -> Variable:
     if numbers[2] == 0:
         raise ShapeError("the step of arange is 0")
     chosen = upcast(*(v.dtype for v in settle_constants(given))) if dtype is None else dtype
-    values = Constant(np.arange(*numbers).astype(_dtype(chosen)))
+    with error_context("arange", user_source()):
+        values = Constant(np.arange(*numbers).astype(_dtype(chosen)))
     return static_reshape(values, values.type.static_shape, (False,))

@@ -119,14 +119,14 @@ def numeric(dtypes: Sequence[str]) -> tuple[str, str]:
 
 
 def upgraded(dtypes: Sequence[str]) -> tuple[str, str]:
-    """A float: int32 and int64 count as float64, narrower integers and bool as float32."""
+    """A float: integers of 32 or 64 bits count as float64, narrower ones and bool as float32."""
     dtype = upcast(*(_UPGRADES.get(d, d) for d in dtypes))
     return dtype, dtype
 
 
 _UPGRADES = {
-    **dict.fromkeys(("int32", "int64"), "float64"),
-    **dict.fromkeys((BOOL, "int8", "int16", "uint8"), "float32"),
+    **dict.fromkeys(("int32", "int64", "uint32"), "float64"),
+    **dict.fromkeys((BOOL, "int8", "int16", "uint8", "uint16"), "float32"),
 }
 
 
@@ -153,15 +153,17 @@ def _power(dtypes: Sequence[str]) -> tuple[str, str]:
 def settle_constants(variables: Sequence[Variable]) -> list[Variable]:
     """Gives every weak constant (a Python number) its dtype, which depends on the others.
 
-    A Python number beside a float takes the float's dtype; a Python float beside integers takes
-    floatX; a Python int beside integers keeps the narrowest dtype that holds it.
+    A Python int beside a float takes the float's dtype; beside integers, or alone, it keeps the
+    narrowest dtype that holds it. A Python float beside a float takes the float's dtype, except for
+    one that float32 can't hold exactly if floatX is float64: then it is float64. Beside integers,
+    or alone, it is floatX.
     """
     strong = [v.dtype for v in variables if not (isinstance(v, Constant) and v.weak)]
     common = upcast(*strong) if strong else BOOL
     settled: list[Variable] = []
     for v in variables:
         if isinstance(v, Constant) and v.weak:
-            if common in FLOATS:
+            if common in FLOATS and (v.dtype not in FLOATS or _holds(common, v.value)):
                 settled.append(constant(v.value, common))
             elif v.dtype in FLOATS:
                 settled.append(constant(v.value, config.floatX))
@@ -170,6 +172,14 @@ def settle_constants(variables: Sequence[Variable]) -> list[Variable]:
         else:
             settled.append(v)
     return settled
+
+
+def _holds(dtype: str, value: Array) -> bool:
+    """Whether a Python float beside floats of `dtype` is rounded to it; see `settle_constants`."""
+    if dtype == config.floatX or dtype == "float64":
+        return True
+    with np.errstate(over="ignore"):
+        return bool(np.array_equal(value.astype(dtype), value, equal_nan=True))
 
 
 def _settle_branches(variables: Sequence[Variable]) -> list[Variable]:
@@ -336,6 +346,12 @@ def cast(x: Any, dtype: str) -> Variable:
         return variable
     compute = upcast(variable.dtype, dtype)
     return _CAST(variable, dtype=dtype, compute=compute if compute in FLOATS else "int64")
+
+
+def number_like(number: float, x: Variable) -> Constant:
+    """A number of a formula in the dtype of `x`, or in floatX if that is no float. A number that a
+    user writes may be wider; see `settle_constants`."""
+    return constant(number, x.dtype if x.type.is_float else config.floatX)
 
 
 def as_float(x: Any) -> Variable:

@@ -10,16 +10,27 @@ from typing import Any
 
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.elementwise import ApiFunction, as_float, define, exp, upgraded
+from tinygrad_mnist.ops.elementwise import (
+    ApiFunction,
+    as_float,
+    define,
+    exp,
+    number_like,
+    upgraded,
+)
 
 LN2, LN10 = math.log(2), math.log(10)
 
-exp2: ApiFunction = define("exp2", 1, upgraded, lambda g, z, i: (g * z * LN2,), doc="2 to the x")
+exp2: ApiFunction = define(
+    "exp2", 1, upgraded, lambda g, z, i: (g * z * number_like(LN2, z),), doc="2 to the x"
+)
 expm1: ApiFunction = define(
     "expm1", 1, upgraded, lambda g, z, i: (g * exp(i[0]),), doc="exp(x) - 1, also where x is tiny"
 )
-log2: ApiFunction = define("log2", 1, upgraded, lambda g, z, i: (g / (i[0] * LN2),))
-log10: ApiFunction = define("log10", 1, upgraded, lambda g, z, i: (g / (i[0] * LN10),))
+log2: ApiFunction = define("log2", 1, upgraded, lambda g, z, i: (g / (i[0] * number_like(LN2, z)),))
+log10: ApiFunction = define(
+    "log10", 1, upgraded, lambda g, z, i: (g / (i[0] * number_like(LN10, z)),)
+)
 
 
 @api_function

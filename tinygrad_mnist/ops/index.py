@@ -8,7 +8,6 @@ become `gather`. Writing does the reverse: a slice is assembled, arrays scatter.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.contracts.core.formula import Formula, applied
+from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import Offset, StaticSlice
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
@@ -119,7 +119,7 @@ class _ResolvedKey(NamedTuple):
     @property
     def rows(self) -> tuple[int, ...]:
         """The shape of the picked elements, with one axis for all axes of the index arrays."""
-        return self._around(self.region.shape, [math.prod(self.common.static_shape)])
+        return self._around(self.region.shape, [n_elements(self.common.static_shape)])
 
 
 def _resolve(
@@ -180,7 +180,7 @@ def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
     """An index array repeated to the common shape, as a vector."""
     if array.type.shape == shape and array.ndim == 1:
         return array
-    return static_reshape(static_broadcast(array, shape), (math.prod(shape),), (False,))
+    return static_reshape(static_broadcast(array, shape), (n_elements(shape),), (False,))
 
 
 def _subtensor_specialise(

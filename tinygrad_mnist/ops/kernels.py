@@ -113,6 +113,15 @@ def _gemm_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]
 GEMM = define_kernel("gemm", _gemm_infer)
 
 
+def _integer_gemm_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    a, b = types
+    return [TensorType(a.dtype, (a.broadcastable[0], b.broadcastable[1]), (a.shape[0], b.shape[1]))]
+
+
+# a (m, k), b (k, n), of one integer dtype or bool -> (m, n)
+INTEGER_GEMM = define_kernel("integer_gemm", _integer_gemm_infer)
+
+
 def _check_range_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
     return []
 

@@ -1,7 +1,7 @@
 """Products: of matrices, over any axes of arrays, and of two batches of matrices.
 
-All become `gemm`. A batch becomes one call per matrix, each of which writes directly into its part
-of the result.
+All become `gemm`, or `integer_gemm` where both operands are integers. A batch becomes one call per
+matrix, each of which writes directly into its part of the result.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import StaticSlice
@@ -22,7 +22,7 @@ from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
 from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, mul, settle_constants, sum_to
-from tinygrad_mnist.ops.kernels import GEMM
+from tinygrad_mnist.ops.kernels import GEMM, INTEGER_GEMM
 from tinygrad_mnist.ops.shape import dimshuffle, flatten, static_broadcast, static_reshape
 from tinygrad_mnist.ops.slices import assemble, static_slice
 
@@ -39,6 +39,8 @@ def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
 def _reference(
     params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
 ) -> list[Array]:
+    if outputs[0].dtype not in FLOATS:
+        return CONTRACTS["integer_gemm"].reference({}, inputs, outputs)
     epilogue = Tape.identity(outputs[0].dtype)
     return CONTRACTS["gemm"].reference({"epilogue": epilogue}, inputs, outputs)
 
@@ -49,20 +51,21 @@ def _vjp(node: Node, g: Variable) -> list[Variable | None]:
 
 
 def _gemm(a: Variable, b: Variable) -> Variable:
+    if a.type.is_discrete:
+        return INTEGER_GEMM(a, b)
     return GEMM(a, b, epilogue=Tape.identity(a.dtype), dtype=a.dtype)
 
 
-# (m, k), (k, n) -> (m, n), both of the same float dtype
+# (m, k), (k, n) -> (m, n), both of the same dtype
 _DOT = register_op(
     Op("dot", _infer, _reference, vjp=_vjp, lower=lambda node: [_gemm(*node.inputs)])
 )
 
 
-def _same_float(x: Any, y: Any) -> tuple[Variable, Variable]:
-    """Two operands in the float dtype that holds both; integers become floatX."""
+def _same_dtype(x: Any, y: Any) -> tuple[Variable, Variable]:
+    """Two operands in the dtype that holds both."""
     a, b = settle_constants([as_variable(x), as_variable(y)])
     dtype = upcast(a.dtype, b.dtype)
-    dtype = dtype if dtype in FLOATS else config.floatX
     return cast(a, dtype), cast(b, dtype)
 
 
@@ -71,14 +74,15 @@ def dot(x: Any, y: Any) -> Variable:
     """The product of `x` and `y` as `numpy.dot` has it: over the last axis of `x` and the last but
     one of `y` (or its only one); a 0-d operand multiplies.
 
-    Integers are computed in floatX. Raises ShapeError where the two lengths differ.
+    Products of integers are integers, and wrap around as NumPy's. Raises ShapeError where the two
+    lengths differ.
     """
     a, b = settle_constants([as_variable(x), as_variable(y)])
     if a.ndim == 0 or b.ndim == 0:
         return mul(a, b)
     if a.ndim > 2 or b.ndim > 2:
         return tensordot(a, b, [[a.ndim - 1], [max(0, b.ndim - 2)]])
-    a, b = _same_float(a, b)
+    a, b = _same_dtype(a, b)
     left = a if a.ndim == 2 else dimshuffle(a, "x", 0)
     right = b if b.ndim == 2 else dimshuffle(b, 0, "x")
     product = _DOT(left, right)
@@ -142,7 +146,7 @@ def _tensordot_lower(node: Node) -> list[Variable]:
     (a, b), (over_a, over_b) = node.inputs, node.params["axes"]
     left, right = _free(a.ndim, over_a), _free(b.ndim, over_b)
     rows, depth, columns = (
-        int(np.prod([v.type.static_shape[i] for i in axes], dtype=np.int64))
+        n_elements(v.type.static_shape[i] for i in axes)
         for v, axes in ((a, left), (a, over_a), (b, right))
     )
     flat = (False, False)
@@ -154,7 +158,7 @@ def _tensordot_lower(node: Node) -> list[Variable]:
     return [static_reshape(product, result.static_shape, result.broadcastable)]
 
 
-# two arrays of one float dtype -> the axes of the first and then of the second that are not summed
+# two arrays of one dtype -> the axes of the first and then of the second that are not summed
 # over; params axes, those of each that are
 _TENSORDOT = register_op(
     Op(
@@ -175,7 +179,7 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Variable:
     `x` and the matching ones of `y`. Raises GraphTypeError for axes that don't exist or
     don't match in number, ShapeError for lengths that differ.
     """
-    a, b = _same_float(x, y)
+    a, b = _same_dtype(x, y)
     if isinstance(axes, int | np.integer):
         over = [list(range(a.ndim - int(axes), a.ndim)), list(range(int(axes)))]
     else:
@@ -242,7 +246,7 @@ def _matrix(batch: Variable, i: int) -> Variable:
     return static_slice(batch, region, batch.broadcastable[1:])
 
 
-# (n, m, k), (n, k, p) -> (n, m, p), both of the same float dtype
+# (n, m, k), (n, k, p) -> (n, m, p), both of the same dtype
 _BATCHED = register_op(
     Op(
         "batched_dot",
@@ -260,7 +264,7 @@ def batched_dot(x: Any, y: Any) -> Variable:
 
     Raises GraphTypeError for fewer than 1 or more than 3 axes, ShapeError where lengths differ.
     """
-    a, b = _same_float(x, y)
+    a, b = _same_dtype(x, y)
     if not (1 <= a.ndim <= 3 and 1 <= b.ndim <= 3):
         raise GraphTypeError(f"batched_dot takes 1 to 3 axes, not {a.type} and {b.type}")
     if a.ndim == 1 or b.ndim == 1:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
+from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import Layout, reshaped
 from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
@@ -24,6 +25,7 @@ from tinygrad_mnist.graph.types import (
 )
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
+from tinygrad_mnist.ops.elementwise import settle_constants
 
 
 def as_integer_scalar(value: Any, what: str) -> Variable:
@@ -89,11 +91,11 @@ def _reshape_infer(params: Params, types: Sequence[TensorType]) -> list[TensorTy
 
 def resolve_shape(wanted: Sequence[int], given: tuple[int, ...]) -> tuple[int, ...]:
     """`wanted` with a -1 replaced by the remaining length; ShapeError where the sizes differ."""
-    size = int(np.prod(given, dtype=np.int64))
+    size = n_elements(given)
     unknown = [i for i, n in enumerate(wanted) if n == -1]
     if len(unknown) > 1 or any(n < -1 for n in wanted):
         raise ShapeError(f"{tuple(wanted)} is not a shape: one length may be -1, none may be less")
-    rest = int(np.prod([n for n in wanted if n != -1], dtype=np.int64))
+    rest = n_elements(n for n in wanted if n != -1)
     if unknown and rest and size % rest == 0:
         wanted = [size // rest if n == -1 else n for n in wanted]
         rest = size
@@ -304,9 +306,10 @@ _ALLOC = register_op(Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, specialise=
 
 @api_function
 def alloc(value: Any, *lengths: Any) -> Variable:
-    """`value` broadcast to a shape, whose lengths are ints or integer scalars."""
+    """`value` broadcast to a shape, whose lengths are ints or integer scalars. A Python float is
+    floatX, a Python int the narrowest integer that holds it."""
     scalars = shape_scalars(lengths)
-    variable = as_variable(value)
+    (variable,) = settle_constants([as_variable(value)])
     if variable.ndim > len(scalars):
         raise GraphTypeError(
             f"a value with {variable.ndim} dimensions can't fill {len(scalars)} dimensions"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.elementwise import ApiFunction, define, exp, sqr, upgraded
+from tinygrad_mnist.ops.elementwise import ApiFunction, define, exp, number_like, sqr, upgraded
 
 
 def _bell(x: Variable) -> Variable:
     """The derivative of erf."""
-    return exp(-sqr(x)) * (2 / math.sqrt(math.pi))
+    return exp(-sqr(x)) * number_like(2 / math.sqrt(math.pi), x)
 
 
 erf: ApiFunction = define(

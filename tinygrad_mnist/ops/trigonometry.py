@@ -9,7 +9,15 @@ from typing import Any
 
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.elementwise import ApiFunction, as_float, define, sqr, sqrt, upgraded
+from tinygrad_mnist.ops.elementwise import (
+    ApiFunction,
+    as_float,
+    define,
+    number_like,
+    sqr,
+    sqrt,
+    upgraded,
+)
 
 
 def _one_minus_square(x: Variable) -> Variable:
@@ -63,10 +71,12 @@ arctanh: ApiFunction = define(
 @api_function
 def deg2rad(x: Any) -> Variable:
     """Degrees as radians."""
-    return as_float(x) * (math.pi / 180)
+    degrees = as_float(x)
+    return degrees * number_like(math.pi / 180, degrees)
 
 
 @api_function
 def rad2deg(x: Any) -> Variable:
     """Radians as degrees."""
-    return as_float(x) * (180 / math.pi)
+    radians = as_float(x)
+    return radians * number_like(180 / math.pi, radians)

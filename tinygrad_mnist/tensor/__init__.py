@@ -8,7 +8,6 @@ y = T.mean(T.exp(x), axis=1)
 from __future__ import annotations
 
 from tinygrad_mnist.autodiff import grad
-from tinygrad_mnist.graph.op import as_variable, constant
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.creation import (
@@ -50,10 +49,10 @@ from tinygrad_mnist.tensor import (
     shared_randomstreams,
     signal,
 )
+from tinygrad_mnist.tensor.constants import as_tensor_variable, constant
 from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
 
-as_tensor_variable = as_variable
 second = fill
 
 __all__ = [

@@ -14,39 +14,51 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.config import config
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError
+from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.types import INTEGERS
+from tinygrad_mnist.graph.source import at, user_source
+from tinygrad_mnist.graph.types import INTEGERS, check_dtype
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
-from tinygrad_mnist.ops.elementwise import add, cast, lt, mul, sqrt, sub
+from tinygrad_mnist.ops.elementwise import add, cast, ge, le, lt, mul, number_like, sqrt, sub
 from tinygrad_mnist.ops.log import log
+from tinygrad_mnist.ops.logical import and_
 from tinygrad_mnist.ops.random import UNIFORM
 from tinygrad_mnist.ops.reduce import sum_
+from tinygrad_mnist.ops.require import require
 from tinygrad_mnist.ops.shape import as_integer_scalar, shape, shape_scalars
 from tinygrad_mnist.ops.trigonometry import cos
 from tinygrad_mnist.sharedvalue import shared
+from tinygrad_mnist.tensor.random_integers import integers_from, widest_span
 
 # Sums of so many ones are exact in float32.
 _MAX_TRIALS = 2**24
+# Added to the key of a draw for its second numbers.
+_SECOND = 2**32
+_LONGEST = 2**48  # elements of a vector that memory can hold
+_NOTHING = "choice: there is nothing to choose from"
 
 
 class RandomStreams:
     """A source of random variables.
 
-    seed: an integer, of which the lowest 32 bits count; two streams with the same seed draw the
-    same numbers, draw by draw. None takes a fresh seed from the operating system.
+    seed: an integer from 0 to 2**64 - 1; two streams with the same seed draw the same numbers, draw
+    by draw. None takes a fresh seed from the operating system.
 
     For all distributions, `size` is the shape of a draw: a tuple of ints and integer scalars, one
     integer, or a symbolic vector such as `x.shape`, with `ndim` its length. None is the common
     shape of the other arguments. These may be numbers, arrays or variables that broadcast to it.
     Each draw has the same numbers on every backend, up to rounding of logarithms and similar
     functions.
+
+    Arguments that make no distribution, such as a negative `std`, raise ArgumentError, which is a
+    ValueError. Where they are variables, a call of the function raises it.
     """
 
     def __init__(self, seed: int | None = None) -> None:
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
-        # The seed is above bit 32, the number of the step below.
+        # What the seed makes of it, plus the number of the step.
         self._counter = shared(np.int64(0), name="random_step")
         self._counter.default_update = self._counter + 1
         self._draws = 0
@@ -54,11 +66,12 @@ class RandomStreams:
 
     def seed(self, seed: int) -> None:
         """Starts again from `seed`: all variables draw the numbers of a new stream with that
-        seed."""
+        seed. It is an integer from 0 to 2**64 - 1; ArgumentError otherwise."""
         if not isinstance(seed, int | np.integer):
             raise GraphTypeError(f"the seed is {seed!r}; it is an integer")
-        state = np.array([0, int(seed) & 0xFFFFFFFF], dtype="<u4").view("<i8")
-        self._counter.set_value(np.int64(state[0]))
+        if not 0 <= seed < 2**64:
+            raise ArgumentError(f"the seed is {seed}; it is from 0 to 2**64 - 1")
+        self._counter.set_value(_first_step(int(seed)))
 
     def updates(self) -> list[tuple[SharedVariable, Variable]]:
         """The updates that advance the stream, as pairs for `function(updates=)`; functions apply
@@ -102,9 +115,11 @@ class RandomStreams:
         """
         dtype = _float(dtype)
         avg, std = _arguments(dtype, avg=avg, std=std)
+        std = require(std, ge(std, 0), "normal: std is negative or NaN")
         lengths = _lengths(size, ndim, avg, std)
         radius = sqrt(mul(-2.0, log(sub(1.0, self._uniform(lengths, dtype)))))
-        angle = mul(2 * pi, self._uniform(lengths, dtype))
+        turns = self._uniform(lengths, dtype)
+        angle = mul(number_like(2 * pi, turns), turns)
         return add(avg, mul(std, mul(radius, cos(angle))))
 
     def binomial(
@@ -122,6 +137,7 @@ class RandomStreams:
         be a few hundred at most. prob: an old name of `p`.
         """
         (p,) = _arguments(config.floatX, p=p if prob is None else prob)
+        p = require(p, and_(ge(p, 0), le(p, 1)), "binomial: p is not between 0 and 1")
         lengths = _lengths(size, ndim, p)
         if isinstance(n, int | np.integer):
             if not 0 <= n <= _MAX_TRIALS:
@@ -139,14 +155,46 @@ class RandomStreams:
         ndim: int | None = None,
         dtype: str = "int64",
     ) -> Variable:
-        """Integers from `low` to `high`, both included, in `dtype`; up to 2**53 different ones."""
-        low, high = as_variable(low), as_variable(high)
-        for bound, name in ((low, "low"), (high, "high")):
-            if bound.dtype not in INTEGERS:
-                raise GraphTypeError(f"random_integers: {name} is {bound}; it is of integers")
-        drawn = self._uniform(_lengths(size, ndim, low, high), "float64")
-        many = add(cast(sub(high, low), "float64"), 1.0)
-        return cast(add(cast(mul(drawn, many), "int64"), low), dtype)
+        """Integers from `low` to `high`, both included, in `dtype`, which has to hold them. The
+        bounds may be any int64."""
+        wrong = "random_integers: low is greater than high"
+        return self._integers(size, low, high, ndim, dtype, wrong)
+
+    def _integers(
+        self,
+        size: Any,
+        low: Any,
+        high: Any,
+        ndim: int | None,
+        dtype: str,
+        wrong: str,
+        widest: int | None = None,
+    ) -> Variable:
+        """`random_integers`. wrong: the message where `low` is greater than `high`. widest: what
+        their distance is known not to pass; None for what their dtypes tell."""
+        bounds = []
+        for bound, which in ((low, "low"), (high, "high")):
+            v = as_variable(bound)
+            if v.dtype not in INTEGERS:
+                raise GraphTypeError(f"random_integers: {which} is {v}; it is of integers")
+            bounds.append(fold(cast(v, "int64")))
+        least, most = bounds
+        widest = widest_span(least, most) if widest is None else widest
+        if isinstance(most, Constant):
+            least = require(least, ge(most, least), wrong)
+        else:
+            most = require(most, ge(most, least), wrong)
+        _check_held(least, most, dtype)
+        lengths, key = _lengths(size, ndim, least, most), self._new_key()
+        return cast(
+            integers_from(
+                least,
+                most,
+                lambda k: self._drawn(lengths, "float64", key + k * _SECOND),
+                widest,
+            ),
+            dtype,
+        )
 
     def choice(
         self,
@@ -165,21 +213,56 @@ class RandomStreams:
             raise GraphTypeError("choice has replace=True and p=None only")
         among = as_variable(a)
         if among.ndim == 0:
-            return self.random_integers(size, 0, sub(among, 1), ndim, dtype)
+            last = sub(cast(among, "int64"), 1)
+            return self._integers(size, 0, last, ndim, dtype, _NOTHING)
         if among.ndim != 1:
             raise GraphTypeError(f"choice takes a vector or an integer, not a {among.type}")
         last = sub(shape(among)[0], 1)
-        return among[self.random_integers(size, 0, last, ndim)]
+        return among[self._integers(size, 0, last, ndim, "int64", _NOTHING, _LONGEST)]
 
     # --- draws ------------------------------------------------------------------------------
 
     def _uniform(self, lengths: Sequence[Variable], dtype: str) -> Variable:
         """The next draw: floats in [0, 1)."""
+        return self._drawn(lengths, dtype, self._new_key())
+
+    def _new_key(self) -> int:
+        """The key of the next draw."""
         key = self._draws
         self._draws += 1
+        return key
+
+    def _drawn(self, lengths: Sequence[Variable], dtype: str, key: int) -> Variable:
+        """The floats of a draw."""
         return UNIFORM(
             self._counter, *lengths, key=key, dtype=dtype, broadcastable=_broadcastable(lengths)
         )
+
+
+def _first_step(seed: int) -> np.int64:
+    """The number of a stream's first step: the seed in the upper half, if it fits there. Larger
+    seeds are mixed, one to one, so that streams begin far from each other (splitmix64)."""
+    if seed < 2**32:
+        return np.uint64(seed << 32).astype(np.int64)
+    x = (seed + 0x9E3779B97F4A7C15) % 2**64
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x = (x ^ (x >> shift)) * factor % 2**64
+    return np.uint64(x ^ (x >> 31)).astype(np.int64)
+
+
+def _check_held(low: Variable, high: Variable, dtype: str) -> None:
+    """Raises ArgumentError for constant bounds that `dtype` doesn't hold."""
+    if dtype == "floatX" or check_dtype(dtype) not in INTEGERS:
+        return
+    info = np.iinfo(dtype)
+    for bound, which in ((low, "low"), (high, "high")):
+        if isinstance(bound, Constant) and bound.value.size:
+            for value in (int(bound.value.min()), int(bound.value.max())):
+                if not info.min <= value <= info.max:
+                    raise ArgumentError(
+                        f"random_integers: {which} is {value}, which {dtype} can't hold"
+                        f"{at(user_source())}"
+                    )
 
 
 def _float(dtype: str | None) -> str:
@@ -192,7 +275,7 @@ def _arguments(dtype: str, **values: Any) -> list[Variable]:
     for name, value in values.items():
         v = as_variable(value)
         if isinstance(v, Constant) or v.type.is_discrete:
-            v = cast(v, dtype)
+            v = fold(cast(v, dtype))
         elif np.result_type(v.dtype, dtype) != dtype:
             raise GraphTypeError(f"{name} is {v.dtype}, wider than the {dtype} of the draw")
         variables.append(v)

@@ -21,6 +21,10 @@ TGM_INLINE int64_t read_integer(const char* p, DType dtype) {
       return *reinterpret_cast<const int32_t*>(p);
     case DType::Int64:
       return *reinterpret_cast<const int64_t*>(p);
+    case DType::UInt16:
+      return *reinterpret_cast<const uint16_t*>(p);
+    case DType::UInt32:
+      return *reinterpret_cast<const uint32_t*>(p);
     default:
       return *reinterpret_cast<const uint8_t*>(p);
   }

@@ -23,6 +23,7 @@
   X(gather)                  \
   X(gemm)                    \
   X(grouped_reduce)          \
+  X(integer_gemm)            \
   X(log_softmax)             \
   X(pool2d)                  \
   X(pool2d_gather)           \

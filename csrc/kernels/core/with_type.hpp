@@ -20,6 +20,10 @@ TGM_INLINE auto with_type(DType dtype, F f) {
       return f.template operator()<int32_t>();
     case DType::Int64:
       return f.template operator()<int64_t>();
+    case DType::UInt16:
+      return f.template operator()<uint16_t>();
+    case DType::UInt32:
+      return f.template operator()<uint32_t>();
     case DType::Float32:
       return f.template operator()<float>();
     case DType::Float64:

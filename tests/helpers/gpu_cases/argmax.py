@@ -43,7 +43,7 @@ CASES = [
     Case("parts-special", "argmin", place((2101, 2), 0, special=(np.nan,)), modes=VALUES),
     *(
         Case(dtype, kernel, place((3, 17), 1, dtype, ties=dtype != "bool"), modes=VALUES)
-        for dtype in ("bool", "int8", "int16", "int32", "int64", "uint8")
+        for dtype in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
         for kernel in ("argmax", "argmin")
     ),
     Case("float64", "argmax", place((3, 17), 1, "float64"), modes=VALUES),

@@ -14,7 +14,11 @@ from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 
 Shape = tuple[int, ...]
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+# The order decides which tape a pair goes through.
+DTYPES = [
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"),
+    *("uint16", "uint32"),
+]
 VALUES = ("sim", "gpu")
 BOTH = ("compile", "gpu")
 

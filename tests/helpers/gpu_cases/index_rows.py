@@ -10,7 +10,18 @@ from helpers.layouts import relaid
 from tinygrad_mnist.contracts import ArraySpec
 
 Shape = tuple[int, ...]
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "float32",
+    "float64",
+]
 WIDE = ("LDG.E.128", "STG.E.128")
 BOTH = ("compile", "gpu")
 VALUES = ("sim", "gpu")  # whose machine code is like that of another case

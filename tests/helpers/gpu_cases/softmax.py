@@ -45,7 +45,7 @@ def extreme(dtype):
 
 
 def labels_of(rng, n, c, dtype):
-    least = 0 if dtype == "uint8" else -min(c, 128)
+    least = 0 if dtype.startswith("u") else -min(c, 128)
     return relaid(rng.integers(least, min(c, 127), n).astype(dtype), rng)
 
 
@@ -78,7 +78,7 @@ def gradient(shape, dtype="float32", labels="int64", tail="identity", strided=Fa
 
 
 KINDS = ("softmax", "log_softmax")
-LABELS = ("int8", "int16", "int32", "uint8")
+LABELS = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
 
 CASES = [
     *(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import CONTRACTS
 
-INTEGERS = ["int8", "int16", "int32", "int64", "uint8"]
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"]
 
 
 @pytest.mark.covers("check_range", dtypes=INTEGERS)

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import ArraySpec
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "float32",
+    "float64",
+]
 bodies = st.lists(st.integers(1, 8), min_size=1, max_size=4).map(tuple)
 
 

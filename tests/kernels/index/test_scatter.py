@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import ArraySpec
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "float32",
+    "float64",
+]
 KERNELS = ["scatter_add", "scatter_set"]
 bodies = st.lists(st.integers(1, 8), min_size=1, max_size=4).map(tuple)
 

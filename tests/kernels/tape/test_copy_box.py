@@ -14,7 +14,18 @@ from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.types import compute_dtype
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "float32",
+    "float64",
+]
 
 
 def identity(dtype: str) -> dict[str, Tape]:

@@ -17,7 +17,18 @@ from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 from tinygrad_mnist.contracts.tape import philox
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "float32",
+    "float64",
+]
 TAPE_DTYPES = ["float32", "float64", "int64"]
 FLOAT_OPS = [
     name

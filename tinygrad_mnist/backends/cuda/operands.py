@@ -41,18 +41,24 @@ class TooLargeError(ValueError):
     """An operand has more elements than 32-bit indices reach."""
 
 
+def check_reach(n: int, shape: tuple[int, ...]) -> None:
+    """Raises TooLargeError where 32-bit indices can't number `n` elements."""
+    if n > MAX_REACH:
+        raise TooLargeError(
+            f"an array of {' x '.join(map(str, shape))} reaches over {n:,} elements; kernels of a "
+            f"GPU take fewer than {MAX_REACH:,}"
+        )
+
+
 def operand(view: View, start: Pointer, begin: int) -> Operand:
-    """The operand of a view; TooLargeError where its range is too long for 32-bit indices.
+    """The operand of a view; TooLargeError where its range, or its number of elements with repeated
+    ones, is too long for 32-bit indices.
 
     start: its pointer. begin: offset of its buffer in a block of memory, in bytes.
     """
     layout = view.layout
     low, high = layout.extent
-    if high - low >= MAX_REACH:
-        raise TooLargeError(
-            f"an array of {' x '.join(map(str, layout.shape))} reaches over {high - low + 1:,}"
-            f" elements; kernels of a GPU take fewer than {MAX_REACH:,}"
-        )
+    check_reach(max(high - low + 1, layout.size), layout.shape)
     steps = [start.offset, *(step for _, step in start.moves)]
     nbytes = [step * np.dtype(view.dtype).itemsize for step in steps]
     alignment = math.gcd(ALIGNMENT, begin, *nbytes)

@@ -24,8 +24,8 @@ _HEADER = '''"""{title}"""
 from math import inf, nan
 
 from tinygrad_mnist.kernels.core.device import (
-    device, float32, float64, int8, int16, int32, int64, load16, shifted, store16, uint8, uint32,
-    uint64
+    device, float32, float64, int8, int16, int32, int64, load16, shifted, store16, uint8, uint16,
+    uint32, uint64
 )
 from tinygrad_mnist.kernels.tape.philox import UNIFORM
 from tinygrad_mnist.kernels.tape.scalar import FUNCTIONS

@@ -38,6 +38,7 @@ import numpy as np
 
 from ..core.base import Array, ArraySpec, Contract, Params, register
 from ..core.epilogue import apply_epilogue, epilogue_flops
+from ..core.sizes import n_elements
 from ..core.windows import Pair, max_pool, max_pool_grad
 
 
@@ -172,7 +173,7 @@ def conv2d_pool_grad_filter_reference(
 
 
 def _dense(images: int, size: Pair, w: tuple[int, ...]) -> int:
-    return 2 * images * size[0] * size[1] * int(np.prod(w, dtype=np.int64))
+    return 2 * images * size[0] * size[1] * n_elements(w)
 
 
 def _flops(params: Params, image: ArraySpec, w: ArraySpec, output: ArraySpec) -> int:
@@ -208,7 +209,7 @@ def grad_filter_flops(
 def _winners_flops(params: Params, g: ArraySpec, w: ArraySpec, output: ArraySpec) -> int:
     """A multiply and an add of a filter's weights for the winner of every window, and the
     epilogue."""
-    return 2 * g.size * int(np.prod(w.shape[1:], dtype=np.int64)) + epilogue_flops(params, output)
+    return 2 * g.size * n_elements(w.shape[1:]) + epilogue_flops(params, output)
 
 
 def pool_grad_input_flops(

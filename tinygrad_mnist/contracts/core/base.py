@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .sizes import n_elements
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Params = Mapping[str, Any]
 
@@ -28,7 +30,7 @@ class ArraySpec:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return n_elements(self.shape)
 
     @property
     def itemsize(self) -> int:

@@ -1,5 +1,5 @@
 """Matrix products."""
 
-from . import gemm
+from . import gemm, integer_gemm
 
-__all__ = ["gemm"]
+__all__ = ["gemm", "integer_gemm"]
