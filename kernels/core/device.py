@@ -7,6 +7,7 @@ Functions that the simulator lacks are defined twice: as device code, and in pla
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from typing import Any
 
@@ -121,6 +122,12 @@ if SIMULATED:
         return np.float32(x / y)
 
     rint: dict[str, Function] = {"float32": np.rint, "float64": np.rint}
+    _operators: dict[str, Function] = {
+        "add": operator.add,
+        "sub": operator.sub,
+        "mul": operator.mul,
+    }
+    rounded: dict[str, dict[str, Function]] = {"float32": _operators, "float64": _operators}
 
 else:
     from llvmlite import ir
@@ -215,6 +222,26 @@ else:
     # To the nearest integer, half to even, by dtype.
     rint = {"float32": libdevice.rintf, "float64": libdevice.rint}
 
+    @device
+    def _difference(x: Any, y: Any) -> Any:
+        """x - y of float64, for which libdevice has no function."""
+        return libdevice.dadd_rn(x, -y)
+
+    # Sums, differences and products, by dtype. Each is rounded: the compiler fuses x * y + z to one
+    # multiply-add, but not these.
+    rounded = {
+        "float32": {
+            "add": libdevice.fadd_rn,
+            "sub": libdevice.fsub_rn,
+            "mul": libdevice.fmul_rn,
+        },
+        "float64": {
+            "add": libdevice.dadd_rn,
+            "sub": _difference,
+            "mul": libdevice.dmul_rn,
+        },
+    }
+
 
 # Functions that take and return floats of one dtype. The simulator uses NumPy's: Python's raise
 # errors where these return infinity or NaN, and they compute in float64.
@@ -269,6 +296,7 @@ __all__ = [
     "np",
     "power",
     "rint",
+    "rounded",
     "shared_array",
     "shifted",
     "sin",

@@ -54,6 +54,12 @@ class Case:
         return self.make(np.random.default_rng(seed))
 
     @property
+    def is_empty(self) -> bool:
+        """Whether one of its arrays has no elements."""
+        inputs, outputs, _ = self.problem()
+        return any(0 in a.shape for a in (*inputs, *outputs))
+
+    @property
     def has_float64(self) -> bool:
         """Whether one of its operands is float64."""
         inputs, outputs, _ = self.problem()
