@@ -129,6 +129,12 @@ if SIMULATED:
     }
     rounded: dict[str, dict[str, Function]] = {"float32": _operators, "float64": _operators}
 
+    def multiply_add(x: Any, y: Any, z: Any) -> Any:
+        """x * y + z; on a device rounded once."""
+        return x * y + z
+
+    multiply_adds: dict[str, Function] = {"float32": multiply_add, "float64": multiply_add}
+
 else:
     from llvmlite import ir
     from numba.cuda import libdevice
@@ -227,6 +233,8 @@ else:
         """x - y of float64, for which libdevice has no function."""
         return libdevice.dadd_rn(x, -y)
 
+    # x * y + z, rounded once, by dtype: where the compiler must not choose.
+    multiply_adds = {"float32": libdevice.fmaf, "float64": libdevice.fma}
     # Sums, differences and products, by dtype. Each is rounded: the compiler fuses x * y + z to one
     # multiply-add, but not these.
     rounded = {
@@ -293,6 +301,7 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "multiply_adds",
     "np",
     "power",
     "rint",

@@ -20,6 +20,7 @@ Problem = tuple[Sequence[AnyArray], Sequence["ArraySpec | AnyArray"], Mapping[st
 # Opcodes that no float32 kernel should have: float64 arithmetic, or local memory.
 DOUBLE = ("DADD", "DMUL", "DFMA", "DSETP", "DMNMX", "F2F.F64", "I2F.F64", "F2I.F64", "MUFU.RCP64H")
 LOCAL = ("LDL", "STL")
+PRODUCT = ("FMUL", "DMUL", "HMUL2")  # products that are rounded before they are added
 
 
 @dataclass(frozen=True)
