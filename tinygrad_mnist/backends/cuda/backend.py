@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_mnist.backends.base import Arena, Program
-from tinygrad_mnist.backends.cuda.availability import refusal, usable
+from tinygrad_mnist.backends.cuda.ahead import CompilingGpu, wanted_capability
+from tinygrad_mnist.backends.cuda.availability import refusal, usable_for_all
 from tinygrad_mnist.backends.cuda.code import kernel_names
 from tinygrad_mnist.backends.cuda.driver import CudaGpu
 from tinygrad_mnist.backends.cuda.gpu import Gpu
@@ -56,9 +57,11 @@ def cuda_backend(name: str) -> CudaBackend:
     problem = refusal()
     if problem is not None:
         raise DeviceError(problem)
-    return CudaBackend(CudaGpu())
+    capability = wanted_capability()
+    return CudaBackend(CudaGpu() if capability is None else CompilingGpu(capability))
 
 
 def is_usable(name: str) -> bool:
-    """Whether `cuda_backend(name)` will work."""
-    return name == "cudasim" or usable()
+    """Whether any program can run on `cuda_backend(name)`: without a compiler, kernels must have
+    been carried from elsewhere."""
+    return name == "cudasim" or usable_for_all()
