@@ -253,7 +253,7 @@ def test_compiling_ahead_needs_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usable_for_all()
     monkeypatch.setenv("TINYGRAD_MNIST_CUDA_COMPILE_FOR", "ninety")
     forget()
-    with pytest.raises(DeviceError, match=r"a compute capability is a number such as 9\.0, not .ninety"):
+    with pytest.raises(DeviceError, match="not 'ninety'"):
         missing()
 
 

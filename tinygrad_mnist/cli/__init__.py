@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
-from tinygrad_mnist.cli import devices, profile
+from tinygrad_mnist.cli import compile, devices, profile
 from tinygrad_mnist.cli.arguments import add_device, positive, seed
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import (
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "train": _train,
             "profile": profile.run,
             "devices": devices.run,
+            "compile": compile.run,
             "info": _info,
         }
         return commands[options.command](options)
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     profile.add_parser(commands)
     devices.add_parser(commands)
+    compile.add_parser(commands)
     info = commands.add_parser(
         "info", help="show versions, processor features and where the data are"
     )
