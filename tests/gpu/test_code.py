@@ -195,6 +195,31 @@ def test_processes_compile_the_same_code(monkeypatch: pytest.MonkeyPatch) -> Non
     assert without_names(apart) == without_names(here)
 
 
+def test_the_longest_are_compiled_first() -> None:
+    """Convolutions before a copy, the copy before the kernel that ends a graph."""
+    chosen = {}
+    for kernel in ("conv2d_pool", "gemm", "elementwise"):
+        case = next(case for case in CASES if case.kernel == kernel)
+        [call] = design_plan(OneCall(case.kernel, *case.problem()).plan, CAPABILITY)
+        chosen[kernel] = workers.seconds(call.design)
+    chosen["advance"] = workers.seconds(Advance(CAPABILITY))
+    assert list(chosen) == sorted(chosen, key=chosen.__getitem__, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("recipes", "processors", "expected"),
+    [(1, 16, None), (17, 1, None), (2, 16, 2), (17, 16, 16), (40, 64, 16), (17, 4, 4)],
+)
+def test_there_are_as_many_workers_as_help(
+    monkeypatch: pytest.MonkeyPatch, recipes: int, processors: int, expected: int | None
+) -> None:
+    monkeypatch.setattr(workers, "_processors", lambda: processors)
+    monkeypatch.setattr(workers, "_compile_in_workers", lambda recipes, n: n)
+    monkeypatch.setattr(workers, "compile_here", lambda recipes: None)
+    chosen: Any = [Advance((9, k)) for k in range(recipes)]
+    assert workers.compile_codes(chosen) == expected
+
+
 def test_a_worker_that_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_processors", lambda: 2)
     monkeypatch.setattr(workers, "WORK", "raise SystemExit(1)")
