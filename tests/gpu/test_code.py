@@ -201,8 +201,8 @@ def test_the_longest_are_compiled_first() -> None:
     for kernel in ("conv2d_pool", "gemm", "elementwise"):
         case = next(case for case in CASES if case.kernel == kernel)
         [call] = design_plan(OneCall(case.kernel, *case.problem()).plan, CAPABILITY)
-        chosen[kernel] = workers.seconds(call.design)
-    chosen["advance"] = workers.seconds(Advance(CAPABILITY))
+        chosen[kernel] = code.effort(call.design)
+    chosen["advance"] = code.effort(Advance(CAPABILITY))
     assert list(chosen) == sorted(chosen, key=chosen.__getitem__, reverse=True)
 
 

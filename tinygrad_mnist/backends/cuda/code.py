@@ -44,6 +44,7 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import DeviceError
 from tinygrad_mnist.kernels.core.call import LaunchShape
 
+_FACTORY = re.compile(r'^@factory\("(\w+)"\)', re.MULTILINE)
 _SUMMARY = 1  # level of config.debug from which compilation is reported
 
 
@@ -208,8 +209,28 @@ def kernel_names() -> frozenset[str]:
 def _package_kernels() -> frozenset[str]:
     """The contracts that have CUDA kernels here, found in their sources without
     importing them."""
-    text = "\n".join(text for _, text in _sources())
-    return frozenset(re.findall(r'^@factory\("(\w+)"\)', text, re.MULTILINE))
+    return frozenset(_FACTORY.findall("\n".join(text for _, text in _sources())))
+
+
+def effort(recipe: Recipe) -> int:
+    """What compiling a recipe takes, roughly: it grows with the design's own source and with the
+    sources of its kernel's family, most of which the compiler reads."""
+    if not isinstance(recipe, Design):
+        return 0
+    return len(recipe.source) * _family_bytes().get(recipe.kernel, 1)
+
+
+@cache
+def _family_bytes() -> dict[str, int]:
+    """Bytes of the sources of each kernel's family."""
+    families: dict[str, list[str]] = {}
+    for name, text in _sources():
+        families.setdefault(name.partition("/")[0], []).append(text)
+    return {
+        kernel: sum(map(len, texts))
+        for texts in families.values()
+        for kernel in _FACTORY.findall("\n".join(texts))
+    }
 
 
 def _is_foreign(recipe: Recipe) -> bool:

@@ -18,20 +18,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tinygrad_mnist.backends.cuda.cache import CACHE, writable_folder
-from tinygrad_mnist.backends.cuda.code import Code, Recipe, compile_here, compile_recipe
-from tinygrad_mnist.backends.cuda.design import Design
+from tinygrad_mnist.backends.cuda.code import (
+    Code,
+    Recipe,
+    compile_here,
+    compile_recipe,
+    effort,
+)
 from tinygrad_mnist.errors import DeviceError
 
 MAX_WORKERS = 16
-# Measured once: seconds of compilation per kB of a design's source, by the kernel's first letters.
-_SECONDS_PER_KB = {
-    "conv2d": 2.0,
-    "batch_norm": 2.0,
-    "grouped_": 1.0,
-    "gemm": 0.6,
-    "reduce": 0.35,
-}
-_OTHERS = 0.15
 WORK = f"from {__name__} import work; work()"  # the program of a worker
 _SIMULATOR = "NUMBA_ENABLE_CUDASIM"
 
@@ -57,7 +53,7 @@ def _processors() -> int:
 def _compile_in_workers(recipes: Sequence[Recipe], n_workers: int) -> Iterator[tuple[Recipe, Code]]:
     waiting: queue.SimpleQueue[Recipe] = queue.SimpleQueue()
     # The longest first, or the last one would be compiled alone.
-    for recipe in sorted(recipes, key=seconds, reverse=True):
+    for recipe in sorted(recipes, key=effort, reverse=True):
         waiting.put(recipe)
     done: queue.SimpleQueue[tuple[Recipe, Code | Exception]] = queue.SimpleQueue()
     workers = [_start() for _ in range(n_workers)]
@@ -79,14 +75,6 @@ def _compile_in_workers(recipes: Sequence[Recipe], n_workers: int) -> Iterator[t
             thread.join()
         for worker in workers:
             worker.communicate()
-
-
-def seconds(recipe: Recipe) -> float:
-    """An estimate of the time to compile a recipe, by its kernel and the length of its source."""
-    if not isinstance(recipe, Design):
-        return 0.0
-    rates = (rate for name, rate in _SECONDS_PER_KB.items() if recipe.kernel.startswith(name))
-    return next(rates, _OTHERS) * len(recipe.source) / 1000
 
 
 def _start() -> subprocess.Popen[bytes]:
