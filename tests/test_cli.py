@@ -16,7 +16,7 @@ from helpers.small_mnist import small_arrays, write_idx_folder
 from tinygrad_mnist import cli
 from tinygrad_mnist.backends.cuda import availability
 from tinygrad_mnist.backends.cuda.api import Device
-from tinygrad_mnist.backends.cuda.availability import Missing
+from tinygrad_mnist.backends.cuda.toolkit import Missing
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import Splits, cache_folder, download, load_digits, sources
 
@@ -263,6 +263,7 @@ def test_devices_without_a_gpu(
         Missing("GPU", "there is none of them either", ""),
     )
     monkeypatch.setattr(availability, "missing", lambda: lacks)
+    monkeypatch.setattr(availability, "compiler_missing", lambda: lacks[1:])
     monkeypatch.setattr(availability, "gpus", lambda: [])
     assert cli.main(["devices"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -284,6 +285,7 @@ def test_devices_with_gpus(
     first = Device(0, "NVIDIA H100", (9, 0), 80 << 30, 132, 1.98e9, 2.619e9, 5120, 2)
     second = first._replace(number=1, name="NVIDIA T4", capability=(7, 5), multiprocessors=40)
     monkeypatch.setattr(availability, "missing", lambda: ())
+    monkeypatch.setattr(availability, "compiler_missing", lambda: ())
     monkeypatch.setattr(availability, "gpus", lambda: [first, second])
     monkeypatch.setattr(availability, "driver_serves", lambda: "13.0")
     monkeypatch.setenv("TINYGRAD_MNIST_GPU", "1")
@@ -295,6 +297,30 @@ def test_devices_with_gpus(
         "driver      serves CUDA 13.0",
         f"device      {config.device} (config.device, TINYGRAD_MNIST_DEVICE)",
         f"kernels     compiled for GPUs: {tmp_path}, empty",
+    ]
+
+
+def test_devices_without_a_compiler(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lacks = (Missing("compiler", "CUDA's compiler lacks nvidia-nvvm", "pip install it"),)
+    gpu = Device(0, "NVIDIA T4", (7, 5), 16 << 30, 40, 1.59e9, 5e9, 256, 32)
+    monkeypatch.setattr(availability, "missing", lambda: ())
+    monkeypatch.setattr(availability, "compiler_missing", lambda: lacks)
+    monkeypatch.setattr(availability, "gpus", lambda: [gpu])
+    monkeypatch.setattr(availability, "driver_serves", lambda: "12.8")
+    monkeypatch.setenv("TINYGRAD_MNIST_CUDA_CACHE", str(tmp_path))
+    monkeypatch.setenv("TINYGRAD_MNIST_CUDA_CODE", str(tmp_path / "carried"))
+    assert cli.main(["devices"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "GPU 0       NVIDIA T4: compute capability 7.5, 16.0 GiB, 40 multiprocessors (used)",
+        "driver      serves CUDA 12.8",
+        "compiler    kernels that are not in the cache can't be compiled:",
+        "  compiler  CUDA's compiler lacks nvidia-nvvm",
+        "            pip install it",
+        f"device      {config.device} (config.device, TINYGRAD_MNIST_DEVICE)",
+        f"kernels     compiled for GPUs: {tmp_path}, empty",
+        f"            carried here: {tmp_path / 'carried'} (TINYGRAD_MNIST_CUDA_CODE)",
     ]
 
 

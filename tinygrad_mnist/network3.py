@@ -33,7 +33,7 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import BOOK_PLACE, Splits, load_data
-from tinygrad_mnist.functions import Function, function, swept
+from tinygrad_mnist.functions import Function, function, prepare, swept
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.sharedvalue import shared
 from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax
@@ -387,6 +387,11 @@ class Network:
         if test_data is not None:
             self.test_mb_accuracy = self._accuracy_function(test_data, "test_mb_accuracy")
             self.test_mb_predictions = self._prediction_function(test_data)
+        accuracies = [
+            self.validate_mb_accuracy,
+            *([self.test_mb_accuracy] if test_data is not None else []),
+        ]
+        prepare((f, [0]) for f in (self.train_mb, *accuracies))
         training, validation, test = (
             0 if data is None else size(data) // self.mini_batch_size
             for data in (training_data, validation_data, test_data)

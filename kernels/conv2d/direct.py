@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, grid_1d
-from ..core.device import cuda, device, uint32
+from ..core.device import cuda, device, multiply_adds, uint32
 from ..core.integers import blocks_for
 from .geometry import Convolution, place, scalar_type, wrapped
 
@@ -77,6 +77,7 @@ def _sum(conv: Convolution) -> Function:
     (height, width), (stride_y, stride_x) = conv.image, conv.stride
     before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
     pixel, weight, dtype = place(conv.x), place(conv.w), scalar_type(conv)
+    multiply_add = multiply_adds[conv.x.dtype]
 
     @device
     def sum_at(n: Any, o: Any, y: Any, x: Any, p: Any) -> Any:
@@ -90,7 +91,8 @@ def _sum(conv: Convolution) -> Function:
                     value = dtype(0)  # of the padding; it takes part in the arithmetic
                     if row < uint32(height) and column < uint32(width):
                         value = p[0][pixel(n, uint32(c), row, column)]
-                    total += value * p[1][weight(o, uint32(c), uint32(r), uint32(q))]
+                    factor = p[1][weight(o, uint32(c), uint32(r), uint32(q))]
+                    total = multiply_add(value, factor, total)
         return total
 
     return sum_at

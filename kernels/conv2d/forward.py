@@ -4,7 +4,7 @@ Pixels and weights of a block are in shared memory (staging.py). A thread adds u
 few windows for a few filters in registers (tiling.py), in the same order for every position of the
 call: channels, rows of the filter, columns. If several threads share a position, each adds its
 channels in this order, and their sums are added in the order of the channels. The order is the same
-for all positions, so equal patches give equal bits.
+for all positions, and each product is added by one multiply-add, so equal patches give equal bits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, grid_1d
-from ..core.device import cuda, device, inlined, load16, shared_array, uint32, uint64
+from ..core.device import (
+    cuda,
+    device,
+    inlined,
+    load16,
+    multiply_adds,
+    shared_array,
+    uint32,
+    uint64,
+)
 from .geometry import Convolution, scalar_type, window_maximum
 from .staging import SharedLayout, first_of_block, shared_layout, staging
 from .tiling import (
@@ -180,6 +189,7 @@ def _patch_rows(conv: Convolution, tiling: Tiling, layout: SharedLayout, row: in
     width, filter_pitch = row_width(conv, tiling), layout.filter_pitch
     first, is_last = row * n_taps, row == conv.kernel[0] - 1
     fetch, dtype = _fetch(conv, tiling), scalar_type(conv)
+    multiply_add = multiply_adds[conv.x.dtype]
     add_others = None if is_last else _patch_rows(conv, tiling, layout, row + 1)
 
     @inlined
@@ -191,7 +201,8 @@ def _patch_rows(conv: Convolution, tiling: Tiling, layout: SharedLayout, row: in
                 for q in range(columns):
                     k = (r * step_y + row) * width + q * step_x + tap
                     for f in range(filters):
-                        sums[(r * columns + q) * filters + f] += pixels[k] * weights[f]
+                        j = (r * columns + q) * filters + f
+                        sums[j] = multiply_add(pixels[k], weights[f], sums[j])
         if add_others is not None:
             add_others(tile, sums, pixels, weight)
 
@@ -219,6 +230,7 @@ def _row_in_registers(conv: Convolution, tiling: Tiling, layout: SharedLayout) -
     step_y, step_x = conv.stride[0] * layout.pitch, conv.stride[1]
     filter_pitch, n_pixels = layout.filter_pitch, rows * width
     fetch, dtype = _fetch(conv, tiling), scalar_type(conv)
+    multiply_add = multiply_adds[conv.x.dtype]
 
     @device
     def add(tile: Any, sums: Any, pixel: Any, weight: Any) -> None:
@@ -233,7 +245,8 @@ def _row_in_registers(conv: Convolution, tiling: Tiling, layout: SharedLayout) -
                 for q in range(columns):
                     for f in range(filters):
                         k = (r * columns + q) * filters + f
-                        sums[k] += pixels[r * width + q * step_x + tap] * weights[f]
+                        value = pixels[r * width + q * step_x + tap]
+                        sums[k] = multiply_add(value, weights[f], sums[k])
 
     return add
 
@@ -245,6 +258,7 @@ def _row_tap_by_tap(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> 
     step_y, step_x = conv.stride[0] * layout.pitch, conv.stride[1]
     filter_pitch = layout.filter_pitch
     fetch, dtype = _fetch(conv, tiling), scalar_type(conv)
+    multiply_add = multiply_adds[conv.x.dtype]
 
     @device
     def add(tile: Any, sums: Any, pixel: Any, weight: Any) -> None:
@@ -255,7 +269,8 @@ def _row_tap_by_tap(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> 
                 for q in range(columns):
                     value = tile[pixel + uint64(r * step_y + q * step_x + tap)]
                     for f in range(filters):
-                        sums[(r * columns + q) * filters + f] += value * weights[f]
+                        k = (r * columns + q) * filters + f
+                        sums[k] = multiply_add(value, weights[f], sums[k])
 
     return add
 

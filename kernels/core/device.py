@@ -124,6 +124,18 @@ if SIMULATED:
         return np.float32(x / y)
 
     rint: dict[str, Function] = {"float32": np.rint, "float64": np.rint}
+    _operators: dict[str, Function] = {
+        "add": lambda x, y: x + y,
+        "sub": lambda x, y: x - y,
+        "mul": lambda x, y: x * y,
+    }
+    rounded: dict[str, dict[str, Function]] = {"float32": _operators, "float64": _operators}
+
+    def multiply_add(x: Any, y: Any, z: Any) -> Any:
+        """x * y + z; on a device rounded once."""
+        return x * y + z
+
+    multiply_adds: dict[str, Function] = {"float32": multiply_add, "float64": multiply_add}
 
 else:
     from llvmlite import ir
@@ -218,6 +230,28 @@ else:
     # To the nearest integer, half to even, by dtype.
     rint = {"float32": libdevice.rintf, "float64": libdevice.rint}
 
+    @device
+    def _difference(x: Any, y: Any) -> Any:
+        """x - y of float64, for which libdevice has no function."""
+        return libdevice.dadd_rn(x, -y)
+
+    # x * y + z, rounded once, by dtype: where the compiler must not choose.
+    multiply_adds = {"float32": libdevice.fmaf, "float64": libdevice.fma}
+    # Sums, differences and products, by dtype. Each is rounded: the compiler fuses x * y + z to one
+    # multiply-add, but not these.
+    rounded = {
+        "float32": {
+            "add": libdevice.fadd_rn,
+            "sub": libdevice.fsub_rn,
+            "mul": libdevice.fmul_rn,
+        },
+        "float64": {
+            "add": libdevice.dadd_rn,
+            "sub": _difference,
+            "mul": libdevice.dmul_rn,
+        },
+    }
+
 
 # Functions that take and return floats of one dtype. The simulator uses NumPy's: Python's raise
 # errors where these return infinity or NaN, and they compute in float64.
@@ -269,9 +303,11 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "multiply_adds",
     "np",
     "power",
     "rint",
+    "rounded",
     "shared_array",
     "shifted",
     "sin",

@@ -59,7 +59,7 @@ def split(results: int, length: int, rows: bool) -> Split:
     else:
         lanes = min(wanted, THREADS // NEIGHBOURS, enough)
     whole = Split(results, length, lanes, length, 1)
-    if length <= LONG * lanes:
+    if results == 0 or length <= LONG * lanes:
         return whole
     blocks = blocks_for(results, THREADS // lanes)
     parts = min(ceil_div(length, ROUND * lanes), MAX_PARTS // blocks)

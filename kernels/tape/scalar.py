@@ -12,7 +12,19 @@ from typing import Any
 
 from ..core import device as functions
 from ..core.call import Function
-from ..core.device import TYPES, copysign, device, exp, floor, fmod, log1p, power, rint, trunc
+from ..core.device import (
+    TYPES,
+    copysign,
+    device,
+    exp,
+    floor,
+    fmod,
+    log1p,
+    power,
+    rint,
+    rounded,
+    trunc,
+)
 from . import trigonometry
 from .quotient import QUOTIENTS
 
@@ -58,9 +70,6 @@ def _common(dtype: Any) -> dict[str, Function]:
     def neg(x: Any) -> Any:
         return dtype(-x)
 
-    def sqr(x: Any) -> Any:
-        return dtype(x * x)
-
     def sign(x: Any) -> Any:
         # The sum keeps NaN, and makes -0 to +0.
         return one if x > zero else (minus_one if x < zero else dtype(x + zero))
@@ -83,7 +92,7 @@ def _common(dtype: Any) -> dict[str, Function]:
     def logical_or(x: Any, y: Any) -> Any:
         return one if x != zero or y != zero else zero
 
-    return _named(neg, sqr, sign, maximum, minimum, switch, logical_not, logical_and, logical_or)
+    return _named(neg, sign, maximum, minimum, switch, logical_not, logical_and, logical_or)
 
 
 def _function(op: str, dtype: Any) -> Function:
@@ -101,13 +110,16 @@ def _floats(name: str) -> dict[str, Function]:
     """The operations of a tape in floats."""
     dtype = TYPES[name]
     plain = {op: _function(op, dtype) for op in _FUNCTIONS}
-    return _common(dtype) | plain | _float_arithmetic(name) | _float_rounding(name)
+    return _common(dtype) | plain | _float_arithmetic(name) | _float_rounding(name) | rounded[name]
 
 
 def _float_arithmetic(name: str) -> dict[str, Function]:
     dtype = TYPES[name]
     zero, one, infinity = dtype(0), dtype(1), dtype(math.inf)
-    quotient = QUOTIENTS[name]
+    quotient, product = QUOTIENTS[name], rounded[name]["mul"]
+
+    def sqr(x: Any) -> Any:
+        return dtype(product(x, x))
 
     def absolute(x: Any) -> Any:
         return dtype(abs(x))
@@ -135,7 +147,7 @@ def _float_arithmetic(name: str) -> dict[str, Function]:
     def isinf(x: Any) -> Any:
         return one if abs(x) == infinity else zero
 
-    named = _named(div, arctan2, sigmoid, softplus, isnan, isinf)
+    named = _named(sqr, div, arctan2, sigmoid, softplus, isnan, isinf)
     return {"abs": device(absolute), "pow": device(pow_), **named}
 
 
@@ -182,6 +194,9 @@ def _integers() -> dict[str, Function]:
     dtype = TYPES["int64"]
     zero, one, minus_one = dtype(0), dtype(1), dtype(-1)
 
+    def sqr(x: Any) -> Any:
+        return dtype(x * x)
+
     def absolute(x: Any) -> Any:
         return dtype(-x) if x < zero else x
 
@@ -210,7 +225,7 @@ def _integers() -> dict[str, Function]:
             rest = dtype(rest >> one)
         return result
 
-    named = _named(bit_not, mod, int_div)
+    named = _named(sqr, bit_not, mod, int_div)
     return _common(dtype) | {"abs": device(absolute), "pow": device(pow_), **named}
 
 

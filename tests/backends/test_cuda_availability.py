@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tinygrad_mnist.backends.cuda import api, availability
+from tinygrad_mnist.backends.cuda import api, availability, toolkit
+from tinygrad_mnist.backends.cuda.ahead import capability_of
 from tinygrad_mnist.backends.cuda.api import Device, chosen_device
-from tinygrad_mnist.backends.cuda.availability import Missing, missing, refusal, usable
+from tinygrad_mnist.backends.cuda.availability import missing, refusal, usable, usable_for_all
+from tinygrad_mnist.backends.cuda.toolkit import Missing, compiler_missing
 from tinygrad_mnist.errors import DeviceError
 
 H100 = Device(0, "NVIDIA H100", (9, 0), 80 << 30, 132, 1.98e9, 2.619e9, 5120, 2)
@@ -22,16 +27,41 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A Linux machine with everything."""
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
-    monkeypatch.setattr(availability, "_is_there", lambda module: True)
-    monkeypatch.setattr(metadata, "version", lambda package: "1.0")
+    monkeypatch.setattr(availability, "is_there", lambda module: True)
+    monkeypatch.setattr(toolkit, "is_there", lambda module: True)
+    monkeypatch.setattr(metadata, "version", lambda package: "13.0.88")
     monkeypatch.setattr(availability, "load_driver", lambda: None)
     monkeypatch.setattr(availability, "driver_version", lambda driver: (13, 0))
     monkeypatch.setattr(availability, "devices", lambda driver: [H100])
-    for name in ("TINYGRAD_MNIST_GPU", "CUDA_VISIBLE_DEVICES"):
+    for name in (
+        "TINYGRAD_MNIST_GPU",
+        "CUDA_VISIBLE_DEVICES",
+        "TINYGRAD_MNIST_CUDA_CODE",
+        "TINYGRAD_MNIST_CUDA_COMPILE_FOR",
+    ):
         monkeypatch.delenv(name, raising=False)
-    missing.cache_clear()
+    forget()
     yield
-    missing.cache_clear()
+    forget()
+
+
+def forget() -> None:
+    """Has everything looked for again."""
+    for function in (missing, compiler_missing, toolkit.version):
+        function.cache_clear()
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:
+    """Only these packages are installed; `_` stands for `-` in their names."""
+
+    def version(package: str) -> str:
+        try:
+            return versions[package.replace("-", "_")]
+        except KeyError:
+            raise metadata.PackageNotFoundError(package) from None
+
+    monkeypatch.setattr(metadata, "version", version)
+    forget()
 
 
 def no_library(name: str) -> None:
@@ -59,13 +89,17 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(availability, "_is_there", lambda module: module == "numba")
-    monkeypatch.setattr(metadata, "version", raising(metadata.PackageNotFoundError("x")))
-    assert missing() == (
+def test_only_the_bindings_are_needed_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a compiler a GPU runs what is in the cache, but `auto` doesn't choose it."""
+    for module in (availability, toolkit):
+        monkeypatch.setattr(module, "is_there", lambda module: module == "cuda.bindings")
+    installed(monkeypatch, cuda_bindings="13.0.1")
+    assert usable()
+    assert not usable_for_all()
+    assert compiler_missing() == (
         Missing(
             "packages",
-            "the packages numba-cuda, cuda-bindings and cuda-core are not installed",
+            "the packages numba, numba-cuda and cuda-core are not installed",
             "pip install 'tinygrad_mnist[cuda]'",
         ),
         Missing(
@@ -74,33 +108,122 @@ def test_no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
             "pip install 'tinygrad_mnist[cuda]'",
         ),
     )
+    monkeypatch.setenv("TINYGRAD_MNIST_CUDA_CODE", "/carried")
+    assert usable_for_all()
+
+
+@pytest.mark.parametrize(
+    ("supports", "extra"), [(None, "cuda"), (12060, "cuda12"), (13000, "cuda"), (13010, "cuda")]
+)
+def test_no_bindings(monkeypatch: pytest.MonkeyPatch, supports: int | None, extra: str) -> None:
+    """The extra that the driver can serve is named."""
+
+    class Library:
+        @staticmethod
+        def cuDriverGetVersion(number: Any) -> int:  # noqa: N802
+            if supports is None:
+                return 999
+            number._obj.value = supports
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library)
+    monkeypatch.setattr(availability, "is_there", lambda module: False)
     assert refusal() == (
-        "no GPU can be used: the packages numba-cuda, cuda-bindings and cuda-core are not"
-        " installed, and CUDA's compiler lacks nvidia-nvvm and nvidia-nvjitlink;"
-        " pip install 'tinygrad_mnist[cuda]'"
+        "no GPU can be used: the package cuda-bindings is not installed;"
+        f" pip install 'tinygrad_mnist[{extra}]'"
     )
 
 
-def test_a_compiler_of_the_system_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "version", raising(metadata.PackageNotFoundError("x")))
-    asked = []
+def test_the_packages_of_cuda_12_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(
+        monkeypatch,
+        cuda_bindings="12.9.4",
+        nvidia_cuda_nvcc_cu12="12.9.86",
+        nvidia_nvjitlink_cu12="12.9.86",
+    )
+    monkeypatch.setattr(availability, "driver_version", lambda driver: (12, 4))
+    assert usable_for_all()
+    assert toolkit.toolkit() == (12, 9)
+    assert toolkit.mismatch() is None
+    monkeypatch.setattr(availability, "driver_version", lambda driver: (12, 2))
+    missing.cache_clear()
+    assert refusal() == (
+        "no GPU can be used: NVIDIA's driver supports CUDA 12.2, not 12.4; install NVIDIA's driver,"
+        " 550 or later, from https://www.nvidia.com/drivers"
+    )
+    installed(monkeypatch, cuda_bindings="12.9.4")
+    monkeypatch.setattr(toolkit, "is_there", lambda module: False)
+    forget()
+    assert compiler_missing()[1] == Missing(
+        "compiler",
+        "CUDA's compiler lacks nvidia-cuda-nvcc-cu12 and nvidia-nvjitlink-cu12",
+        "pip install 'tinygrad_mnist[cuda12]'",
+    )
 
-    class Pathfinder:
+
+@pytest.mark.parametrize(
+    ("compiler", "linker", "fits"),
+    [
+        ("13.0.88", "13.0.88", True),
+        ("13.0.88", "13.5.37", True),
+        ("13.5.37", "13.0.88", False),
+        ("13.0.88", "12.9.86", False),
+        ("12.9.86", "13.0.88", False),
+    ],
+)
+def test_a_linker_that_reads_the_compilers_output(
+    monkeypatch: pytest.MonkeyPatch, compiler: str, linker: str, fits: bool
+) -> None:
+    installed(monkeypatch, nvidia_nvvm=compiler, nvidia_nvjitlink=linker)
+    problem = toolkit.mismatch()
+    if fits:
+        assert problem is None
+    else:
+        wanted, other = (".".join(v.split(".")[:2]) for v in (compiler, linker))
+        assert problem is not None
+        assert f"NVVM is of CUDA {wanted}, but the linker nvJitLink is of CUDA {other}" in problem
+        assert f"=={wanted}.*'" in problem
+
+
+def test_a_compiler_of_the_system_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its versions are those that the libraries answer; another build of it is another version."""
+    library = tmp_path / "libnvvm.so.4"
+    library.write_bytes(bytes(100))
+
+    class Library:
+        abs_path = str(library)
+
         @staticmethod
-        def load_nvidia_dynamic_lib(name: str) -> None:
-            asked.append(name)
+        def load_nvidia_dynamic_lib(name: str) -> type:
+            return Library
 
-    monkeypatch.setattr(availability, "import_module", lambda name: Pathfinder)
-    assert usable()
-    assert asked == ["nvvm", "nvJitLink"]
+        @staticmethod
+        def version() -> tuple[int, ...]:
+            return 13, 1
+
+        @staticmethod
+        def ir_version() -> tuple[int, ...]:
+            return 2, 0, 3, 2
+
+    monkeypatch.setattr(toolkit, "import_module", lambda name: Library)
+    installed(monkeypatch)
+    assert usable_for_all()
+    assert toolkit.version("nvJitLink") == "13.1"
+    assert toolkit.version("nvvm") == "13.1 (IR 2.0.3.2, 100 bytes)"
+    assert toolkit.toolkit() == (13, 1)
+    before = toolkit.tools()
+    library.write_bytes(bytes(101))
+    forget()
+    assert toolkit.tools() != before
 
 
 def test_neither_driver_nor_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", no_library)
-    monkeypatch.setattr(availability, "_is_there", lambda module: module != "numba_cuda")
+    monkeypatch.setattr(availability, "is_there", lambda module: module != "cuda.bindings")
+    installed(monkeypatch)
     assert refusal() == (
-        "no GPU can be used: there is no NVIDIA driver (libcuda.so.1), and the package numba-cuda"
-        " is not installed; install NVIDIA's driver, 580 or later, from"
+        "no GPU can be used: there is no NVIDIA driver (libcuda.so.1), and the package"
+        " cuda-bindings is not installed; install NVIDIA's driver, 580 or later, from"
         " https://www.nvidia.com/drivers, then pip install 'tinygrad_mnist[cuda]'"
     )
 
@@ -118,8 +241,25 @@ def test_an_old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "driver_version", lambda driver: (12, 8))
     assert refusal() == (
         "no GPU can be used: NVIDIA's driver supports CUDA 12.8, not 13.0;"
-        " install NVIDIA's driver, 580 or later, from https://www.nvidia.com/drivers"
+        " pip install 'tinygrad_mnist[cuda12]' in a new environment, or install NVIDIA's driver,"
+        " 580 or later, from https://www.nvidia.com/drivers, or, for a data-centre GPU, NVIDIA's"
+        " system package cuda-compat-13-0"
     )
+
+
+def test_compiling_ahead_needs_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", no_library)
+    monkeypatch.setenv("TINYGRAD_MNIST_CUDA_COMPILE_FOR", "9.0")
+    assert usable_for_all()
+    monkeypatch.setenv("TINYGRAD_MNIST_CUDA_COMPILE_FOR", "ninety")
+    forget()
+    with pytest.raises(DeviceError, match="not 'ninety'"):
+        missing()
+
+
+@pytest.mark.parametrize("text", ["9.0", "90", "sm_90", "10.0", "120"])
+def test_capabilities_are_read(text: str) -> None:
+    assert capability_of(text) == {"10.0": (10, 0), "120": (12, 0)}.get(text, (9, 0))
 
 
 def test_macos(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,5 +301,6 @@ def test_a_driver_without_the_library_is_a_clear_error() -> None:
 
     driver = api.Driver.__new__(api.Driver)
     driver.functions = Bindings
+    driver._process = os.getpid()
     with pytest.raises(DeviceError, match="starting failed: no such library"):
         driver("starting", "cuInit", 0)

@@ -88,7 +88,8 @@ def report(log: str, status: int, tests: str) -> tuple[bool, str]:
 
 def run(command: Sequence[str]) -> tuple[int, str]:
     """The exit status and the last line of what pytest prints, which is passed on."""
-    environment = {**os.environ, "TINYGRAD_MNIST_GPU_TESTS": "gpu"}
+    # The installed package, not the clone's folder, which has no compiled module.
+    environment = {**os.environ, "TINYGRAD_MNIST_GPU_TESTS": "gpu", "PYTHONSAFEPATH": "1"}
     environment.pop("NUMBA_ENABLE_CUDASIM", None)
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
@@ -106,12 +107,16 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("tools", nargs="*", metavar="tool", help=", ".join(TOOLS))
     parser.add_argument("-k", default=CHOICE, help="which tests; default: %(default)s")
+    parser.add_argument("--find", action="store_true", help="only print where the tool is")
     parser.add_argument("--logs", type=Path, help="folder for the tools' whole reports")
     options = parser.parse_args()
     tools = options.tools or TOOLS
     if unknown := [t for t in tools if t not in TOOLS]:
         parser.error(f"no tool {unknown[0]!r}: {', '.join(TOOLS)}")
     tool = find_tool()
+    if options.find:
+        print(tool or "compute-sanitizer is nowhere")
+        return 0 if tool else 2
     if missing := what_is_missing(tool):
         print(f"sanitize: {missing}", file=sys.stderr)
         return 2

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from helpers.gpu import OneCall
 from helpers.gpu_cases import CASES
 
 from tinygrad_mnist import config
-from tinygrad_mnist.backends.cuda import cache, code, workers
+from tinygrad_mnist.backends.cuda import cache, code, notice, workers
 from tinygrad_mnist.backends.cuda.code import (
     Advance,
     Code,
@@ -25,6 +27,7 @@ from tinygrad_mnist.backends.cuda.code import (
 )
 from tinygrad_mnist.backends.cuda.design import design_plan
 from tinygrad_mnist.backends.cuda.make import load_families
+from tinygrad_mnist.backends.cuda.toolkit import Missing
 from tinygrad_mnist.errors import DeviceError
 
 pytestmark = pytest.mark.compile
@@ -41,7 +44,7 @@ def recipes() -> list[Recipe]:
     cases = [case for case in CASES if case.kernel == "elementwise"][:2]
     plans = [OneCall(case.kernel, *case.problem()).plan for case in cases]
     designs = [call.design for plan in plans for call in design_plan(plan, CAPABILITY)]
-    return [*designs, Advance(1, CAPABILITY), Advance(16, CAPABILITY)]
+    return [*designs, Advance(CAPABILITY)]
 
 
 def without_names(codes: dict[Recipe, Code]) -> dict[Recipe, list[KernelCode]]:
@@ -62,9 +65,9 @@ def test_the_second_time_nothing_is_compiled() -> None:
 def test_a_damaged_entry_is_compiled_again(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = [Advance(1, CAPABILITY)]
+    chosen = [Advance(CAPABILITY)]
     first = machine_code(chosen)
-    path = folder / code.entry_key(chosen[0])
+    [path] = folder.iterdir()
     path.write_bytes(path.read_bytes()[:-1])
     config.debug = 1
     second = machine_code(chosen)
@@ -83,35 +86,142 @@ def test_a_cache_that_cant_be_written_does_no_harm(
 
     monkeypatch.setattr(code, "write_entry", full)
     config.debug = 1
-    chosen = [Advance(1, CAPABILITY)]
+    chosen = [Advance(CAPABILITY)]
     assert machine_code(chosen)[chosen[0]].kernels[0].cubin
     assert "can't be written to the cache: no space left" in capsys.readouterr().err
 
 
-def test_sources_and_versions_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Advance(1, CAPABILITY)
-    keys = {code.entry_key(recipe), code.entry_key(Advance(2, CAPABILITY))}
-    keys.add(code.entry_key(Advance(1, (9, 0))))
-    for name, value in (("_sources", lambda: ()), ("_version", lambda tool: "0")):
-        with monkeypatch.context() as changed:
-            changed.setattr(code, name, value)
-            code.toolchain.cache_clear()
-            keys.add(code.entry_key(recipe))
-    code.toolchain.cache_clear()
-    assert len(keys) == 5
+def test_sources_and_versions_are_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Advance(CAPABILITY)
+
+    def name() -> tuple[str, str]:
+        code.sources.cache_clear()
+        code.tools_digest.cache_clear()
+        return code.entry_stem(recipe), code.tools_digest()
+
+    stem, tools = name()
+    assert code.entry_stem(Advance((9, 0))) != stem
+    with monkeypatch.context() as changed:
+        changed.setattr(code, "_sources", lambda: ())
+        assert name() != (stem, tools)
+        assert name()[1] == tools
+    with monkeypatch.context() as changed:
+        changed.setattr(code, "tools", lambda: {"numba": "0"})
+        assert name()[0] == stem
+        assert name()[1] != tools
+    assert name() == (stem, tools)
+
+
+def absent(*_: Any) -> Any:
+    return (Missing("packages", "the package numba is not installed", "pip install it"),)
+
+
+def test_without_a_compiler_what_is_in_the_cache_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[Recipe] = [Advance(CAPABILITY)]
+    first = machine_code(chosen)
+    monkeypatch.setattr(code, "compiler_missing", absent)
+    monkeypatch.setattr(code, "tools_digest", lambda: "others")
+    assert machine_code(chosen, never) == first
+    with pytest.raises(
+        DeviceError,
+        match=r"1 kernel \(advance\) must be compiled, and the package numba is not installed;"
+        r" pip install it, or compile on another machine with `tinygrad-mnist compile --capability"
+        r" 7\.5`",
+    ):
+        machine_code([Advance((7, 5))])
+
+
+def test_carried_code_is_used_whatever_compiler_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    chosen: list[Recipe] = [Advance(CAPABILITY)]
+    with monkeypatch.context() as there:
+        there.setenv("TINYGRAD_MNIST_CUDA_CACHE", str(tmp_path / "carried"))
+        there.setattr(code, "tools_digest", lambda: "others")
+        first = machine_code(chosen)
+    before = files(tmp_path / "carried")
+    monkeypatch.setenv("TINYGRAD_MNIST_CUDA_CODE", str(tmp_path / "carried"))
+    assert machine_code(chosen, never) == first
+    assert len(machine_code([Advance((7, 5))])) == 1
+    assert files(tmp_path / "carried") == before
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_another_compiler_compiles_again(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    chosen: list[Recipe] = [Advance(CAPABILITY)]
+    machine_code(chosen)
+    monkeypatch.setattr(code, "tools_digest", lambda: "others")
+    machine_code(chosen)
+    assert len(files(folder)) == 2
+
+
+def test_a_compilation_that_takes_long_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(notice, "PATIENCE", 0.0)
+
+    def slow(recipes: Any) -> Any:
+        time.sleep(0.2)
+        return compile_here(recipes)
+
+    machine_code([Advance(CAPABILITY)], slow)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == (
+        "tinygrad_mnist: compiling 1 kernel for GPUs of compute capability 8.0; the machine code is"
+        f" kept in {tmp_path}, so this is done once"
+    )
+    assert re.fullmatch(r"tinygrad_mnist: compiled in \d+ s", second)
+    machine_code([Advance(CAPABILITY)], slow)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_linker_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("ERROR 4 in nvvmAddModuleToProgram")
+
+    monkeypatch.setattr(code, "compile_kernel", fail)
+    monkeypatch.setattr(code, "mismatch", lambda: "the linker is older")
+    with pytest.raises(DeviceError, match=r"ERROR 4 in nvvmAddModule.*; the linker is older"):
+        machine_code([Advance(CAPABILITY)])
 
 
 def test_processes_compile_the_same_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "DESIGNS_PER_WORKER", 2)
     monkeypatch.setattr(workers, "_processors", lambda: 2)
     apart = dict(workers.compile_codes(recipes()))
     here = dict(compile_here(recipes()))
     assert without_names(apart) == without_names(here)
 
 
+def test_the_longest_are_compiled_first() -> None:
+    """Convolutions before a copy, the copy before the kernel that ends a graph."""
+    chosen = {}
+    for kernel in ("conv2d_pool", "gemm", "elementwise"):
+        case = next(case for case in CASES if case.kernel == kernel)
+        [call] = design_plan(OneCall(case.kernel, *case.problem()).plan, CAPABILITY)
+        chosen[kernel] = code.effort(call.design)
+    chosen["advance"] = code.effort(Advance(CAPABILITY))
+    assert list(chosen) == sorted(chosen, key=chosen.__getitem__, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("recipes", "processors", "expected"),
+    [(1, 16, None), (17, 1, None), (2, 16, 2), (17, 16, 16), (40, 64, 16), (17, 4, 4)],
+)
+def test_there_are_as_many_workers_as_help(
+    monkeypatch: pytest.MonkeyPatch, recipes: int, processors: int, expected: int | None
+) -> None:
+    monkeypatch.setattr(workers, "_processors", lambda: processors)
+    monkeypatch.setattr(workers, "_compile_in_workers", lambda recipes, n: n)
+    monkeypatch.setattr(workers, "compile_here", lambda recipes: None)
+    chosen: Any = [Advance((9, k)) for k in range(recipes)]
+    assert workers.compile_codes(chosen) == expected
+
+
 def test_a_worker_that_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_processors", lambda: 2)
-    monkeypatch.setattr(workers, "DESIGNS_PER_WORKER", 1)
     monkeypatch.setattr(workers, "WORK", "raise SystemExit(1)")
     with pytest.raises(DeviceError, match="has ended"):
         list(workers.compile_codes(recipes()))

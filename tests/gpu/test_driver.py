@@ -68,11 +68,23 @@ def test_functions_compute_on_it(found: Any) -> None:
     assert found["sweeps"]["cuda"] == found["sweeps"]["cpu"]
 
 
-def test_nothing_that_was_used_is_kept(found: Any) -> None:
+def test_what_was_used_is_released_at_the_next_call(found: Any) -> None:
     memory = found["memory"]
     assert memory["during"][0] > memory["before"][0]
     assert memory["during"][1] > memory["before"][1]
+    assert memory["kept"] == memory["during"]  # another library may be recording a graph
     assert memory["after"] == memory["before"]
+
+
+def test_the_threads_own_context_comes_back(found: Any) -> None:
+    assert found["contexts"] == {"left": 0}
+
+
+def test_a_fork_is_told_how_to_start_instead(found: Any) -> None:
+    assert found["forked"] == (
+        "using the GPU failed: this process was forked from one that uses NVIDIA's driver, and"
+        " can't use a GPU itself; start it with multiprocessing's method 'spawn'"
+    )
 
 
 def test_errors_name_what_failed(found: Any) -> None:
@@ -139,6 +151,58 @@ def test_a_gpu_is_chosen(stand_in: Path, cache: Path) -> None:
     assert chosen == ["", "cuda", "Stand-in GPU 2"]
 
 
+WITHOUT_A_COMPILER = """
+import json
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T
+from tinygrad_mnist.backends import backend
+from tinygrad_mnist.backends.cuda import availability, code, toolkit
+
+def lacking():
+    return toolkit.Missing("packages", "the package numba is not installed", "pip install it"),
+
+for module in (availability, code):
+    module.compiler_missing = lacking
+automatic = backend("auto").name
+theano.config.device = "cuda"
+results = []
+x = T.vector("x")
+for expression in (T.exp(x), T.log(x)):
+    try:
+        theano.function([x], expression)([1, 2, 3])
+        results.append("runs")
+    except Exception as error:
+        results.append(f"{type(error).__name__}: {error}")
+print(json.dumps([automatic, *results]))
+"""
+COMPILE_EXP = """
+import json
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T
+theano.config.device = "cuda"
+x = T.vector("x")
+print(json.dumps(theano.function([x], T.exp(x))([1, 2, 3]).tolist()))
+"""
+
+
+def test_carried_kernels_run_without_a_compiler(stand_in: Path, tmp_path: Path) -> None:
+    """Compiled where there is no GPU, run where there is no compiler."""
+    carried = tmp_path / "carried"
+    nothing = run(
+        Path("/nowhere"), carried, "-c", COMPILE_EXP, TINYGRAD_MNIST_CUDA_COMPILE_FOR="9.0"
+    )
+    assert nothing == [0, 0, 0]
+    environment = {"TINYGRAD_MNIST_CUDA_CODE": str(carried)}
+    automatic, first, second = run(
+        stand_in, tmp_path / "own", "-c", WITHOUT_A_COMPILER, **environment
+    )
+    assert automatic == "cuda"
+    assert first == "runs"
+    assert second.startswith("DeviceError: 1 kernel (elementwise) must be compiled, and the pack")
+    automatic, first, _ = run(stand_in, carried, "-c", WITHOUT_A_COMPILER)
+    assert (automatic, first) == ("cpu", "runs")
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
@@ -153,7 +217,11 @@ def test_a_gpu_is_chosen(stand_in: Path, cache: Path) -> None:
             "TINYGRAD_MNIST_GPU is 'x'; the GPUs here are 0 to 1",
         ),
         ({"STAND_IN_OLD": "1"}, "Stand-in GPU 0 has compute capability 6.0; CUDA 13 supports 7.5"),
-        ({"STAND_IN_VERSION": "12040"}, "NVIDIA's driver supports CUDA 12.4, not 13.0"),
+        (
+            {"STAND_IN_VERSION": "12040"},
+            "NVIDIA's driver supports CUDA 12.4, not 13.0; pip install 'tinygrad_mnist[cuda12]' in"
+            " a new environment, or install NVIDIA's driver, 580 or later,",
+        ),
     ],
 )
 def test_a_gpu_that_cant_be_used(

@@ -27,6 +27,7 @@ class _Planning:
     name = "cuda"
     fuses = True
     keeps_shared = True
+    compiles = False
     threads = 1
     target = "none"
 
@@ -42,6 +43,9 @@ class _Planning:
 
     def arena(self) -> _Unrun:
         return _Unrun()
+
+    def prepare(self, plans: Sequence[Plan]) -> None:
+        pass
 
     def program(self, plan: Plan, arena: Any) -> Any:
         return _Unrun()

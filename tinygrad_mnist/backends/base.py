@@ -69,13 +69,15 @@ class Backend(Protocol):
 
     name: the value of `config.device`. kernels: names of the kernels that it has. fuses: whether
     plans for it are rewritten to fused kernels. keeps_shared: whether its programs take shared
-    variables, whose values they keep on a device, in the place of arrays. target: what computes,
-    such as an instruction set. threads: how many of them.
+    variables, whose values they keep on a device, in the place of arrays. compiles: whether kernels
+    are compiled when they are first used, so that it pays to `prepare` several plans. target: what
+    computes, such as an instruction set. threads: how many of them.
     """
 
     name: str
     fuses: bool
     keeps_shared: bool
+    compiles: bool
 
     @property
     def kernels(self) -> frozenset[str]: ...
@@ -94,6 +96,9 @@ class Backend(Protocol):
 
     def arena(self) -> Arena:
         """An arena without programs."""
+
+    def prepare(self, plans: Sequence[Plan]) -> None:
+        """Compiles the kernels of plans together, where `compiles`; `program` then finds them."""
 
     def program(self, plan: Plan, arena: Any) -> Program:
         """A program that runs `plan` in an arena of this backend."""

@@ -173,6 +173,7 @@ class CpuBackend:
     name = "cpu"
     fuses = True
     keeps_shared = False
+    compiles = False
 
     @property
     def kernels(self) -> frozenset[str]:
@@ -198,6 +199,9 @@ class CpuBackend:
 
     def arena(self) -> Arena:
         return _native.Arena()
+
+    def prepare(self, plans: Sequence[Plan]) -> None:
+        """Does nothing: kernels are compiled already."""
 
     def program(self, plan: Plan, arena: Any) -> Program:
         return CpuProgram(plan, arena)

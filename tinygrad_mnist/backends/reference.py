@@ -130,6 +130,7 @@ class ReferenceBackend:
     name = "reference"
     fuses = False
     keeps_shared = False
+    compiles = False
     target = "NumPy"
     threads = 1
 
@@ -145,6 +146,9 @@ class ReferenceBackend:
 
     def arena(self) -> Arena:
         return NoArena()
+
+    def prepare(self, plans: Sequence[Plan]) -> None:
+        """Does nothing: kernels are compiled already."""
 
     def program(self, plan: Plan, arena: Any) -> Program:
         return ReferenceProgram(plan)

@@ -49,13 +49,19 @@ def rows() -> Iterator[tuple[str, str]]:
         yield "driver", f"serves CUDA {availability.driver_serves()}"
     if missing:
         yield "GPU", "none can be used:"
-    for part in missing:
+    lacks = availability.compiler_missing()
+    if lacks and not missing:
+        yield "compiler", "kernels that are not in the cache can't be compiled:"
+    for part in dict.fromkeys((*missing, *lacks)):
         yield f"  {part.part}", part.problem
         if part.remedy:
             yield "", part.remedy
     yield "device", f"{config.device} (config.device, TINYGRAD_MNIST_DEVICE)"
     cache: Any = import_module("tinygrad_mnist.backends.cuda.cache")
     yield "kernels", f"compiled for GPUs: {cache.cache_folder()}{_size(cache.kept_bytes())}"
+    carried = cache.carried_folder()
+    if carried is not None:
+        yield "", f"carried here: {carried} ({cache.CARRIED})"
 
 
 def _gpu(gpu: Any, is_used: bool) -> str:

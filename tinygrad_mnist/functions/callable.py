@@ -11,7 +11,7 @@ from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.arguments import Parameter, read_arguments
 from tinygrad_mnist.functions.io import Outputs
-from tinygrad_mnist.functions.plans import PlanCache, Workspace
+from tinygrad_mnist.functions.plans import Key, PlanCache, Workspace
 from tinygrad_mnist.functions.signature import Signature
 from tinygrad_mnist.functions.states import states_set
 from tinygrad_mnist.functions.sweep import Sweep, steps_from
@@ -90,12 +90,16 @@ class Function:
 
     def _run(self, values: Sequence[Any]) -> Any:
         """One run of a plan, for values of the inputs that keep none."""
-        arrays, integers = read_arguments(values, self._stateless, self._updates)
-        self._cache.read_shared_scalars(integers)
-        key = self._cache.key([a.shape for a in arrays])
+        arrays, key, integers = self._read(values)
         cached, slots = self._cache.find(key, integers)
         outputs = cached.run(arrays, slots)
         return self._outputs.returned(outputs[: self._n_outputs])
+
+    def _read(self, values: Sequence[Any]) -> tuple[Sequence[Array], Key, dict[Variable, int]]:
+        """The arrays of a call, and what its plan depends on."""
+        arrays, integers = read_arguments(values, self._stateless, self._updates)
+        self._cache.read_shared_scalars(integers)
+        return arrays, self._cache.key([a.shape for a in arrays]), integers
 
     def sweep(self, *args: Any, n_steps: int | None = None, **kwargs: Any) -> Any:
         """Many calls in one: `fn.sweep(range(n))` is `[fn(i) for i in range(n)]`, without going
@@ -160,6 +164,14 @@ class Function:
             raise ValueError("a function has no plan before its first call, which gives the shapes")
         return self._cache.plans[0].plan
 
+    def plan_for(self, *args: Any) -> Plan:
+        """The plan of a call with these arguments, of which the shapes count; nothing is computed.
+        The first call uses it."""
+        values = self._without_states(self._signature.bind(args, {}))
+        with self._workspace.lock, self._variables_lock:
+            _, key, integers = self._read(values)
+            return self._cache.plan_ahead(key, integers)
+
     @property
     def arena_bytes(self) -> int:
         """Memory of temporaries: that of the plan which needs most, once one has run."""
@@ -176,6 +188,11 @@ class Function:
     def expressions(self) -> list[Variable]:
         """The expressions it computes: its outputs, then the new values of updated variables."""
         return [*self._outputs.variables, *self._updates.values()]
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that runs it."""
+        return self._backend
 
     @property
     def device(self) -> str:

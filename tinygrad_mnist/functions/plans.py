@@ -94,12 +94,7 @@ class CachedPlan:
 
     def slots(self, integers: Mapping[Variable, int]) -> Slots | None:
         """The slots of a call with these integers, or None where the guards don't hold."""
-        host = self.plan.host
-        try:
-            guards, slots = host.function(*[integers[v] for v in host.inputs])
-        except (IndexError, ZeroDivisionError):  # compiling for these integers raises it again
-            return None
-        return slots if guards == host.guards else None
+        return slots_of(self.plan, integers)
 
     def run(self, arrays: Sequence[Array], slots: Slots) -> list[Array]:
         """Runs the plan once for arrays of the inputs; returns its outputs.
@@ -132,6 +127,16 @@ class CachedPlan:
                 results[binding.buffer] = binding.array()
                 operands.append(results[binding.buffer])
         return operands, [results[number] for number in self.plan.outputs]
+
+
+def slots_of(plan: Plan, integers: Mapping[Variable, int]) -> Slots | None:
+    """The slots of a call with these integers, or None where the plan's guards don't hold."""
+    host = plan.host
+    try:
+        guards, slots = host.function(*[integers[v] for v in host.inputs])
+    except (IndexError, ZeroDivisionError):  # compiling for these integers raises it again
+        return None
+    return slots if guards == host.guards else None
 
 
 class Workspace:
@@ -168,6 +173,7 @@ class PlanCache:
         self._updates = dict(updates)
         self._backend = backend
         self._name = name
+        self._ahead: tuple[Key, Compiled] | None = None  # planned, and not called yet
 
     def key(self, shapes: Sequence[Shape]) -> Key:
         """The key of plans for inputs of these shapes, with the present shapes of shared variables.
@@ -196,12 +202,30 @@ class PlanCache:
         host = cached.plan.host
         return cached, host.function(*[integers[v] for v in host.inputs])[1]
 
+    def plan_ahead(self, key: Key, integers: Mapping[Variable, int]) -> Plan:
+        """The plan of a call, without a program; `find` uses it when the call comes."""
+        for cached in self.plans:
+            if cached.key == key and cached.slots(integers) is not None:
+                return cached.plan
+        compiled = self._planned(key, integers)
+        self._ahead = key, compiled
+        return compiled.plan
+
     def clear(self) -> None:
         """Removes all plans, and with them the arena's memory."""
         self.plans.clear()
+        self._ahead = None
 
     def _compile(self, key: Key, integers: Mapping[Variable, int]) -> CachedPlan:
-        compiled = compile_plan(
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == key and slots_of(ahead[1].plan, integers) is not None:
+            compiled = ahead[1]
+        else:
+            compiled = self._planned(key, integers)
+        return self._with_program(key, compiled)
+
+    def _planned(self, key: Key, integers: Mapping[Variable, int]) -> Compiled:
+        return compile_plan(
             self._outputs.variables,
             self._updates,
             dict(zip((*self._inputs, *self._shared), key, strict=True)),
@@ -210,6 +234,8 @@ class PlanCache:
             self._backend.kernels,
             self._backend.fuses,
         )
+
+    def _with_program(self, key: Key, compiled: Compiled) -> CachedPlan:
         plan = compiled.plan
         bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
         owned = [b.owned for b in bindings if isinstance(b, OutputBinding)]

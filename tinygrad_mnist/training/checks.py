@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.training.device import on_host
 
 
 def positive_integer(name: str, value: object) -> int:
@@ -120,7 +121,8 @@ def check_data(
     """
     x, y = _pair(name, data)
     images = x.get_value(borrow=True)
-    labels = np.asarray(function([], y, name=f"labels of {name}")())
+    with on_host():
+        labels = np.asarray(function([], y, name=f"labels of {name}")())
     if len(images) != len(labels):
         raise ValueError(f"{name}: {len(images)} images, but {len(labels)} labels")
     if n_in is not None and images.shape[1] != n_in:

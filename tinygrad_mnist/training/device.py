@@ -29,5 +29,16 @@ def on_gpu(wanted: bool) -> Iterator[None]:
         config.device = before
 
 
+@contextmanager
+def on_host() -> Iterator[None]:
+    """Functions made inside run on the host: what runs once isn't worth compiling for a GPU."""
+    before = config.device
+    config.device = "cpu" if before in (*GPUS, "auto") else before
+    try:
+        yield
+    finally:
+        config.device = before
+
+
 def _device(wanted: bool) -> str:
     return "cuda" if wanted and config.device not in GPUS else config.device

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import os
 import sys
 import threading
 
@@ -21,7 +22,7 @@ from tinygrad_mnist.backends.cuda.gpu import Bound
 from tinygrad_mnist.errors import DeviceError, DeviceMemoryError
 
 stand_in = ctypes.CDLL("libcuda.so.1")
-for name in ("launches", "blocks", "handles"):
+for name in ("launches", "blocks", "handles", "contexts"):
     getattr(stand_in, f"stand_in_{name}").restype = ctypes.c_uint64
 stand_in.stand_in_limit.argtypes = [ctypes.c_uint64]
 RUNNER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.POINTER(ctypes.c_uint64), ctypes.c_uint64)
@@ -66,6 +67,7 @@ def memory() -> dict[str, object]:
     """Every block and graph of a function is released with it, also by another thread."""
     theano.config.device = "cuda"
     gc.collect()  # what `sweeps` used
+    backends.backend("cuda")._gpu.synchronize()
     before = stand_in.stand_in_blocks(), stand_in.stand_in_handles()
     functions = []
 
@@ -84,8 +86,30 @@ def memory() -> dict[str, object]:
     during = stand_in.stand_in_blocks(), stand_in.stand_in_handles()
     functions.clear()
     gc.collect()
+    kept = stand_in.stand_in_blocks(), stand_in.stand_in_handles()
+    backends.backend("cuda")._gpu.synchronize()
     after = stand_in.stand_in_blocks(), stand_in.stand_in_handles()
-    return {"before": before, "during": during, "after": after}
+    return {"before": before, "during": during, "kept": kept, "after": after}
+
+
+def contexts() -> dict[str, int]:
+    """How many contexts are current in this thread after everything above."""
+    backends.backend("cuda")._gpu.allocate(1)
+    return {"left": stand_in.stand_in_contexts()}
+
+
+def forked() -> str:
+    """What a fork of this process is told when it uses the GPU."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            backends.backend("cuda")._gpu.allocate(1)
+        except DeviceError as error:
+            os.write(write, str(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    return os.read(read, 1000).decode()
 
 
 def errors() -> dict[str, str]:
@@ -98,7 +122,7 @@ def errors() -> dict[str, str]:
     except DeviceMemoryError as error:
         messages["memory"] = str(error)
     stand_in.stand_in_limit(1 << 40)
-    advance = gpu.load_advance(1)
+    advance = gpu.load_advance()
     memory = gpu.allocate(64)
     place = gpu.pointer(memory, "int64", 0)
     attempts = {
@@ -125,7 +149,7 @@ def rates() -> dict[str, object]:
     gpu = backends.backend("cuda")._gpu
     state = gpu.allocate(64)
     place = gpu.pointer(state, "int64", 0)
-    launches = [Bound(gpu.load_advance(k), (), (place, place), 0) for k in (1, 2, 3)]
+    launches = [Bound(gpu.load_advance(), (), (place, place), k) for k in (1, 2, 3)]
     return {
         "times": gpu.time(launches),
         "again": gpu.time(launches),
@@ -143,7 +167,7 @@ def profiled() -> list[list[float]]:
     return calls
 
 
-found = {f.__name__: f() for f in (sweeps, memory, errors, rates, profiled)}
+found = {f.__name__: f() for f in (sweeps, memory, contexts, forked, errors, rates, profiled)}
 found["launches"] = stand_in.stand_in_launches()
 found["numba"] = "numba" in sys.modules
 print(json.dumps(found))

@@ -39,6 +39,8 @@ CASES = [
     Case("one", "argmax", place((1, 1), 1), modes=VALUES),
     Case("vector", "argmax", place((37,), 0), modes=VALUES),
     Case("nothing", "argmax", place((0, 3), 1), modes=VALUES),
+    Case("nothing-long", "argmax", place((0, 20_000), 1), modes=VALUES),
+    Case("nothing-long-columns", "argmin", place((20_000, 0), 0), modes=VALUES),
     Case("parts", "argmax", place((2101, 2), 0), modes=VALUES),
     Case("parts-special", "argmin", place((2101, 2), 0, special=(np.nan,)), modes=VALUES),
     *(

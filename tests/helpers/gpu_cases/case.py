@@ -20,6 +20,7 @@ Problem = tuple[Sequence[AnyArray], Sequence["ArraySpec | AnyArray"], Mapping[st
 # Opcodes that no float32 kernel should have: float64 arithmetic, or local memory.
 DOUBLE = ("DADD", "DMUL", "DFMA", "DSETP", "DMNMX", "F2F.F64", "I2F.F64", "F2I.F64", "MUFU.RCP64H")
 LOCAL = ("LDL", "STL")
+PRODUCT = ("FMUL", "DMUL", "HMUL2")  # products that are rounded before they are added
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class Case:
         """The inputs, outputs and parameters; the same in every mode and process."""
         seed = sum(ord(c) * 31**k for k, c in enumerate(str(self))) % 2**32
         return self.make(np.random.default_rng(seed))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether one of its arrays has no elements."""
+        inputs, outputs, _ = self.problem()
+        return any(0 in a.shape for a in (*inputs, *outputs))
 
     @property
     def has_float64(self) -> bool:

@@ -16,6 +16,7 @@ from tinygrad_mnist.checking.one_call import poisoned
 Values = Callable[[np.random.Generator, Convolution], tuple[AnyArray, AnyArray]]
 VALUES = ("sim", "gpu")  # whose machine code is like that of another case
 REAL = ("compile", "gpu")
+ALL = ("sim", "compile", "gpu")
 
 
 def whole(rng: np.random.Generator, c: Convolution) -> tuple[AnyArray, AnyArray]:
@@ -120,6 +121,7 @@ SHAPES = [
     ("pool5x4", Convolution(1, 2, (8, 10), 2, (2, 2), pool=(5, 4), flip=1, padding=(1, 1))),
     ("pool-empty", Convolution(1, 1, (3, 3), 2, (2, 2), pool=(3, 3))),
 ]
+FUSED_TOO = ("steps", "long-filter", "many-channels", "pool4x1", "pool5x4")
 CONV1 = Convolution(10, 1, (28, 28), 20, (5, 5), flip=1, pool=(2, 2))
 CONV2 = Convolution(10, 20, (12, 12), 40, (5, 5), flip=1, pool=(2, 2))
 
@@ -135,9 +137,17 @@ CASES = [
     case("float64", replace(SMALL, dtype="float64", flip=1), normal),
     case("float64-pool", replace(POOLED, dtype="float64"), normal),
     case("no-winners", replace(POOLED, flip=1), winners=False),
-    case("ties", POOLED, constant),
-    case("ties-pool3x3", Convolution(1, 4, (8, 8), 2, (3, 3), pool=(3, 3)), constant),
+    case("ties", POOLED, constant, modes=ALL),
+    case("ties-pool3x3", Convolution(1, 4, (8, 8), 2, (3, 3), pool=(3, 3)), constant, modes=ALL),
     case("ties-black-border", Convolution(2, 1, (15, 15), 3, (4, 4), pool=(2, 2)), black_border),
+    # The loops over taps that other compiled cases don't have: long filters, many channels.
+    *(case(f"fused-{n}", c, blank, modes=("compile",)) for n, c in SHAPES if n in FUSED_TOO),
+    case(
+        "fused-float64",
+        replace(POOLED, dtype="float64", o=5),
+        blank,
+        modes=("compile",),
+    ),
     case("special", POOLED, special),
     case("special-padded", SHAPES[0][1], special),
     case("special-pool5x4", SHAPES[-2][1], special),

@@ -36,6 +36,7 @@ CASES = [
     Case("one", "cumsum", sums((1, 1), 1), modes=VALUES),
     Case("nothing", "cumsum", sums((3, 0), 1), modes=VALUES),
     Case("no-rows", "cumsum", sums((0, 3), 1), modes=VALUES),
+    Case("no-rows-long", "cumsum", sums((0, 20_000), 1), modes=VALUES),
     Case("parts", "cumsum", sums((2, 210), 1), modes=VALUES),
     Case("parts-reverse", "cumsum", sums((210, 2), 0, reverse=True, strided=True), modes=VALUES),
     Case("special", "cumsum", sums((3, 19), 1, special=(np.nan, np.inf, -np.inf)), modes=VALUES),

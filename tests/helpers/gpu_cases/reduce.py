@@ -136,6 +136,7 @@ SMALL_GROUP = [
     ((40,), (0,), MAX, "float32", False),
 ]
 MIXED = [*SMALL_GROUP, ((2100, 2), (0,), SUM, "int64", False), ((7, 3), (0,), MIN, "float64", True)]
+EMPTY = ((0, 20_000), (1,), SUM, "float32", False)
 NOT_NUMBERS = (np.nan, np.inf, -np.inf)
 
 CASES = [
@@ -172,7 +173,16 @@ CASES = [
         Case(f"tail-{tail}", "reduce", plain((4, 9), (0,), tail=tail), modes=VALUES)
         for tail in ("bias_relu", "update", "two_extras", "dropout")
     ),
-    Case("empty-long", "reduce", plain((0, 20_000), (1,)), modes=("gpu",)),
+    *(
+        Case(
+            f"empty-long-{dtype}-{op}-{n}",
+            "reduce",
+            plain(shape, (n,), op, dtype),
+            modes=VALUES,
+        )
+        for dtype, op in (("float32", SUM), ("float32", MAX), ("float64", SUM), ("int64", SUM))
+        for n, shape in enumerate(((20_000, 0), (0, 20_000)))
+    ),
     Case("mask", "reduce", masked((3, 7, 4), (0, 2)), modes=VALUES),
     Case("bool-to-int64", "reduce", other_dtypes("bool", "int64", "float32"), modes=VALUES),
     Case("uint8-to-bool", "reduce", other_dtypes("uint8", "float32", "bool"), modes=VALUES),
@@ -185,5 +195,7 @@ CASES = [
     Case("bias-large", "reduce", plain((1000, 20, 576), (0, 2)), modes=("gpu",)),
     Case("small", "grouped_reduce", group(*SMALL_GROUP), modes=VALUES),
     Case("mixed", "grouped_reduce", group(*MIXED), modes=VALUES),
+    Case("empty-long", "grouped_reduce", group(*SMALL_GROUP, EMPTY), modes=VALUES),
+    Case("empty-long-alone", "grouped_reduce", group(EMPTY, EMPTY), modes=VALUES),
     Case("book", "grouped_reduce", group(*BOOK), modes=CODE, registers=64),
 ]

@@ -99,6 +99,8 @@ CASES = [
     Case("wide", "softmax", rows((300, 5003)), modes=CODE, registers=64),
     Case("wide", "log_softmax", rows((300, 5003)), modes=("gpu",)),
     Case("nothing", "softmax", rows((0, 3)), modes=VALUES),
+    Case("nothing-long", "softmax", rows((0, 20_000)), modes=VALUES),
+    Case("nothing-long", "softmax_xent", cross_entropy((0, 20_000)), modes=VALUES),
     Case("rounds", "softmax", rows((1, 4200)), modes=VALUES),
     Case("short", "softmax_xent", cross_entropy((5, 10)), modes=VALUES),
     Case("short-strided", "softmax_xent", cross_entropy((4, 7), strided=True), modes=VALUES),

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 from tinygrad_mnist.backends.cuda.design import Capability
 from tinygrad_mnist.errors import DeviceError, DeviceMemoryError
 
-# CUDA 13's compiler makes code for GPUs from this capability on; drivers from this one on load it.
-OLDEST_DRIVER = (13, 0)
+# CUDA 13's compiler makes code for GPUs from this capability on.
 OLDEST_CAPABILITY: Capability = (7, 5)
 NUMBER = "TINYGRAD_MNIST_GPU"  # the environment variable that chooses a GPU
 
@@ -46,8 +45,14 @@ class Driver:
 
     def __init__(self) -> None:
         self.functions: Any = import_module("cuda.bindings.driver")
+        self._process = os.getpid()
 
     def __call__(self, doing: str, function: str, *arguments: Any) -> Any:
+        if os.getpid() != self._process:
+            raise DeviceError(
+                f"{doing} failed: this process was forked from one that uses NVIDIA's driver, and"
+                " can't use a GPU itself; start it with multiprocessing's method 'spawn'"
+            )
         try:
             code, *results = getattr(self.functions, function)(*arguments)
         except RuntimeError as error:  # the library or the function is missing

@@ -1,6 +1,7 @@
 """Whether a GPU can be used here. If not: what is missing, and how to install it.
 
-Nothing here imports Numba or starts work on a GPU, so the check is cheap.
+A GPU is used without a compiler, as long as all kernels are in the cache. Nothing here imports
+Numba or starts work on a GPU, so the check is cheap.
 """
 
 from __future__ import annotations
@@ -9,11 +10,9 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module, metadata, util
-from typing import NamedTuple
 
+from tinygrad_mnist.backends.cuda.ahead import wanted_capability
 from tinygrad_mnist.backends.cuda.api import (
-    OLDEST_DRIVER,
     Device,
     chosen_device,
     devices,
@@ -21,43 +20,42 @@ from tinygrad_mnist.backends.cuda.api import (
     hidden,
     load_driver,
 )
+from tinygrad_mnist.backends.cuda.cache import carried_folder
+from tinygrad_mnist.backends.cuda.toolkit import (
+    INSTALL,
+    INSTALL_12,
+    NEWEST,
+    RELEASES,
+    Missing,
+    Version,
+    compiler_missing,
+    is_there,
+    not_installed,
+    oldest_driver,
+    oldest_driver_for,
+    toolkit,
+)
 from tinygrad_mnist.errors import DeviceError
 
-INSTALL = "pip install 'tinygrad_mnist[cuda]'"
-INSTALL_DRIVER = "install NVIDIA's driver, 580 or later, from https://www.nvidia.com/drivers"
-
-# Packages by a module of theirs; the package is installed if the module is found.
-_PACKAGES = {
-    "numba": "numba",
-    "numba_cuda": "numba-cuda",
-    "cuda.bindings": "cuda-bindings",
-    "cuda.core": "cuda-core",
-}
-# Libraries of CUDA's compiler, as `cuda.pathfinder` names them, and the packages that have them.
-_COMPILER = {"nvvm": "nvidia-nvvm", "nvJitLink": "nvidia-nvjitlink"}
-
-
-class Missing(NamedTuple):
-    """A part that is missing or unusable.
-
-    part: 'driver', 'GPU', 'packages' or 'compiler'. problem: what is wrong, as a clause. remedy:
-    what to do about it, or '' if nothing can be installed.
-    """
-
-    part: str
-    problem: str
-    remedy: str
+_DRIVERS = "https://www.nvidia.com/drivers"
 
 
 @cache
 def missing() -> tuple[Missing, ...]:
     """What keeps this process from using a GPU; empty if one can be used."""
-    return (*_driver_and_gpu(), *_packages(), *_compiler())
+    if wanted_capability() is not None:
+        return compiler_missing()
+    return (*_driver_and_gpu(), *_packages())
 
 
 def usable() -> bool:
-    """Whether a GPU can be used."""
+    """Whether a GPU can be used, if its kernels are in the cache or can be compiled."""
     return not missing()
+
+
+def usable_for_all() -> bool:
+    """Whether a GPU can be used for any program: kernels can be compiled, or have been carried."""
+    return usable() and (not compiler_missing() or carried_folder() is not None)
 
 
 def refusal() -> str | None:
@@ -93,12 +91,15 @@ def _driver_and_gpu() -> Iterator[Missing]:
         yield Missing("driver", "NVIDIA has no driver for macOS", "")
         return
     library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    needed = oldest_driver()
     try:
         ctypes.CDLL(library)
     except OSError:
-        yield Missing("driver", f"there is no NVIDIA driver ({library})", INSTALL_DRIVER)
+        problem = f"there is no NVIDIA driver ({library})"
+        remedy = _install_driver(needed if toolkit() else oldest_driver_for(NEWEST))
+        yield Missing("driver", problem, remedy)
         return
-    if not _is_there("cuda.bindings"):
+    if not is_there("cuda.bindings"):
         return  # the driver can't be called; `_packages` reports that
     try:
         driver = load_driver()
@@ -106,9 +107,8 @@ def _driver_and_gpu() -> Iterator[Missing]:
     except DeviceError as error:
         yield Missing("driver", f"{error}{hidden()}", "")
         return
-    if version < OLDEST_DRIVER:
-        has, needs = (".".join(map(str, v)) for v in (version, OLDEST_DRIVER))
-        yield Missing("driver", f"NVIDIA's driver supports CUDA {has}, not {needs}", INSTALL_DRIVER)
+    if version < needed:
+        yield _old_driver(version, needed)
         return
     try:
         chosen_device(devices(driver))
@@ -116,44 +116,37 @@ def _driver_and_gpu() -> Iterator[Missing]:
         yield Missing("GPU", str(error), "")
 
 
+def _old_driver(version: Version, needed: Version) -> Missing:
+    has, needs = (".".join(map(str, v)) for v in (version, needed))
+    problem = f"NVIDIA's driver supports CUDA {has}, not {needs}"
+    remedy = _install_driver(needed)
+    if version[0] == needed[0] - 1:
+        package = f"cuda-compat-{needed[0]}-{needed[1]}"
+        remedy += f", or, for a data-centre GPU, NVIDIA's system package {package}"
+    if needed[0] == 13 and version >= (12, 4):
+        remedy = f"{INSTALL_12} in a new environment, or {remedy}"
+    return Missing("driver", problem, remedy)
+
+
+def _install_driver(needed: Version) -> str:
+    release = RELEASES.get(needed)
+    which = f", {release} or later," if release else f" for CUDA {needed[0]}.{needed[1]}"
+    return f"install NVIDIA's driver{which} from {_DRIVERS}"
+
+
 def _packages() -> Iterator[Missing]:
-    names = [name for module, name in _PACKAGES.items() if not _is_there(module)]
-    if names:
-        what = "the package" if len(names) == 1 else "the packages"
-        are = "is" if len(names) == 1 else "are"
-        yield Missing("packages", f"{what} {_listed(names)} {are} not installed", INSTALL)
+    if not is_there("cuda.bindings"):
+        supported = _driver_supports()
+        is_old = supported is not None and supported < oldest_driver_for(NEWEST)
+        yield not_installed(["cuda-bindings"], INSTALL_12 if is_old else INSTALL)
 
 
-def _compiler() -> Iterator[Missing]:
-    names = [name for library, name in _COMPILER.items() if not _has_library(library, name)]
-    if names:
-        yield Missing("compiler", f"CUDA's compiler lacks {_listed(names)}", INSTALL)
-
-
-def _is_there(module: str) -> bool:
+def _driver_supports() -> Version | None:
+    """The newest CUDA that the driver supports, asked without cuda-bindings."""
+    number = ctypes.c_int()
     try:
-        return util.find_spec(module) is not None
-    except ModuleNotFoundError:  # its package is missing too
-        return False
-
-
-def _has_library(library: str, package: str) -> bool:
-    """Whether a package or the system has a library."""
-    try:
-        metadata.version(package)
-        return True
-    except metadata.PackageNotFoundError:
-        pass
-    if not _is_there("cuda.pathfinder"):
-        return False
-    try:
-        import_module("cuda.pathfinder").load_nvidia_dynamic_lib(library)
-    except RuntimeError:
-        return False
-    return True
-
-
-def _listed(names: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
+        if ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(number)) != 0:
+            return None
+    except (OSError, AttributeError):
+        return None
+    return number.value // 1000, number.value % 1000 // 10

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_mnist.backends.base import Arena, Program
-from tinygrad_mnist.backends.cuda.availability import refusal, usable
+from tinygrad_mnist.backends.cuda.ahead import CompilingGpu, wanted_capability
+from tinygrad_mnist.backends.cuda.availability import refusal, usable_for_all
 from tinygrad_mnist.backends.cuda.code import kernel_names
+from tinygrad_mnist.backends.cuda.design import design_plan
 from tinygrad_mnist.backends.cuda.driver import CudaGpu
 from tinygrad_mnist.backends.cuda.gpu import Gpu
 from tinygrad_mnist.backends.cuda.program import CudaArena, CudaProgram
@@ -45,6 +48,14 @@ class CudaBackend:
     def arena(self) -> Arena:
         return CudaArena(self._gpu)
 
+    @property
+    def compiles(self) -> bool:
+        return self.name == "cuda"
+
+    def prepare(self, plans: Sequence[Plan]) -> None:
+        capability = self._gpu.capability
+        self._gpu.load([c.design for plan in plans for c in design_plan(plan, capability)])
+
     def program(self, plan: Plan, arena: Any) -> Program:
         return CudaProgram(plan, arena)
 
@@ -56,9 +67,11 @@ def cuda_backend(name: str) -> CudaBackend:
     problem = refusal()
     if problem is not None:
         raise DeviceError(problem)
-    return CudaBackend(CudaGpu())
+    capability = wanted_capability()
+    return CudaBackend(CudaGpu() if capability is None else CompilingGpu(capability))
 
 
 def is_usable(name: str) -> bool:
-    """Whether `cuda_backend(name)` will work."""
-    return name == "cudasim" or usable()
+    """Whether any program can run on `cuda_backend(name)`: without a compiler, kernels must have
+    been carried from elsewhere."""
+    return name == "cudasim" or usable_for_all()

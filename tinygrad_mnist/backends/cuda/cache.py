@@ -2,14 +2,20 @@
 
 It has two folders: `sources`, with the text of generated modules, and `code`, with one file of
 machine code per design. Each has a limit in bytes; the least recently used files are removed first.
-The cache may be deleted at any time: what is missing or damaged is made again.
+The cache may be deleted at any time: what is missing or damaged is made again. If it can't be
+written, a temporary folder takes its place until the process ends.
+
+The name of an entry is `<stem>-<tools>`: the stem says what was compiled, the rest by which tools.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,8 +24,11 @@ from typing import Any
 
 from tinygrad_mnist.folders import user_cache
 
+CACHE = "TINYGRAD_MNIST_CUDA_CACHE"  # environment variables that name folders
+CARRIED = "TINYGRAD_MNIST_CUDA_CODE"
 MAX_BYTES = 256 << 20  # of machine code: about ten thousand kernels
 MAX_SOURCE_BYTES = 64 << 20
+CODE = "code"  # the folder of machine code
 _KEPT = 0.75  # fraction of the limit that remains after pruning
 _MAGIC = b"tinygrad_mnist machine code 1\n"
 _UNTOUCHED = 24 * 3600.0  # seconds: the recorded time of last use may be this old
@@ -27,25 +36,95 @@ _UNTOUCHED = 24 * 3600.0  # seconds: the recorded time of last use may be this o
 
 def cache_folder() -> Path:
     """TINYGRAD_MNIST_CUDA_CACHE, or a folder in the platform's cache folder of the user."""
-    chosen = os.environ.get("TINYGRAD_MNIST_CUDA_CACHE")
+    chosen = os.environ.get(CACHE)
     return Path(chosen) if chosen else user_cache("cuda")
+
+
+def carried_folder() -> Path | None:
+    """TINYGRAD_MNIST_CUDA_CODE: a cache that was filled on another machine. Its machine code is
+    used whatever compiler is installed here, before that of the own cache; it is never written."""
+    chosen = os.environ.get(CARRIED)
+    return Path(chosen) if chosen else None
+
+
+_writable: dict[Path, Path] = {}
+
+
+def writable_folder() -> Path:
+    """`cache_folder()`; if that can't be written, a temporary folder, and a line on standard error
+    that says so once."""
+    wanted = cache_folder()
+    if wanted not in _writable:
+        _writable[wanted] = _tried(wanted)
+    return _writable[wanted]
+
+
+def _tried(wanted: Path) -> Path:
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=wanted) as file:
+            file.write(b"x")
+    except OSError as error:
+        instead = Path(tempfile.mkdtemp(prefix="tinygrad_mnist_cuda_"))
+        atexit.register(_remove, instead, os.getpid())
+        print(
+            f"tinygrad_mnist: compiled kernels can't be kept in {wanted} ({error.strerror}), so the"
+            " next process compiles them again; TINYGRAD_MNIST_CUDA_CACHE names another folder",
+            file=sys.stderr,
+            flush=True,
+        )
+        return instead
+    return wanted
+
+
+def _remove(folder: Path, process: int) -> None:
+    """Removes a temporary folder at the end of the process that made it, not of a fork."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def source_folder() -> Path:
     """The folder of generated modules."""
-    return cache_folder() / "sources"
+    return writable_folder() / "sources"
 
 
 class DamagedEntryError(ValueError):
     """A file of the cache is damaged; the message names it and the damage."""
 
 
-def read_entry(key: str) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
-    """The facts and the pieces of code stored under `key`, or None.
+def read_entry(stem: str, tools: str | None) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
+    """The facts and the pieces of code stored under `stem`, or None.
 
-    Raises DamagedEntryError for a file that was truncated or changed.
+    tools: of the installed compiler; what others compiled is not returned. None without a compiler:
+    then the newest entry of any tools is. Raises DamagedEntryError for a file that was truncated or
+    changed.
     """
-    path = _path(key)
+    path = _entry(stem, tools)
+    return None if path is None else _read(path)
+
+
+def _entry(stem: str, tools: str | None) -> Path | None:
+    """The file of an entry, or None."""
+    carried = carried_folder()
+    wanted = cache_folder()
+    own = dict.fromkeys([_writable.get(wanted, wanted), wanted])
+    if carried is not None and (found := _newest(carried, stem, "*")) is not None:
+        return found
+    for folder in own:
+        if (found := _newest(folder, stem, tools or "*")) is not None:
+            return found
+    return None
+
+
+def _newest(folder: Path, stem: str, tools: str) -> Path | None:
+    if tools != "*":
+        path = folder / CODE / f"{stem}-{tools}"
+        return path if path.exists() else None
+    found = [(path.stat().st_mtime, path) for path in (folder / CODE).glob(f"{stem}-*")]
+    return max(found)[1] if found else None
+
+
+def _read(path: Path) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -68,11 +147,12 @@ def read_entry(key: str) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
     return facts, tuple(pieces)
 
 
-def write_entry(key: str, facts: dict[str, Any], pieces: Sequence[bytes]) -> None:
-    """Stores facts (JSON data) and pieces of code under `key`; OSError if they can't be written."""
+def write_entry(stem: str, tools: str, facts: dict[str, Any], pieces: Sequence[bytes]) -> None:
+    """Stores facts (JSON data) and pieces of code; OSError if they can't be written."""
     code = b"".join(pieces)
     head = {"sizes": [len(p) for p in pieces], "digest": _digest(facts, code), "facts": facts}
-    write_whole(_path(key), b"".join([_MAGIC, json.dumps(head).encode(), b"\n", code]))
+    path = writable_folder() / CODE / f"{stem}-{tools}"
+    write_whole(path, b"".join([_MAGIC, json.dumps(head).encode(), b"\n", code]))
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -92,13 +172,13 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def kept_bytes() -> int:
     """Bytes of machine code in the cache."""
-    return sum(size for _, size, _ in _entries(_code_folder()))
+    return sum(size for _, size, _ in _entries(cache_folder() / CODE))
 
 
 def prune(limit: int = MAX_BYTES, limit_of_sources: int = MAX_SOURCE_BYTES) -> None:
     """If machine code or sources exceed their limit in bytes, removes the least recently used files
     until a quarter of the limit is free."""
-    _prune(_code_folder(), limit)
+    _prune(writable_folder() / CODE, limit)
     _prune(source_folder(), limit_of_sources)
 
 
@@ -126,14 +206,6 @@ def _entries(folder: Path) -> list[tuple[float, int, Path]]:
             continue
         entries.append((status.st_mtime, status.st_size, path))
     return entries
-
-
-def _code_folder() -> Path:
-    return cache_folder() / "code"
-
-
-def _path(key: str) -> Path:
-    return _code_folder() / key
 
 
 def _digest(facts: dict[str, Any], code: bytes) -> str:

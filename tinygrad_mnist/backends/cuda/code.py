@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,40 +20,44 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_mnist._version import __version__
-from tinygrad_mnist.backends.cuda.cache import DamagedEntryError, prune, read_entry, write_entry
+from tinygrad_mnist.backends.cuda.cache import (
+    DamagedEntryError,
+    prune,
+    read_entry,
+    writable_folder,
+    write_entry,
+)
 from tinygrad_mnist.backends.cuda.compiler import compile_kernel
 from tinygrad_mnist.backends.cuda.design import Capability, Design
 from tinygrad_mnist.backends.cuda.make import Made, make, make_advance
+from tinygrad_mnist.backends.cuda.notice import compiling
+from tinygrad_mnist.backends.cuda.toolkit import (
+    NEWEST,
+    compiler_missing,
+    listed,
+    mismatch,
+    toolkit,
+    tools,
+)
 from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import DeviceError
 from tinygrad_mnist.kernels.core.call import LaunchShape
 
-# Packages whose versions the machine code depends on.
-TOOLS = (
-    "numba",
-    "numba-cuda",
-    "llvmlite",
-    "cuda-core",
-    "cuda-bindings",
-    "cuda-toolkit",
-    "nvidia-nvvm",
-    "nvidia-nvjitlink",
-)
+_FACTORY = re.compile(r'^@factory\("(\w+)"\)', re.MULTILINE)
 _SUMMARY = 1  # level of config.debug from which compilation is reported
 
 
 @dataclass(frozen=True)
 class Advance:
-    """The kernel at the end of a graph of `steps` steps."""
+    """The kernel at the end of a graph."""
 
-    steps: int
     capability: Capability
     kernel = "advance"
 
     @property
     def digest(self) -> str:
-        return f"{self.steps} steps for {self.capability}"
+        return f"for {self.capability}"
 
 
 Recipe = Design | Advance
@@ -77,11 +81,15 @@ class KernelCode(NamedTuple):
 
 
 class Code(NamedTuple):
-    """The kernels of a design, and the scratch memory that they share."""
+    """The kernels of a design, and the scratch memory that they share.
+
+    cuda: major version of CUDA whose compiler made them; older drivers don't load them.
+    """
 
     kernels: tuple[KernelCode, ...]
     workspace_bytes: int
     workspace_dtype: str
+    cuda: int
 
 
 Compile = Callable[[Sequence[Recipe]], Iterable[tuple[Recipe, Code]]]
@@ -90,9 +98,10 @@ Compile = Callable[[Sequence[Recipe]], Iterable[tuple[Recipe, Code]]]
 def machine_code(
     recipes: Iterable[Recipe], compile_codes: Compile | None = None
 ) -> dict[Recipe, Code]:
-    """The code of each recipe.
+    """The code of each recipe: from the cache, or compiled.
 
-    compile_codes: compiles what is not in the cache; by default `compile_here`.
+    compile_codes: compiles what is not in the cache; by default `compile_here`. Raises DeviceError
+    if something must be compiled and no compiler is installed.
     """
     codes: dict[Recipe, Code] = {}
     missing = []
@@ -103,20 +112,42 @@ def machine_code(
         else:
             codes[recipe] = cached
     if missing:
-        begin = time.perf_counter()
-        foreign = [recipe for recipe in missing if _is_foreign(recipe)]
-        ours = [recipe for recipe in missing if not _is_foreign(recipe)]
-        compiled = chain((compile_codes or compile_here)(ours), compile_here(foreign))
-        for number, (recipe, code) in enumerate(compiled, 1):
-            codes[recipe] = code
-            if not _is_foreign(recipe):
-                _write(recipe, code)
-            _report(f"compiled {recipe.kernel}, {number} of {len(missing)}")
+        _require_compiler(missing)
+        major, minor = missing[0].capability
+        target = f"GPUs of compute capability {major}.{minor}"
+        with compiling(len(missing), target, writable_folder()):
+            for recipe, code in _compiled(missing, compile_codes or compile_here):
+                codes[recipe] = code
         prune()
-        _report(
-            f"compiled {counted(len(missing), 'design')} in {time.perf_counter() - begin:.1f} s"
-        )
     return codes
+
+
+def _require_compiler(recipes: Sequence[Recipe]) -> None:
+    parts = compiler_missing()
+    if not parts:
+        return
+    names = listed(sorted({recipe.kernel for recipe in recipes}))
+    problems = ", and ".join(part.problem for part in parts)
+    major, minor = recipes[0].capability
+    raise DeviceError(
+        f"{counted(len(recipes), 'kernel')} ({names}) must be compiled, and {problems};"
+        f" {parts[0].remedy}, or compile on another machine with `tinygrad-mnist compile"
+        f" --capability {major}.{minor}` and carry the folder"
+    )
+
+
+def _compiled(missing: Sequence[Recipe], compile_codes: Compile) -> Iterator[tuple[Recipe, Code]]:
+    """Compiles recipes, and keeps in the cache what may be kept."""
+    begin = time.perf_counter()
+    foreign = [recipe for recipe in missing if _is_foreign(recipe)]
+    ours = [recipe for recipe in missing if not _is_foreign(recipe)]
+    compiled = chain(compile_codes(ours), compile_here(foreign))
+    for number, (recipe, code) in enumerate(compiled, 1):
+        if not _is_foreign(recipe):
+            _write(recipe, code)
+        _report(f"compiled {recipe.kernel}, {number} of {len(missing)}")
+        yield recipe, code
+    _report(f"compiled {counted(len(missing), 'design')} in {time.perf_counter() - begin:.1f} s")
 
 
 def compile_here(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
@@ -131,15 +162,20 @@ def compile_here(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
 def compile_recipe(recipe: Recipe) -> Code:
     """Compiles one recipe; DeviceError if the compiler fails."""
     if isinstance(recipe, Advance):
-        made = Made((make_advance(recipe.steps),), None)
+        made = Made((make_advance(),), None)
     else:
-        made = make(recipe)
+        try:
+            made = make(recipe)
+        except OSError as error:
+            folder = writable_folder()
+            raise DeviceError(f"sources can't be written to {folder}: {error}") from error
     kernels = []
     for kernel in made.kernels:
         try:
             compiled = compile_kernel(kernel, recipe.capability)
         except Exception as error:
-            raise DeviceError(f"{recipe.kernel} doesn't compile: {error}") from error
+            hint = f"; {reason}" if (reason := mismatch()) else ""
+            raise DeviceError(f"{recipe.kernel} doesn't compile: {error}{hint}") from error
         kernels.append(
             KernelCode(
                 compiled.name,
@@ -151,10 +187,12 @@ def compile_recipe(recipe: Recipe) -> Code:
                 compiled.stack,
             )
         )
+    found = toolkit()
+    cuda = found[0] if found else NEWEST
     if made.workspace is None:
-        return Code(tuple(kernels), 0, "uint8")
+        return Code(tuple(kernels), 0, "uint8", cuda)
     dtype, n = made.workspace
-    return Code(tuple(kernels), max(n, 1) * np.dtype(dtype).itemsize, dtype)
+    return Code(tuple(kernels), max(n, 1) * np.dtype(dtype).itemsize, dtype, cuda)
 
 
 # --- the kernels' sources -----------------------------------------------------------------------
@@ -171,8 +209,28 @@ def kernel_names() -> frozenset[str]:
 def _package_kernels() -> frozenset[str]:
     """The contracts that have CUDA kernels here, found in their sources without
     importing them."""
-    text = "\n".join(text for _, text in _sources())
-    return frozenset(re.findall(r'^@factory\("(\w+)"\)', text, re.MULTILINE))
+    return frozenset(_FACTORY.findall("\n".join(text for _, text in _sources())))
+
+
+def effort(recipe: Recipe) -> int:
+    """What compiling a recipe takes, roughly: it grows with the design's own source and with the
+    sources of its kernel's family, most of which the compiler reads."""
+    if not isinstance(recipe, Design):
+        return 0
+    return len(recipe.source) * _family_bytes().get(recipe.kernel, 1)
+
+
+@cache
+def _family_bytes() -> dict[str, int]:
+    """Bytes of the sources of each kernel's family."""
+    families: dict[str, list[str]] = {}
+    for name, text in _sources():
+        families.setdefault(name.partition("/")[0], []).append(text)
+    return {
+        kernel: sum(map(len, texts))
+        for texts in families.values()
+        for kernel in _FACTORY.findall("\n".join(texts))
+    }
 
 
 def _is_foreign(recipe: Recipe) -> bool:
@@ -198,33 +256,30 @@ def _sources() -> tuple[tuple[str, str], ...]:
 
 
 @cache
-def toolchain() -> str:
-    """A digest of what machine code depends on besides the design: sources and versions."""
-    parts = [__version__, f"Python {sys.version_info[0]}.{sys.version_info[1]}"]
-    parts += [f"{tool} {_version(tool)}" for tool in TOOLS]
-    parts += [f"{name}\n{text}" for name, text in _sources()]
+def sources() -> str:
+    """A digest of what machine code depends on besides the design and the tools."""
+    parts = [__version__, *(f"{name}\n{text}" for name, text in _sources())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "-"
 
 
 # --- the cache ----------------------------------------------------------------------------------
 
 
-def entry_key(recipe: Recipe) -> str:
-    """The name of a recipe's entry in the cache."""
-    whole = f"{recipe.digest} {toolchain()}"
+def entry_stem(recipe: Recipe) -> str:
+    """The name of a recipe's entry in the cache, without that of the tools."""
+    whole = f"{recipe.digest} {sources()}"
     return f"{recipe.kernel}-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
+
+
+@cache
+def tools_digest() -> str:
+    """The part of an entry's name that stands for the installed tools."""
+    return hashlib.sha256(repr(sorted(tools().items())).encode()).hexdigest()[:8]
 
 
 def _read(recipe: Recipe) -> Code | None:
     try:
-        entry = read_entry(entry_key(recipe))
+        entry = read_entry(entry_stem(recipe), None if compiler_missing() else tools_digest())
         return None if entry is None else _code(*entry)
     except DamagedEntryError as error:
         _report(f"{error}; it is compiled again")
@@ -237,7 +292,7 @@ def _code(facts: dict[str, Any], pieces: tuple[bytes, ...]) -> Code:
         grid, block, shared_bytes = kernel["shape"]
         shape = LaunchShape(tuple(grid), tuple(block), shared_bytes)
         kernels.append(KernelCode(**{**kernel, "shape": shape, "cubin": cubin}))
-    return Code(tuple(kernels), facts["workspace_bytes"], facts["workspace_dtype"])
+    return Code(tuple(kernels), facts["workspace_bytes"], facts["workspace_dtype"], facts["cuda"])
 
 
 def _write(recipe: Recipe, code: Code) -> None:
@@ -248,9 +303,11 @@ def _write(recipe: Recipe, code: Code) -> None:
         ],
         "workspace_bytes": code.workspace_bytes,
         "workspace_dtype": code.workspace_dtype,
+        "cuda": code.cuda,
+        "tools": tools(),
     }
     try:
-        write_entry(entry_key(recipe), facts, [k.cubin for k in code.kernels])
+        write_entry(entry_stem(recipe), tools_digest(), facts, [k.cubin for k in code.kernels])
     except OSError as error:
         _report(f"machine code can't be written to the cache: {error}")
 

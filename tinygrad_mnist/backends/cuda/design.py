@@ -14,7 +14,7 @@ from tinygrad_mnist.backends.base import bound_buffers
 from tinygrad_mnist.backends.cuda.operands import Operand, Pointer, operand, pointer
 from tinygrad_mnist.backends.cuda.source import call_source
 from tinygrad_mnist.compile.depends import is_guarded
-from tinygrad_mnist.compile.plan import INPUT, OUTPUT, KernelCall, Plan
+from tinygrad_mnist.compile.plan import INPUT, OUTPUT, KernelCall, Plan, View
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts import CONTRACTS
 
@@ -93,8 +93,9 @@ def _design(
 ) -> DesignedCall:
     views = [*call.inputs, *call.outputs]
     pointers = tuple(pointer(v, stacked) for v in views)
-    begins = [plan.buffers[v.buffer].offset for v in views]  # of temporaries, in the arena
-    operands = tuple(operand(*vpb) for vpb in zip(views, pointers, begins, strict=True))
+    operands = tuple(
+        _operand(plan, view, start, stacked) for view, start in zip(views, pointers, strict=True)
+    )
     contract = CONTRACTS[call.kernel]
     design = Design(
         call.kernel,
@@ -104,7 +105,13 @@ def _design(
         call_source(call, operands, pointers, width),
         after_check and is_guarded(plan.buffers, call),
         number + 1 if contract.checks else 0,
-        config.allow_tf32,
+        config.allow_tf32 and contract.allows_tf32,
         capability,
     )
     return DesignedCall(design, pointers, call)
+
+
+def _operand(plan: Plan, view: View, start: Pointer, stacked: dict[int, int]) -> Operand:
+    buffer = plan.buffers[view.buffer]
+    n_stacked = buffer.size if view.buffer in stacked else 0
+    return operand(view, start, buffer.offset, n_stacked)  # a temporary's offset is in the arena

@@ -10,16 +10,25 @@ import ctypes
 import gc
 import threading
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_mnist.backends.cuda.api import Device, Driver, chosen_device, devices, load_driver
-from tinygrad_mnist.backends.cuda.code import Advance, KernelCode, Recipe, machine_code
+from tinygrad_mnist.backends.cuda.api import (
+    Device,
+    Driver,
+    chosen_device,
+    devices,
+    driver_version,
+    load_driver,
+)
+from tinygrad_mnist.backends.cuda.code import Advance, Code, KernelCode, Recipe, machine_code
 from tinygrad_mnist.backends.cuda.design import Design
 from tinygrad_mnist.backends.cuda.gpu import Bound, Loaded, LoadedKernel, Recording
 from tinygrad_mnist.backends.cuda.ranges import ranged
+from tinygrad_mnist.backends.cuda.toolkit import oldest_driver_for
 from tinygrad_mnist.backends.cuda.workers import compile_codes
 from tinygrad_mnist.compile.listing import scaled
 from tinygrad_mnist.contracts.core.base import Array
@@ -50,25 +59,37 @@ class _Function(NamedTuple):
     code: KernelCode
 
 
-class _Finalizer:
-    """Releases the driver's objects when their owners are gone, from any thread and context."""
+class _Context:
+    """The GPU's context, current in the calling thread during a `with` block.
 
-    def __init__(self, driver: Driver, context: Any) -> None:
+    The thread's own context, such as that of another library, is current again afterwards. The
+    driver's objects whose owners are gone are released at the beginning of the next block, not when
+    the garbage collector finds them: at that time another library may be recording a graph, which a
+    release would break.
+    """
+
+    def __init__(self, driver: Driver, handle: Any) -> None:
         self._driver = driver
-        self._context = context
+        self._handle = handle
+        self._unused: deque[tuple[Any, Any]] = deque()
 
-    def watch(self, owner: Any, function: str, handle: Any) -> None:
-        """Calls `function(handle)` when `owner` is collected, but not at the end of the process:
-        then the driver releases everything itself."""
+    def __enter__(self) -> None:
+        self._driver("using the GPU", "cuCtxPushCurrent", self._handle)
+        while self._unused:
+            try:
+                release, handle = self._unused.popleft()
+            except IndexError:  # another thread was faster
+                break
+            release(handle)  # errors are ignored: they would come from earlier work
+
+    def __exit__(self, *_: object) -> None:
+        self._driver.functions.cuCtxPopCurrent()
+
+    def release_with(self, owner: Any, function: str, handle: Any) -> None:
+        """Has `function(handle)` called after `owner` was collected, but not at the end of the
+        process: then the driver releases everything itself."""
         release = getattr(self._driver.functions, function)
-        weakref.finalize(owner, self._release, release, handle).atexit = False
-
-    def _release(self, release: Any, handle: Any) -> None:
-        functions = self._driver.functions
-        if functions.cuCtxPushCurrent(self._context)[0] != 0:
-            return  # the process ends, or has lost its GPU
-        release(handle)  # errors are ignored: they would come from earlier work
-        functions.cuCtxPopCurrent()
+        weakref.finalize(owner, self._unused.append, (release, handle)).atexit = False
 
 
 class _Graph:
@@ -97,12 +118,12 @@ class CudaGpu:
         self.name = self.device.name
         self.capability = self.device.capability
         handle = driver("looking for the GPU", "cuDeviceGet", self.device.number)
-        self._context = driver("using the GPU", "cuDevicePrimaryCtxRetain", handle)
-        self._enter()
-        functions = driver.functions
-        flags = int(functions.CUstream_flags.CU_STREAM_NON_BLOCKING)
-        self._stream = driver("making a stream", "cuStreamCreate", flags)
-        self._finalizer = _Finalizer(driver, self._context)
+        context = driver("using the GPU", "cuDevicePrimaryCtxRetain", handle)
+        self._context = _Context(driver, context)
+        self._supports = driver_version(driver)
+        flags = int(driver.functions.CUstream_flags.CU_STREAM_NON_BLOCKING)
+        with self._context:
+            self._stream = driver("making a stream", "cuStreamCreate", flags)
         self._sending = threading.Lock()
         self._sent: list[Array] = []  # arrays that the stream may not have read yet
         self._timing = threading.Lock()
@@ -111,22 +132,19 @@ class CudaGpu:
         self._events: list[Any] = []
         self._timed: tuple[tuple[Bound, ...], _Graph] | None = None
 
-    def _enter(self) -> None:
-        """Makes the context current in the calling thread."""
-        self._driver("using the GPU", "cuCtxSetCurrent", self._context)
-
     # --- memory -------------------------------------------------------------------------------
 
     def allocate(self, nbytes: int) -> DeviceMemory:
-        self._enter()
         doing = f"allocating {scaled(nbytes)}B of the memory of {self.name}"
         try:
-            address = self._driver(doing, "cuMemAlloc", max(nbytes, 1))
+            with self._context:
+                address = self._driver(doing, "cuMemAlloc", max(nbytes, 1))
         except DeviceMemoryError:
             gc.collect()  # may free some
-            address = self._driver(doing, "cuMemAlloc", max(nbytes, 1))
+            with self._context:
+                address = self._driver(doing, "cuMemAlloc", max(nbytes, 1))
         memory = DeviceMemory(int(address), nbytes)
-        self._finalizer.watch(memory, "cuMemFree", memory.address)
+        self._context.release_with(memory, "cuMemFree", memory.address)
         return memory
 
     def pointer(self, memory: Any, dtype: str, offset: int) -> int:
@@ -138,39 +156,29 @@ class CudaGpu:
         and for a large one the host waits."""
         if not array.nbytes:
             return
-        self._enter()
         is_small = array.nbytes <= _SMALL
         if is_small:
             array = array.copy()
-        with self._sending:
-            self._sent.append(array)
-            self._driver(
-                "copying to the GPU",
-                "cuMemcpyHtoDAsync",
-                memory.address,
-                array.ctypes.data,
-                array.nbytes,
-                self._stream,
-            )
-        if not is_small:
-            self._wait()
+        doing, function = "copying to the GPU", "cuMemcpyHtoDAsync"
+        source, n = array.ctypes.data, array.nbytes
+        with self._context:
+            with self._sending:
+                self._sent.append(array)
+                self._driver(doing, function, memory.address, source, n, self._stream)
+            if not is_small:
+                self._wait()
 
     def download(self, memory: Any, array: Array) -> None:
-        self._enter()
-        if array.nbytes:
-            self._driver(
-                "copying from the GPU",
-                "cuMemcpyDtoHAsync",
-                array.ctypes.data,
-                memory.address,
-                array.nbytes,
-                self._stream,
-            )
-        self._wait()
+        doing, function = "copying from the GPU", "cuMemcpyDtoHAsync"
+        target, n = array.ctypes.data, array.nbytes
+        with self._context:
+            if n:
+                self._driver(doing, function, target, memory.address, n, self._stream)
+            self._wait()
 
     def synchronize(self) -> None:
-        self._enter()
-        self._wait()
+        with self._context:
+            self._wait()
 
     def _wait(self) -> None:
         with self._sending:
@@ -181,21 +189,32 @@ class CudaGpu:
     # --- kernels ------------------------------------------------------------------------------
 
     def load(self, designs: Sequence[Design]) -> list[Loaded]:
-        return self._load(designs)
+        # With them the kernel that every program needs, so that all are compiled at once.
+        return self._load([*designs, Advance(self.capability)])[:-1]
 
-    def load_advance(self, steps: int) -> LoadedKernel:
-        return self._load([Advance(steps, self.capability)])[0].kernels[0]
+    def load_advance(self) -> LoadedKernel:
+        return self._load([Advance(self.capability)])[0].kernels[0]
 
     @ranged("load kernels")
     def _load(self, recipes: Sequence[Recipe]) -> list[Loaded]:
-        self._enter()
         with self._loading:
             missing = [recipe for recipe in recipes if recipe not in self._loaded]
-            for recipe, code in machine_code(missing, compile_codes).items():
-                kernels = tuple(self._load_kernel(recipe.kernel, k) for k in code.kernels)
-                loaded = Loaded(kernels, code.workspace_bytes, code.workspace_dtype)
-                self._loaded[recipe] = loaded
+            codes = machine_code(missing, compile_codes)
+            with self._context:
+                for recipe, code in codes.items():
+                    self._check_driver(recipe.kernel, code)
+                    kernels = tuple(self._load_kernel(recipe.kernel, k) for k in code.kernels)
+                    loaded = Loaded(kernels, code.workspace_bytes, code.workspace_dtype)
+                    self._loaded[recipe] = loaded
             return [self._loaded[recipe] for recipe in recipes]
+
+    def _check_driver(self, name: str, code: Code) -> None:
+        if self._supports < oldest_driver_for(code.cuda):
+            has = ".".join(map(str, self._supports))
+            raise DeviceError(
+                f"the kernel {name} was compiled by CUDA {code.cuda}, and NVIDIA's driver supports"
+                f" CUDA {has}: install a newer driver, or compile it with CUDA {self._supports[0]}"
+            )
 
     def _load_kernel(self, name: str, code: KernelCode) -> LoadedKernel:
         doing = f"loading the kernel {name}"
@@ -222,30 +241,30 @@ class CudaGpu:
 
     def launch_graph(self, executable: Any) -> None:
         """Starts a graph."""
-        self._enter()
-        self._driver("starting a graph", "cuGraphLaunch", executable, self._stream)
+        with self._context:
+            self._driver("starting a graph", "cuGraphLaunch", executable, self._stream)
 
     @ranged("make a graph")
     def _record(self, launches: Sequence[Bound], events: Sequence[Any]) -> _Graph:
         """A graph of launches. events: none, or one more than launches. With events the launches
         run one by one, with an event before, between and after them."""
-        self._enter()
         doing = f"making a graph of {len(launches)} launches"
-        graph = self._driver(doing, "cuGraphCreate", 0)
-        try:
-            if events:
-                self._add_timed(graph, launches, events)
-            else:
-                nodes: list[Any] = []
-                for launch in launches:
-                    after = [nodes[index] for index in dict.fromkeys(launch.after)]
-                    nodes.append(self._add_launch(graph, launch, after))
-            executable = self._driver(doing, "cuGraphInstantiate", graph, 0)
-        finally:
-            self._driver.functions.cuGraphDestroy(graph)
-        recording = _Graph(self, executable)
-        self._finalizer.watch(recording, "cuGraphExecDestroy", executable)
-        self._driver(doing, "cuGraphUpload", executable, self._stream)
+        with self._context:
+            graph = self._driver(doing, "cuGraphCreate", 0)
+            try:
+                if events:
+                    self._add_timed(graph, launches, events)
+                else:
+                    nodes: list[Any] = []
+                    for launch in launches:
+                        after = [nodes[index] for index in dict.fromkeys(launch.after)]
+                        nodes.append(self._add_launch(graph, launch, after))
+                executable = self._driver(doing, "cuGraphInstantiate", graph, 0)
+            finally:
+                self._driver.functions.cuGraphDestroy(graph)
+            recording = _Graph(self, executable)
+            self._context.release_with(recording, "cuGraphExecDestroy", executable)
+            self._driver(doing, "cuGraphUpload", executable, self._stream)
         return recording
 
     def _add_timed(self, graph: Any, launches: Sequence[Bound], events: Sequence[Any]) -> None:
@@ -292,16 +311,17 @@ class CudaGpu:
 
     def _take_events(self, n: int) -> list[Any]:
         flags = int(self._driver.functions.CUevent_flags.CU_EVENT_DEFAULT)
-        self._enter()
-        while len(self._events) < n:
-            self._events.append(self._driver("making an event", "cuEventCreate", flags))
+        with self._context:
+            while len(self._events) < n:
+                self._events.append(self._driver("making an event", "cuEventCreate", flags))
         return self._events[:n]
 
     def _elapsed(self, n: int) -> list[float]:
         """Seconds from each of the first n events to the next."""
         pairs = zip(self._events[:n], self._events[1 : n + 1], strict=True)
         doing = "reading a time"
-        return [self._driver(doing, "cuEventElapsedTime", *pair) * 1e-3 for pair in pairs]
+        with self._context:
+            return [self._driver(doing, "cuEventElapsedTime", *pair) * 1e-3 for pair in pairs]
 
     def peak(self, dtype: str) -> float:
         """Peak FLOP/s of multiply-adds, by the number of multiprocessors and the highest clock."""
@@ -315,17 +335,18 @@ class CudaGpu:
         with self._timing:
             events = self._take_events(2)
             for _ in range(_TRIALS):
-                self._driver("recording a time", "cuEventRecord", events[0], self._stream)
-                for _ in range(_COPIES):
-                    self._driver(
-                        "copying on the GPU",
-                        "cuMemcpyDtoDAsync",
-                        target.address,
-                        source.address,
-                        half,
-                        self._stream,
-                    )
-                self._driver("recording a time", "cuEventRecord", events[1], self._stream)
+                with self._context:
+                    self._driver("recording a time", "cuEventRecord", events[0], self._stream)
+                    for _ in range(_COPIES):
+                        self._driver(
+                            "copying on the GPU",
+                            "cuMemcpyDtoDAsync",
+                            target.address,
+                            source.address,
+                            half,
+                            self._stream,
+                        )
+                    self._driver("recording a time", "cuEventRecord", events[1], self._stream)
                 self.synchronize()
                 best = min(best, self._elapsed(1)[0])
         if best <= 0:

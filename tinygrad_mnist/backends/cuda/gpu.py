@@ -44,7 +44,8 @@ class Bound(NamedTuple):
 
     pointers: those of the operands, then that of the workspace, from `Gpu.pointer`. state: pointers
     to the words and to the step table (see `kernels/core/entry.py`). ahead: number of the step
-    within its graph. after: indices, in the sequence of launches, of those that it waits for.
+    within its graph; of the last launch, how many steps the graph has. after: indices, in the
+    sequence of launches, of those that it waits for.
     """
 
     kernel: LoadedKernel
@@ -87,8 +88,8 @@ class Gpu(Protocol):
     def load(self, designs: Sequence[Design]) -> list[Loaded]:
         """The kernels of designs; those that are not in memory or in the cache are compiled."""
 
-    def load_advance(self, steps: int) -> LoadedKernel:
-        """The kernel at the end of a graph of `steps` steps."""
+    def load_advance(self) -> LoadedKernel:
+        """The kernel at the end of a graph, whose `ahead` is the number of the graph's steps."""
 
     def record(self, launches: Sequence[Bound]) -> Recording:
         """A recording of launches; nothing runs yet."""

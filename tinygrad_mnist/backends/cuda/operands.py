@@ -12,6 +12,7 @@ from tinygrad_mnist.graph.layout import Layout
 
 MAX_REACH = 2**31  # indices are 32 bits wide
 ALIGNMENT = 256  # of every block of device memory, in bytes, as cuMemAlloc gives it
+WIDEST = 16  # bytes of the widest access; kernels ask for no greater alignment
 
 
 class Operand(NamedTuple):
@@ -50,18 +51,19 @@ def check_reach(n: int, shape: tuple[int, ...]) -> None:
         )
 
 
-def operand(view: View, start: Pointer, begin: int) -> Operand:
+def operand(view: View, start: Pointer, begin: int, n_stacked: int = 0) -> Operand:
     """The operand of a view; TooLargeError where its range, or its number of elements with repeated
     ones, is too long for 32-bit indices.
 
-    start: its pointer. begin: offset of its buffer in a block of memory, in bytes.
+    start: its pointer. begin: offset of its buffer in a block of memory, in bytes. n_stacked:
+    elements from one step's array to the next, if the buffer may have an axis of steps.
     """
     layout = view.layout
     low, high = layout.extent
     check_reach(max(high - low + 1, layout.size), layout.shape)
-    steps = [start.offset, *(step for _, step in start.moves)]
+    steps = [start.offset, n_stacked, *(step for _, step in layout.slots)]
     nbytes = [step * np.dtype(view.dtype).itemsize for step in steps]
-    alignment = math.gcd(ALIGNMENT, begin, *nbytes)
+    alignment = math.gcd(WIDEST, begin, *nbytes)
     return Operand(view.dtype, layout.shape, layout.strides, _base(layout), alignment)
 
 

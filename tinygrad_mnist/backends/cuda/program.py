@@ -231,7 +231,8 @@ class CudaProgram:
                 done.append(after)
         waited_for = {index for launch in launches for index in launch.after}
         ends = tuple(index for index in range(len(launches)) if index not in waited_for)
-        return [*launches, self._advance(steps)._replace(after=ends)]
+        advance = Bound(self._gpu.load_advance(), (), self._state(), steps, ends)
+        return [*launches, advance]
 
     def _launches(self, number: int) -> list[Bound]:
         """The launches of one call in the first step of a recording."""
@@ -249,9 +250,6 @@ class CudaProgram:
     def _state(self) -> tuple[Any, Any]:
         state = self._memory_of["state"]
         return self._gpu.pointer(state, "int64", 0), self._gpu.pointer(state, "int64", WORDS)
-
-    def _advance(self, steps: int) -> Bound:
-        return Bound(self._gpu.load_advance(steps), (), self._state(), 0)
 
     def _pointer(self, number: int, dtype: str, offset: int, moves: bool) -> Any:
         """A pointer into a buffer of the plan. moves: whether the kernel adds the offset itself."""

@@ -117,8 +117,8 @@ class SimulatedGpu:
         nbytes = n * np.dtype(dtype).itemsize
         return Loaded(tuple(map(_simulated, made.kernels)), nbytes, dtype)
 
-    def load_advance(self, steps: int) -> LoadedKernel:
-        return _simulated(make_advance(steps))
+    def load_advance(self) -> LoadedKernel:
+        return _simulated(make_advance())
 
     def record(self, launches: Sequence[Bound]) -> Recording:
         return _Replay(launches)

@@ -31,9 +31,9 @@ from tinygrad_mnist.kernels.tape.philox import UNIFORM
 from tinygrad_mnist.kernels.tape.scalar import FUNCTIONS
 '''
 
-# Operations that are written as operators; all others are functions of kernels/tape/scalar.py.
-_INFIX = {"add": "+", "sub": "-", "mul": "*"}
-_INTEGER_INFIX = {"bit_and": "&", "bit_or": "|", "bit_xor": "^"}
+# Operations that are written as operators; all others are functions of kernels/tape/scalar.py. Sums
+# and products of floats are functions, since the compiler would fuse operators to multiply-adds.
+_INTEGER_INFIX = {"add": "+", "sub": "-", "mul": "*", "bit_and": "&", "bit_or": "|", "bit_xor": "^"}
 _COMPARED = {"eq": "==", "neq": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
@@ -248,9 +248,8 @@ class _Writer:
             name = self._named(f"uniform_{dtype}", f'UNIFORM["{dtype}"]')
             return f"{name}(i, {step}, uint32({low}), uint32({high}))"
         args = [values[arg] for arg in instruction.args]
-        if op in _INFIX or (op in _INTEGER_INFIX and dtype == "int64"):
-            symbol = _INFIX.get(op) or _INTEGER_INFIX[op]
-            return f"{dtype}({args[0]} {symbol} {args[1]})"
+        if op in _INTEGER_INFIX and dtype == "int64":
+            return f"{dtype}({args[0]} {_INTEGER_INFIX[op]} {args[1]})"
         if op in _COMPARED:
             return f"{dtype}(1) if {args[0]} {_COMPARED[op]} {args[1]} else {dtype}(0)"
         name = self._named(f"{op}_{dtype}", f'FUNCTIONS["{dtype}"]["{op}"]')

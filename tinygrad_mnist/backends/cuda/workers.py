@@ -17,12 +17,16 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tinygrad_mnist.backends.cuda.code import Code, Recipe, compile_here, compile_recipe
-from tinygrad_mnist.backends.cuda.design import Design
+from tinygrad_mnist.backends.cuda.cache import CACHE, writable_folder
+from tinygrad_mnist.backends.cuda.code import (
+    Code,
+    Recipe,
+    compile_here,
+    compile_recipe,
+    effort,
+)
 from tinygrad_mnist.errors import DeviceError
 
-# A worker takes about a second to start, as long as a few designs take to compile.
-DESIGNS_PER_WORKER = 3
 MAX_WORKERS = 16
 WORK = f"from {__name__} import work; work()"  # the program of a worker
 _SIMULATOR = "NUMBA_ENABLE_CUDASIM"
@@ -31,9 +35,10 @@ _SIMULATOR = "NUMBA_ENABLE_CUDASIM"
 def compile_codes(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
     """The code of each recipe, in the order in which they finish.
 
-    Compiles in this process if there are few recipes or only one processor.
+    Compiles in this process if there is one recipe or only one processor. A worker takes a second
+    to start, and so does Numba in this process.
     """
-    n_workers = min(len(recipes) // DESIGNS_PER_WORKER, _processors(), MAX_WORKERS)
+    n_workers = min(len(recipes), _processors(), MAX_WORKERS)
     if n_workers < 2 or not sys.executable:
         return compile_here(recipes)
     return _compile_in_workers(recipes, n_workers)
@@ -47,7 +52,8 @@ def _processors() -> int:
 
 def _compile_in_workers(recipes: Sequence[Recipe], n_workers: int) -> Iterator[tuple[Recipe, Code]]:
     waiting: queue.SimpleQueue[Recipe] = queue.SimpleQueue()
-    for recipe in sorted(recipes, key=_length, reverse=True):
+    # The longest first, or the last one would be compiled alone.
+    for recipe in sorted(recipes, key=effort, reverse=True):
         waiting.put(recipe)
     done: queue.SimpleQueue[tuple[Recipe, Code | Exception]] = queue.SimpleQueue()
     workers = [_start() for _ in range(n_workers)]
@@ -71,13 +77,9 @@ def _compile_in_workers(recipes: Sequence[Recipe], n_workers: int) -> Iterator[t
             worker.communicate()
 
 
-def _length(recipe: Recipe) -> int:
-    """An estimate of the time to compile a recipe: the longest are started first."""
-    return len(recipe.source) if isinstance(recipe, Design) else 0
-
-
 def _start() -> subprocess.Popen[bytes]:
     environment = {name: v for name, v in os.environ.items() if name != _SIMULATOR}
+    environment[CACHE] = str(writable_folder())  # said once to be another, if it is
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-c", WORK]
     pipe = subprocess.PIPE

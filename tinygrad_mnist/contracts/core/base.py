@@ -81,6 +81,7 @@ class Contract:
         greatest number of elements that change.
     base: whether every backend must have the kernel; otherwise it is a fused form, used where a
         backend has it.
+    allows_tf32: whether a backend may round factors to tf32 where `config.allow_tf32` is set.
     member: for a kernel that runs several independent calls of another one: that one's contract;
         see `group_contract`.
 
@@ -99,6 +100,7 @@ class Contract:
     kernel_inputs: int | str | None = None
     indices: slice | None = None
     checks: bool = False
+    allows_tf32: bool = False
     member: Contract | None = None
 
     def __post_init__(self) -> None:

@@ -29,4 +29,13 @@ def gemm_flops(params: Params, inputs: Sequence[ArraySpec], outputs: Sequence[Ar
     return 2 * outputs[0].size * inputs[0].shape[1] + epilogue_flops(params, outputs[0])
 
 
-GEMM = register(Contract("gemm", gemm_reference, gemm_flops, tapes=("epilogue",), kernel_inputs=2))
+GEMM = register(
+    Contract(
+        "gemm",
+        gemm_reference,
+        gemm_flops,
+        tapes=("epilogue",),
+        kernel_inputs=2,
+        allows_tf32=True,
+    )
+)
