@@ -10,7 +10,7 @@ import pytest
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
-from tinygrad_mnist.graph.source import Source, at
+from tinygrad_mnist.graph.source import Origin, at
 from tinygrad_mnist.graph.traversal import leaves, substitute, toposort
 from tinygrad_mnist.graph.types import (
     DTYPES,
@@ -102,8 +102,8 @@ def test_nodes_know_the_line_that_made_them() -> None:
     y = T.exp(x)
     line = test_nodes_know_the_line_that_made_them.__code__.co_firstlineno + 2
     assert y.node is not None
-    assert y.node.source == y.source == Source(__file__, line)
-    assert x.source == Source(__file__, line - 1)
+    assert y.node.origins == y.origins == (Origin(__file__, line),)
+    assert x.source == Origin(__file__, line - 1)
     assert at(y.source) == f"\n  made at {__file__}:{line}"
     assert at(None) == ""
 
@@ -160,7 +160,7 @@ def test_substitute_keeps_names_lines_and_what_it_does_not_touch() -> None:
     assert second.name == "hidden"
     assert second.node is not None
     assert second.node.inputs == (z,)
-    assert second.node.source == changed.source
+    assert second.node.origins == changed.origins
     assert leaves([result]) == [y, z]
 
 

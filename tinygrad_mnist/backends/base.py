@@ -106,4 +106,4 @@ def bound_buffers(plan: Plan) -> list[int]:
 
 def range_error(call: KernelCall) -> IndexOutOfRangeError:
     """The error of a failed range check."""
-    return IndexOutOfRangeError(f"out of range: {call.label}{at(call.source)}")
+    return IndexOutOfRangeError(f"out of range: {call.label}{at(*call.origins)}")

@@ -47,7 +47,7 @@ def arrange(
             late.append((view, target))
     for source, target in late:
         readers = graph.readers(target.buffer)
-        graph.wait(draft.copy(source, target, None), readers.union(draft.checks.values()))
+        graph.wait(draft.copy(source, target, ()), readers.union(draft.checks.values()))
     group_calls(graph, draft.kernels)
     ordered = [graph[n].with_buffers(lambda b: replaced.get(b, b)) for n in graph.order()]
     buffers, numbers, arena = place_buffers(draft.buffers, ordered, results)
@@ -71,7 +71,7 @@ def _place_output(draft: Draft, replaced: _Replaced, v: Variable, number: int) -
     if _is_free(draft, replaced, view):
         replaced[view.buffer] = output
     else:
-        draft.copy(view, View(output, v.dtype, contiguous(v.type.static_shape)), v.source)
+        draft.copy(view, View(output, v.dtype, contiguous(v.type.static_shape)), v.origins)
     return output
 
 
@@ -92,7 +92,7 @@ def _free_value(draft: Draft, replaced: _Replaced, value: Variable) -> View:
     if _is_free(draft, replaced, view):
         return view
     fresh = draft.temporary(view.dtype, view.layout.shape)
-    draft.copy(view, fresh, value.source)
+    draft.copy(view, fresh, value.origins)
     return fresh
 
 

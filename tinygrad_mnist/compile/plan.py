@@ -21,7 +21,7 @@ from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Flops
 from tinygrad_mnist.contracts.core.listing import show_tape
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import Layout
-from tinygrad_mnist.graph.source import Source
+from tinygrad_mnist.graph.source import Origins
 from tinygrad_mnist.graph.variables import Variable
 
 # Kinds of buffers. All but temporaries are bound to arrays from outside the arena.
@@ -86,13 +86,13 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class KernelCall:
-    """One call: kernel, operands, parameters, and the user's line that it comes from."""
+    """One call: kernel, operands, parameters, and the user's lines that it comes from."""
 
     kernel: str
     inputs: tuple[View, ...]
     outputs: tuple[View, ...]
     params: Mapping[str, Any]
-    source: Source | None = field(default=None, compare=False)
+    origins: Origins = field(default=(), compare=False)
     label: str = field(default="", compare=False)
 
     def with_buffers(self, number: Callable[[int], int]) -> KernelCall:

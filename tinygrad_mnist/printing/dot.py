@@ -18,7 +18,7 @@ from tinygrad_mnist.compile.plan import (
     show_call,
     show_view,
 )
-from tinygrad_mnist.graph.source import Source
+from tinygrad_mnist.graph.source import Origins
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.printing.labels import expressions_of, operation
 
@@ -76,8 +76,8 @@ def _shortened(line: str) -> str:
     return line if len(line) <= _MAX_LABEL else line[: _MAX_LABEL - 3] + "..."
 
 
-def _tooltip(source: Source | None) -> str:
-    return "made by the engine" if source is None else str(source)
+def _tooltip(origins: Origins) -> str:
+    return ", ".join(map(str, origins)) or "made by the engine"
 
 
 # --- graphs -------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def _variable_attributes(v: Variable, is_result: bool) -> str:
         text = _label(text, str(v.type)) if str(v.type) not in text else _label(text)
     kind = OUTPUT if is_result and v.node is not None else kind
     return _attributes(
-        label=text, shape=shape, fillcolor=_COLOURS[kind], tooltip=_tooltip(v.source)
+        label=text, shape=shape, fillcolor=_COLOURS[kind], tooltip=_tooltip(v.origins)
     )
 
 
@@ -156,7 +156,7 @@ def _call_attributes(plan: Plan, number: int, call: KernelCall) -> str:
         label=_label(f"{number} {call.kernel}", *tapes, costs),
         shape="box",
         fillcolor="#fff6c9",
-        tooltip=_tooltip(call.source),
+        tooltip=_tooltip(call.origins),
     )
 
 
