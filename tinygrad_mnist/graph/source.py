@@ -154,7 +154,7 @@ def at(*origins: Origin | None) -> str:
     gradient of a line is left out where the line is named anyway."""
     known = dict.fromkeys(o for o in origins if o is not None)
     shown = [o for o in known if not (o.gradient and o._replace(gradient=False) in known)]
-    return f"\n  made at {', '.join(map(str, shown))}" if shown else ""
+    return f"\n  made at {'; '.join(map(str, shown))}" if shown else ""
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_mnist.compile.listing import scaled
+from tinygrad_mnist.compile.listing import scaled, show_origins
 from tinygrad_mnist.compile.plan import (
     CONSTANT,
     INPUT,
@@ -17,6 +17,7 @@ from tinygrad_mnist.compile.plan import (
     View,
     show_call,
     show_view,
+    what_it_does,
 )
 from tinygrad_mnist.graph.source import Origins
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
@@ -77,7 +78,7 @@ def _shortened(line: str) -> str:
 
 
 def _tooltip(origins: Origins) -> str:
-    return ", ".join(map(str, origins)) or "made by the engine"
+    return "; ".join(map(str, origins)) or "made by the engine"
 
 
 # --- graphs -------------------------------------------------------------------------------------
@@ -152,8 +153,9 @@ def _plan(plan: Plan) -> str:
 def _call_attributes(plan: Plan, number: int, call: KernelCall) -> str:
     _, *tapes = show_call(plan, call)
     costs = f"{scaled(call.flops)}FLOP, {scaled(call.nbytes)}B"
+    lines = show_origins(call.origins, plan.file_names)
     return _attributes(
-        label=_label(f"{number} {call.kernel}", *tapes, costs),
+        label=_label(f"{number} {call.kernel}", what_it_does(call), *tapes, lines, costs),
         shape="box",
         fillcolor="#fff6c9",
         tooltip=_tooltip(call.origins),
