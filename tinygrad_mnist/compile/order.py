@@ -18,6 +18,7 @@ from tinygrad_mnist.compile.in_place import may_overwrite, save_copies
 from tinygrad_mnist.compile.memory import place_buffers
 from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Plan, View
 from tinygrad_mnist.graph.layout import contiguous
+from tinygrad_mnist.graph.source import Origins
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
 # By temporaries: the bound buffers that replace them.
@@ -71,8 +72,14 @@ def _place_output(draft: Draft, replaced: _Replaced, v: Variable, number: int) -
     if _is_free(draft, replaced, view):
         replaced[view.buffer] = output
     else:
-        draft.copy(view, View(output, v.dtype, contiguous(v.type.static_shape)), v.origins)
+        target = View(output, v.dtype, contiguous(v.type.static_shape))
+        draft.copy(view, target, _origins(v))
     return output
+
+
+def _origins(v: Variable) -> Origins:
+    """The lines of a copy of `v`. A leaf is copied because of the function, whose line is used."""
+    return v.origins if v.node is not None else ()
 
 
 def _is_free(draft: Draft, replaced: _Replaced, view: View) -> bool:
@@ -92,7 +99,7 @@ def _free_value(draft: Draft, replaced: _Replaced, value: Variable) -> View:
     if _is_free(draft, replaced, view):
         return view
     fresh = draft.temporary(view.dtype, view.layout.shape)
-    draft.copy(view, fresh, value.origins)
+    draft.copy(view, fresh, _origins(value))
     return fresh
 
 
