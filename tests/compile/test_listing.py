@@ -147,15 +147,12 @@ def test_a_slot_of_much_arithmetic_names_the_line_of_the_host_program() -> None:
 
 def test_files_of_one_name_are_told_apart() -> None:
     names = short_names({"/a/model.py", "/b/model.py", "/a/train.py"})
-    assert names == {"/a/model.py": "/a/model.py", "/b/model.py": "/b/model.py",
-                     "/a/train.py": "train.py"}  # fmt: skip
-    origins = (
-        Origin("/a/train.py", 3, layer="fc1 (network3 layer 0)"),
-        Origin("/b/model.py", 5, True),
-    )
-    assert show_origins(origins, names) == (
-        "fc1 (network3 layer 0), train.py:3; gradient of /b/model.py:5"
-    )
+    assert [names[f"/{folder}/model.py"] for folder in "ab"] == ["/a/model.py", "/b/model.py"]
+    layer = Origin("/a/train.py", 3, layer="fc1 (network3 layer 0)")
+    text = show_origins((layer, Origin("/b/model.py", 5, gradient=True)), names)
+    assert text == "fc1 (network3 layer 0), train.py:3; gradient of /b/model.py:5"
+    no_line = Origin("", 0, gradient=True, layer="fc1 (network3 layer 0)")  # all in the package
+    assert str(no_line) == "gradient of fc1 (network3 layer 0)"
 
 
 def test_lines_fit_a_wide_terminal() -> None:

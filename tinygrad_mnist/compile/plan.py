@@ -7,7 +7,6 @@ Nothing in it depends on the machine or the moment.
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,8 @@ from tinygrad_mnist.compile.listing import (
     short_names,
     show_origins,
     show_values,
+    wrapped,
+    wrapped_origins,
 )
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import BODY, Array, ArraySpec, Flops
@@ -37,7 +38,6 @@ from tinygrad_mnist.graph.variables import Variable
 INPUT, SHARED, CONSTANT, OUTPUT, TEMPORARY = "input", "shared", "constant", "output", "temporary"
 
 COLUMNS = 120  # of a listing's lines
-_FIXED = "\N{NO-BREAK SPACE}"  # stands for a space at which no line is broken
 
 
 @dataclass(frozen=True)
@@ -218,31 +218,20 @@ def show_plan(plan: Plan) -> str:
     for number, call in enumerate(plan.calls):
         costs = f"{number:3d}  {scaled(call.flops):>7}  {scaled(call.nbytes):>7}  "
         text, *more = show_call(plan, call)
-        if call.origins:
-            lines_of_user = show_origins(call.origins, plan.file_names)
-            more.append(f"from {lines_of_user.replace(' ', _FIXED).replace(f';{_FIXED}', '; ')}")
-        if more and len(costs) + len("  ".join([text, *more])) <= COLUMNS:
-            text, more = "  ".join([text, *more]), []
-        margin = " " * len(costs)
-        lines += _wrapped(text, costs, margin + "  ")
+        origins = f"from {show_origins(call.origins, plan.file_names)}" if call.origins else ""
+        together = "  ".join(filter(None, [text, *more, origins]))
+        if len(costs) + len(together) <= COLUMNS:
+            lines.append(costs + together)
+            continue
+        margin = " " * (len(costs) + 2)
+        lines += wrapped(text, COLUMNS, costs, margin)
         for part in more:
-            lines += _wrapped(part, margin + "  ", margin + "    ")
-    lines += _wrapped(_totals(plan), "", "  ")
+            lines += wrapped(part, COLUMNS, margin, margin + "  ")
+        lines += wrapped_origins(origins, COLUMNS, margin, margin + "  ")
+    lines += wrapped(_totals(plan), COLUMNS, "", "  ")
     for line in _legend(plan):
-        lines += _wrapped(line, "", "  ")
+        lines += wrapped(line, COLUMNS, "", "  ")
     return "\n".join(lines)
-
-
-def _wrapped(text: str, first: str, others: str) -> list[str]:
-    wrapped = textwrap.wrap(
-        text,
-        COLUMNS,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [line.replace(_FIXED, " ") for line in wrapped]
 
 
 def _totals(plan: Plan) -> str:

@@ -19,7 +19,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class Origin(NamedTuple):
-    """A line of the user's program.
+    """A line of the user's program; without a file where only the layer is known.
 
     gradient: whether it comes from the line as part of a gradient. layer: the layer of a network
     that it belongs to, such as 'conv2 (network3 layer 1)'; empty outside of layers.
@@ -35,8 +35,8 @@ class Origin(NamedTuple):
 
     def text(self, file: str) -> str:
         """`gradient of conv2 (network3 layer 1), train.py:14`, with `file` as the file's name."""
-        before = "gradient of " if self.gradient else ""
-        return f"{before}{self.layer}{', ' if self.layer else ''}{file}:{self.line}"
+        parts = [self.layer, f"{file}:{self.line}" if self.file else ""]
+        return ("gradient of " if self.gradient else "") + ", ".join(filter(None, parts))
 
 
 Origins = tuple[Origin, ...]
@@ -116,7 +116,7 @@ def present_context() -> on_behalf_of | None:
 
 def user_origins() -> Origins:
     """The origin of a node that is made now and not in `on_behalf_of`: the innermost line on the
-    stack that is not this package's; empty where there is none."""
+    stack that is not this package's; empty where there is neither such a line nor a layer."""
     layer = _layer.get()
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -126,7 +126,7 @@ def user_origins() -> Origins:
             origin = Origin(frame.f_code.co_filename, frame.f_lineno)
             return (origin if layer is None else origin._replace(layer=layer.label),)
         frame = frame.f_back
-    return ()
+    return () if layer is None else (Origin("", 0, layer=layer.label),)
 
 
 def _is_users(frame: FrameType) -> bool:

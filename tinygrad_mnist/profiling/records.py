@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 
 from tinygrad_mnist.backends import GPUS
 from tinygrad_mnist.backends.base import Timings
-from tinygrad_mnist.compile.listing import counted, show_origins
+from tinygrad_mnist.compile.listing import counted, show_origins, wrapped_origins
 from tinygrad_mnist.compile.plan import KernelCall, Plan
 from tinygrad_mnist.profiling.columns import Row, cut, fitting, terminal_width
 from tinygrad_mnist.profiling.roofline import Roofline
@@ -265,12 +264,8 @@ def origin_lines(profile: Profile, width: int) -> list[str]:
     names = profile.plan.file_names
     lines = ["the lines of the program that the calls come from:"]
     for c in profile.calls:
-        lines += textwrap.wrap(
-            f"{c.kernel}: {show_origins(c.call.origins, names) or '-'}",
-            width,
-            initial_indent=f"call {c.number}, ",
-            subsequent_indent="    ",
-        )
+        origins = show_origins(c.call.origins, names) or "-"
+        lines += wrapped_origins(origins, width, f"call {c.number}, {c.kernel}: ", "    ")
     return lines
 
 
