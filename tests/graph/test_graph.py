@@ -108,6 +108,24 @@ def test_nodes_know_the_line_that_made_them() -> None:
     assert at(None) == ""
 
 
+@pytest.mark.parametrize("module", ["__main__", "notebook", None])
+def test_code_without_a_file_has_lines(module: str | None) -> None:
+    scope: dict[str, Any] = {"T": T} if module is None else {"T": T, "__name__": module}
+    exec(compile("\nx = T.dvector('x')\ny = T.exp(x)", "<typed in>", "exec"), scope)
+    assert str(scope["y"].source) == "<typed in>:3"
+
+
+def test_a_gradient_of_a_gradient_is_marked_once() -> None:
+    x = T.dvector("x")
+    y = T.sum(x**3)
+    first = T.grad(y, x)
+    second = T.grad(T.sum(first**2), x)
+    (origin, *_) = y.origins
+    assert origin._replace(gradient=True) in first.origins
+    assert len(set(second.origins)) == len(second.origins)
+    assert all(o.gradient for o in second.origins)
+
+
 def test_nodes_cannot_be_changed() -> None:
     y = T.sum(T.dmatrix("x"), axis=0)
     assert y.node is not None

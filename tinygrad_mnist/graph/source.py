@@ -15,6 +15,7 @@ from contextvars import ContextVar, Token
 from types import FrameType
 from typing import Any, NamedTuple
 
+_PACKAGE_NAME = __name__.partition(".")[0]
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -43,7 +44,7 @@ Origins = tuple[Origin, ...]
 
 
 def merged(*several: Origins) -> Origins:
-    """All of them, each once."""
+    """The union of several, in the order in which they come first."""
     first = several[0]
     if all(origins == first for origins in several):
         return first
@@ -52,7 +53,7 @@ def merged(*several: Origins) -> Origins:
 
 def gradients_of(origins: Origins) -> Origins:
     """The origins of a gradient with respect to what comes from `origins`."""
-    return merged(tuple(origin._replace(gradient=True) for origin in origins))
+    return tuple(dict.fromkeys(origin._replace(gradient=True) for origin in origins))
 
 
 def in_order(origins: Origins) -> Origins:
@@ -133,7 +134,9 @@ def _is_users(frame: FrameType) -> bool:
     file = frame.f_code.co_filename
     if not file.startswith("<"):
         return not file.startswith(_PACKAGE)
-    return frame.f_globals.get("__name__") == "__main__"  # python -c, or typed in
+    # Code without a file: of `python -c`, typed in, or run by exec; or that of a generated method.
+    module = str(frame.f_globals.get("__name__"))
+    return not file.startswith("<frozen ") and module.partition(".")[0] != _PACKAGE_NAME
 
 
 def user_source() -> Origin | None:
