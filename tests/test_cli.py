@@ -90,13 +90,36 @@ def test_profile_prints_a_row_per_call(
     assert sum(float(row[-4].removesuffix("%")) for row in rows) == pytest.approx(100, abs=2)
     total = next(line for line in lines if line[:1] == ["all"])
     assert total[1] == str(len(rows))
-    assert "; the calls, timed one by one, sum to " in out
+    share = re.search(r"a step, timed call by call: [\d.]+ us, of which the calls take (\d+)%", out)
+    assert share is not None
+    assert 0 < int(share[1]) <= 100
+    assert "a step, not timed call by call: " in out
     assert "this machine: " in out
     assert max(map(len, out.splitlines())) <= 120
     assert err == f"trace: {trace} (open it at https://ui.perfetto.dev or in chrome://tracing)\n"
     events = json.loads(trace.read_text())["traceEvents"]
     assert len([e for e in events if e.get("cat") == "kernel"]) == 30 * len(rows)
     assert len([e for e in events if e.get("cat") == "step"]) == 30
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_profile_keeps_times_in_a_narrow_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    arguments = ["profile", "--net", "conv1", "--batch", "2", "--steps", "2", "--data", "digits"]
+    assert cli.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line.split() for line in lines if "share" in line.split()]
+    assert len(heads) == 2
+    for head in heads:
+        assert head[: head.index("share") + 1][-2:] == ["us", "share"]
+        assert ("GB/s" in head) == (columns == 80)
+        assert "shapes" not in head
+    tables = lines[lines.index(next(line for line in lines if "share" in line.split())) :]
+    tables = [line for line in tables if line.endswith("% ")]
+    assert tables[-1].split()[0] == "all"
+    assert all(len(line) <= columns for line in tables)
 
 
 def test_profile_without_data_takes_generated_digits(

@@ -8,7 +8,7 @@ from typing import overload
 
 from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError
 from tinygrad_mnist.graph.op import constant
-from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.source import at, gradients_of, on_behalf_of
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import add
@@ -83,12 +83,13 @@ def _pull_back(
     if cost in reached:
         gradients[cost] = constant(1, cost.dtype)
     for node in reversed(order):
-        of_inputs = node.op.pull_back(node, [gradients.get(v) for v in node.outputs])
-        for v, g in zip(node.inputs, of_inputs, strict=True):
-            if g is None or v not in reached:
-                continue
-            _check(node, v, g)
-            gradients[v] = add(gradients[v], g) if v in gradients else g
+        with on_behalf_of(gradients_of(node.origins)):
+            of_inputs = node.op.pull_back(node, [gradients.get(v) for v in node.outputs])
+            for v, g in zip(node.inputs, of_inputs, strict=True):
+                if g is None or v not in reached:
+                    continue
+                _check(node, v, g)
+                gradients[v] = add(gradients[v], g) if v in gradients else g
     return gradients
 
 

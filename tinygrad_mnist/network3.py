@@ -37,7 +37,6 @@ from tinygrad_mnist.functions import Function, function, prepare, swept
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.sharedvalue import shared
 from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax
-from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 from tinygrad_mnist.tensor.signal import pool
 from tinygrad_mnist.training import (
     History,
@@ -46,11 +45,14 @@ from tinygrad_mnist.training import (
     check_gpu,
     check_layers,
     check_settings,
+    chunks,
     on_gpu,
     pooled_shape,
     positive_integer,
     positive_integers,
 )
+from tinygrad_mnist.training.dropout import dropout_layer
+from tinygrad_mnist.training.labels import LayerLabels
 from tinygrad_mnist.training.schedule import as_rate
 
 __all__ = [
@@ -80,10 +82,7 @@ Normal = Callable[..., Any]
 #: are made. True is an error there if no GPU can be used.
 GPU = False
 
-# Every dropout layer's stream has this seed, the first of RandomState(0).randint(999999).
-_MASK_SEED = 985772
 _LINE_EVERY = 1000  # mini-batches
-_CHUNK = 100  # mini-batches between two updates of the progress bar; divides _LINE_EVERY
 
 
 def linear(z: Variable) -> Variable:
@@ -133,22 +132,13 @@ def size(data: Data) -> int:
     return int(data[0].get_value(borrow=True).shape[0])
 
 
-def dropout_layer(layer: Variable, p_dropout: float) -> Variable:
-    """`layer` with each entry zeroed with probability `p_dropout`, the others left as they are.
-
-    The masks of a training run are the same in every run, and two layers of equal
-    shape share theirs, as in the book's program; the values are not Theano's.
-    """
-    if p_dropout == 0:
-        return layer
-    stream = RandomStreams(_MASK_SEED)
-    mask = stream.binomial(n=1, p=1 - p_dropout, size=layer.shape)
-    return layer * T.cast(mask, config.floatX)
-
-
 class _Layer:
-    """The base of the three kinds of layers: two parameters, drawn at construction."""
+    """The base of the three kinds of layers: two parameters, drawn at construction.
 
+    kind: what a network calls its layers of this kind: `conv1`, `conv2`.
+    """
+
+    kind: str
     w: SharedVariable
     b: SharedVariable
     params: list[SharedVariable]
@@ -188,6 +178,8 @@ class ConvPoolLayer(_Layer):
 
     Raises TypeError or ValueError when a shape is invalid or the shapes don't fit each other.
     """
+
+    kind = "conv"
 
     def __init__(
         self,
@@ -244,6 +236,8 @@ class FullyConnectedLayer(_Layer):
     Raises ValueError when p_dropout is not in 0..1.
     """
 
+    kind = "fc"
+
     def __init__(
         self,
         n_in: int,
@@ -284,6 +278,8 @@ class SoftmaxLayer(FullyConnectedLayer):
     Arguments, dropout and the two paths are those of FullyConnectedLayer.
     """
 
+    kind = "softmax"
+
     def __init__(self, n_in: int, n_out: int, p_dropout: float = 0.0) -> None:
         super().__init__(n_in, n_out, softmax, p_dropout)
 
@@ -298,6 +294,8 @@ class SoftmaxLayer(FullyConnectedLayer):
 
 class Network:
     """Layers, connected one after the other, and their training.
+
+    Parameters without a name get one by their layer: `conv1.w`, `fc2.b`, `softmax.w`.
 
     layers: first to last, the last one with a `cost`, such as SoftmaxLayer.
     mini_batch_size: number of images in every batch, in training and in evaluation.
@@ -326,9 +324,11 @@ class Network:
         self.params = [param for layer in self.layers for param in layer.params]
         self.x = T.matrix("x")
         self.y = T.ivector("y")
+        self._labels = LayerLabels(self.layers)
         inpt, inpt_dropout = self.x, self.x
-        for layer in self.layers:
-            layer.set_inpt(inpt, inpt_dropout, self.mini_batch_size)
+        for number, layer in enumerate(self.layers):
+            with self._labels.inside(number):
+                layer.set_inpt(inpt, inpt_dropout, self.mini_batch_size)
             inpt, inpt_dropout = layer.output, layer.output_dropout
         self.output, self.output_dropout = inpt, inpt_dropout
 
@@ -417,26 +417,37 @@ class Network:
         """train_mb(i): one step on mini-batch i; returns the cost before it."""
         batches = size(data) // self.mini_batch_size
         eta, lmbda = as_rate(eta), as_rate(lmbda)
-        cost = self.layers[-1].cost(self)
+        last = len(self.layers) - 1
+        with self._labels.inside(last):
+            cost = self.layers[last].cost(self)
         if isinstance(lmbda, Variable) or lmbda != 0:
-            squares = sum((layer.w**2).sum() for layer in self.layers if hasattr(layer, "w"))
-            cost = cost + 0.5 * lmbda * squares / batches
-        grads = grad(cost, self.params)
-        updates = [
-            (param, param - eta * gradient)
-            for param, gradient in zip(self.params, grads, strict=True)
-        ]
+            cost = cost + 0.5 * lmbda * sum(self._squares()) / batches
+        gradients = dict(zip(self.params, grad(cost, self.params), strict=True))
+        updates = []
+        for number, layer in enumerate(self.layers):
+            with self._labels.beside(number):
+                updates += [(param, param - eta * gradients[param]) for param in layer.params]
         i = T.lscalar("i")
         givens = {self.x: self._batch(data[0], i), self.y: self._batch(data[1], i)}
         with on_gpu(GPU):
             return function([i], cost, updates=updates, givens=givens, name="train_mb")
 
+    def _squares(self) -> Iterator[Variable]:
+        for number, layer in enumerate(self.layers):
+            if hasattr(layer, "w"):
+                with self._labels.inside(number):
+                    squares = (layer.w**2).sum()
+                yield squares
+
     def _accuracy_function(self, data: Data, name: str) -> Function:
         """f(i): fraction of right answers on mini-batch i."""
         i = T.lscalar("i")
         givens = {self.x: self._batch(data[0], i), self.y: self._batch(data[1], i)}
+        last = len(self.layers) - 1
+        with self._labels.inside(last):
+            accuracy = self.layers[last].accuracy(self.y)
         with on_gpu(GPU):
-            return function([i], self.layers[-1].accuracy(self.y), givens=givens, name=name)
+            return function([i], accuracy, givens=givens, name=name)
 
     def _prediction_function(self, data: Data) -> Function:
         """f(i): the classes, int64 (mini_batch_size,), given to the images of mini-batch i."""
@@ -472,7 +483,7 @@ class Network:
 
     def _run_epoch(self, first: int, batches: int, report: Reporter) -> None:
         """One pass over the training data, whose first step has the number `first`."""
-        for begin, end in _chunks(first, first + batches):
+        for begin, end in chunks(first, first + batches):
             if begin % _LINE_EVERY == 0:
                 report.line(f"Training mini-batch number {begin}")
             try:
@@ -483,14 +494,6 @@ class Network:
                 raise
             self.history.record_costs(costs)
             report.advance(end - begin, float(costs[-1]))
-
-
-def _chunks(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Cut first..last into pieces that end at multiples of _CHUNK."""
-    while first < last:
-        end = min(last, (first // _CHUNK + 1) * _CHUNK)
-        yield first, end
-        first = end
 
 
 def _mean(accuracy: Function, batches: int) -> float:

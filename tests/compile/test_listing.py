@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from helpers.graphs import ALL_KERNELS
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.compile.listing import counted, scaled
+from tinygrad_mnist.compile.listing import counted, scaled, short_names, show_origins
 from tinygrad_mnist.compile.pipeline import compile_plan
 from tinygrad_mnist.compile.plan import COLUMNS, Plan
+from tinygrad_mnist.graph.source import Origin
 
 X, Y, R, I = T.dmatrix("x"), T.dmatrix("y"), T.row("r", "float64"), T.lvector("i")  # noqa: E741
 SHAPES = {X: (30, 40), Y: (40, 50), R: (1, 40), I: (7,)}
@@ -64,24 +66,93 @@ def test_a_plan_says_what_runs(device: str) -> None:
     x, i = T.dmatrix("x"), T.lscalar("i")
     function = theano.function([x, i], T.exp(x[i]) * 2)
     function([[1.0, 2.0], [3.0, 4.0]], 1)
-    first, head, *calls, total = str(function.plan).splitlines()
+    first, head, *lines = str(function.plan).splitlines()
     n = len(function.plan.calls)
+    calls, (total, *legend) = lines[:n], lines[n:]
     assert first == f"plan for {function.device}: {n} call{'s' * (n > 1)}"
     assert head.split() == ["#", "FLOP", "bytes", "call"]
-    assert len(calls) == n
-    assert calls[0].split()[0] == "0"
+    assert [call.split()[0] for call in calls] == [str(number) for number in range(n)]
     assert " elementwise(x+s0:2)" in calls[0]
     assert "tape: exp(i0)" in calls[0]
+    line = test_a_plan_says_what_runs.__code__.co_firstlineno + 2
+    assert all(call.endswith(f"  from {Path(__file__).name}:{line}") for call in calls)
     assert total.endswith("; shared 0 B in 0 variables; 1 slot")
+    assert legend == [
+        "dtype: float64 where none is shown",
+        "slot s0: index [i] in 2, computed before each run",
+    ]
 
 
 def test_costs_and_totals() -> None:
     text = str(plan_of(T.dot(X, Y) * 2)).splitlines()
     assert text[2:] == [
-        "  0    122 k   37.6 k  out0:30x50 = gemm(x:30x40, y:40x50)  epilogue: i0 * 2",
+        "  0    122 k   37.6 k  out0:30x50 = gemm(x:30x40, y:40x50)  epilogue: i0 * 2"
+        f"  from test_listing.py:{test_costs_and_totals.__code__.co_firstlineno + 1}",
         "total: 122 kFLOP; 37.6 kB read and written; arena 0 B for 0 temporaries; "
         "shared 0 B in 0 variables; 0 slots",
+        "dtype: float64 where none is shown",
     ]
+
+
+def test_dtypes_strides_offsets_axes_and_casts_are_shown() -> None:
+    f = T.fmatrix("f")
+    texts = {
+        "cast(f)": (T.cast(f, "float64"), "out0:4x6 float64 = elementwise{cast}(f:4x6)"),
+        "copy": (f, "f:4x6 = elementwise{copy}(f:4x6)"),
+        "transpose": (f.T * 2, "(f:6x4 strides 1x6)"),
+        "row": (f[1] * 2, "(f+6:6)"),
+        "columns": (f[:, 2:4] * 2, "(f+2:4x2 strides 6x1)"),
+        "reversed": (f[0, ::-1] * 2, "(f+5:6 strides -1)"),
+        "sum": (T.sum(f, axis=1), "= reduce{sum over 1}("),
+        "argmax": (T.argmax(f, axis=1), "= argmax{axis 1}("),
+        "cumsum": (T.cumsum(f, axis=0), "= cumsum{axis 0}("),
+        "truth": (T.gt(f, 0), "out0:4x6 bool = "),
+    }
+    for name, (expression, text) in texts.items():
+        plan = compile_plan([expression], {}, {f: (4, 6)}, {}, "fused", ALL_KERNELS, True).plan
+        assert text in str(plan), f"{name}:\n{plan}"
+
+
+def test_constants_and_slots_are_explained() -> None:
+    x, i = T.dmatrix("x"), T.lscalar("i")
+    values = x[i * 2 : i * 2 + 3, 0] + [3.0, 4.0, 5.0] + x[-1, i]
+    function = theano.function([x, i], [values, x[:, 0] + np.arange(9.0), x[i:, ::2] * 1])
+    function(np.ones((9, 9)), 1)
+    constants = [b.name for b in function.plan.buffers if b.value is not None]
+    text = str(function.plan)
+    assert text.splitlines()[-6:] == [
+        "dtype: float64 where none is shown",
+        "slot s0: start of [i * 2 : (i * 2) + 3] in 9, computed before each run",
+        "slot s1: index [i] in 9, computed before each run",
+        "slot s2: start of [i :] in 9, computed before each run",
+        f"constant {constants[0]}: 3.0, 4.0, 5.0",
+        f"constant {constants[1]}: 9 values from 0.0 to 8.0",
+    ]
+    assert "(x+s0:3 strides 9, c" in text
+
+
+def test_a_slot_of_much_arithmetic_names_the_line_of_the_host_program() -> None:
+    x, i = T.dvector("x"), T.lscalar("i")
+    start = i
+    for number in range(40):
+        start = start + (start - start) * number
+    function = theano.function([x, i], x[start : start + 2] * 2)
+    function(np.ones(9), 3)
+    (slot,) = [line for line in str(function.plan).splitlines() if line.startswith("slot s0")]
+    name = re.search(r"\[(t\d+) of host", slot)
+    assert name is not None
+    assert f"    {name[1]} = " in function.plan.host.text
+    assert len(slot) < 150
+
+
+def test_files_of_one_name_are_told_apart() -> None:
+    names = short_names({"/a/model.py", "/b/model.py", "/a/train.py"})
+    assert [names[f"/{folder}/model.py"] for folder in "ab"] == ["/a/model.py", "/b/model.py"]
+    layer = Origin("/a/train.py", 3, layer="fc1 (network3 layer 0)")
+    text = show_origins((layer, Origin("/b/model.py", 5, gradient=True)), names)
+    assert text == "fc1 (network3 layer 0), train.py:3; gradient of /b/model.py:5"
+    no_line = Origin("", 0, gradient=True, layer="fc1 (network3 layer 0)")  # all in the package
+    assert str(no_line) == "gradient of fc1 (network3 layer 0)"
 
 
 def test_lines_fit_a_wide_terminal() -> None:

@@ -10,7 +10,7 @@ import pytest
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
-from tinygrad_mnist.graph.source import Source, at
+from tinygrad_mnist.graph.source import Origin, at
 from tinygrad_mnist.graph.traversal import leaves, substitute, toposort
 from tinygrad_mnist.graph.types import (
     DTYPES,
@@ -102,10 +102,28 @@ def test_nodes_know_the_line_that_made_them() -> None:
     y = T.exp(x)
     line = test_nodes_know_the_line_that_made_them.__code__.co_firstlineno + 2
     assert y.node is not None
-    assert y.node.source == y.source == Source(__file__, line)
-    assert x.source == Source(__file__, line - 1)
+    assert y.node.origins == y.origins == (Origin(__file__, line),)
+    assert x.source == Origin(__file__, line - 1)
     assert at(y.source) == f"\n  made at {__file__}:{line}"
     assert at(None) == ""
+
+
+@pytest.mark.parametrize("module", ["__main__", "notebook", None])
+def test_code_without_a_file_has_lines(module: str | None) -> None:
+    scope: dict[str, Any] = {"T": T} if module is None else {"T": T, "__name__": module}
+    exec(compile("\nx = T.dvector('x')\ny = T.exp(x)", "<typed in>", "exec"), scope)
+    assert str(scope["y"].source) == "<typed in>:3"
+
+
+def test_a_gradient_of_a_gradient_is_marked_once() -> None:
+    x = T.dvector("x")
+    y = T.sum(x**3)
+    first = T.grad(y, x)
+    second = T.grad(T.sum(first**2), x)
+    (origin, *_) = y.origins
+    assert origin._replace(gradient=True) in first.origins
+    assert len(set(second.origins)) == len(second.origins)
+    assert all(o.gradient for o in second.origins)
 
 
 def test_nodes_cannot_be_changed() -> None:
@@ -160,7 +178,7 @@ def test_substitute_keeps_names_lines_and_what_it_does_not_touch() -> None:
     assert second.name == "hidden"
     assert second.node is not None
     assert second.node.inputs == (z,)
-    assert second.node.source == changed.source
+    assert second.node.origins == changed.origins
     assert leaves([result]) == [y, z]
 
 

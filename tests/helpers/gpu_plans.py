@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tinygrad_mnist import backends, config
-from tinygrad_mnist.backends.cuda.make import load_families
+from tinygrad_mnist.backends.cuda.code import kernel_names
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.functions import Function
 
@@ -33,7 +33,7 @@ class _Planning:
 
     @property
     def kernels(self) -> frozenset[str]:
-        return frozenset(load_families())
+        return kernel_names()
 
     def peak(self, dtype: str) -> float | None:
         return None

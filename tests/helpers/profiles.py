@@ -30,4 +30,4 @@ def small_profile(roofline: Roofline | None = ROOFLINE, dtype: str = "float64") 
     ends = begins + calls.sum(axis=1) + 1e-7
     ends[2] += 1e-6
     timings = Timings(begins, calls, ends)
-    return Profile("small", plan, timings, 8e-6, 0.875, "fused", "test", 1, roofline)
+    return Profile("small", plan, timings, 8e-6, "fused", "test", 1, roofline)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 from helpers.profiles import ROOFLINE, small_profile
 
+from tinygrad_mnist.backends.base import Timings
 from tinygrad_mnist.profiling import Roofline
+from tinygrad_mnist.profiling.records import show_profile
 
 
 def test_calls_have_medians_and_rates() -> None:
@@ -76,8 +79,42 @@ def test_a_profile_as_text() -> None:
     assert lines[7].split() == ["kernel", "calls", *costs]
     assert lines[8].split()[:4] == ["reduce", "2", "5.00", "71.4%"]
     assert lines[10].split()[:4] == ["all", "3", "7.00", "100.0%"]
-    assert lines[12] == (
-        "a step, not timed call by call: 8.0 us; the calls, timed one by one, sum to 88% of it"
-    )
-    assert lines[13] == "this machine: 1.0 GFLOP/s in float64, 2.0 GFLOP/s in float32"
+    assert lines[12:15] == [
+        "a step, timed call by call: 7.1 us, of which the calls take 99%",
+        "a step, not timed call by call: 8.0 us",
+        "this machine: 1.0 GFLOP/s in float64, 2.0 GFLOP/s in float32",
+    ]
+    first = small_profile.__code__.co_firstlineno + 3
+    assert lines[17:] == [
+        "the lines of the program that the calls come from:",
+        f"call 0, gemm: profiles.py:{first}",
+        f"call 1, reduce: profiles.py:{first + 1}",
+        f"call 2, reduce: profiles.py:{first + 1}",
+    ]
+
+
+@pytest.mark.parametrize("width", [120, 80, 60, 40])
+def test_time_and_share_stay_in_narrow_tables(width: int) -> None:
+    lines = show_profile(small_profile(), width).splitlines()
+    heads = [line.split() for line in lines if "share" in line]
+    assert len(heads) == 2
+    assert all({"kernel", "us", "share"} <= set(head) for head in heads)
+    assert ("GB/s" in heads[0]) == (width >= 60)
+    assert ("shapes" in heads[0]) == (width >= 80)
+    tables = lines[lines.index("") + 1 : 11]
+    assert max(map(len, tables)) <= width
+
+
+def test_calls_never_take_more_than_the_total() -> None:
+    """Medians of parts can exceed the median of sums: here they are 9 and 9 of steps of 10."""
+    profile = small_profile()
+    calls = np.array([[1.0, 9, 0], [9, 1, 0], [9, 9, 0]]) * 1e-6
+    begins = np.zeros(3)
+    timings = Timings(begins, calls, begins + calls.sum(axis=1) + 5e-7)
+    profile = dataclasses.replace(profile, timings=timings)
+    assert profile.total.seconds == pytest.approx(18e-6)
+    assert profile.timed_seconds == pytest.approx(18.5e-6)
+    assert profile.kernel_share == pytest.approx(18 / 18.5)
+    early = timings._replace(ends=begins)
+    assert dataclasses.replace(profile, timings=early).kernel_share == 1
     assert str(small_profile(None)).splitlines()[3].endswith(" -")

@@ -112,5 +112,5 @@ def bound_buffers(plan: Plan) -> list[int]:
 def range_error(call: KernelCall) -> IndexOutOfRangeError:
     """The error of a failed check."""
     if call.condition:
-        return ConditionError(f"{call.condition}{at(call.source)}")
-    return IndexOutOfRangeError(f"out of range: {call.label}{at(call.source)}")
+        return ConditionError(f"{call.condition}{at(*call.origins)}")
+    return IndexOutOfRangeError(f"out of range: {call.label}{at(*call.origins)}")

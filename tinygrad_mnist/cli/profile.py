@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +17,14 @@ from tinygrad_mnist.datasets.sources import read
 from tinygrad_mnist.models import RECIPES, book_net
 from tinygrad_mnist.network3 import share_data
 from tinygrad_mnist.profiling import Profile
+from tinygrad_mnist.profiling.columns import Row, fitting, terminal_width
 from tinygrad_mnist.profiling.records import (
     CALL_HEAD,
     KERNEL_HEAD,
     TEXTS,
     call_rows,
     kernel_rows,
+    origin_lines,
     summary,
     title,
 )
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SWEEP = 10  # steps of a sweep: short, so that some are not disturbed by other work
-_WIDTH = 120  # of tables that go into a file
+_GAP = 3  # characters between two columns of a table; two more are at its sides
 
 
 def add_parser(commands: Any) -> None:
@@ -117,22 +119,23 @@ def _images(name: str | None, n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[
 def _show(profile: Profile) -> None:
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    console = Console(width=terminal_width(), highlight=False)
     console.print(title(profile), markup=False)
-    _print_table(console, CALL_HEAD, call_rows(profile))
-    _print_table(console, KERNEL_HEAD, kernel_rows(profile))
-    for line in summary(profile):
+    _print_table(console, CALL_HEAD, list(call_rows(profile)))
+    _print_table(console, KERNEL_HEAD, list(kernel_rows(profile)))
+    for line in (*summary(profile), "", *origin_lines(profile, console.width)):
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _print_table(console: Console, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _print_table(console: Console, head: Row, rows: Sequence[Row]) -> None:
     from rich import box
     from rich.table import Table
 
+    names, *cells = fitting(head, rows, console.width - 2, _GAP)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in head:
+    for name in names:
         is_text = name in TEXTS
         table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
-    for row in rows:
+    for row in cells:
         table.add_row(*row)
     console.print(table)

@@ -29,9 +29,9 @@ def draft_assembled(draft: Draft, node: Node) -> View:
         target = whole._replace(layout=region.layout(whole.layout))
         value = constant_value(part)
         if value is not None and abs(value) < 2**53:
-            number = draft.fill(value, target, node.source, apart=written)
+            number = draft.fill(value, target, node.origins, apart=written)
         else:
-            number = draft.copy(view_of(draft, part), target, node.source, apart=written)
+            number = draft.copy(view_of(draft, part), target, node.origins, apart=written)
             draft.parts.append(number)
         written.add(number)
     return whole
@@ -48,7 +48,7 @@ def draft_updated(draft: Draft, node: Node, contract: Contract, checks: set[int]
     updated = whole._replace(layout=layout)
     inputs = (updated, *(view_of(draft, v) for v in operands))
     params = contract.own_params(node.params)
-    call = KernelCall(contract.name, inputs, (updated,), params, node.source)
+    call = KernelCall(contract.name, inputs, (updated,), params, node.origins)
     draft.graph.add(call, after=checks)
     return whole
 
@@ -58,11 +58,11 @@ def _start_as(
 ) -> None:
     value = constant_value(base)
     if value is None or abs(value) >= 2**53:
-        draft.bases[whole.buffer] = draft.copy(view_of(draft, base), whole, node.source)
+        draft.bases[whole.buffer] = draft.copy(view_of(draft, base), whole, node.origins)
         return
     for region in _outside(regions, whole.layout.shape):
         target = whole._replace(layout=region.layout(whole.layout))
-        draft.fill(value, target, node.source)
+        draft.fill(value, target, node.origins)
 
 
 def _outside(regions: Sequence[StaticSlice], shape: tuple[int, ...]) -> list[StaticSlice]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 
 from tinygrad_mnist.compile.plan import KernelCall
+from tinygrad_mnist.graph.source import Origins, merged
 
 
 class CallGraph:
@@ -106,6 +108,11 @@ class CallGraph:
             self._readers[view.buffer].add(number)
         for view in call.outputs:
             self._writers[view.buffer].add(number)
+
+    def add_origins(self, number: int, origins: Origins) -> None:
+        """Lets a call come from these lines too."""
+        call = self._calls[number]
+        self._calls[number] = replace(call, origins=merged(call.origins, origins))
 
     def drop(self, number: int) -> None:
         """Leaves a call out. What it says about the order of other calls still holds."""

@@ -12,7 +12,7 @@ from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, Buffer, KernelCall, View
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 from tinygrad_mnist.graph.layout import Layout, contiguous
-from tinygrad_mnist.graph.source import Source
+from tinygrad_mnist.graph.source import Origins
 from tinygrad_mnist.graph.types import compute_dtype
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.kernels import TAPE
@@ -48,21 +48,21 @@ class Draft:
         return View(number, dtype, contiguous(shape))
 
     def copy(
-        self, source: View, target: View, line: Source | None, apart: Collection[int] = ()
+        self, source: View, target: View, origins: Origins, apart: Collection[int] = ()
     ) -> int:
         """Adds a call that copies `source`, element by element, into `target`. It does not wait for
         the calls in `apart`, which write other elements."""
         tape = Tape.identity(compute_dtype(target.dtype))
-        call = KernelCall(TAPE.name, (source,), (target,), {"tape": tape}, line, "copy")
+        call = KernelCall(TAPE.name, (source,), (target,), {"tape": tape}, origins, "copy")
         return self.graph.add(call, apart=apart)
 
     def fill(
-        self, value: float, target: View, line: Source | None, apart: Collection[int] = ()
+        self, value: float, target: View, origins: Origins, apart: Collection[int] = ()
     ) -> int:
         """Adds a call that fills `target` with a number; `apart` as in `copy`."""
         instruction = Instruction("const", immediate=float(value))
         tape = Tape(compute_dtype(target.dtype), 0, (instruction,), (0,))
-        call = KernelCall(TAPE.name, (), (target,), {"tape": tape}, line, "fill")
+        call = KernelCall(TAPE.name, (), (target,), {"tape": tape}, origins, "fill")
         return self.graph.add(call, apart=apart)
 
     def redirect(self, old: int, new: int) -> None:

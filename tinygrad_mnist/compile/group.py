@@ -13,6 +13,7 @@ from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.plan import KernelCall
 from tinygrad_mnist.contracts import CONTRACTS, Contract
 from tinygrad_mnist.contracts.core.group import join_members
+from tinygrad_mnist.graph.source import merged
 
 # Elements that a member reads at most: about 10 us of work, which one thread does. It also
 # bounds what a group keeps in memory, since its members' operands live until the last is there.
@@ -42,7 +43,7 @@ def _group(graph: CallGraph, contract: Contract, member: Contract) -> None:
                 tuple(v for call in calls for v in call.inputs),
                 tuple(v for call in calls for v in call.outputs),
                 join_members(member, [(call.params, len(call.inputs)) for call in calls]),
-                calls[0].source,
+                merged(*(call.origins for call in calls)),
             )
             graph.join(chosen, group)
         candidates = [number for number in candidates if number not in chosen]

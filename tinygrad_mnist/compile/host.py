@@ -36,6 +36,8 @@ _ARITHMETIC = _WRAPPING | {
     "minimum": "min({}, {})",
 }
 
+_SHOWN = 60  # characters of an expression in a legend
+
 HostFunction = Callable[..., tuple[tuple[int, ...], tuple[int, ...]]]
 
 
@@ -48,6 +50,7 @@ class HostProgram:
     guards: the values for which the plan was made.
     n_slots: number of slots.
     text: the function's source, for printing.
+    legend: what each slot is, in the user's names: `start of [i * 10 : (i + 1) * 10] in 25`.
     """
 
     inputs: tuple[Variable, ...]
@@ -55,6 +58,7 @@ class HostProgram:
     guards: tuple[int, ...]
     n_slots: int
     text: str
+    legend: tuple[str, ...] = ()
 
 
 def checked_index(index: int, length: int) -> int:
@@ -79,6 +83,16 @@ def _wrapping(dtype: str) -> Callable[[int], int]:
 _SCOPE: dict[str, Any] = {"checked_index": checked_index} | {d: _wrapping(d) for d in INTEGERS}
 
 
+def _unparenthesised(text: str) -> str:
+    """An expression without the parentheses around all of it."""
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0 and position < len(text) - 1:
+            return text
+    return text[1:-1] if text.startswith("(") else text
+
+
 def _is_arithmetic(v: Variable) -> bool:
     """Whether the host can compute `v` from what it is made of."""
     return v.node is not None and v.node.op.name in _ARITHMETIC and v.dtype in INTEGERS
@@ -91,6 +105,7 @@ class _Scalar:
     value: int
     text: str
     known: bool  # the same in every call of the plan
+    shown: str  # the expression in the user's names, or `text` where that is too long
 
 
 class HostTrace:
@@ -110,6 +125,7 @@ class HostTrace:
         self._lines: dict[str, str] = {}  # expressions with the names of their values
         self._guards: dict[str, int] = {}
         self._slots: dict[str, int] = {}
+        self._legend: list[str] = []
 
     # --- what ops ask (graph.variables.HostValues) ------------------------------------------
 
@@ -140,17 +156,21 @@ class HostTrace:
             return Offset(first), count
         texts = ["None" if b is None else b.text for b in bounds]
         name = self._line(f"slice({texts[0]}, {texts[1]}, {step}).indices({length})")
-        self._guard(_Scalar(count, f"len(range(*{name}))", False))
+        length_text = f"len(range(*{name}))"
+        self._guard(_Scalar(count, length_text, False, length_text))
         if count == 0:
             return Offset(0), 0
-        return self._slot(f"{name}[0]"), count
+        key = " : ".join("" if b is None else _unparenthesised(b.shown) for b in bounds)
+        by = f" : {step}" if step != 1 else ""
+        return self._slot(f"{name}[0]", f"start of [{key.strip()}{by}] in {length}"), count
 
     def index(self, scalar: Variable, length: int) -> Offset:
         traced = self._trace(scalar)
         value = checked_index(traced.value, length)
         if traced.known:
             return Offset(value)
-        return self._slot(f"checked_index({traced.text}, {length})")
+        shown = f"index [{_unparenthesised(traced.shown)}] in {length}"
+        return self._slot(f"checked_index({traced.text}, {length})", shown)
 
     # --- tracing ------------------------------------------------------------------------------
 
@@ -188,10 +208,10 @@ class HostTrace:
         """What is known of `v` without looking at how it is computed."""
         value = self._constant(v)
         if value is not None:
-            return _Scalar(value, str(value), True)
+            return _Scalar(value, str(value), True, str(value))
         if v in self._values:
             name = self._inputs.setdefault(v, f"s{len(self._inputs)}")
-            return _Scalar(self._values[v], name, False)
+            return _Scalar(self._values[v], name, False, v.name or f"input {name} of host")
         return None
 
     def _constant(self, v: Variable) -> int | None:
@@ -215,10 +235,12 @@ class HostTrace:
         except ZeroDivisionError:
             raise ShapeError(f"{v} divides by 0{at(v.source)}") from None
         if all(x.known for x in known):
-            return _Scalar(value, str(value), True)
+            return _Scalar(value, str(value), True, str(value))
+        shown = template.format(*(x.shown for x in known))
         if template == "{}":
-            return _Scalar(value, known[0].text, False)
-        return _Scalar(value, self._line(template.format(*(x.text for x in known))), False)
+            return _Scalar(value, known[0].text, False, shown)
+        text = self._line(template.format(*(x.text for x in known)))
+        return _Scalar(value, text, False, shown if len(shown) <= _SHOWN else f"{text} of host")
 
     def _line(self, expression: str) -> str:
         """The name of the line that computes an expression."""
@@ -228,8 +250,11 @@ class HostTrace:
         if not traced.known:
             self._guards.setdefault(traced.text, traced.value)
 
-    def _slot(self, text: str) -> Offset:
-        return Offset(0, self._slots.setdefault(text, len(self._slots)))
+    def _slot(self, text: str, shown: str) -> Offset:
+        if text not in self._slots:
+            self._slots[text] = len(self._slots)
+            self._legend.append(shown)
+        return Offset(0, self._slots[text])
 
     def finish(self) -> HostProgram:
         """The function that later calls run."""
@@ -243,7 +268,12 @@ class HostTrace:
         scope = dict(_SCOPE)
         exec(compile(text, "<host program>", "exec"), scope)
         return HostProgram(
-            tuple(self._inputs), scope["host"], tuple(self._guards.values()), len(self._slots), text
+            tuple(self._inputs),
+            scope["host"],
+            tuple(self._guards.values()),
+            len(self._slots),
+            text,
+            tuple(self._legend),
         )
 
 

@@ -52,6 +52,7 @@ def _write_part_in_place(draft: Draft, copy: int, wanted: Collection[int]) -> No
         return
     outputs = tuple(location if v is made[0] else v for v in call.outputs)
     graph.replace(writer, replace(call, outputs=outputs))
+    graph.add_origins(writer, graph[copy].origins)
     graph.wait(writer, before)
     graph.wait(copy, {writer})
     graph.drop(copy)

@@ -1,6 +1,18 @@
-"""Numbers in listings: counts with their nouns, and large values with a decimal prefix."""
+"""Parts of listings: counts with their nouns, large values with a decimal prefix, names of files,
+values of constants."""
 
 from __future__ import annotations
+
+import os
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from tinygrad_mnist.contracts.core.base import Array
+from tinygrad_mnist.graph.source import Origins
+
+_FIXED = "\N{NO-BREAK SPACE}"  # stands for a space at which no line is broken
+_MOST_VALUES = 6  # of a constant that are written out
 
 
 def counted(n: int, noun: str) -> str:
@@ -18,3 +30,42 @@ def scaled(value: float) -> str:
             return f"{value:.{digits}f} {prefix}"
         value /= 1000
     return f"{value:.0f} T"
+
+
+def short_names(files: Iterable[str]) -> dict[str, str]:
+    """A name for each file: its last part, or all of it where others have the same."""
+    last = {file: os.path.basename(file) for file in files}
+    count = Counter(last.values())
+    return {file: name if count[name] == 1 else file for file, name in last.items()}
+
+
+def show_origins(origins: Origins, names: Mapping[str, str]) -> str:
+    """`model.py:12; gradient of model.py:14`, with these names for files."""
+    return "; ".join(origin.text(names.get(origin.file, origin.file)) for origin in origins)
+
+
+def wrapped(text: str, width: int, first: str, others: str) -> list[str]:
+    """Lines of a text, with these starts."""
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_FIXED, " ") for line in lines]
+
+
+def wrapped_origins(text: str, width: int, first: str, others: str) -> list[str]:
+    """The same for a text from `show_origins`; no line ends inside of an origin."""
+    fixed = text.replace(" ", _FIXED).replace(f";{_FIXED}", "; ")
+    return wrapped(fixed, width, first, others)
+
+
+def show_values(array: Array) -> str:
+    """The elements of an array, or of a large one how many there are in which range."""
+    values = array.ravel()
+    if values.size <= _MOST_VALUES:
+        return ", ".join(str(value) for value in values) or "no elements"
+    return f"{values.size} values from {values.min()} to {values.max()}"

@@ -18,6 +18,7 @@ from tinygrad_mnist.compile.in_place import may_overwrite, save_copies
 from tinygrad_mnist.compile.memory import place_buffers
 from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Plan, View
 from tinygrad_mnist.graph.layout import contiguous
+from tinygrad_mnist.graph.source import Origins
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
 # By temporaries: the bound buffers that replace them.
@@ -47,7 +48,7 @@ def arrange(
             late.append((view, target))
     for source, target in late:
         readers = graph.readers(target.buffer)
-        graph.wait(draft.copy(source, target, None), readers.union(draft.checks.values()))
+        graph.wait(draft.copy(source, target, ()), readers.union(draft.checks.values()))
     group_calls(graph, draft.kernels)
     ordered = [graph[n].with_buffers(lambda b: replaced.get(b, b)) for n in graph.order()]
     buffers, numbers, arena = place_buffers(draft.buffers, ordered, results)
@@ -71,8 +72,14 @@ def _place_output(draft: Draft, replaced: _Replaced, v: Variable, number: int) -
     if _is_free(draft, replaced, view):
         replaced[view.buffer] = output
     else:
-        draft.copy(view, View(output, v.dtype, contiguous(v.type.static_shape)), v.source)
+        target = View(output, v.dtype, contiguous(v.type.static_shape))
+        draft.copy(view, target, _origins(v))
     return output
+
+
+def _origins(v: Variable) -> Origins:
+    """The lines of a copy of `v`. A leaf is copied because of the function, whose line is used."""
+    return v.origins if v.node is not None else ()
 
 
 def _is_free(draft: Draft, replaced: _Replaced, view: View) -> bool:
@@ -92,7 +99,7 @@ def _free_value(draft: Draft, replaced: _Replaced, value: Variable) -> View:
     if _is_free(draft, replaced, view):
         return view
     fresh = draft.temporary(view.dtype, view.layout.shape)
-    draft.copy(view, fresh, value.source)
+    draft.copy(view, fresh, _origins(value))
     return fresh
 
 

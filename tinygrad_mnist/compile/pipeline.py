@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tinygrad_mnist.compile.order import arrange
-from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.compile.plan import KernelCall, Plan
 from tinygrad_mnist.compile.schedule import draft_calls
 from tinygrad_mnist.compile.specialise import specialise
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.source import Origins, at, in_order
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.rewrite.engine import Context, Stage
 from tinygrad_mnist.rewrite.passes import PASSES, PLAIN_PASSES, rewrite
@@ -41,12 +41,13 @@ def compile_plan(
     backend: str,
     kernels: frozenset[str],
     fuse: bool,
+    made_at: Origins = (),
 ) -> Compiled:
     """The plan that computes `outputs` and `updates` for leaves of the given shapes.
 
     shapes: of all inputs and shared variables. scalars: values of the integer scalars among them.
     backend, kernels: what the plan is for. fuse: rewrite to fused kernels, or run the graph as it
-    is.
+    is. made_at: the origin of calls that belong to no expression, such as the copy of an input.
     """
     context = Context(kernels)
     with context.stage("specialise"):
@@ -67,7 +68,13 @@ def compile_plan(
     with context.stage("arrange"):
         fired = context.fired
         plan = arrange(draft, results, in_place, special.leaves, special.host, backend, fired)
+        plan = replace(plan, calls=tuple(_located(call, made_at) for call in plan.calls))
     return Compiled(plan, tuple(resized), tuple(context.stages))
+
+
+def _located(call: KernelCall, made_at: Origins) -> KernelCall:
+    """The call with its lines in order, or those of the function where it has none."""
+    return replace(call, origins=in_order(call.origins) or made_at)
 
 
 def _check_resized(shared: SharedVariable, value: Variable) -> None:

@@ -7,22 +7,32 @@ Nothing in it depends on the machine or the moment.
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_mnist.compile.host import HostProgram
-from tinygrad_mnist.compile.listing import counted, scaled
+from tinygrad_mnist.compile.listing import (
+    counted,
+    scaled,
+    short_names,
+    show_origins,
+    show_values,
+    wrapped,
+    wrapped_origins,
+)
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Flops
-from tinygrad_mnist.contracts.core.listing import show_tape
+from tinygrad_mnist.contracts.core.base import BODY, Array, ArraySpec, Flops
+from tinygrad_mnist.contracts.core.listing import show_params, show_tape
 from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import Layout
-from tinygrad_mnist.graph.source import Source
+from tinygrad_mnist.graph.source import Origins
+from tinygrad_mnist.graph.types import FLOATS
 from tinygrad_mnist.graph.variables import Variable
 
 # Kinds of buffers. All but temporaries are bound to arrays from outside the arena.
@@ -87,7 +97,7 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class KernelCall:
-    """One call: kernel, operands, parameters, and the user's line that it comes from.
+    """One call: kernel, operands, parameters, and the user's lines that it comes from.
 
     label: describes what a range check checks. condition: what is wrong where a check fails that is
     none of an index.
@@ -97,7 +107,7 @@ class KernelCall:
     inputs: tuple[View, ...]
     outputs: tuple[View, ...]
     params: Mapping[str, Any]
-    source: Source | None = field(default=None, compare=False)
+    origins: Origins = field(default=(), compare=False)
     label: str = field(default="", compare=False)
     condition: str = field(default="", compare=False)
 
@@ -184,6 +194,20 @@ class Plan:
         """Memory of the shared variables that it reads or updates."""
         return sum(b.nbytes for b in self.buffers if b.kind == SHARED)
 
+    @cached_property
+    def usual_dtype(self) -> str:
+        """The float dtype that most operands have, or the dtype if there are no floats. Listings
+        show the others."""
+        count = Counter(v.dtype for call in self.calls for v in (*call.inputs, *call.outputs))
+        floats = {dtype: n for dtype, n in count.items() if dtype in FLOATS}
+        counts = floats or count
+        return max(counts, key=lambda dtype: counts[dtype], default="float32")
+
+    @cached_property
+    def file_names(self) -> Mapping[str, str]:
+        """Short names of the files that calls come from."""
+        return short_names({origin.file for call in self.calls for origin in call.origins})
+
     def __str__(self) -> str:
         return show_plan(self)
 
@@ -199,25 +223,21 @@ def show_plan(plan: Plan) -> str:
     ]
     for number, call in enumerate(plan.calls):
         costs = f"{number:3d}  {scaled(call.flops):>7}  {scaled(call.nbytes):>7}  "
-        text, *tapes = show_call(plan, call)
-        if tapes and len(costs) + len(text) + len("  ".join(["", *tapes])) <= COLUMNS:
-            text, tapes = "  ".join([text, *tapes]), []
-        margin = " " * len(costs)
-        lines += _wrapped(text, costs, margin + "  ")
-        for tape in tapes:
-            lines += _wrapped(tape, margin + "  ", margin + "    ")
-    return "\n".join([*lines, _totals(plan)])
-
-
-def _wrapped(text: str, first: str, others: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        COLUMNS,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+        text, *more = show_call(plan, call)
+        origins = f"from {show_origins(call.origins, plan.file_names)}" if call.origins else ""
+        together = "  ".join(filter(None, [text, *more, origins]))
+        if len(costs) + len(together) <= COLUMNS:
+            lines.append(costs + together)
+            continue
+        margin = " " * (len(costs) + 2)
+        lines += wrapped(text, COLUMNS, costs, margin)
+        for part in more:
+            lines += wrapped(part, COLUMNS, margin, margin + "  ")
+        lines += wrapped_origins(origins, COLUMNS, margin, margin + "  ")
+    lines += wrapped(_totals(plan), COLUMNS, "", "  ")
+    for line in _legend(plan):
+        lines += wrapped(line, COLUMNS, "", "  ")
+    return "\n".join(lines)
 
 
 def _totals(plan: Plan) -> str:
@@ -232,8 +252,20 @@ def _totals(plan: Plan) -> str:
     return f"total: {'; '.join(parts)}"
 
 
+def _legend(plan: Plan) -> Iterator[str]:
+    """What the table leaves out: the usual dtype, and what slots and constants are."""
+    if plan.calls:
+        yield f"dtype: {plan.usual_dtype} where none is shown"
+    for number, text in enumerate(plan.host.legend):
+        yield f"slot s{number}: {text}, computed before each run"
+    for buffer in plan.buffers:
+        if buffer.value is not None:
+            yield f"constant {buffer.name}: {show_values(buffer.value)}"
+
+
 def show_call(plan: Plan, call: KernelCall) -> list[str]:
-    """A call's text: `outputs = kernel(inputs)`, then each of its tapes that does something."""
+    """A call's text: `outputs = kernel{parameters}(inputs)`, then each of its tapes that does
+    something."""
     inputs = ", ".join(show_view(plan, v) for v in call.inputs)
     outputs = ", ".join(show_view(plan, v) for v in call.outputs) or "-"
     tapes = [
@@ -241,11 +273,33 @@ def show_call(plan: Plan, call: KernelCall) -> list[str]:
         for name, tape in CONTRACTS[call.kernel].named_tapes(call.params)
         if not tape.is_identity
     ]
-    return [f"{outputs} = {call.kernel}({inputs})", *tapes]
+    what = what_it_does(call)
+    kernel = f"{call.kernel}{{{what}}}" if what else call.kernel
+    return [f"{outputs} = {kernel}({inputs})", *tapes]
+
+
+def what_it_does(call: KernelCall) -> str:
+    """Its parameters, such as `sum over 0,2`; `cast` or `copy` where a tape computes nothing."""
+    if BODY in call.params and call.params[BODY].is_identity and len(call.inputs) == 1:
+        return "copy" if call.inputs[0].dtype == call.outputs[0].dtype else "cast"
+    return show_params(CONTRACTS[call.kernel], call.params)
 
 
 def show_view(plan: Plan, view: View) -> str:
-    """`name:shape`, with `+s0` where slot 0 moves it and 1 for a length along which it repeats."""
-    shape = "x".join(map(str, view.true_shape)) or "scalar"
-    slots = "".join(f"+s{slot}" for slot, _ in view.layout.slots)
-    return f"{plan.buffers[view.buffer].name}{slots}:{shape}"
+    """`name:shape`, with 1 for a length along which it repeats.
+
+    `name+10:shape` begins at element 10 of the buffer, `name+s0:shape` where slot 0 puts it. A
+    dtype that is not the plan's usual one follows, and the strides of elements that are not in C
+    order without gaps: `t2:640x10 strides 1x640`.
+    """
+    layout, true_shape = view.layout, view.true_shape
+    shape = "x".join(map(str, true_shape)) or "scalar"
+    offset = f"+{layout.offset}" if layout.offset else ""
+    slots = "".join(f"+s{slot}" for slot, _ in layout.slots)
+    text = f"{plan.buffers[view.buffer].name}{offset}{slots}:{shape}"
+    if view.dtype != plan.usual_dtype:
+        text += f" {view.dtype}"
+    if not layout._replace(shape=true_shape).is_contiguous:
+        strides = (s if n != 1 else 0 for n, s in zip(true_shape, layout.strides, strict=True))
+        text += f" strides {'x'.join(map(str, strides))}"
+    return text

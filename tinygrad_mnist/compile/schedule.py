@@ -60,7 +60,7 @@ def _add_node(draft: Draft, node: Node, backend: str) -> None:
     kernel = node.op.contract
     if kernel is None or kernel not in draft.kernels:
         raise MissingKernelError(
-            f"the backend {backend!r} has no kernel {kernel or node.op.name!r}{at(node.source)}"
+            f"the backend {backend!r} has no kernel {kernel or node.op.name!r}{at(*node.origins)}"
         )
     contract = CONTRACTS[kernel]
     checks = _add_checks(draft, node, contract)
@@ -70,7 +70,7 @@ def _add_node(draft: Draft, node: Node, backend: str) -> None:
     inputs = _operands(draft, node, contract)
     results = [draft.temporary(v.dtype, v.type.static_shape) for v in node.outputs]
     params = contract.own_params(node.params)
-    call = KernelCall(kernel, tuple(inputs), tuple(results), params, node.source)
+    call = KernelCall(kernel, tuple(inputs), tuple(results), params, node.origins)
     draft.graph.add(call, after=checks)
     draft.views.update(zip(node.outputs, results, strict=True))
 
@@ -82,7 +82,7 @@ def _viewed(draft: Draft, node: Node) -> View:
     layout = node.op.view(node.params, source.layout)
     if layout is None:
         fresh = draft.temporary(source.dtype, source.layout.shape)
-        draft.copy(source, fresh, node.source)
+        draft.copy(source, fresh, node.origins)
         source = fresh
         layout = node.op.view(node.params, source.layout)
         assert layout is not None, f"{node.op.name} has no layout over C order"
@@ -154,15 +154,18 @@ def _add_checks(draft: Draft, node: Node, contract: Contract | None) -> set[int]
                 low <= constant.value.min() and constant.value.max() < high
             ):
                 if "message" in node.params:
-                    raise ArgumentError(f"{node.params['message']}{at(node.source)}")
-                raise IndexOutOfRangeError(f"{node.op.name}: {label}{at(node.source)}")
+                    raise ArgumentError(f"{node.params['message']}{at(*node.origins)}")
+                raise IndexOutOfRangeError(f"{node.op.name}: {label}{at(*node.origins)}")
             continue
         view = view_of(draft, index)
         condition = node.params.get("message", "")
         key = (view, low, high, condition)
-        if key not in draft.checks:
+        if key in draft.checks:
+            draft.graph.add_origins(draft.checks[key], node.origins)
+        else:
             params = {"low": low, "high": high}
-            check = KernelCall(CHECK_RANGE.name, (view,), (), params, node.source, label, condition)
+            name = CHECK_RANGE.name
+            check = KernelCall(name, (view,), (), params, node.origins, label, condition)
             draft.checks[key] = draft.graph.add(check)
         calls.add(draft.checks[key])
     return calls

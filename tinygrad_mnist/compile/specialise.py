@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tinygrad_mnist.compile.host import HostProgram, HostTrace
 from tinygrad_mnist.graph.fold import fold
-from tinygrad_mnist.graph.source import error_context
+from tinygrad_mnist.graph.source import error_context, on_behalf_of
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import TensorType, check_size
 from tinygrad_mnist.graph.variables import Node, Variable
@@ -47,7 +47,7 @@ def specialise(
     env: dict[Variable, Variable] = {}
     for leaf, shape in shapes.items():
         type = TensorType(leaf.dtype, leaf.broadcastable, shape)
-        env[leaf] = Variable(type, name=leaf.name, source=leaf.source)
+        env[leaf] = Variable(type, name=leaf.name, origins=leaf.origins)
     fresh = dict(env)
     trace = HostTrace(scalars, env)
     for node in toposort(outputs):
@@ -61,11 +61,12 @@ def specialise(
 
 
 def _rebuild(node: Node, inputs: Sequence[Variable], trace: HostTrace) -> Sequence[Variable]:
-    if node.op.specialise is None:
-        outputs: Sequence[Variable] = node.op.rebuild(inputs, node.params, node.source).outputs
-    with error_context(node.op.name, node.source):
-        if node.op.specialise is not None:
-            outputs = node.op.specialise(node, inputs, trace)
-        for v in outputs:
-            check_size(v.type)
+    with on_behalf_of(node.origins):
+        if node.op.specialise is None:
+            outputs: Sequence[Variable] = node.op.rebuild(inputs, node.params).outputs
+        with error_context(node.op.name, *node.origins):
+            if node.op.specialise is not None:
+                outputs = node.op.specialise(node, inputs, trace)
+            for v in outputs:
+                check_size(v.type)
     return outputs

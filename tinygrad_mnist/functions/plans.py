@@ -19,6 +19,7 @@ from tinygrad_mnist.compile.report import report_plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.io import Outputs
+from tinygrad_mnist.graph.source import user_origins
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import watched
 
@@ -173,6 +174,7 @@ class PlanCache:
         self._updates = dict(updates)
         self._backend = backend
         self._name = name
+        self._made_at = user_origins()  # the line that makes the function
         self._ahead: tuple[Key, Compiled] | None = None  # planned, and not called yet
 
     def key(self, shapes: Sequence[Shape]) -> Key:
@@ -233,6 +235,7 @@ class PlanCache:
             self._backend.name,
             self._backend.kernels,
             self._backend.fuses,
+            self._made_at,
         )
 
     def _with_program(self, key: Key, compiled: Compiled) -> CachedPlan:

@@ -28,7 +28,7 @@ def fold(variable: Variable) -> Variable:
     ):
         return variable
     arrays = [v.value for v in node.inputs if isinstance(v, Constant)]
-    with np.errstate(all="ignore"), error_context(node.op.name, node.source):
+    with np.errstate(all="ignore"), error_context(node.op.name, *node.origins):
         (value,) = node.op.evaluate(node, arrays)
     constant = Constant(value)
     constant.type = variable.type

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 
+from tinygrad_mnist.graph.source import on_behalf_of
 from tinygrad_mnist.graph.variables import Node, Variable
 
 
@@ -56,7 +57,8 @@ def substitute(
         inputs = [mapped.get(v, v) for v in node.inputs]
         if all(new is old for new, old in zip(inputs, node.inputs, strict=True)):
             continue
-        copy = node.op.rebuild(inputs, node.params, node.source)
+        with on_behalf_of(node.origins):
+            copy = node.op.rebuild(inputs, node.params)
         for old, new in zip(node.outputs, copy.outputs, strict=True):
             new.name = old.name
             mapped.setdefault(old, new)

@@ -19,7 +19,14 @@ from tinygrad_mnist.contracts.core.formula import Formula
 from tinygrad_mnist.graph.access import ReadWriteLock
 from tinygrad_mnist.graph.layout import Layout, Offset
 from tinygrad_mnist.graph.operators import Operators
-from tinygrad_mnist.graph.source import Source, error_context, user_source
+from tinygrad_mnist.graph.source import (
+    LOCATED,
+    Origin,
+    Origins,
+    located,
+    present_context,
+    user_origins,
+)
 from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type
 
 
@@ -28,10 +35,10 @@ class Variable(Operators["Variable"]):
 
     type: dtype and dimensions.
     name: the user's name for it, or None.
-    source: the user's line that made it, or None.
+    origins: the user's lines that it comes from; of a result, those of its node.
     """
 
-    __slots__ = ("index", "name", "node", "source", "type")
+    __slots__ = ("_origins", "index", "name", "node", "type")
 
     def __init__(
         self,
@@ -39,13 +46,22 @@ class Variable(Operators["Variable"]):
         node: Node | None = None,
         index: int = 0,
         name: str | None = None,
-        source: Source | None = None,
+        origins: Origins = (),
     ) -> None:
         self.type = type
         self.node = node
         self.index = index
         self.name = name
-        self.source = source
+        self._origins = origins
+
+    @property
+    def origins(self) -> Origins:
+        return self._origins if self.node is None else self.node.origins
+
+    @property
+    def source(self) -> Origin | None:
+        """The line that made it, for messages: the first of its origins."""
+        return self.origins[0] if self.origins else None
 
     @property
     def dtype(self) -> str:
@@ -77,7 +93,7 @@ class Input(Variable):
     __slots__ = ()
 
     def __init__(self, type: TensorType, name: str | None = None) -> None:
-        super().__init__(type, None, 0, name, user_source())
+        super().__init__(type, None, 0, name, user_origins())
 
 
 class Constant(Variable):
@@ -105,9 +121,13 @@ class Constant(Variable):
 
 
 class Node:
-    """An op applied to inputs, with its static parameters; `outputs` are its results."""
+    """An op applied to inputs, with its static parameters; `outputs` are its results.
 
-    __slots__ = ("inputs", "op", "outputs", "params", "source")
+    origins: the user's lines that it comes from. Where a pass merges equal nodes of a plan's graph,
+    the one that stays gets those of the others.
+    """
+
+    __slots__ = ("inputs", "op", "origins", "outputs", "params")
 
     def __init__(
         self,
@@ -115,13 +135,13 @@ class Node:
         inputs: Sequence[Variable],
         params: Mapping[str, Any],
         types: Sequence[TensorType],
-        source: Source | None,
+        origins: Origins,
     ) -> None:
         self.op = op
         self.inputs = tuple(inputs)
         self.params: Mapping[str, Any] = MappingProxyType(dict(params))
-        self.source = source
-        self.outputs = tuple(Variable(t, self, i, None, source) for i, t in enumerate(types))
+        self.origins = origins
+        self.outputs = tuple(Variable(t, self, i) for i, t in enumerate(types))
 
     def __repr__(self) -> str:
         return f"{self.op.name}({', '.join(map(str, self.inputs))})"
@@ -219,18 +239,21 @@ class Op:
         return self.node(*inputs, **params).outputs[0]
 
     def node(self, *inputs: Variable, **params: Any) -> Node:
-        """Applies the op: infers the types of the results and remembers the user's line."""
-        return self.rebuild(inputs, params, None)
+        """Applies the op: infers the types of the results and remembers where it comes from."""
+        return self.rebuild(inputs, params)
 
-    def rebuild(
-        self, inputs: Sequence[Variable], params: Mapping[str, Any], source: Source | None
-    ) -> Node:
-        """Applies the op on behalf of `source` (None: the user's present line)."""
-        if source is None:
-            source = user_source()
-        with error_context(self.name, source):
+    def rebuild(self, inputs: Sequence[Variable], params: Mapping[str, Any]) -> Node:
+        """The same for inputs and parameters in containers."""
+        context = present_context()
+        origins = user_origins() if context is None else context.origins
+        try:
             types = self.infer(params, [v.type for v in inputs])
-        return Node(self, inputs, params, types, source)
+        except LOCATED as error:
+            raise located(error, self.name, origins) from None
+        node = Node(self, inputs, params, types, origins)
+        if context is not None:
+            context.made.append(node)
+        return node
 
     def evaluate(self, node: Node, arrays: Sequence[Array]) -> list[Array]:
         """The node's results in NumPy, for arrays of its inputs; shapes must be known."""
@@ -298,7 +321,7 @@ class SharedVariable(Variable):
     __slots__ = ("_storage", "default_update", "device_copy", "version")
 
     def __init__(self, value: Array, type: TensorType, name: str | None = None) -> None:
-        super().__init__(type, None, 0, name, user_source())
+        super().__init__(type, None, 0, name, user_origins())
         self._storage = value
         self.default_update: Variable | None = None
         self.device_copy: DeviceCopy | None = None

@@ -192,7 +192,7 @@ def _subtensor_specialise(
     if resolved.vectors:
         moved = dimshuffle(picked, *resolved.order)
         params = {"n_index": len(resolved.vectors), "axis": resolved.axis}
-        rows = GATHER.rebuild([moved, *resolved.vectors], params, node.source).outputs[0]
+        rows = GATHER.rebuild([moved, *resolved.vectors], params).outputs[0]
         picked = static_reshape(rows, resolved.picked_shape, resolved.picked_flags)
     return [dimshuffle(picked, *resolved.pattern)]
 
@@ -265,7 +265,7 @@ def _write_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
             "n_index": len(resolved.vectors),
             "axis": resolved.axis,
         }
-        return list(scatter.rebuild([x, rows, *resolved.vectors], params, node.source).outputs)
+        return list(scatter.rebuild([x, rows, *resolved.vectors], params).outputs)
     if is_sum:
         filling = add(static_slice(x, resolved.region, resolved.flags), filling)
     whole = x.type.static_shape

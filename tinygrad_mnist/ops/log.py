@@ -8,11 +8,14 @@ handle the cases that only substitution reveals.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_mnist.graph.match import both_orders, operand_of
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.provenance import inherit_origins
+from tinygrad_mnist.graph.source import on_behalf_of
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops import elementwise, exponential
 from tinygrad_mnist.ops.elementwise import neg, softplus
@@ -27,8 +30,9 @@ def log(x: Any) -> Variable:
     """Natural logarithm; of softmax(z), sigmoid(z), 1 - sigmoid(z) and 1 + exp(z) without
     overflow or cancellation, in value and gradient."""
     variable = as_variable(x)
-    safe = safe_log(variable)
-    return elementwise.log(variable) if safe is None else safe
+    plain = elementwise.log(variable)
+    safe = _safe_form(plain, safe_log, variable)
+    return plain if safe is None else safe
 
 
 @api_function
@@ -45,8 +49,9 @@ def log10(x: Any) -> Variable:
 
 def _to_base(x: Any, plain: elementwise.ApiFunction, log_of_base: float) -> Variable:
     variable = as_variable(x)
-    safe = safe_log(variable)
-    return plain(variable) if safe is None else safe / log_of_base
+    result = plain(variable)
+    safe = _safe_form(result, safe_log, variable)
+    return result if safe is None else safe / log_of_base
 
 
 @api_function
@@ -54,8 +59,22 @@ def log1p(x: Any) -> Variable:
     """log(1 + x), also where x is tiny; of exp(z) and -sigmoid(z) without overflow or
     cancellation, in value and gradient."""
     variable = as_variable(x)
-    safe = safe_log1p(variable)
-    return elementwise.log1p(variable) if safe is None else safe
+    plain = elementwise.log1p(variable)
+    safe = _safe_form(plain, safe_log1p, variable)
+    return plain if safe is None else safe
+
+
+def _safe_form(
+    plain: Variable, rule: Callable[[Variable], Variable | None], x: Variable
+) -> Variable | None:
+    """What `rule` makes of `x` in place of `plain`; it comes from the lines of all that it
+    replaces."""
+    assert plain.node is not None
+    with on_behalf_of(plain.origins) as context:
+        safe = rule(x)
+    if safe is not None:
+        inherit_origins(plain.node, [x], [safe], context.made)
+    return safe
 
 
 def safe_log1p(v: Variable) -> Variable | None:
@@ -87,7 +106,7 @@ def _safe_log(v: Variable) -> Variable | None:
         inner = safe_log(inputs[0])
         if inner is None:
             return None
-        return node.op.rebuild([inner, *inputs[1:]], node.params, None).outputs[0]
+        return node.op.rebuild([inner, *inputs[1:]], node.params).outputs[0]
     if name == "sub" and _is_one(inputs[0]):
         z = operand_of(inputs[1], "sigmoid")
         return None if z is None else neg(softplus(z))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_mnist.compile.listing import scaled
+from tinygrad_mnist.compile.listing import scaled, show_origins
 from tinygrad_mnist.compile.plan import (
     CONSTANT,
     INPUT,
@@ -17,8 +17,9 @@ from tinygrad_mnist.compile.plan import (
     View,
     show_call,
     show_view,
+    what_it_does,
 )
-from tinygrad_mnist.graph.source import Source
+from tinygrad_mnist.graph.source import Origins
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.printing.labels import expressions_of, operation
 
@@ -76,8 +77,8 @@ def _shortened(line: str) -> str:
     return line if len(line) <= _MAX_LABEL else line[: _MAX_LABEL - 3] + "..."
 
 
-def _tooltip(source: Source | None) -> str:
-    return "made by the engine" if source is None else str(source)
+def _tooltip(origins: Origins) -> str:
+    return "; ".join(map(str, origins)) or "made by the engine"
 
 
 # --- graphs -------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ def _variable_attributes(v: Variable, is_result: bool) -> str:
         text = _label(text, str(v.type)) if str(v.type) not in text else _label(text)
     kind = OUTPUT if is_result and v.node is not None else kind
     return _attributes(
-        label=text, shape=shape, fillcolor=_COLOURS[kind], tooltip=_tooltip(v.source)
+        label=text, shape=shape, fillcolor=_COLOURS[kind], tooltip=_tooltip(v.origins)
     )
 
 
@@ -152,11 +153,12 @@ def _plan(plan: Plan) -> str:
 def _call_attributes(plan: Plan, number: int, call: KernelCall) -> str:
     _, *tapes = show_call(plan, call)
     costs = f"{scaled(call.flops)}FLOP, {scaled(call.nbytes)}B"
+    lines = show_origins(call.origins, plan.file_names)
     return _attributes(
-        label=_label(f"{number} {call.kernel}", *tapes, costs),
+        label=_label(f"{number} {call.kernel}", what_it_does(call), *tapes, lines, costs),
         shape="box",
         fillcolor="#fff6c9",
-        tooltip=_tooltip(call.source),
+        tooltip=_tooltip(call.origins),
     )
 
 

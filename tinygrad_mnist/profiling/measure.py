@@ -28,7 +28,6 @@ def profile_runs(
     run()
     plain: list[float] = []
     records: list[Recorded] = []
-    shares: list[float] = []
     for _ in range(repeats):
         begin = perf_counter()
         run()
@@ -36,7 +35,6 @@ def profile_runs(
         with recording() as recorded:
             run()
         records += recorded
-        shares.append(sum(float(r.timings.calls.sum()) for r in recorded) / plain[-1])
     if len({id(record.plan) for record in records}) != 1:
         raise ValueError(
             f"{name} runs several plans here, or none, since shapes change from step to step: "
@@ -51,7 +49,6 @@ def profile_runs(
         plan,
         timings,
         step_seconds=float(np.median(plain)) * repeats / len(timings.begins),
-        kernel_share=float(np.median(shares)),
         backend=backend.name,
         target=backend.target,
         threads=backend.threads,

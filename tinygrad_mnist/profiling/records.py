@@ -11,8 +11,9 @@ import numpy as np
 
 from tinygrad_mnist.backends import GPUS
 from tinygrad_mnist.backends.base import Timings
-from tinygrad_mnist.compile.listing import counted
+from tinygrad_mnist.compile.listing import counted, show_origins, wrapped_origins
 from tinygrad_mnist.compile.plan import KernelCall, Plan
+from tinygrad_mnist.profiling.columns import Row, cut, fitting, terminal_width
 from tinygrad_mnist.profiling.roofline import Roofline
 from tinygrad_mnist.profiling.trace import trace_events, write_trace
 
@@ -21,6 +22,7 @@ COSTS = ("us", "share", "GFLOP/s", "GB/s", "roofline")
 CALL_HEAD = ("#", "kernel", "shapes", *COSTS)
 KERNEL_HEAD = ("kernel", "calls", *COSTS)
 TEXTS = ("kernel", "shapes")  # columns that are aligned to the left
+_GAP = "  "  # between columns
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,13 @@ class Profile:
 
     name: of the function. plan: the plan that ran. timings: of every step that was timed.
     step_seconds: time of a step that was not timed call by call, Python included: the median over
-    the repeats. kernel_share: the time of all kernel calls of a step relative to such a step: the
-    median ratio of repeats that were timed to their neighbours that were not. backend, target,
-    threads: where it ran. roofline: of the machine, or None.
+    the repeats. backend, target, threads: where it ran. roofline: of the machine, or None.
     """
 
     name: str
     plan: Plan
     timings: Timings
     step_seconds: float
-    kernel_share: float
     backend: str
     target: str
     threads: int
@@ -133,6 +132,18 @@ class Profile:
         """All calls of a step together."""
         return KernelProfile(*_sums("all", self.calls), len(self.calls))
 
+    @cached_property
+    def timed_seconds(self) -> float:
+        """Time of a step that was timed call by call: that of all calls, and the median of what
+        passes between them."""
+        between = self.timings.ends - self.timings.begins - self.timings.calls.sum(axis=1)
+        return self.total.seconds + max(float(np.median(between)), 0.0)
+
+    @property
+    def kernel_share(self) -> float:
+        """The part of `timed_seconds` that the calls take; at most 1."""
+        return self.total.seconds / self.timed_seconds if self.timed_seconds else 0.0
+
     def share(self, cost: _Cost) -> float:
         """The part of all calls' time that one call or kernel takes."""
         return cost.seconds / self.total.seconds if self.total.seconds else 0.0
@@ -168,12 +179,18 @@ def dtype_of(call: KernelCall) -> str:
 # --- tables -------------------------------------------------------------------------------------
 
 
-def show_profile(profile: Profile) -> str:
-    """A profile as text: a title, a table by call, one by kernel, and the totals."""
+def show_profile(profile: Profile, width: int | None = None) -> str:
+    """A profile as text: a title, a table by call, one by kernel, the totals, and where the calls
+    come from.
+
+    width: in characters, by default that of the terminal. Where it is short, columns are left out,
+    the shapes first.
+    """
+    width = width or terminal_width()
     lines = [title(profile), ""]
-    lines += _aligned(CALL_HEAD, list(call_rows(profile)))
-    lines += ["", *_aligned(KERNEL_HEAD, list(kernel_rows(profile))), ""]
-    return "\n".join([*lines, *summary(profile)])
+    lines += _aligned(CALL_HEAD, list(call_rows(profile)), width)
+    lines += ["", *_aligned(KERNEL_HEAD, list(kernel_rows(profile)), width), ""]
+    return "\n".join([*lines, *summary(profile), "", *origin_lines(profile, width)])
 
 
 def title(profile: Profile) -> str:
@@ -213,15 +230,15 @@ def shapes(call: KernelCall) -> str:
         ", ".join("x".join(map(str, v.true_shape)) or "scalar" for v in views)
         for views in (call.inputs, call.outputs)
     )
-    text = f"{outputs or '-'} <- {inputs or '-'}"
-    return text if len(text) <= _SHAPES else text[: _SHAPES - 3] + "..."
+    return cut(f"{outputs or '-'} <- {inputs or '-'}", _SHAPES)
 
 
 def summary(profile: Profile) -> list[str]:
     """The totals, and the machine's roofline if it was measured."""
     lines = [
-        f"a step, not timed call by call: {profile.step_seconds * 1e6:.1f} us; "
-        f"the calls, timed one by one, sum to {profile.kernel_share:.0%} of it"
+        f"a step, timed call by call: {profile.timed_seconds * 1e6:.1f} us, "
+        f"of which the calls take {profile.kernel_share:.0%}",
+        f"a step, not timed call by call: {profile.step_seconds * 1e6:.1f} us",
     ]
     if profile.roofline is not None:
         peaks = ", ".join(
@@ -242,12 +259,23 @@ def bandwidths(profile: Profile) -> str:
     )  # fmt: skip
 
 
-def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+def origin_lines(profile: Profile, width: int) -> list[str]:
+    """The user's lines that each call comes from."""
+    names = profile.plan.file_names
+    lines = ["the lines of the program that the calls come from:"]
+    for c in profile.calls:
+        origins = show_origins(c.call.origins, names) or "-"
+        lines += wrapped_origins(origins, width, f"call {c.number}, {c.kernel}: ", "    ")
+    return lines
+
+
+def _aligned(head: Row, rows: Sequence[Row], width: int) -> list[str]:
+    table = fitting(head, rows, width, len(_GAP))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
-        "  ".join(
-            cell.ljust(width) if name in TEXTS else cell.rjust(width)
-            for cell, width, name in zip(row, widths, head, strict=True)
+        _GAP.join(
+            cell.ljust(wide) if name in TEXTS else cell.rjust(wide)
+            for cell, wide, name in zip(row, widths, table[0], strict=True)
         ).rstrip()
-        for row in (head, *rows)
+        for row in table
     ]

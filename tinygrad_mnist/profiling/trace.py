@@ -66,7 +66,7 @@ def _facts(plan: Plan, call: KernelCall) -> dict[str, Any]:
         "outputs": [list(v.true_shape) for v in call.outputs],
         "FLOP": call.least_flops,
         "bytes": call.nbytes,
-        "line": "" if call.source is None else str(call.source),
+        "line": "; ".join(map(str, call.origins)),
     }
 
 

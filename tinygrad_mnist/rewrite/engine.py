@@ -2,7 +2,8 @@
 
 A rule gets one node, whose inputs are already rewritten, and returns other variables for its
 results, or None. Rules never change a graph; they build new nodes. `graph/match.py` has the
-functions with which they match.
+functions with which they match. What the new nodes come from is found here, for all rules and
+passes: they get the user's lines of the nodes that they replace.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import is_
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from tinygrad_mnist.graph.provenance import inherit_origins
+from tinygrad_mnist.graph.source import Origins, merged, on_behalf_of
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
@@ -88,9 +92,12 @@ class Context:
         return None
 
     def intern(self, node: Node) -> Node:
-        """`node`, or an earlier one of this round that computes the same."""
+        """`node`, or an earlier one of this round that computes the same, for its lines too."""
         key = (node.op.name, tuple(identity(v) for v in node.inputs), params_key(node.params))
-        return self._nodes.setdefault(key, node)
+        known = self._nodes.setdefault(key, node)
+        if known is not node and known.origins != node.origins:
+            known.origins = merged(known.origins, node.origins)
+        return known
 
     def start_round(self, outputs: Sequence[Variable]) -> None:
         """Clears the last round, and lists the nodes of the present graph for `find`."""
@@ -120,21 +127,45 @@ def rebuild(
 ) -> list[Variable]:
     """Rebuilds a graph from its leaves.
 
-    `emit(node, new inputs)` returns the new results, or None for a node that joins another one.
+    `emit(node, new inputs)` returns the new results, or None for a node that joins the next one
+    which reads it.
     """
     env: dict[Variable, Variable] = {}
-    for node in toposort(outputs):
-        results = emit(node, [env.get(v, v) for v in node.inputs])
-        if results is not None:
+    joining: dict[Node, Origins] = {}
+    with on_behalf_of() as context:
+        for node in toposort(outputs):
+            inputs = [env.get(v, v) for v in node.inputs]
+            context.origins = _with_joining(node, joining) if joining else node.origins
+            context.made = []
+            results = emit(node, inputs)
+            if results is None:
+                joining[node] = context.origins
+                continue
+            if not (results is node.outputs or _is_copy(inputs, results, context.made)):
+                operands = [env[v] for v in node.inputs if v in env]
+                inherit_origins(node, operands, results, context.made)
             env.update(zip(node.outputs, results, strict=True))
     return [env.get(v, v) for v in outputs]
 
 
+def _with_joining(node: Node, joining: dict[Node, Origins]) -> Origins:
+    """The origins of a node and of those that join it, which are then done with."""
+    members = [n for n in dict.fromkeys(v.node for v in node.inputs) if n in joining]
+    return merged(node.origins, *(joining.pop(n) for n in members if n is not None))
+
+
+def _is_copy(inputs: Sequence[Variable], results: Sequence[Variable], made: Sequence[Node]) -> bool:
+    """Whether the results are those of the one node made, over `inputs`."""
+    if len(made) != 1 or results is not made[0].outputs:
+        return False
+    return all(map(is_, inputs, made[0].inputs)) and len(inputs) == len(made[0].inputs)
+
+
 def copied(node: Node, inputs: Sequence[Variable]) -> Node:
     """`node` over other inputs; itself where they are the same."""
-    if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+    if all(map(is_, inputs, node.inputs)):
         return node
-    copy = node.op.rebuild(inputs, node.params, node.source)
+    copy = node.op.rebuild(inputs, node.params)
     for old, new in zip(node.outputs, copy.outputs, strict=True):
         new.name = old.name
     return copy

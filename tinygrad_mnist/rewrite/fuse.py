@@ -62,7 +62,7 @@ def fuse_pools(outputs: Sequence[Variable], context: Context) -> list[Variable]:
             return _fuse_forward(node, inputs, counts, context)
         if node.op in (CONV2D_GRAD_INPUT, CONV2D_GRAD_FILTER):
             return [_fuse_gradient(node, inputs, context)]
-        return node.op.rebuild(inputs, node.params, node.source).outputs
+        return node.op.rebuild(inputs, node.params).outputs
 
     return rebuild(outputs, emit)
 
@@ -83,11 +83,11 @@ def _fuse_forward(
         context.fired["conv2d_then_pool2d"] += 1
         kept = {k: conv.params[k] for k in ("stride", "padding", "flip", "epilogue")}
         fused = CONV2D_POOL.rebuild(
-            conv.inputs, {**kept, "pool": node.params["window"], "types": types}, node.source
+            conv.inputs, {**kept, "pool": node.params["window"], "types": types}
         )
         results = fused.outputs
     else:
-        results = POOL2D.rebuild(inputs, {**node.params, "winners": winners}, node.source).outputs
+        results = POOL2D.rebuild(inputs, {**node.params, "winners": winners}).outputs
     return results if winners else [*results, *node.outputs[1:]]
 
 
@@ -103,7 +103,7 @@ def _fuse_gradient(node: Node, inputs: list[Variable], context: Context) -> Vari
         or fused.name not in context.kernels
         or not _blocks_cover_output(pool)
     ):
-        return node.op.rebuild(inputs, params, node.source).outputs[0]
+        return node.op.rebuild(inputs, params).outputs[0]
     context.fired[f"{node.op.name} of pool2d_grad"] += 1
     g, winners = pool.inputs
     kept = {k: params[k] for k in ("stride", "padding", "flip", "epilogue")}
@@ -111,7 +111,6 @@ def _fuse_gradient(node: Node, inputs: list[Variable], context: Context) -> Vari
     return fused.rebuild(
         [inputs[0], g, winners],
         {**kept, "pool": pool.params["window"], "types": types},
-        node.source,
     ).outputs[0]
 
 
@@ -141,7 +140,7 @@ def sink_views(outputs: Sequence[Variable], context: Context) -> list[Variable]:
                         context.fired["view_after_tape"] += 1
                         sunk[moved] += 1
                         return [moved]
-        return node.op.rebuild(inputs, node.params, node.source).outputs
+        return node.op.rebuild(inputs, node.params).outputs
 
     return rebuild(outputs, emit)
 
@@ -175,8 +174,8 @@ def _sink(node: Node, inputs: Sequence[Variable], viewed: Variable) -> Variable 
             return None
         operands.append(moved)
     type = source.type.with_dtype(result.dtype)
-    tape = TAPE.rebuild(operands, {**node.params, "types": (type,)}, node.source).outputs[0]
-    return view.op.rebuild([tape], view.params, node.source).outputs[0]
+    tape = TAPE.rebuild(operands, {**node.params, "types": (type,)}).outputs[0]
+    return view.op.rebuild([tape], view.params).outputs[0]
 
 
 def _inverse_view(v: Variable, view: Node, source: Variable) -> Variable | None:
@@ -217,7 +216,7 @@ def fuse_prologues(outputs: Sequence[Variable], context: Context) -> list[Variab
         if node.op is REDUCE and node.inputs[0].node in absorbed:
             context.fired["prologue"] += 1
             return [_with_prologue(node, fresh)]
-        return node.op.rebuild(inputs, node.params, node.source).outputs
+        return node.op.rebuild(inputs, node.params).outputs
 
     return rebuild(outputs, emit)
 
@@ -240,7 +239,7 @@ def fuse_epilogues(outputs: Sequence[Variable], context: Context) -> list[Variab
             result = _with_epilogue(producers[node], node, fresh)
             late.update(zip(producers[node].outputs[1:], result.outputs[1:], strict=True))
             return [result.outputs[0]]
-        return node.op.rebuild(current, node.params, node.source).outputs
+        return node.op.rebuild(current, node.params).outputs
 
     return [late.get(v, v) for v in rebuild(outputs, emit)]
 
@@ -300,7 +299,7 @@ def _with_epilogue(kernel: Node, tape: Node, fresh: dict[Variable, Variable]) ->
     params = {**kernel.params, "epilogue": builder.finish(output)}
     if "types" in params:
         params["types"] = (tape.outputs[0].type, *params["types"][1:])
-    result = kernel.op.rebuild([*inputs[:n_before], *builder.operands[1:]], params, tape.source)
+    result = kernel.op.rebuild([*inputs[:n_before], *builder.operands[1:]], params)
     result.outputs[0].name = tape.outputs[0].name
     return result
 
@@ -331,4 +330,4 @@ def _with_prologue(reduction: Node, fresh: dict[Variable, Variable]) -> Variable
         "n_prologue": len(operands),
     }
     extras = [fresh[u] for u in reduction.inputs[n:]]
-    return reduction.op.rebuild([*operands, *extras], params, reduction.source).outputs[0]
+    return reduction.op.rebuild([*operands, *extras], params).outputs[0]

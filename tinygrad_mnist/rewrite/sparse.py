@@ -40,7 +40,7 @@ def _parts(node: Node) -> Sequence[Variable]:
 def _with_parts(node: Node, base: Variable, parts: Sequence[Variable]) -> Variable:
     """The same node over another base and with other parts."""
     rest = () if node.op is ASSEMBLE else node.inputs[2:]
-    return node.op.rebuild([base, *parts, *rest], node.params, node.source).outputs[0]
+    return node.op.rebuild([base, *parts, *rest], node.params).outputs[0]
 
 
 @_rule("add")

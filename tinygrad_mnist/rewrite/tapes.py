@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tinygrad_mnist.contracts.core.tape import TRUTHS, Instruction, Tape
 from tinygrad_mnist.graph.match import constant_value
+from tinygrad_mnist.graph.source import merged, on_behalf_of
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import BOOL
 from tinygrad_mnist.graph.variables import Node, Variable
@@ -106,7 +107,7 @@ def make_tapes(outputs: Sequence[Variable], join: bool) -> list[Variable]:
         fresh.update(zip(node.inputs, inputs, strict=True))
         tape = tape_of(node)
         if tape is None:
-            return node.op.rebuild(inputs, node.params, node.source).outputs
+            return node.op.rebuild(inputs, node.params).outputs
         if node in absorbed:
             return None
         builder = TapeBuilder(tape.dtype)
@@ -188,12 +189,14 @@ def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable
         if node in absorbed:
             continue
         group = fused.get(node, ())
-        if group:
-            context.fired["result of another tape"] += len(group)
-            results = _with_fused(node, group, fresh)
-        else:
-            results = copied(node, [fresh.get(v, v) for v in node.inputs]).outputs
-        olds = [v for member in (node, *group) for v in member.outputs]
+        members = (node, *group)
+        with on_behalf_of(merged(*(member.origins for member in members))):
+            if group:
+                context.fired["result of another tape"] += len(group)
+                results = _with_fused(node, group, fresh)
+            else:
+                results = copied(node, [fresh.get(v, v) for v in node.inputs]).outputs
+        olds = [v for member in members for v in member.outputs]
         fresh.update(zip(olds, results, strict=True))
     return [fresh.get(v, v) for v in outputs]
 

@@ -10,7 +10,7 @@ from tinygrad_mnist.training.checks import (
 )
 from tinygrad_mnist.training.device import check_gpu, on_gpu
 from tinygrad_mnist.training.history import History
-from tinygrad_mnist.training.progress import Reporter
+from tinygrad_mnist.training.progress import Reporter, chunks
 
 __all__ = [
     "History",
@@ -19,6 +19,7 @@ __all__ = [
     "check_gpu",
     "check_layers",
     "check_settings",
+    "chunks",
     "on_gpu",
     "pooled_shape",
     "positive_integer",

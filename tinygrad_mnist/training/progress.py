@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+_CHUNK = 100  # mini-batches between two updates of the bar; divides 1000, after which a line comes
+
+
+def chunks(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Cuts the mini-batches first..last into pieces between two updates of the bar."""
+    while first < last:
+        end = min(last, (first // _CHUNK + 1) * _CHUNK)
+        yield first, end
+        first = end
 
 
 class Reporter:
