@@ -72,8 +72,12 @@ def test_threads_go_into_the_configuration(
 
 
 def test_profile_prints_a_row_per_call(
-    small_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     trace = tmp_path / "trace.json"
     arguments = ["profile", "--net", "fc", "--batch", "4", "--steps", "25", "--trace", str(trace)]
     assert cli.main([*arguments, "--data", str(small_folder)]) == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tinygrad_mnist.graph.source import merged
+from tinygrad_mnist.graph.source import Origins, merged
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
 # How far a rule looks: levels of nodes, and nodes in all. Beyond them nothing is searched for.
@@ -16,25 +16,31 @@ _LEVELS, _NODES = 6, 64
 
 
 def inherit_origins(
-    node: Node, operands: Sequence[Variable], results: Sequence[Variable], made: Sequence[Node]
+    node: Node,
+    origins: Origins,
+    operands: Sequence[Variable],
+    results: Sequence[Variable],
+    made: Sequence[Node],
 ) -> None:
     """Gives the nodes that replace `node` the origins of all nodes that they replace.
 
-    operands: the inputs of `node` in the new graph. results: what its results became. made: nodes
-    that were made for it, on its behalf. These replace `node` and the nodes between its operands
-    and what they read. Views do no work: their lines go to views only. A result that was there
-    before, and is no part of what `node` is computed from, does its work from now on.
+    origins: those of `node` and of the nodes that joined it. operands: its inputs in the new graph.
+    results: what its results became. made: nodes that were made for it, with `origins`. They
+    replace `node` and the nodes between its operands and what they read. Views do no work: their
+    lines go to views only. A result that was there before, and is no part of what `node` is
+    computed from, does its work from now on.
     """
     fresh = _reached(results, made)
     reads = {v for n in fresh for v in n.inputs if not (v.node in fresh or isinstance(v, Constant))}
     unread = [v for v in operands if v.node is not None and v not in reads]
     if unread and reads:
-        _share(fresh, [node, *_between(unread, reads, reads.difference(operands) or reads)])
+        between = _between(unread, reads, reads.difference(operands) or reads)
+        _share(fresh, [(_is_view(node), origins), *((_is_view(n), n.origins) for n in between)])
     for v in results:
         if v.node is None or v.node in fresh or v in operands:
             continue
         if not _between(unread, {v}, {v}):
-            v.node.origins = merged(v.node.origins, node.origins)
+            v.node.origins = merged(v.node.origins, origins)
 
 
 def _reached(results: Sequence[Variable], made: Sequence[Node]) -> dict[Node, None]:
@@ -72,12 +78,15 @@ def _between(
     return list(between)
 
 
-def _share(fresh: Collection[Node], replaced: Sequence[Node]) -> None:
+def _share(fresh: Collection[Node], replaced: Sequence[tuple[bool, Origins]]) -> None:
     """Gives each new node the lines of the replaced ones of its kind: views, or ops that work."""
     for views in (False, True):
-        alike = [n.origins for n in replaced if (n.op.view is not None) is views]
+        alike = [origins for is_view, origins in replaced if is_view is views]
         if alike:
-            origins = merged(*alike)
             for n in fresh:
-                if (n.op.view is not None) is views:
-                    n.origins = origins
+                if _is_view(n) is views:
+                    n.origins = merged(*alike)
+
+
+def _is_view(node: Node) -> bool:
+    return node.op.view is not None

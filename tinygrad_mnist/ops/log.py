@@ -73,7 +73,7 @@ def _safe_form(
     with on_behalf_of(plain.origins) as context:
         safe = rule(x)
     if safe is not None:
-        inherit_origins(plain.node, [x], [safe], context.made)
+        inherit_origins(plain.node, plain.origins, [x], [safe], context.made)
     return safe
 
 

@@ -143,7 +143,7 @@ def rebuild(
                 continue
             if not (results is node.outputs or _is_copy(inputs, results, context.made)):
                 operands = [env[v] for v in node.inputs if v in env]
-                inherit_origins(node, operands, results, context.made)
+                inherit_origins(node, context.origins, operands, results, context.made)
             env.update(zip(node.outputs, results, strict=True))
     return [env.get(v, v) for v in outputs]
 
