@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.gpu import BACKEND, OneCall
+from helpers.gpu import BACKEND
 from helpers.gpu_cases.case import AnyArray
+
+from tinygrad_mnist.checking.one_call import OneCall
 
 
 def check(index: AnyArray, low: int, high: int) -> None:

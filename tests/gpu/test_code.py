@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from helpers.cubin import parameter_sizes
-from helpers.gpu import OneCall
 from helpers.gpu_cases import CASES
 
 from tinygrad_mnist import config
@@ -28,6 +27,7 @@ from tinygrad_mnist.backends.cuda.code import (
 from tinygrad_mnist.backends.cuda.design import design_plan
 from tinygrad_mnist.backends.cuda.make import load_families
 from tinygrad_mnist.backends.cuda.toolkit import Missing
+from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.errors import DeviceError
 
 pytestmark = pytest.mark.compile
@@ -239,7 +239,7 @@ def test_names_of_kernels_are_those_of_the_factories() -> None:
 
 SCRIPT = """
 import json, sys, time
-from helpers.gpu import OneCall
+from tinygrad_mnist.checking.one_call import OneCall
 from helpers.gpu_cases import CASES
 from tinygrad_mnist.backends.cuda.code import kernel_names, machine_code
 from tinygrad_mnist.backends.cuda.design import design_plan

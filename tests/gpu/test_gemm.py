@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.gpu import BACKEND, OneCall
+from helpers.gpu import BACKEND
 from helpers.gpu_cases.gemm import matrix, product
 from helpers.native import assert_near, expect
 
 from tinygrad_mnist.backends.cuda.design import design_plan
 from tinygrad_mnist.backends.cuda.make import make
 from tinygrad_mnist.backends.cuda.simulator import enable_simulator
+from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.plan import SHARED, Buffer, KernelCall, Plan, View
 from tinygrad_mnist.config import config

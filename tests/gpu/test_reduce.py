@@ -6,10 +6,11 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from helpers.gpu import BACKEND, OneCall
+from helpers.gpu import BACKEND
 from helpers.gpu_cases.reduce import MIXED, group, kept, params_of, values
 
 from tinygrad_mnist.backends.cuda.simulator import enable_simulator
+from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.contracts.reduce.reduce import SUM

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.convolutions import Case as Convolution
-from helpers.gpu import CAPABILITIES, OneCall
+from helpers.gpu import CAPABILITIES
 
 from tinygrad_mnist.backends.cuda.design import design_plan
+from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 from tinygrad_mnist.contracts.reduce.reduce import SUM

@@ -120,8 +120,8 @@ def _newest(folder: Path, stem: str, tools: str) -> Path | None:
     if tools != "*":
         path = folder / CODE / f"{stem}-{tools}"
         return path if path.exists() else None
-    found = [(path.stat().st_mtime, path) for path in (folder / CODE).glob(f"{stem}-*")]
-    return max(found)[1] if found else None
+    found = _entries(folder / CODE, f"{stem}-*")
+    return max(found)[2] if found else None
 
 
 def _read(path: Path) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
@@ -194,10 +194,10 @@ def _prune(folder: Path, limit: int) -> None:
         total -= size
 
 
-def _entries(folder: Path) -> list[tuple[float, int, Path]]:
+def _entries(folder: Path, pattern: str = "*") -> list[tuple[float, int, Path]]:
     """When each file was last used, its bytes, and its path."""
     entries = []
-    for path in folder.glob("*"):
+    for path in folder.glob(pattern):
         if path.is_dir():  # bytecode of the sources
             continue
         try:
