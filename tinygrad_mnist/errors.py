@@ -11,6 +11,18 @@ class GraphTypeError(GraphError, TypeError):
     """An argument has the wrong dtype, number of dimensions or kind."""
 
 
+class ArgumentError(GraphTypeError, ValueError):
+    """An argument's value is not allowed, such as an unknown name or a negative length."""
+
+
+class AxisError(ArgumentError, IndexError):
+    """An axis is out of range; NumPy's error of this name is a ValueError and IndexError too."""
+
+
+class IntegerOverflowError(ArgumentError, OverflowError):
+    """An integer does not fit in any dtype that an expression can have."""
+
+
 class ShapeError(GraphError, ValueError):
     """The shapes of an operation's operands do not fit each other."""
 

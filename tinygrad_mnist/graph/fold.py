@@ -6,6 +6,7 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.graph.layout import StaticSlice
+from tinygrad_mnist.graph.source import error_context
 from tinygrad_mnist.graph.variables import Constant, Variable
 
 LIMIT = 1024  # elements up to which a result is worth keeping
@@ -26,7 +27,7 @@ def fold(variable: Variable) -> Variable:
     ):
         return variable
     arrays = [v.value for v in node.inputs if isinstance(v, Constant)]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), error_context(node.op.name, node.source):
         (value,) = node.op.evaluate(node, arrays)
     constant = Constant(value)
     constant.type = variable.type

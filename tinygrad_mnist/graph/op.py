@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.source import at, user_source
-from tinygrad_mnist.graph.types import DTYPES, smallest_integer
+from tinygrad_mnist.graph.types import DTYPES, check_dtype, smallest_integer
+from tinygrad_mnist.graph.values import plain_array, shown
 from tinygrad_mnist.graph.variables import Constant, Op, Variable
 
 OPS: dict[str, Op] = {}
@@ -37,18 +38,23 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     if type(value) is float:
         return Constant(np.asarray(value, dtype="float64"), weak=True, name=name)
     if isinstance(value, np.ndarray | np.generic | list | tuple):
-        if isinstance(value, list | tuple) and any(isinstance(v, Variable) for v in value):
-            raise GraphTypeError("a list of symbolic variables can't be used as one variable")
-        array = np.asarray(value)
+        array = plain_array(value, "a value in an expression")
         if array.dtype.name not in DTYPES:
             raise GraphTypeError(f"an array of dtype {array.dtype} can't be a constant")
         return Constant(array, name=name)
     raise GraphTypeError(
-        f"{value!r} of type {type(value).__name__} can't be used in an expression"
+        f"{shown(value)} of type {type(value).__name__} can't be used in an expression"
         f"{at(user_source())}"
     )
 
 
 def constant(value: Any, dtype: str | None = None) -> Constant:
     """A constant of a given dtype (by default the value's own)."""
-    return Constant(np.asarray(value, dtype=dtype))
+    if isinstance(value, Variable):
+        raise GraphTypeError(f"{shown(value)} can't be a constant; use .eval()")
+    array = plain_array(value, "a constant")
+    try:
+        array = np.asarray(value, dtype=check_dtype(array.dtype if dtype is None else dtype))
+    except OverflowError:
+        raise ArgumentError(f"{shown(value)} doesn't fit in {dtype}") from None
+    return Constant(array)

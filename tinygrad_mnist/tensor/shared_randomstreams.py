@@ -16,7 +16,8 @@ import numpy as np
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.types import INTEGERS
+from tinygrad_mnist.graph.types import INTEGERS, check_dtype
+from tinygrad_mnist.graph.values import flag, integer
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.ops.elementwise import add, cast, lt, mul, sqrt, sub
 from tinygrad_mnist.ops.log import log
@@ -55,9 +56,8 @@ class RandomStreams:
     def seed(self, seed: int) -> None:
         """Starts again from `seed`: all variables draw the numbers of a new stream with that
         seed."""
-        if not isinstance(seed, int | np.integer):
-            raise GraphTypeError(f"the seed is {seed!r}; it is an integer")
-        state = np.array([0, int(seed) & 0xFFFFFFFF], dtype="<u4").view("<i8")
+        number = integer(seed, "the seed")
+        state = np.array([0, number & 0xFFFFFFFF], dtype="<u4").view("<i8")
         self._counter.set_value(np.int64(state[0]))
 
     def updates(self) -> list[tuple[SharedVariable, Variable]]:
@@ -161,7 +161,7 @@ class RandomStreams:
 
         Elements may repeat: `replace` must be True and `p` None.
         """
-        if not replace or p is not None:
+        if not flag(replace, "replace") or p is not None:
             raise GraphTypeError("choice has replace=True and p=None only")
         among = as_variable(a)
         if among.ndim == 0:
@@ -183,7 +183,7 @@ class RandomStreams:
 
 
 def _float(dtype: str | None) -> str:
-    return config.floatX if dtype in (None, "floatX") else str(dtype)
+    return check_dtype("floatX" if dtype is None else dtype)
 
 
 def _arguments(dtype: str, **values: Any) -> list[Variable]:
@@ -207,7 +207,7 @@ def _lengths(size: Any, ndim: int | None, *arguments: Variable) -> list[Variable
             whole = add(whole, v)
         return [shape(whole)[axis] for axis in range(whole.ndim)]
     lengths = shape_scalars(size, ndim)
-    if ndim is not None and ndim != len(lengths):
+    if ndim is not None and integer(ndim, "ndim") != len(lengths):
         raise GraphTypeError(f"size has {len(lengths)} lengths, but ndim is {ndim}")
     fixed = _broadcastable(lengths)
     for v in arguments:
