@@ -47,6 +47,14 @@ class MissingKernelError(GraphError, NotImplementedError):
     """A backend has no kernel of the wanted name."""
 
 
+class NonFiniteCostError(ValueError, FloatingPointError):
+    """The cost of a training step is NaN or infinite."""
+
+
+class EnvironmentVariableError(ValueError):
+    """An environment variable of this package has a value that is not allowed."""
+
+
 class DeviceError(RuntimeError):
     """A device can't be used, or something failed on it; the message says what to do about it."""
 

@@ -1,4 +1,4 @@
-"""Calls of public functions with one argument replaced by a wrong value, and what may come of it."""
+"""Public functions called with one wrong argument, and what may come of it."""
 
 from __future__ import annotations
 

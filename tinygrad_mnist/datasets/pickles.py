@@ -30,6 +30,7 @@ from tinygrad_mnist.datasets.splits import (
     Pair,
     Splits,
     check_labels,
+    check_pixels,
 )
 
 _DTYPE_CODE = re.compile(r"[fiu][1248]|b1")
@@ -253,6 +254,7 @@ def _pair(item: object, what: str) -> Pair:
     if len(pair.images) != len(pair.labels):
         raise DatasetError(f"{what}: {len(pair.images)} images, but {len(pair.labels)} labels")
     check_labels(pair.labels, what)
+    check_pixels(pair.images, what)
     return pair
 
 
