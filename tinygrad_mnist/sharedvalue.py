@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.types import check_dtype, tensor_type
-from tinygrad_mnist.graph.values import flag, plain_array, several, shown
+from tinygrad_mnist.graph.values import check_name, flag, plain_array, several
 from tinygrad_mnist.graph.variables import SharedVariable, Variable, aligned_copy
 
 
@@ -35,8 +35,7 @@ def shared(
         raise GraphTypeError("the value of a shared variable can't be symbolic; use .eval()")
     if strict and not isinstance(value, np.ndarray | np.generic):
         raise GraphTypeError(f"strict: the value is a {type(value).__name__}, not an array")
-    if not (name is None or isinstance(name, str)):
-        raise GraphTypeError(f"the name of a variable is text, not {shown(name)}")
+    check_name(name)
     given = plain_array(value, "the value of a shared variable")
     dtype = check_dtype(given.dtype)
     array = aligned_copy(given, dtype)  # in this machine's byte order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -17,12 +18,14 @@ from tinygrad_mnist.backends.base import (
     range_error,
 )
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan, View
-from tinygrad_mnist.config import config
+from tinygrad_mnist.config import config, refuse_environment
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.contracts.core.tape import OPCODES, Tape
 from tinygrad_mnist.errors import IndexOutOfRangeError, ShapeError
 from tinygrad_mnist.graph.source import at
+
+_SIMD = "TINYGRAD_MNIST_SIMD"
 
 try:
     import tinygrad_mnist._native as _native
@@ -31,6 +34,10 @@ except ModuleNotFoundError as error:
         "tinygrad_mnist's native module is not beside its sources: install with pip install . and "
         "start Python outside the source folder, or with pip install -e . to work in it"
     ) from error
+except ImportError as error:
+    if os.environ.get(_SIMD):  # read when the module is imported
+        refuse_environment(_SIMD, str(error))
+    raise
 
 # What the native module has to have: the package's own, without what a program registers later.
 _KERNELS, _OPCODES = frozenset(CONTRACTS), frozenset(OPCODES)

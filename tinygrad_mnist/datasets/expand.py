@@ -132,8 +132,10 @@ def read_npz(path: Path) -> Splits:
                 if pixels.dtype != np.uint8 or pixels.shape != (len(labels), SIDE * SIDE):
                     raise DatasetError(f"{path}, {name} part: images are not bytes (n, 784)")
                 images = pixels.astype(np.float32) / np.float32(256)
+                if labels.ndim != 1 or labels.dtype.kind not in "biuf":
+                    raise DatasetError(f"{path}, {name} part: labels are not integers (n,)")
+                check_labels(labels, f"{path}, {name} part")
                 pairs.append(Pair(images, labels.astype(np.int64)))
-                check_labels(pairs[-1].labels, f"{path}, {name} part")
     except DatasetError:
         raise
     except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:

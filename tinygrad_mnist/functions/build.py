@@ -27,7 +27,7 @@ from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.types import tensor_type
-from tinygrad_mnist.graph.values import shown
+from tinygrad_mnist.graph.values import check_name, shown
 from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
 # Theano's modes choose how much to optimise; here there is one way to make a plan.
@@ -73,6 +73,7 @@ def function(
 
     Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line.
     """
+    check_name(name, "the name of a function")
     _check_options(mode, profile, on_unused_input)
     check_downcast(allow_input_downcast, "allow_input_downcast")
     new_values = updates_from(updates)

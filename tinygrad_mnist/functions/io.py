@@ -10,7 +10,7 @@ from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.values import flag, shown
+from tinygrad_mnist.graph.values import check_name, flag, shown
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 
 
@@ -61,8 +61,7 @@ class In:
                 f"{v} is {kind}; it can't be an input of a function: replace it by a variable "
                 f"with givens{at(v.source)}"
             )
-        if not (self.name is None or isinstance(self.name, str)):
-            raise GraphTypeError(f"the name of an input is text, not {shown(self.name)}")
+        check_name(self.name, "the name of an input")
         check_downcast(self.allow_downcast, f"allow_downcast of the input {v}")
         if isinstance(self.value, Variable) and not isinstance(self.value, SharedVariable):
             raise GraphTypeError(f"the value of the input {v} is {self.value}, which is symbolic")

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import DTYPES, check_dtype, smallest_integer
-from tinygrad_mnist.graph.values import plain_array, shown
+from tinygrad_mnist.graph.values import check_name, plain_array, shown
 from tinygrad_mnist.graph.variables import Constant, Op, Variable
 
 OPS: dict[str, Op] = {}
@@ -31,6 +31,7 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     """
     if isinstance(value, Variable):
         return value
+    check_name(name)
     if type(value) is bool:
         return Constant(np.asarray(value), name=name)
     if type(value) is int:

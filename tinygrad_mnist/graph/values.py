@@ -97,6 +97,12 @@ def choice(value: Any, allowed: Collection[str], what: str) -> str:
     raise kind(f"{what} is {shown(value)}; it can be {names}")
 
 
+def check_name(value: Any, what: str = "the name of a variable") -> None:
+    """Raises GraphTypeError for a name that is neither text nor None."""
+    if not (value is None or isinstance(value, str)):
+        raise GraphTypeError(f"{what} is text, not {shown(value)}")
+
+
 # --- arrays -------------------------------------------------------------------------------------
 
 

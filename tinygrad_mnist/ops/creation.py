@@ -145,7 +145,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
     if any(n.dtype in FLOATS for n in given):
         return _float_range(given, dtype)
     scalars = [as_integer_scalar(n, "an argument of arange") for n in given]
-    chosen = _dtype(dtype) if dtype else upcast("int64", *(n.dtype for n in scalars))
+    chosen = _dtype(dtype) if dtype is not None else upcast("int64", *(n.dtype for n in scalars))
     return _ARANGE(*scalars, dtype=chosen)
 
 

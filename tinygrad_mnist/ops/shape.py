@@ -39,7 +39,8 @@ def as_integer_scalar(value: Any, what: str) -> Variable:
 
 def integer_pair(value: Any, name: str, least: int) -> tuple[int, int]:
     """Two ints, given as a pair or as one int for both; GraphTypeError with `name` otherwise."""
-    pair = value if isinstance(value, list | tuple | np.ndarray) else (value, value)
+    is_pair = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)
+    pair = value if is_pair else (value, value)
     if len(pair) != 2 or not all(map(is_integer, pair)) or min(pair) < least:
         raise ArgumentError(f"{name} is {shown(value)}; it is two ints >= {least}")
     return int(pair[0]), int(pair[1])

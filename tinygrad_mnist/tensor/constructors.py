@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.types import tensor_type
-from tinygrad_mnist.graph.values import flag, several, shown
+from tinygrad_mnist.graph.values import check_name, flag, several
 from tinygrad_mnist.graph.variables import Input
 
 _F = TypeVar("_F", bound=Any)
@@ -59,8 +59,7 @@ class TypedPlural(Protocol):
 
 def tensor(dtype: str, broadcastable: Sequence[bool], name: str | None = None) -> Input:
     """An input with the given dtype; `broadcastable` has a flag per dimension."""
-    if not (name is None or isinstance(name, str)):
-        raise GraphTypeError(f"the name of a variable is text, not {shown(name)}")
+    check_name(name)
     flags = several(broadcastable, "broadcastable", "bools")
     return Input(tensor_type(dtype, [flag(b, "a value in broadcastable") for b in flags]), name)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import function
-from tinygrad_mnist.graph.values import integer, plain_array, shown
+from tinygrad_mnist.graph.values import integer, is_masked, plain_array, shown
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.imagedata import wrong_label, wrong_pixel
 
@@ -28,7 +28,7 @@ def positive_integer(name: str, value: object) -> int:
 
 def positive_integers(name: str, value: object, count: int) -> tuple[int, ...]:
     """`value` as a tuple of so many ints; TypeError or ValueError, naming the argument."""
-    if not isinstance(value, list | tuple | np.ndarray) or len(value) != count:
+    if not isinstance(value, list | tuple | np.ndarray) or np.shape(value)[:1] != (count,):
         raise TypeError(f"{name} must be {count} integers, not {value!r}")
     return tuple(positive_integer(name, n) for n in value)
 
@@ -184,7 +184,8 @@ def float_pairs(splits: Any) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     Raises TypeError for parts that are no pairs of arrays, ValueError for pixels that are NaN or
     infinite and for labels that floatX can't hold; the message has the image's number.
     """
-    if isinstance(splits, str | Mapping) or not isinstance(splits, Iterable):
+    wrong = isinstance(splits, str | Mapping | Variable) or not isinstance(splits, Iterable)
+    if wrong or is_masked(splits):
         raise TypeError(f"the data are {shown(splits)}; they must be pairs of images and labels")
     for number, pair in enumerate(splits):
         yield _as_floats(f"part {number} of the data", pair)
