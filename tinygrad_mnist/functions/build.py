@@ -27,7 +27,7 @@ from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.types import tensor_type
-from tinygrad_mnist.graph.values import check_name, shown
+from tinygrad_mnist.graph.values import check_name, choice, flag, shown
 from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
 # Theano's modes choose how much to optimise; here there is one way to make a plan.
@@ -108,14 +108,12 @@ def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
             f"there is no mode {mode!r}; there are None, {' and '.join(map(repr, MODES))}, all the "
             "same (config.device = 'reference' makes functions that run in plain NumPy)"
         )
-    if profile:
+    if profile is not None and flag(profile, "profile"):
         raise GraphTypeError(
             "profile is None or False; fn.profile(...) times the kernels of a function"
         )
-    if on_unused not in (None, "raise", "warn", "ignore"):
-        raise GraphTypeError(
-            f"on_unused_input is {on_unused!r}; it is 'raise', 'warn', 'ignore' or None"
-        )
+    if on_unused is not None:
+        choice(on_unused, ("raise", "warn", "ignore"), "on_unused_input")
 
 
 @dataclass
