@@ -12,7 +12,8 @@ it runs with `from tinygrad_mnist import network3` in place of `import network3`
 
 A layer is any object with `params`, `set_inpt(inpt, inpt_dropout, mini_batch_size)`
 and, after that call, `output` and `output_dropout`; the last one also needs `cost(net)`,
-`accuracy(y)` and `y_out`. An activation function is any callable on symbolic variables.
+`accuracy(y)` and `y_out`. An activation function is a callable on symbolic variables, a
+name such as "relu" (see `training.activations`), or None for `linear`.
 
 Source: M. Nielsen, Neural Networks and Deep Learning (2015), chapter 6.
 """
