@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -179,7 +179,7 @@ class Config:
 
 
 def _check(name: str, value: object, known: tuple[object, ...]) -> None:
-    if value not in known:
+    if not isinstance(value, Hashable) or value not in known:
         raise ValueError(f"{name} is {value!r}; here it can be {' or '.join(map(repr, known))}")
 
 

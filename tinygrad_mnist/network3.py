@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
-from tinygrad_mnist.datasets import BOOK_PLACE, Splits, load_data
+from tinygrad_mnist.datasets import BOOK_PLACE, Splits, as_path, load_data
 from tinygrad_mnist.functions import Function, function, swept
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.sharedvalue import shared
@@ -107,7 +107,7 @@ def load_data_shared(filename: str | os.PathLike[str] | None = None) -> list[Dat
     Raises DatasetNotFoundError or DatasetError, naming the places or the file.
     """
     check_gpu(GPU)
-    search = filename is None or os.fspath(filename) == BOOK_PLACE
+    search = filename is None or os.fspath(as_path(filename)) == BOOK_PLACE
     return share_data(load_data(None if search else filename))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,16 @@ import pytest
 
 from tinygrad_mnist.datasets import (
     DatasetError,
+    draw_digits,
     expand_mnist,
+    load_digits,
     load_mnist,
+    read_idx_folder,
+    read_pickle,
     save_splits,
     shift_images,
 )
+from tinygrad_mnist.network3 import load_data_shared
 
 IMAGES = (np.arange(6 * 784) % 256).reshape(6, 784).astype("float32") / np.float32(256)
 LABELS = np.arange(6)
@@ -120,3 +126,22 @@ def test_shifts_are_checked() -> None:
     for axis, step in ((2, 1), (0, 0), (1, 2), ("x", 1)):
         with pytest.raises(ValueError, match="axis is 0 or 1, step 1 or -1"):
             shift_images(IMAGES, axis, step)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [5, {}, object(), ["a"]])
+@pytest.mark.parametrize("function", [load_mnist, read_pickle, read_idx_folder, load_data_shared])
+def test_what_is_no_name_of_a_file(function: Callable[[Any], Any], name: Any) -> None:
+    with pytest.raises(TypeError, match="a file's name is text or a path, not"):
+        function(name)
+    with pytest.raises(TypeError, match="a file's name is text or a path, not"):
+        save_splits(name, [(IMAGES, LABELS)] * 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [None, "a", 1.5, {}, object()])
+def test_digits_of_wrong_numbers(wrong: Any) -> None:
+    for make in (draw_digits, lambda n: load_digits(1, n, 1, 1)):
+        with pytest.raises(TypeError, match=r"count is .*; it must be an integer"):
+            make(wrong)
+    for make in (lambda seed: draw_digits(1, seed), load_digits):
+        with pytest.raises(TypeError, match=r"seed is .*; it must be an integer"):
+            make(wrong)

@@ -19,9 +19,11 @@ from tinygrad_mnist.datasets.splits import (
     Labels,
     Pair,
     Splits,
+    as_path,
     check_labels,
     checked_pair,
 )
+from tinygrad_mnist.graph.values import shown
 
 SIDE = 28
 # (axis of the image, step): down, up, right, left.
@@ -35,6 +37,8 @@ def shift_images(images: Images, axis: int, step: int) -> Images:
     """
     if axis not in (0, 1) or step not in (-1, 1):
         raise ValueError(f"axis is {axis!r} and step {step!r}; axis is 0 or 1, step 1 or -1")
+    if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != SIDE * SIDE:
+        raise TypeError(f"images are {shown(images)}; they must be an array (n, {SIDE * SIDE})")
     grid = images.reshape(-1, SIDE, SIDE)
     moved = np.zeros_like(grid)
     kept, lost = slice(1, None), slice(None, -1)
@@ -83,7 +87,7 @@ def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
     for pixels that are NaN or infinite, and for `.npz` when a pixel is no multiple of
     1/256 in 0..255/256.
     """
-    target = Path(path)
+    target = as_path(path)
     part = target.with_name(target.name + ".part")
     if not isinstance(splits, list | tuple) or len(splits) != len(Splits._fields):
         raise DatasetError(f"{target}: the data must be three pairs, one per part")

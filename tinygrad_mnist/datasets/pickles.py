@@ -29,6 +29,7 @@ from tinygrad_mnist.datasets.splits import (
     Labels,
     Pair,
     Splits,
+    as_path,
     check_labels,
     check_pixels,
 )
@@ -267,6 +268,7 @@ def read_pickle(path: Path) -> Splits:
     Raises DatasetNotFoundError when there is no such file, DatasetError when it
     can't be trusted; each message names the file.
     """
+    path = as_path(path)
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such file")
     contents = unpickle(path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +76,13 @@ class Splits(NamedTuple):
     training: Pair
     validation: Pair
     test: Pair
+
+
+def as_path(name: Any) -> Path:
+    """A file's or folder's name as a path; TypeError for what is no name."""
+    if not isinstance(name, str | os.PathLike):
+        raise TypeError(f"a file's name is text or a path, not {shown(name)}")
+    return Path(name)
 
 
 def check_labels(labels: NDArray[Any], source: str) -> None:
