@@ -19,7 +19,8 @@ FAMILIES = {"core", "tape", "gemm", "conv2d", "pool2d", "reduce", "batch_norm", 
 
 # From the ground up; the modules of one row don't import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("config", "errors", "folders", "contracts", "kernels", "_version", "_native"),
+    ("errors",),
+    ("config", "folders", "imagedata", "contracts", "kernels", "_version", "_native"),
     ("graph",),
     ("ops",),
     ("autodiff", "rewrite"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -102,3 +105,45 @@ def test_functions_keep_the_floats_that_they_were_made_with(device: str) -> None
         wide(value[:1])  # a new plan under either setting
         narrow(value[:1])
     assert (w.get_value().dtype, v.get_value().dtype) == ("float64", "float32")
+
+
+WRONG_ENVIRONMENT = [
+    ("TINYGRAD_MNIST_FLOATX", "float16", "it can be 'float32' or 'float64'"),
+    ("TINYGRAD_MNIST_FLOATX", "32", "it can be 'float32' or 'float64'"),
+    ("TINYGRAD_MNIST_DEVICE", "tpu", "it can be 'cpu' or 'reference' or 'cuda'"),
+    ("TINYGRAD_MNIST_DEVICE", "cuda:0", "it can be 'cpu' or "),
+    ("TINYGRAD_MNIST_THREADS", "0", "it can be from 1 to 256"),
+    ("TINYGRAD_MNIST_THREADS", "many", "it can be from 1 to 256"),
+    ("TINYGRAD_MNIST_THREADS", "1.5", "it can be from 1 to 256"),
+    ("TINYGRAD_MNIST_DEBUG", "true", "it can be from 0 to 5"),
+    ("TINYGRAD_MNIST_SIMD", "sse", "this processor has: baseline"),
+]
+COMMANDS = [["-m", "tinygrad_mnist", "devices"], ["-c", "import tinygrad_mnist"]]
+
+
+def run(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if "DEBUG" not in k}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("variable", "value", "allowed"), WRONG_ENVIRONMENT)
+def test_wrong_environment_variables(variable: str, value: str, allowed: str) -> None:
+    command, library = (run(arguments, **{variable: value}) for arguments in COMMANDS)
+    assert command.returncode == library.returncode == 1
+    (line,) = command.stderr.splitlines()
+    assert line.startswith(f"tinygrad-mnist: {variable} is {value!r}; ")
+    assert allowed in line
+    last = library.stderr.splitlines()[-1]
+    assert last == f"tinygrad_mnist.errors.EnvironmentVariableError: {line.partition(': ')[2]}"
+
+
+def test_an_empty_variable_is_as_if_it_were_not_set() -> None:
+    names = ("FLOATX", "DEVICE", "THREADS", "DEBUG", "SIMD")
+    done = run(COMMANDS[1], **{f"TINYGRAD_MNIST_{name}": "" for name in names})
+    assert (done.returncode, done.stderr) == (0, "")

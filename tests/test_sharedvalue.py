@@ -101,7 +101,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (np.uint8([1]), [-1], "'w' is uint8, which can't hold the new value"),
     (np.array([True]), [2], "'w' is bool; the new value is int64"),
     (A, T.dmatrix("x"), "'w' takes values; x is symbolic"),
-    (A, [["a"]], "'w' is float64; the new value is <U1"),
+    (A, [["a"]], "'w' is .* must hold numbers"),
 ]
 
 
@@ -129,8 +129,8 @@ def test_broadcastable_dimensions(device: str) -> None:
     [
         (np.uint64([1]), "no dtype 'uint64'"),
         (np.array([1j]), "no dtype 'complex128'"),
-        (["a"], "no dtype 'str"),
-        ([None], "no dtype 'object'"),
+        (["a"], "must hold numbers"),
+        ([None], "must hold numbers"),
         (T.dscalar(), "can't be symbolic"),
     ],
 )

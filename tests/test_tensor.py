@@ -125,10 +125,10 @@ NO_VARIABLES: list[tuple[Any, str]] = [
     ("text", "can't be used in an expression"),
     (None, "can't be used in an expression"),
     (1j, "can't be used in an expression"),
-    (np.array(["a"]), "an array of dtype <U1 can't be a constant"),
+    (np.array(["a"]), "it must be a number or an array of numbers"),
     (np.float16(1), "an array of dtype float16 can't be a constant"),
     (np.uint64(1), "an array of dtype uint64 can't be a constant"),
-    ([T.dscalar(), 1.0], "a list of symbolic variables"),
+    ([T.dscalar(), 1.0], "T.stack makes one variable of several"),
 ]
 
 

@@ -10,7 +10,8 @@ from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError
 from tinygrad_mnist.graph.op import constant
 from tinygrad_mnist.graph.source import at, gradients_of, on_behalf_of
 from tinygrad_mnist.graph.traversal import toposort
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.values import choice, several
+from tinygrad_mnist.graph.variables import Node, Variable, described
 from tinygrad_mnist.ops.elementwise import add
 from tinygrad_mnist.ops.shape import broadcast_like
 
@@ -49,7 +50,7 @@ def grad(
     the whole gradient: see `maximum`, `max` and `max_pool`. Raises GraphTypeError where `cost` is
     not a float scalar or a variable holds integers.
     """
-    variables = [wrt] if isinstance(wrt, Variable) else list(wrt)
+    variables = [wrt] if isinstance(wrt, Variable) else several(wrt, "wrt", "variables")
     for given in (cost, *variables):
         if not isinstance(given, Variable):
             kind = type(given).__name__
@@ -59,15 +60,25 @@ def grad(
     for v in variables:
         if not v.type.is_float:
             raise GraphTypeError(f"{v} is {v.type}: no gradient with respect to integers")
-    if disconnected_inputs not in ("raise", "warn", "ignore"):
-        raise GraphTypeError(f"disconnected_inputs is {disconnected_inputs!r}")
-    gradients = _pull_back(cost, variables, set(consider_constant or ()))
+    how = choice(disconnected_inputs, ("raise", "warn", "ignore"), "disconnected_inputs")
+    gradients = _pull_back(cost, variables, _constants(consider_constant))
     results = []
     for v in variables:
         if v not in gradients:
-            _report_disconnected(cost, v, disconnected_inputs)
+            _report_disconnected(cost, v, how)
         results.append(gradients[v] if v in gradients else _zeros_like(v))
     return results[0] if isinstance(wrt, Variable) else results
+
+
+def _constants(given: Collection[Variable] | None) -> set[Variable]:
+    if given is None:
+        return set()
+    is_set = isinstance(given, set | frozenset)
+    variables = given if is_set else several(given, "consider_constant", "variables")
+    for v in variables:
+        if not isinstance(v, Variable):
+            raise GraphTypeError(f"{described(v)}; consider_constant has symbolic variables")
+    return set(variables)
 
 
 def _pull_back(

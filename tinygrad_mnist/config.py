@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import re
+import sys
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from tinygrad_mnist.errors import EnvironmentVariableError
 
 _FLOATS = ("float32", "float64")
 DEVICES = ("cpu", "reference", "cuda", "cudasim", "auto")
@@ -23,6 +28,7 @@ _WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
 }
 MAX_THREADS = 256  # of the native team
 MAX_DEBUG = 5
+_COMMAND = "tinygrad-mnist"
 
 
 class Config:
@@ -46,8 +52,9 @@ class Config:
     `compute_test_value = 'off'`. An unknown name or value is an error.
 
     The first three start from TINYGRAD_MNIST_FLOATX, TINYGRAD_MNIST_DEVICE and
-    TINYGRAD_MNIST_THREADS where these are set, `debug` from TINYGRAD_MNIST_DEBUG or else from
-    DEBUG.
+    TINYGRAD_MNIST_THREADS where these are set, `debug` from TINYGRAD_MNIST_DEBUG. A wrong value is
+    an EnvironmentVariableError at import. Without TINYGRAD_MNIST_DEBUG, `debug` starts from DEBUG
+    if that is a number; other values of DEBUG are meant for other programs.
     """
 
     __slots__ = (
@@ -64,10 +71,11 @@ class Config:
 
     def __init__(self) -> None:
         self._refuse_device: Callable[[str], None] | None = None
-        self.floatX = os.environ.get("TINYGRAD_MNIST_FLOATX", "float32")
-        self.device = os.environ.get("TINYGRAD_MNIST_DEVICE", "cpu")
-        threads = os.environ.get("TINYGRAD_MNIST_THREADS")
-        self.threads = None if threads is None else _integer("TINYGRAD_MNIST_THREADS", threads)
+        self.floatX = _from_environment("TINYGRAD_MNIST_FLOATX", _FLOATS) or "float32"
+        self.device = _from_environment("TINYGRAD_MNIST_DEVICE", (*DEVICES, _GPU)) or "cpu"
+        counts = [str(n) for n in range(1, MAX_THREADS + 1)]
+        threads = _from_environment("TINYGRAD_MNIST_THREADS", counts, f"from 1 to {MAX_THREADS}")
+        self.threads = int(threads) if threads else None
         self.plan_cache_size = 16
         self.debug = _debug_level()
         self.on_unused_input = "raise"
@@ -171,29 +179,38 @@ class Config:
 
 
 def _check(name: str, value: object, known: tuple[object, ...]) -> None:
-    if value not in known:
+    if not isinstance(value, Hashable) or value not in known:
         raise ValueError(f"{name} is {value!r}; here it can be {' or '.join(map(repr, known))}")
+
+
+def _from_environment(name: str, allowed: Sequence[str], listed: str = "") -> str:
+    """The value of an environment variable, '' if it is not set. listed: the allowed values in
+    words."""
+    text = os.environ.get(name, "").strip()
+    if text and text not in allowed:
+        refuse_environment(name, f"it can be {listed or ' or '.join(map(repr, allowed))}")
+    return text
+
+
+def refuse_environment(name: str, allowed: str) -> NoReturn:
+    """Raises EnvironmentVariableError for the value of an environment variable. Where the command
+    `tinygrad-mnist` is running, prints the message and exits instead: this happens at import, where
+    the command itself can't catch errors yet."""
+    message = f"{name} is {os.environ[name]!r}; {allowed}"
+    if Path(sys.argv[0]).stem == _COMMAND or sys.orig_argv[1:3] == ["-m", "tinygrad_mnist"]:
+        sys.exit(f"{_COMMAND}: {message}")
+    raise EnvironmentVariableError(message)
 
 
 def _debug_level() -> int:
     """The level that the environment asks for."""
-    for name in ("TINYGRAD_MNIST_DEBUG", "DEBUG"):
-        text = os.environ.get(name)
-        if text:
-            if text not in map(str, range(MAX_DEBUG + 1)):
-                hint = ""
-                if name == "DEBUG":
-                    hint = " (if it is meant for another program, set TINYGRAD_MNIST_DEBUG=0)"
-                raise ValueError(f"{name} is {text!r}; it can be from 0 to {MAX_DEBUG}{hint}")
-            return int(text)
-    return 0
-
-
-def _integer(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{name} is {text!r}, not an integer") from None
+    levels = [str(level) for level in range(MAX_DEBUG + 1)]
+    listed = f"from 0 to {MAX_DEBUG}"
+    chosen = _from_environment("TINYGRAD_MNIST_DEBUG", levels, listed)
+    if not chosen and re.fullmatch(r"-?\d+", os.environ.get("DEBUG", "").strip()):
+        hint = " (if it is meant for another program, set TINYGRAD_MNIST_DEBUG=0)"
+        chosen = _from_environment("DEBUG", levels, listed + hint)
+    return int(chosen or 0)
 
 
 config = Config()

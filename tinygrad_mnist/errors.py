@@ -15,6 +15,14 @@ class ArgumentError(GraphTypeError, ValueError):
     """An argument's value is not allowed, such as an unknown name or a negative length."""
 
 
+class AxisError(ArgumentError, IndexError):
+    """An axis is out of range; NumPy's error of this name is a ValueError and IndexError too."""
+
+
+class IntegerOverflowError(ArgumentError, OverflowError):
+    """An integer does not fit in any dtype that an expression can have."""
+
+
 class ShapeError(GraphError, ValueError):
     """The shapes of an operation's operands do not fit each other."""
 
@@ -41,6 +49,14 @@ class UnusedInputError(GraphError, ValueError):
 
 class MissingKernelError(GraphError, NotImplementedError):
     """A backend has no kernel of the wanted name."""
+
+
+class NonFiniteCostError(ValueError, FloatingPointError):
+    """The cost of a training step is NaN or infinite."""
+
+
+class EnvironmentVariableError(ValueError):
+    """An environment variable of this package has a value that is not allowed."""
 
 
 class DeviceError(RuntimeError):

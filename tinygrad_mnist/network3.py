@@ -12,7 +12,8 @@ it runs with `from tinygrad_mnist import network3` in place of `import network3`
 
 A layer is any object with `params`, `set_inpt(inpt, inpt_dropout, mini_batch_size)`
 and, after that call, `output` and `output_dropout`; the last one also needs `cost(net)`,
-`accuracy(y)` and `y_out`. An activation function is any callable on symbolic variables.
+`accuracy(y)` and `y_out`. An activation function is a callable on symbolic variables, a
+name such as "relu" (see `training.activations`), or None for `linear`.
 
 Source: M. Nielsen, Neural Networks and Deep Learning (2015), chapter 6.
 """
@@ -23,7 +24,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from numbers import Real
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,11 @@ from numpy.typing import NDArray
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
-from tinygrad_mnist.datasets import BOOK_PLACE, Splits, load_data
+from tinygrad_mnist.datasets import BOOK_PLACE, Splits, as_path, load_data
 from tinygrad_mnist.functions import Function, function, prepare, swept
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.sharedvalue import shared
+from tinygrad_mnist.tensor import tanh
 from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax
 from tinygrad_mnist.tensor.signal import pool
 from tinygrad_mnist.training import (
@@ -43,16 +45,22 @@ from tinygrad_mnist.training import (
     Reporter,
     check_data,
     check_gpu,
+    check_last_layer,
     check_layers,
+    check_seed,
     check_settings,
     chunks,
+    float_pairs,
     on_gpu,
     pooled_shape,
     positive_integer,
     positive_integers,
+    probability,
 )
+from tinygrad_mnist.training.activations import Activation, ReLU, activated, activation, linear
 from tinygrad_mnist.training.dropout import dropout_layer
 from tinygrad_mnist.training.labels import LayerLabels
+from tinygrad_mnist.training.nonfinite import check_costs
 from tinygrad_mnist.training.schedule import as_rate
 
 __all__ = [
@@ -74,7 +82,6 @@ __all__ = [
     "tanh",
 ]
 
-Activation = Callable[[Variable], Variable]
 Data = tuple[SharedVariable, Variable]
 Normal = Callable[..., Any]
 
@@ -83,19 +90,6 @@ Normal = Callable[..., Any]
 GPU = False
 
 _LINE_EVERY = 1000  # mini-batches
-
-
-def linear(z: Variable) -> Variable:
-    """The identity, as an activation function."""
-    return z
-
-
-def ReLU(z: Variable) -> Variable:  # noqa: N802
-    """max(0, z), elementwise; at z = 0 the gradient is 0."""
-    return T.maximum(0.0, z)
-
-
-tanh = T.tanh
 
 
 def load_data_shared(filename: str | os.PathLike[str] | None = None) -> list[Data]:
@@ -112,17 +106,20 @@ def load_data_shared(filename: str | os.PathLike[str] | None = None) -> list[Dat
     Raises DatasetNotFoundError or DatasetError, naming the places or the file.
     """
     check_gpu(GPU)
-    search = filename is None or os.fspath(filename) == BOOK_PLACE
+    search = filename is None or os.fspath(as_path(filename)) == BOOK_PLACE
     return share_data(load_data(None if search else filename))
 
 
 def share_data(splits: Splits | Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> list[Data]:
-    """Pairs of arrays, images (n, pixels) and labels (n,), as load_data_shared gives them."""
+    """Pairs of arrays, images (n, pixels) and labels (n,), as load_data_shared gives them.
+
+    Raises TypeError or ValueError, naming the part and the image, for masked arrays, pixels that
+    are NaN or infinite, and labels that are NaN, fractional or not exact in floatX.
+    """
     check_gpu(GPU)
     pairs = []
-    for images, labels in splits:
-        x = shared(np.asarray(images, dtype=config.floatX), borrow=True)
-        y = shared(np.asarray(labels, dtype=config.floatX), borrow=True)
+    for images, labels in float_pairs(splits):
+        x, y = shared(images, borrow=True), shared(labels, borrow=True)
         pairs.append((x, T.cast(y, "int32")))
     return pairs
 
@@ -186,12 +183,12 @@ class ConvPoolLayer(_Layer):
         filter_shape: Sequence[int],
         image_shape: Sequence[int],
         poolsize: Sequence[int] = (2, 2),
-        activation_fn: Activation = sigmoid,
+        activation_fn: Activation | str | None = sigmoid,
     ) -> None:
         self.filter_shape = filter_shape = positive_integers("filter_shape", filter_shape, 4)
         self.image_shape = image_shape = positive_integers("image_shape", image_shape, 4)
         self.poolsize = poolsize = positive_integers("poolsize", poolsize, 2)
-        self.activation_fn = activation_fn
+        self.activation_fn = activation(activation_fn)
         self.n_in = math.prod(image_shape[1:])
         self.n_out = math.prod(pooled_shape(filter_shape, image_shape, poolsize))
         if self._fan_out() < 1:
@@ -219,7 +216,8 @@ class ConvPoolLayer(_Layer):
             filter_shape=self.filter_shape,
         )
         pooled = pool.pool_2d(input=convolved, ws=self.poolsize, ignore_border=True)
-        self.output = self.activation_fn(pooled + self.b.dimshuffle("x", 0, "x", "x"))
+        biased = pooled + self.b.dimshuffle("x", 0, "x", "x")
+        self.output = activated(self.activation_fn, biased)
         self.output_dropout = self.output
 
 
@@ -242,15 +240,13 @@ class FullyConnectedLayer(_Layer):
         self,
         n_in: int,
         n_out: int,
-        activation_fn: Activation = sigmoid,
+        activation_fn: Activation | str | None = sigmoid,
         p_dropout: float = 0.0,
     ) -> None:
         self.n_in = positive_integer("n_in", n_in)
         self.n_out = positive_integer("n_out", n_out)
-        self.activation_fn = activation_fn
-        self.p_dropout = p_dropout
-        if not isinstance(p_dropout, Real) or not 0 <= p_dropout <= 1:
-            raise ValueError(f"p_dropout must be in 0..1, not {p_dropout}")
+        self.activation_fn = activation(activation_fn)
+        self.p_dropout = probability("p_dropout", p_dropout)
         self._make_params()
 
     def _draw(self, normal: Normal) -> tuple[Any, Any]:
@@ -263,8 +259,9 @@ class FullyConnectedLayer(_Layer):
         self.inpt = inpt.reshape(shape)
         self.inpt_dropout = dropout_layer(inpt_dropout.reshape(shape), self.p_dropout)
         keep = 1 - self.p_dropout
-        self.output = self.activation_fn(keep * T.dot(self.inpt, self.w) + self.b)
-        self.output_dropout = self.activation_fn(T.dot(self.inpt_dropout, self.w) + self.b)
+        fn = self.activation_fn
+        self.output = activated(fn, keep * T.dot(self.inpt, self.w) + self.b)
+        self.output_dropout = activated(fn, T.dot(self.inpt_dropout, self.w) + self.b)
         self.y_out = T.argmax(self.output, axis=1)
 
     def accuracy(self, y: Variable) -> Variable:
@@ -316,11 +313,11 @@ class Network:
         self, layers: Sequence[Any], mini_batch_size: int, seed: int | None = None
     ) -> None:
         check_gpu(GPU)
-        self.layers = list(layers)
         self.mini_batch_size = positive_integer("mini_batch_size", mini_batch_size)
-        check_layers(self.layers, self.mini_batch_size)
+        check_layers(layers, self.mini_batch_size)
+        self.layers = list(layers)
         if seed is not None:
-            self._initialize(seed)
+            self._initialize(check_seed(seed))
         self.params = [param for layer in self.layers for param in layer.params]
         self.x = T.matrix("x")
         self.y = T.ivector("y")
@@ -354,6 +351,7 @@ class Network:
         *,
         progress: bool | None = None,
         quiet: bool = False,
+        allow_nonfinite: bool = False,
     ) -> History:
         """Train by stochastic gradient descent on mini-batches, in the data's order.
 
@@ -367,14 +365,19 @@ class Network:
             0.5 * lmbda * (sum of squared weights) / (number of training batches).
         progress: draw a bar on standard error; None: when that is a terminal.
         quiet: print nothing on standard output.
+        allow_nonfinite: go on after a cost that is NaN or infinite. Otherwise training stops
+            when the sweep of up to 100 steps that it is in has ended.
 
         Returns the History, which is `self.history` too. After a KeyboardInterrupt every
         parameter has its value after the last whole step, and `self.history` has the
         measurements until then.
 
         Raises TypeError or ValueError before the first step when a setting or the data
-        don't fit; the message names the setting, or the part of the data.
+        don't fit; the message names the setting, or the part of the data and the image.
+        NonFiniteCostError for a cost that is NaN or infinite names the step, the learning rate
+        and the first layer with a parameter that is not finite.
         """
+        check_last_layer(self.layers[-1])
         check_settings(epochs, mini_batch_size, self.mini_batch_size, eta, lmbda)
         self._check_data("training_data", training_data)
         self._check_data("validation_data", validation_data)
@@ -396,6 +399,8 @@ class Network:
             0 if data is None else size(data) // self.mini_batch_size
             for data in (training_data, validation_data, test_data)
         )
+        check = partial(check_costs, batches=training, eta=eta, layers=self.layers)
+        self._check_costs = None if allow_nonfinite else check
         try:
             with Reporter(epochs * training, self.mini_batch_size, progress, quiet) as report:
                 self._run_epochs(epochs, training, validation, test, report)
@@ -493,6 +498,8 @@ class Network:
                     self.history.record_costs(done.outputs)
                 raise
             self.history.record_costs(costs)
+            if self._check_costs is not None:
+                self._check_costs(costs, begin)
             report.advance(end - begin, float(costs[-1]))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.types import check_dtype, tensor_type
+from tinygrad_mnist.graph.values import check_name, flag, plain_array, several
 from tinygrad_mnist.graph.variables import SharedVariable, Variable, aligned_copy
 
 
@@ -34,10 +35,14 @@ def shared(
         raise GraphTypeError("the value of a shared variable can't be symbolic; use .eval()")
     if strict and not isinstance(value, np.ndarray | np.generic):
         raise GraphTypeError(f"strict: the value is a {type(value).__name__}, not an array")
-    given = np.asarray(value)
+    check_name(name)
+    given = plain_array(value, "the value of a shared variable")
     dtype = check_dtype(given.dtype)
     array = aligned_copy(given, dtype)  # in this machine's byte order
-    pattern = tuple(broadcastable) if broadcastable is not None else (False,) * array.ndim
+    pattern = (False,) * array.ndim
+    if broadcastable is not None:
+        flags = several(broadcastable, "broadcastable", "bools")
+        pattern = tuple(flag(b, "a value in broadcastable") for b in flags)
     if len(pattern) != array.ndim or any(
         b and n != 1 for b, n in zip(pattern, array.shape, strict=False)
     ):

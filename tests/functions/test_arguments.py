@@ -71,8 +71,8 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("uint8", [-1], "uint8, which can't hold the values"),
     ("bool", [0, 1], "bool; the value is int64"),
     ("float64", np.array([1j]), "float64; the value is complex128"),
-    ("float64", ["a"], "float64; the value is <U1"),
-    ("float64", [None], "float64; the value is object"),
+    ("float64", ["a"], r"\[.*must hold numbers"),
+    ("float64", [None], r"\[.*must hold numbers"),
 ]
 
 
@@ -117,7 +117,7 @@ def test_no_downcast_of_any_kind(device: str) -> None:
 
 def test_lists_of_several_lengths(device: str) -> None:
     x = T.fmatrix("x")
-    with pytest.raises(GraphTypeError, match=r"input 0 \(x\) got a value that is not an array"):
+    with pytest.raises(GraphTypeError, match=r"input 0 \(x\) is .* equally long"):
         theano.function([x], x)([[1.0, 2.0], [3.0]])
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.small_nets import arrays, small_fc
+from helpers.wrong_inputs import raised_on_purpose
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import network3
 from tinygrad_mnist.backends import backend
+from tinygrad_mnist.backends.cuda.backend import is_usable
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import DeviceError
 from tinygrad_mnist.network3 import (
@@ -22,6 +25,8 @@ from tinygrad_mnist.network3 import (
     load_data_shared,
     share_data,
 )
+from tinygrad_mnist.sharedvalue import shared
+from tinygrad_mnist.training import check_gpu
 
 
 def bad_label(which: int, value: int) -> list[Any]:
@@ -173,3 +178,143 @@ def test_gpu_is_refused_wherever_something_is_made(
         with pytest.raises(DeviceError, match=r"^no cuda here$"):
             make()
     assert config.device == "cpu"
+
+
+NAMES = ["linear", "sigmoid", "tanh", "relu", "softplus", "softmax", "elu", "selu", "hard_sigmoid"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "ReLU", "Sigmoid", None])
+def test_activations_by_name(name: str | None) -> None:
+    layers = [FullyConnectedLayer(12, 7, activation_fn=name), SoftmaxLayer(7, 5)]
+    net = Network(layers, 4, seed=1)
+    value = net.layers[0].output.eval({net.x: np.ones((4, 12), config.floatX)})
+    functions: dict[str, Any] = {"relu": network3.ReLU, "linear": network3.linear}
+    lower = (name or "linear").lower()
+    expected = functions.get(lower) or getattr(T, lower, None) or getattr(T.nnet, lower)
+    same = FullyConnectedLayer(12, 7, activation_fn=expected)
+    other = Network([same, SoftmaxLayer(7, 5)], 4, seed=1)
+    np.testing.assert_array_equal(
+        value, same.output.eval({other.x: np.ones((4, 12), config.floatX)})
+    )
+    conv = ConvPoolLayer((2, 1, 3, 3), (4, 1, 8, 8), activation_fn=name)
+    assert conv.activation_fn is layers[0].activation_fn
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ("reluu", ValueError, "activation_fn is 'reluu'; it can be 'linear', 'sigmoid', "),
+        (5, TypeError, "activation_fn is 5; it must be a function, a name or None"),
+        (T.scalar("z"), TypeError, "activation_fn is the symbolic `z`"),
+        (lambda z: None, TypeError, "gives None for a variable with 2 dimensions"),
+        (lambda z: z.sum(), TypeError, "for a variable with 2 dimensions; it must give"),
+    ],
+)
+def test_what_is_no_activation(given: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Network([FullyConnectedLayer(12, 7, given), SoftmaxLayer(7, 5)], 4)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "abc", {}, object(), 1.5])
+def test_what_is_no_list_of_layers(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"layers is .*; it must be a list of layers"):
+        Network(wrong, 10)
+    with pytest.raises(TypeError, match=r"layer 1 is .*; a layer is an object with params"):
+        Network([FullyConnectedLayer(4, 3), wrong], 10)
+    with pytest.raises(TypeError, match=r"layer 0 is <class .*; a layer is an object"):
+        Network([FullyConnectedLayer], 10)
+
+
+def test_a_last_layer_without_cost() -> None:
+    data = share_data(arrays((40, 8, 8)))
+    net = Network([FullyConnectedLayer(12, 7)], 4)
+    with pytest.raises(TypeError, match="last layer, a FullyConnectedLayer, has no method `cost`"):
+        net.SGD(data[0], 1, 4, 0.5, data[1], data[2])
+
+
+WRONG = [None, "abc", {}, 1.5, -1, object(), [], [1], T.scalar(), np.ma.masked]
+CALLS: dict[str, Any] = {
+    "n_in": lambda v: FullyConnectedLayer(v, 3),
+    "n_out": lambda v: SoftmaxLayer(3, v),
+    "p_dropout": lambda v: FullyConnectedLayer(3, 3, p_dropout=v),
+    "filter_shape": lambda v: ConvPoolLayer(v, (4, 1, 8, 8)),
+    "image_shape": lambda v: ConvPoolLayer((2, 1, 3, 3), v),
+    "poolsize": lambda v: ConvPoolLayer((2, 1, 3, 3), (4, 1, 8, 8), v),
+    "mini_batch_size": lambda v: Network([SoftmaxLayer(3, 3)], v),
+    "seed": lambda v: Network([SoftmaxLayer(3, 3)], 2, seed=v if v is not None else ""),
+    "data": lambda v: share_data(5 if isinstance(v, list) else v),
+    "network3.GPU": lambda v: check_gpu(v if v is not None else "yes"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "wrong", WRONG, ids=[f"{type(v).__name__}{i}" for i, v in enumerate(WRONG)]
+)
+def test_wrong_arguments_are_named(name: str, wrong: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=name) as caught:
+        CALLS[name](wrong)
+    assert raised_on_purpose(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "label", "message"),
+    [
+        (np.nan, 1.0, "image 3 has a pixel that is nan"),
+        (-np.inf, 1.0, "image 3 has a pixel that is -inf"),
+        (0.5, np.nan, "label nan at index 3 is not an integer"),
+        (0.5, 1.5, "label 1.5 at index 3 is not an integer"),
+        (0.5, 5.0, "label 5 at index 3 is not in 0..4"),
+        (0.5, 2.0**33, "at index 3 is not in 0..4"),
+    ],
+)
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_wrong_data_are_refused_with_the_image(
+    which: int, pixel: float, label: float, message: str
+) -> None:
+    pairs = arrays((40, 8, 8))
+    data = share_data(pairs)
+    images, labels = (np.array(a, config.floatX) for a in pairs[which])
+    images[3, 2], labels[3] = pixel, label
+    data[which] = (shared(images), T.cast(shared(labels), "int32"))
+    net = small_fc()
+    before = [param.get_value() for param in net.params]
+    name = ("training_data", "validation_data", "test_data")[which]
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        net.SGD(data[0], 1, 4, 0.5, data[1], data[2])
+    assert str(caught.value).startswith(f"{name}: ")
+    for param, old in zip(net.params, before, strict=True):
+        np.testing.assert_array_equal(param.get_value(), old)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.full((3, 2), np.nan), np.zeros(3), "image 0 has a pixel that is nan"),
+        (np.zeros((3, 2)), [0, 0, 0.5], "label 0.5 at index 2 is not an integer"),
+        (np.zeros((3, 2)), np.array([0, 2**24 + 1, 0]), "label 16777217 at index 1 is too large"),
+        (np.zeros((3, 2)), ["a", "b", "c"], "labels is"),
+        (np.ma.zeros((3, 2)), np.zeros(3), "images is a masked array"),
+        (np.zeros((3, 2)), np.ma.zeros(3), "labels is a masked array"),
+    ],
+)
+def test_share_data_refuses(images: Any, labels: Any, message: str) -> None:
+    fine = (np.zeros((3, 2)), np.zeros(3))
+    with pytest.raises((TypeError, ValueError), match=f"part 1 of the data: .*{message}"):
+        share_data([fine, (images, labels)])
+
+
+def test_the_gpu_flag_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    if is_usable("cuda"):
+        pytest.skip("a GPU can be used here")
+    monkeypatch.setattr(network3, "GPU", True)
+    with pytest.raises(DeviceError) as by_flag:
+        SoftmaxLayer(3, 2)
+    with pytest.raises(DeviceError) as by_setting:
+        config.device = "gpu"
+    for error in (by_flag, by_setting):
+        text = str(error.value)
+        assert text.startswith("no GPU can be used: ")
+        assert "set network3.GPU = False, config.device = 'cpu'" in text
+        assert "`tinygrad-mnist devices` shows" in text
+        assert "\n" not in text

@@ -221,7 +221,12 @@ def test_division_by_zero_in_a_bound(device: str) -> None:
 ERRORS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("too many", lambda: T.vector()[1, 2], TypeError, "2 indices for 1 dimensions"),
     ("float", lambda: T.vector()[1.5], TypeError, "an index must be an integer scalar"),
-    ("float bound", lambda: T.vector()[T.scalar() :], TypeError, "a bound of a slice must be"),
+    (
+        "float bound",
+        lambda: T.vector()[T.scalar() :],
+        TypeError,
+        "is a float32 scalar; a slice bound must be an integer",
+    ),
     ("zero step", lambda: T.vector()[::0], TypeError, "a nonzero integer"),
     ("symbolic step", lambda: T.vector()[:: T.lscalar()], TypeError, "a nonzero integer"),
     ("two ellipses", lambda: T.matrix()[..., ...], TypeError, "more than one"),

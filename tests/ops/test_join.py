@@ -181,7 +181,7 @@ def test_shapes_that_do_not_fit(device: str) -> None:
 
 ERRORS: list[tuple[Callable[[], Any], str]] = [
     (lambda: T.concatenate([]), "at least one array"),
-    (lambda: T.concatenate(T.matrix()), "takes a list"),
+    (lambda: T.concatenate(T.matrix()), "it must be a list or tuple of arrays"),
     (lambda: T.concatenate([T.scalar(), T.scalar()]), "scalars can't be concatenated"),
     (lambda: T.concatenate([T.vector(), T.matrix()]), "with 1, 2 dimensions"),
     (lambda: T.concatenate([T.vector()], axis=1), "axis 1 is out of range for 1"),

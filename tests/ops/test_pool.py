@@ -331,7 +331,10 @@ ERRORS: list[tuple[Any, str]] = [
     (lambda x: pool.pool_2d(x), "needs ws"),
     (lambda x: pool.pool_2d(x, (2, 2), ds=(2, 2)), "ws and ds are one argument"),
     (lambda x: pool.pool_2d(x, (2, 2), stride=(1, 1), st=(1, 1)), "stride and st are one argument"),
-    (lambda x: pool.pool_2d(x, (2, 2), mode="median"), "average_exc_pad, not 'median'"),
+    (
+        lambda x: pool.pool_2d(x, (2, 2), mode="median"),
+        "the mode of pool_2d is 'median'; it can be 'max', ",
+    ),
     (lambda x: pool.pool_2d(x, (2, 0)), "the pool's window is"),
     (lambda x: pool.pool_2d(x, (2, 2), stride=(0, 1)), "the pool's stride is"),
     (lambda x: pool.pool_2d(x, (2, 2), pad=(1, 1)), "padding goes with ignore_border=True"),

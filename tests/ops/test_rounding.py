@@ -73,7 +73,9 @@ def test_iround(device: str) -> None:
 
 
 def test_unknown_mode() -> None:
-    with pytest.raises(TypeError, match="modes 'half_to_even' and 'half_away_from_zero'"):
+    with pytest.raises(
+        TypeError, match="'half_up'; it can be 'half_to_even' or 'half_away_from_zero'"
+    ):
         T.round(T.vector(), "half_up")
 
 

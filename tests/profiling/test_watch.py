@@ -88,7 +88,7 @@ def test_the_lines(tmp_path: Path) -> None:
     ("environment", "message"),
     [
         ({"DEBUG": "7"}, "DEBUG is '7'; it can be from 0 to 5"),
-        ({"DEBUG": "true"}, "meant for another program, set TINYGRAD_MNIST_DEBUG=0"),
+        ({"DEBUG": "9"}, "meant for another program, set TINYGRAD_MNIST_DEBUG=0"),
         ({"DEBUG": "-1"}, "DEBUG is '-1'"),
         ({"TINYGRAD_MNIST_DEBUG": "yes", "DEBUG": "1"}, "TINYGRAD_MNIST_DEBUG is 'yes'"),
     ],
@@ -101,6 +101,12 @@ def test_wrong_levels(environment: dict[str, str], message: str, tmp_path: Path)
 
 def test_a_level_that_is_empty_is_none(tmp_path: Path) -> None:
     assert run(tmp_path, DEBUG="").stderr == ""
+
+
+@pytest.mark.parametrize("value", ["true", "*", "app:*", "False", "1.5", "release"])
+def test_debug_of_another_program_is_ignored(tmp_path: Path, value: str) -> None:
+    done = run(tmp_path, DEBUG=value)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("wrong", [6, -1, "2", True, None, 1.0])

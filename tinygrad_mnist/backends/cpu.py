@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -18,11 +19,14 @@ from tinygrad_mnist.backends.base import (
     range_error,
 )
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan, View
-from tinygrad_mnist.config import config
+from tinygrad_mnist.config import config, refuse_environment
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.contracts.core.tape import OPCODES, Tape
-from tinygrad_mnist.errors import IndexOutOfRangeError
+from tinygrad_mnist.errors import IndexOutOfRangeError, ShapeError
+from tinygrad_mnist.graph.source import at
+
+_SIMD = "TINYGRAD_MNIST_SIMD"
 
 try:
     import tinygrad_mnist._native as _native
@@ -31,6 +35,10 @@ except ModuleNotFoundError as error:
         "tinygrad_mnist's native module is not beside its sources: install with pip install . and "
         "start Python outside the source folder, or with pip install -e . to work in it"
     ) from error
+except ImportError as error:
+    if os.environ.get(_SIMD):  # read when the module is imported
+        refuse_environment(_SIMD, str(error))
+    raise
 
 # What the native module has to have: the package's own, without what a program registers later.
 _KERNELS, _OPCODES = frozenset(CONTRACTS), frozenset(OPCODES)
@@ -60,13 +68,14 @@ class CpuProgram:
     def __init__(self, plan: Plan, arena: Any) -> None:
         self._plan = plan
         self._constants: list[Array] = []
-        self._native = _native.Program(
-            self._native_buffers(plan),
-            [_native_call(c) for c in plan.calls],
-            plan.depends,
-            plan.arena_bytes,
-            arena,
-        )
+        buffers = self._native_buffers(plan)
+        calls = [_native_call(c) for c in plan.calls]
+        try:
+            self._native = _native.Program(buffers, calls, plan.depends, plan.arena_bytes, arena)
+        except (ValueError, OverflowError, RuntimeError) as error:
+            for call, native in zip(plan.calls, calls, strict=True):
+                _check_call(call, native, buffers, plan.arena_bytes)
+            raise error
 
     def _native_buffers(self, plan: Plan) -> list[tuple[str, int]]:
         position = {number: i for i, number in enumerate(bound_buffers(plan))}
@@ -109,6 +118,19 @@ class CpuProgram:
     def _error(self, failed: int) -> IndexOutOfRangeError | None:
         """The error of the native code's answer: 0, or 1 + the number of the call that failed."""
         return range_error(self._plan.calls[failed - 1]) if failed else None
+
+
+def _check_call(
+    call: KernelCall, native: Any, buffers: Sequence[tuple[str, int]], arena_bytes: int
+) -> None:
+    """Raises ShapeError if the native code can't run a call: with the call's shapes and line."""
+    try:
+        _native.Program(buffers, [native], [[]], arena_bytes, _native.Arena())
+    except (ValueError, OverflowError, RuntimeError) as error:
+        is_value = isinstance(error, ValueError)
+        why = str(error) if is_value else f"{call.kernel}: a number is too large for 64 bits"
+        shapes = ", ".join(str(view.layout.shape) for view in (*call.outputs, *call.inputs))
+        raise ShapeError(f"{why}; shapes {shapes}{at(call.source)}") from None
 
 
 def _step_bytes(arrays: Sequence[Array], stacked: Sequence[bool]) -> list[int]:

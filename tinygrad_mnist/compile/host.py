@@ -18,7 +18,7 @@ from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, ShapeErr
 from tinygrad_mnist.graph.layout import Offset
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import INTEGERS
-from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable, described
 
 # Arithmetic that host integers may go through, as Python expressions. Those of the first kind may
 # leave the range of their dtype: then they wrap around, as on a device.
@@ -197,11 +197,12 @@ class HostTrace:
         """What `v`, met on the way to `scalar`, is computed from; an error where the host can't."""
         node = v.node
         if node is None or not _is_arithmetic(v):
-            kind = "the result of " + node.op.name if node else "no input of the function"
-            raise GraphTypeError(
-                f"{scalar} can't be a slice bound, an index or a length: {v} is {kind}; the host "
-                f"computes those from integer inputs and shapes{at(scalar.source)}"
-            )
+            what = "a slice bound, an index or a length"
+            if v.dtype in INTEGERS:
+                message = f"{v} can't be {what}: these come from integer scalars and shapes"
+            else:
+                message = f"{described(v)}; {what} must be an integer"
+            raise GraphTypeError(f"{message}{at(scalar.source)}")
         return node.inputs
 
     def _leaf(self, v: Variable) -> _Scalar | None:

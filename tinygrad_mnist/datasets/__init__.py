@@ -21,6 +21,7 @@ from tinygrad_mnist.datasets.splits import (
     Labels,
     Pair,
     Splits,
+    as_path,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Location",
     "Pair",
     "Splits",
+    "as_path",
     "cache_folder",
     "draw_digits",
     "expand_mnist",

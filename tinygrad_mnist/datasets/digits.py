@@ -14,6 +14,7 @@ from tinygrad_mnist.datasets.handwriting import Style, write
 from tinygrad_mnist.datasets.idx import as_floats
 from tinygrad_mnist.datasets.rendering import SIDE, Pixels, render
 from tinygrad_mnist.datasets.splits import CLASSES, Labels, Pair, Splits
+from tinygrad_mnist.graph.values import integer
 
 STYLE = Style()
 _BLOCK = 512  # pictures drawn at a time: enough for NumPy, few enough for the processor's cache
@@ -37,8 +38,10 @@ def draw_digits(
     Returns uint8 (count, 28, 28), 0 for paper, 255 for ink, and int64 (count,).
     Raises ValueError where count is negative.
     """
-    if count < 0:
+    if integer(count, "count") < 0:
         raise ValueError(f"count is {count}, not 0 or more")
+    if not isinstance(seed, np.random.SeedSequence):
+        seed = integer(seed, "seed", least=0)
     rng = np.random.default_rng(seed)
     pictures = np.empty((count, SIDE, SIDE), np.uint8)
     labels = np.empty(count, np.int64)
@@ -67,7 +70,7 @@ def load_digits(
     Raises ValueError where a number is negative.
     """
     pairs = []
-    streams = np.random.SeedSequence(seed).spawn(3)
+    streams = np.random.SeedSequence(integer(seed, "seed", least=0)).spawn(3)
     for count, stream in zip((training, validation, test), streams, strict=True):
         pictures, labels = draw_digits(count, stream)
         pairs.append(Pair(as_floats(pictures), labels))

@@ -19,8 +19,11 @@ from tinygrad_mnist.datasets.splits import (
     Labels,
     Pair,
     Splits,
+    as_path,
     check_labels,
+    checked_pair,
 )
+from tinygrad_mnist.graph.values import shown
 
 SIDE = 28
 # (axis of the image, step): down, up, right, left.
@@ -32,6 +35,10 @@ def shift_images(images: Images, axis: int, step: int) -> Images:
 
     The row or column that the move vacates becomes zero; the one that leaves is lost.
     """
+    if axis not in (0, 1) or step not in (-1, 1):
+        raise ValueError(f"axis is {axis!r} and step {step!r}; axis is 0 or 1, step 1 or -1")
+    if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != SIDE * SIDE:
+        raise TypeError(f"images are {shown(images)}; they must be an array (n, {SIDE * SIDE})")
     grid = images.reshape(-1, SIDE, SIDE)
     moved = np.zeros_like(grid)
     kept, lost = slice(1, None), slice(None, -1)
@@ -53,7 +60,7 @@ def expand_mnist(training: tuple[Images, Labels], seed: int = 0) -> Pair:
 
     Source: Nielsen, Neural Networks and Deep Learning, chapter 6.
     """
-    images, labels = training
+    images, labels = checked_pair(training, "the training pair")
     count = len(images)
     order = np.random.default_rng(seed).permutation((len(SHIFTS) + 1) * count)
     order = order.reshape(len(SHIFTS) + 1, count)
@@ -76,21 +83,30 @@ def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
     float32 images and int64 labels.
     The file appears only once it is complete.
 
-    Raises DatasetError for another suffix, and for `.npz` when a pixel is no
-    multiple of 1/256 in 0..255/256.
+    Raises DatasetError for another suffix, for labels that are not integers in 0..9,
+    for pixels that are NaN or infinite, and for `.npz` when a pixel is no multiple of
+    1/256 in 0..255/256.
     """
-    target = Path(path)
+    target = as_path(path)
     part = target.with_name(target.name + ".part")
+    if not isinstance(splits, list | tuple) or len(splits) != len(Splits._fields):
+        raise DatasetError(f"{target}: the data must be three pairs, one per part")
+    parts = Splits(
+        *(
+            checked_pair(pair, f"{target}, {name} part")
+            for name, pair in zip(Splits._fields, splits, strict=True)
+        )
+    )
     if target.name.endswith(".npz"):
         arrays = {}
-        for name, pair in zip(Splits._fields, splits, strict=True):
+        for name, pair in zip(Splits._fields, parts, strict=True):
             arrays[f"{name}_images"] = _as_bytes(pair.images, f"{target}, {name} part")
             arrays[f"{name}_labels"] = pair.labels.astype(np.uint8)
         with part.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     elif target.name.endswith(".pkl.gz"):
         with gzip.open(part, "wb", compresslevel=1) as packed:
-            pickle.dump(tuple(tuple(pair) for pair in splits), packed, protocol=4)
+            pickle.dump(tuple(tuple(pair) for pair in parts), packed, protocol=4)
     else:
         raise DatasetError(f"{target}: the name must end in .npz or .pkl.gz")
     part.replace(target)
@@ -120,8 +136,10 @@ def read_npz(path: Path) -> Splits:
                 if pixels.dtype != np.uint8 or pixels.shape != (len(labels), SIDE * SIDE):
                     raise DatasetError(f"{path}, {name} part: images are not bytes (n, 784)")
                 images = pixels.astype(np.float32) / np.float32(256)
+                if labels.ndim != 1 or labels.dtype.kind not in "biuf":
+                    raise DatasetError(f"{path}, {name} part: labels are not integers (n,)")
+                check_labels(labels, f"{path}, {name} part")
                 pairs.append(Pair(images, labels.astype(np.int64)))
-                check_labels(pairs[-1].labels, f"{path}, {name} part")
     except DatasetError:
         raise
     except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:

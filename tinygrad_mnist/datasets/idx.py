@@ -23,6 +23,7 @@ from tinygrad_mnist.datasets.splits import (
     Images,
     Pair,
     Splits,
+    as_path,
     check_labels,
 )
 
@@ -118,6 +119,7 @@ def read_idx_folder(folder: Path) -> Splits:
     Raises DatasetNotFoundError when a file is missing, DatasetError when one
     can't be trusted; each message names the file.
     """
+    folder = as_path(folder)
     paths = [find_idx(folder, name) for name in IDX_NAMES]
     found = [path for path in paths if path is not None]
     if len(found) < len(paths):

@@ -29,7 +29,9 @@ from tinygrad_mnist.datasets.splits import (
     Labels,
     Pair,
     Splits,
+    as_path,
     check_labels,
+    check_pixels,
 )
 
 _DTYPE_CODE = re.compile(r"[fiu][1248]|b1")
@@ -253,6 +255,7 @@ def _pair(item: object, what: str) -> Pair:
     if len(pair.images) != len(pair.labels):
         raise DatasetError(f"{what}: {len(pair.images)} images, but {len(pair.labels)} labels")
     check_labels(pair.labels, what)
+    check_pixels(pair.images, what)
     return pair
 
 
@@ -265,6 +268,7 @@ def read_pickle(path: Path) -> Splits:
     Raises DatasetNotFoundError when there is no such file, DatasetError when it
     can't be trusted; each message names the file.
     """
+    path = as_path(path)
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such file")
     contents = unpickle(path)

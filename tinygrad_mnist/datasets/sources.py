@@ -22,6 +22,7 @@ from tinygrad_mnist.datasets.splits import (
     DatasetError,
     DatasetNotFoundError,
     Splits,
+    as_path,
     listing,
 )
 
@@ -52,7 +53,7 @@ def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True
     Raises DatasetNotFoundError, which lists each place and its problem.
     """
     if filename is not None:
-        path = Path(filename)
+        path = as_path(filename)
         if not path.exists():
             hint = "; expand_mnist makes such data, save_splits writes them"
             raise DatasetNotFoundError(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tinygrad_mnist.graph.values import plain_array, shown
+from tinygrad_mnist.imagedata import wrong_label, wrong_pixel
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -73,12 +78,45 @@ class Splits(NamedTuple):
     test: Pair
 
 
-def check_labels(labels: Labels, source: str) -> None:
-    """Raises DatasetError for labels outside 0..9; `source` is the file's name for the message."""
-    wrong = np.flatnonzero((labels < 0) | (labels >= CLASSES))
-    if wrong.size:
-        first = int(wrong[0])
+def as_path(name: Any) -> Path:
+    """A file's or folder's name as a path; TypeError for what is no name."""
+    if not isinstance(name, str | os.PathLike):
+        raise TypeError(f"a file's name is text or a path, not {shown(name)}")
+    return Path(name)
+
+
+def check_labels(labels: NDArray[Any], source: str) -> None:
+    """Raises DatasetError for labels outside 0..9, fractional ones and NaN; `source` is the file's
+    name for the message."""
+    problem = wrong_label(labels, CLASSES)
+    if problem is not None:
+        raise DatasetError(f"{source}: {problem}")
+
+
+def check_pixels(images: NDArray[Any], source: str) -> None:
+    """Raises DatasetError for pixels that are NaN or infinite, with the image's number."""
+    problem = wrong_pixel(images)
+    if problem is not None:
+        raise DatasetError(f"{source}: {problem}")
+
+
+def checked_pair(pair: Any, source: str) -> Pair:
+    """Images and labels that a program gives, as float32 (n, pixels) and int64 (n,).
+
+    Raises DatasetError, naming the source and the image, for anything else: masked arrays, numbers
+    of images and labels that differ, and what check_labels and check_pixels refuse.
+    """
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise DatasetError(f"{source} is {shown(pair)}; it must be a pair of images and labels")
+    try:
+        images, labels = plain_array(pair[0], "images"), plain_array(pair[1], "labels")
+    except TypeError as error:
+        raise DatasetError(f"{source}: {error}") from None
+    if images.ndim != 2 or labels.ndim != 1 or len(images) != len(labels):
         raise DatasetError(
-            f"{source}: label {int(labels[first])} at index {first} is not in 0..{CLASSES - 1}"
-            f" ({wrong.size} such label{'s' if wrong.size > 1 else ''})"
+            f"{source}: images are {images.shape}, labels {labels.shape}; they must be (n, pixels)"
+            " and (n,)"
         )
+    check_labels(labels, source)
+    check_pixels(images, source)
+    return Pair(np.asarray(images, np.float32), labels.astype(np.int64))

@@ -14,6 +14,7 @@ from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
+from tinygrad_mnist.graph.values import plain_array
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
 _RANGES = {dtype: (np.iinfo(dtype).min, np.iinfo(dtype).max) for dtype in INTEGERS}
@@ -60,7 +61,7 @@ def convert(value: Any, parameter: Parameter, stacked: bool = False) -> Array:
     variable, label = parameter.variable, parameter.label
     if isinstance(value, Variable):
         raise GraphTypeError(f"{label} got a symbolic variable; functions take values")
-    array = _as_array(value, label)
+    array = _as_array(value, parameter)
     ndim = variable.ndim + stacked
     if array.ndim != ndim:
         raise GraphTypeError(
@@ -80,11 +81,11 @@ def convert(value: Any, parameter: Parameter, stacked: bool = False) -> Array:
     return np.ascontiguousarray(array).reshape(array.shape)
 
 
-def _as_array(value: Any, label: str) -> Array:
+def _as_array(value: Any, parameter: Parameter) -> Array:
     try:
-        return np.asarray(value)
-    except ValueError:  # lists of lists of several lengths
-        raise GraphTypeError(f"{label} got a value that is not an array: {value!r}") from None
+        return plain_array(value, f"the value of {parameter.label}")
+    except GraphTypeError as error:
+        raise GraphTypeError(f"{error}{at(parameter.variable.source)}") from None
 
 
 def _check_strict(array: Array, value: Any, parameter: Parameter) -> None:
@@ -154,7 +155,7 @@ def is_stacked(value: Any, parameter: Parameter) -> bool:
     """Whether an argument of a sweep has a value per step: one axis more than the parameter."""
     if not isinstance(value, np.ndarray | range | list | tuple):
         return False
-    return _as_array(value, parameter.label).ndim == parameter.variable.ndim + 1
+    return _as_array(value, parameter).ndim == parameter.variable.ndim + 1
 
 
 def read_arguments(

@@ -12,7 +12,7 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import GraphTypeError, MissingInputError, UnusedInputError
 from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.functions.callable import Function
-from tinygrad_mnist.functions.io import In, outputs_from
+from tinygrad_mnist.functions.io import In, check_downcast, outputs_from
 from tinygrad_mnist.functions.updates import (
     Pairs,
     Updates,
@@ -27,6 +27,7 @@ from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.types import tensor_type
+from tinygrad_mnist.graph.values import check_name, choice, flag, shown
 from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
 # Theano's modes choose how much to optimise; here there is one way to make a plan.
@@ -72,7 +73,9 @@ def function(
 
     Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line.
     """
+    check_name(name, "the name of a function")
     _check_options(mode, profile, on_unused_input)
+    check_downcast(allow_input_downcast, "allow_input_downcast")
     new_values = updates_from(updates)
     signature = _inputs_from(inputs, name, allow_input_downcast, new_values)
     replacements = _replacements(signature.replaced, givens_from(givens, rebuild_strict))
@@ -105,14 +108,12 @@ def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
             f"there is no mode {mode!r}; there are None, {' and '.join(map(repr, MODES))}, all the "
             "same (config.device = 'reference' makes functions that run in plain NumPy)"
         )
-    if profile:
+    if profile is not None and flag(profile, "profile"):
         raise GraphTypeError(
             "profile is None or False; fn.profile(...) times the kernels of a function"
         )
-    if on_unused not in (None, "raise", "warn", "ignore"):
-        raise GraphTypeError(
-            f"on_unused_input is {on_unused!r}; it is 'raise', 'warn', 'ignore' or None"
-        )
+    if on_unused is not None:
+        choice(on_unused, ("raise", "warn", "ignore"), "on_unused_input")
 
 
 @dataclass
@@ -135,7 +136,7 @@ def _inputs_from(
 ) -> _Inputs:
     """The inputs that a user gave, checked; their updates are added to `updates`."""
     if not isinstance(inputs, list | tuple):
-        raise GraphTypeError(f"the inputs of a function are a list, not {inputs!r}")
+        raise GraphTypeError(f"the inputs of a function are a list, not {shown(inputs)}")
     given = [i if isinstance(i, In) else In(i) for i in inputs]
     variables = [i.variable for i in given]
     if len(set(variables)) != len(variables):
@@ -220,5 +221,9 @@ def _check_inputs(
 @api_function
 def eval_(variable: Variable, inputs_to_values: Mapping[Variable, Any] | None = None) -> Any:
     """The value of `variable`, given values of the inputs that it depends on."""
+    if not (inputs_to_values is None or isinstance(inputs_to_values, Mapping)):
+        raise GraphTypeError(
+            f"eval takes a dict from inputs to their values, not {shown(inputs_to_values)}"
+        )
     values = dict(inputs_to_values or {})
     return function(list(values), variable)(*values.values())

@@ -10,6 +10,7 @@ from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.values import check_name, flag, shown
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 
 
@@ -51,13 +52,17 @@ class In:
     def __post_init__(self) -> None:
         v = self.variable
         if not isinstance(v, Variable):
-            raise GraphTypeError(f"{v!r} can't be an input of a function; T.matrix() and such can")
+            raise GraphTypeError(
+                f"{shown(v)} can't be an input of a function; T.matrix() and such can"
+            )
         if isinstance(v, Constant | SharedVariable):
             kind = "a constant" if isinstance(v, Constant) else "a shared variable"
             raise GraphTypeError(
                 f"{v} is {kind}; it can't be an input of a function: replace it by a variable "
                 f"with givens{at(v.source)}"
             )
+        check_name(self.name, "the name of an input")
+        check_downcast(self.allow_downcast, f"allow_downcast of the input {v}")
         if isinstance(self.value, Variable) and not isinstance(self.value, SharedVariable):
             raise GraphTypeError(f"the value of the input {v} is {self.value}, which is symbolic")
         if self.value is None and (self.update is not None or self.implicit):
@@ -67,6 +72,12 @@ class In:
             )
         if self.mutable and self.borrow is False:
             raise GraphTypeError(f"the input {v} is mutable, but must not be borrowed")
+
+
+def check_downcast(value: Any, what: str) -> None:
+    """Raises GraphTypeError unless the option is None, True or False."""
+    if value is not None:
+        flag(value, what)
 
 
 def Param(  # noqa: N802

@@ -11,6 +11,7 @@ from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves
+from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.ops.elementwise import cast
 
@@ -129,6 +130,8 @@ def swaps_from(
     GraphTypeError.
     """
     replaced: dict[Variable, SharedVariable] = {}
+    if not isinstance(swap, Mapping):
+        raise GraphTypeError(f"swap is a dict of shared variables, not {shown(swap)}")
     for old, new in swap.items():
         if old not in shared or not isinstance(new, SharedVariable):
             raise GraphTypeError(

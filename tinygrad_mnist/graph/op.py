@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import check_dtype, smallest_integer
+from tinygrad_mnist.graph.values import check_name, plain_array, shown
 from tinygrad_mnist.graph.variables import Constant, Op, Variable
 
 OPS: dict[str, Op] = {}
@@ -31,6 +31,7 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     """
     if isinstance(value, Variable):
         return value
+    check_name(name)
     if type(value) is bool:
         return Constant(np.asarray(value), name=name)
     if type(value) is int:
@@ -38,12 +39,10 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     if type(value) is float:
         return Constant(np.asarray(value, dtype="float64"), weak=True, name=name)
     if isinstance(value, np.ndarray | np.generic | list | tuple):
-        if isinstance(value, list | tuple) and any(isinstance(v, Variable) for v in value):
-            raise GraphTypeError("a list of symbolic variables can't be used as one variable")
-        return Constant(_checked(np.asarray(value)), name=name)
+        return Constant(_checked(plain_array(value, "a value in an expression")), name=name)
     why = ": complex numbers are not supported" if isinstance(value, complex) else ""
     raise GraphTypeError(
-        f"{value!r} of type {type(value).__name__} can't be used in an expression{why}"
+        f"{shown(value)} of type {type(value).__name__} can't be used in an expression{why}"
         f"{at(user_source())}"
     )
 
@@ -61,5 +60,12 @@ def _checked(array: Array) -> Array:
 
 def constant(value: Any, dtype: str | None = None) -> Constant:
     """A constant of a given dtype (by default the value's own)."""
-    with np.errstate(over="ignore"):  # a number beyond the range of a float is infinite in it
-        return Constant(np.asarray(value, dtype=dtype))
+    if isinstance(value, Variable):
+        raise GraphTypeError(f"{shown(value)} can't be a constant; use .eval()")
+    array = plain_array(value, "a constant")
+    try:
+        with np.errstate(over="ignore"):  # a number beyond the range of a float is infinite in it
+            array = np.asarray(value, dtype=check_dtype(array.dtype if dtype is None else dtype))
+    except OverflowError:
+        raise ArgumentError(f"{shown(value)} doesn't fit in {dtype}") from None
+    return Constant(array)

@@ -11,6 +11,11 @@ from typing import Any, Generic, Self, TypeVar
 
 _API_FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
+_NO_NUMBER = (
+    "a symbolic variable is no number before a function computes it: x.eval({inputs: values}) "
+    "computes its value"
+)
+
 F = TypeVar("F", bound=Callable[..., Any])
 V = TypeVar("V")
 
@@ -44,11 +49,23 @@ class Operators(Generic[V]):
     def __bool__(self) -> bool:
         raise TypeError(
             "a symbolic variable has no truth value before a function computes it; "
-            "compare with T.eq, T.lt, ..., choose with T.switch"
+            "compare with T.eq, T.lt, ..., choose with T.switch, or compute it with .eval()"
         )
 
     def __len__(self) -> int:
-        raise TypeError("a symbolic variable has no len(); use x.shape[0]")
+        raise TypeError(
+            "a symbolic variable has no len(); use x.shape[0], or x.shape.eval({inputs: values}), "
+            "which computes it"
+        )
+
+    def __int__(self) -> int:
+        raise TypeError(f"{_NO_NUMBER}; T.cast(x, 'int64') stays symbolic")
+
+    def __float__(self) -> float:
+        raise TypeError(f"{_NO_NUMBER}; T.cast(x, 'floatX') stays symbolic")
+
+    def __index__(self) -> int:
+        raise TypeError(f"{_NO_NUMBER}; T.arange(x) and y[x] stay symbolic")
 
     def __iter__(self) -> Iterator[V]:
         raise TypeError("a symbolic variable can't be iterated over; index it: x[0], x[1], ...")

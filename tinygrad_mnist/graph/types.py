@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.sizes import fits
-from tinygrad_mnist.errors import ShapeError
+from tinygrad_mnist.errors import GraphTypeError, IntegerOverflowError, ShapeError
 
 BOOL = "bool"
 FLOATS = ("float32", "float64")
@@ -88,14 +89,17 @@ def check_size(type: TensorType) -> None:
 
 
 def check_dtype(dtype: object) -> str:
-    """The name of a dtype that the engine has; TypeError otherwise."""
+    """The name of a dtype that the engine has, for 'floatX' the configured one; GraphTypeError
+    otherwise."""
+    if isinstance(dtype, str) and dtype == "floatX":
+        return config.floatX
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
-    except TypeError:
+    except (TypeError, ValueError):
         name = str(dtype)
     if name not in DTYPES:
         why = ": complex numbers are not supported" if name.startswith("complex") else ""
-        raise TypeError(f"there is no dtype {name!r} here{why}; there are {', '.join(DTYPES)}")
+        raise GraphTypeError(f"there is no dtype {name!r} here{why}; there are {', '.join(DTYPES)}")
     return str(name)
 
 
@@ -114,7 +118,7 @@ def smallest_integer(value: int) -> str:
         info = np.iinfo(dtype)
         if info.min <= value <= info.max:
             return dtype
-    raise OverflowError(f"{value} does not fit in int64")
+    raise IntegerOverflowError(f"{value} does not fit in int64")
 
 
 def compute_dtype(dtype: str) -> str:

@@ -28,6 +28,7 @@ from tinygrad_mnist.graph.source import (
     user_origins,
 )
 from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type
+from tinygrad_mnist.graph.values import plain_array, shown
 
 
 class Variable(Operators["Variable"]):
@@ -118,6 +119,16 @@ class Constant(Variable):
         if self.value.ndim == 0:
             return str(self.value[()])  # a float32 in its own few digits
         return f"<constant {self.type}>"
+
+
+def described(value: Any) -> str:
+    """What a value is, as the beginning of a message: "`y` is a float32 scalar"."""
+    if not isinstance(value, Variable) or isinstance(value, Constant):
+        given = value.value[()] if isinstance(value, Constant) else value
+        return f"{shown(given)} is a {type(given).__name__}"
+    made = f"the result of {value.node.op.name}" if value.node else "the variable"
+    article = "an" if value.dtype.startswith("i") else "a"
+    return f"{f'`{value.name}`' if value.name else made} is {article} {value.type}"
 
 
 class Node:
@@ -388,7 +399,7 @@ class SharedVariable(Variable):
         label = f"the shared variable {self.name!r}" if self.name else "the shared variable"
         if isinstance(new_value, Variable):
             raise TypeError(f"{label} takes values; {new_value} is symbolic")
-        array = np.asarray(new_value)
+        array = plain_array(new_value, f"the new value of {label}")
         if array.ndim != self.ndim:
             raise TypeError(f"{label} has {self.ndim} dimensions; the new value has {array.ndim}")
         if array.dtype.kind in "iu" and self.dtype in INTEGERS:

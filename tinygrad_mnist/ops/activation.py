@@ -35,9 +35,9 @@ def relu(x: Any, alpha: Any = 0) -> Variable:
     alpha: a number, or an array that broadcasts with x, such as a slope per channel.
     """
     variable = as_variable(x)
-    if not isinstance(alpha, Variable) and alpha == 0:
-        return maximum(0.0, variable)
     slope = as_variable(alpha)
+    if isinstance(slope, Constant) and slope.ndim == 0 and slope.value == 0:
+        return maximum(0.0, variable)
     if isinstance(slope, Constant) and slope.weak:
         slope = cast(slope, variable.dtype if variable.type.is_float else "floatX")
     slope = switch(lt(variable, 0), slope, (1 + slope) * 0.5)

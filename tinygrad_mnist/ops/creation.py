@@ -7,13 +7,14 @@ range that depends only on integers is a constant of the plan.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Params
-from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import error_context, user_source
@@ -41,7 +42,7 @@ from tinygrad_mnist.ops.shape import (
 
 
 def _dtype(dtype: str | None) -> str:
-    return config.floatX if dtype in (None, "floatX") else check_dtype(dtype)
+    return check_dtype(config.floatX if dtype is None else dtype)
 
 
 # --- filled -----------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ def full_like(model: Any, fill_value: Any, dtype: str | None = None) -> Variable
     value = as_variable(fill_value)
     if value.ndim:
         raise GraphTypeError(f"full_like fills with a scalar, not with {value.type}")
-    return broadcast_like(cast(value, dtype or variable.dtype), variable)
+    return broadcast_like(cast(value, variable.dtype if dtype is None else dtype), variable)
 
 
 @api_function
@@ -153,7 +154,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
     if any(n.dtype in FLOATS for n in given):
         return _float_range(given, dtype)
     scalars = [as_integer_scalar(n, "an argument of arange") for n in given]
-    chosen = _dtype(dtype) if dtype else upcast("int64", *(n.dtype for n in scalars))
+    chosen = _dtype(dtype) if dtype is not None else upcast("int64", *(n.dtype for n in scalars))
     return _ARANGE(*scalars, dtype=chosen)
 
 
@@ -168,6 +169,8 @@ def _float_range(given: Sequence[Variable], dtype: str | None) -> Variable:
         numbers.append(v.value.item())
     if numbers[2] == 0:
         raise ShapeError("the step of arange is 0")
+    if not all(map(isfinite, numbers)):
+        raise ArgumentError(f"arange from {numbers[0]} to {numbers[1]} in steps of {numbers[2]}")
     chosen = upcast(*(v.dtype for v in settle_constants(given))) if dtype is None else dtype
     with error_context("arange", user_source()):
         values = Constant(np.arange(*numbers).astype(_dtype(chosen)))

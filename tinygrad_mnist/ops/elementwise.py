@@ -339,7 +339,7 @@ def cast(x: Any, dtype: str) -> Variable:
     'floatX' names the configured float.
     """
     variable = as_variable(x)
-    dtype = config.floatX if dtype == "floatX" else check_dtype(dtype)
+    dtype = check_dtype(dtype)
     if isinstance(variable, Constant) and variable.weak:
         return constant(variable.value, dtype)
     if variable.dtype == dtype:

@@ -21,6 +21,7 @@ from tinygrad_mnist.graph.layout import Offset, StaticSlice
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
+from tinygrad_mnist.graph.values import axis_number
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable, Vjp, Written
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import arange, zeros
@@ -410,6 +411,5 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
     variable = as_variable(x)
     if axis is None:
         return getitem(flatten(variable), indices)
-    if not -variable.ndim <= axis < variable.ndim:
-        raise GraphTypeError(f"axis {axis} is out of range for {variable.ndim} dimensions")
-    return getitem(variable, (*(slice(None),) * (axis % variable.ndim), indices))
+    before = axis_number(axis, variable.ndim)
+    return getitem(variable, (*(slice(None),) * before, indices))

@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tinygrad_mnist.contracts.core.base import Params
-from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType, upcast
-from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
+from tinygrad_mnist.graph.values import axis_number, integer, several
+from tinygrad_mnist.graph.variables import (
+    Constant,
+    HostValues,
+    Node,
+    Op,
+    Variable,
+    described,
+)
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import zeros_like
 from tinygrad_mnist.ops.elementwise import cast, settle_constants, sum_to
@@ -84,13 +90,7 @@ _JOIN = register_op(
 
 
 def _checked_axis(axis: Any, ndim: int) -> int:
-    if isinstance(axis, Constant):
-        axis = axis.value.item()
-    if not isinstance(axis, int | np.integer) or isinstance(axis, bool):
-        raise GraphTypeError(f"axis {axis!r} is not an integer")
-    if not -ndim <= axis < ndim:
-        raise GraphTypeError(f"axis {axis} is out of range for {ndim} dimensions")
-    return int(axis) % ndim
+    return axis_number(axis.value[()] if isinstance(axis, Constant) else axis, ndim)
 
 
 def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
@@ -100,15 +100,15 @@ def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
     GraphTypeError for an empty list, for scalars and for different numbers of axes, ShapeError for
     lengths that differ.
     """
-    if isinstance(tensor_list, Variable) or not len(tensor_list):
-        raise GraphTypeError("concatenate takes a list of at least one array")
-    parts = settle_constants([as_variable(v) for v in tensor_list])
+    given = several(tensor_list, "what concatenate takes", "arrays")
+    if not given:
+        raise ArgumentError("concatenate takes a list of at least one array")
+    parts = settle_constants([as_variable(v) for v in given])
     ndims = [v.ndim for v in parts]
     if min(ndims) == 0:
         raise GraphTypeError("scalars can't be concatenated; T.stack makes a vector of them")
     if len(set(ndims)) > 1:
-        given = ", ".join(map(str, ndims))
-        raise GraphTypeError(f"arrays with {given} dimensions can't be joined")
+        raise GraphTypeError(f"arrays with {', '.join(map(str, ndims))} dimensions can't be joined")
     dtype = upcast(*(v.dtype for v in parts))
     return _JOIN(*(cast(v, dtype) for v in parts), axis=_checked_axis(axis, ndims[0]))
 
@@ -177,10 +177,14 @@ def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) 
     if isinstance(splits_size, Variable):
         if n_splits is None:
             raise GraphTypeError("a symbolic splits_size needs n_splits=, the number of parts")
-        splits_size = [splits_size[k] for k in range(n_splits)]
-    sizes = [as_integer_scalar(n, "a length in splits_size") for n in splits_size]
-    if not sizes or n_splits not in (None, len(sizes)):
-        raise GraphTypeError(f"n_splits is {n_splits}; splits_size has {len(sizes)} lengths")
+        if splits_size.ndim != 1:
+            raise GraphTypeError(f"{described(splits_size)}; splits_size must be a vector")
+        splits_size = [splits_size[k] for k in range(integer(n_splits, "n_splits", 1))]
+    given = several(splits_size, "splits_size", "integers and integer scalars")
+    sizes = [as_integer_scalar(n, "a length in splits_size") for n in given]
+    count = len(sizes) if n_splits is None else integer(n_splits, "n_splits")
+    if not sizes or count != len(sizes):
+        raise ArgumentError(f"n_splits is {count}; splits_size has {len(sizes)} lengths")
     at = _checked_axis(axis, variable.ndim)
     return list(_SPLIT.node(variable, *sizes, axis=at).outputs)
 

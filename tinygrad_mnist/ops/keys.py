@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import AxisError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
-from tinygrad_mnist.graph.variables import Constant, Variable
+from tinygrad_mnist.graph.values import is_integer, plain_array
+from tinygrad_mnist.graph.variables import Constant, Variable, described
 from tinygrad_mnist.ops.shape import as_integer_scalar
 
 # One entry of a node's `index` per item of the key, with the operands that follow the array:
@@ -67,14 +68,14 @@ def array_position(index: Sequence[Entry]) -> int:
 def _is_array(item: Any) -> bool:
     if isinstance(item, Variable):
         return item.ndim > 0
-    return isinstance(item, list | tuple | np.ndarray) and np.ndim(item) > 0
+    return isinstance(item, list | tuple) or (isinstance(item, np.ndarray) and item.ndim > 0)
 
 
 def _expand(key: tuple[Any, ...], ndim: int) -> list[Any]:
     """One item per axis (and None per new axis): Ellipsis and omitted axes become `:`."""
     used = sum(item is not None and item is not Ellipsis for item in key)
     if used > ndim:
-        raise GraphTypeError(f"{used} indices for {ndim} dimensions")
+        raise AxisError(f"{used} indices for {ndim} dimensions")
     if sum(item is Ellipsis for item in key) > 1:
         raise GraphTypeError("an index has more than one '...'")
     fill: list[Any] = [slice(None)] * (ndim - used)
@@ -87,18 +88,24 @@ def _expand(key: tuple[Any, ...], ndim: int) -> list[Any]:
 def _slice_entry(item: slice) -> tuple[Entry, list[Variable]]:
     step = 1 if item.step is None else item.step
     if isinstance(step, Constant):
-        step = int(step.value)
-    if not isinstance(step, int | np.integer) or step == 0:
-        raise GraphTypeError(f"the step of a slice must be a nonzero integer, not {step}")
+        step = step.value[()]
+    if not is_integer(step) or step == 0:
+        raise GraphTypeError(
+            f"{described(step)}; the step of a slice must be a nonzero integer"
+            if not is_integer(step)
+            else "the step of a slice must be a nonzero integer, not 0"
+        )
     bounds = [
-        as_integer_scalar(b, "a bound of a slice") for b in (item.start, item.stop) if b is not None
+        as_integer_scalar(b, "a slice bound") for b in (item.start, item.stop) if b is not None
     ]
     return ("slice", item.start is not None, item.stop is not None, int(step)), bounds
 
 
 def _index_array(item: Any) -> Variable:
-    if isinstance(item, list | tuple) and np.size(item) == 0:
-        item = np.asarray(item, dtype="int64")
+    if not isinstance(item, Variable):
+        item = plain_array(item, "an index")
+        if item.size == 0 and item.dtype == "float64":  # an empty list
+            item = item.astype("int64")
     array = as_variable(item)
     if array.dtype == BOOL:
         raise GraphTypeError(

@@ -15,11 +15,12 @@ from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.contracts.core.tape import Tape
-from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.errors import ArgumentError, AxisError, GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
+from tinygrad_mnist.graph.values import axis_numbers, is_integer, several, shown
 from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, mul, settle_constants, sum_to
 from tinygrad_mnist.ops.kernels import GEMM, INTEGER_GEMM
@@ -180,20 +181,15 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Variable:
     don't match in number, ShapeError for lengths that differ.
     """
     a, b = _same_dtype(x, y)
-    if isinstance(axes, int | np.integer):
-        over = [list(range(a.ndim - int(axes), a.ndim)), list(range(int(axes)))]
+    if is_integer(axes):
+        if not 0 <= axes <= min(a.ndim, b.ndim):
+            raise AxisError(f"axes is {axes}; the operands are {a.type} and {b.type}")
+        over: Sequence[Any] = [list(range(a.ndim - axes, a.ndim)), list(range(axes))]
     else:
-        over = [[int(n)] if isinstance(n, int | np.integer) else list(n) for n in axes]
-    if len(over) != 2 or len(over[0]) != len(over[1]):
-        raise GraphTypeError(f"axes is {axes!r}; it is a number, or two lists equally long")
-    for v, given in zip((a, b), over, strict=True):
-        if len({n % v.ndim for n in given if v.ndim}) != len(given) or not all(
-            -v.ndim <= n < v.ndim for n in given
-        ):
-            raise GraphTypeError(f"axes {given} are not different axes of {v.type}")
-    chosen = tuple(
-        tuple(int(n) % v.ndim for n in given) for v, given in zip((a, b), over, strict=True)
-    )
+        over = several(axes, "axes", "two axes, or two lists of axes")
+    chosen = tuple(axis_numbers(each, v.ndim) for v, each in zip((a, b), over, strict=False))
+    if len(over) != 2 or len(chosen[0]) != len(chosen[1]):
+        raise ArgumentError(f"axes is {shown(axes)}; it is a number, or two lists equally long")
     return _TENSORDOT(a, b, axes=chosen)
 
 

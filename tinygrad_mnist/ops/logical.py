@@ -11,6 +11,7 @@ from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, FLOATS, upcast
+from tinygrad_mnist.graph.values import flag
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import (
     ApiFunction,
@@ -106,7 +107,7 @@ def isclose(
     size = abs_(b)
     near = le(abs_(sub(a, b)), add(atol, mul(rtol, size)))
     close = or_(and_(near, lt(size, np.inf)), eq(a, b))
-    return or_(close, and_(isnan(a), isnan(b))) if equal_nan else close
+    return or_(close, and_(isnan(a), isnan(b))) if flag(equal_nan, "equal_nan") else close
 
 
 def allclose(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape, run_tape
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType, static_type, tensor_type
 from tinygrad_mnist.graph.variables import HostValues, Node, Op, Variable
@@ -26,6 +26,8 @@ def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
 
 def _specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     lengths = tuple(host.by_value(n) for n in node.inputs[1:])
+    if any(n < 0 for n in lengths):
+        raise ShapeError(f"{lengths} is not a shape: lengths can't be negative")
     return [_STATIC_UNIFORM(inputs[0], **node.params, shape=lengths)]
 
 

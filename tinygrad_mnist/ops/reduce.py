@@ -16,6 +16,7 @@ from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, compute_dtype
+from tinygrad_mnist.graph.values import axis_numbers, flag, integer
 from tinygrad_mnist.graph.variables import Node, Op, Variable, Vjp
 from tinygrad_mnist.ops import infix, kernels
 from tinygrad_mnist.ops.elementwise import cast, eq, neq, sqr, sqrt, switch
@@ -31,17 +32,7 @@ def normalise_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(ndim))
-    given = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
-    axes = []
-    for a in given:
-        if not isinstance(a, int | np.integer) or isinstance(a, bool):
-            raise GraphTypeError(f"axis {a!r} is not an integer")
-        if not -ndim <= a < ndim:
-            raise GraphTypeError(f"axis {a} is out of range for {ndim} dimensions")
-        axes.append(int(a) % ndim)
-    if len(set(axes)) != len(axes):
-        raise GraphTypeError(f"an axis is named twice in {given}")
-    return tuple(sorted(axes))
+    return tuple(sorted(axis_numbers(axis, ndim)))
 
 
 def _reduced_type(params: Params, x: TensorType, dtype: str) -> TensorType:
@@ -143,7 +134,7 @@ _ARGMIN = _define_arg("argmin")
 
 def _drop(kept: Variable, axes: tuple[int, ...], keepdims: bool) -> Variable:
     """Removes the reduced axes, unless they are to be kept."""
-    if keepdims:
+    if flag(keepdims, "keepdims"):
         return kept
     return dimshuffle(kept, *(i for i in range(kept.ndim) if i not in axes))
 
@@ -238,16 +229,14 @@ def var(
 
     corrected: subtracts the error that rounding of the mean adds.
     """
-    if not isinstance(ddof, int | np.integer) or isinstance(ddof, bool):
-        raise GraphTypeError(f"ddof is {ddof!r}; it is an integer")
     variable = _as_float(x)
     axes = normalise_axes(axis, variable.ndim)
     distance = variable - mean(variable, axis=axes, keepdims=True)
     total = _SUM(sqr(distance), axes=axes)
     count = _count(variable, axes)
-    if corrected:
+    if flag(corrected, "corrected"):
         total = total - sqr(_SUM(distance, axes=axes)) / cast(count, variable.dtype)
-    return _drop(total, axes, keepdims) / cast(count - int(ddof), variable.dtype)
+    return _drop(total, axes, keepdims) / cast(count - integer(ddof, "ddof"), variable.dtype)
 
 
 @api_function
@@ -268,7 +257,7 @@ def _index_of(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
     lengths = [length(variable, i) for i in rest]
     joined = reshape(dimshuffle(variable, *rest, *axes), [*lengths, _count(variable, axes)])
     index = _drop(op(joined, axis=len(rest)), (len(rest),), False)
-    if not keepdims:
+    if not flag(keepdims, "keepdims"):
         return index
     return dimshuffle(index, *("x" if i in axes else rest.index(i) for i in range(variable.ndim)))
 

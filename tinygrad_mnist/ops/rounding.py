@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.values import choice
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import ApiFunction, cast, common, define
 
@@ -48,9 +48,7 @@ def trunc(x: Any) -> Variable:
 def round_(x: Any, mode: str = "half_to_even") -> Variable:
     """The integer nearest to x. Halves go to the even integer, or with the mode
     'half_away_from_zero' away from zero."""
-    if mode not in _MODES:
-        raise GraphTypeError(f"round has the modes {' and '.join(map(repr, _MODES))}, not {mode!r}")
-    return _rounded(_MODES[mode], x)
+    return _rounded(_MODES[choice(mode, _MODES, "the mode of round")], x)
 
 
 def iround(x: Any, mode: str = "half_to_even") -> Variable:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.sizes import n_elements
-from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import Layout, reshaped
 from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
@@ -23,28 +23,28 @@ from tinygrad_mnist.graph.types import (
     static_type,
     tensor_type,
 )
-from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
+from tinygrad_mnist.graph.values import axis_numbers, integer, is_integer, several, shown
+from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable, described
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.elementwise import settle_constants
 
 
 def as_integer_scalar(value: Any, what: str) -> Variable:
     """A 0-d integer variable; GraphTypeError, naming `what` it is for, if it can't be one."""
+    if not isinstance(value, Variable | np.ndarray) and not is_integer(value):
+        raise GraphTypeError(f"{described(value)}; {what} must be an integer scalar")
     variable = as_variable(value)
     if variable.ndim != 0 or variable.dtype not in INTEGERS:
-        raise GraphTypeError(f"{what} must be an integer scalar, not {variable.type}")
+        raise GraphTypeError(f"{described(variable)}; {what} must be an integer scalar")
     return variable
 
 
 def integer_pair(value: Any, name: str, least: int) -> tuple[int, int]:
     """Two ints, given as a pair or as one int for both; GraphTypeError with `name` otherwise."""
-    pair = value if isinstance(value, list | tuple | np.ndarray) else (value, value)
-    if (
-        len(pair) != 2
-        or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in pair)
-        or min(pair) < least
-    ):
-        raise GraphTypeError(f"{name} is {value!r}; it is two ints >= {least}")
+    is_pair = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)
+    pair = value if is_pair else (value, value)
+    if len(pair) != 2 or not all(map(is_integer, pair)) or min(pair) < least:
+        raise ArgumentError(f"{name} is {shown(value)}; it is two ints >= {least}")
     return int(pair[0]), int(pair[1])
 
 
@@ -145,13 +145,18 @@ def reshape(x: Any, newshape: Any, ndim: int | None = None) -> Variable:
 def shape_scalars(lengths: Any, ndim: int | None = None) -> list[Variable]:
     """The integer scalars of a shape given as a tuple, one integer, or a symbolic vector."""
     if isinstance(lengths, Variable) and lengths.ndim == 1:
+        if lengths.dtype not in INTEGERS:
+            raise GraphTypeError(f"{described(lengths)}; a shape must be integers")
         known = lengths.type.shape[0]
+        if ndim is not None:
+            ndim = integer(ndim, "ndim", 0)
         if ndim is None and known is None:
             raise GraphTypeError("a symbolic shape needs ndim=, the number of dimensions")
         return [lengths[i] for i in range(ndim if known is None else known)]  # type: ignore[arg-type]
-    if isinstance(lengths, Variable | int | np.integer):
+    if isinstance(lengths, Variable) or is_integer(lengths):
         lengths = (lengths,)
-    return [as_integer_scalar(n, "a length in a shape") for n in lengths]
+    given = several(lengths, "the shape", "integers and integer scalars")
+    return [as_integer_scalar(n, "a length in a shape") for n in given]
 
 
 def _static_reshape_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -186,10 +191,10 @@ def _dimshuffle_infer(params: Params, types: Sequence[TensorType]) -> list[Tenso
     pattern = params["pattern"]
     kept = [p for p in pattern if p != "x"]
     if len(set(kept)) != len(kept) or any(not 0 <= p < x.ndim for p in kept):
-        raise GraphTypeError(f"pattern {pattern} doesn't fit {x.ndim} dimensions")
+        raise ArgumentError(f"pattern {pattern} doesn't fit {x.ndim} dimensions")
     for axis in set(range(x.ndim)) - set(kept):
         if not x.broadcastable[axis]:
-            raise GraphTypeError(f"axis {axis} of {x} is dropped but doesn't broadcast")
+            raise ArgumentError(f"axis {axis} of {x} is dropped but doesn't broadcast")
     return [
         TensorType(
             x.dtype,
@@ -247,9 +252,20 @@ def dimshuffle(x: Any, *pattern: Any) -> Variable:
     variable = as_variable(x)
     if len(pattern) == 1 and isinstance(pattern[0], list | tuple):
         pattern = tuple(pattern[0])
-    if pattern == tuple(range(variable.ndim)):
+    axes = tuple(_pattern_entry(p) for p in pattern)
+    if axes == tuple(range(variable.ndim)):
         return variable
-    return _DIMSHUFFLE(variable, pattern=tuple(p if p == "x" else int(p) for p in pattern))
+    return _DIMSHUFFLE(variable, pattern=axes)
+
+
+def _pattern_entry(entry: Any) -> int | str:
+    if isinstance(entry, str) and entry == "x":
+        return entry
+    if not is_integer(entry):
+        raise GraphTypeError(
+            f"{described(entry)}; a pattern of dimshuffle has numbers of axes, and 'x' for new ones"
+        )
+    return int(entry)
 
 
 @api_function
@@ -258,15 +274,19 @@ def transpose(x: Any, *axes: Any) -> Variable:
     variable = as_variable(x)
     if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], list | tuple)):
         axes = tuple(axes[0] or ())
-    return dimshuffle(variable, *(axes or reversed(range(variable.ndim))))
+    order = axis_numbers(axes, variable.ndim)
+    if axes and len(order) != variable.ndim:
+        raise ArgumentError(f"axes {axes} are no order of {variable.ndim} axes")
+    return dimshuffle(variable, *(order or reversed(range(variable.ndim))))
 
 
 @api_function
 def flatten(x: Any, ndim: int = 1) -> Variable:
     """`x` with its last axes joined so that `ndim` are left; C order."""
     variable = as_variable(x)
-    if not 1 <= ndim <= max(variable.ndim, 1):
-        raise GraphTypeError(f"flatten to {ndim} dimensions of {variable.ndim}")
+    ndim = integer(ndim, "ndim of flatten", 1)
+    if ndim > max(variable.ndim, 1):
+        raise ArgumentError(f"flatten to {ndim} dimensions of {variable.ndim}")
     return reshape(variable, [length(variable, i) for i in range(ndim - 1)] + [-1])
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
-from tinygrad_mnist.config import config
+from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.types import tensor_type
+from tinygrad_mnist.graph.values import check_name, flag, several
 from tinygrad_mnist.graph.variables import Input
 
 _F = TypeVar("_F", bound=Any)
@@ -58,7 +59,9 @@ class TypedPlural(Protocol):
 
 def tensor(dtype: str, broadcastable: Sequence[bool], name: str | None = None) -> Input:
     """An input with the given dtype; `broadcastable` has a flag per dimension."""
-    return Input(tensor_type(config.floatX if dtype == "floatX" else dtype, broadcastable), name)
+    check_name(name)
+    flags = several(broadcastable, "broadcastable", "bools")
+    return Input(tensor_type(dtype, [flag(b, "a value in broadcastable") for b in flags]), name)
 
 
 def _named(function: _F, name: str, doc: str | None) -> _F:
@@ -69,7 +72,7 @@ def _named(function: _F, name: str, doc: str | None) -> _F:
 
 def _kind(name: str, broadcastable: tuple[bool, ...], doc: str) -> Constructor:
     def make(name: str | None = None, dtype: str | None = None) -> Input:
-        return tensor(dtype or "floatX", broadcastable, name)
+        return tensor("floatX" if dtype is None else dtype, broadcastable, name)
 
     return _named(make, name, doc)
 
@@ -107,7 +110,7 @@ def _wanted(plural: str, names: tuple[str | int, ...]) -> Sequence[str | None]:
         return [None] * names[0]
     strings = [name for name in names if isinstance(name, str)]
     if not names or len(strings) != len(names):
-        raise TypeError(f"{plural} takes names, or one positive number; not {names}")
+        raise GraphTypeError(f"{plural} takes names, or one positive number; not {names}")
     return strings
 
 

@@ -19,6 +19,7 @@ from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import INTEGERS, check_dtype
+from tinygrad_mnist.graph.values import flag, integer
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.ops.elementwise import add, cast, ge, le, lt, mul, number_like, sqrt, sub
 from tinygrad_mnist.ops.log import log
@@ -67,11 +68,10 @@ class RandomStreams:
     def seed(self, seed: int) -> None:
         """Starts again from `seed`: all variables draw the numbers of a new stream with that
         seed. It is an integer from 0 to 2**64 - 1; ArgumentError otherwise."""
-        if not isinstance(seed, int | np.integer):
-            raise GraphTypeError(f"the seed is {seed!r}; it is an integer")
-        if not 0 <= seed < 2**64:
-            raise ArgumentError(f"the seed is {seed}; it is from 0 to 2**64 - 1")
-        self._counter.set_value(_first_step(int(seed)))
+        number = integer(seed, "the seed", least=0)
+        if number >= 2**64:
+            raise ArgumentError(f"the seed is {number}; it is from 0 to 2**64 - 1")
+        self._counter.set_value(_first_step(number))
 
     def updates(self) -> list[tuple[SharedVariable, Variable]]:
         """The updates that advance the stream, as pairs for `function(updates=)`; functions apply
@@ -209,7 +209,7 @@ class RandomStreams:
 
         Elements may repeat: `replace` must be True and `p` None.
         """
-        if not replace or p is not None:
+        if not flag(replace, "replace") or p is not None:
             raise GraphTypeError("choice has replace=True and p=None only")
         among = as_variable(a)
         if among.ndim == 0:
@@ -266,7 +266,7 @@ def _check_held(low: Variable, high: Variable, dtype: str) -> None:
 
 
 def _float(dtype: str | None) -> str:
-    return config.floatX if dtype in (None, "floatX") else str(dtype)
+    return check_dtype("floatX" if dtype is None else dtype)
 
 
 def _arguments(dtype: str, **values: Any) -> list[Variable]:
@@ -290,7 +290,7 @@ def _lengths(size: Any, ndim: int | None, *arguments: Variable) -> list[Variable
             whole = add(whole, v)
         return [shape(whole)[axis] for axis in range(whole.ndim)]
     lengths = shape_scalars(size, ndim)
-    if ndim is not None and ndim != len(lengths):
+    if ndim is not None and integer(ndim, "ndim") != len(lengths):
         raise GraphTypeError(f"size has {len(lengths)} lengths, but ndim is {ndim}")
     fixed = _broadcastable(lengths)
     for v in arguments:

@@ -2,11 +2,15 @@
 
 from tinygrad_mnist.training.checks import (
     check_data,
+    check_last_layer,
     check_layers,
+    check_seed,
     check_settings,
+    float_pairs,
     pooled_shape,
     positive_integer,
     positive_integers,
+    probability,
 )
 from tinygrad_mnist.training.device import check_gpu, on_gpu
 from tinygrad_mnist.training.history import History
@@ -17,11 +21,15 @@ __all__ = [
     "Reporter",
     "check_data",
     "check_gpu",
+    "check_last_layer",
     "check_layers",
+    "check_seed",
     "check_settings",
     "chunks",
+    "float_pairs",
     "on_gpu",
     "pooled_shape",
     "positive_integer",
     "positive_integers",
+    "probability",
 ]

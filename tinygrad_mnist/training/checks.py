@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import function
+from tinygrad_mnist.graph.values import integer, is_masked, plain_array, shown
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.imagedata import wrong_label, wrong_pixel
 from tinygrad_mnist.training.device import on_host
 
 
@@ -26,21 +29,45 @@ def positive_integer(name: str, value: object) -> int:
 
 def positive_integers(name: str, value: object, count: int) -> tuple[int, ...]:
     """`value` as a tuple of so many ints; TypeError or ValueError, naming the argument."""
-    if not isinstance(value, list | tuple | np.ndarray) or len(value) != count:
+    if not isinstance(value, list | tuple | np.ndarray) or np.shape(value)[:1] != (count,):
         raise TypeError(f"{name} must be {count} integers, not {value!r}")
     return tuple(positive_integer(name, n) for n in value)
 
 
-def check_layers(layers: Sequence[Any], mini_batch_size: int) -> None:
-    """Whether each layer fits the one before it, as far as their sizes are known.
+def probability(name: str, value: Any) -> float:
+    """`value` as it is, if it is a number in 0..1; else TypeError or ValueError, with the name."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number in 0..1, not {shown(value)}")
+    if not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} must be in 0..1, not {value}")
+    return value  # type: ignore[return-value]
 
-    Raises ValueError, naming the layer by its number and class.
+
+def check_seed(value: Any) -> int:
+    """A seed of NumPy's RandomState. Raises TypeError or ValueError."""
+    seed = integer(value, "seed")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed}; it must be in 0..2**32-1")
+    return seed
+
+
+def check_layers(layers: Any, mini_batch_size: int) -> None:
+    """Whether these are layers, and each fits the one before it, as far as their sizes are known.
+
+    Raises TypeError or ValueError, naming the layer by its number and class.
     """
+    if not isinstance(layers, list | tuple):
+        raise TypeError(f"layers is {shown(layers)}; it must be a list of layers")
     if not layers:
-        raise ValueError("a network needs at least one layer")
+        raise ValueError("layers is empty: a network needs at least one layer")
     before = None
     for number, layer in enumerate(layers):
         title = f"layer {number} ({type(layer).__name__})"
+        if isinstance(layer, type) or not callable(getattr(layer, "set_inpt", None)):
+            raise TypeError(
+                f"layer {number} is {shown(layer)}; a layer is an object with params and a method"
+                " set_inpt(inpt, inpt_dropout, mini_batch_size)"
+            )
         image_shape = getattr(layer, "image_shape", None)
         if hasattr(layer, "filter_shape") and image_shape and image_shape[0] != mini_batch_size:
             raise ValueError(
@@ -50,6 +77,19 @@ def check_layers(layers: Sequence[Any], mini_batch_size: int) -> None:
         if before is not None and n_in is not None and n_in != before:
             raise ValueError(f"{title} takes {n_in} values, the layer before gives {before}")
         before = getattr(layer, "n_out", None)
+
+
+def check_last_layer(layer: Any) -> None:
+    """Whether a network can be trained with this as its last layer.
+
+    Raises TypeError, naming the layer's class and what it lacks.
+    """
+    for method in ("cost", "accuracy"):
+        if not callable(getattr(layer, method, None)):
+            raise TypeError(
+                f"the last layer, a {type(layer).__name__}, has no method `{method}`; to train, it"
+                " needs cost(net), accuracy(y) and y_out, as SoftmaxLayer has them"
+            )
 
 
 def pooled_shape(
@@ -116,13 +156,14 @@ def check_data(
     n_out: classes of the last layer, or None if it has no `n_out`.
 
     Raises TypeError when x or y has the wrong type for a function, ValueError when
-    their sizes don't fit or a label is not in 0..n_out-1; that message gives the
-    label's value and index. The check runs before any training.
+    their sizes don't fit, a pixel is NaN or infinite, or a label is fractional or not in
+    0..n_out-1; that message gives the label's value and index, or the image's number. The
+    check runs before any training.
     """
     x, y = _pair(name, data)
     images = x.get_value(borrow=True)
     with on_host():
-        labels = np.asarray(function([], y, name=f"labels of {name}")())
+        labels = np.asarray(function([], _uncast(y), name=f"labels of {name}")())
     if len(images) != len(labels):
         raise ValueError(f"{name}: {len(images)} images, but {len(labels)} labels")
     if n_in is not None and images.shape[1] != n_in:
@@ -134,12 +175,46 @@ def check_data(
             f"{name}: mini_batch_size {mini_batch_size} is larger than the data"
             f" ({len(images)} images)"
         )
-    if n_out is not None:
-        wrong = np.flatnonzero((labels < 0) | (labels >= n_out))
-        if wrong.size:
-            raise ValueError(
-                f"{name}: label {labels[wrong[0]]} at index {wrong[0]} is not in 0..{n_out - 1}"
-            )
+    for problem in (wrong_pixel(images), wrong_label(labels, n_out)):
+        if problem is not None:
+            raise ValueError(f"{name}: {problem}")
+
+
+def float_pairs(splits: Any) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """The images and labels of each part of a data set as arrays of floatX, each label exact.
+
+    Raises TypeError for parts that are no pairs of arrays, ValueError for pixels that are NaN or
+    infinite and for labels that floatX can't hold; the message has the image's number.
+    """
+    wrong = isinstance(splits, str | Mapping | Variable) or not isinstance(splits, Iterable)
+    if wrong or is_masked(splits):
+        raise TypeError(f"the data are {shown(splits)}; they must be pairs of images and labels")
+    for number, pair in enumerate(splits):
+        yield _as_floats(f"part {number} of the data", pair)
+
+
+def _as_floats(name: str, pair: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise TypeError(f"{name} is {shown(pair)}; it must be a pair of images and labels")
+    images, labels = (
+        plain_array(given, f"{name}: {what}")
+        for given, what in zip(pair, ("images", "labels"), strict=True)
+    )
+    for problem in (wrong_pixel(images), wrong_label(labels)):
+        if problem is not None:
+            raise ValueError(f"{name}: {problem}")
+    stored = np.asarray(labels, config.floatX)
+    rounded = np.flatnonzero(stored != labels)
+    if rounded.size:
+        first = rounded[0]
+        raise ValueError(f"{name}: label {labels[first]} at index {first} is too large")
+    return np.asarray(images, config.floatX), stored
+
+
+def _uncast(y: Variable) -> Variable:
+    """The labels before they are cast to integers, which would hide fractions and NaN."""
+    is_cast = y.node is not None and y.node.op.name == "cast"
+    return y.node.inputs[0] if is_cast and y.node is not None else y
 
 
 def _pair(name: str, data: Any) -> tuple[SharedVariable, Variable]:

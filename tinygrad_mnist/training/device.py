@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 from tinygrad_mnist.backends import GPUS, backend
 from tinygrad_mnist.config import config
+from tinygrad_mnist.graph.values import flag
 
 
 def check_gpu(wanted: bool) -> None:
     """Raises DeviceError if a GPU is wanted and can't be used; its message says what is missing."""
-    if wanted:
+    if flag(wanted, "network3.GPU"):
         backend(_device(wanted))
 
 

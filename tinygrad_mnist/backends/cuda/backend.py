@@ -60,13 +60,19 @@ class CudaBackend:
         return CudaProgram(plan, arena)
 
 
+_WITHOUT_A_GPU = (
+    "To compute without a GPU, set network3.GPU = False, config.device = 'cpu' or --device cpu; "
+    "`tinygrad-mnist devices` shows what is here and what is missing"
+)
+
+
 def cuda_backend(name: str) -> CudaBackend:
     """The backend `cuda` or `cudasim`; DeviceError if it can't be used."""
     if name == "cudasim":
         return CudaBackend(SimulatedGpu())
     problem = refusal()
     if problem is not None:
-        raise DeviceError(problem)
+        raise DeviceError(f"{problem}. {_WITHOUT_A_GPU}")
     capability = wanted_capability()
     return CudaBackend(CudaGpu() if capability is None else CompilingGpu(capability))
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.tape import Tape
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable, constant
 from tinygrad_mnist.graph.types import FLOATS, upcast
+from tinygrad_mnist.graph.values import flag, is_integer, several, shown
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.conv import CONV2D, GRAD_FILTER_OF, GRAD_INPUT_OF, Border, Pair
 from tinygrad_mnist.ops.elementwise import cast
@@ -24,12 +23,13 @@ _NO_ZEROS: Zeros = ((0, 0), (0, 0))
 def _declared_shape(shape: Any, what: str) -> tuple[int | None, ...] | None:
     if shape is None:
         return None
-    lengths = tuple(n.value.item() if isinstance(n, Constant) else n for n in shape)
+    given = several(shape, what, "four lengths")
+    lengths = tuple(n.value.item() if isinstance(n, Constant) else n for n in given)
     if len(lengths) != 4:
-        raise GraphTypeError(f"{what} is {shape}; it has four numbers")
+        raise ArgumentError(f"{what} is {shown(shape)}; it has four numbers")
     for n in lengths:
-        if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 0):
-            raise GraphTypeError(f"{what} is {shape}; {n!r} is neither None nor an int >= 0")
+        if n is not None and not (is_integer(n) and n >= 0):
+            raise ArgumentError(f"{what} is {shown(shape)}; {n!r} is neither None nor an int >= 0")
     return tuple(None if n is None else int(n) for n in lengths)
 
 
@@ -37,9 +37,10 @@ def _border(border_mode: Any) -> tuple[Border, Zeros]:
     """The padding for the kernels, and zeros to add around the images first."""
     if isinstance(border_mode, str):
         if border_mode not in ("valid", "full", "half"):
-            raise GraphTypeError(
+            hint = "; 'half' keeps the size of images, with filters of odd sizes"
+            raise ArgumentError(
                 f"border_mode is {border_mode!r}; it can be 'valid', 'full', 'half', an int, "
-                "a pair of ints or a pair of pairs"
+                f"a pair of ints or a pair of pairs{hint if border_mode.lower() == 'same' else ''}"
             )
         return border_mode, _NO_ZEROS
     pairs = isinstance(border_mode, list | tuple) and len(border_mode) == 2
@@ -78,11 +79,11 @@ def _params(
     border: Border, subsample: Any, filter_flip: bool, filter_dilation: Any, dtype: str
 ) -> dict[str, Any]:
     if integer_pair(filter_dilation, "filter_dilation", 1) != (1, 1):
-        raise GraphTypeError(f"filter_dilation is {filter_dilation!r}; only (1, 1) is supported")
+        raise ArgumentError(f"filter_dilation is {filter_dilation!r}; only (1, 1) is supported")
     return {
         "stride": integer_pair(subsample, "subsample", 1),
         "padding": border,
-        "flip": int(bool(filter_flip)),
+        "flip": int(flag(filter_flip, "filter_flip")),
         "epilogue": Tape.identity(dtype),
     }
 

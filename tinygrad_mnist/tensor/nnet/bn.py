@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_mnist.config import config
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.types import FLOATS, upcast
+from tinygrad_mnist.graph.values import choice, number
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.batch_norm import BATCH_NORMALIZATION
 from tinygrad_mnist.ops.elementwise import cast, maximum, settle_constants, sqrt
@@ -22,7 +23,7 @@ def _normalised_axes(axes: Any, ndim: int) -> Axes:
     """The axes that the statistics are taken over, sorted."""
     if isinstance(axes, str):
         if axes not in ("per-activation", "spatial"):
-            raise GraphTypeError(
+            raise ArgumentError(
                 f"axes is {axes!r}; it can be 'per-activation', 'spatial' or a tuple of ints"
             )
         axes = (0,) if axes == "per-activation" else (0, *range(2, ndim))
@@ -81,9 +82,10 @@ def _floats(*values: Any) -> list[Variable]:
 
 
 def _check_epsilon(epsilon: Any) -> float:
-    if isinstance(epsilon, Variable) or not float(epsilon) > 0:
-        raise GraphTypeError(f"epsilon is {epsilon}; it is a number above 0")
-    return float(epsilon)
+    value = number(epsilon, "epsilon")
+    if not value > 0:
+        raise ArgumentError(f"epsilon is {epsilon}; it is a number above 0")
+    return value
 
 
 def batch_normalization_train(
@@ -178,8 +180,7 @@ def batch_normalization(
 ) -> Variable:
     """(inputs - mean) * (gamma / std) + beta, with the usual broadcasting: Theano's older form.
     mode: 'low_mem' or 'high_mem', which makes no difference here."""
-    if mode not in ("low_mem", "high_mem"):
-        raise GraphTypeError(f"mode is {mode!r}; it can be 'low_mem' or 'high_mem'")
+    choice(mode, ("low_mem", "high_mem"), "mode")
     x, scale, shift, centre, deviation = _floats(inputs, gamma, beta, mean, std)
     return (x - centre) * (scale / deviation) + shift
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.values import choice, flag
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.average_pool import average_pool, sum_pool
 from tinygrad_mnist.ops.pool import keep_maxima, max_pool
@@ -50,16 +51,16 @@ def pool_2d(
     window = either(ws, ds, "ws and ds", None)
     if window is None:
         raise GraphTypeError("pool_2d needs ws (older name: ds), the size of a window")
-    if mode not in MODES:
-        raise GraphTypeError(f"pool_2d has the modes {', '.join(MODES)}, not {mode!r}")
+    choice(mode, MODES, "the mode of pool_2d")
+    whole = ignore_border is not None and flag(ignore_border, "ignore_border")
     step = either(stride, st, "stride and st", None)
     pads = either(pad, padding, "pad and padding", (0, 0))
     if mode == "max":
-        return max_pool(input, window, bool(ignore_border), step, pads)
+        return max_pool(input, window, whole, step, pads)
     if mode == "sum":
-        return sum_pool(input, window, bool(ignore_border), step, pads)
+        return sum_pool(input, window, whole, step, pads)
     count_padding = mode == "average_inc_pad"
-    return average_pool(input, window, bool(ignore_border), step, pads, count_padding)
+    return average_pool(input, window, whole, step, pads, count_padding)
 
 
 def max_pool_2d_same_size(input: Any, patch_size: Any) -> Variable:

@@ -1,0 +1,302 @@
+"""Every public function of `tensor` with wrong arguments: the error is the package's own.
+
+An error that only a call of a function finds names the line that made the expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.wrong_inputs import (
+    Call,
+    WrongCall,
+    call,
+    compute,
+    raised_on_purpose,
+    variables_of,
+    wrong_calls,
+)
+
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.tensor import extra_ops, nnet
+from tinygrad_mnist.tensor.nnet import abstract_conv, bn, conv
+from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
+from tinygrad_mnist.tensor.signal import downsample, pool
+
+KINDS = (TypeError, ValueError, IndexError)  # the package's errors are of these kinds too
+
+ONE = [
+    "abs",
+    "abs_",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctanh",
+    "ceil",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "inv",
+    "iround",
+    "isinf",
+    "isnan",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "neg",
+    "rad2deg",
+    "round",
+    "sgn",
+    "sin",
+    "sinh",
+    "sqr",
+    "sqrt",
+    "square",
+    "tan",
+    "tanh",
+    "trunc",
+    "flatten",
+    "identity_like",
+    "ones_like",
+    "zeros_like",
+    "shape",
+]
+TWO = [
+    "add",
+    "allclose",
+    "arctan2",
+    "divmod",
+    "dot",
+    "eq",
+    "floor_div",
+    "ge",
+    "gt",
+    "int_div",
+    "isclose",
+    "le",
+    "lt",
+    "maximum",
+    "minimum",
+    "mod",
+    "mul",
+    "neq",
+    "pow",
+    "sub",
+    "true_div",
+]
+BITS = ["and_", "or_", "xor", "bitwise_and", "bitwise_or", "bitwise_xor"]
+ALONG = [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "cumsum",
+    "max",
+    "max_and_argmax",
+    "mean",
+    "min",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
+NNET = [
+    "elu",
+    "hard_sigmoid",
+    "log_softmax",
+    "relu",
+    "selu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "ultra_fast_sigmoid",
+]
+NO_FUNCTIONS = {"TensorType", "Variable"}
+
+
+def _tensor() -> dict[str, Call]:
+    m, v, x, four = T.matrix("m"), T.vector("v"), T.vector("x"), T.tensor4("t")
+    i = T.imatrix("i")
+    calls = {name: call(getattr(T, name), m) for name in ONE}
+    calls |= {name: call(getattr(T, name), m, m) for name in TWO}
+    calls |= {name: call(getattr(T, name), i, i) for name in BITS}
+    calls |= {name: call(getattr(T, name), i) for name in ("invert", "bitwise_not")}
+    calls |= {name: call(getattr(T, name), m, 0) for name in ALONG}
+    calls |= {name: call(getattr(T, name), T.gt(m, 0), m, m) for name in ("switch", "where")}
+    calls |= {name: call(getattr(T, name), m, 1.0) for name in ("fill", "full_like", "second")}
+    calls |= {name: call(getattr(T, name), (2,)) for name in ("ones", "zeros")}
+    calls |= {
+        name: call(getattr(T, name), m[0], 1.0) for name in ("inc_subtensor", "set_subtensor")
+    }
+    return calls | {
+        "alloc": call(T.alloc, T.scalar("s"), 2, 3),
+        "arange": call(T.arange, 3),
+        "as_tensor_variable": call(T.as_tensor_variable, 3.0),
+        "batched_dot": call(T.batched_dot, T.tensor3("a"), T.tensor3("b")),
+        "cast": call(T.cast, m, "float64"),
+        "clip": call(T.clip, m, 0, 1),
+        "concatenate": call(T.concatenate, [m, m]),
+        "constant": call(T.constant, 3.0),
+        "diag": call(T.diag, v),
+        "dimshuffle": call(T.dimshuffle, m, 1, 0, "x"),
+        "eye": call(T.eye, 3),
+        "full": call(T.full, (2, 3), 1.0),
+        "grad": call(T.grad, (x**2).sum(), x),
+        "join": call(T.join, 0, m, m),
+        "outer": call(T.outer, v, x),
+        "repeat": call(T.repeat, m, 2),
+        "reshape": call(T.reshape, m, (4,)),
+        "split": call(T.split, m, [1, 1], 2),
+        "stack": call(T.stack, [m, m]),
+        "take": call(T.take, m, [0], 0),
+        "tensordot": call(T.tensordot, m, m, 1),
+        "tile": call(T.tile, m, (2,)),
+        "transpose": call(T.transpose, m, 1, 0),
+        "x[i]": call(lambda key: m[key], 0),
+        "x[i, j]": call(lambda i, j: four[i, j], 0, 1),
+        "x[a:b:c]": call(lambda start, stop, step: m[start:stop:step], 0, 1, 1),
+        "x.sum": call(lambda axis, dtype, keepdims: m.sum(axis, dtype, keepdims), 0, None, False),
+        "x.reshape": call(lambda shape: m.reshape(shape), (4,)),
+    }
+
+
+def _nnet() -> dict[str, Call]:
+    m, v, t = T.matrix("m"), T.vector("v"), T.tensor4("t")
+    calls = {name: call(getattr(nnet, name), m) for name in NNET}
+    return calls | {
+        "batch_normalization": call(nnet.batch_normalization, m, v, v, v, v),
+        "batch_normalization_test": call(nnet.batch_normalization_test, m, v, v, v, v),
+        "batch_normalization_train": call(nnet.batch_normalization_train, m, v, v),
+        "binary_crossentropy": call(nnet.binary_crossentropy, m, m),
+        "categorical_crossentropy": call(nnet.categorical_crossentropy, m, T.lvector("y")),
+        "conv2d": call(nnet.conv2d, t, t),
+        "sigmoid_binary_crossentropy": call(nnet.sigmoid_binary_crossentropy, m, m),
+    }
+
+
+def _others() -> dict[str, Call]:
+    m, t = T.matrix("m"), T.tensor4("t")
+    stream = RandomStreams(1)
+    draws = ("uniform", "normal", "binomial", "random_integers", "choice")
+    return {
+        "conv.conv2d": call(conv.conv2d, t, t),
+        "conv2d_grad_wrt_inputs": call(abstract_conv.conv2d_grad_wrt_inputs, t, t, (2, 2, 3, 3)),
+        "conv2d_grad_wrt_weights": call(abstract_conv.conv2d_grad_wrt_weights, t, t, (2, 2, 1, 1)),
+        "max_pool_2d_same_size": call(pool.max_pool_2d_same_size, t, (2, 2)),
+        "pool_2d": call(pool.pool_2d, t, (2, 2)),
+        "to_one_hot": call(extra_ops.to_one_hot, T.lvector("y"), 3),
+        "RandomStreams": call(RandomStreams, 1),
+        "seed": call(stream.seed, 1),
+        **{name: call(getattr(stream, name), (2,)) for name in draws},
+        "tensor": call(T.tensor, "float32", (False,)),
+        "matrix": call(T.matrix, "x"),
+        "imatrix": call(T.imatrix, "x"),
+        "matrices": call(T.matrices, "x", "y"),
+        "extra_ops.repeat": call(extra_ops.repeat, m, 2),
+    }
+
+
+CALLS = {**_tensor(), **{f"nnet.{name}": c for name, c in _nnet().items()}, **_others()}
+
+
+def problem(wrong: WrongCall, computes: bool) -> str | None:
+    """What is wrong with the error of a call; None if nothing is, or if there is no error."""
+    stage = "made"
+    try:
+        made = variables_of(wrong.run())
+        stage = "computed"
+        if computes:
+            compute(made)
+    except Exception as error:
+        shown = f"when {stage}: {type(error).__name__}: {error}"
+        if not isinstance(error, KINDS) or not raised_on_purpose(error):
+            return shown
+        if stage == "computed" and "made at" not in str(error):
+            return f"no line, {shown}"
+    return None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CALLS)
+def test_the_error_is_the_packages_own(name: str) -> None:
+    makes_inputs = name in ("tensor", "matrix", "imatrix", "matrices")
+    problems = {
+        what: found
+        for what, wrong in wrong_calls(CALLS[name])
+        if (found := problem(wrong, not makes_inputs and "64 bits" not in what)) is not None
+    }
+    assert problems == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "known"),
+    [
+        (T, CALLS),
+        (nnet, {name.removeprefix("nnet.") for name in CALLS}),
+        (pool, CALLS),
+        (extra_ops, CALLS),
+        (abstract_conv, {name.removeprefix("nnet.") for name in CALLS}),
+    ],
+    ids=["tensor", "nnet", "pool", "extra_ops", "abstract_conv"],
+)
+def test_every_public_function_is_called(module: ModuleType, known: Any) -> None:
+    names = {
+        name
+        for name in module.__all__
+        if callable(getattr(module, name)) and name not in (*T.constructors.__all__, *NO_FUNCTIONS)
+    }
+    assert names - set(known) == set()
+
+
+def test_older_modules_have_the_same_functions() -> None:
+    assert downsample.max_pool_2d is pool.pool_2d
+    assert bn.batch_normalization_train is nnet.batch_normalization_train
+
+
+MASKED = np.ma.masked_array([1.0], [True])
+
+MESSAGES: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (
+        lambda: T.vector()[: T.scalar("y")],
+        TypeError,
+        "`y` is a float32 scalar; a slice bound must be",
+    ),
+    (lambda: T.matrix().sum(axis=0.5), TypeError, r"axis 0\.5 is not an integer"),
+    (lambda: T.matrix().sum(axis=2), ValueError, "axis 2 is out of range for 2 dimensions"),
+    (lambda: T.matrix().sum(axis=2), IndexError, "axis 2 is out of range for 2 dimensions"),
+    (lambda: T.matrix()[0, 0, 0], IndexError, "3 indices for 2 dimensions"),
+    (lambda: T.matrix().reshape(None), TypeError, "the shape is None; it must be a list or tuple"),
+    (lambda: T.matrix().dimshuffle(0, "y"), TypeError, "'y' is a str; a pattern of dimshuffle"),
+    (lambda: T.matrix(5), TypeError, "the name of a variable is text, not 5"),  # type: ignore[arg-type]
+    (lambda: float(T.scalar()), TypeError, r"x\.eval\("),
+    (lambda: int(T.iscalar()), TypeError, r"x\.eval\("),
+    (lambda: len(T.vector()), TypeError, r"x\.shape\[0\], or x\.shape\.eval\("),
+    (lambda: range(T.iscalar()), TypeError, r"x\.eval\("),  # type: ignore[call-overload]
+    (lambda: [1, 2][T.iscalar()], TypeError, r"x\.eval\("),
+    (lambda: bool(T.scalar()), TypeError, r"\.eval\("),
+    (lambda: T.concatenate(None), TypeError, "what concatenate takes is None"),  # type: ignore[arg-type]
+    (lambda: T.grad(T.scalar(), None), TypeError, "wrt is None; it must be a list or tuple of"),  # type: ignore[call-overload]
+    (lambda: T.cast(T.vector(), "float16"), TypeError, "no dtype 'float16'"),
+    (lambda: T.round(T.vector(), "up"), ValueError, "it can be 'half_to_even' or"),
+    (lambda: T.constant(MASKED), TypeError, "a masked array, whose mask would be lost"),
+    (lambda: T.vector() + MASKED, TypeError, "a masked array, whose mask would be lost"),
+]
+
+
+@pytest.mark.parametrize(("make", "kind", "message"), MESSAGES)
+def test_messages(make: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        make()
