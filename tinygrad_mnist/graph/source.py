@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+_is_users: dict[str, bool] = {}  # by file name
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -26,7 +27,10 @@ def user_source() -> Source | None:
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE) and not file.startswith("<"):
+        users = _is_users.get(file)
+        if users is None:
+            users = _is_users[file] = not file.startswith((_PACKAGE, "<"))
+        if users:
             return Source(file, frame.f_lineno)
         if frame.f_back is None:
             return None
@@ -45,7 +49,10 @@ def error_context(op: str, source: Source | None) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, IndexError) as error:
-        text = str(error)
-        if "made at" in text:
-            raise
-        raise type(error)(f"{op}: {text}{at(source)}") from None
+        raise with_context(error, op, source) from None
+
+
+def with_context(error: Exception, op: str, source: Source | None) -> Exception:
+    """`error` with the op and the user's line in its message, or itself if that has a line."""
+    text = str(error)
+    return error if "made at" in text else type(error)(f"{op}: {text}{at(source)}")

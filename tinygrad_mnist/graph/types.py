@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -78,6 +79,8 @@ def static_type(dtype: str, shape: Iterable[int], broadcastable: Iterable[bool])
 
 def check_dtype(dtype: object) -> str:
     """The name of a dtype that the engine has; TypeError otherwise."""
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return dtype
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
     except TypeError:
@@ -87,6 +90,7 @@ def check_dtype(dtype: object) -> str:
     return str(name)
 
 
+@cache
 def upcast(*dtypes: str) -> str:
     """The dtype that holds values of all these: NumPy's promotion between arrays, so that
     int32 with float32 is float64, as in Theano."""

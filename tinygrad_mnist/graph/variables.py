@@ -19,7 +19,7 @@ from tinygrad_mnist.contracts.core.formula import Formula
 from tinygrad_mnist.graph.access import ReadWriteLock
 from tinygrad_mnist.graph.layout import Layout, Offset
 from tinygrad_mnist.graph.operators import Operators
-from tinygrad_mnist.graph.source import Source, error_context, user_source
+from tinygrad_mnist.graph.source import Source, user_source, with_context
 from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type
 
 
@@ -228,8 +228,10 @@ class Op:
         """Applies the op on behalf of `source` (None: the user's present line)."""
         if source is None:
             source = user_source()
-        with error_context(self.name, source):
+        try:  # not `with error_context`, which costs more than most rules
             types = self.infer(params, [v.type for v in inputs])
+        except (TypeError, ValueError, IndexError) as error:
+            raise with_context(error, self.name, source) from None
         return Node(self, inputs, params, types, source)
 
     def evaluate(self, node: Node, arrays: Sequence[Array]) -> list[Array]:

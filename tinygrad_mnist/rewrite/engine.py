@@ -70,6 +70,7 @@ class Context:
     fired: Counter[str] = field(default_factory=Counter)
     stages: list[Stage] = field(default_factory=list)
     _nodes: dict[Any, Node] = field(default_factory=dict)
+    _order: Sequence[Node] = ()
     _by_first: dict[Any, list[Node]] = field(default_factory=dict)
 
     @contextmanager
@@ -81,6 +82,11 @@ class Context:
 
     def find(self, op: str, inputs: Sequence[Variable]) -> Node | None:
         """A node of the present graph that applies `op` to these inputs, if there is one."""
+        if not self._by_first:
+            for node in self._order:
+                if node.inputs:
+                    first = (node.op.name, identity(node.inputs[0]))
+                    self._by_first.setdefault(first, []).append(node)
         wanted = [identity(v) for v in inputs]
         for node in self._by_first.get((op, wanted[0]), ()):
             if [identity(v) for v in node.inputs[: len(wanted)]] == wanted:
@@ -92,14 +98,11 @@ class Context:
         key = (node.op.name, tuple(identity(v) for v in node.inputs), params_key(node.params))
         return self._nodes.setdefault(key, node)
 
-    def start_round(self, outputs: Sequence[Variable]) -> None:
-        """Clears the last round, and lists the nodes of the present graph for `find`."""
+    def start_round(self, order: Sequence[Node]) -> None:
+        """Clears the last round. order: the nodes of the present graph, for `find`."""
         self._nodes.clear()
         self._by_first.clear()
-        for node in toposort(outputs):
-            if node.inputs:
-                first = (node.op.name, identity(node.inputs[0]))
-                self._by_first.setdefault(first, []).append(node)
+        self._order = order
 
 
 def identity(v: Variable) -> Any:
@@ -117,13 +120,15 @@ def params_key(params: Mapping[str, Any]) -> Any:
 def rebuild(
     outputs: Sequence[Variable],
     emit: Callable[[Node, list[Variable]], Sequence[Variable] | None],
+    order: Sequence[Node] | None = None,
 ) -> list[Variable]:
     """Rebuilds a graph from its leaves.
 
     `emit(node, new inputs)` returns the new results, or None for a node that joins another one.
+    order: `toposort(outputs)`, where it is known.
     """
     env: dict[Variable, Variable] = {}
-    for node in toposort(outputs):
+    for node in toposort(outputs) if order is None else order:
         results = emit(node, [env.get(v, v) for v in node.inputs])
         if results is not None:
             env.update(zip(node.outputs, results, strict=True))
@@ -157,12 +162,14 @@ def apply_rules(
         for op in rule.ops:
             table.setdefault(op, []).append(rule)
     current = list(outputs)
-    for _ in range(_ROUNDS + len(toposort(outputs))):
-        context.start_round(current)
+    order = toposort(current)
+    for _ in range(_ROUNDS + len(order)):
+        context.start_round(order)
         before = context.fired.total()
-        current = rebuild(current, lambda node, inputs: _emit(node, inputs, table, context))
+        current = rebuild(current, lambda node, inputs: _emit(node, inputs, table, context), order)
         if context.fired.total() == before:
             return current
+        order = toposort(current)
     raise AssertionError(f"rules undo each other: {dict(context.fired)}")
 
 
