@@ -154,15 +154,21 @@ def uses(outputs: Sequence[Variable]) -> Counter[Variable]:
 
 
 def apply_rules(
-    outputs: Sequence[Variable], rules: Iterable[Rule], context: Context
+    outputs: Sequence[Variable],
+    rules: Sequence[Rule],
+    context: Context,
+    applied: Sequence[Rule] = (),
 ) -> list[Variable]:
-    """Applies rules everywhere until none matches any more; equal nodes become one."""
-    table: dict[str, list[Rule]] = {}
-    for rule in rules:
-        for op in rule.ops:
-            table.setdefault(op, []).append(rule)
+    """Applies rules everywhere until none matches any more; equal nodes become one.
+
+    applied: further rules, which come after the others and have been applied to this graph already:
+    where none of the others matches, nothing is to be done.
+    """
     current = list(outputs)
     order = toposort(current)
+    if applied and not _any_matches(order, rules, context):
+        return current
+    table = _by_op([*rules, *applied])
     for _ in range(_ROUNDS + len(order)):
         context.start_round(order)
         before = context.fired.total()
@@ -171,6 +177,24 @@ def apply_rules(
             return current
         order = toposort(current)
     raise AssertionError(f"rules undo each other: {dict(context.fired)}")
+
+
+def _by_op(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    table: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for op in rule.ops:
+            table.setdefault(op, []).append(rule)
+    return table
+
+
+def _any_matches(order: Sequence[Node], rules: Sequence[Rule], context: Context) -> bool:
+    context.start_round(order)
+    table = _by_op(rules)
+    return any(
+        rule.apply(node, context) is not None
+        for node in order
+        for rule in table.get(node.op.name, ())
+    )
 
 
 def _emit(

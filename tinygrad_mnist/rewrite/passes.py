@@ -26,8 +26,8 @@ _SIMPLIFY = SIMPLIFY + ALGEBRA
 # Every pass gives a graph with the same results; after `lower` all ops have kernels or are views.
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("simplify", lambda outputs, context: apply_rules(outputs, _SIMPLIFY, context)),
-    ("stabilise", lambda outputs, context: apply_rules(outputs, STABILISE + _SIMPLIFY, context)),
-    ("sparse", lambda outputs, context: apply_rules(outputs, SPARSE + _SIMPLIFY, context)),
+    ("stabilise", lambda outputs, context: apply_rules(outputs, STABILISE, context, _SIMPLIFY)),
+    ("sparse", lambda outputs, context: apply_rules(outputs, SPARSE, context, _SIMPLIFY)),
     ("lower", lower),
     ("fuse_pools", fuse_pools),
     ("make_tapes", lambda outputs, context: make_tapes(outputs, join=True)),
