@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import overload
 
 from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError
+from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.op import constant
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import toposort
@@ -70,6 +71,7 @@ def grad(
     return results[0] if isinstance(wrt, Variable) else results
 
 
+@collection_paused()
 def _pull_back(
     cost: Variable, wrt: Sequence[Variable], stop: set[Variable]
 ) -> dict[Variable, Variable]:
