@@ -33,7 +33,11 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     if type(value) is bool:
         return Constant(np.asarray(value), name=name)
     if type(value) is int:
-        return Constant(np.asarray(value, dtype=smallest_integer(value)), weak=True, name=name)
+        try:
+            dtype = smallest_integer(value)
+        except OverflowError as error:
+            raise OverflowError(f"{error}{at(user_source())}") from None
+        return Constant(np.asarray(value, dtype=dtype), weak=True, name=name)
     if type(value) is float:
         return Constant(np.asarray(value, dtype="float64"), weak=True, name=name)
     if isinstance(value, np.ndarray | np.generic | list | tuple):
@@ -41,7 +45,9 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
             raise GraphTypeError("a list of symbolic variables can't be used as one variable")
         array = np.asarray(value)
         if array.dtype.name not in DTYPES:
-            raise GraphTypeError(f"an array of dtype {array.dtype} can't be a constant")
+            raise GraphTypeError(
+                f"an array of dtype {array.dtype} can't be a constant{at(user_source())}"
+            )
         return Constant(array, name=name)
     raise GraphTypeError(
         f"{value!r} of type {type(value).__name__} can't be used in an expression"

@@ -11,7 +11,7 @@ from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
 from tinygrad_mnist.graph.variables import Constant, Variable
-from tinygrad_mnist.ops.shape import as_integer_scalar
+from tinygrad_mnist.ops.shape import MAX_INT64, as_integer_scalar
 
 # One entry of a node's `index` per item of the key, with the operands that follow the array:
 #   ("slice", has_start, has_stop, step)   a bound each           keeps an axis
@@ -91,9 +91,18 @@ def _slice_entry(item: slice) -> tuple[Entry, list[Variable]]:
     if not isinstance(step, int | np.integer) or step == 0:
         raise GraphTypeError(f"the step of a slice must be a nonzero integer, not {step}")
     bounds = [
-        as_integer_scalar(b, "a bound of a slice") for b in (item.start, item.stop) if b is not None
+        as_integer_scalar(_within_int64(b), "a bound of a slice")
+        for b in (item.start, item.stop)
+        if b is not None
     ]
     return ("slice", item.start is not None, item.stop is not None, int(step)), bounds
+
+
+def _within_int64(bound: Any) -> Any:
+    """A bound that is a number beyond all lengths as one that int64 has."""
+    if type(bound) is int or isinstance(bound, np.integer):
+        return max(-MAX_INT64, min(int(bound), MAX_INT64))
+    return bound
 
 
 def _index_array(item: Any) -> Variable:

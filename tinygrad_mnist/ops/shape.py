@@ -16,6 +16,7 @@ from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import Layout, reshaped
 from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import (
     INTEGERS,
     TensorType,
@@ -24,6 +25,8 @@ from tinygrad_mnist.graph.types import (
 )
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
+
+MAX_INT64 = 2**63 - 1
 
 
 def as_integer_scalar(value: Any, what: str) -> Variable:
@@ -36,13 +39,17 @@ def as_integer_scalar(value: Any, what: str) -> Variable:
 
 def integer_pair(value: Any, name: str, least: int) -> tuple[int, int]:
     """Two ints, given as a pair or as one int for both; GraphTypeError with `name` otherwise."""
-    pair = value if isinstance(value, list | tuple | np.ndarray) else (value, value)
+    is_pair = isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1
+    pair = value if is_pair else (value, value)
     if (
         len(pair) != 2
         or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in pair)
         or min(pair) < least
+        or max(map(int, pair)) > MAX_INT64
     ):
-        raise GraphTypeError(f"{name} is {value!r}; it is two ints >= {least}")
+        raise GraphTypeError(
+            f"{name} is {value!r}; it is two ints from {least} to 2**63 - 1{at(user_source())}"
+        )
     return int(pair[0]), int(pair[1])
 
 
