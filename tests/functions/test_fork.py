@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tinygrad_mnist as theano
-import tinygrad_mnist.tensor as T
+import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.graph.access import ForkSafeLock
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -75,7 +75,9 @@ class _Model:
         step = T.lscalar("step")
         self.value = np.random.default_rng(0).random((120, 120), np.float32)
         self.read = theano.function([x], [T.tanh(T.dot(x, x)).sum(axis=0), T.grad(x.sum(), x)])
-        self.train = theano.function([step], w.sum(), updates=[(w, T.dot(w, w))], on_unused_input="ignore")
+        self.train = theano.function(
+            [step], w.sum(), updates=[(w, T.dot(w, w))], on_unused_input="ignore"
+        )
         self.expected = self.read(self.value)
 
     def is_right(self) -> bool:

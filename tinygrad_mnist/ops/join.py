@@ -16,6 +16,7 @@ from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import TensorType, upcast
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
@@ -87,9 +88,11 @@ def _checked_axis(axis: Any, ndim: int) -> int:
     if isinstance(axis, Constant):
         axis = axis.value.item()
     if not isinstance(axis, int | np.integer) or isinstance(axis, bool):
-        raise GraphTypeError(f"axis {axis!r} is not an integer")
+        raise GraphTypeError(f"axis {axis!r} is not an integer{at(user_source())}")
     if not -ndim <= axis < ndim:
-        raise GraphTypeError(f"axis {axis} is out of range for {ndim} dimensions")
+        raise GraphTypeError(
+            f"axis {axis} is out of range for {ndim} dimensions{at(user_source())}"
+        )
     return int(axis) % ndim
 
 

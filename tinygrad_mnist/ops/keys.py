@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.shape import MAX_INT64, as_integer_scalar
@@ -89,7 +90,9 @@ def _slice_entry(item: slice) -> tuple[Entry, list[Variable]]:
     if isinstance(step, Constant):
         step = int(step.value)
     if not isinstance(step, int | np.integer) or step == 0:
-        raise GraphTypeError(f"the step of a slice must be a nonzero integer, not {step}")
+        raise GraphTypeError(
+            f"the step of a slice must be a nonzero integer, not {step}{at(user_source())}"
+        )
     bounds = [
         as_integer_scalar(_within_int64(b), "a bound of a slice")
         for b in (item.start, item.stop)
@@ -115,7 +118,9 @@ def _index_array(item: Any) -> Variable:
             "choose with T.switch, or by integers"
         )
     if array.dtype not in INTEGERS:
-        raise GraphTypeError(f"an index array must hold integers, not {array.dtype}")
+        raise GraphTypeError(
+            f"an index array must hold integers, not {array.dtype}{at(user_source())}"
+        )
     return array
 
 

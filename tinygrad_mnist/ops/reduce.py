@@ -15,6 +15,7 @@ from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, compute_dtype
 from tinygrad_mnist.graph.variables import Node, Op, Variable, Vjp
 from tinygrad_mnist.ops import infix, kernels
@@ -35,9 +36,11 @@ def normalise_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     axes = []
     for a in given:
         if not isinstance(a, int | np.integer) or isinstance(a, bool):
-            raise GraphTypeError(f"axis {a!r} is not an integer")
+            raise GraphTypeError(f"axis {a!r} is not an integer{at(user_source())}")
         if not -ndim <= a < ndim:
-            raise GraphTypeError(f"axis {a} is out of range for {ndim} dimensions")
+            raise GraphTypeError(
+                f"axis {a} is out of range for {ndim} dimensions{at(user_source())}"
+            )
         axes.append(int(a) % ndim)
     if len(set(axes)) != len(axes):
         raise GraphTypeError(f"an axis is named twice in {given}")

@@ -33,7 +33,9 @@ def as_integer_scalar(value: Any, what: str) -> Variable:
     """A 0-d integer variable; GraphTypeError, naming `what` it is for, if it can't be one."""
     variable = as_variable(value)
     if variable.ndim != 0 or variable.dtype not in INTEGERS:
-        raise GraphTypeError(f"{what} must be an integer scalar, not {variable.type}")
+        raise GraphTypeError(
+            f"{what} must be an integer scalar, not {variable.type}{at(user_source())}"
+        )
     return variable
 
 
