@@ -6,22 +6,14 @@
 
 namespace tgm {
 
-class Dependencies {
- public:
-  // direct: for each call the earlier calls that it waits for. Throws std::invalid_argument where
-  // one of them is no earlier call.
-  explicit Dependencies(const std::vector<std::vector<int32_t>>& direct);
+// For each call the earlier calls that it waits for directly.
+using Depends = std::vector<std::vector<int32_t>>;
 
-  // Whether `later` waits for `earlier`, directly or through others. If not, both may run at the
-  // same time.
-  bool waits(int64_t later, int64_t earlier) const { return ancestors_[later][earlier]; }
-
- private:
-  std::vector<std::vector<bool>> ancestors_;
-};
+// Throws std::invalid_argument where a call waits for one that is no earlier call.
+void check_order(const Depends& depends);
 
 // The offset of each call's workspace of `bytes`, disjoint for calls that may run at once; the last
 // element is the size of them all.
-std::vector<int64_t> place_workspaces(const std::vector<int64_t>& bytes, const Dependencies& order);
+std::vector<int64_t> place_workspaces(const std::vector<int64_t>& bytes, const Depends& depends);
 
 }  // namespace tgm

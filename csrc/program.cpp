@@ -1,12 +1,15 @@
 #include "program.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "sizes.hpp"
 
 namespace tgm {
 namespace {
+
+int64_t magnitude(int64_t n) { return n == INT64_MIN ? INT64_MAX : std::abs(n); }
 
 [[noreturn]] void refuse(const std::string& kernel, const std::string& why) {
   throw std::invalid_argument(kernel + ": " + why);
@@ -18,6 +21,22 @@ std::string shape_text(const std::vector<int64_t>& shape) {
     text += (d > 0 ? ", " : "") + std::to_string(shape[d]);
   }
   return text + ")";
+}
+
+// Whether the distances of the view's elements from the buffer's start are numbers that the code
+// below and the kernels can compute with.
+bool has_fitting_reach(const ViewSpec& view) {
+  const auto item = static_cast<int64_t>(item_size(view.dtype));
+  int64_t reach = checked_product({item, magnitude(view.offset)});
+  for (size_t d = 0; d < view.shape.size(); d++) {
+    const int64_t n = view.shape[d];
+    if (n == 0) return true;
+    reach = checked_sum({reach, checked_product({item, n - 1, magnitude(view.strides[d])})});
+  }
+  for (const auto& [slot, multiplier] : view.slots) {
+    reach = std::max(reach, checked_product({item, magnitude(multiplier)}));
+  }
+  return reach <= kMaxSize;
 }
 
 // Smallest and largest distance of an element from the view's first, in elements.
@@ -49,6 +68,7 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   if (!is_addressable(view.shape, static_cast<int64_t>(item_size(view.dtype)))) {
     refuse(call.kernel, operand + " has more than 2^56 bytes, " + shape_text(view.shape));
   }
+  if (!has_fitting_reach(view)) refuse(call.kernel, operand + " is too large");
   const BufferSpec& buffer = buffers[view.buffer];
   if (buffer.kind == BufferSpec::Kind::Bind && buffer.value < 0) {
     refuse(call.kernel, operand + " is bound to a negative number");
@@ -57,10 +77,11 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   const auto [low, high] = extent(view);
   if (low > high) return;
   const int64_t item = static_cast<int64_t>(item_size(view.dtype));
-  const auto byte = [&](int64_t element) {
-    return size_sum(buffer.value, size_product(size_sum(view.offset, element), item));
-  };
-  const int64_t first = byte(low), end = byte(high + 1);
+  if (buffer.value < 0 || buffer.value > arena_bytes) {
+    refuse(call.kernel, operand + " reaches out of the arena");
+  }
+  const int64_t first = buffer.value + (view.offset + low) * item;
+  const int64_t end = buffer.value + (view.offset + high + 1) * item;
   if (first < 0 || end > arena_bytes) refuse(call.kernel, operand + " reaches out of the arena");
 }
 
@@ -71,9 +92,11 @@ Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallS
                  std::shared_ptr<Arena> arena)
     : arena_bytes_(arena_bytes), arena_(std::move(arena)) {
   if (arena_bytes < 0) throw std::invalid_argument("arena_bytes must not be negative");
+  if (arena_bytes > kMaxSize / 2) throw std::invalid_argument("arena_bytes is too large");
   if (depends.size() != calls.size()) {
     throw std::invalid_argument("each call must have a list of the calls that it waits for");
   }
+  check_order(depends);
   size_t n_tensors = 0;
   size_t n_ints = 0;
   size_t n_tapes = 0;
@@ -181,16 +204,18 @@ void Program::add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec&
 
 // Schedules the calls, and gives each its workspace.
 void Program::make_schedule(const std::vector<std::vector<int32_t>>& depends) {
-  const Dependencies order(depends);
   std::vector<int64_t> bytes;
   for (Call& call : calls_) {
     const bool needs = call.kernel->workspace_bytes != nullptr;
-    bytes.push_back(needs ? aligned(static_cast<int64_t>(call.kernel->workspace_bytes(call.args)))
-                          : 0);
+    const size_t wanted = needs ? call.kernel->workspace_bytes(call.args) : 0;
+    if (wanted > static_cast<size_t>(kMaxWorkspace)) {
+      refuse(call.kernel->name, "needs too much memory to work in");
+    }
+    bytes.push_back(aligned(static_cast<int64_t>(wanted)));
     schedule_.add_call(*call.kernel, call.args, depends[call.args.call]);
   }
   schedule_.finish();
-  workspaces_ = place_workspaces(bytes, order);
+  workspaces_ = place_workspaces(bytes, depends);
 }
 
 // Sets the addresses of operands in the arena again, if it has moved since the last run.

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import overload
 
 from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError
+from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.op import constant
 from tinygrad_mnist.graph.source import at, gradients_of, on_behalf_of
 from tinygrad_mnist.graph.traversal import toposort
@@ -81,6 +82,7 @@ def _constants(given: Collection[Variable] | None) -> set[Variable]:
     return set(variables)
 
 
+@collection_paused()
 def _pull_back(
     cost: Variable, wrt: Sequence[Variable], stop: set[Variable]
 ) -> dict[Variable, Variable]:

@@ -350,3 +350,31 @@ def test_calls_cost_little() -> None:
         program.run(addresses, [])
         best = min(best, time.perf_counter() - start)
     assert best / n < 1e-6
+
+
+HUGE = 2**62
+
+
+@pytest.mark.parametrize(
+    "operand",
+    [
+        (0, "float32", [HUGE], [1], 0, []),
+        (0, "float32", [2**40, 2**40], [0, 0], 0, []),
+        (0, "float32", [3], [HUGE], 0, []),
+        (0, "float32", [3], [-HUGE], 0, []),
+        (0, "float32", [3], [1], -(2**63), []),
+        (0, "float32", [3], [1], 0, [(0, HUGE)]),
+    ],
+)
+def test_operands_that_no_number_measures(operand: Any) -> None:
+    with pytest.raises(ValueError, match="too large"):
+        native_program([("bind", 0)], [elementwise(IDENTITY, [operand], operand)], 0)
+
+
+@pytest.mark.parametrize("ints", [(HUGE, 1), (2**32, 2**32), (1, 1, HUGE), (1, 1, 1, 1, HUGE)])
+def test_windows_that_no_number_measures(ints: tuple[int, ...]) -> None:
+    window = [*ints, *(1, 1, 1, 1, 0, 0)[len(ints) :]]
+    image = (0, "float32", [1, 1, 5, 5], [25, 25, 5, 1], 0, [])
+    pooled = (1, "float32", [1, 1, 1, 1], [1, 1, 1, 1], 0, [])
+    with pytest.raises(ValueError, match=r"too large|outside"):
+        native_program([("bind", 0), ("bind", 1)], [("pool2d", [image], [pooled], window, [])], 0)

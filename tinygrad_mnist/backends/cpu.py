@@ -130,7 +130,7 @@ def _check_call(
         is_value = isinstance(error, ValueError)
         why = str(error) if is_value else f"{call.kernel}: a number is too large for 64 bits"
         shapes = ", ".join(str(view.layout.shape) for view in (*call.outputs, *call.inputs))
-        raise ShapeError(f"{why}; shapes {shapes}{at(call.source)}") from None
+        raise ShapeError(f"{why}; shapes {shapes}{at(*call.origins)}") from None
 
 
 def _step_bytes(arrays: Sequence[Array], stacked: Sequence[bool]) -> list[int]:

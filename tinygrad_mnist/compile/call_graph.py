@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
@@ -69,6 +69,21 @@ class CallGraph:
             stack.extend(fresh)
         return seen & self._calls.keys()
 
+    def ancestors_unless(
+        self, number: int, avoided: Collection[int], known: Sequence[Collection[int]]
+    ) -> set[int] | None:
+        """A call and all that have to come before it, or None where one of `avoided` does. The walk
+        stops at calls in `known`, before which there is none of these."""
+        stack, seen = [number], {number}
+        while stack:
+            for other in self._waits[stack.pop()]:
+                if other in avoided:
+                    return None
+                if other not in seen and not any(other in calls for calls in known):
+                    seen.add(other)
+                    stack.append(other)
+        return seen
+
     def order(self) -> list[int]:
         """All calls, each after those that it waits for. Among calls that are ready, the one with
         the lowest number comes first. Raises CycleError where calls wait for each other."""
@@ -128,13 +143,10 @@ class CallGraph:
     def join(self, members: Collection[int], call: KernelCall) -> None:
         """Replaces calls, none of which waits for another, by one that does the work of all. It
         gets the number of the last of them."""
-        inside, last = set(members), max(members)
+        last = max(members)
         self._waits[last] = set().union(*(self._waits[member] for member in members))
-        for waits in self._waits:
-            if waits & inside:
-                waits -= inside
-                waits.add(last)
-        for member in inside - {last}:
+        for member in set(members) - {last}:
+            self._waits[member] = {last}  # who waits for the member now waits for the joined call
             self.drop(member)
         self.replace(last, call)
 

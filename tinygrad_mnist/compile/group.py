@@ -7,7 +7,7 @@ threads would spend as long meeting between them as computing them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 
 from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.plan import KernelCall
@@ -19,6 +19,7 @@ from tinygrad_mnist.graph.source import merged
 # bounds what a group keeps in memory, since its members' operands live until the last is there.
 MAX_ELEMENTS = 1 << 16
 MAX_MEMBERS = 32
+MAX_SKIPPED = 64  # candidates that can't join: no more are looked at for this group
 
 
 def group_calls(graph: CallGraph, kernels: Collection[str]) -> None:
@@ -33,9 +34,14 @@ def group_calls(graph: CallGraph, kernels: Collection[str]) -> None:
 
 def _group(graph: CallGraph, contract: Contract, member: Contract) -> None:
     """Joins small independent calls of `member` to calls of `contract`."""
-    candidates = [n for n in graph if graph[n].kernel == member.name and _is_small(graph[n])]
-    while candidates:
-        chosen = _independent(graph, candidates)
+    left = dict.fromkeys(n for n in graph if graph[n].kernel == member.name and _is_small(graph[n]))
+    settled: set[int] = set()  # calls that wait for none of those that are left
+    while left:
+        chosen, before = _independent(graph, left, settled)
+        for number in chosen:
+            del left[number]
+        if before.isdisjoint(left):
+            settled |= before
         if len(chosen) > 1:
             calls = [graph[number] for number in chosen]
             group = KernelCall(
@@ -46,20 +52,35 @@ def _group(graph: CallGraph, contract: Contract, member: Contract) -> None:
                 merged(*(call.origins for call in calls)),
             )
             graph.join(chosen, group)
-        candidates = [number for number in candidates if number not in chosen]
 
 
 def _is_small(call: KernelCall) -> bool:
     return max(v.layout.size for v in call.inputs) <= MAX_ELEMENTS
 
 
-def _independent(graph: CallGraph, candidates: Sequence[int]) -> list[int]:
-    """The first candidate and others such that none of them waits for another, in order."""
+def _independent(
+    graph: CallGraph, candidates: Iterable[int], settled: Collection[int]
+) -> tuple[list[int], set[int]]:
+    """The first candidate and others such that none of them waits for another, in order; and all
+    calls that come before one of them, but for those before `settled` ones.
+
+    settled: calls that wait for no candidate.
+    """
     chosen: list[int] = []
-    before: set[int] = set()  # those that come before one that is chosen
+    before: set[int] = set()
+    after: set[int] = set()  # candidates that wait for one that is chosen
+    skipped = 0
     for number in candidates:
-        ancestors = graph.ancestors([number])
-        if number not in before and ancestors.isdisjoint(chosen):
+        fresh = None
+        if number not in before:
+            fresh = graph.ancestors_unless(number, after.union(chosen), (settled, before))
+            if fresh is None:
+                after.add(number)
+        if fresh is None:
+            skipped += 1
+        else:
             chosen.append(number)
-            before |= ancestors
-    return chosen[:MAX_MEMBERS]
+            before |= fresh
+        if len(chosen) == MAX_MEMBERS or skipped == MAX_SKIPPED:
+            break
+    return chosen, before

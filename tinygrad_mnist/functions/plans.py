@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -19,6 +18,7 @@ from tinygrad_mnist.compile.report import report_plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.io import Outputs
+from tinygrad_mnist.graph.access import ForkSafeLock
 from tinygrad_mnist.graph.source import user_origins
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import watched
@@ -145,7 +145,7 @@ class Workspace:
 
     def __init__(self, backend: Backend) -> None:
         self.arena = backend.arena()
-        self.lock = threading.RLock()
+        self.lock = ForkSafeLock()
 
 
 class PlanCache:

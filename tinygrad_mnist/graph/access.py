@@ -3,12 +3,17 @@
 A function locks all variables that it reads or updates at once, and releases all at once. So a step
 sees only values of whole steps, two functions that update one variable take turns, and no thread
 that holds a lock waits for another one: there is no deadlock.
+
+A forked child has only the thread that forked, so the locks of all other threads are taken away
+there. Values that another thread was updating are as the fork found them.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Hashable, Iterable
+from weakref import WeakSet
 
 # Guards the list of the locks that are held, by thread; taken for about a microsecond. Reentrant: a
 # signal handler may read a variable while its thread is here.
@@ -59,3 +64,53 @@ class ReadWriteLock:
             ):
                 return True
         return False
+
+
+class ForkSafeLock:
+    """A reentrant lock for a `with`. In a forked child it is free, unless the thread that forked
+    holds it."""
+
+    __slots__ = ("__weakref__", "_depth", "_lock", "_owner")
+
+    def __init__(self) -> None:
+        self.reset()
+        _locks.add(self)
+
+    def reset(self) -> None:
+        """Makes it free, whoever holds it."""
+        self._lock = threading.RLock()
+        self._owner = 0
+        self._depth = 0
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._owner = threading.get_ident()
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._owner = 0
+        self._lock.release()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the calling thread holds it."""
+        return self._owner == threading.get_ident()
+
+
+_locks: WeakSet[ForkSafeLock] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    global _gate, _changed
+    _gate = threading.RLock()
+    _changed = threading.Condition(_gate)
+    me = threading.get_ident()
+    _held[:] = [held for held in _held if held[0] == me]
+    for lock in list(_locks):
+        if not lock.is_mine:
+            lock.reset()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 from math import gcd
 from typing import NamedTuple
 
@@ -191,6 +192,35 @@ class StaticSlice(NamedTuple):
             stop = start.value + n * step
             key.append(slice(start.value, stop if stop >= 0 else None, step) if n else slice(0))
         return tuple(key)
+
+
+def all_disjoint(regions: Sequence[StaticSlice], axis: int = 0) -> bool:
+    """Whether no two slices of one array have an element in common (conservative, as
+    `is_disjoint_from`). Looks at neighbours along an axis, not at all pairs.
+
+    axis: the slices overlap along all axes before it.
+    """
+    if len(regions) < 2:
+        return True
+    if axis == len(regions[0].lengths):
+        return all(a.is_disjoint_from(b) for a, b in combinations(regions, 2))
+    if any(region.starts[axis].slot is not None for region in regions):
+        return all_disjoint(regions, axis + 1)
+    spans = []
+    for number, region in enumerate(regions):
+        taken = region._indices(axis)
+        if taken:
+            spans.append((min(taken[0], taken[-1]), max(taken[0], taken[-1]), number))
+    group: list[StaticSlice] = []  # slices that overlap along the axis, one with the next
+    end = -1
+    for first, last, number in sorted(spans):
+        if first > end:
+            if not all_disjoint(group, axis + 1):
+                return False
+            group = []
+        group.append(regions[number])
+        end = max(end, last)
+    return all_disjoint(group, axis + 1)
 
 
 def _may_overlap(a: range, b: range) -> bool:

@@ -12,24 +12,25 @@ def toposort(outputs: Iterable[Variable], up_to: Container[Variable] = ()) -> li
     """The nodes that `outputs` depend on, each after those it depends on. The walk stops at the
     variables in `up_to`."""
     order: list[Node] = []
+    opened: set[Node] = set()  # nodes whose inputs are on the stack, or done
     done: set[Node] = set()
     for output in outputs:
         if output.node is None or output in up_to:
             continue
-        stack: list[tuple[Node, int]] = [(output.node, 0)]
+        stack = [output.node]
         while stack:
-            node, position = stack.pop()
-            if node in done:
+            node = stack[-1]
+            if node in opened:
+                stack.pop()
+                if node not in done:
+                    done.add(node)
+                    order.append(node)
                 continue
-            for i in range(position, len(node.inputs)):
-                parent = node.inputs[i].node
-                if parent is not None and parent not in done and node.inputs[i] not in up_to:
-                    stack.append((node, i + 1))
-                    stack.append((parent, 0))
-                    break
-            else:
-                done.add(node)
-                order.append(node)
+            opened.add(node)
+            for v in reversed(node.inputs):
+                parent = v.node
+                if parent is not None and parent not in done and v not in up_to:
+                    stack.append(parent)
     return order
 
 

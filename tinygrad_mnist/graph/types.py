@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -91,8 +92,11 @@ def check_size(type: TensorType) -> None:
 def check_dtype(dtype: object) -> str:
     """The name of a dtype that the engine has, for 'floatX' the configured one; GraphTypeError
     otherwise."""
-    if isinstance(dtype, str) and dtype == "floatX":
-        return config.floatX
+    if isinstance(dtype, str):
+        if dtype in DTYPES:
+            return dtype
+        if dtype == "floatX":
+            return config.floatX
     try:
         name = np.dtype(dtype).name  # type: ignore[call-overload]
     except (TypeError, ValueError):
@@ -103,6 +107,7 @@ def check_dtype(dtype: object) -> str:
     return str(name)
 
 
+@cache
 def upcast(*dtypes: str) -> str:
     """The dtype that holds values of all these: NumPy's promotion between arrays, so that
     int32 with float32 is float64, as in Theano."""

@@ -8,12 +8,13 @@ from typing import Any
 
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, PADDED, SUM
-from tinygrad_mnist.graph.op import register_op
+from tinygrad_mnist.graph.op import constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import HostValues, Node, Op, Variable
+from tinygrad_mnist.ops.elementwise import true_div
 from tinygrad_mnist.ops.kernels import define_kernel
-from tinygrad_mnist.ops.pool import pool_images, pooled_type
+from tinygrad_mnist.ops.pool import clipped, pool_images, pooled_type
 
 
 def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -24,8 +25,36 @@ def _vjp(node: Node, g: Variable) -> list[Variable | None]:
     return [_GRAD_OF(g, node.inputs[0], **node.params)]
 
 
+def _clipped(params: Params, image: tuple[int, ...], pooled: tuple[int, ...]) -> dict[str, Any]:
+    """The parameters of `clipped`, which sum where each window's divisor is `_area`."""
+    new = clipped(params, image, pooled)
+    return {**new, "count": SUM} if _has_area(params, new) else new
+
+
+def _has_area(params: Params, new: Params) -> bool:
+    """Whether the divisor of a mean is no longer what the clipped windows have inside the padded
+    image: all windows are whole there."""
+    is_clipped = new["window"] != params["window"]
+    return bool(is_clipped and params["count"] == PADDED and params["ignore_border"])
+
+
+def _divided(v: Variable, params: Params, new: Params) -> Variable:
+    """`v` divided by the area of a whole window, where the kernel has summed instead."""
+    if new["count"] == params["count"]:
+        return v
+    return true_div(v, constant(float(params["window"][0] * params["window"][1]), v.dtype))
+
+
+def _specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
+    (x,) = inputs
+    image, pooled = x.type.static_shape[2:], pooled_type(node.params, x.type).static_shape[2:]
+    params = _clipped(node.params, image, pooled)
+    y = AVERAGE_POOL2D.rebuild(inputs, params).outputs[0]
+    return [_divided(y, node.params, params)]
+
+
 # x (N, C, H, W) -> y (N, C, PH, PW)
-AVERAGE_POOL2D = define_kernel("average_pool2d", _infer, vjp=_vjp)
+AVERAGE_POOL2D = define_kernel("average_pool2d", _infer, vjp=_vjp, specialise=_specialise)
 
 
 def _grad_of_vjp(node: Node, h: Variable) -> list[Variable | None]:
@@ -34,9 +63,14 @@ def _grad_of_vjp(node: Node, h: Variable) -> list[Variable | None]:
 
 def _grad_of_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     g, x = inputs
+    params = _clipped(node.params, x.type.static_shape[2:], g.type.static_shape[2:])
+    params.pop("pooled", None)
     return [
         AVERAGE_POOL2D_GRAD(
-            g, **node.params, shape=x.type.static_shape, broadcastable=x.broadcastable
+            _divided(g, node.params, params),
+            **params,
+            shape=x.type.static_shape,
+            broadcastable=x.broadcastable,
         )
     ]
 

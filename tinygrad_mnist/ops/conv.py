@@ -9,6 +9,7 @@ an update to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from tinygrad_mnist.contracts.core.base import Params
@@ -20,6 +21,7 @@ from tinygrad_mnist.ops.kernels import define_kernel
 
 Pair = tuple[int, int]
 Border = str | Pair
+MAX_PADDED = 1 << 31  # elements of a padded image, which kernels keep
 UNDECLARED = (None, None, (0, 0))  # the default of the parameter `declared`
 
 
@@ -64,6 +66,8 @@ def output_size(size: Pair, filter_size: Pair, padding: Pair, stride: Pair) -> P
         (n + 2 * p - k) // s + 1
         for n, k, p, s in zip(size, filter_size, padding, stride, strict=True)
     )
+    if prod(n + 2 * p for n, p in zip(size, padding, strict=True)) > MAX_PADDED:
+        raise ShapeError(f"images of {size} with padding {padding} are too large")
     if min(result) < 1:
         raise ShapeError(
             f"a filter of {filter_size} doesn't fit images of {size} with padding {padding}"
@@ -95,13 +99,19 @@ def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
 
 def _specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     x, w = inputs
-    return [CONV2D(x, w, **_static_params(node, w.type.static_shape))]
+    return [CONV2D(x, w, **_static_params(node, x.type, w.type))]
 
 
-def _static_params(node: Node, filter_shape: tuple[int, ...]) -> dict[str, Any]:
+def _static_params(node: Node, x: TensorType, w: TensorType) -> dict[str, Any]:
+    """The parameters for known shapes. A stride past the padded image, which makes no second step,
+    is cut to its length."""
     params = dict(node.params)
-    params["padding"] = padding_of(params["padding"], (filter_shape[2], filter_shape[3]))
-    return params
+    filter_size, size = w.static_shape[2:], x.static_shape[2:]
+    padding = padding_of(params["padding"], (filter_size[0], filter_size[1]))
+    rows, columns = (
+        min(s, max(1, n + 2 * p)) for s, n, p in zip(params["stride"], size, padding, strict=True)
+    )
+    return {**params, "padding": padding, "stride": (rows, columns)}
 
 
 def _vjp(node: Node, g: Variable) -> list[Variable | None]:
@@ -154,7 +164,7 @@ def _grad_input_specialise(
 ) -> list[Variable]:
     w, g, x = inputs
     _check_gradient(x.type, w.type, g.type, node.params)
-    params = _static_params(node, w.type.static_shape)
+    params = _static_params(node, x.type, w.type)
     return [
         CONV2D_GRAD_INPUT(w, g, **params, shape=x.type.static_shape, broadcastable=x.broadcastable)
     ]
@@ -165,7 +175,7 @@ def _grad_filter_specialise(
 ) -> list[Variable]:
     x, g, w = inputs
     _check_gradient(x.type, w.type, g.type, node.params)
-    params = _static_params(node, w.type.static_shape)
+    params = _static_params(node, x.type, w.type)
     return [
         CONV2D_GRAD_FILTER(x, g, **params, shape=w.type.static_shape, broadcastable=w.broadcastable)
     ]

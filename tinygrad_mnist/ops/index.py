@@ -153,6 +153,8 @@ def _resolve(
             last = bounds.pop(0) if entry[2] else None
             step = entry[3]
             start, count = host.slice(first, last, step, lengths[axis])
+            if abs(step) > lengths[axis]:  # at most one element
+                step = 1
             basic.append(len(kept))
         elif entry[0] == "index" and host.knows(symbolic[0]):
             start, count = host.index(symbolic[0], lengths[axis]), 1

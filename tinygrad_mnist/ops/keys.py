@@ -9,10 +9,11 @@ import numpy as np
 
 from tinygrad_mnist.errors import AxisError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
 from tinygrad_mnist.graph.values import is_integer, plain_array
 from tinygrad_mnist.graph.variables import Constant, Variable, described
-from tinygrad_mnist.ops.shape import as_integer_scalar
+from tinygrad_mnist.ops.shape import MAX_INT64, as_integer_scalar
 
 # One entry of a node's `index` per item of the key, with the operands that follow the array:
 #   ("slice", has_start, has_stop, step)   a bound each           keeps an axis
@@ -93,12 +94,21 @@ def _slice_entry(item: slice) -> tuple[Entry, list[Variable]]:
         raise GraphTypeError(
             f"{described(step)}; the step of a slice must be a nonzero integer"
             if not is_integer(step)
-            else "the step of a slice must be a nonzero integer, not 0"
+            else f"the step of a slice must be a nonzero integer, not 0{at(user_source())}"
         )
     bounds = [
-        as_integer_scalar(b, "a slice bound") for b in (item.start, item.stop) if b is not None
+        as_integer_scalar(_within_int64(b), "a slice bound")
+        for b in (item.start, item.stop)
+        if b is not None
     ]
     return ("slice", item.start is not None, item.stop is not None, int(step)), bounds
+
+
+def _within_int64(bound: Any) -> Any:
+    """A bound that is a number beyond all lengths as one that int64 has."""
+    if type(bound) is int or isinstance(bound, np.integer):
+        return max(-MAX_INT64, min(int(bound), MAX_INT64))
+    return bound
 
 
 def _index_array(item: Any) -> Variable:
@@ -113,7 +123,9 @@ def _index_array(item: Any) -> Variable:
             "choose with T.switch, or by integers"
         )
     if array.dtype not in INTEGERS:
-        raise GraphTypeError(f"an index array must hold integers, not {array.dtype}")
+        raise GraphTypeError(
+            f"an index array must hold integers, not {array.dtype}{at(user_source())}"
+        )
     return array
 
 

@@ -20,6 +20,8 @@ from tinygrad_mnist.ops.kernels import define_kernel
 from tinygrad_mnist.ops.shape import integer_pair, length, reshape
 
 Pair = tuple[int, int]
+Triple = tuple[int, int, int]
+MAX_PADDING = 1 << 10  # around an image that is smaller: a window may be twice as large
 
 
 def pooled_length(n: int, window: int, stride: int, padding: int, ignore_border: bool) -> int:
@@ -45,11 +47,46 @@ def pooled_type(params: Params, x: TensorType) -> TensorType:
             spatial.append(None)
             continue
         window, stride, padding = (params[k][axis] for k in ("window", "stride", "padding"))
-        pooled = pooled_length(n, window, stride, padding, params["ignore_border"])
+        if "pooled" in params:
+            pooled = params["pooled"][axis]
+        else:
+            pooled = pooled_length(n, window, stride, padding, params["ignore_border"])
         if pooled < 1:
             raise ShapeError(f"a pool of {params['window']} leaves nothing of shape {x.shape}")
         spatial.append(pooled)
     return TensorType(x.dtype, (*x.broadcastable[:2], False, False), (*x.shape[:2], *spatial))
+
+
+def clipped(params: Params, image: tuple[int, ...], pooled: tuple[int, ...]) -> dict[str, Any]:
+    """The parameters of a pool whose windows have the same pixels of the image, and are no larger
+    than the image with the padding before it. So work and memory follow the image.
+
+    pooled: the number of windows each way, which becomes the parameter `pooled` where the others
+    change. Raises ShapeError for a padding that is far larger than the image.
+    """
+    found = [
+        _clipped_axis(n, k, *(params[name][axis] for name in ("window", "stride", "padding")))
+        for axis, (n, k) in enumerate(zip(image, pooled, strict=True))
+    ]
+    windows, strides, paddings = ((a, b) for a, b in zip(*found, strict=True))
+    new = {"window": windows, "stride": strides, "padding": paddings}
+    if any(p > max(n, MAX_PADDING) for p, n in zip(paddings, image, strict=True)):
+        raise ShapeError(f"the padding {params['padding']} is too large for images of {image}")
+    if all(new[name] == params[name] for name in new):
+        return dict(params)
+    return {**params, **new, "pooled": tuple(pooled)}
+
+
+def _clipped_axis(n: int, pooled: int, window: int, stride: int, padding: int) -> Triple:
+    """Window, stride and padding of one axis, n long."""
+    if window > n + padding or padding > n:
+        # All windows may begin later by as much as the last one begins before the image.
+        later = max(0, padding - (pooled - 1) * stride)
+        padding, window = padding - later, window - later
+        window = max(1, min(window, n + padding))
+    if pooled == 1:
+        stride = max(1, min(stride, n + 2 * padding))
+    return window, stride, padding
 
 
 def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -68,17 +105,24 @@ def _geometry(params: Params) -> dict[str, Pair]:
     return {k: params[k] for k in ("window", "stride", "padding")}
 
 
+def _specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> Sequence[Variable]:
+    (x,) = inputs
+    image, pooled = x.type.static_shape[2:], pooled_type(node.params, x.type).static_shape[2:]
+    return POOL2D.rebuild(inputs, clipped(node.params, image, pooled)).outputs
+
+
 # x (N, C, H, W) -> y (N, C, PH, PW), winners uint8 (N, C, PH, PW, bytes)
-POOL2D = define_kernel("pool2d", _infer, vjp=_vjp)
+POOL2D = define_kernel("pool2d", _infer, vjp=_vjp, specialise=_specialise)
 
 
 def _grad_of_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     g, winners, x = inputs
+    image, pooled = x.type.static_shape[2:], g.type.static_shape[2:]
     return [
         POOL2D_GRAD(
             g,
             winners,
-            **node.params,
+            **_geometry(clipped(node.params, image, pooled)),
             shape=x.type.static_shape,
             broadcastable=x.broadcastable,
         )
@@ -116,8 +160,19 @@ def _gather_vjp(node: Node, h: Variable) -> list[Variable | None]:
     return [_POOL2D_GRAD_OF(h, winners, x, **node.params), None]
 
 
+def _gather_specialise(
+    node: Node, inputs: Sequence[Variable], host: HostValues
+) -> Sequence[Variable]:
+    x, winners = inputs
+    image, pooled = x.type.static_shape[2:], winners.type.static_shape[2:4]
+    params = _geometry(clipped(node.params, image, pooled))
+    return POOL2D_GATHER.rebuild(inputs, params).outputs
+
+
 # x (N, C, H, W), winners -> sums of x over each window's winners, (N, C, PH, PW)
-POOL2D_GATHER = define_kernel("pool2d_gather", _gather_infer, vjp=_gather_vjp)
+POOL2D_GATHER = define_kernel(
+    "pool2d_gather", _gather_infer, vjp=_gather_vjp, specialise=_gather_specialise
+)
 
 
 def pool_images(

@@ -17,6 +17,7 @@ from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import Layout, reshaped
 from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import (
     INTEGERS,
     TensorType,
@@ -27,6 +28,8 @@ from tinygrad_mnist.graph.values import axis_numbers, integer, is_integer, sever
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable, described
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.elementwise import settle_constants
+
+MAX_INT64 = 2**63 - 1
 
 
 def as_integer_scalar(value: Any, what: str) -> Variable:
@@ -43,8 +46,15 @@ def integer_pair(value: Any, name: str, least: int) -> tuple[int, int]:
     """Two ints, given as a pair or as one int for both; GraphTypeError with `name` otherwise."""
     is_pair = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)
     pair = value if is_pair else (value, value)
-    if len(pair) != 2 or not all(map(is_integer, pair)) or min(pair) < least:
-        raise ArgumentError(f"{name} is {shown(value)}; it is two ints >= {least}")
+    if (
+        len(pair) != 2
+        or not all(map(is_integer, pair))
+        or min(pair) < least
+        or max(map(int, pair)) > MAX_INT64
+    ):
+        raise ArgumentError(
+            f"{name} is {shown(value)}; it is two ints from {least} to 2**63 - 1{at(user_source())}"
+        )
     return int(pair[0]), int(pair[1])
 
 

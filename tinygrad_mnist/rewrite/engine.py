@@ -74,6 +74,7 @@ class Context:
     fired: Counter[str] = field(default_factory=Counter)
     stages: list[Stage] = field(default_factory=list)
     _nodes: dict[Any, Node] = field(default_factory=dict)
+    _order: Sequence[Node] = ()
     _by_first: dict[Any, list[Node]] = field(default_factory=dict)
 
     @contextmanager
@@ -85,6 +86,11 @@ class Context:
 
     def find(self, op: str, inputs: Sequence[Variable]) -> Node | None:
         """A node of the present graph that applies `op` to these inputs, if there is one."""
+        if not self._by_first:
+            for node in self._order:
+                if node.inputs:
+                    first = (node.op.name, identity(node.inputs[0]))
+                    self._by_first.setdefault(first, []).append(node)
         wanted = [identity(v) for v in inputs]
         for node in self._by_first.get((op, wanted[0]), ()):
             if [identity(v) for v in node.inputs[: len(wanted)]] == wanted:
@@ -99,14 +105,11 @@ class Context:
             known.origins = merged(known.origins, node.origins)
         return known
 
-    def start_round(self, outputs: Sequence[Variable]) -> None:
-        """Clears the last round, and lists the nodes of the present graph for `find`."""
+    def start_round(self, order: Sequence[Node]) -> None:
+        """Clears the last round. order: the nodes of the present graph, for `find`."""
         self._nodes.clear()
         self._by_first.clear()
-        for node in toposort(outputs):
-            if node.inputs:
-                first = (node.op.name, identity(node.inputs[0]))
-                self._by_first.setdefault(first, []).append(node)
+        self._order = order
 
 
 def identity(v: Variable) -> Any:
@@ -124,16 +127,17 @@ def params_key(params: Mapping[str, Any]) -> Any:
 def rebuild(
     outputs: Sequence[Variable],
     emit: Callable[[Node, list[Variable]], Sequence[Variable] | None],
+    order: Sequence[Node] | None = None,
 ) -> list[Variable]:
     """Rebuilds a graph from its leaves.
 
     `emit(node, new inputs)` returns the new results, or None for a node that joins the next one
-    which reads it.
+    which reads it. order: `toposort(outputs)`, where it is known.
     """
     env: dict[Variable, Variable] = {}
     joining: dict[Node, Origins] = {}
     with on_behalf_of() as context:
-        for node in toposort(outputs):
+        for node in toposort(outputs) if order is None else order:
             inputs = [env.get(v, v) for v in node.inputs]
             context.origins = _with_joining(node, joining) if joining else node.origins
             context.made = []
@@ -180,21 +184,48 @@ def uses(outputs: Sequence[Variable]) -> Counter[Variable]:
 
 
 def apply_rules(
-    outputs: Sequence[Variable], rules: Iterable[Rule], context: Context
+    outputs: Sequence[Variable],
+    rules: Sequence[Rule],
+    context: Context,
+    applied: Sequence[Rule] = (),
 ) -> list[Variable]:
-    """Applies rules everywhere until none matches any more; equal nodes become one."""
+    """Applies rules everywhere until none matches any more; equal nodes become one.
+
+    applied: further rules, which come after the others and have been applied to this graph already:
+    where none of the others matches, nothing is to be done.
+    """
+    current = list(outputs)
+    order = toposort(current)
+    if applied and not _any_matches(order, rules, context):
+        return current
+    table = _by_op([*rules, *applied])
+    for _ in range(_ROUNDS + len(order)):
+        context.start_round(order)
+        before = context.fired.total()
+        current = rebuild(current, lambda node, inputs: _emit(node, inputs, table, context), order)
+        if context.fired.total() == before:
+            return current
+        order = toposort(current)
+    raise AssertionError(f"rules undo each other: {dict(context.fired)}")
+
+
+def _by_op(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
     table: dict[str, list[Rule]] = {}
     for rule in rules:
         for op in rule.ops:
             table.setdefault(op, []).append(rule)
-    current = list(outputs)
-    for _ in range(_ROUNDS + len(toposort(outputs))):
-        context.start_round(current)
-        before = context.fired.total()
-        current = rebuild(current, lambda node, inputs: _emit(node, inputs, table, context))
-        if context.fired.total() == before:
-            return current
-    raise AssertionError(f"rules undo each other: {dict(context.fired)}")
+    return table
+
+
+def _any_matches(order: Sequence[Node], rules: Sequence[Rule], context: Context) -> bool:
+    context.start_round(order)
+    table = _by_op(rules)
+    with on_behalf_of():
+        return any(
+            rule.apply(node, context) is not None
+            for node in order
+            for rule in table.get(node.op.name, ())
+        )
 
 
 def _emit(

@@ -26,7 +26,7 @@ from tinygrad_mnist.ops.fused import (
 from tinygrad_mnist.ops.kernels import REDUCE, TAPE, full_type
 from tinygrad_mnist.ops.pool import POOL2D, POOL2D_GRAD
 from tinygrad_mnist.ops.shape import dimshuffle, static_reshape
-from tinygrad_mnist.rewrite.engine import Context, rebuild, uses
+from tinygrad_mnist.rewrite.engine import Context, copied, rebuild, uses
 from tinygrad_mnist.rewrite.tapes import MAX_INPUTS, TapeBuilder
 
 
@@ -62,7 +62,7 @@ def fuse_pools(outputs: Sequence[Variable], context: Context) -> list[Variable]:
             return _fuse_forward(node, inputs, counts, context)
         if node.op in (CONV2D_GRAD_INPUT, CONV2D_GRAD_FILTER):
             return [_fuse_gradient(node, inputs, context)]
-        return node.op.rebuild(inputs, node.params).outputs
+        return copied(node, inputs).outputs
 
     return rebuild(outputs, emit)
 
@@ -103,7 +103,7 @@ def _fuse_gradient(node: Node, inputs: list[Variable], context: Context) -> Vari
         or fused.name not in context.kernels
         or not _blocks_cover_output(pool)
     ):
-        return node.op.rebuild(inputs, params).outputs[0]
+        return copied(node, inputs).outputs[0]
     context.fired[f"{node.op.name} of pool2d_grad"] += 1
     g, winners = pool.inputs
     kept = {k: params[k] for k in ("stride", "padding", "flip", "epilogue")}
@@ -140,7 +140,7 @@ def sink_views(outputs: Sequence[Variable], context: Context) -> list[Variable]:
                         context.fired["view_after_tape"] += 1
                         sunk[moved] += 1
                         return [moved]
-        return node.op.rebuild(inputs, node.params).outputs
+        return copied(node, inputs).outputs
 
     return rebuild(outputs, emit)
 
@@ -216,7 +216,7 @@ def fuse_prologues(outputs: Sequence[Variable], context: Context) -> list[Variab
         if node.op is REDUCE and node.inputs[0].node in absorbed:
             context.fired["prologue"] += 1
             return [_with_prologue(node, fresh)]
-        return node.op.rebuild(inputs, node.params).outputs
+        return copied(node, inputs).outputs
 
     return rebuild(outputs, emit)
 
@@ -239,7 +239,7 @@ def fuse_epilogues(outputs: Sequence[Variable], context: Context) -> list[Variab
             result = _with_epilogue(producers[node], node, fresh)
             late.update(zip(producers[node].outputs[1:], result.outputs[1:], strict=True))
             return [result.outputs[0]]
-        return node.op.rebuild(current, node.params).outputs
+        return copied(node, current).outputs
 
     return [late.get(v, v) for v in rebuild(outputs, emit)]
 

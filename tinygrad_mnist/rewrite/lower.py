@@ -13,7 +13,7 @@ def lower(outputs: Sequence[Variable], context: Context) -> list[Variable]:
     """Replaces every op by its lowering, or by one kernel for the whole op where the backend has
     it. Repeats this until no result has ops to lower."""
     current = list(outputs)
-    context.start_round(current)
+    context.start_round(toposort(current))
     while any(node.op.lower is not None for node in toposort(current)):
         current = rebuild(
             current, lambda node, inputs: _lowered(context.intern(copied(node, inputs)), context)

@@ -15,7 +15,7 @@ from tinygrad_mnist.rewrite.fuse import (
 )
 from tinygrad_mnist.rewrite.lower import lower
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
-from tinygrad_mnist.rewrite.sparse import SPARSE
+from tinygrad_mnist.rewrite.sparse import SPARSE, join_disjoint_parts
 from tinygrad_mnist.rewrite.stabilise import STABILISE
 from tinygrad_mnist.rewrite.tapes import join_results, make_tapes
 
@@ -26,8 +26,8 @@ _SIMPLIFY = SIMPLIFY + ALGEBRA
 # Every pass gives a graph with the same results; after `lower` all ops have kernels or are views.
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("simplify", lambda outputs, context: apply_rules(outputs, _SIMPLIFY, context)),
-    ("stabilise", lambda outputs, context: apply_rules(outputs, STABILISE + _SIMPLIFY, context)),
-    ("sparse", lambda outputs, context: apply_rules(outputs, SPARSE + _SIMPLIFY, context)),
+    ("stabilise", lambda outputs, context: apply_rules(outputs, STABILISE, context, _SIMPLIFY)),
+    ("sparse", lambda outputs, context: _sparse(outputs, context)),
     ("lower", lower),
     ("fuse_pools", fuse_pools),
     ("make_tapes", lambda outputs, context: make_tapes(outputs, join=True)),
@@ -41,6 +41,10 @@ PLAIN_PASSES: tuple[tuple[str, Pass], ...] = (
     ("lower", lower),
     ("make_tapes", lambda outputs, context: make_tapes(outputs, join=False)),
 )
+
+
+def _sparse(outputs: Sequence[Variable], context: Context) -> list[Variable]:
+    return apply_rules(join_disjoint_parts(outputs, context), SPARSE, context, _SIMPLIFY)
 
 
 def rewrite(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import NamedTuple
+
 import numpy as np
 
 from tinygrad_mnist.graph.fold import fold
@@ -15,6 +18,10 @@ from tinygrad_mnist.ops.slices import STATIC_SLICE
 from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, if_same_type, rule_into
 
 SIMPLIFY: list[Rule] = []
+# Elementwise nodes that a slice may pass on its way to the inputs. They are computed again for each
+# slice, so a long chain with many slices would grow with the product of both.
+MAX_SLICED = 256
+MAX_SLICED_MOSTLY = 16  # for a slice that leaves out less than half
 ELEMENTWISE = tuple(op.name for op in OPS.values() if op.tape_op is not None)
 _rule = rule_into(SIMPLIFY)
 
@@ -188,19 +195,63 @@ def reduce_nothing(node: Node, context: Context) -> Replacement:
 @_rule("static_slice")
 def slice_before_elementwise(node: Node, context: Context) -> Replacement:
     """f(x, y)[a:b] is f(x[a:b], y[a:b]): only the elements that are needed are computed."""
-    inner = made_by(node.inputs[0], *ELEMENTWISE)
+    wanted = _Sliced(node.inputs[0], node.params["region"], node.outputs[0].broadcastable)
+    if _crossed(wanted) is None:
+        return None
+    sliced = _slice_expression(wanted)
+    return None if sliced is None else if_same_type(node.outputs[0], sliced)
+
+
+class _Sliced(NamedTuple):
+    """A slice of a variable, and which axes of the slice broadcast."""
+
+    variable: Variable
+    region: StaticSlice
+    broadcastable: tuple[bool, ...]
+
+
+def _crossed(wanted: _Sliced) -> Node | None:
+    """The elementwise node that makes the variable, if the slice is to be taken of its operands."""
+    inner, region = made_by(wanted.variable, *ELEMENTWISE), wanted.region
     if inner is None:
         return None
-    region: StaticSlice = node.params["region"]
-    whole = inner.outputs[0].type.static_shape
-    for axis, flag in enumerate(inner.outputs[0].broadcastable):
+    whole = wanted.variable.type.static_shape
+    for axis, flag in enumerate(wanted.variable.broadcastable):
         if flag and (region.lengths[axis] != whole[axis] or axis not in region.kept):
             return None
-    inputs = [_slice_operand(v, region, node.outputs[0].broadcastable) for v in inner.inputs]
-    return if_same_type(node.outputs[0], inner.op(*inputs, **inner.params))
+    return inner
 
 
-def _slice_operand(v: Variable, region: StaticSlice, flags: tuple[bool, ...]) -> Variable:
+def _slice_expression(wanted: _Sliced) -> Variable | None:
+    """The slice, taken of the operands of all elementwise nodes on the way; None where these are
+    too many to be computed again for it."""
+    few = 2 * prod(wanted.region.lengths) <= prod(wanted.variable.type.static_shape)
+    left = MAX_SLICED if few else MAX_SLICED_MOSTLY
+    done: dict[_Sliced, Variable] = {}
+    stack = [wanted]
+    while stack:
+        current = stack[-1]
+        inner = _crossed(current)
+        if inner is None:
+            v, region, broadcastable = current
+            done[current] = STATIC_SLICE(v, region=region, broadcastable=broadcastable)
+        else:
+            operands = [_slice_operand(v, current) for v in inner.inputs]
+            pending = [operand for operand in operands if operand not in done]
+            if pending:
+                stack.extend(pending)
+                continue
+            left -= 1
+            if left < 0:
+                return None
+            inputs = [done[operand] for operand in operands]
+            done[current] = inner.op.rebuild(inputs, inner.params, inner.source).outputs[0]
+        stack.pop()
+    return done[wanted]
+
+
+def _slice_operand(v: Variable, result: _Sliced) -> _Sliced:
+    region, flags = result.region, result.broadcastable
     per_axis = zip(region.starts, region.lengths, region.steps, v.broadcastable, strict=True)
     starts, lengths, steps = zip(
         *((Offset(0), 1, 1) if b else (s, n, k) for s, n, k, b in per_axis), strict=True
@@ -208,6 +259,4 @@ def _slice_operand(v: Variable, region: StaticSlice, flags: tuple[bool, ...]) ->
     broadcastable = tuple(
         v.broadcastable[axis] or flag for axis, flag in zip(region.kept, flags, strict=True)
     )
-    return STATIC_SLICE(
-        v, region=StaticSlice(starts, lengths, steps, region.kept), broadcastable=broadcastable
-    )
+    return _Sliced(v, StaticSlice(starts, lengths, steps, region.kept), broadcastable)

@@ -7,17 +7,29 @@ rows of a large variable touches no others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from math import isfinite, prod
 
+from tinygrad_mnist.graph.layout import all_disjoint
 from tinygrad_mnist.graph.match import both_orders, constant_value, made_by
 from tinygrad_mnist.graph.op import constant
+from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import add, mul, neg, true_div
 from tinygrad_mnist.ops.gather import SCATTER_ADD
 from tinygrad_mnist.ops.shape import static_reshape
 from tinygrad_mnist.ops.slices import ASSEMBLE, assemble, static_slice
-from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, if_same_type, rule_into
+from tinygrad_mnist.rewrite.engine import (
+    Context,
+    Replacement,
+    Rule,
+    copied,
+    if_same_type,
+    rebuild,
+    rule_into,
+    uses,
+)
 
 SPARSE: list[Rule] = []
 _rule = rule_into(SPARSE)
@@ -43,6 +55,70 @@ def _with_parts(node: Node, base: Variable, parts: Sequence[Variable]) -> Variab
     return node.op.rebuild([base, *parts, *rest], node.params).outputs[0]
 
 
+def join_disjoint_parts(outputs: Sequence[Variable], context: Context) -> list[Variable]:
+    """`add_disjoint_parts` for whole sums at once: the gradient of a variable that is indexed a
+    thousand times is a sum of a thousand arrays."""
+    counts = uses(outputs)
+    sums: set[Node] = set()
+    inner: set[Node] = set()  # sums that only another sum reads
+    for node in toposort(outputs):
+        if node.op.name == "add" and all(_is_term(v, node, sums, counts) for v in node.inputs):
+            inner.update(v.node for v in node.inputs if v.node is not None and v.node in sums)
+            sums.add(node)
+    terms = {node: _terms(node, inner) for node in sums - inner}
+    joined = {node for node, found in terms.items() if _are_disjoint(found)}
+    if not joined:
+        return list(outputs)
+    fresh: dict[Variable, Variable] = {}
+
+    def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable] | None:
+        fresh.update(zip(node.inputs, inputs, strict=True))
+        if node in inner:
+            return None
+        if node not in joined:
+            return copied(node, inputs).outputs
+        context.fired[add_disjoint_parts.name] += len(terms[node]) - 1
+        return (_joined([fresh[v] for v in terms[node]], node.outputs[0]),)
+
+    return rebuild(outputs, emit)
+
+
+def _is_term(v: Variable, total: Node, sums: Collection[Node], counts: Counter[Variable]) -> bool:
+    """Whether `v` is zeros with parts, or a sum of such that only `total` reads."""
+    node = v.node
+    if node is None or v.type != total.outputs[0].type:
+        return False
+    return (node in sums and counts[v] == 1) or (node.op is ASSEMBLE and _sparse(v) is node)
+
+
+def _terms(total: Node, inner: Collection[Node]) -> list[Variable]:
+    """The terms of a sum of sums, from left to right."""
+    found: list[Variable] = []
+    stack = [*reversed(total.inputs)]
+    while stack:
+        v = stack.pop()
+        if v.node is not None and v.node in inner:
+            stack.extend(reversed(v.node.inputs))
+        else:
+            found.append(v)
+    return found
+
+
+def _are_disjoint(terms: Sequence[Variable]) -> bool:
+    return all_disjoint([r for v in terms if v.node for r in v.node.params["regions"]])
+
+
+def _joined(terms: Sequence[Variable], like: Variable) -> Variable:
+    """The sum of arrays that are zeros with parts, none of which overlap."""
+    nodes = [v.node for v in terms if v.node is not None]
+    parts = [
+        pair for node in nodes for pair in zip(_parts(node), node.params["regions"], strict=True)
+    ]
+    shape = like.type.static_shape
+    is_covered = sum(prod(region.shape) for _, region in parts) == prod(shape)
+    return assemble(None if is_covered else nodes[0].inputs[0], parts, shape, like.broadcastable)
+
+
 @_rule("add")
 def add_disjoint_parts(node: Node, context: Context) -> Replacement:
     """(0 with x at a region) + (0 with y at another) is 0 with both. So the gradient of disjoint
@@ -50,16 +126,9 @@ def add_disjoint_parts(node: Node, context: Context) -> Replacement:
     first, second = map(_sparse, node.inputs)
     if first is None or second is None or not first.op is second.op is ASSEMBLE:
         return None
-    ours, theirs = first.params["regions"], second.params["regions"]
-    if not all(a.is_disjoint_from(b) for a in ours for b in theirs):
+    if not _are_disjoint(node.inputs):
         return None
-    regions = (*ours, *theirs)
-    parts = list(zip((*_parts(first), *_parts(second)), regions, strict=True))
-    z = node.outputs[0]
-    shape = z.type.static_shape
-    is_covered = sum(prod(region.shape) for region in regions) == prod(shape)
-    base = None if is_covered else first.inputs[0]
-    return if_same_type(z, assemble(base, parts, shape, z.broadcastable))
+    return if_same_type(node.outputs[0], _joined(node.inputs, node.outputs[0]))
 
 
 @_rule("neg")

@@ -6,6 +6,7 @@
 #include "kernels/core/check.hpp"
 #include "kernels/core/chunks.hpp"
 #include "simd.hpp"
+#include "sizes.hpp"
 
 namespace tgm::TGM_TARGET {
 
@@ -84,6 +85,12 @@ inline const char* check_conv(const Args& args, const ConvRoles& roles) {
   if (x.ndim != 4) return check_failed("%s must have 4 dimensions", operand_name(roles.x, "x"));
   if (w.ndim != 4) return check_failed("%s must have 4 dimensions", operand_name(roles.w, "w"));
 
+  const int64_t single[] = {1, 1}, *ints = args.ints;
+  const WindowSizes sizes{x.shape + 2, single, w.shape + 2, ints, ints + 2};
+  if (const char* why = check_windows(sizes)) return why;
+  if (roles.pooled() && (ints[5] > kMaxLength || ints[6] > kMaxLength)) {
+    return "the pool is too large";
+  }
   const ConvShape s = conv_shape(x, w, args);
   if (s.KH < 1 || s.KW < 1) return "filters must not be empty";
   const int64_t x_shape[] = {s.N, s.C, s.H, s.W}, w_shape[] = {s.O, s.C, s.KH, s.KW};

@@ -1,8 +1,11 @@
 // Checks of operands: see check.hpp.
 #include "kernels/core/check.hpp"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+
+#include "sizes.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -53,6 +56,24 @@ const char* check_operand(const Tensor& tensor, const char* name, DType dtype, i
                           static_cast<long long>(tensor.shape[d]));
     }
   }
+  return nullptr;
+}
+
+const char* check_windows(const WindowSizes& sizes) {
+  int64_t padded = 1, positions = 1;
+  for (int axis = 0; axis < 2; axis++) {
+    const int64_t image = sizes.image[axis], pooled = sizes.pooled[axis];
+    const int64_t window = sizes.window[axis], pad = sizes.pad[axis];
+    for (const int64_t n : {image, pooled, window, pad, sizes.stride[axis]}) {
+      if (n > kMaxLength) return "has a length, window, stride or padding that is too large";
+    }
+    if (std::max<int64_t>(pooled - 1, 0) * sizes.stride[axis] > image + 2 * pad + window) {
+      return "has windows outside the padded image";
+    }
+    padded = checked_product({padded, image + 2 * pad + window});
+    positions = checked_product({positions, window, pooled});
+  }
+  if (padded > kMaxPlane || positions > kMaxPlane) return "has windows that are too large";
   return nullptr;
 }
 

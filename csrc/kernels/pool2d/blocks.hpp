@@ -325,6 +325,8 @@ inline const char* check_pool(const Args& args, int32_t n_ints, const Tensor& x,
   if (dtype != DType::Float32 && dtype != DType::Float64) return "computes in float32 or float64";
   if (const char* why = check_operand(x, "the image", dtype, 4, nullptr)) return why;
   if (const char* why = check_operand(y, "the pooled image", dtype, 4, nullptr)) return why;
+  const WindowSizes sizes{x.shape + 2, y.shape + 2, ints, ints + 2, ints + 4};
+  if (const char* why = check_windows(sizes)) return why;
   const int64_t shape[] = {x.shape[0], x.shape[1], y.shape[2], y.shape[3],
                            (ints[0] * ints[1] + 7) / 8};
   if (const char* why = check_operand(y, "the pooled image", dtype, 4, shape)) return why;

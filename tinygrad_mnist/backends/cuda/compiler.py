@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -11,8 +10,9 @@ from typing import Any, NamedTuple
 
 from tinygrad_mnist.backends.cuda.design import Capability
 from tinygrad_mnist.backends.cuda.make import Kernel
+from tinygrad_mnist.graph.access import ForkSafeLock
 
-_compiling = threading.Lock()
+_compiling = ForkSafeLock()
 
 
 class Compiled(NamedTuple):

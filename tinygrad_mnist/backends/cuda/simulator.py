@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
@@ -22,6 +21,7 @@ from tinygrad_mnist.backends.cuda.gpu import Bound, Loaded, LoadedKernel, Memory
 from tinygrad_mnist.backends.cuda.make import Kernel, make, make_advance
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import DeviceError
+from tinygrad_mnist.graph.access import ForkSafeLock
 
 _SWITCH = "NUMBA_ENABLE_CUDASIM"
 
@@ -153,7 +153,7 @@ def _simulated(kernel: Kernel) -> LoadedKernel:
     return LoadedKernel(handle, len(kernel.dtypes), kernel.shape)
 
 
-_one_at_a_time = threading.Lock()
+_one_at_a_time = ForkSafeLock()
 
 
 def _run(launch: Bound) -> None:
