@@ -17,9 +17,9 @@ from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array, sqrt, uint32, uint64
 from ..core.each import strided_grid
 from ..core.lanes import THREADS, lane_total
+from ..core.sums import adder
 from .channels import (
     Layout,
-    adder,
     bounds_of,
     launches,
     layout_of_parts,

@@ -14,6 +14,7 @@ from ..core.call import Call, Function, Launches, Operand
 from ..core.device import TYPES, cuda, device, uint32, uint64
 from ..core.integers import ceil_div
 from ..core.lanes import ROUND, Split, numbering, runs_along, split, threads, tree
+from ..core.sums import adder
 
 
 class Layout(NamedTuple):
@@ -126,21 +127,6 @@ def summed(layout: Layout) -> Function:
         return values[uint64(column)]
 
     return device(total)
-
-
-def adder(dtype: str) -> Function:
-    """`add(x, y)`."""
-    if dtype not in _ADDERS:
-        kind = TYPES[dtype]
-
-        def add(x: Any, y: Any) -> Any:
-            return kind(x + y)
-
-        _ADDERS[dtype] = device(add)
-    return _ADDERS[dtype]
-
-
-_ADDERS: dict[str, Function] = {}
 
 
 def pair_adder(dtype: str) -> Function:

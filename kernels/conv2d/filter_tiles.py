@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..core.hardware import MAX_GRID_Y, MULTIPROCESSORS, REGISTERS, SCHEDULERS, SHARED_BYTES, WARP
 from ..core.integers import ceil_div, even_share, round_up
+from ..core.sums import longest_run
 from .grad import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS, Sizes
 
 BLOCKS = (MULTIPROCESSORS, 2 * MULTIPROCESSORS, 4 * MULTIPROCESSORS)
@@ -103,7 +104,7 @@ def candidates(s: Sizes) -> Iterator[FilterTiles]:
 
 
 def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTiles]:
-    """Cuts of the positions for a tile."""
+    """Cuts of the positions for a tile. A thread adds no more than a run (sums.py)."""
     kernel_h, width = s.kernel
     row_tiles = ceil_div(s.c * kernel_h, rows)
     whole = rows % kernel_h == 0
@@ -112,6 +113,7 @@ def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTi
     image_pitch = round_up((s.used[1] - 1) * s.stride[1] + width, QUAD)
     line_pitch = round_up(s.used[1], QUAD)
     budget = STAGED_BYTES // s.itemsize - 2 * QUAD
+    longest = longest_run(s.n * s.used[0] * s.used[1])
 
     def elements(lines: int) -> int:
         image_rows = (lines - 1) * s.stride[0] + kernel_h
@@ -132,9 +134,12 @@ def _pieces(s: Sizes, filters: int, groups: int, rows: int) -> Iterator[FilterTi
         splits = {even_share(work, max(1, most // (rows * groups))) for most in THREADS}
         shares = {1, *(min(pieces, max(1, blocks // tiles)) for blocks in BLOCKS)}
         for split, ranges in [(a, b) for a in sorted(splits) for b in sorted(shares)]:
-            per_block = ceil_div(pieces, ranges)
+            most_pieces = longest // (ceil_div(work, split) * s.used[1])  # of a thread
+            if most_pieces == 0:
+                continue
+            per_block = min(ceil_div(pieces, ranges), most_pieces)
             partial = ceil_div(pieces, per_block) * s.o * s.c * kernel_h * width * s.itemsize
-            if ranges > 1 and partial > PARTIAL_BYTES:
+            if per_block < pieces and partial > PARTIAL_BYTES:
                 continue
             yield FilterTiles(
                 filters,

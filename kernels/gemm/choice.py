@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from ..core.hardware import MULTIPROCESSORS, WARP
 from ..core.integers import ceil_div
+from ..core.sums import longest_run
 from .operands import QUAD, Problem, resident_blocks
 from .pipeline import MAX_REGISTERS, Cut
 from .split import Split
@@ -32,26 +33,32 @@ LAUNCH = 2000  # of one more kernel in the graph
 def best(shape: Problem, allow_tf32: bool = False) -> Split | Tiling | TensorTiling:
     """The fastest way to compute a product, by the model."""
     split = best_split(shape)
-    ways: list[tuple[float, Split | Tiling | TensorTiling]] = [(split_cycles(shape, split), split)]
+    ways: list[tuple[float, Split | Tiling | TensorTiling]] = []
+    if split is not None:
+        ways.append((split_cycles(shape, split), split))
     ways += [(tiled_cycles(shape, tiling), tiling) for tiling in tilings(shape)]
     if allow_tf32 and shape.dtype == "float32":
         ways += [(tensor_cycles(shape, tiling), tiling) for tiling in tensor_tilings(shape)]
     return min(ways, key=lambda way: way[0])[1]
 
 
-def best_split(shape: Problem) -> Split:
-    """The fastest split of k; of nearly equal ones, one with 16-byte stores."""
+def best_split(shape: Problem) -> Split | None:
+    """The fastest split of k; of nearly equal ones, one with 16-byte stores. None: k is long."""
     costs = {split: split_cycles(shape, split) for split in splits(shape)}
+    if not costs:
+        return None
     enough = 1.05 * min(costs.values())
     near = [split for split, cost in costs.items() if cost <= enough]
     return min(near, key=lambda split: (split.columns % QUAD != 0, costs[split], split))
 
 
 def splits(shape: Problem) -> Iterator[Split]:
-    """The splits of a product that can run."""
+    """The splits of a product that can run, and whose runs are short enough (sums.py)."""
     groups = max(1, ceil_div(shape.k, QUAD))
     most = 40 if shape.dtype == "float32" else 16  # sums of a thread that fit in registers
     shares = {1, *(ceil_div(groups, steps) for steps in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))}
+    longest = longest_run(shape.k)
+    shares = {slices for slices in shares if QUAD * ceil_div(groups, slices) <= longest}
     for rows in {min(rows, shape.m) for rows in (1, 2, 4, 5, 8, 10)}:
         for columns in (1, 2, 4):
             for slices in shares:
@@ -110,12 +117,13 @@ def tilings(shape: Problem) -> Iterator[Tiling]:
 
 
 def _parts(shape: Problem, cut: Cut) -> Iterator[int]:
-    """The numbers of parts that k may be cut into."""
+    """The numbers of parts that k may be cut into. A part is not longer than a run (sums.py)."""
     along, down = cut.tiles(shape)
-    yield 1
+    least = max(1, ceil_div(shape.k, longest_run(shape.k)))
+    yield least
     for wanted in (1, 2, 3, 4, 6):  # blocks per multiprocessor
         parts = wanted * MULTIPROCESSORS // (along * down)
-        if 1 < parts <= shape.k // 64:
+        if least < parts <= shape.k // 64:
             yield parts
 
 

@@ -2,8 +2,8 @@
 
 Shapes: x (N, C, H, W), y (N, C, PH, PW). Algorithm: a thread per window adds up its pixels in C
 order and divides. For the gradient a thread per pixel adds up the quotients of its windows in C
-order, without atomics. If all windows count the same number of positions, the divisor is a
-constant. Launch: see `each.py`.
+order, without atomics. Long sums are cut into runs. If all windows count the same number of
+positions, the divisor is a constant. Launch: see `each.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from ..core.call import Call, Function, Launches, factory
 from ..core.device import TYPES, device, int32
 from ..core.each import each
+from ..core.sums import adder
 from .windows import Axis, corner, over_window, over_windows, pool_axes, unravel
 
 SUM, PADDED, INSIDE = range(3)  # what `count` may be
@@ -55,7 +56,7 @@ def average_pool2d(call: Call) -> Launches:
     def add(total: Any, k: Any, window: Any, tap: Any, p: Any) -> Any:
         return dtype(total + p[0][k])
 
-    over = over_window(x, axes, dtype(0), add)
+    over = over_window(x, axes, dtype(0), add, adder(y.dtype))
 
     def element(i: Any, p: Any) -> None:
         window = unravelled(i)
@@ -74,7 +75,7 @@ def average_pool2d_grad(call: Call) -> Launches:
     def add(total: Any, k: Any, window: Any, tap: Any, p: Any) -> Any:
         return dtype(total + quotient(p[0][k], window[1], window[2]))
 
-    over = over_windows(g, axes, dtype(0), add)
+    over = over_windows(g, axes, dtype(0), add, adder(dx.dtype))
 
     def element(i: Any, p: Any) -> None:
         store(over(unravelled(i), p), i, p)

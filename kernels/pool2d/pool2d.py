@@ -14,6 +14,7 @@ from typing import Any
 from ..core.call import Call, Function, Launches, factory
 from ..core.device import TYPES, device, int32, uint32, uint64
 from ..core.each import each
+from ..core.sums import adder
 from .windows import Axis, corner, inside, locate, over_window, over_windows, pool_axes, unravel
 
 
@@ -109,7 +110,7 @@ def _sum_of_winners(call: Call, axes: tuple[Axis, Axis], walk: Function) -> Laun
     a window's pixels."""
     y = call.outputs[0]
     unravelled, store, dtype = unravel(y.shape), call.stores[0], TYPES[y.dtype]
-    over = walk(call.inputs[0], axes, dtype(0), _winner_adder(call, dtype))
+    over = walk(call.inputs[0], axes, dtype(0), _winner_adder(call, dtype), adder(y.dtype))
 
     def element(i: Any, p: Any) -> None:
         store(over(unravelled(i), p), i, p)

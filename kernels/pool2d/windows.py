@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ..core.call import Call, Function, Operand
 from ..core.device import device, int32, uint32, uint64
 from ..core.integers import ceil_div
+from ..core.sums import FEW_TERMS, run_length
 
 
 class Axis(NamedTuple):
@@ -120,10 +121,18 @@ def windows_of(axis: Axis) -> tuple[Function, Function]:
     return device(first), device(tap)
 
 
-def over_window(x: Operand, axes: tuple[Axis, Axis], start: Any, take: Function) -> Function:
+def over_window(
+    x: Operand,
+    axes: tuple[Axis, Axis],
+    start: Any,
+    take: Function,
+    join: Function | None = None,
+) -> Function:
     """`total(window, p)`: from `start` on through all pixels of a window that are inside the image,
-    in C order. x: the image, input 0."""
+    in C order. x: the image, input 0. join(total, run): for sums; the runs of long ones are added
+    by it (sums.py)."""
     height, width = axes[0].size, axes[1].size
+    run_size = _run_size(height * width, join)
     first_row, first_column = corner(axes[0]), corner(axes[1])
     has_row, has_column = inside(axes[0]), inside(axes[1])
     begin, place = locate(x)
@@ -139,17 +148,45 @@ def over_window(x: Operand, axes: tuple[Axis, Axis], start: Any, take: Function)
                     total = take_one(total, place(plane, h + r, w + c), window, r * width + c, p)
         return total
 
-    return device(over)
+    def over_runs(window: Any, p: Any) -> Any:
+        number, row, column = window
+        plane, h, w = begin(number), first_row(row), first_column(column)
+        total, run, left = start, start, int32(run_size)
+        for r in range(height):
+            for c in range(width):
+                if has_row(h + r) and has_column(w + c):
+                    run = take_one(run, place(plane, h + r, w + c), window, r * width + c, p)
+                left = int32(left - 1)
+                if left == 0:
+                    total, run, left = join_two(total, run), start, int32(run_size)
+        return join_two(total, run)
+
+    if join is None or run_size is None:
+        return device(over)
+    join_two = device(join)
+    return device(over_runs)
 
 
-def over_windows(g: Operand, axes: tuple[Axis, Axis], start: Any, take: Function) -> Function:
+def _run_size(terms: int, join: Function | None) -> int | None:
+    """Terms of a run; None if all are one."""
+    return None if join is None or terms <= FEW_TERMS else run_length(terms)
+
+
+def over_windows(
+    g: Operand,
+    axes: tuple[Axis, Axis],
+    start: Any,
+    take: Function,
+    join: Function | None = None,
+) -> Function:
     """`total(pixel, p)`: from `start` on through all windows that have a pixel, in C order.
 
-    pixel: its plane, row and column. g: an element per window, input 0.
+    pixel: its plane, row and column. g: an element per window, input 0. join: as for `over_window`.
     """
     first_row, tap_row = windows_of(axes[0])
     first_column, tap_column = windows_of(axes[1])
     rows, columns, width = axes[0].overlap, axes[1].overlap, axes[1].size
+    run_size = _run_size(rows * columns, join)
     begin, place = locate(g)
     take_one = device(take)
 
@@ -169,4 +206,25 @@ def over_windows(g: Operand, axes: tuple[Axis, Axis], start: Any, take: Function
                         total = take_one(total, place(plane, row, column), window, r * width + c, p)
         return total
 
-    return device(over)
+    def over_runs(pixel: Any, p: Any) -> Any:
+        number, h, w = pixel
+        plane, row0, column0 = begin(number), first_row(h), first_column(w)
+        total, run, left = start, start, int32(run_size)
+        for a in range(rows):
+            row = int32(row0 + a)
+            r = tap_row(h, row)
+            for b in range(columns):
+                column = int32(column0 + b)
+                c = tap_column(w, column)
+                if r >= 0 and c >= 0:
+                    window = number, row, column
+                    run = take_one(run, place(plane, row, column), window, r * width + c, p)
+                left = int32(left - 1)
+                if left == 0:
+                    total, run, left = join_two(total, run), start, int32(run_size)
+        return join_two(total, run)
+
+    if join is None or run_size is None:
+        return device(over)
+    join_two = device(join)
+    return device(over_runs)

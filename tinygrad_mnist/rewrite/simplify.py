@@ -245,7 +245,7 @@ def _slice_expression(wanted: _Sliced) -> Variable | None:
             if left < 0:
                 return None
             inputs = [done[operand] for operand in operands]
-            done[current] = inner.op.rebuild(inputs, inner.params, inner.source).outputs[0]
+            done[current] = inner.op.rebuild(inputs, inner.params).outputs[0]
         stack.pop()
     return done[wanted]
 

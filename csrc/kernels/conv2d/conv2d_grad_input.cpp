@@ -27,6 +27,7 @@
 #include "kernels/conv2d/filter_vectors.hpp"
 #include "kernels/conv2d/patches.hpp"
 #include "kernels/core/by_dtype.hpp"
+#include "kernels/core/long_sum.hpp"
 #include "kernels/core/workspace.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -233,11 +234,13 @@ struct PoolWork {
   PatchImages<T> packed;
   int64_t pass_filters;  // whose terms are listed and added in one pass over the image
   int64_t max_positions;
+  bool has_runs;
   T* filters;              // [group][kh][o][padded row]
   T* channels_last;        // [o][kh][kw][c], on the way there
   int32_t* single_winner;  // its position in the window
   // Of a chunk:
   T* image;         // [group][h][w][c]
+  T* run;           // the same, of the terms of a run (long_sum.hpp); `image` if all are one
   Term<T>* terms;   // [position of the convolution][filter of the pass]
   int32_t* offset;  // [position], of its patch in the image
   Term<T>** end;    // [position], of its terms
@@ -251,6 +254,11 @@ struct PoolWork {
         std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
     pass_filters = std::min(pass_filters, std::max<int64_t>(1, s.O));
     max_positions = std::max(kTerms / pass_filters, s.pool_size());
+    has_runs = s.O * s.KH * s.KW > kFewTerms;
+    const int64_t run_size = run_length(s.O * s.KH * s.KW);
+    if (s.KH * s.KW > run_size) {  // a pixel's taps alone are more than a run
+      max_positions = std::max(s.pool_size(), std::min(max_positions, run_size / pass_filters));
+    }
     WorkspaceLayout layout{workspace};
     filters = layout.take<T>(groups.count * s.KH * s.O * rows.padded());
     channels_last = layout.take<T>(s.O * groups.part.taps());
@@ -263,6 +271,7 @@ struct PoolWork {
  private:
   size_t take_strip(WorkspaceLayout layout) {
     image = layout.take<T>(packed.size(groups.count));
+    run = has_runs ? layout.take<T>(packed.size(groups.count)) : image;
     terms = layout.take<Term<T>>(max_positions * pass_filters + 1);
     offset = layout.take<int32_t>(max_positions);
     end = layout.take<Term<T>*>(max_positions);
@@ -318,7 +327,9 @@ class ImageSum {
       : s_(s), work_(work), packed_(work.packed), padded_(work.rows.padded()) {}
 
   void add(const Tensor& g, const Tensor& winners, int64_t n) {
-    std::memset(work_.image, 0, packed_.size(work_.groups.count) * sizeof(T));
+    const int64_t size = packed_.size(work_.groups.count);
+    std::fill_n(work_.image, size, T(0));
+    std::fill_n(work_.run, size, T(0));
     for (int64_t o = 0; o < s_.O; o += work_.pass_filters) {
       const int64_t count = std::min(work_.pass_filters, s_.O - o);
       const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1];
@@ -337,6 +348,7 @@ class ImageSum {
       }
       flush();
     }
+    end_run();
   }
 
  private:
@@ -378,8 +390,18 @@ class ImageSum {
     for (int64_t group = 0; group < work_.groups.count; group++) {
       for (int64_t i = 0; i < work_.rows.blocks(); i++) add_block(group, work_.rows.block(i));
     }
+    in_run_ += work_.together * std::min(n_positions_, s_.KH * s_.KW);  // terms of a pixel at most
+    if (in_run_ >= run_length(s_.O * s_.KH * s_.KW)) end_run();
     n_positions_ = 0;
     nonfinite_ = T(0);
+  }
+
+  void end_run() {
+    in_run_ = 0;
+    if (!work_.has_runs) return;
+    const int64_t size = packed_.size(work_.groups.count);
+    for (int64_t i = 0; i < size; i++) work_.image[i] += work_.run[i];
+    std::fill_n(work_.run, size, T(0));
   }
 
   // Adds what is listed to the patches of one group.
@@ -388,7 +410,7 @@ class ImageSum {
     const auto add_terms = find_add_patch_block<T>(block);
     const T* filters =
         work_.filters + (group * s_.KH + block.row) * s_.O * padded_ + block.vector * kLanes<T>;
-    T* image = work_.image + group * packed_.image + packed_.offset(block);
+    T* image = work_.run + group * packed_.image + packed_.offset(block);
     const bool inside = block.vector + block.vectors < rows.vectors || rows.length == padded_;
     // Windows are listed column by column, and all first positions come first, then all second
     // ones: so patches that overlap don't follow one another, and none is loaded while what was
@@ -425,7 +447,7 @@ class ImageSum {
   const PoolWork<T>& work_;
   const PatchImages<T> packed_;
   const int64_t padded_;
-  int64_t n_positions_ = 0;
+  int64_t n_positions_ = 0, in_run_ = 0;
   T nonfinite_ = T(0);  // NaN if a listed factor is NaN or inf, else 0
 };
 
