@@ -14,6 +14,7 @@ from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.rewrite.engine import Context, Stage
 from tinygrad_mnist.rewrite.passes import PASSES, PLAIN_PASSES, rewrite
+from tinygrad_mnist.stability import stabilise
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ def compile_plan(
     is.
     """
     context = Context(kernels)
+    with context.stage("stabilise"):
+        stable = stabilise([*outputs, *updates.values()], applied=context.fired)
     with context.stage("specialise"):
-        special = specialise([*outputs, *updates.values()], shapes, scalars)
+        special = specialise(stable, shapes, scalars)
     rewritten = rewrite(special.outputs, context, PASSES if fuse else PLAIN_PASSES)
     results = rewritten[: len(outputs)]
     in_place: dict[SharedVariable, Variable] = {}

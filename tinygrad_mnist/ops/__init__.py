@@ -19,7 +19,6 @@ from tinygrad_mnist.ops import (
     kernels,
     keys,
     linalg,
-    log,
     logical,
     pool,
     random,
@@ -29,6 +28,7 @@ from tinygrad_mnist.ops import (
     slices,
     softmax,
     special,
+    stable,
     trigonometry,
 )
 
@@ -51,7 +51,6 @@ __all__ = [
     "kernels",
     "keys",
     "linalg",
-    "log",
     "logical",
     "pool",
     "random",
@@ -61,5 +60,6 @@ __all__ = [
     "slices",
     "softmax",
     "special",
+    "stable",
     "trigonometry",
 ]

@@ -87,11 +87,15 @@ def sum_to(cotangent: Variable, like: Variable) -> Variable:
     return cast(cotangent, like.dtype)
 
 
-def _vjp(rule: ElementwiseVjp) -> Vjp:
+def _vjp(rule: ElementwiseVjp, masked: bool = False) -> Vjp:
+    """The vjp by a rule. masked: a gradient that is 0 stays 0 beside an infinite slope."""
+
     def vjp(node: Node, g: Variable) -> list[Variable | None]:
         terms = rule(g, node.outputs[0], node.inputs)
         return [
-            None if term is None or x.type.is_discrete else sum_to(term, x)
+            None
+            if term is None or x.type.is_discrete
+            else sum_to(switch(eq(g, 0), 0, term) if masked else term, x)
             for term, x in zip(terms, node.inputs, strict=True)
         ]
 
@@ -207,7 +211,14 @@ def define(
     """
     tape_op = tape_op or name
     op = register_op(
-        Op(name, _infer, _reference(tape_op), _vjp(vjp) if vjp else None, tape_op=tape_op)
+        Op(
+            name,
+            _infer,
+            _reference(tape_op),
+            vjp=_vjp(vjp) if vjp else None,
+            masked_vjp=_vjp(vjp, masked=True) if vjp else None,
+            tape_op=tape_op,
+        )
     )
 
     def apply(*args: Any) -> Variable:
@@ -286,6 +297,9 @@ switch: ApiFunction = define(
 
 identity: ApiFunction = define(
     "identity", 1, common, lambda g, z, i: (g,), doc="x, as a new variable"
+)
+stop_gradient: ApiFunction = define(
+    "stop_gradient", 1, common, None, "identity", doc="x, a constant for gradients"
 )
 neg: ApiFunction = define("neg", 1, numeric, lambda g, z, i: (-g,), doc="-x")
 abs_: ApiFunction = define("abs", 1, common, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")

@@ -1,7 +1,4 @@
-"""Exponentials and logarithms beyond `exp` and `log`, and the reciprocal. Integers give a float.
-
-`ops.log` has the logarithms that users call: these examine their arguments.
-"""
+"""Exponentials and logarithms beyond `exp` and `log`, and the reciprocal. Integers give a float."""
 
 from __future__ import annotations
 
@@ -18,8 +15,12 @@ exp2: ApiFunction = define("exp2", 1, upgraded, lambda g, z, i: (g * z * LN2,), 
 expm1: ApiFunction = define(
     "expm1", 1, upgraded, lambda g, z, i: (g * exp(i[0]),), doc="exp(x) - 1, also where x is tiny"
 )
-log2: ApiFunction = define("log2", 1, upgraded, lambda g, z, i: (g / (i[0] * LN2),))
-log10: ApiFunction = define("log10", 1, upgraded, lambda g, z, i: (g / (i[0] * LN10),))
+log2: ApiFunction = define(
+    "log2", 1, upgraded, lambda g, z, i: (g / (i[0] * LN2),), doc="base-2 logarithm"
+)
+log10: ApiFunction = define(
+    "log10", 1, upgraded, lambda g, z, i: (g / (i[0] * LN10),), doc="base-10 logarithm"
+)
 
 
 @api_function

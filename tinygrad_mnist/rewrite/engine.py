@@ -8,7 +8,7 @@ functions with which they match.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -117,13 +117,14 @@ def params_key(params: Mapping[str, Any]) -> Any:
 def rebuild(
     outputs: Sequence[Variable],
     emit: Callable[[Node, list[Variable]], Sequence[Variable] | None],
+    up_to: Container[Variable] = (),
 ) -> list[Variable]:
-    """Rebuilds a graph from its leaves.
+    """Rebuilds a graph from its leaves, and from the variables in `up_to`.
 
     `emit(node, new inputs)` returns the new results, or None for a node that joins another one.
     """
     env: dict[Variable, Variable] = {}
-    for node in toposort(outputs):
+    for node in toposort(outputs, up_to):
         results = emit(node, [env.get(v, v) for v in node.inputs])
         if results is not None:
             env.update(zip(node.outputs, results, strict=True))

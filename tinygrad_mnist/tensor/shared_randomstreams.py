@@ -18,8 +18,7 @@ from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.types import INTEGERS
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
-from tinygrad_mnist.ops.elementwise import add, cast, lt, mul, sqrt, sub
-from tinygrad_mnist.ops.log import log
+from tinygrad_mnist.ops.elementwise import add, cast, log, lt, mul, sqrt, sub
 from tinygrad_mnist.ops.random import UNIFORM
 from tinygrad_mnist.ops.reduce import sum_
 from tinygrad_mnist.ops.shape import as_integer_scalar, shape, shape_scalars

@@ -1,0 +1,153 @@
+"""Ops that only the stabilisation of graphs makes; see `stability` and docs/stability.md.
+
+Each computes what a plainer expression computes, with a gradient that stays accurate or finite
+where the plain one's doesn't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
+from tinygrad_mnist.graph.op import constant, register_op
+from tinygrad_mnist.graph.types import TensorType
+from tinygrad_mnist.graph.variables import Node, Op, Variable
+from tinygrad_mnist.ops.elementwise import (
+    ApiFunction,
+    abs_,
+    add,
+    broadcast_types,
+    define,
+    eq,
+    exp,
+    log1p,
+    maximum,
+    mul,
+    neg,
+    softplus,
+    sub,
+    sum_to,
+    switch,
+    upgraded,
+)
+from tinygrad_mnist.ops.logical import and_, isinf
+from tinygrad_mnist.ops.reduce import reduced_type, sum_
+
+# --- elementwise, as one instruction --------------------------------------------------------------
+
+# Unlike that of `sigmoid`, its gradient keeps all its digits where the result is close to 1.
+logistic: ApiFunction = define(
+    "logistic", 1, upgraded, lambda g, z, i: (g * (z * logistic(-i[0])),), "sigmoid",
+    doc="1 / (1 + exp(-x)), with a gradient that is accurate for every x",
+)  # fmt: skip
+norm_root: ApiFunction = define(
+    "norm_root", 1, upgraded, lambda g, z, i: (switch(eq(z, 0), 0, g * 0.5 / z),), "sqrt",
+    doc="the square root of a sum of squares; its gradient at 0 is 0",
+)  # fmt: skip
+
+
+# --- elementwise, composed ------------------------------------------------------------------------
+
+
+def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [broadcast_types(types, types[0].dtype)]
+
+
+def _compose(
+    name: str,
+    value: Callable[[Array, Array], Array],
+    lower: Callable[[Variable, Variable], Variable],
+    rule: Callable[[Variable, Variable, Variable], tuple[Variable, Variable]],
+) -> Op:
+    """An op of two operands of one float dtype that is lowered to other elementwise ops.
+
+    value: in NumPy. rule: (gradient of the result, operands) -> gradients of the operands.
+    """
+
+    def reference(
+        params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+    ) -> list[Array]:
+        with np.errstate(all="ignore"):
+            result = value(*inputs)
+        return [np.broadcast_to(result, outputs[0].shape).astype(outputs[0].dtype)]
+
+    def vjp(node: Node, g: Variable) -> list[Variable | None]:
+        terms = rule(g, *node.inputs)
+        return [sum_to(term, v) for term, v in zip(terms, node.inputs, strict=True)]
+
+    def masked_vjp(node: Node, g: Variable) -> list[Variable | None]:
+        terms = [switch(eq(g, 0), 0, term) for term in rule(g, *node.inputs)]
+        return [sum_to(term, v) for term, v in zip(terms, node.inputs, strict=True)]
+
+    return register_op(
+        Op(name, _infer, reference, vjp, masked_vjp, lower=lambda node: [lower(*node.inputs)])
+    )
+
+
+LOGADDEXP = _compose(
+    "logaddexp",
+    np.logaddexp,
+    lambda x, y: add(maximum(x, y), softplus(neg(abs_(_distance(x, y))))),
+    lambda g, x, y: (mul(g, logistic(sub(x, y))), mul(g, logistic(sub(y, x)))),
+)
+
+
+def _distance(x: Variable, y: Variable) -> Variable:
+    """x - y, and 0 where both are the same infinity."""
+    return switch(eq(x, y), 0, sub(x, y))
+
+
+def _product(y: Array, x: Array) -> Array:
+    product: Array = np.where((y == 0) & np.isinf(x), 0, y * x)
+    return product
+
+
+# y * x where an infinite x, a logarithm of 0, counts as finite beside y = 0
+MUL_LOG = _compose(
+    "mul_log",
+    _product,
+    lambda y, x: switch(and_(eq(y, 0), isinf(x)), 0, mul(y, x)),
+    lambda g, y, x: (mul(g, x), mul(g, y)),
+)
+
+
+# --- logarithm of a sum of exponentials -----------------------------------------------------------
+
+
+def _lse_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [reduced_type(params, types[0], types[0].dtype)]
+
+
+def _lse_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    x, top = inputs
+    with np.errstate(all="ignore"):
+        largest = x == top
+        ties = largest.sum(axis=params["axes"], keepdims=True)
+        rest = np.where(largest, 0, np.exp(x - top)).sum(axis=params["axes"], keepdims=True)
+        return [np.log1p(rest + (ties - 1)).astype(outputs[0].dtype)]
+
+
+def _lse_lower(node: Node) -> list[Variable]:
+    (x, top), axes = node.inputs, node.params["axes"]
+    largest = eq(x, top)
+    one, nothing = constant(1, x.dtype), constant(0, x.dtype)
+    ties = sum_(switch(largest, one, nothing), axes, keepdims=True)
+    rest = sum_(switch(largest, nothing, exp(sub(x, top))), axes, keepdims=True)
+    return [log1p(add(rest, sub(ties, one)))]
+
+
+def _lse_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    (x, top), z = node.inputs, node.outputs[0]
+    return [mul(g, exp(sub(sub(x, top), z))), None]
+
+
+# x, its maximum over params["axes"] -> log(sum(exp(x - maximum))) over these axes, which it keeps.
+# It has all its digits where it is close to 0, that is, where one term is much larger than the
+# others. No gradient passes through the maximum: it has no say in what callers make of the two.
+LOG_SUM_EXP = register_op(
+    Op("log_sum_exp", _lse_infer, _lse_reference, _lse_vjp, lower=_lse_lower, shown="axes")
+)

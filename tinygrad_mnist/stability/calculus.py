@@ -1,0 +1,369 @@
+"""The calculus of forms: products, quotients, powers, logarithms, and values again.
+
+Nothing here looks at the user's graph; `recognise` does. `like` is always the variable for which an
+expression is made: it has its dtype and number of dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Sequence
+
+import numpy as np
+
+from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.ops.elementwise import (
+    add,
+    exp,
+    gt,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    softplus,
+    stop_gradient,
+    sub,
+    switch,
+    tanh,
+    true_div,
+)
+from tinygrad_mnist.ops.exponential import expm1
+from tinygrad_mnist.ops.reduce import max_, sum_
+from tinygrad_mnist.ops.shape import dimshuffle
+from tinygrad_mnist.ops.softmax import LOG_SOFTMAX, SOFTMAX
+from tinygrad_mnist.ops.stable import LOG_SUM_EXP, LOGADDEXP, logistic
+from tinygrad_mnist.stability.forms import (
+    Factor,
+    Form,
+    Named,
+    Rest,
+    Scaled,
+    Share,
+    Sigmoid,
+    Sum,
+    Total,
+    exponent_between,
+    filled,
+    minus,
+    over,
+    same,
+    shifted,
+    times,
+    total_exponent,
+)
+
+
+class Calculus:
+    """Operations on forms. leaves: variables into whose expressions nothing may look."""
+
+    def __init__(self, leaves: Container[Variable] = ()) -> None:
+        self.leaves = leaves
+        self._collapsed: dict[Form, Scaled] = {}
+        self._bounded: set[Variable | None] = set()
+        self._tops: dict[tuple[Variable, tuple[int, ...]], Variable] = {}
+
+    # --- forms of results -------------------------------------------------------------------------
+
+    def product(self, a: Form, b: Form, like: Variable) -> Form:
+        """a * b."""
+        if isinstance(a, Scaled) and a.exponent is None:
+            a, b = b, a
+        if isinstance(b, Scaled) and b.exponent is None:
+            return self._multiple(a, b.factor, like)
+        if isinstance(a, Sum) and isinstance(b, Scaled):
+            a, b = b, a
+        if isinstance(a, Scaled) and isinstance(b, Sum) and isinstance(a.factor, float):
+            return Sum(tuple(self._monomial(a, t) for t in b.terms))
+        return self._monomial(self.collapse(a, like), self.collapse(b, like))
+
+    def _monomial(self, a: Scaled, b: Scaled) -> Scaled:
+        factor = times(a.factor, b.factor)
+        if b.exponent is not None and self._same(a.exponent, minus(b.exponent)):
+            return Scaled(factor, None)
+        return Scaled(factor, total_exponent(a.exponent, b.exponent))
+
+    def _multiple(self, a: Form, factor: Factor, like: Variable) -> Form:
+        if isinstance(a, Scaled):
+            return Scaled(times(a.factor, factor), a.exponent)
+        if isinstance(a, Sigmoid):
+            return Sigmoid(times(a.factor, factor), a.argument)
+        if isinstance(a, Share):
+            return Share(times(a.factor, factor), a.argument, a.axes)
+        if isinstance(a, Sum) and isinstance(factor, float):
+            return Sum(tuple(Scaled(times(t.factor, factor), t.exponent) for t in a.terms))
+        return self._multiple(self.collapse(a, like), factor, like)
+
+    def quotient(self, a: Form, b: Form, like: Variable) -> Form:
+        """a / b."""
+        named = self._named_quotient(a, b, like)
+        if named is not None:
+            return named
+        if isinstance(b, Sigmoid) and not isinstance(b.factor, Variable):
+            inverse = Sum((Scaled(1 / b.factor, None), Scaled(1 / b.factor, minus(b.argument))))
+            return self.product(a, inverse, like)
+        if isinstance(b, Scaled) and b.exponent is None and isinstance(b.factor, float):
+            return self._multiple(a, 1 / b.factor, like)
+        if isinstance(b, Scaled) and isinstance(a, Sum):
+            return Sum(tuple(self._ratio(t, b) for t in a.terms))
+        return self._ratio(self.collapse(a, like), self.collapse(b, like))
+
+    def _ratio(self, a: Scaled, b: Scaled) -> Scaled:
+        exponent = exponent_between(a.exponent, b.exponent, self.leaves)
+        return Scaled(over(a.factor, b.factor), exponent)
+
+    def _named_quotient(self, a: Form, b: Form, like: Variable) -> Form | None:
+        """a / b where it has a name."""
+        if isinstance(a, Scaled) and isinstance(b, Total) and self._same(a.exponent, b.exponent):
+            return Share(a.factor, b.exponent, b.axes)
+        if isinstance(a, Scaled) and isinstance(b, Sum) and b.is_positive and len(b.terms) == 2:
+            for term, other in (b.terms, b.terms[::-1]):
+                if self._same(a.exponent, term.exponent):
+                    return self._sigmoid(a, term, other, like)
+        if isinstance(a, Sigmoid) and isinstance(b, Sigmoid):
+            return self._odds(a, b)
+        if isinstance(a, Sum) and isinstance(b, Sum) and a.is_difference and len(b.terms) == 2:
+            return self._tanh(a, b)
+        return None
+
+    def _same(self, a: Variable | None, b: Variable | None) -> bool:
+        return same(a, b, self.leaves)
+
+    def _odds(self, a: Sigmoid, b: Sigmoid) -> Form | None:
+        """sigmoid(z) / sigmoid(-z) is exp(z)."""
+        if not self._same(a.argument, minus(b.argument)):
+            return None
+        return Scaled(over(a.factor, b.factor), a.argument)
+
+    def _sigmoid(self, a: Scaled, term: Scaled, other: Scaled, like: Variable) -> Form:
+        """a / (term + other), where a and term have one exponent."""
+        exponent = exponent_between(term.exponent, other.exponent, self.leaves)
+        assert isinstance(term.factor, float)
+        assert isinstance(other.factor, float)
+        offset = math.log(term.factor / other.factor)
+        return Sigmoid(over(a.factor, term.factor), shifted(exponent, offset, like))
+
+    def _tanh(self, a: Sum, b: Sum) -> Form | None:
+        """(c exp(x) - c exp(y)) / (d exp(x) + d exp(y)) is c / d tanh((x - y) / 2)."""
+        (first, second), (third, fourth) = a.terms, b.terms
+        pairs = (third, fourth) if self._same(first.exponent, third.exponent) else None
+        if pairs is None and self._same(first.exponent, fourth.exponent):
+            pairs = (fourth, third)
+        if pairs is None or not self._same(second.exponent, pairs[1].exponent):
+            return None
+        exponent = exponent_between(first.exponent, second.exponent, self.leaves)
+        if not (b.is_positive and third.factor == fourth.factor) or exponent is None:
+            return None
+        value = tanh(true_div(exponent, 2))
+        return Scaled(times(over(first.factor, third.factor), value), None)
+
+    def collapse(self, form: Form, like: Variable) -> Scaled:
+        """The form as one scaled number. Where terms are added, the exponent is their maximum."""
+        if isinstance(form, Scaled):
+            return form
+        if form not in self._collapsed:
+            self._collapsed[form] = self._collapse(form, like)
+        return self._collapsed[form]
+
+    def _collapse(self, form: Sum | Total | Named, like: Variable) -> Scaled:
+        if isinstance(form, Sum):
+            top = self._top_of_terms([t.exponent for t in form.terms], like)
+            rest = None
+            for term in form.terms:
+                below = sub(0 if term.exponent is None else term.exponent, top)
+                power = expm1(below) if form.is_difference else exp(below)
+                part = mul(term.factor, power)
+                rest = part if rest is None else add(rest, part)
+            assert rest is not None
+            return Scaled(rest, top)
+        if isinstance(form, Total):
+            top = self.top(form.exponent, form.axes)
+            rest = sum_(exp(sub(form.exponent, top)), form.axes, keepdims=True)
+            return Scaled(rest, top)
+        factor = 1.0 if isinstance(form, Rest) else form.factor
+        exponent = self._log(form, like)
+        self._bounded.add(exponent)
+        return Scaled(factor, exponent)
+
+    def is_log_of_probability(self, exponent: Variable) -> bool:
+        """Whether the exponential of `exponent` is known to be a probability."""
+        return exponent in self._bounded
+
+    def _top_of_terms(self, exponents: Sequence[Variable | None], like: Variable) -> Variable:
+        """The maximum of exponents, a constant for gradients: what it is doesn't matter, as long as
+        it is the same everywhere."""
+        present = [m for m in exponents if m is not None]
+        largest = present[0]
+        for m in present[1:]:
+            largest = maximum(largest, m)
+        if len(present) < len(exponents):
+            largest = maximum(0, largest)
+        return stop_gradient(_finite(largest))
+
+    def top(self, exponent: Variable, axes: tuple[int, ...]) -> Variable:
+        """The maximum over axes, which it keeps; a constant for gradients."""
+        key = (exponent, axes)
+        if key not in self._tops:
+            self._tops[key] = stop_gradient(_finite(max_(exponent, axes, keepdims=True)))
+        return self._tops[key]
+
+    # --- logarithms -------------------------------------------------------------------------------
+
+    def log(self, form: Form, like: Variable) -> Variable:
+        """The logarithm of a form."""
+        if isinstance(form, Scaled):
+            return _plus(form.exponent, self.log_of_factor(form.factor), like)
+        if isinstance(form, Sum):
+            return self._log_of_sum(form, like)
+        if isinstance(form, Total):
+            top = self.top(form.exponent, form.axes)
+            total = LOG_SUM_EXP(form.exponent, top, axes=form.axes)
+            return add(top, total)
+        factor = 1.0 if isinstance(form, Rest) else form.factor
+        return _plus(self._log(form, like), self.log_of_factor(factor), like)
+
+    def log_of_factor(self, factor: Factor) -> Factor:
+        """The logarithm of a factor."""
+        if isinstance(factor, Variable):
+            return log(factor)
+        return math.log(factor) if factor > 0 else -math.inf if factor == 0 else math.nan
+
+    def _log(self, form: Named, like: Variable) -> Variable:
+        """The logarithm without the factor."""
+        if isinstance(form, Sigmoid):
+            return neg(softplus(minus(form.argument)))
+        if isinstance(form, Rest):
+            return self._log_of_rest(form)
+        x, axes = form.argument, form.axes
+        if x.ndim == 2 and axes == (1,):
+            return LOG_SOFTMAX(x)
+        if x.ndim == 2 and axes == (0,):
+            return dimshuffle(LOG_SOFTMAX(dimshuffle(x, 1, 0)), 1, 0)
+        if x.ndim == 1 and axes == (0,):
+            return dimshuffle(LOG_SOFTMAX(dimshuffle(x, "x", 0)), 1)
+        top = self.top(x, axes)
+        return sub(sub(x, top), LOG_SUM_EXP(x, top, axes=axes))
+
+    def _log_of_sum(self, form: Sum, like: Variable) -> Variable:
+        if form.is_difference:
+            return self._log_of_difference(form, like)
+        if not form.is_positive:
+            return self.log(self.collapse(form, like), like)
+        parts: list[Variable] = []
+        plain = 0.0
+        for term in form.terms:
+            assert isinstance(term.factor, float)
+            if term.exponent is None:
+                plain += term.factor
+            else:
+                parts.append(shifted(term.exponent, math.log(term.factor), like))
+        result = parts[0]
+        for part in parts[1:]:
+            result = LOGADDEXP(result, part)
+        if plain == 1:
+            return softplus(result)
+        return LOGADDEXP(result, filled(math.log(plain), like)) if plain else result
+
+    def _log_of_difference(self, form: Sum, like: Variable) -> Variable:
+        """log(c exp(a) - c exp(b)) is log(c) + a + log(1 - exp(b - a))."""
+        larger, smaller = form.terms
+        assert isinstance(larger.factor, float)
+        if larger.factor < 0:
+            larger, smaller = smaller, larger
+        between = exponent_between(smaller.exponent, larger.exponent, self.leaves)
+        distance = filled(0, like) if between is None else between
+        return _plus(
+            _plus(larger.exponent, log1mexp(distance), like),
+            self.log_of_factor(larger.factor),
+            like,
+        )
+
+    # --- values -----------------------------------------------------------------------------------
+
+    def value(self, form: Form, like: Variable) -> Variable:
+        """The form's value, computed in a stable way."""
+        if isinstance(form, Scaled):
+            if form.exponent is None:
+                return filled(form.factor, like) if isinstance(form.factor, float) else form.factor
+            return _scaled(form.factor, exp(form.exponent))
+        if isinstance(form, Sum):
+            values = [self.value(t, like) for t in form.terms]
+            total = values[0]
+            for v in values[1:]:
+                total = add(total, v)
+            return total
+        if isinstance(form, Sigmoid):
+            return _scaled(form.factor, logistic(form.argument))
+        if isinstance(form, Share):
+            return _scaled(form.factor, self._softmax(form.argument, form.axes))
+        if isinstance(form, Rest):
+            return self._rest(form)
+        return self.value(self.collapse(form, like), like)
+
+    def difference(self, form: Sum, like: Variable) -> Variable:
+        """c exp(a) - c exp(b), without cancellation: c expm1(a) if b is 0."""
+        first, second = form.terms
+        for term, other in ((first, second), (second, first)):
+            if other.exponent is None and term.exponent is not None:
+                return _scaled(term.factor, expm1(term.exponent))
+        return self.value(self.collapse(form, like), like)
+
+    def _softmax(self, x: Variable, axes: tuple[int, ...]) -> Variable:
+        if x.ndim == 2 and axes == (1,):
+            return SOFTMAX(x)
+        if x.ndim == 2 and axes == (0,):
+            return dimshuffle(SOFTMAX(dimshuffle(x, 1, 0)), 1, 0)
+        if x.ndim == 1 and axes == (0,):
+            return dimshuffle(SOFTMAX(dimshuffle(x, "x", 0)), 1)
+        powers = exp(sub(x, self.top(x, axes)))
+        return true_div(powers, sum_(powers, axes, keepdims=True))
+
+    def _others(self, form: Rest) -> tuple[Variable, Variable]:
+        """Which element has a share above 1/2, and the exponents without that one."""
+        share = stop_gradient(self._softmax(form.argument, form.axes))
+        most = gt(share, 0.5)
+        return most, switch(most, -np.inf, form.argument)
+
+    def _rest(self, form: Rest) -> Variable:
+        """1 - p without cancellation: where p > 1/2, the sum of the other shares of its group."""
+        share = self._softmax(form.argument, form.axes)
+        most = gt(share, 0.5)
+        others = sum_(switch(most, 0, share), form.axes, keepdims=True)
+        return switch(most, others, sub(1, share))
+
+    def _log_of_rest(self, form: Rest) -> Variable:
+        """log(1 - p): where p > 1/2, from the exponents of the others."""
+        x, axes = form.argument, form.axes
+        log_share = self._log(Share(1.0, x, axes), x)
+        most, others = self._others(form)
+        top = self.top(others, axes)
+        rest = add(top, LOG_SUM_EXP(others, top, axes=axes))
+        everything = add(self.top(x, axes), LOG_SUM_EXP(x, self.top(x, axes), axes=axes))
+        return switch(most, sub(rest, everything), log1p(neg(exp(log_share))))
+
+
+def _finite(v: Variable) -> Variable:
+    """An infinity as the largest finite number: x - x would be NaN for an infinite x."""
+    largest = float(np.finfo(v.dtype).max)
+    return minimum(maximum(v, -largest), largest)
+
+
+def _plus(a: Variable | None, b: Factor, like: Variable) -> Variable:
+    if a is None:
+        return filled(b, like) if isinstance(b, float) else b
+    return a if b == 0.0 else add(a, b)
+
+
+def _scaled(factor: Factor, v: Variable) -> Variable:
+    if factor == 1.0:
+        return v
+    return neg(v) if factor == -1.0 else mul(factor, v)
+
+
+_LN2 = math.log(2)
+
+
+def log1mexp(x: Variable) -> Variable:
+    """log(1 - exp(x)), accurate for x close to 0 and far from it; NaN for x > 0."""
+    return switch(gt(x, -_LN2), log(neg(expm1(x))), log1p(neg(exp(x))))

@@ -1,0 +1,179 @@
+"""The form of a variable, read from the expression that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.ops.elementwise import cast
+from tinygrad_mnist.ops.shape import broadcast_like
+from tinygrad_mnist.stability.calculus import Calculus
+from tinygrad_mnist.stability.forms import (
+    Factor,
+    Form,
+    Rest,
+    Scaled,
+    Share,
+    Sigmoid,
+    Sum,
+    Total,
+    filled,
+    minus,
+    same,
+)
+
+# Ops that only select, move or repeat elements of their first input.
+VIEWS = ("dimshuffle", "reshape", "subtensor", "alloc")
+_DEPTH = 40  # of the expressions that are read; what lies deeper counts as any other value
+_TERMS = 8  # of a sum that are kept apart
+
+Reader = Callable[["Recogniser", Node], Form | None]
+
+
+class Recogniser(Calculus):
+    """Calculus over the variables of a graph; keeps what it found.
+
+    leaves: variables into whose expressions nothing may look. readers: for the name of an op, what
+    reads the form of its result.
+    """
+
+    def __init__(self, leaves: Container[Variable], readers: Mapping[str, Reader]) -> None:
+        super().__init__(leaves)
+        self._readers = readers
+        self._forms: dict[Variable, Form | None] = {}
+        self._depth = 0
+
+    def form(self, v: Variable) -> Form | None:
+        """The form of `v`; None if it is not built from exponentials."""
+        if v in self._forms:
+            return self._forms[v]
+        node = self.node(v)
+        read = None if node is None else self._readers.get(node.op.name)
+        if node is None or read is None or not v.type.is_float or self._depth == _DEPTH:
+            return None
+        self._depth += 1
+        try:
+            form = read(self, node)
+        finally:
+            self._depth -= 1
+        self._forms[v] = form
+        return form
+
+    def learn(self, v: Variable, form: Form) -> None:
+        """Records that `form` is the form of `v`, which was made of it."""
+        self._forms[v] = form
+
+    def node(self, v: Variable) -> Node | None:
+        """The node that makes `v`, unless `v` is a leaf."""
+        return None if v in self.leaves else v.node
+
+    def operand(self, v: Variable, *ops: str) -> Variable | None:
+        """The first input of the node that makes `v`, if it is of one of these ops."""
+        node = self.node(v)
+        return node.inputs[0] if node is not None and node.op.name in ops else None
+
+    def number(self, v: Variable) -> float | None:
+        """The number that fills `v`, seen through views; None for anything else."""
+        while (source := self.operand(v, *VIEWS, "cast")) is not None:
+            v = source
+        if isinstance(v, Constant) and v.value.size == 1 and v not in self.leaves:
+            return float(v.value.item())
+        return None
+
+    def plain(self, v: Variable) -> Scaled:
+        """`v` as a scaled number without exponent."""
+        number = self.number(v)
+        return Scaled(v if number is None else number, None)
+
+    def form_or_plain(self, v: Variable) -> Form:
+        form = self.form(v)
+        return self.plain(v) if form is None else form
+
+    def scaled(self, v: Variable) -> Scaled:
+        """`v` as one scaled number."""
+        return self.collapse(self.form_or_plain(v), v)
+
+    def whole(self, part: Variable, v: Variable) -> Variable:
+        """A part of the form of `v`, with the shape of `v`."""
+        same_shape = part.broadcastable == v.broadcastable
+        return part if same_shape else broadcast_like(part, v)
+
+    def filled_like(self, part: Factor | None, v: Variable) -> Variable:
+        """The same, also where the part is a number; None is the number 0."""
+        if not isinstance(part, Variable):
+            part = filled(part or 0.0, v)
+        return self.whole(part, v)
+
+    def sum_of(self, forms: Sequence[Form], like: Variable) -> Form | None:
+        """The sum of two forms; None where it is not worth a form."""
+        complement = _complement(self, forms)
+        if complement is not None:
+            return complement
+        terms: list[Scaled] = []
+        for form in forms:
+            for term in form.terms if isinstance(form, Sum) else (self.collapse(form, like),):
+                _add_term(self, terms, term)
+        if len(terms) > _TERMS or all(t.exponent is None for t in terms):
+            return None
+        return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+
+    def operands(self, node: Node) -> list[Form] | None:
+        """The forms of a node's inputs, in its dtype; None if all are plain."""
+        forms = [self.form(v) for v in node.inputs]
+        if all(form is None for form in forms):
+            return None
+        dtype = node.outputs[0].dtype
+        return [
+            self.plain(cast(v, dtype))
+            if form is None
+            else form
+            if v.dtype == dtype
+            else self.mapped(form, v, lambda u: cast(u, dtype))
+            for form, v in zip(forms, node.inputs, strict=True)
+        ]
+
+    def mapped(self, form: Form, v: Variable, move: Callable[[Variable], Variable]) -> Form:
+        """The form of `v` with `move` applied to all that it consists of."""
+
+        def moved(factor: Factor) -> Factor:
+            return factor if isinstance(factor, float) else move(factor)
+
+        def moved_term(term: Scaled) -> Scaled:
+            exponent = None if term.exponent is None else move(term.exponent)
+            return Scaled(moved(term.factor), exponent)
+
+        if isinstance(form, Total | Share | Rest):
+            form = self.collapse(form, v)
+        if isinstance(form, Sigmoid):
+            return Sigmoid(moved(form.factor), move(form.argument))
+        if isinstance(form, Sum):
+            return Sum(tuple(moved_term(t) for t in form.terms))
+        return moved_term(form)
+
+
+def _add_term(r: Recogniser, terms: list[Scaled], term: Scaled) -> None:
+    """Adds a term to a sum; constant multiples of one exponential become one term."""
+    for i, other in enumerate(terms):
+        if (
+            isinstance(other.factor, float)
+            and isinstance(term.factor, float)
+            and same(other.exponent, term.exponent, r.leaves)
+        ):
+            terms[i] = Scaled(other.factor + term.factor, term.exponent)
+            if terms[i].factor == 0 and len(terms) > 1:
+                del terms[i]
+            return
+    terms.append(term)
+
+
+def _complement(r: Recogniser, forms: Sequence[Form]) -> Form | None:
+    """c - c * sigmoid(z) is c * sigmoid(-z), and 1 - p for a share p."""
+    for number, form in (forms, forms[::-1]):
+        if not (isinstance(number, Scaled) and number.exponent is None):
+            continue
+        c = number.factor
+        if isinstance(form, Sigmoid) and isinstance(c, float) and form.factor == -c:
+            return Sigmoid(c, minus(form.argument))
+        if isinstance(form, Share) and c == 1.0 and form.factor == -1.0:
+            return Rest(form.argument, form.axes)
+    return None
