@@ -69,7 +69,7 @@ def grad(
     results = []
     for v in variables:
         key = aliases.get(v, v)
-        if key not in gradients:
+        if key not in gradients and v not in _pull_back(cost, [v], stop):
             _report_disconnected(cost, v, disconnected_inputs)
         results.append(gradients[key] if key in gradients else _zeros_like(v))
     return results[0] if isinstance(wrt, Variable) else results

@@ -23,6 +23,7 @@ from tinygrad_mnist.ops.elementwise import (
     eq,
     exp,
     log1p,
+    lt,
     maximum,
     mul,
     neg,
@@ -32,6 +33,7 @@ from tinygrad_mnist.ops.elementwise import (
     switch,
     upgraded,
 )
+from tinygrad_mnist.ops.exponential import expm1
 from tinygrad_mnist.ops.logical import and_, isinf
 from tinygrad_mnist.ops.reduce import reduced_type, sum_
 
@@ -41,6 +43,11 @@ from tinygrad_mnist.ops.reduce import reduced_type, sum_
 logistic: ApiFunction = define(
     "logistic", 1, upgraded, lambda g, z, i: (g * (z * logistic(-i[0])),), "sigmoid",
     doc="1 / (1 + exp(-x)), with a gradient that is accurate for every x",
+)  # fmt: skip
+hyperbolic_tangent: ApiFunction = define(
+    "hyperbolic_tangent", 1, upgraded,
+    lambda g, z, i: (g * 4 * (logistic(i[0] * 2) * logistic(i[0] * -2)),), "tanh",
+    doc="tanh(x), with a gradient that is accurate for every x",
 )  # fmt: skip
 norm_root: ApiFunction = define(
     "norm_root", 1, upgraded, lambda g, z, i: (switch(eq(z, 0), 0, g * 0.5 / z),), "sqrt",
@@ -97,6 +104,14 @@ LOGADDEXP = _compose(
 def _distance(x: Variable, y: Variable) -> Variable:
     """x - y, and 0 where both are the same infinity."""
     return switch(eq(x, y), 0, sub(x, y))
+
+
+EXP_DIFFERENCE = _compose(
+    "exp_difference",
+    lambda x, y: np.where(np.abs(x - y) < 1, np.exp(y) * np.expm1(x - y), np.exp(x) - np.exp(y)),
+    lambda x, y: switch(lt(abs_(sub(x, y)), 1), mul(exp(y), expm1(sub(x, y))), sub(exp(x), exp(y))),
+    lambda g, x, y: (mul(g, exp(x)), neg(mul(g, exp(y)))),
+)
 
 
 def _product(y: Array, x: Array) -> Array:

@@ -26,18 +26,24 @@ from tinygrad_mnist.ops.elementwise import (
     stop_gradient,
     sub,
     switch,
-    tanh,
     true_div,
 )
 from tinygrad_mnist.ops.exponential import expm1
 from tinygrad_mnist.ops.reduce import max_, sum_
-from tinygrad_mnist.ops.shape import dimshuffle
+from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX, SOFTMAX
-from tinygrad_mnist.ops.stable import LOG_SUM_EXP, LOGADDEXP, logistic
+from tinygrad_mnist.ops.stable import (
+    EXP_DIFFERENCE,
+    LOG_SUM_EXP,
+    LOGADDEXP,
+    hyperbolic_tangent,
+    logistic,
+)
 from tinygrad_mnist.stability.forms import (
     Factor,
     Form,
     Named,
+    Pieces,
     Rest,
     Scaled,
     Share,
@@ -46,6 +52,7 @@ from tinygrad_mnist.stability.forms import (
     Total,
     exponent_between,
     filled,
+    is_number,
     minus,
     over,
     same,
@@ -68,6 +75,10 @@ class Calculus:
 
     def product(self, a: Form, b: Form, like: Variable) -> Form:
         """a * b."""
+        if isinstance(a, Pieces) and is_number(b):
+            return a.each(lambda form, v: self.product(form, b, v))
+        if isinstance(b, Pieces) and is_number(a):
+            return b.each(lambda form, v: self.product(a, form, v))
         if isinstance(a, Scaled) and a.exponent is None:
             a, b = b, a
         if isinstance(b, Scaled) and b.exponent is None:
@@ -76,7 +87,21 @@ class Calculus:
             a, b = b, a
         if isinstance(a, Scaled) and isinstance(b, Sum) and isinstance(a.factor, float):
             return Sum(tuple(self._monomial(a, t) for t in b.terms))
+        named = self._named_product(a, b)
+        if named is not None:
+            return named
         return self._monomial(self.collapse(a, like), self.collapse(b, like))
+
+    def _named_product(self, a: Form, b: Form) -> Form | None:
+        """exp(z) * sigmoid(-z) is sigmoid(z)."""
+        for power, share in ((a, b), (b, a)):
+            if (
+                isinstance(power, Scaled)
+                and isinstance(share, Sigmoid)
+                and self._same(power.exponent, minus(share.argument))
+            ):
+                return Sigmoid(times(power.factor, share.factor), minus(share.argument))
+        return None
 
     def _monomial(self, a: Scaled, b: Scaled) -> Scaled:
         factor = times(a.factor, b.factor)
@@ -97,6 +122,10 @@ class Calculus:
 
     def quotient(self, a: Form, b: Form, like: Variable) -> Form:
         """a / b."""
+        if isinstance(a, Pieces) and is_number(b):
+            return a.each(lambda form, v: self.quotient(form, b, v))
+        if isinstance(b, Pieces) and is_number(a):
+            return b.each(lambda form, v: self.quotient(a, form, v))
         named = self._named_quotient(a, b, like)
         if named is not None:
             return named
@@ -155,7 +184,7 @@ class Calculus:
         exponent = exponent_between(first.exponent, second.exponent, self.leaves)
         if not (b.is_positive and third.factor == fourth.factor) or exponent is None:
             return None
-        value = tanh(true_div(exponent, 2))
+        value = hyperbolic_tangent(mul(exponent, 0.5))
         return Scaled(times(over(first.factor, third.factor), value), None)
 
     def collapse(self, form: Form, like: Variable) -> Scaled:
@@ -166,7 +195,9 @@ class Calculus:
             self._collapsed[form] = self._collapse(form, like)
         return self._collapsed[form]
 
-    def _collapse(self, form: Sum | Total | Named, like: Variable) -> Scaled:
+    def _collapse(self, form: Sum | Total | Named | Pieces, like: Variable) -> Scaled:
+        if isinstance(form, Pieces):
+            return self._collapse_pieces(form)
         if isinstance(form, Sum):
             top = self._top_of_terms([t.exponent for t in form.terms], like)
             rest = None
@@ -185,6 +216,31 @@ class Calculus:
         exponent = self._log(form, like)
         self._bounded.add(exponent)
         return Scaled(factor, exponent)
+
+    def _collapse_pieces(self, form: Pieces) -> Scaled:
+        parts = [_without_zero(self.collapse(part, v), v) for part, v in form.parts]
+        variables = [v for _, v in form.parts]
+
+        def built(values: Sequence[Factor | None]) -> Variable:
+            pairs = zip(values, variables, strict=True)
+            return form.build([self.filled_like(value, v) for value, v in pairs])
+
+        exponents = [p.exponent for p in parts]
+        exponent = None if all(m is None for m in exponents) else built(exponents)
+        if all(p.factor == parts[0].factor for p in parts) and isinstance(parts[0].factor, float):
+            return Scaled(parts[0].factor, exponent)
+        return Scaled(built([p.factor for p in parts]), exponent)
+
+    def whole(self, part: Variable, v: Variable) -> Variable:
+        """A part of the form of `v`, with the shape of `v`."""
+        same_shape = part.broadcastable == v.broadcastable
+        return part if same_shape else broadcast_like(part, v)
+
+    def filled_like(self, part: Factor | None, v: Variable) -> Variable:
+        """The same, also where the part is a number; None is the number 0."""
+        if not isinstance(part, Variable):
+            part = filled(part or 0.0, v)
+        return self.whole(part, v)
 
     def is_log_of_probability(self, exponent: Variable) -> bool:
         """Whether the exponential of `exponent` is known to be a probability."""
@@ -216,6 +272,8 @@ class Calculus:
             return _plus(form.exponent, self.log_of_factor(form.factor), like)
         if isinstance(form, Sum):
             return self._log_of_sum(form, like)
+        if isinstance(form, Pieces):
+            return form.build([self.whole(self.log(part, v), v) for part, v in form.parts])
         if isinstance(form, Total):
             top = self.top(form.exponent, form.axes)
             total = LOG_SUM_EXP(form.exponent, top, axes=form.axes)
@@ -287,6 +345,10 @@ class Calculus:
             if form.exponent is None:
                 return filled(form.factor, like) if isinstance(form.factor, float) else form.factor
             return _scaled(form.factor, exp(form.exponent))
+        if isinstance(form, Pieces):
+            return form.build([self.whole(self.value(part, v), v) for part, v in form.parts])
+        if isinstance(form, Sum) and form.is_difference:
+            return self._difference(form)
         if isinstance(form, Sum):
             values = [self.value(t, like) for t in form.terms]
             total = values[0]
@@ -301,13 +363,15 @@ class Calculus:
             return self._rest(form)
         return self.value(self.collapse(form, like), like)
 
-    def difference(self, form: Sum, like: Variable) -> Variable:
+    def _difference(self, form: Sum) -> Variable:
         """c exp(a) - c exp(b), without cancellation: c expm1(a) if b is 0."""
         first, second = form.terms
         for term, other in ((first, second), (second, first)):
             if other.exponent is None and term.exponent is not None:
                 return _scaled(term.factor, expm1(term.exponent))
-        return self.value(self.collapse(form, like), like)
+        assert first.exponent is not None
+        assert second.exponent is not None
+        return _scaled(first.factor, EXP_DIFFERENCE(first.exponent, second.exponent))
 
     def _softmax(self, x: Variable, axes: tuple[int, ...]) -> Variable:
         if x.ndim == 2 and axes == (1,):
@@ -341,6 +405,11 @@ class Calculus:
         rest = add(top, LOG_SUM_EXP(others, top, axes=axes))
         everything = add(self.top(x, axes), LOG_SUM_EXP(x, self.top(x, axes), axes=axes))
         return switch(most, sub(rest, everything), log1p(neg(exp(log_share))))
+
+
+def _without_zero(part: Scaled, like: Variable) -> Scaled:
+    """0 as exp(-inf), which is never the largest exponent."""
+    return Scaled(1.0, filled(-math.inf, like)) if part.factor == 0.0 else part
 
 
 def _finite(v: Variable) -> Variable:

@@ -8,7 +8,7 @@ cancel or divide one of them, and functions that have a name and a kernel.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,8 +87,24 @@ class Rest:
     axes: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """What a view, a join or a switch makes of forms.
+
+    parts: forms, each with the variable that it belongs to. build: makes the result of values of
+    the parts, or of any function of these values, element by element.
+    """
+
+    parts: tuple[tuple[Form, Variable], ...]
+    build: Callable[[Sequence[Variable]], Variable]
+
+    def each(self, change: Callable[[Form, Variable], Form]) -> Pieces:
+        """The pieces with another form for each part."""
+        return Pieces(tuple((change(form, v), v) for form, v in self.parts), self.build)
+
+
 Named = Sigmoid | Share | Rest
-Form = Scaled | Sum | Total | Named
+Form = Scaled | Sum | Total | Named | Pieces
 ONE = Scaled(1.0, None)
 
 
@@ -151,6 +167,11 @@ def shifted(exponent: Variable | None, c: float, like: Variable) -> Variable:
 def filled(c: float, like: Variable) -> Variable:
     """A number with as many dimensions as `like`, all of which broadcast, and its dtype."""
     return constant(np.full((1,) * like.ndim, c), like.dtype)
+
+
+def is_number(form: Form) -> bool:
+    """Whether it is a constant of the user's program."""
+    return isinstance(form, Scaled) and form.exponent is None and isinstance(form.factor, float)
 
 
 _DEPTH = 6  # up to which expressions are compared

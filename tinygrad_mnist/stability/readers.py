@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_mnist.graph.variables import Node, Variable
@@ -11,15 +10,16 @@ from tinygrad_mnist.ops.elementwise import abs_, cast, exp, mul, pow_, sqr, sqrt
 from tinygrad_mnist.ops.exponential import LN2
 from tinygrad_mnist.ops.reduce import max_, min_, prod, sum_
 from tinygrad_mnist.stability.forms import (
+    ONE,
     Factor,
     Form,
+    Pieces,
     Rest,
     Scaled,
     Share,
     Sigmoid,
     Sum,
     Total,
-    filled,
     minus,
 )
 from tinygrad_mnist.stability.recognise import VIEWS, Reader, Recogniser
@@ -48,7 +48,20 @@ def _exponent(r: Recogniser, node: Node) -> Variable | None:
 @_reads("exp")
 def _exp(r: Recogniser, node: Node) -> Form | None:
     exponent = _exponent(r, node)
-    return None if exponent is None else Scaled(1.0, exponent)
+    return None if exponent is None else _exponential(r, exponent)
+
+
+def _exponential(r: Recogniser, exponent: Variable) -> Form:
+    """The form of exp(exponent), also where the exponent is the logarithm of a probability."""
+    z = r.operand(exponent, "log_softmax")
+    if z is not None:
+        return Share(1.0, z, (1,))
+    z = r.operand(exponent, "softplus")
+    if z is not None:
+        return Sum((Scaled(1.0, None), Scaled(1.0, z)))
+    below = r.operand(exponent, "neg")
+    z = None if below is None else r.operand(below, "softplus")
+    return Scaled(1.0, exponent) if z is None else Sigmoid(1.0, minus(z))
 
 
 @_reads("exp2")
@@ -188,8 +201,8 @@ def _power(r: Recogniser, node: Node, power: float) -> Form | None:
     form = r.form(node.inputs[0])
     if form is None or power == 0:
         return None
-    if power == 1:
-        return form
+    if abs(power) == 1:
+        return form if power == 1 else r.quotient(ONE, form, node.outputs[0])
     base = r.collapse(form, node.outputs[0])
     factor = base.factor
     if base.exponent is None or (isinstance(factor, float) and factor < 0 and power % 1):
@@ -208,7 +221,7 @@ def _abs(r: Recogniser, node: Node) -> Form | None:
     form = r.form(node.inputs[0])
     if form is None or isinstance(form, Total | Rest):
         return form
-    if isinstance(form, Sum):
+    if isinstance(form, Sum | Pieces):
         form = r.collapse(form, node.outputs[0])
     factor: Factor = abs(form.factor) if isinstance(form.factor, float) else abs_(form.factor)
     if isinstance(form, Scaled):
@@ -312,32 +325,18 @@ def _without_moves(r: Recogniser, node: Node) -> Variable | None:
 
 @_reads("join")
 def _join(r: Recogniser, node: Node) -> Form | None:
-    if all(r.form(v) is None for v in node.inputs):
-        return None
-    parts = [r.scaled(v) for v in node.inputs]
-    exponents = [r.filled_like(p.exponent, v) for p, v in zip(parts, node.inputs, strict=True)]
-    if all(p.factor == 1.0 for p in parts):
-        return Scaled(1.0, node.op(*exponents, **node.params))
-    factors = [r.filled_like(p.factor, v) for p, v in zip(parts, node.inputs, strict=True)]
-    return Scaled(node.op(*factors, **node.params), node.op(*exponents, **node.params))
+    return _pieces(r, node.inputs, lambda values: node.op(*values, **node.params))
 
 
 @_reads("switch")
 def _switch(r: Recogniser, node: Node) -> Form | None:
     condition, *branches = node.inputs
-    if all(r.form(v) is None for v in branches):
-        return None
-    parts = [_without_zero(r.scaled(v), v) for v in branches]
-    if all(p.exponent is None for p in parts):
-        return None
-    exponents = [r.filled_like(p.exponent, v) for p, v in zip(parts, branches, strict=True)]
-    exponent = switch(condition, *exponents)
-    if all(p.factor == 1.0 for p in parts):
-        return Scaled(1.0, exponent)
-    factors = [r.filled_like(p.factor, v) for p, v in zip(parts, branches, strict=True)]
-    return Scaled(switch(condition, *factors), exponent)
+    return _pieces(r, branches, lambda values: switch(condition, *values))
 
 
-def _without_zero(part: Scaled, like: Variable) -> Scaled:
-    """0 as exp(-inf), which is never the largest exponent."""
-    return Scaled(1.0, filled(-math.inf, like)) if part.factor == 0.0 else part
+def _pieces(
+    r: Recogniser, variables: Sequence[Variable], build: Callable[[Sequence[Variable]], Variable]
+) -> Form | None:
+    if all(r.form(v) is None for v in variables):
+        return None
+    return Pieces(tuple((r.form_or_plain(v), v) for v in variables), build)

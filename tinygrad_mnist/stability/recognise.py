@@ -6,18 +6,18 @@ from collections.abc import Callable, Container, Mapping, Sequence
 
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.elementwise import cast
-from tinygrad_mnist.ops.shape import broadcast_like
 from tinygrad_mnist.stability.calculus import Calculus
 from tinygrad_mnist.stability.forms import (
     Factor,
     Form,
+    Pieces,
     Rest,
     Scaled,
     Share,
     Sigmoid,
     Sum,
     Total,
-    filled,
+    is_number,
     minus,
     same,
 )
@@ -89,23 +89,15 @@ class Recogniser(Calculus):
         form = self.form(v)
         return self.plain(v) if form is None else form
 
-    def scaled(self, v: Variable) -> Scaled:
-        """`v` as one scaled number."""
-        return self.collapse(self.form_or_plain(v), v)
-
-    def whole(self, part: Variable, v: Variable) -> Variable:
-        """A part of the form of `v`, with the shape of `v`."""
-        same_shape = part.broadcastable == v.broadcastable
-        return part if same_shape else broadcast_like(part, v)
-
-    def filled_like(self, part: Factor | None, v: Variable) -> Variable:
-        """The same, also where the part is a number; None is the number 0."""
-        if not isinstance(part, Variable):
-            part = filled(part or 0.0, v)
-        return self.whole(part, v)
-
     def sum_of(self, forms: Sequence[Form], like: Variable) -> Form | None:
         """The sum of two forms; None where it is not worth a form."""
+        first, second = forms
+        if is_number(second):
+            first, second = second, first
+        if is_number(first) and isinstance(second, Pieces):
+            sums = [self.sum_of([first, form], v) for form, v in second.parts]
+            parts = [(s, v) for s, (_, v) in zip(sums, second.parts, strict=True) if s is not None]
+            return Pieces(tuple(parts), second.build) if len(parts) == len(sums) else None
         complement = _complement(self, forms)
         if complement is not None:
             return complement
@@ -142,8 +134,10 @@ class Recogniser(Calculus):
             exponent = None if term.exponent is None else move(term.exponent)
             return Scaled(moved(term.factor), exponent)
 
+        if isinstance(form, Pieces):
+            return Pieces(form.parts, lambda values: move(form.build(values)))
         if isinstance(form, Total | Share | Rest):
-            form = self.collapse(form, v)
+            return Pieces(((form, v),), lambda values: move(values[0]))
         if isinstance(form, Sigmoid):
             return Sigmoid(moved(form.factor), move(form.argument))
         if isinstance(form, Sum):

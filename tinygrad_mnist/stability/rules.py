@@ -16,6 +16,7 @@ from tinygrad_mnist.ops.stable import MUL_LOG, norm_root
 from tinygrad_mnist.stability.forms import (
     ONE,
     Form,
+    Pieces,
     Rest,
     Scaled,
     Share,
@@ -49,6 +50,8 @@ def _value(r: Recogniser, node: Node, form: Form | None) -> Variable | None:
 
 def _is_bounded(form: Form) -> bool:
     """Whether it is a probability, times a number: it can't overflow."""
+    if isinstance(form, Pieces):
+        return all(_is_bounded(part) for part, _ in form.parts)
     return isinstance(form, Sigmoid | Share | Rest)
 
 
@@ -164,19 +167,16 @@ def _is_number(r: Recogniser, v: Variable) -> bool:
 def total(r: Recogniser, node: Node) -> Variable | None:
     """1 - sigmoid(x), 1 - softmax(x), 1 + tanh(x), exp(a) - exp(b): nothing cancels."""
     form = r.form(node.outputs[0])
-    if isinstance(form, Sigmoid | Rest | Scaled):
-        return _value(r, node, form)
-    if isinstance(form, Sum) and form.is_difference:
-        return _difference(r, node, form)
-    return None
+    return _value(r, node, form) if form is not None and _has_cancelled(form) else None
 
 
-def _difference(r: Recogniser, node: Node, form: Sum) -> Variable | None:
-    """exp(a) - 1 is expm1(a)."""
-    z = node.outputs[0]
-    value = r.difference(form, z)
-    r.learn(value, form)
-    return value
+def _has_cancelled(form: Form) -> bool:
+    """Whether a sum became something better than a sum."""
+    if isinstance(form, Pieces):
+        return any(_has_cancelled(part) for part, _ in form.parts)
+    if isinstance(form, Sum):
+        return form.is_difference
+    return isinstance(form, Sigmoid | Rest | Scaled)
 
 
 # --- logarithms -----------------------------------------------------------------------------------
@@ -229,6 +229,8 @@ def _log(r: Recogniser, x: Variable, like: Variable) -> Variable | None:
 def _needs_log(r: Recogniser, form: Form) -> bool:
     """Whether the logarithm of a form is better than that of its value: not for the sum of a
     number and probabilities."""
+    if isinstance(form, Pieces):
+        return any(_needs_log(r, part) for part, _ in form.parts)
     if not (isinstance(form, Sum) and form.has_constant):
         return True
     exponents = [t.exponent for t in form.terms if t.exponent is not None]
