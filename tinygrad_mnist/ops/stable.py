@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
-from tinygrad_mnist.graph.op import constant, register_op
+from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import (
@@ -22,7 +22,6 @@ from tinygrad_mnist.ops.elementwise import (
     define,
     eq,
     exp,
-    log1p,
     lt,
     maximum,
     mul,
@@ -35,7 +34,6 @@ from tinygrad_mnist.ops.elementwise import (
 )
 from tinygrad_mnist.ops.exponential import expm1
 from tinygrad_mnist.ops.logical import and_, isinf
-from tinygrad_mnist.ops.reduce import reduced_type, sum_
 
 # --- elementwise, as one instruction --------------------------------------------------------------
 
@@ -106,10 +104,22 @@ def _distance(x: Variable, y: Variable) -> Variable:
     return switch(eq(x, y), 0, sub(x, y))
 
 
+def _difference(x: Array, y: Array) -> Array:
+    distance = x - y
+    near = np.where(distance == 0, 0, np.exp(y) * np.expm1(distance))
+    difference: Array = np.where(np.abs(distance) < 1, near, np.exp(x) - np.exp(y))
+    return difference
+
+
+# exp(x) - exp(y) without cancellation
 EXP_DIFFERENCE = _compose(
     "exp_difference",
-    lambda x, y: np.where(np.abs(x - y) < 1, np.exp(y) * np.expm1(x - y), np.exp(x) - np.exp(y)),
-    lambda x, y: switch(lt(abs_(sub(x, y)), 1), mul(exp(y), expm1(sub(x, y))), sub(exp(x), exp(y))),
+    _difference,
+    lambda x, y: switch(
+        eq(x, y),
+        sub(x, y),
+        switch(lt(abs_(sub(x, y)), 1), mul(exp(y), expm1(sub(x, y))), sub(exp(x), exp(y))),
+    ),
     lambda g, x, y: (mul(g, exp(x)), neg(mul(g, exp(y)))),
 )
 
@@ -125,44 +135,4 @@ MUL_LOG = _compose(
     _product,
     lambda y, x: switch(and_(eq(y, 0), isinf(x)), 0, mul(y, x)),
     lambda g, y, x: (mul(g, x), mul(g, y)),
-)
-
-
-# --- logarithm of a sum of exponentials -----------------------------------------------------------
-
-
-def _lse_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    return [reduced_type(params, types[0], types[0].dtype)]
-
-
-def _lse_reference(
-    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
-) -> list[Array]:
-    x, top = inputs
-    with np.errstate(all="ignore"):
-        largest = x == top
-        ties = largest.sum(axis=params["axes"], keepdims=True)
-        rest = np.where(largest, 0, np.exp(x - top)).sum(axis=params["axes"], keepdims=True)
-        return [np.log1p(rest + (ties - 1)).astype(outputs[0].dtype)]
-
-
-def _lse_lower(node: Node) -> list[Variable]:
-    (x, top), axes = node.inputs, node.params["axes"]
-    largest = eq(x, top)
-    one, nothing = constant(1, x.dtype), constant(0, x.dtype)
-    ties = sum_(switch(largest, one, nothing), axes, keepdims=True)
-    rest = sum_(switch(largest, nothing, exp(sub(x, top))), axes, keepdims=True)
-    return [log1p(add(rest, sub(ties, one)))]
-
-
-def _lse_vjp(node: Node, g: Variable) -> list[Variable | None]:
-    (x, top), z = node.inputs, node.outputs[0]
-    return [mul(g, exp(sub(sub(x, top), z))), None]
-
-
-# x, its maximum over params["axes"] -> log(sum(exp(x - maximum))) over these axes, which it keeps.
-# It has all its digits where it is close to 0, that is, where one term is much larger than the
-# others. No gradient passes through the maximum: it has no say in what callers make of the two.
-LOG_SUM_EXP = register_op(
-    Op("log_sum_exp", _lse_infer, _lse_reference, _lse_vjp, lower=_lse_lower, shown="axes")
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,22 +20,20 @@ from tinygrad_mnist.ops.elementwise import (
     log,
     log1p,
     maximum,
-    minimum,
     mul,
     neg,
     softplus,
     stop_gradient,
     sub,
     switch,
-    true_div,
 )
 from tinygrad_mnist.ops.exponential import expm1
-from tinygrad_mnist.ops.reduce import max_, sum_
-from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle
+from tinygrad_mnist.ops.reduce import sum_
+from tinygrad_mnist.ops.shape import broadcast_like
+from tinygrad_mnist.ops.share import LOG_SHARE, LOG_SUM_EXP, SHARE, finite, top
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX, SOFTMAX
 from tinygrad_mnist.ops.stable import (
     EXP_DIFFERENCE,
-    LOG_SUM_EXP,
     LOGADDEXP,
     hyperbolic_tangent,
     logistic,
@@ -115,7 +114,7 @@ class Calculus:
         if isinstance(a, Sigmoid):
             return Sigmoid(times(a.factor, factor), a.argument)
         if isinstance(a, Share):
-            return Share(times(a.factor, factor), a.argument, a.axes)
+            return replace(a, factor=times(a.factor, factor))
         if isinstance(a, Sum) and isinstance(factor, float):
             return Sum(tuple(Scaled(times(t.factor, factor), t.exponent) for t in a.terms))
         return self._multiple(self.collapse(a, like), factor, like)
@@ -255,13 +254,13 @@ class Calculus:
             largest = maximum(largest, m)
         if len(present) < len(exponents):
             largest = maximum(0, largest)
-        return stop_gradient(_finite(largest))
+        return stop_gradient(finite(largest))
 
     def top(self, exponent: Variable, axes: tuple[int, ...]) -> Variable:
         """The maximum over axes, which it keeps; a constant for gradients."""
         key = (exponent, axes)
         if key not in self._tops:
-            self._tops[key] = stop_gradient(_finite(max_(exponent, axes, keepdims=True)))
+            self._tops[key] = top(exponent, axes)
         return self._tops[key]
 
     # --- logarithms -------------------------------------------------------------------------------
@@ -293,15 +292,9 @@ class Calculus:
             return neg(softplus(minus(form.argument)))
         if isinstance(form, Rest):
             return self._log_of_rest(form)
-        x, axes = form.argument, form.axes
-        if x.ndim == 2 and axes == (1,):
-            return LOG_SOFTMAX(x)
-        if x.ndim == 2 and axes == (0,):
-            return dimshuffle(LOG_SOFTMAX(dimshuffle(x, 1, 0)), 1, 0)
-        if x.ndim == 1 and axes == (0,):
-            return dimshuffle(LOG_SOFTMAX(dimshuffle(x, "x", 0)), 1)
-        top = self.top(x, axes)
-        return sub(sub(x, top), LOG_SUM_EXP(x, top, axes=axes))
+        if form.is_op:
+            return LOG_SOFTMAX(form.argument)
+        return LOG_SHARE(form.argument, axes=form.axes)
 
     def _log_of_sum(self, form: Sum, like: Variable) -> Variable:
         if form.is_difference:
@@ -358,7 +351,9 @@ class Calculus:
         if isinstance(form, Sigmoid):
             return _scaled(form.factor, logistic(form.argument))
         if isinstance(form, Share):
-            return _scaled(form.factor, self._softmax(form.argument, form.axes))
+            x = form.argument
+            share = SOFTMAX(x) if form.is_op else SHARE(x, axes=form.axes)
+            return _scaled(form.factor, share)
         if isinstance(form, Rest):
             return self._rest(form)
         return self.value(self.collapse(form, like), like)
@@ -373,33 +368,23 @@ class Calculus:
         assert second.exponent is not None
         return _scaled(first.factor, EXP_DIFFERENCE(first.exponent, second.exponent))
 
-    def _softmax(self, x: Variable, axes: tuple[int, ...]) -> Variable:
-        if x.ndim == 2 and axes == (1,):
-            return SOFTMAX(x)
-        if x.ndim == 2 and axes == (0,):
-            return dimshuffle(SOFTMAX(dimshuffle(x, 1, 0)), 1, 0)
-        if x.ndim == 1 and axes == (0,):
-            return dimshuffle(SOFTMAX(dimshuffle(x, "x", 0)), 1)
-        powers = exp(sub(x, self.top(x, axes)))
-        return true_div(powers, sum_(powers, axes, keepdims=True))
-
     def _others(self, form: Rest) -> tuple[Variable, Variable]:
         """Which element has a share above 1/2, and the exponents without that one."""
-        share = stop_gradient(self._softmax(form.argument, form.axes))
+        share = stop_gradient(SHARE(form.share.argument, axes=form.share.axes))
         most = gt(share, 0.5)
-        return most, switch(most, -np.inf, form.argument)
+        return most, switch(most, -np.inf, form.share.argument)
 
     def _rest(self, form: Rest) -> Variable:
         """1 - p without cancellation: where p > 1/2, the sum of the other shares of its group."""
-        share = self._softmax(form.argument, form.axes)
+        share = SHARE(form.share.argument, axes=form.share.axes)
         most = gt(share, 0.5)
-        others = sum_(switch(most, 0, share), form.axes, keepdims=True)
+        others = sum_(switch(most, 0, share), form.share.axes, keepdims=True)
         return switch(most, others, sub(1, share))
 
     def _log_of_rest(self, form: Rest) -> Variable:
         """log(1 - p): where p > 1/2, from the exponents of the others."""
-        x, axes = form.argument, form.axes
-        log_share = self._log(Share(1.0, x, axes), x)
+        x, axes = form.share.argument, form.share.axes
+        log_share = self._log(form.share, x)
         most, others = self._others(form)
         top = self.top(others, axes)
         rest = add(top, LOG_SUM_EXP(others, top, axes=axes))
@@ -410,12 +395,6 @@ class Calculus:
 def _without_zero(part: Scaled, like: Variable) -> Scaled:
     """0 as exp(-inf), which is never the largest exponent."""
     return Scaled(1.0, filled(-math.inf, like)) if part.factor == 0.0 else part
-
-
-def _finite(v: Variable) -> Variable:
-    """An infinity as the largest finite number: x - x would be NaN for an infinite x."""
-    largest = float(np.finfo(v.dtype).max)
-    return minimum(maximum(v, -largest), largest)
 
 
 def _plus(a: Variable | None, b: Factor, like: Variable) -> Variable:

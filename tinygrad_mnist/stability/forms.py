@@ -72,19 +72,23 @@ class Sigmoid:
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """factor * exp(argument) / (the sum of exp(argument) over axes): a softmax."""
+    """factor * exp(argument) / (the sum of exp(argument) over axes): a softmax.
+
+    is_op: whether the user calls it softmax. Its logarithm is log_softmax then, which has fused
+    kernels. The logarithm of one that is written out keeps all digits where it is close to 0.
+    """
 
     factor: Factor
     argument: Variable
     axes: tuple[int, ...]
+    is_op: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Rest:
-    """1 - Share(1, argument, axes)."""
+    """1 - share, for a share with the factor 1."""
 
-    argument: Variable
-    axes: tuple[int, ...]
+    share: Share
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tinygrad_mnist.graph.variables import Node, Variable
@@ -55,7 +56,10 @@ def _exponential(r: Recogniser, exponent: Variable) -> Form:
     """The form of exp(exponent), also where the exponent is the logarithm of a probability."""
     z = r.operand(exponent, "log_softmax")
     if z is not None:
-        return Share(1.0, z, (1,))
+        return Share(1.0, z, (1,), is_op=True)
+    made = r.node(exponent)
+    if made is not None and made.op.name == "log_share":
+        return Share(1.0, made.inputs[0], made.params["axes"])
     z = r.operand(exponent, "softplus")
     if z is not None:
         return Sum((Scaled(1.0, None), Scaled(1.0, z)))
@@ -82,7 +86,12 @@ def _sigmoid(r: Recogniser, node: Node) -> Form | None:
 
 @_reads("softmax")
 def _softmax(r: Recogniser, node: Node) -> Form | None:
-    return Share(1.0, node.inputs[0], (1,))
+    return Share(1.0, node.inputs[0], (1,), is_op=True)
+
+
+@_reads("share")
+def _share(r: Recogniser, node: Node) -> Form | None:
+    return Share(1.0, node.inputs[0], node.params["axes"])
 
 
 @_reads("neg")
@@ -228,7 +237,7 @@ def _abs(r: Recogniser, node: Node) -> Form | None:
         return Scaled(factor, form.exponent)
     if isinstance(form, Sigmoid):
         return Sigmoid(factor, form.argument)
-    return Share(factor, form.argument, form.axes)
+    return replace(form, factor=factor)
 
 
 # --- reductions -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
 
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.elementwise import cast
@@ -153,9 +154,10 @@ def _add_term(r: Recogniser, terms: list[Scaled], term: Scaled) -> None:
             and isinstance(term.factor, float)
             and same(other.exponent, term.exponent, r.leaves)
         ):
-            terms[i] = Scaled(other.factor + term.factor, term.exponent)
-            if terms[i].factor == 0 and len(terms) > 1:
-                del terms[i]
+            total = other.factor + term.factor
+            if total == 0 and len(terms) == 1:
+                break  # exp(a) - exp(a) stays a difference
+            terms[i : i + 1] = [Scaled(total, term.exponent)] if total else []
             return
     terms.append(term)
 
@@ -169,5 +171,5 @@ def _complement(r: Recogniser, forms: Sequence[Form]) -> Form | None:
         if isinstance(form, Sigmoid) and isinstance(c, float) and form.factor == -c:
             return Sigmoid(c, minus(form.argument))
         if isinstance(form, Share) and c == 1.0 and form.factor == -1.0:
-            return Rest(form.argument, form.axes)
+            return Rest(replace(form, factor=1.0))
     return None
