@@ -103,10 +103,13 @@ class Recogniser(Calculus):
         if complement is not None:
             return complement
         terms: list[Scaled] = []
+        has_cancelled = False
         for form in forms:
             for term in form.terms if isinstance(form, Sum) else (self.collapse(form, like),):
-                _add_term(self, terms, term)
-        if len(terms) > _TERMS or all(t.exponent is None for t in terms):
+                has_cancelled |= not _add_term(self, terms, term)
+        if len(terms) > _TERMS:
+            return None
+        if all(t.exponent is None for t in terms) and not (has_cancelled and len(terms) == 1):
             return None
         return terms[0] if len(terms) == 1 else Sum(tuple(terms))
 
@@ -146,20 +149,29 @@ class Recogniser(Calculus):
         return moved_term(form)
 
 
-def _add_term(r: Recogniser, terms: list[Scaled], term: Scaled) -> None:
-    """Adds a term to a sum; constant multiples of one exponential become one term."""
+def _add_term(r: Recogniser, terms: list[Scaled], term: Scaled) -> bool:
+    """Adds a term to a sum; multiples of one exponential become one term. Whether no two terms
+    cancelled."""
     for i, other in enumerate(terms):
-        if (
-            isinstance(other.factor, float)
-            and isinstance(term.factor, float)
-            and same(other.exponent, term.exponent, r.leaves)
-        ):
-            total = other.factor + term.factor
-            if total == 0 and len(terms) == 1:
-                break  # exp(a) - exp(a) stays a difference
+        if not same(other.exponent, term.exponent, r.leaves):
+            continue
+        total = _total_factor(r, other.factor, term.factor)
+        if total == 0.0 and len(terms) == 1:
+            break  # exp(a) - exp(a) stays a difference
+        if total is not None:
             terms[i : i + 1] = [Scaled(total, term.exponent)] if total else []
-            return
+            return total != 0
     terms.append(term)
+    return True
+
+
+def _total_factor(r: Recogniser, a: Factor, b: Factor) -> float | None:
+    """a + b where it is a number; None for any other."""
+    if isinstance(a, float) and isinstance(b, float):
+        return a + b
+    if isinstance(a, Variable) and isinstance(b, Variable):
+        return 0.0 if same(a, minus(b), r.leaves) or same(minus(a), b, r.leaves) else None
+    return None
 
 
 def _complement(r: Recogniser, forms: Sequence[Form]) -> Form | None:

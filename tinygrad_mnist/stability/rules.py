@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tinygrad_mnist.graph.match import both_orders
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.elementwise import abs_, cast, log1p, neg, true_div
+from tinygrad_mnist.ops.elementwise import abs_, cast, log1p, neg, stop_gradient, true_div
 from tinygrad_mnist.ops.exponential import LN2, LN10
 from tinygrad_mnist.ops.stable import MUL_LOG, norm_root
 from tinygrad_mnist.stability.forms import (
@@ -22,6 +22,7 @@ from tinygrad_mnist.stability.forms import (
     Share,
     Sigmoid,
     Sum,
+    same,
 )
 from tinygrad_mnist.stability.recognise import VIEWS, Recogniser
 
@@ -89,7 +90,8 @@ def quotient(r: Recogniser, node: Node) -> Variable | None:
     """Division by what is built from exponentials: exponents are subtracted, and sigmoid, softmax
     and tanh get their names."""
     if r.form(node.inputs[1]) is None:
-        return None if r.form(node.inputs[0]) is None else _unit_sigmoid(r, node)
+        same_operands = _of_equals(r, node)
+        return same_operands if r.form(node.inputs[0]) is None else _unit_sigmoid(r, node)
     return _value(r, node, r.form(node.outputs[0]))
 
 
@@ -167,7 +169,17 @@ def _is_number(r: Recogniser, v: Variable) -> bool:
 def total(r: Recogniser, node: Node) -> Variable | None:
     """1 - sigmoid(x), 1 - softmax(x), 1 + tanh(x), exp(a) - exp(b): nothing cancels."""
     form = r.form(node.outputs[0])
-    return _value(r, node, form) if form is not None and _has_cancelled(form) else None
+    if form is None:
+        return _of_equals(r, node) if node.op.name == "sub" else None
+    return _value(r, node, form) if _has_cancelled(form) else None
+
+
+def _of_equals(r: Recogniser, node: Node) -> Variable | None:
+    """x - x and x / x have the gradient 0, also where the two parts of it are infinite."""
+    x, y = node.inputs
+    if not (node.outputs[0].type.is_float and same(x, y, r.leaves)) or r.number(x) is not None:
+        return None
+    return stop_gradient(node.outputs[0])
 
 
 def _has_cancelled(form: Form) -> bool:
