@@ -312,7 +312,7 @@ log1p: ApiFunction = define(
     "log1p", 1, upgraded, lambda g, z, i: (g / (i[0] + 1),), doc="log(1 + x)"
 )
 sigmoid: ApiFunction = define(
-    "sigmoid", 1, upgraded, lambda g, z, i: (g * z * (1 - z),), doc="1 / (1 + exp(-x))"
+    "sigmoid", 1, upgraded, lambda g, z, i: (g * z * _one_minus(z),), doc="1 / (1 + exp(-x))"
 )
 tanh: ApiFunction = define(
     "tanh", 1, upgraded, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent"
@@ -320,6 +320,27 @@ tanh: ApiFunction = define(
 softplus: ApiFunction = define(
     "softplus", 1, upgraded, lambda g, z, i: (g * sigmoid(i[0]),), doc="log(1 + exp(x))"
 )
+
+# 1 - sigmoid(x) of a user becomes sigmoid(-x); in the gradient of every layer that would cost an
+# exponential more, where the factor sigmoid(x) hides what is gained.
+_COMPLEMENT = register_op(
+    Op(
+        "complement",
+        _infer,
+        _reference("sub"),
+        _vjp(lambda g, z, i: (g, -g)),
+        tape_op="sub",
+        infix=infix.difference,
+    )
+)
+
+
+def _one_minus(z: Variable) -> Variable:
+    """1 - z, which stays as it is."""
+    return _COMPLEMENT(
+        *_align(settle_constants([as_variable(1), z])), dtype=z.dtype, compute=z.dtype
+    )
+
 
 # --- cast: the one row whose dtype is the user's choice ----------------------------------------
 

@@ -67,7 +67,6 @@ class Calculus:
     def __init__(self, leaves: Container[Variable] = ()) -> None:
         self.leaves = leaves
         self._collapsed: dict[Form, Scaled] = {}
-        self._bounded: set[Variable | None] = set()
         self._tops: dict[tuple[Variable, tuple[int, ...]], Variable] = {}
 
     # --- forms of results -------------------------------------------------------------------------
@@ -213,7 +212,6 @@ class Calculus:
             return Scaled(rest, top)
         factor = 1.0 if isinstance(form, Rest) else form.factor
         exponent = self._log(form, like)
-        self._bounded.add(exponent)
         return Scaled(factor, exponent)
 
     def _collapse_pieces(self, form: Pieces) -> Scaled:
@@ -240,10 +238,6 @@ class Calculus:
         if not isinstance(part, Variable):
             part = filled(part or 0.0, v)
         return self.whole(part, v)
-
-    def is_log_of_probability(self, exponent: Variable) -> bool:
-        """Whether the exponential of `exponent` is known to be a probability."""
-        return exponent in self._bounded
 
     def _top_of_terms(self, exponents: Sequence[Variable | None], like: Variable) -> Variable:
         """The maximum of exponents, a constant for gradients: what it is doesn't matter, as long as

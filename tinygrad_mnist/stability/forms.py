@@ -178,6 +178,21 @@ def is_number(form: Form) -> bool:
     return isinstance(form, Scaled) and form.exponent is None and isinstance(form.factor, float)
 
 
+def is_probability(form: Form) -> bool:
+    """Whether it is a probability, times a number or a plain variable."""
+    return is_tame(form) and not isinstance(form, Scaled)
+
+
+def is_tame(form: Form) -> bool:
+    """Whether it is a number, a plain variable, or a probability times one of these: it does not
+    overflow because of an exponential."""
+    if isinstance(form, Pieces):
+        return all(is_tame(part) for part, _ in form.parts)
+    if isinstance(form, Scaled):
+        return form.exponent is None
+    return isinstance(form, Sigmoid | Share | Rest)
+
+
 _DEPTH = 6  # up to which expressions are compared
 
 

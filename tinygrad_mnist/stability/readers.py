@@ -21,6 +21,7 @@ from tinygrad_mnist.stability.forms import (
     Sigmoid,
     Sum,
     Total,
+    is_probability,
     minus,
 )
 from tinygrad_mnist.stability.recognise import VIEWS, Reader, Recogniser
@@ -103,7 +104,9 @@ def _neg(r: Recogniser, node: Node) -> Form | None:
 @_reads("mul")
 def _mul(r: Recogniser, node: Node) -> Form | None:
     forms = r.operands(node)
-    return None if forms is None else r.product(forms[0], forms[1], node.outputs[0])
+    if forms is None or (all(map(is_probability, forms)) and r.is_plain_enough(*forms)):
+        return None
+    return r.product(forms[0], forms[1], node.outputs[0])
 
 
 @_reads("true_div")
@@ -212,6 +215,8 @@ def _power(r: Recogniser, node: Node, power: float) -> Form | None:
         return None
     if abs(power) == 1:
         return form if power == 1 else r.quotient(ONE, form, node.outputs[0])
+    if r.is_plain_enough(form):
+        return None
     base = r.collapse(form, node.outputs[0])
     factor = base.factor
     if base.exponent is None or (isinstance(factor, float) and factor < 0 and power % 1):
@@ -249,6 +254,8 @@ def _sum(r: Recogniser, node: Node) -> Form | None:
     form = r.form(x)
     if form is None:
         return None
+    if r.is_plain_enough(form):
+        return None
     base = r.collapse(form, x)
     if base.exponent is None:
         return None
@@ -266,6 +273,8 @@ def _prod(r: Recogniser, node: Node) -> Form | None:
     form = r.form(x)
     if form is None:
         return None
+    if r.is_plain_enough(form):
+        return None
     base = r.collapse(form, x)
     if base.exponent is None:
         return None
@@ -279,7 +288,7 @@ def _prod(r: Recogniser, node: Node) -> Form | None:
 def _extreme(r: Recogniser, node: Node) -> Form | None:
     x, axes = node.inputs[0], node.params["axes"]
     form = r.form(x)
-    if form is None or isinstance(form, Sum):
+    if form is None or isinstance(form, Sum) or r.is_plain_enough(form):
         return None
     base = r.collapse(form, x)
     if base.exponent is None or base.factor != 1.0:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
@@ -19,6 +20,7 @@ from tinygrad_mnist.stability.forms import (
     Sum,
     Total,
     is_number,
+    is_tame,
     minus,
     same,
 )
@@ -42,10 +44,37 @@ class Recogniser(Calculus):
         super().__init__(leaves)
         self._readers = readers
         self._forms: dict[Variable, Form | None] = {}
+        self._known: dict[bool, dict[Variable, Form | None]] = {False: self._forms, True: {}}
         self._depth = 0
+        self.is_deep = False
+
+    def deep_form(self, v: Variable) -> Form | None:
+        """The form of `v`, also of sums and products of probabilities: of these `form` has none,
+        since they can't overflow. Only their logarithms need one."""
+        with self._reading_deep():
+            return self.form(v)
+
+    def deep_sum(self, forms: Sequence[Form], like: Variable) -> Form | None:
+        """The sum of two forms, also of probabilities."""
+        with self._reading_deep():
+            return self.sum_of(forms, like)
+
+    @contextmanager
+    def _reading_deep(self) -> Iterator[None]:
+        before = self.is_deep
+        self.is_deep, self._forms = True, self._known[True]
+        try:
+            yield
+        finally:
+            self.is_deep, self._forms = before, self._known[before]
+
+    def is_plain_enough(self, *forms: Form | None) -> bool:
+        """Whether all are probabilities, or multiples, and what is made of them needs no form."""
+        return not self.is_deep and all(f is None or is_tame(f) for f in forms)
 
     def form(self, v: Variable) -> Form | None:
-        """The form of `v`; None if it is not built from exponentials."""
+        """The form of `v`; None if it is not built from exponentials, or only from probabilities
+        (see `deep_form`)."""
         if v in self._forms:
             return self._forms[v]
         node = self.node(v)
@@ -62,7 +91,8 @@ class Recogniser(Calculus):
 
     def learn(self, v: Variable, form: Form) -> None:
         """Records that `form` is the form of `v`, which was made of it."""
-        self._forms[v] = form
+        for known in self._known.values():
+            known[v] = form
 
     def node(self, v: Variable) -> Node | None:
         """The node that makes `v`, unless `v` is a leaf."""
@@ -102,6 +132,8 @@ class Recogniser(Calculus):
         complement = _complement(self, forms)
         if complement is not None:
             return complement
+        if self.is_plain_enough(*forms):
+            return None
         terms: list[Scaled] = []
         has_cancelled = False
         for form in forms:

@@ -19,9 +19,9 @@ from tinygrad_mnist.stability.forms import (
     Pieces,
     Rest,
     Scaled,
-    Share,
     Sigmoid,
     Sum,
+    is_probability,
     same,
 )
 from tinygrad_mnist.stability.recognise import VIEWS, Recogniser
@@ -49,13 +49,6 @@ def _value(r: Recogniser, node: Node, form: Form | None) -> Variable | None:
     return value
 
 
-def _is_bounded(form: Form) -> bool:
-    """Whether it is a probability, times a number: it can't overflow."""
-    if isinstance(form, Pieces):
-        return all(_is_bounded(part) for part, _ in form.parts)
-    return isinstance(form, Sigmoid | Share | Rest)
-
-
 # --- products and quotients -----------------------------------------------------------------------
 
 
@@ -66,9 +59,8 @@ def product(r: Recogniser, node: Node) -> Variable | None:
     if a is None and b is None:
         return product_with_log(r, node)
     if a is None or b is None:
-        return _unit_sigmoid(r, node)
-    if _is_bounded(a) and _is_bounded(b):
-        return None
+        sigmoid = _unit_sigmoid(r, node)
+        return product_with_log(r, node) if sigmoid is None else sigmoid
     if isinstance(a, Sum) and isinstance(b, Sum) and a.has_constant and b.has_constant:
         return None
     return _value(r, node, r.form(node.outputs[0]))
@@ -89,19 +81,21 @@ def _unit_sigmoid(r: Recogniser, node: Node) -> Variable | None:
 def quotient(r: Recogniser, node: Node) -> Variable | None:
     """Division by what is built from exponentials: exponents are subtracted, and sigmoid, softmax
     and tanh get their names."""
-    if r.form(node.inputs[1]) is None:
-        same_operands = _of_equals(r, node)
-        return same_operands if r.form(node.inputs[0]) is None else _unit_sigmoid(r, node)
-    return _value(r, node, r.form(node.outputs[0]))
+    a, b = (r.form(v) for v in node.inputs)
+    if b is not None:
+        return _value(r, node, r.form(node.outputs[0]))
+    if a is None:
+        return _of_equals(r, node)
+    if r.deep_form(node.inputs[1]) is not None:  # a probability by a sum of probabilities
+        return _value(r, node, r.deep_form(node.outputs[0]))
+    return _unit_sigmoid(r, node)
 
 
 @_rule("prod")
 def product_of_elements(r: Recogniser, node: Node) -> Variable | None:
     """The product of exp(x) is exp(sum(x))."""
     form = r.form(node.inputs[0])
-    if form is None or _is_bounded(form):
-        return None
-    return _value(r, node, r.form(node.outputs[0]))
+    return None if form is None else _value(r, node, r.form(node.outputs[0]))
 
 
 @_rule("sqrt", "pow")
@@ -204,11 +198,9 @@ def logarithm(r: Recogniser, node: Node) -> Variable | None:
 def logarithm_of_one_plus(r: Recogniser, node: Node) -> Variable | None:
     """log(1 + x) for a form x."""
     x, z = node.inputs[0], node.outputs[0]
-    form = r.form(x)
-    if form is None:
-        return None
-    whole = r.sum_of([ONE, form], z)
-    return None if whole is None or not _needs_log(r, whole) else r.log(whole, z)
+    form = r.deep_form(x)
+    whole = None if form is None else r.deep_sum([ONE, form], z)
+    return None if whole is None or _is_moderate(r, x, whole) else r.log(whole, z)
 
 
 @_rule("log2")
@@ -229,24 +221,21 @@ def _to_base(r: Recogniser, node: Node, base: float) -> Variable | None:
 
 
 def _log(r: Recogniser, x: Variable, like: Variable) -> Variable | None:
-    form = r.form(x)
+    form = r.deep_form(x)
     if form is None:
         if x.type.is_discrete:
             return None
         rest = _without_one(r, x)
         return None if rest is None else log1p(rest)
-    return r.log(form, like) if _needs_log(r, form) else None
+    return None if _is_moderate(r, x, form) else r.log(form, like)
 
 
-def _needs_log(r: Recogniser, form: Form) -> bool:
-    """Whether the logarithm of a form is better than that of its value: not for the sum of a
-    number and probabilities."""
-    if isinstance(form, Pieces):
-        return any(_needs_log(r, part) for part, _ in form.parts)
-    if not (isinstance(form, Sum) and form.has_constant):
-        return True
-    exponents = [t.exponent for t in form.terms if t.exponent is not None]
-    return not all(r.is_log_of_probability(m) for m in exponents)
+def _is_moderate(r: Recogniser, x: Variable, form: Form) -> bool:
+    """Whether a sum is neither large nor tiny: that of a number and probabilities `x`."""
+    shallow = r.form(x)
+    return (
+        isinstance(form, Sum) and form.has_constant and (shallow is None or is_probability(shallow))
+    )
 
 
 def _without_one(r: Recogniser, v: Variable) -> Variable | None:
