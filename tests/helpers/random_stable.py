@@ -17,6 +17,7 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
+import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 
 AnyArray = NDArray[Any]
@@ -337,3 +338,71 @@ def _variables(values: AnyArray, first: int) -> Any:
     for number, (i, v) in enumerate(np.ndenumerate(values)):
         result[i] = Dual(mp.mpf(float(v)), {first + number: mp.mpf(1)})
     return result
+
+
+# --- comparison -----------------------------------------------------------------------------------
+
+# The relative error that is allowed. Where mpmath's numbers lie outside of these, nothing is
+# claimed.
+BOUND = {"float32": 2e-3, "float64": 1e-9}
+LOWEST, HIGHEST = 1e-30, 1e30
+
+
+@dataclass
+class Outcome:
+    """What became of one expression.
+
+    kinds: its ops. claims: numbers of it, values and gradients, that mpmath says to lie in range.
+    wrong: for each number that isn't within the bound, of which kind it is.
+    """
+
+    kinds: set[str]
+    claims: int
+    wrong: list[str]
+
+
+def compare(seed: int, dtype: str) -> Outcome:
+    """The expression of a seed, with its gradients, on the CPU and in mpmath."""
+    tree = Generator(seed).make()
+    x, p = inputs(seed)
+    numbers = exact(tree, x, p)
+    if not all(mp.isfinite(v) for part in numbers for v in part):
+        return Outcome(kinds_of(tree), 0, [])
+    results = _computed(tree, x.astype(dtype), p.astype(dtype))
+    claims, wrong = 0, []
+    for name, part, result in zip(("value", "gradient", "gradient"), numbers, results, strict=True):
+        for i, (wanted, r) in enumerate(zip(part, result.flat, strict=True)):
+            if not LOWEST < abs(wanted) < HIGHEST:
+                continue
+            claims += 1
+            if not np.isfinite(r):
+                wrong.append(f"{name} infinite or NaN")
+            elif abs(mp.mpf(float(r)) - wanted) > BOUND[dtype] * abs(wanted):
+                which = 0 if name == "value" else 1 if part is numbers[1] else 2
+                is_sensitive = _is_sensitive(tree, x, p, (which, i), wanted, dtype)
+                cause = "sensitive to its inputs" if is_sensitive else "inaccurate"
+                wrong.append(f"{name} {cause}")
+    return Outcome(kinds_of(tree), claims, wrong)
+
+
+def _computed(tree: Tree, x: AnyArray, p: AnyArray) -> list[AnyArray]:
+    u, v = (T.matrix(name, dtype=x.dtype.name) for name in "xp")
+    expression = symbolic(tree, {"x": u, "p": v})
+    gradients = T.grad(T.sum(expression), [u, v], disconnected_inputs="ignore")
+    function = theano.function([u, v], [expression, *gradients], on_unused_input="ignore")
+    return [np.asarray(result) for result in function(x, p)]
+
+
+def _is_sensitive(
+    tree: Tree, x: AnyArray, p: AnyArray, which: tuple[int, int], wanted: Any, dtype: str
+) -> bool:
+    """Whether a change of the inputs by their last digit changes a number by a hundredth of the
+    bound."""
+    part, i = which
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        signs = [rng.choice([-1.0, 1.0], size=SHAPE) * float(np.finfo(dtype).eps) for _ in "xp"]
+        near = exact(tree, x * (1 + signs[0]), p * (1 + signs[1]))[part][i]
+        if not abs(near - wanted) < BOUND[dtype] / 100 * abs(wanted):
+            return True
+    return False

@@ -6,6 +6,7 @@ expression is made: it has its dtype and number of dimensions.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Container, Sequence
 from dataclasses import replace
@@ -15,11 +16,13 @@ import numpy as np
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import (
     add,
+    eq,
     exp,
     gt,
     log,
     log1p,
     maximum,
+    minimum,
     mul,
     neg,
     softplus,
@@ -28,8 +31,10 @@ from tinygrad_mnist.ops.elementwise import (
     switch,
 )
 from tinygrad_mnist.ops.exponential import expm1
-from tinygrad_mnist.ops.reduce import sum_
-from tinygrad_mnist.ops.shape import broadcast_like
+from tinygrad_mnist.ops.join import stack
+from tinygrad_mnist.ops.logical import isinf
+from tinygrad_mnist.ops.reduce import max_, sum_
+from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle
 from tinygrad_mnist.ops.share import LOG_SHARE, LOG_SUM_EXP, SHARE, finite, top
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX, SOFTMAX
 from tinygrad_mnist.ops.stable import (
@@ -67,6 +72,7 @@ class Calculus:
     def __init__(self, leaves: Container[Variable] = ()) -> None:
         self.leaves = leaves
         self._collapsed: dict[Form, Scaled] = {}
+        self.logs: dict[Variable, Form] = {}  # of what a variable is the logarithm
         self._tops: dict[tuple[Variable, tuple[int, ...]], Variable] = {}
 
     # --- forms of results -------------------------------------------------------------------------
@@ -197,15 +203,7 @@ class Calculus:
         if isinstance(form, Pieces):
             return self._collapse_pieces(form)
         if isinstance(form, Sum):
-            top = self._top_of_terms([t.exponent for t in form.terms], like)
-            rest = None
-            for term in form.terms:
-                below = sub(0 if term.exponent is None else term.exponent, top)
-                power = expm1(below) if form.is_difference else exp(below)
-                part = mul(term.factor, power)
-                rest = part if rest is None else add(rest, part)
-            assert rest is not None
-            return Scaled(rest, top)
+            return self._collapse_sum(form, like)
         if isinstance(form, Total):
             top = self.top(form.exponent, form.axes)
             rest = sum_(exp(sub(form.exponent, top)), form.axes, keepdims=True)
@@ -213,6 +211,25 @@ class Calculus:
         factor = 1.0 if isinstance(form, Rest) else form.factor
         exponent = self._log(form, like)
         return Scaled(factor, exponent)
+
+    def _collapse_sum(self, form: Sum, like: Variable) -> Scaled:
+        factors = [t.factor for t in form.terms]
+        exponents = [filled(0, like) if t.exponent is None else t.exponent for t in form.terms]
+        largest = functools.reduce(maximum, map(_where_nonzero, factors, exponents))
+        top = _stopped(largest, functools.reduce(maximum, exponents), factors)
+        if form.is_difference:
+            parts = [mul(f, expm1(sub(m, top))) for f, m in zip(factors, exponents, strict=True)]
+        else:
+            parts = [_weighted(f, m, top) for f, m in zip(factors, exponents, strict=True)]
+        return Scaled(functools.reduce(add, parts), top)
+
+    def weighted_total(self, factor: Factor, exponent: Variable, axes: tuple[int, ...]) -> Form:
+        """The sum of factor * exp(exponent) over axes, which it keeps."""
+        if factor == 1.0:
+            return Total(exponent, axes)
+        largest = max_(_where_nonzero(factor, exponent), axes, keepdims=True)
+        top = _stopped(largest, max_(exponent, axes, keepdims=True), [factor])
+        return Scaled(sum_(_weighted(factor, exponent, top), axes, keepdims=True), top)
 
     def _collapse_pieces(self, form: Pieces) -> Scaled:
         parts = [_without_zero(self.collapse(part, v), v) for part, v in form.parts]
@@ -239,17 +256,6 @@ class Calculus:
             part = filled(part or 0.0, v)
         return self.whole(part, v)
 
-    def _top_of_terms(self, exponents: Sequence[Variable | None], like: Variable) -> Variable:
-        """The maximum of exponents, a constant for gradients: what it is doesn't matter, as long as
-        it is the same everywhere."""
-        present = [m for m in exponents if m is not None]
-        largest = present[0]
-        for m in present[1:]:
-            largest = maximum(largest, m)
-        if len(present) < len(exponents):
-            largest = maximum(0, largest)
-        return stop_gradient(finite(largest))
-
     def top(self, exponent: Variable, axes: tuple[int, ...]) -> Variable:
         """The maximum over axes, which it keeps; a constant for gradients."""
         key = (exponent, axes)
@@ -261,6 +267,16 @@ class Calculus:
 
     def log(self, form: Form, like: Variable) -> Variable:
         """The logarithm of a form."""
+        result = self._log_of(form, like)
+        self.logs[result] = form
+        return result
+
+    def log_of_ratio(self, exponent: Variable, form: Form, like: Variable) -> Variable | None:
+        """exponent - log(form) where exp(exponent) / form has a name."""
+        named = self._named_quotient(Scaled(1.0, exponent), form, like)
+        return None if named is None else self.log(named, like)
+
+    def _log_of(self, form: Form, like: Variable) -> Variable:
         if isinstance(form, Scaled):
             return _plus(form.exponent, self.log_of_factor(form.factor), like)
         if isinstance(form, Sum):
@@ -303,12 +319,20 @@ class Calculus:
                 plain += term.factor
             else:
                 parts.append(shifted(term.exponent, math.log(term.factor), like))
-        result = parts[0]
-        for part in parts[1:]:
-            result = LOGADDEXP(result, part)
-        if plain == 1:
-            return softplus(result)
-        return LOGADDEXP(result, filled(math.log(plain), like)) if plain else result
+        if plain and (plain != 1 or len(parts) > 1):
+            parts.append(filled(math.log(plain), like))
+        if len(parts) == 1:
+            return softplus(parts[0]) if plain else parts[0]
+        if len(parts) == 2:
+            return LOGADDEXP(*parts)
+        return self._log_of_terms(parts, like)
+
+    def _log_of_terms(self, exponents: Sequence[Variable], like: Variable) -> Variable:
+        """log(exp(a) + exp(b) + ...), along a new axis."""
+        axes = (like.ndim,)
+        stacked = stack([self.whole(m, like) for m in exponents], axis=like.ndim)
+        total = self.log(Total(stacked, axes), stacked)
+        return dimshuffle(total, *range(like.ndim))
 
     def _log_of_difference(self, form: Sum, like: Variable) -> Variable:
         """log(c exp(a) - c exp(b)) is log(c) + a + log(1 - exp(b - a))."""
@@ -384,6 +408,31 @@ class Calculus:
         rest = add(top, LOG_SUM_EXP(others, top, axes=axes))
         everything = add(self.top(x, axes), LOG_SUM_EXP(x, self.top(x, axes), axes=axes))
         return switch(most, sub(rest, everything), log1p(neg(exp(log_share))))
+
+
+def _where_nonzero(factor: Factor, exponent: Variable) -> Variable:
+    """The exponent; minus infinity where the factor is 0."""
+    if isinstance(factor, float):
+        return exponent
+    return switch(eq(factor, 0), -math.inf, exponent)
+
+
+def _stopped(largest: Variable, otherwise: Variable, factors: Sequence[Factor]) -> Variable:
+    """The maximum of exponents, a constant for gradients: what it is doesn't matter, as long as it
+    is the same everywhere. otherwise: what to take where all factors are 0."""
+    if any(isinstance(f, Variable) for f in factors):
+        largest = switch(isinf(largest), otherwise, largest)
+    return stop_gradient(finite(largest))
+
+
+def _weighted(factor: Factor, exponent: Variable, top: Variable) -> Variable:
+    """factor * exp(exponent - top), also where that exponential is too large, as it may be only
+    where the factor is 0."""
+    below = sub(exponent, top)
+    if isinstance(factor, float):
+        return exp(below) if factor == 1.0 else mul(factor, exp(below))
+    limit = 0.9 * math.log(float(np.finfo(below.dtype).max))
+    return mul(factor, exp(minimum(below, limit)))
 
 
 def _without_zero(part: Scaled, like: Variable) -> Scaled:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.elementwise import abs_, cast, exp, mul, pow_, sqr, sqrt, sub, switch
+from tinygrad_mnist.ops.elementwise import abs_, cast, mul, pow_, sqr, sqrt, switch
 from tinygrad_mnist.ops.exponential import LN2
 from tinygrad_mnist.ops.reduce import max_, min_, prod, sum_
 from tinygrad_mnist.stability.forms import (
@@ -40,7 +39,8 @@ def _reads(*ops: str) -> Callable[[Reader], Reader]:
 def _exponent(r: Recogniser, node: Node) -> Variable | None:
     """The argument of an exponential; None where its maximum is already subtracted."""
     x = node.inputs[0]
-    below = r.node(x)
+    limited = r.operand(x, "minimum")
+    below = r.node(x if limited is None else limited)
     if below is None or below.op.name != "sub":
         return cast(x, node.outputs[0].dtype)
     is_shifted = r.operand(below.inputs[1], "stop_gradient") is not None
@@ -259,12 +259,7 @@ def _sum(r: Recogniser, node: Node) -> Form | None:
     base = r.collapse(form, x)
     if base.exponent is None:
         return None
-    exponent = r.whole(base.exponent, x)
-    if base.factor == 1.0:
-        return Total(exponent, axes)
-    top = r.top(exponent, axes)
-    terms = mul(base.factor, exp(sub(exponent, top)))
-    return Scaled(node.op(terms, **node.params), top)
+    return r.weighted_total(base.factor, r.whole(base.exponent, x), axes)
 
 
 @_reads("prod")
@@ -315,7 +310,7 @@ def _cast(r: Recogniser, node: Node) -> Form | None:
 @_reads(*VIEWS)
 def _view(r: Recogniser, node: Node) -> Form | None:
     x = node.inputs[0]
-    source = _without_moves(r, node)
+    source = r.without_moves(node)
     if source is not None:
         return r.form(source)
     form = r.form(x)
@@ -323,22 +318,6 @@ def _view(r: Recogniser, node: Node) -> Form | None:
         return None
     rest = node.inputs[1:]
     return r.mapped(form, x, lambda v: node.op(r.whole(v, x), *rest, **node.params))
-
-
-def _without_moves(r: Recogniser, node: Node) -> Variable | None:
-    """The array that dimshuffles bring back to what it was, such as a sum whose axis was dropped
-    and added again."""
-    pattern: tuple[Any, ...] = tuple(range(node.outputs[0].ndim))
-    current: Node | None = node
-    while current is not None and current.op.name == "dimshuffle":
-        pattern = tuple(p if p == "x" else current.params["pattern"][p] for p in pattern)
-        x = current.inputs[0]
-        if len(pattern) == x.ndim and all(
-            p == i or (p == "x" and x.broadcastable[i]) for i, p in enumerate(pattern)
-        ):
-            return x
-        current = r.node(x)
-    return None
 
 
 @_reads("join")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.elementwise import cast
 from tinygrad_mnist.stability.calculus import Calculus
 from tinygrad_mnist.stability.forms import (
+    ONE,
     Factor,
     Form,
     Pieces,
@@ -159,6 +161,30 @@ class Recogniser(Calculus):
             else self.mapped(form, v, lambda u: cast(u, dtype))
             for form, v in zip(forms, node.inputs, strict=True)
         ]
+
+    def logged(self, v: Variable) -> Form | None:
+        """The sum of exponentials of which `v` is the logarithm."""
+        z = self.operand(v, "softplus")
+        if z is not None:
+            return Sum((ONE, Scaled(1.0, z)))
+        node = self.node(v)
+        source = None if node is None else self.without_moves(node)
+        return self.logs.get(v if source is None else source)
+
+    def without_moves(self, node: Node) -> Variable | None:
+        """The array that dimshuffles bring back to what it was, such as a sum whose axis was
+        dropped and added again."""
+        pattern: tuple[Any, ...] = tuple(range(node.outputs[0].ndim))
+        current: Node | None = node
+        while current is not None and current.op.name == "dimshuffle":
+            pattern = tuple(p if p == "x" else current.params["pattern"][p] for p in pattern)
+            x = current.inputs[0]
+            if len(pattern) == x.ndim and all(
+                p == i or (p == "x" and x.broadcastable[i]) for i, p in enumerate(pattern)
+            ):
+                return x
+            current = self.node(x)
+        return None
 
     def mapped(self, form: Form, v: Variable, move: Callable[[Variable], Variable]) -> Form:
         """The form of `v` with `move` applied to all that it consists of."""

@@ -161,11 +161,17 @@ def _is_number(r: Recogniser, v: Variable) -> bool:
 
 @_rule("add", "sub")
 def total(r: Recogniser, node: Node) -> Variable | None:
-    """1 - sigmoid(x), 1 - softmax(x), 1 + tanh(x), exp(a) - exp(b): nothing cancels."""
+    """1 - sigmoid(x), 1 - softmax(x), 1 + tanh(x), exp(a) - exp(b), x - log(sum(exp(x))): nothing
+    cancels."""
     form = r.form(node.outputs[0])
-    if form is None:
-        return _of_equals(r, node) if node.op.name == "sub" else None
-    return _value(r, node, form) if _has_cancelled(form) else None
+    if form is not None:
+        return _value(r, node, form) if _has_cancelled(form) else None
+    if node.op.name == "add":
+        return None
+    x, y = node.inputs
+    logged = r.logged(y)
+    share = None if logged is None else r.log_of_ratio(x, logged, node.outputs[0])
+    return _of_equals(r, node) if share is None else share
 
 
 def _of_equals(r: Recogniser, node: Node) -> Variable | None:
