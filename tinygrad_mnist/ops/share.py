@@ -6,6 +6,7 @@ and gradients have all their digits where one share is close to 1 and the others
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,6 +34,8 @@ from tinygrad_mnist.ops.exponential import expm1
 from tinygrad_mnist.ops.reduce import max_, reduced_type, sum_
 from tinygrad_mnist.ops.shape import dimshuffle
 from tinygrad_mnist.ops.softmax import SOFTMAX
+
+_LN2 = math.log(2)
 
 
 def top(x: Variable, axes: tuple[int, ...]) -> Variable:
@@ -153,14 +156,102 @@ def _share_lower(node: Node) -> list[Variable]:
     return [true_div(powers, sum_(powers, axes, keepdims=True))]
 
 
-def _share_vjp(node: Node, g: Variable) -> list[Variable | None]:
+def _along_share(g: Variable, p: Variable, axes: tuple[int, ...]) -> Variable:
     """p * (g - sum(g * p)), relative to the gradient of the share that is more than 1/2."""
-    p, axes = node.outputs[0], node.params["axes"]
     relative = sub(g, sum_(switch(gt(p, 0.5), g, 0), axes, keepdims=True))
-    return [mul(p, sub(relative, sum_(mul(relative, p), axes, keepdims=True)))]
+    return mul(p, sub(relative, sum_(mul(relative, p), axes, keepdims=True)))
+
+
+def _share_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    return [_along_share(g, node.outputs[0], node.params["axes"])]
 
 
 # exp(x) / sum(exp(x)), the sum over params["axes"]
 SHARE = register_op(
     Op("share", _same_type, _share_reference, _share_vjp, lower=_share_lower, shown="axes")
+)
+
+
+# --- what the others have -------------------------------------------------------------------------
+
+
+def _log_rest(x: Array, axes: tuple[int, ...]) -> Array:
+    with np.errstate(all="ignore"):
+        log_share = _log_share(x, axes)
+        most = log_share > -_LN2
+        others = np.where(most, -np.inf, x)
+        largest = np.maximum(others.max(axis=axes, keepdims=True), np.finfo(x.dtype).min)
+        total = np.log(np.exp(others - largest).sum(axis=axes, keepdims=True)) + largest
+        near = total - x + log_share
+        result: Array = np.where(most, near, np.log1p(-np.exp(np.minimum(log_share, -_LN2))))
+        return result
+
+
+def _log_rest_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    return [_log_rest(inputs[0], params["axes"]).astype(outputs[0].dtype)]
+
+
+def _log_rest_lower(node: Node) -> list[Variable]:
+    """Where the share is more than 1/2, the others' sum relative to it, plus its own logarithm."""
+    x, axes = node.inputs[0], node.params["axes"]
+    log_share = LOG_SHARE(x, axes=axes)
+    most = gt(log_share, -_LN2)
+    others = switch(most, -np.inf, x)
+    largest = top(others, axes)
+    total = add(sub(largest, x), LOG_SUM_EXP(others, largest, axes=axes))
+    return [switch(most, add(total, log_share), log1p(neg(exp(log_share))))]
+
+
+def _log_rest_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    """With w = g * p / (1 - p), it is p * sum(w) - w. For the share m that is more than 1/2, w may
+    be infinite, and so it is kept apart as g[m] * exp(odds)."""
+    x, z, axes = node.inputs[0], node.outputs[0], node.params["axes"]
+    log_share = LOG_SHARE(x, axes=axes)
+    p, odds, most = exp(log_share), sub(log_share, z), gt(log_share, -_LN2)
+    w = switch(most, 0, mul(g, exp(minimum(odds, 0))))
+    g_most = sum_(switch(most, g, 0), axes, keepdims=True)
+    odds_of_most = sum_(switch(most, odds, 0), axes, keepdims=True)
+    total = sum_(w, axes, keepdims=True)
+    of_others = add(sub(mul(p, total), w), mul(g_most, exp(add(log_share, odds_of_most))))
+    return [switch(most, mul(p, sub(total, g)), of_others)]
+
+
+# log(1 - share(x)), over params["axes"]
+LOG_REST = register_op(
+    Op(
+        "log_rest",
+        _same_type,
+        _log_rest_reference,
+        _log_rest_vjp,
+        lower=_log_rest_lower,
+        shown="axes",
+    )
+)
+
+
+def _rest_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    return [np.exp(_log_rest(inputs[0], params["axes"])).astype(outputs[0].dtype)]
+
+
+def _rest_lower(node: Node) -> list[Variable]:
+    """1 - p without cancellation: where p is more than 1/2, the sum of the other shares."""
+    x, axes = node.inputs[0], node.params["axes"]
+    share = SHARE(x, axes=axes)
+    most = gt(share, 0.5)
+    others = sum_(switch(most, 0, share), axes, keepdims=True)
+    return [switch(most, others, sub(1, share))]
+
+
+def _rest_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    x, axes = node.inputs[0], node.params["axes"]
+    return [neg(_along_share(g, SHARE(x, axes=axes), axes))]
+
+
+# 1 - share(x), over params["axes"]
+REST = register_op(
+    Op("rest", _same_type, _rest_reference, _rest_vjp, lower=_rest_lower, shown="axes")
 )

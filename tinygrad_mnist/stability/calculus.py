@@ -35,7 +35,7 @@ from tinygrad_mnist.ops.join import stack
 from tinygrad_mnist.ops.logical import isinf
 from tinygrad_mnist.ops.reduce import max_, sum_
 from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle
-from tinygrad_mnist.ops.share import LOG_SHARE, LOG_SUM_EXP, SHARE, finite, top
+from tinygrad_mnist.ops.share import LOG_REST, LOG_SHARE, LOG_SUM_EXP, REST, SHARE, finite, top
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX, SOFTMAX
 from tinygrad_mnist.ops.stable import (
     EXP_DIFFERENCE,
@@ -301,7 +301,7 @@ class Calculus:
         if isinstance(form, Sigmoid):
             return neg(softplus(minus(form.argument)))
         if isinstance(form, Rest):
-            return self._log_of_rest(form)
+            return LOG_REST(form.share.argument, axes=form.share.axes)
         if form.is_op:
             return LOG_SOFTMAX(form.argument)
         return LOG_SHARE(form.argument, axes=form.axes)
@@ -373,7 +373,7 @@ class Calculus:
             share = SOFTMAX(x) if form.is_op else SHARE(x, axes=form.axes)
             return _scaled(form.factor, share)
         if isinstance(form, Rest):
-            return self._rest(form)
+            return REST(form.share.argument, axes=form.share.axes)
         return self.value(self.collapse(form, like), like)
 
     def _difference(self, form: Sum) -> Variable:
@@ -385,29 +385,6 @@ class Calculus:
         assert first.exponent is not None
         assert second.exponent is not None
         return _scaled(first.factor, EXP_DIFFERENCE(first.exponent, second.exponent))
-
-    def _others(self, form: Rest) -> tuple[Variable, Variable]:
-        """Which element has a share above 1/2, and the exponents without that one."""
-        share = stop_gradient(SHARE(form.share.argument, axes=form.share.axes))
-        most = gt(share, 0.5)
-        return most, switch(most, -np.inf, form.share.argument)
-
-    def _rest(self, form: Rest) -> Variable:
-        """1 - p without cancellation: where p > 1/2, the sum of the other shares of its group."""
-        share = SHARE(form.share.argument, axes=form.share.axes)
-        most = gt(share, 0.5)
-        others = sum_(switch(most, 0, share), form.share.axes, keepdims=True)
-        return switch(most, others, sub(1, share))
-
-    def _log_of_rest(self, form: Rest) -> Variable:
-        """log(1 - p): where p > 1/2, from the exponents of the others."""
-        x, axes = form.share.argument, form.share.axes
-        log_share = self._log(form.share, x)
-        most, others = self._others(form)
-        top = self.top(others, axes)
-        rest = add(top, LOG_SUM_EXP(others, top, axes=axes))
-        everything = add(self.top(x, axes), LOG_SUM_EXP(x, self.top(x, axes), axes=axes))
-        return switch(most, sub(rest, everything), log1p(neg(exp(log_share))))
 
 
 def _where_nonzero(factor: Factor, exponent: Variable) -> Variable:

@@ -19,7 +19,8 @@ from tinygrad_mnist.graph.variables import Node, Variable
 _NOTHING, _STEEP, _ALL = 0, 1, 2
 _CHOICES = {
     "switch": _ALL,
-    **dict.fromkeys(("maximum", "minimum", "max", "min", "subtensor", "mul_log"), _STEEP),
+    **dict.fromkeys(("subtensor", "set_subtensor"), _STEEP),
+    **dict.fromkeys(("maximum", "minimum", "max", "min", "mul_log"), _STEEP),
 }
 _EXPONENTIALS = ("exp", "exp2", "expm1", "sinh", "cosh")
 _STEEP_OPS = frozenset(

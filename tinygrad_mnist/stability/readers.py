@@ -37,10 +37,14 @@ def _reads(*ops: str) -> Callable[[Reader], Reader]:
 
 
 def _exponent(r: Recogniser, node: Node) -> Variable | None:
-    """The argument of an exponential; None where its maximum is already subtracted."""
+    """The argument of an exponential; None where it can't overflow, since its maximum is
+    subtracted or it is limited by a number."""
     x = node.inputs[0]
-    limited = r.operand(x, "minimum")
-    below = r.node(x if limited is None else limited)
+    below = r.node(x)
+    if below is not None and below.op.name == "minimum":
+        if not r.is_deep and any(r.number(v) is not None for v in below.inputs):
+            return None
+        below = r.node(below.inputs[0])
     if below is None or below.op.name != "sub":
         return cast(x, node.outputs[0].dtype)
     is_shifted = r.operand(below.inputs[1], "stop_gradient") is not None
@@ -93,6 +97,11 @@ def _softmax(r: Recogniser, node: Node) -> Form | None:
 @_reads("share")
 def _share(r: Recogniser, node: Node) -> Form | None:
     return Share(1.0, node.inputs[0], node.params["axes"])
+
+
+@_reads("rest")
+def _rest(r: Recogniser, node: Node) -> Form | None:
+    return Rest(Share(1.0, node.inputs[0], node.params["axes"]))
 
 
 @_reads("neg")

@@ -10,7 +10,17 @@ from collections.abc import Callable
 
 from tinygrad_mnist.graph.match import both_orders
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.elementwise import abs_, cast, log1p, neg, stop_gradient, true_div
+from tinygrad_mnist.ops.elementwise import (
+    abs_,
+    cast,
+    exp,
+    log1p,
+    mul,
+    neg,
+    stop_gradient,
+    sub,
+    true_div,
+)
 from tinygrad_mnist.ops.exponential import LN2, LN10
 from tinygrad_mnist.ops.stable import MUL_LOG, norm_root
 from tinygrad_mnist.stability.forms import (
@@ -21,6 +31,7 @@ from tinygrad_mnist.stability.forms import (
     Scaled,
     Sigmoid,
     Sum,
+    is_number,
     is_probability,
     same,
 )
@@ -44,9 +55,17 @@ def _value(r: Recogniser, node: Node, form: Form | None) -> Variable | None:
         return None
     z = node.outputs[0]
     value = r.value(form, z)
-    if value is not z:
-        r.learn(value, form)
+    if isinstance(form, Scaled) and is_number(form):
+        value = mul(value, _one_or_nan(r, node))
+    r.learn(value, form)
     return value
+
+
+def _one_or_nan(r: Recogniser, node: Node) -> Variable:
+    """What is left of exponentials that cancel: 1 where they are finite numbers."""
+    exponents = [r.collapse(r.form_or_plain(v), v).exponent for v in node.inputs]
+    m = next(m for m in exponents if m is not None)
+    return exp(stop_gradient(sub(m, m)))
 
 
 # --- products and quotients -----------------------------------------------------------------------
@@ -237,11 +256,16 @@ def _log(r: Recogniser, x: Variable, like: Variable) -> Variable | None:
 
 
 def _is_moderate(r: Recogniser, x: Variable, form: Form) -> bool:
-    """Whether a sum is neither large nor tiny: that of a number and probabilities `x`."""
+    """Whether `x` is the sum of a number and probabilities that is neither large nor tiny."""
     shallow = r.form(x)
-    return (
-        isinstance(form, Sum) and form.has_constant and (shallow is None or is_probability(shallow))
-    )
+    if not isinstance(form, Sum) or not (shallow is None or is_probability(shallow)):
+        return False
+    least = 0.0
+    for term in form.terms:
+        if isinstance(term.factor, Variable):
+            return False
+        least += term.factor if term.exponent is None else min(term.factor, 0)
+    return least > 0
 
 
 def _without_one(r: Recogniser, v: Variable) -> Variable | None:
