@@ -10,11 +10,13 @@ from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError
 from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.op import constant
 from tinygrad_mnist.graph.source import at, gradients_of, on_behalf_of
-from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.values import choice, several
 from tinygrad_mnist.graph.variables import Node, Variable, described
-from tinygrad_mnist.ops.elementwise import add
+from tinygrad_mnist.ops.elementwise import add, identity
 from tinygrad_mnist.ops.shape import broadcast_like
+from tinygrad_mnist.stability import stabilise
+from tinygrad_mnist.stability.masks import Masks
 
 
 @overload
@@ -62,12 +64,15 @@ def grad(
         if not v.type.is_float:
             raise GraphTypeError(f"{v} is {v.type}: no gradient with respect to integers")
     how = choice(disconnected_inputs, ("raise", "warn", "ignore"), "disconnected_inputs")
-    gradients = _pull_back(cost, variables, _constants(consider_constant))
+    stop = _constants(consider_constant)
+    stable, aliases = _stable_graph(cost, variables, stop)
+    gradients = _pull_back(stable, [aliases.get(v, v) for v in variables], stop)
     results = []
     for v in variables:
-        if v not in gradients:
+        key = aliases.get(v, v)
+        if key not in gradients and v not in _pull_back(cost, [v], stop):
             _report_disconnected(cost, v, how)
-        results.append(gradients[v] if v in gradients else _zeros_like(v))
+        results.append(gradients[key] if key in gradients else _zeros_like(v))
     return results[0] if isinstance(wrt, Variable) else results
 
 
@@ -80,6 +85,31 @@ def _constants(given: Collection[Variable] | None) -> set[Variable]:
         if not isinstance(v, Variable):
             raise GraphTypeError(f"{described(v)}; consider_constant has symbolic variables")
     return set(variables)
+
+
+def _stable_graph(
+    cost: Variable, wrt: Sequence[Variable], stop: set[Variable]
+) -> tuple[Variable, dict[Variable, Variable]]:
+    """The stable form of `cost`, in which all of `wrt` and `stop` are still variables.
+
+    A variable that others of `wrt` lead to has an expression of its own to make stable; the second
+    result maps it to its stand-in.
+    """
+    leaves = {*wrt, *stop}
+    aliases: dict[Variable, Variable] = {}
+    for node in toposort(wrt):
+        for v in node.outputs:
+            if v in leaves and v not in stop and _depends_on(v, leaves):
+                (renamed,) = substitute([v], aliases)
+                others = {*leaves, *aliases.values()} - {v}
+                aliases[v] = identity(*stabilise([renamed], others))
+    (renamed,) = substitute([cost], aliases)
+    (stable,) = stabilise([renamed], {*leaves, *aliases.values()})
+    return stable, aliases
+
+
+def _depends_on(v: Variable, leaves: set[Variable]) -> bool:
+    return any(u in leaves for node in toposort([v]) for u in node.inputs)
 
 
 @collection_paused()
@@ -95,9 +125,11 @@ def _pull_back(
     gradients: dict[Variable, Variable] = {}
     if cost in reached:
         gradients[cost] = constant(1, cost.dtype)
+    masks = Masks()
     for node in reversed(order):
+        of_results = [gradients.get(v) for v in node.outputs]
         with on_behalf_of(gradients_of(node.origins)):
-            of_inputs = node.op.pull_back(node, [gradients.get(v) for v in node.outputs])
+            of_inputs = node.op.pull_back(node, of_results, masks.visit(node))
             for v, g in zip(node.inputs, of_inputs, strict=True):
                 if g is None or v not in reached:
                     continue

@@ -15,7 +15,6 @@ from tinygrad_mnist import Variable
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import OPS, constant
-from tinygrad_mnist.ops.elementwise import log
 from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
 from tinygrad_mnist.ops.shape import static_broadcast, static_reshape
 from tinygrad_mnist.ops.slices import STATIC_SLICE
@@ -213,8 +212,6 @@ CASES = [
     case(
         "slice_before_elementwise", "matrix", lambda x: T.sum(x, axis=1)[1:], None, "of a reduction"
     ),
-    case("safe_form_of_log", "matrix", lambda x: log(T.nnet.softmax(x)), log_softmax),
-    case("safe_form_of_log", "matrix", lambda x: log(T.nnet.softmax(x) + 1), None, "plus 1"),
     case(
         "merge_casts",
         "matrix",
@@ -278,79 +275,6 @@ CASES = [
         lambda x, z: minus_share(x, z),
         None,
         "of no softmax",
-    ),
-    case("logistic", "matrix", lambda x: 1 / (1 + T.exp(-x)), lambda x: T.nnet.sigmoid(T.neg(-x))),
-    case(
-        "logistic",
-        "matrix",
-        lambda x: 1 / (T.exp(x) + 1),
-        lambda x: T.nnet.sigmoid(-x),
-        "other order",
-    ),
-    case("logistic", "matrix", lambda x: 2 / (1 + T.exp(-x)), None, "of 2"),
-    case(
-        "logistic",
-        "row matrix",
-        lambda r, x: T.ones_like(x) / (1 + T.exp(-r)),
-        None,
-        "that stretches",
-    ),
-    case(
-        "logistic",
-        "row matrix",
-        lambda r, x: 1 / (T.ones_like(x) + T.exp(-r)),
-        None,
-        "that stretches inside",
-    ),
-    case(
-        "safe_form_of_log",
-        "matrix",
-        lambda x: log(T.nnet.sigmoid(x)),
-        lambda x: -T.nnet.softplus(-x),
-    ),
-    case(
-        "safe_form_of_log",
-        "matrix",
-        lambda x: log(1 - T.nnet.sigmoid(x)),
-        lambda x: -T.nnet.softplus(x),
-    ),
-    case("safe_form_of_log", "matrix", lambda x: log(2 - T.nnet.sigmoid(x)), None, "of 2"),
-    case(
-        "safe_form_of_log",
-        "row matrix",
-        lambda r, x: log(T.ones_like(x) - T.nnet.sigmoid(r)),
-        None,
-        "that stretches",
-    ),
-    case("safe_form_of_log", "matrix", lambda x: log(1 + T.exp(x)), T.nnet.softplus),
-    case(
-        "safe_form_of_log",
-        "matrix",
-        lambda x: log(T.exp(x) + 1),
-        T.nnet.softplus,
-        "other order",
-    ),
-    case("safe_form_of_log", "matrix", lambda x: log(2 + T.exp(x)), None, "of 2"),
-    case(
-        "safe_form_of_log",
-        "row matrix",
-        lambda r, x: log(T.ones_like(x) + T.exp(r)),
-        None,
-        "that stretches",
-    ),
-    case(
-        "safe_form_of_log",
-        "matrix",
-        lambda x: log(T.nnet.softmax(x)[1:3].T),
-        lambda x: slice_of(log_softmax(x), 1, 2).T,
-        "behind views",
-    ),
-    case(
-        "safe_form_of_log",
-        "matrix",
-        lambda x: log(T.nnet.softmax(x)[constant([2, 1, 0]), labels()]),
-        lambda x: OPS["gather"](log_softmax(x), constant([2, 1, 0]), labels(), n_index=2, axis=0),
-        "of chosen elements",
     ),
 ]
 

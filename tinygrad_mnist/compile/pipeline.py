@@ -15,6 +15,7 @@ from tinygrad_mnist.graph.source import Origins, at, in_order
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.rewrite.engine import Context, Stage
 from tinygrad_mnist.rewrite.passes import PASSES, PLAIN_PASSES, rewrite
+from tinygrad_mnist.stability import stabilise
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ def compile_plan(
     is. made_at: the origin of calls that belong to no expression, such as the copy of an input.
     """
     context = Context(kernels)
+    with context.stage("stabilise"):
+        stable = stabilise([*outputs, *updates.values()], applied=context.fired)
     with context.stage("specialise"):
-        special = specialise([*outputs, *updates.values()], shapes, scalars)
+        special = specialise(stable, shapes, scalars)
     rewritten = rewrite(special.outputs, context, PASSES if fuse else PLAIN_PASSES)
     results = rewritten[: len(outputs)]
     in_place: dict[SharedVariable, Variable] = {}

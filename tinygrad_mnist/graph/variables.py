@@ -201,7 +201,9 @@ class Op:
     reference: `(params, arrays, output specs) -> arrays` in NumPy.
     vjp: `(node, gradient of its first result) -> gradients of its inputs`, each as a graph, or None
         for an input that gets none. The op's other results, if any, have no gradient.
-    multi_vjp: the same for an op with several differentiable results. It gets the gradients of all
+    masked_vjp: `vjp` with a result that is 0 wherever the gradient is, even where the slope is
+        infinite or NaN. It is used for what a `switch` may leave out.
+    multi_vjp: `vjp` for an op with several differentiable results. It gets the gradients of all
         results, of which at least one is not None. An op with neither rule passes no gradient.
     specialise: for ops with symbolic shapes or indices: the node over inputs of known shape that
         computes the same. Without it the op is applied to the new inputs as it is.
@@ -228,6 +230,7 @@ class Op:
     infer: Infer
     reference: Reference | None
     vjp: Vjp | None = None
+    masked_vjp: Vjp | None = None
     multi_vjp: MultiVjp | None = None
     specialise: Specialise | None = None
     lower: Lower | None = None
@@ -274,15 +277,19 @@ class Op:
         return self.reference(node.params, arrays, specs)
 
     def pull_back(
-        self, node: Node, gradients: Sequence[Variable | None]
+        self, node: Node, gradients: Sequence[Variable | None], masked: bool = False
     ) -> Sequence[Variable | None]:
-        """Gradients of the node's inputs, given those of its results; None means zeros."""
+        """Gradients of the node's inputs, given those of its results; None means zeros.
+
+        masked: take `masked_vjp` where the op has it.
+        """
         if all(g is None for g in gradients):
             return [None] * len(node.inputs)
         if self.multi_vjp is not None:
             return self.multi_vjp(node, gradients)
-        if self.vjp is not None and gradients[0] is not None:
-            return self.vjp(node, gradients[0])
+        vjp = self.masked_vjp if masked and self.masked_vjp is not None else self.vjp
+        if vjp is not None and gradients[0] is not None:
+            return vjp(node, gradients[0])
         return [None] * len(node.inputs)
 
 

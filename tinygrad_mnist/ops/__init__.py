@@ -19,7 +19,6 @@ from tinygrad_mnist.ops import (
     kernels,
     keys,
     linalg,
-    log,
     logical,
     pool,
     random,
@@ -27,9 +26,11 @@ from tinygrad_mnist.ops import (
     require,
     rounding,
     shape,
+    share,
     slices,
     softmax,
     special,
+    stable,
     trigonometry,
 )
 
@@ -52,7 +53,6 @@ __all__ = [
     "kernels",
     "keys",
     "linalg",
-    "log",
     "logical",
     "pool",
     "random",
@@ -60,8 +60,10 @@ __all__ = [
     "require",
     "rounding",
     "shape",
+    "share",
     "slices",
     "softmax",
     "special",
+    "stable",
     "trigonometry",
 ]

@@ -1,4 +1,5 @@
-"""Cross-entropies. Since `log` does, they take a stable form for a softmax or a sigmoid."""
+"""Cross-entropies. They are stable for a softmax or a sigmoid, as every expression is
+(docs/stability.md)."""
 
 from __future__ import annotations
 
@@ -8,8 +9,7 @@ from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.creation import arange
-from tinygrad_mnist.ops.elementwise import softplus
-from tinygrad_mnist.ops.log import log
+from tinygrad_mnist.ops.elementwise import log, softplus
 from tinygrad_mnist.ops.reduce import sum_
 from tinygrad_mnist.ops.shape import length
 

@@ -87,11 +87,15 @@ def sum_to(cotangent: Variable, like: Variable) -> Variable:
     return cast(cotangent, like.dtype)
 
 
-def _vjp(rule: ElementwiseVjp) -> Vjp:
+def _vjp(rule: ElementwiseVjp, masked: bool = False) -> Vjp:
+    """The vjp by a rule. masked: a gradient that is 0 stays 0 beside an infinite slope."""
+
     def vjp(node: Node, g: Variable) -> list[Variable | None]:
         terms = rule(g, node.outputs[0], node.inputs)
         return [
-            None if term is None or x.type.is_discrete else sum_to(term, x)
+            None
+            if term is None or x.type.is_discrete
+            else sum_to(switch(eq(g, 0), 0, term) if masked else term, x)
             for term, x in zip(terms, node.inputs, strict=True)
         ]
 
@@ -217,7 +221,14 @@ def define(
     """
     tape_op = tape_op or name
     op = register_op(
-        Op(name, _infer, _reference(tape_op), _vjp(vjp) if vjp else None, tape_op=tape_op)
+        Op(
+            name,
+            _infer,
+            _reference(tape_op),
+            vjp=_vjp(vjp) if vjp else None,
+            masked_vjp=_vjp(vjp, masked=True) if vjp else None,
+            tape_op=tape_op,
+        )
     )
 
     def apply(*args: Any) -> Variable:
@@ -297,6 +308,9 @@ switch: ApiFunction = define(
 identity: ApiFunction = define(
     "identity", 1, common, lambda g, z, i: (g,), doc="x, as a new variable"
 )
+stop_gradient: ApiFunction = define(
+    "stop_gradient", 1, common, None, "identity", doc="x, a constant for gradients"
+)
 neg: ApiFunction = define("neg", 1, numeric, lambda g, z, i: (-g,), doc="-x")
 abs_: ApiFunction = define("abs", 1, common, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")
 sgn: ApiFunction = define("sgn", 1, common, None, "sign", doc="-1, 0 or 1")
@@ -308,7 +322,7 @@ log1p: ApiFunction = define(
     "log1p", 1, upgraded, lambda g, z, i: (g / (i[0] + 1),), doc="log(1 + x)"
 )
 sigmoid: ApiFunction = define(
-    "sigmoid", 1, upgraded, lambda g, z, i: (g * z * (1 - z),), doc="1 / (1 + exp(-x))"
+    "sigmoid", 1, upgraded, lambda g, z, i: (g * z * _one_minus(z),), doc="1 / (1 + exp(-x))"
 )
 tanh: ApiFunction = define(
     "tanh", 1, upgraded, lambda g, z, i: (g * (1 - sqr(z)),), doc="hyperbolic tangent"
@@ -316,6 +330,27 @@ tanh: ApiFunction = define(
 softplus: ApiFunction = define(
     "softplus", 1, upgraded, lambda g, z, i: (g * sigmoid(i[0]),), doc="log(1 + exp(x))"
 )
+
+# 1 - sigmoid(x) of a user becomes sigmoid(-x); in the gradient of every layer that would cost an
+# exponential more, where the factor sigmoid(x) hides what is gained.
+_COMPLEMENT = register_op(
+    Op(
+        "complement",
+        _infer,
+        _reference("sub"),
+        _vjp(lambda g, z, i: (g, -g)),
+        tape_op="sub",
+        infix=infix.difference,
+    )
+)
+
+
+def _one_minus(z: Variable) -> Variable:
+    """1 - z, which stays as it is."""
+    return _COMPLEMENT(
+        *_align(settle_constants([as_variable(1), z])), dtype=z.dtype, compute=z.dtype
+    )
+
 
 # --- cast: the one row whose dtype is the user's choice ----------------------------------------
 

@@ -1,7 +1,4 @@
-"""Exponentials and logarithms beyond `exp` and `log`, and the reciprocal. Integers give a float.
-
-`ops.log` has the logarithms that users call: these examine their arguments.
-"""
+"""Exponentials and logarithms beyond `exp` and `log`, and the reciprocal. Integers give a float."""
 
 from __future__ import annotations
 
@@ -27,9 +24,16 @@ exp2: ApiFunction = define(
 expm1: ApiFunction = define(
     "expm1", 1, upgraded, lambda g, z, i: (g * exp(i[0]),), doc="exp(x) - 1, also where x is tiny"
 )
-log2: ApiFunction = define("log2", 1, upgraded, lambda g, z, i: (g / (i[0] * number_like(LN2, z)),))
+log2: ApiFunction = define(
+    "log2", 1, upgraded, lambda g, z, i: (g / (i[0] * number_like(LN2, z)),),
+    doc="base-2 logarithm",
+)  # fmt: skip
 log10: ApiFunction = define(
-    "log10", 1, upgraded, lambda g, z, i: (g / (i[0] * number_like(LN10, z)),)
+    "log10",
+    1,
+    upgraded,
+    lambda g, z, i: (g / (i[0] * number_like(LN10, z)),),
+    doc="base-10 logarithm",
 )
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tinygrad_mnist.contracts.core.formula import ATOM, Formula
+from tinygrad_mnist.contracts.core.formula import ATOM, Formula, applied
 from tinygrad_mnist.graph.variables import Node, Variable, Written
 
 
@@ -27,6 +27,11 @@ def cast(node: Node, written: Written) -> Formula:
     """`cast(x, 'float32')`."""
     x = written(unpadded(node.inputs[0]))
     return Formula(f"cast({x.text}, '{node.params['dtype']}')")
+
+
+def difference(node: Node, written: Written) -> Formula:
+    """`x - y`."""
+    return applied("sub", *(written(unpadded(v)) for v in node.inputs))
 
 
 def dimshuffle(node: Node, written: Written) -> Formula:

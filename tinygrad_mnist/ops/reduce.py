@@ -23,6 +23,8 @@ from tinygrad_mnist.ops.elementwise import cast, eq, neq, sqr, sqrt, switch
 from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle, length, reshape, shape
 
 Axis = int | Sequence[int] | None
+# (gradient of the result, result, x) -> gradient of x
+Rule = Callable[[Variable, Variable, Variable], Variable]
 
 
 def normalise_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
@@ -35,7 +37,8 @@ def normalise_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(sorted(axis_numbers(axis, ndim)))
 
 
-def _reduced_type(params: Params, x: TensorType, dtype: str) -> TensorType:
+def reduced_type(params: Params, x: TensorType, dtype: str) -> TensorType:
+    """The type of a reduction over params["axes"], which it keeps."""
     axes = params["axes"]
     broadcastable = tuple(b or i in axes for i, b in enumerate(x.broadcastable))
     lengths = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
@@ -49,13 +52,13 @@ _KERNELS = {"all": "prod", "any": "sum"}
 def _define(
     name: str,
     dtype_of: Callable[[str], str],
-    vjp: Callable[[Variable, Variable, Variable], Variable] | None,
+    vjp: Rule | None,
 ) -> Op:
     def infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
         (x,) = types
         if name in ("max", "min") and any(x.shape[a] == 0 for a in params["axes"]):
             raise ShapeError(f"the {name} of no elements: shape {x.shape}, axes {params['axes']}")
-        return [_reduced_type(params, x, dtype_of(x.dtype))]
+        return [reduced_type(params, x, dtype_of(x.dtype))]
 
     def reference(
         params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
@@ -69,13 +72,13 @@ def _define(
         kernel = _KERNELS.get(name, name)
         return [kernels.plain_reduce(kernel, x, node.params["axes"], z.dtype)]
 
-    op_vjp = _vjp_of_floats(vjp) if vjp else None
     return register_op(
         Op(
             name,
             infer,
             reference,
-            vjp=op_vjp,
+            vjp=_vjp_of_floats(vjp) if vjp else None,
+            masked_vjp=_vjp_of_floats(_masked(vjp)) if vjp and name == "prod" else None,
             lower=lower,
             shown="axes",
             infix=infix.reduction,
@@ -83,7 +86,12 @@ def _define(
     )
 
 
-def _vjp_of_floats(rule: Callable[[Variable, Variable, Variable], Variable]) -> Vjp:
+def _masked(rule: Rule) -> Rule:
+    """The rule with a result that is 0 wherever the gradient is."""
+    return lambda g, z, x: switch(eq(g, 0), 0, rule(g, z, x))
+
+
+def _vjp_of_floats(rule: Rule) -> Vjp:
     """The vjp by a rule `(g, result, x) -> gradient of x`; integers get none."""
 
     def vjp(node: Node, g: Variable) -> list[Variable | None]:
@@ -123,7 +131,7 @@ def _define_arg(name: str) -> Op:
         (x,) = types
         if x.shape[params["axis"]] == 0:
             raise ShapeError(f"the {name} of no elements: shape {x.shape}, axis {params['axis']}")
-        return [_reduced_type({"axes": (params["axis"],)}, x, "int64")]
+        return [reduced_type({"axes": (params["axis"],)}, x, "int64")]
 
     return kernels.define_kernel(name, infer, shown="axis", infix=infix.reduction)
 

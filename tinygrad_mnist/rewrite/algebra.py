@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinygrad_mnist.contracts.core.tape import TRUTHS
-from tinygrad_mnist.graph.match import both_orders, constant_value, made_by, operand_of
+from tinygrad_mnist.graph.match import constant_value, made_by, operand_of
 from tinygrad_mnist.graph.op import OPS
 from tinygrad_mnist.graph.types import BOOL
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import abs_, neg
-from tinygrad_mnist.ops.exponential import expm1
-from tinygrad_mnist.ops.log import log1p, safe_log1p
 from tinygrad_mnist.ops.special import erf, erfc
 from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, if_same_type, rule_into
 
@@ -23,7 +21,7 @@ _TRUTH_OPS = tuple(op.name for op in OPS.values() if op.tape_op in TRUTHS)
 _rule = rule_into(ALGEBRA)
 
 
-@_rule("identity")
+@_rule("identity", "stop_gradient")
 def remove_identity(node: Node, context: Context) -> Replacement:
     """A copy of x is x."""
     return node.inputs
@@ -73,31 +71,8 @@ def inverse_pair(node: Node, context: Context) -> Replacement:
     return None if x is None else if_same_type(node.outputs[0], x)
 
 
-@_rule("log")
-def log_of_one_plus(node: Node, context: Context) -> Replacement:
-    """log(1 + x) is log1p(x), log(1 - x) is log1p(-x): x keeps the bits that 1 + x would round."""
-    if node.inputs[0].type.is_discrete:
-        return None
-    total, difference = made_by(node.inputs[0], "add"), made_by(node.inputs[0], "sub")
-    if total is not None:
-        for one, x in both_orders(total.inputs):
-            if constant_value(one) == 1:
-                return if_same_type(node.outputs[0], log1p(x))
-    if difference is not None and constant_value(difference.inputs[0]) == 1:
-        return if_same_type(node.outputs[0], log1p(neg(difference.inputs[1])))
-    return None
-
-
-@_rule("log1p")
-def safe_form_of_log1p(node: Node, context: Context) -> Replacement:
-    """log1p(exp(z)) and log1p(-sigmoid(z)) are softplus; see `ops.log`."""
-    safe = safe_log1p(node.inputs[0])
-    return None if safe is None else if_same_type(node.outputs[0], safe)
-
-
 # 1 - f(x) and f(x) - 1 for functions f that have names for them.
 _DIFFERENCES: dict[str, tuple[Callable[[Variable], Variable], Callable[[Variable], Variable]]] = {
-    "exp": (lambda x: neg(expm1(x)), expm1),
     "erf": (erfc, lambda x: neg(erfc(x))),
     "erfc": (erf, lambda x: neg(erf(x))),
 }
@@ -105,7 +80,7 @@ _DIFFERENCES: dict[str, tuple[Callable[[Variable], Variable], Callable[[Variable
 
 @_rule("sub")
 def difference_from_one(node: Node, context: Context) -> Replacement:
-    """exp(x) - 1 is expm1(x), 1 - erf(x) is erfc(x) and the reverse: no bits cancel."""
+    """1 - erf(x) is erfc(x) and the reverse: no bits cancel."""
     for one, position in ((0, 1), (1, 0)):
         inner = made_by(node.inputs[position], *_DIFFERENCES)
         if constant_value(node.inputs[one]) == 1 and inner is not None:

@@ -9,7 +9,7 @@ passes: they get the user's lines of the nodes that they replace.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import is_
@@ -128,8 +128,9 @@ def rebuild(
     outputs: Sequence[Variable],
     emit: Callable[[Node, list[Variable]], Sequence[Variable] | None],
     order: Sequence[Node] | None = None,
+    up_to: Container[Variable] = (),
 ) -> list[Variable]:
-    """Rebuilds a graph from its leaves.
+    """Rebuilds a graph from its leaves, and from the variables in `up_to`.
 
     `emit(node, new inputs)` returns the new results, or None for a node that joins the next one
     which reads it. order: `toposort(outputs)`, where it is known.
@@ -137,7 +138,7 @@ def rebuild(
     env: dict[Variable, Variable] = {}
     joining: dict[Node, Origins] = {}
     with on_behalf_of() as context:
-        for node in toposort(outputs) if order is None else order:
+        for node in toposort(outputs, up_to) if order is None else order:
             inputs = [env.get(v, v) for v in node.inputs]
             context.origins = _with_joining(node, joining) if joining else node.origins
             context.made = []

@@ -1,7 +1,6 @@
-"""Stabilise: formulas that overflow or cancel become ones that do not.
+"""Cross-entropies: softmax, its logarithm and what picks labels from it get kernels of their own.
 
-The function `log` (see `ops.log`) does most of this before differentiation. These rules handle the
-patterns that only specialisation and simplification reveal.
+The expressions are stable before (`stability`). These rules choose kernels where shapes are known.
 """
 
 from __future__ import annotations
@@ -15,22 +14,13 @@ from tinygrad_mnist.graph.match import (
     operand_of,
 )
 from tinygrad_mnist.graph.variables import Node, Variable
-from tinygrad_mnist.ops.elementwise import neg, sigmoid
+from tinygrad_mnist.ops.elementwise import neg
 from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
-from tinygrad_mnist.ops.log import safe_log
 from tinygrad_mnist.ops.softmax import SOFTMAX
-from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, if_same_type, rule_into
+from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
 
 STABILISE: list[Rule] = []
 _rule = rule_into(STABILISE)
-
-
-@_rule("log")
-def safe_form_of_log(node: Node, context: Context) -> Replacement:
-    """log(softmax(z)) is log_softmax(z), also where elements are chosen or moved in between;
-    log(sigmoid(z)), log(1 - sigmoid(z)) and log(1 + exp(z)) are softplus; see `ops.log`."""
-    safe = safe_log(node.inputs[0])
-    return None if safe is None else (safe,)
 
 
 @_rule("exp")
@@ -93,17 +83,3 @@ def softmax_beside_cross_entropy(node: Node, context: Context) -> Replacement:
     """softmax(z) is the second result of a cross-entropy of z, if the graph has one."""
     found = context.find("softmax_xent", node.inputs)
     return None if found is None else (found.outputs[1],)
-
-
-@_rule("true_div")
-def logistic(node: Node, context: Context) -> Replacement:
-    """1 / (1 + exp(-x)) is sigmoid(x)."""
-    one, denominator = node.inputs
-    total = made_by(denominator, "add")
-    if constant_value(one) != 1 or total is None:
-        return None
-    for first, second in both_orders(total.inputs):
-        x = operand_of(second, "exp")
-        if constant_value(first) == 1 and x is not None:
-            return if_same_type(node.outputs[0], sigmoid(neg(x)))
-    return None

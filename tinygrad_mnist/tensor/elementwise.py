@@ -14,6 +14,8 @@ from tinygrad_mnist.ops.elementwise import (
     gt,
     int_div,
     le,
+    log,
+    log1p,
     lt,
     maximum,
     minimum,
@@ -30,8 +32,7 @@ from tinygrad_mnist.ops.elementwise import (
     tanh,
     true_div,
 )
-from tinygrad_mnist.ops.exponential import exp2, expm1, inv
-from tinygrad_mnist.ops.log import log, log1p, log2, log10
+from tinygrad_mnist.ops.exponential import exp2, expm1, inv, log2, log10
 from tinygrad_mnist.ops.logical import allclose, and_, invert, isclose, isinf, isnan, or_, xor
 from tinygrad_mnist.ops.rounding import ceil, floor, iround, round_, trunc
 from tinygrad_mnist.ops.special import erf, erfc

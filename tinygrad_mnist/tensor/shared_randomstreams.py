@@ -21,8 +21,7 @@ from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import INTEGERS, check_dtype
 from tinygrad_mnist.graph.values import flag, integer
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
-from tinygrad_mnist.ops.elementwise import add, cast, ge, le, lt, mul, number_like, sqrt, sub
-from tinygrad_mnist.ops.log import log
+from tinygrad_mnist.ops.elementwise import add, cast, ge, le, log, lt, mul, number_like, sqrt, sub
 from tinygrad_mnist.ops.logical import and_
 from tinygrad_mnist.ops.random import UNIFORM
 from tinygrad_mnist.ops.reduce import sum_

@@ -390,7 +390,7 @@ class ImageSum {
     for (int64_t group = 0; group < work_.groups.count; group++) {
       for (int64_t i = 0; i < work_.rows.blocks(); i++) add_block(group, work_.rows.block(i));
     }
-    in_run_ += work_.together * std::min(n_positions_, s_.KH * s_.KW);  // terms of a pixel at most
+    in_run_ += work_.pass_filters * std::min(n_positions_, s_.KH * s_.KW);  // terms of a pixel at most
     if (in_run_ >= run_length(s_.O * s_.KH * s_.KW)) end_run();
     n_positions_ = 0;
     nonfinite_ = T(0);

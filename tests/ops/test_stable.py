@@ -1,0 +1,67 @@
+"""The ops that the stabilisation of graphs makes: values and gradients, as those of other ops."""
+
+from __future__ import annotations
+
+import numpy as np
+from helpers.expressions import Case, make_tests
+
+from tinygrad_mnist.ops.share import LOG_REST, LOG_SHARE, LOG_SUM_EXP, REST, SHARE
+from tinygrad_mnist.ops.stable import (
+    EXP_DIFFERENCE,
+    LOGADDEXP,
+    MUL_LOG,
+    hyperbolic_tangent,
+    logistic,
+    norm_root,
+)
+
+_rng = np.random.default_rng(23)
+X, Y = _rng.normal(size=(2, 3, 4)) * 2
+ROW = _rng.normal(size=(1, 4))
+POSITIVE = _rng.uniform(0.5, 2, size=(3, 4))
+CUBE = _rng.normal(size=(2, 3, 4)) * 3
+
+
+def softmax(x, axes):  # type: ignore[no-untyped-def]
+    powers = np.exp(x)
+    return powers / powers.sum(axis=axes, keepdims=True)
+
+
+CASES = [
+    Case("logistic", logistic, lambda x: 1 / (1 + np.exp(-x)), (X,)),
+    Case("hyperbolic_tangent", hyperbolic_tangent, np.tanh, (X,)),
+    Case("norm_root", norm_root, np.sqrt, (POSITIVE,)),
+    Case("logaddexp", LOGADDEXP, np.logaddexp, (X, Y)),
+    Case("logaddexp of a row", LOGADDEXP, np.logaddexp, (X, ROW), stretched=(1,)),
+    Case("logaddexp far apart", LOGADDEXP, np.logaddexp, (X * 1000, Y * 1000), gradient=False),
+    Case("exp_difference", EXP_DIFFERENCE, lambda x, y: np.exp(x) - np.exp(y), (X, Y)),
+    Case("exp_difference, near", EXP_DIFFERENCE, lambda x, y: np.exp(y) * np.expm1(x - y),
+         (X, X + np.float32(1) / 1024), gradient=False, tolerance=1e-3),
+    Case("exp_difference of a row", EXP_DIFFERENCE, lambda x, y: np.exp(x) - np.exp(y), (ROW, Y),
+         stretched=(0,)),
+    Case("mul_log", MUL_LOG, lambda y, x: y * x, (X, Y)),
+    Case("mul_log of a row", MUL_LOG, lambda y, x: y * x, (ROW, Y), stretched=(0,)),
+    Case("mul_log of zeros", MUL_LOG, lambda y, x: np.where(y == 0, 0, y * x),
+         (np.array([0.0, 1, 0]), np.array([-np.inf, -np.inf, 3])), gradient=False),
+    Case("log_sum_exp", lambda x: LOG_SUM_EXP(x, x.max(axis=1, keepdims=True), axes=(1,)),
+         lambda x: np.log(np.exp(x - x.max(1, keepdims=True)).sum(1, keepdims=True)), (X,),
+         gradient=False),
+    *(
+        Case(f"{op.name} over {axes}", lambda x, op=op, axes=axes: op(x, axes=axes),
+             lambda x, log=log, axes=axes: (np.log(1 - softmax(x, axes)) if log
+                                            else 1 - softmax(x, axes)),
+             (values,))
+        for op, log in ((REST, False), (LOG_REST, True))
+        for values, axes in ((X[0], (0,)), (X, (1,)), (X, (0, 1)), (CUBE, (1,)), (CUBE, (0, 2)))
+    ),
+    *(
+        Case(f"{op.name} over {axes}", lambda x, op=op, axes=axes: op(x, axes=axes),
+             lambda x, log=log, axes=axes: np.log(softmax(x, axes)) if log else softmax(x, axes),
+             (values,))
+        for op, log in ((SHARE, False), (LOG_SHARE, True))
+        for values, axes in ((X[0], (0,)), (X, (1,)), (X, (0,)), (X, (0, 1)), (CUBE, (1,)),
+                             (CUBE, (0, 2)), (CUBE * 20, (2,)))
+    ),
+]  # fmt: skip
+
+test_value, test_gradient = make_tests(CASES)

@@ -1,0 +1,6 @@
+"""Stabilisation: expressions built from exponentials become ones that neither overflow nor cancel,
+however they are written. docs/stability.md describes the mechanism."""
+
+from tinygrad_mnist.stability.stabilise import stabilise
+
+__all__ = ["stabilise"]
