@@ -62,7 +62,8 @@ def grad(
             raise GraphTypeError(f"{v} is {v.type}: no gradient with respect to integers")
     if disconnected_inputs not in ("raise", "warn", "ignore"):
         raise GraphTypeError(f"disconnected_inputs is {disconnected_inputs!r}")
-    gradients = _pull_back(cost, variables, set(consider_constant or ()))
+    with collection_paused():
+        gradients = _pull_back(cost, variables, set(consider_constant or ()))
     results = []
     for v in variables:
         if v not in gradients:
@@ -71,7 +72,6 @@ def grad(
     return results[0] if isinstance(wrt, Variable) else results
 
 
-@collection_paused()
 def _pull_back(
     cost: Variable, wrt: Sequence[Variable], stop: set[Variable]
 ) -> dict[Variable, Variable]:

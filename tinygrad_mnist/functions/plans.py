@@ -19,6 +19,7 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.graph.access import ForkSafeLock
+from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import watched
 
@@ -201,15 +202,16 @@ class PlanCache:
         self.plans.clear()
 
     def _compile(self, key: Key, integers: Mapping[Variable, int]) -> CachedPlan:
-        compiled = compile_plan(
-            self._outputs.variables,
-            self._updates,
-            dict(zip((*self._inputs, *self._shared), key, strict=True)),
-            integers,
-            self._backend.name,
-            self._backend.kernels,
-            self._backend.fuses,
-        )
+        with collection_paused():
+            compiled = compile_plan(
+                self._outputs.variables,
+                self._updates,
+                dict(zip((*self._inputs, *self._shared), key, strict=True)),
+                integers,
+                self._backend.name,
+                self._backend.kernels,
+                self._backend.fuses,
+            )
         plan = compiled.plan
         bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
         owned = [b.owned for b in bindings if isinstance(b, OutputBinding)]

@@ -47,11 +47,10 @@ def integer_pair(value: Any, name: str, least: int) -> tuple[int, int]:
         len(pair) != 2
         or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in pair)
         or min(pair) < least
-        or max(map(int, pair)) > MAX_INT64
     ):
-        raise GraphTypeError(
-            f"{name} is {value!r}; it is two ints from {least} to 2**63 - 1{at(user_source())}"
-        )
+        raise GraphTypeError(f"{name} is {value!r}; it is two ints >= {least}{at(user_source())}")
+    if max(map(int, pair)) > MAX_INT64:
+        raise GraphTypeError(f"{name} is {value!r}; ints go up to 2**63 - 1{at(user_source())}")
     return int(pair[0]), int(pair[1])
 
 
