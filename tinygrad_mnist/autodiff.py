@@ -65,8 +65,9 @@ def grad(
             raise GraphTypeError(f"{v} is {v.type}: no gradient with respect to integers")
     how = choice(disconnected_inputs, ("raise", "warn", "ignore"), "disconnected_inputs")
     stop = _constants(consider_constant)
-    stable, aliases = _stable_graph(cost, variables, stop)
-    gradients = _pull_back(stable, [aliases.get(v, v) for v in variables], stop)
+    with collection_paused():
+        stable, aliases = _stable_graph(cost, variables, stop)
+        gradients = _pull_back(stable, [aliases.get(v, v) for v in variables], stop)
     results = []
     for v in variables:
         key = aliases.get(v, v)
@@ -112,7 +113,6 @@ def _depends_on(v: Variable, leaves: set[Variable]) -> bool:
     return any(u in leaves for node in toposort([v]) for u in node.inputs)
 
 
-@collection_paused()
 def _pull_back(
     cost: Variable, wrt: Sequence[Variable], stop: set[Variable]
 ) -> dict[Variable, Variable]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.gpu import BACKEND, OneCall
+from helpers.gpu import BACKEND
 from helpers.long_sums import assert_accurate, terms, wide
 
 from tinygrad_mnist.backends.cuda.simulator import enable_simulator

@@ -200,3 +200,21 @@ ERRORS: list[tuple[Callable[[], Any], str]] = [
 def test_errors_when_an_expression_is_made(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
+
+
+@pytest.mark.parametrize("ndim", range(1, 9))
+def test_tile_and_repeat_of_many_axes(ndim: int) -> None:
+    """Up to 8, beyond which kernels don't go."""
+    rng = np.random.default_rng(ndim)
+    a = rng.random(tuple(rng.integers(1, 3, ndim)))
+    x = T.tensor("float64", (False,) * ndim, "x")
+
+    def check(y: Any, expected: np.ndarray, copies: int) -> None:
+        value, gradient = theano.function([x], [y, T.grad((y**2).sum(), x)])(a)
+        np.testing.assert_array_equal(value, expected)
+        np.testing.assert_allclose(gradient, 2 * copies * a)
+
+    for reps in ((2,) * ndim, (3,), (2,) * min(ndim + 1, 8), (0,)):
+        check(T.tile(x, reps), np.tile(a, reps), int(np.prod(reps)))
+    for axis in range(ndim):
+        check(T.repeat(x, 3, axis), np.repeat(a, 3, axis), 3)

@@ -10,7 +10,6 @@ from tinygrad_mnist.compile.plan import KernelCall, Plan
 from tinygrad_mnist.compile.schedule import draft_calls
 from tinygrad_mnist.compile.specialise import specialise
 from tinygrad_mnist.errors import ShapeError
-from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.source import Origins, at, in_order
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.rewrite.engine import Context, Stage
@@ -35,7 +34,6 @@ class Compiled:
         return replace(self, stages=(*self.stages, Stage(name, seconds, {})))
 
 
-@collection_paused()
 def compile_plan(
     outputs: Sequence[Variable],
     updates: Mapping[SharedVariable, Variable],

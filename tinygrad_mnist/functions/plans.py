@@ -19,6 +19,7 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.graph.access import ForkSafeLock
+from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.source import user_origins
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import watched
@@ -227,16 +228,17 @@ class PlanCache:
         return self._with_program(key, compiled)
 
     def _planned(self, key: Key, integers: Mapping[Variable, int]) -> Compiled:
-        return compile_plan(
-            self._outputs.variables,
-            self._updates,
-            dict(zip((*self._inputs, *self._shared), key, strict=True)),
-            integers,
-            self._backend.name,
-            self._backend.kernels,
-            self._backend.fuses,
-            self._made_at,
-        )
+        with collection_paused():
+            return compile_plan(
+                self._outputs.variables,
+                self._updates,
+                dict(zip((*self._inputs, *self._shared), key, strict=True)),
+                integers,
+                self._backend.name,
+                self._backend.kernels,
+                self._backend.fuses,
+                self._made_at,
+            )
 
     def _with_program(self, key: Key, compiled: Compiled) -> CachedPlan:
         plan = compiled.plan

@@ -13,7 +13,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Pauses the cyclic collector inside a `with` or a decorated function."""
+    """Pauses the cyclic collector inside a `with`.
+
+    It must not decorate: a frame of the decorator would be taken for the user's line.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -7,6 +7,8 @@ nothing else reads the part.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import mul
 from typing import Any
 
 from tinygrad_mnist.contracts.core.base import Params
@@ -37,6 +39,8 @@ from tinygrad_mnist.ops.shape import (
     static_reshape,
 )
 from tinygrad_mnist.ops.slices import assemble, static_slice
+
+MAX_DIMS = 8  # of an array that kernels take
 
 # --- join -------------------------------------------------------------------------------------
 
@@ -202,10 +206,33 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     at = _checked_axis(axis, variable.ndim)
     times = as_integer_scalar(repeats, "repeats")
     lengths = [length(variable, d) for d in range(variable.ndim)]
+    if variable.ndim == MAX_DIMS:
+        repeated = _copies(variable, at + 1, times)
+        return reshape(repeated, [*lengths[:at], lengths[at] * times, *lengths[at + 1 :]])
     pattern = [*range(at + 1), "x", *range(at + 1, variable.ndim)]
     repeated = alloc(dimshuffle(variable, *pattern), *lengths[: at + 1], times, *lengths[at + 1 :])
     lengths[at] = lengths[at] * times
     return reshape(repeated, lengths)
+
+
+def _copies(x: Variable, axis: int, n: Variable) -> Variable:
+    """`x` as (rows, n, columns), whose columns are the axes of `x` from `axis` on. Three axes do
+    where one more than `x` has would be too many."""
+    lengths = [length(x, d) for d in range(x.ndim)]
+    rows, columns = (reduce(mul, part, as_variable(1)) for part in (lengths[:axis], lengths[axis:]))
+    return alloc(dimshuffle(reshape(x, [rows, columns]), 0, "x", 1), rows, n, columns)
+
+
+def _tiled_by_axis(x: Variable, times: Sequence[Variable]) -> Variable:
+    """`tile`, one axis after the other."""
+    ndim = max(len(times), x.ndim)
+    x = dimshuffle(x, *("x",) * (ndim - x.ndim), *range(x.ndim))
+    for axis, n in enumerate(times, ndim - len(times)):
+        if not (isinstance(n, Constant) and n.value.item() == 1):
+            lengths = [length(x, d) for d in range(ndim)]
+            lengths[axis] = n * lengths[axis]
+            x = reshape(_copies(x, axis, n), lengths)
+    return x
 
 
 def tile(x: Any, reps: Any) -> Variable:
@@ -218,6 +245,8 @@ def tile(x: Any, reps: Any) -> Variable:
         for n in (reps if isinstance(reps, list | tuple) else [reps])
     ]
     ndim = max(len(times), variable.ndim)
+    if 2 * ndim > MAX_DIMS:
+        return _tiled_by_axis(variable, times)
     times = [as_variable(1)] * (ndim - len(times)) + times
     added = ndim - variable.ndim
     lengths = [as_variable(1)] * added + [length(variable, d) for d in range(variable.ndim)]

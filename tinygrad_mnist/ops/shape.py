@@ -46,15 +46,12 @@ def integer_pair(value: Any, name: str, least: int) -> tuple[int, int]:
     """Two ints, given as a pair or as one int for both; GraphTypeError with `name` otherwise."""
     is_pair = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)
     pair = value if is_pair else (value, value)
-    if (
-        len(pair) != 2
-        or not all(map(is_integer, pair))
-        or min(pair) < least
-        or max(map(int, pair)) > MAX_INT64
-    ):
+    if len(pair) != 2 or not all(map(is_integer, pair)) or min(pair) < least:
         raise ArgumentError(
-            f"{name} is {shown(value)}; it is two ints from {least} to 2**63 - 1{at(user_source())}"
+            f"{name} is {shown(value)}; it is two ints >= {least}{at(user_source())}"
         )
+    if max(map(int, pair)) > MAX_INT64:
+        raise ArgumentError(f"{name} is {shown(value)}; ints go up to 2**63 - 1{at(user_source())}")
     return int(pair[0]), int(pair[1])
 
 
