@@ -261,7 +261,7 @@ struct PoolWork {
     together = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
     together = std::min(together, std::max<int64_t>(1, s.O));
     max_positions = std::max(kTerms / together, s.pool_size());
-    has_runs = s.O * s.KH * s.KW > kFewTerms;
+    has_runs = s.O * s.KH * s.KW > 2 * kFewTerms;  // else the passes for runs aren't worthwhile
     const int64_t run_size = run_length(s.O * s.KH * s.KW);
     if (s.KH * s.KW > run_size) {  // a pixel's taps alone are more than a run
       max_positions = std::max(s.pool_size(), std::min(max_positions, run_size / together));
@@ -336,7 +336,7 @@ class ImageSum {
   void add(const Tensor& g, const Tensor& winners, int64_t n) {
     const int64_t size = packed_.size(work_.groups.count);
     std::fill_n(work_.image, size, T(0));
-    std::fill_n(work_.run, size, T(0));
+    if (work_.has_runs) std::fill_n(work_.run, size, T(0));
     for (int64_t o = 0; o < s_.O; o += work_.together) {
       const int64_t count = std::min(work_.together, s_.O - o);
       const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1];
@@ -404,8 +404,8 @@ class ImageSum {
   }
 
   void end_run() {
+    if (!work_.has_runs || in_run_ == 0) return;
     in_run_ = 0;
-    if (!work_.has_runs) return;
     const int64_t size = packed_.size(work_.groups.count);
     for (int64_t i = 0; i < size; i++) work_.image[i] += work_.run[i];
     std::fill_n(work_.run, size, T(0));
