@@ -250,11 +250,11 @@ class FilterVectors {
   void pool_windows(const Unit& unit, const Positions<T>& positions, T* maxima, T* marks) {
     const Taps<T> taps = work_.taps(s_, unit.block);
     const int64_t groups = work_.window_groups, row = taps.vectors * kLanes<T>;
-    const int64_t together = std::max<int64_t>(1, kGroups / groups);  // windows
+    const int64_t batch = std::max<int64_t>(1, kGroups / groups);  // windows that share taps
     int64_t h = unit.positions.first / s_.PW, w = unit.positions.first % s_.PW;
     Group<T> pixels[kGroups];
-    for (int64_t q = unit.positions.first; q < unit.positions.last; q += together) {
-      const int64_t windows = std::min(together, unit.positions.last - q);
+    for (int64_t q = unit.positions.first; q < unit.positions.last; q += batch) {
+      const int64_t windows = std::min(batch, unit.positions.last - q);
       T* sums = sums_;
       for (int64_t i = 0, n = 0; i < windows; i++) {
         const T* const first = positions.at(h, w);
@@ -324,15 +324,15 @@ class FilterVectors {
 };
 
 template <class T>
-void run_position_vectors(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_chunks) {
+void run_position_vectors(const PositionVectors<T>& planes, const ConvShape& s, const Args& args,
+                          int64_t chunk, int64_t n_chunks) {
   const Tensor* winners = args.n_out > 1 ? args.out + 1 : nullptr;
   alignas(64) T values[kTileElements], marks[kTileElements];
-  auto keep = [&]<int F>(const Accumulators<T, F>& sums, int64_t offset, int64_t pitch) {
-    if (s.pooled) {
-      pool_four<T, F>(sums, values + offset, winners ? marks + offset : nullptr, pitch);
-    } else {
-      sums.write(values + offset, kLanes<T>, pitch);
-    }
+  auto store_group = [&]<int F>(const Accumulators<T, F>& sums, int64_t offset, int64_t pitch) {
+    sums.write(values + offset, kLanes<T>, pitch);
+  };
+  auto pool_group = [&]<int F>(const Accumulators<T, F>& sums, int64_t offset, int64_t pitch) {
+    pool_four<T, F>(sums, values + offset, winners ? marks + offset : nullptr, pitch);
   };
   auto finish = [&](const PlaneTile& tile) {
     const int64_t first = tile.filters.first, size = tile.filters.last - first;
@@ -344,13 +344,15 @@ void run_position_vectors(const ConvShape& s, const Args& args, int64_t chunk, i
                  tile.windows.first, tile.count()},
                 args.in + 2, args.out[0]);
   };
-  run_planes<T>(s, args.in[0], args.workspace, chunk, n_chunks, keep, finish);
+  // Loops of their own: in a common one, registers that both need are not enough.
+  if (s.pooled) return planes.run(args.in[0], chunk, n_chunks, pool_group, finish);
+  planes.run(args.in[0], chunk, n_chunks, store_group, finish);
 }
 
 template <class T>
 int64_t pack_chunks(const Args& args) {
   const ConvShape s = shape(args);
-  if (uses_planes<T>(s)) return s.N > 0 ? 1 : 0;
+  if (PositionVectors<T>(s, nullptr).fits()) return s.N > 0 ? 1 : 0;
   if (s.N * s.PH * s.PW == 0) return 0;
   return FilterBlocks<T>(s.O).count + (s.is_padded() ? std::min(s.N, kEnoughUnits) : 0);
 }
@@ -358,27 +360,31 @@ int64_t pack_chunks(const Args& args) {
 template <class T>
 void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  if (uses_planes<T>(s)) return pack_planes<T>(s, args.in[1], args.workspace);
+  const PositionVectors<T> planes(s, args.workspace);
+  if (planes.fits()) return planes.pack(args.in[1]);
   pack_blocks<T>(s, args, chunk, n_chunks);
 }
 
 template <class T>
 int64_t chunks(const Args& args) {
   const ConvShape s = shape(args);
-  return uses_planes<T>(s) ? plane_chunks<T>(s) : Work<T>(s, nullptr).units.chunks();
+  const PositionVectors<T> planes(s, nullptr);
+  return planes.fits() ? planes.chunks() : Work<T>(s, nullptr).units.chunks();
 }
 
 template <class T>
 void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  if (uses_planes<T>(s)) return run_position_vectors<T>(s, args, chunk, n_chunks);
+  const PositionVectors<T> planes(s, args.workspace);
+  if (planes.fits()) return run_position_vectors(planes, s, args, chunk, n_chunks);
   FilterVectors<T>(s, args, chunk).run(args, chunk, n_chunks);
 }
 
 template <class T>
 size_t work_bytes(const Args& args) {
   const ConvShape s = shape(args);
-  return uses_planes<T>(s) ? PlaneWork<T>(s, nullptr).bytes : Work<T>(s, nullptr).bytes;
+  const PositionVectors<T> planes(s, nullptr);
+  return planes.fits() ? planes.workspace_bytes : Work<T>(s, nullptr).bytes;
 }
 
 constexpr Phase kPack{TGM_BY_DTYPE(pack_chunks), TGM_BY_DTYPE(pack)};

@@ -19,7 +19,7 @@
 // Only winners have a gradient, and those whose gradient is zero are left out. Phase 0 packs the
 // filters as patch rows (channels last). Phase 1 works image by image: it lists, position by
 // position, the filters that won there, and adds their rows, in registers, to the patch of an image
-// that is channels last too. A patch block of all filters is worked through at all positions
+// that is channels last too. A patch block of all filters is finished at all positions
 // before the next, so that it stays in the L1 cache. Where a row of a patch doesn't fit in
 // registers, channels are packed in groups of one vector: then the patch blocks are small, more
 // filters share one pass over the image, and their sums are loaded and stored less often.
@@ -61,19 +61,23 @@ struct Axis {
   // The first pixel of a phase, and where its taps start in g with its zeros.
   int64_t first(int64_t phase) const { return (phase + stride - pad % stride) % stride; }
   int64_t start(int64_t phase) const { return before + (first(phase) + pad) / stride; }
+  // How many pixels of a phase come before pixel r of x, and whether that is one.
+  int64_t count(int64_t phase, int64_t r) const {
+    return ceil_div(std::max<int64_t>(0, r - first(phase)), stride);
+  }
+  bool has(int64_t phase, int64_t r) const { return (r + pad) % stride == phase; }
 };
 
 template <class T>
 struct Work {
   Axis h, w;
-  Units<T> units;  // its filters are the channels
-  PaddedPlanes padded;
-  T* filters;        // [phase][block][tap: o, t_h, t_w][channel of the block]
-  int64_t* offsets;  // [phase][tap], in the padded g
-  T* g;              // [n][o][h.size][w.size], the last two in `padded.plane` elements
+  Units<T> units;       // its filters are the channels
+  PaddedPlanes padded;  // g with zeros around
+  T* filters;           // [phase][block][tap: o, t_h, t_w][channel of the block]
+  int64_t* offsets;     // [phase][tap], in the padded g
+  T* g;                 // [n][o][h.size][w.size], the last two in `padded.plane` elements
   size_t bytes;
 
-  Work(const Args& args, char* workspace) : Work(args, shape(args), workspace) {}
   Work(const Args& args, const ConvShape& s, char* workspace)
       : h(s.stride_h, s.KH, s.pad_h, s.H, s.OH),
         w(s.stride_w, s.KW, s.pad_w, s.W, s.OW),
@@ -141,7 +145,7 @@ void pack_taps(const ConvShape& s, const Work<T>& work, const Tensor& w) {
 template <class T>
 void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  const Work<T> work(args, args.workspace);
+  const Work<T> work(args, s, args.workspace);
   if (chunk == 0) return pack_taps(s, work, args.in[0]);
   const Span span = span_of(s.N, chunk - 1, n_chunks - 1);
   for (int64_t n = span.first; n < span.last; n++) {
@@ -149,77 +153,65 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
 }
 
-// Pixels of one phase, row by row: a grid of `width` columns over an image.
-struct PhaseGrid {
-  int64_t first_h, first_w, stride_h, stride_w, width, image_width;
-
-  PhaseGrid(const ConvShape& s, int64_t first_h, int64_t first_w)
-      : first_h(first_h),
-        first_w(first_w),
-        stride_h(s.stride_h),
-        stride_w(s.stride_w),
-        width(ceil_div(std::max<int64_t>(0, s.W - first_w), s.stride_w)),
-        image_width(s.W) {}
-
-  int64_t pixel(int64_t i) const {
-    return (first_h + i / width * stride_h) * image_width + first_w + i % width * stride_w;
-  }
-  // How many of them come before a pixel of the image.
-  int64_t before(int64_t pixel) const {
-    const int64_t h = std::max<int64_t>(0, pixel / image_width - first_h);
-    const int64_t w = std::max<int64_t>(0, pixel % image_width - first_w);
-    const bool in_a_row = pixel / image_width >= first_h && h % stride_h == 0;
-    return ceil_div(h, stride_h) * width + (in_a_row ? ceil_div(w, stride_w) : 0);
-  }
-};
-
 // The sums of a unit's pixels, phase by phase: values [pixel][vector][lane].
 template <class T>
 void convolve_phases(const ConvShape& s, const Work<T>& work, const Unit& unit, T* values) {
   const int64_t vectors = work.units.blocks.width(unit.block), row = vectors * kLanes<T>;
   alignas(64) T buffer[kTileElements + kPixels * kMaxFilterVectors * kLanes<T>];
-  const bool one_phase = s.stride_h * s.stride_w == 1;
+  const bool one_phase = s.stride_h == 1 && s.stride_w == 1;
   T* const sums = one_phase ? values : buffer;
   work.for_phases([&](int64_t i, int64_t j, int64_t one_o, int64_t before) {
-    const PhaseGrid grid(s, work.h.first(i), work.w.first(j));
-    const Span span{grid.before(unit.positions.first), grid.before(unit.positions.last)};
+    // The phase's pixels are a grid of this width, of which the unit has a span.
+    const int64_t width = work.w.count(j, s.W);
+    auto count = [&](int64_t q) {
+      const int64_t h = q / s.W;
+      return work.h.count(i, h) * width + (work.h.has(i, h) ? work.w.count(j, q % s.W) : 0);
+    };
+    const Span span{count(unit.positions.first), count(unit.positions.last)};
     if (span.first == span.last) return;
     const Taps<T> taps{work.offsets + s.O * before, s.O * one_o,
                        work.filters_of(unit.block, s.O * one_o, s.O * before), vectors};
     const T* g = work.g + unit.image * s.O * work.padded.plane;
     const Positions<T> positions{g + work.h.start(i) * work.w.size + work.w.start(j), work.w.size,
-                                 1, grid.width};
+                                 1, width};
     convolve_positions(taps, positions, span, sums);
-    for (int64_t k = span.first; !one_phase && k < span.last; k++) {
-      copy_row(sums + (k - span.first) * row, 1, row,
-               values + (grid.pixel(k) - unit.positions.first) * row, 1);
+    if (one_phase) return;
+    int64_t column = span.first % width;
+    const int64_t first = (work.h.first(i) + span.first / width * s.stride_h) * s.W +
+                          work.w.first(j) + column * s.stride_w;
+    T* to = values + (first - unit.positions.first) * row;
+    for (int64_t k = 0; k < span.last - span.first; k++, to += s.stride_w * row) {
+      copy_row(sums + k * row, 1, row, to, 1);
+      if (++column < width) continue;
+      column = 0;
+      to += (s.stride_h * s.W - s.stride_w * width) * row;
     }
   });
 }
 
 template <class T>
 int64_t unit_chunks(const Args& args) {
-  return Work<T>(args, nullptr).units.chunks();
+  return Work<T>(args, shape(args), nullptr).units.chunks();
 }
 
 template <class T>
 void run_phases(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  const Work<T> work(args, args.workspace);
+  const Work<T> work(args, s, args.workspace);
   run_units(work.units, args, 2, chunk, n_chunks,
             [&](const Unit& unit, T* values) { convolve_phases(s, work, unit, values); });
 }
 
 template <class T>
 size_t work_bytes(const Args& args) {
-  return Work<T>(args, nullptr).bytes;
+  return Work<T>(args, shape(args), nullptr).bytes;
 }
 
 // ---- behind a pool ----
 
-constexpr int64_t kTerms = 16 * 1024;       // room for what is listed at once
-constexpr int64_t kBlockBytes = 24 * 1024;  // of a patch block of the filters worked on together
-constexpr int64_t kMaxFilters = 256;        // worked on together
+constexpr int64_t kTerms = 16 * 1024;       // room for those listed at once
+constexpr int64_t kBlockBytes = 24 * 1024;  // of a patch block of the filters of a pass
+constexpr int64_t kMaxFilters = 256;        // of a pass
 
 int64_t image_chunks(const Args& args) {
   const ConvShape s = shape(args);
@@ -240,7 +232,7 @@ struct PoolWork {
   ChannelGroups groups;
   PatchRows<T> rows;
   PatchImages<T> packed;
-  int64_t together;  // filters
+  int64_t pass_filters;  // whose terms are listed and added in one pass over the image
   int64_t max_positions;
   bool has_runs;
   T* filters;              // [group][kh][o][padded row]
@@ -249,7 +241,7 @@ struct PoolWork {
   // Of a chunk:
   T* image;         // [group][h][w][c]
   T* run;           // the same, of the terms of a run (long_sum.hpp); `image` if all are one
-  Term<T>* terms;   // [position of the convolution][filter of those worked on together]
+  Term<T>* terms;   // [position of the convolution][filter of the pass]
   int32_t* offset;  // [position], of its patch in the image
   Term<T>** end;    // [position], of its terms
   size_t bytes;
@@ -258,13 +250,14 @@ struct PoolWork {
       : groups(channel_groups<T>(s)), rows(groups.part), packed(groups.part) {
     const int64_t block_bytes = ceil_div(s.KH, std::max<int64_t>(1, rows.down)) *
                                 ceil_div(rows.vectors, rows.across) * kVectorBytes;
-    together = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
-    together = std::min(together, std::max<int64_t>(1, s.O));
-    max_positions = std::max(kTerms / together, s.pool_size());
+    pass_filters =
+        std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
+    pass_filters = std::min(pass_filters, std::max<int64_t>(1, s.O));
+    max_positions = std::max(kTerms / pass_filters, s.pool_size());
     has_runs = s.O * s.KH * s.KW > 2 * kFewTerms;  // else the passes for runs aren't worthwhile
     const int64_t run_size = run_length(s.O * s.KH * s.KW);
     if (s.KH * s.KW > run_size) {  // a pixel's taps alone are more than a run
-      max_positions = std::max(s.pool_size(), std::min(max_positions, run_size / together));
+      max_positions = std::max(s.pool_size(), std::min(max_positions, run_size / pass_filters));
     }
     WorkspaceLayout layout{workspace};
     filters = layout.take<T>(groups.count * s.KH * s.O * rows.padded());
@@ -279,7 +272,7 @@ struct PoolWork {
   size_t take_strip(WorkspaceLayout layout) {
     image = layout.take<T>(packed.size(groups.count));
     run = has_runs ? layout.take<T>(packed.size(groups.count)) : image;
-    terms = layout.take<Term<T>>(max_positions * together + 1);
+    terms = layout.take<Term<T>>(max_positions * pass_filters + 1);
     offset = layout.take<int32_t>(max_positions);
     end = layout.take<Term<T>*>(max_positions);
     return layout.used;
@@ -337,8 +330,8 @@ class ImageSum {
     const int64_t size = packed_.size(work_.groups.count);
     std::fill_n(work_.image, size, T(0));
     if (work_.has_runs) std::fill_n(work_.run, size, T(0));
-    for (int64_t o = 0; o < s_.O; o += work_.together) {
-      const int64_t count = std::min(work_.together, s_.O - o);
+    for (int64_t o = 0; o < s_.O; o += work_.pass_filters) {
+      const int64_t count = std::min(work_.pass_filters, s_.O - o);
       const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1];
       const uint8_t* masks = winners.as<uint8_t>() + n * winners.stride[0] + o * winners.stride[1];
       for (int64_t w = 0; w < s_.PW; w++) {
@@ -366,7 +359,7 @@ class ImageSum {
       const int64_t column = (w * s_.pool_w + p % s_.pool_w) * s_.stride_w;
       work_.offset[n_positions_ + p] =
           static_cast<int32_t>(row * packed_.row + column * work_.groups.part.C);
-      work_.end[n_positions_ + p] = work_.terms + (n_positions_ + p) * work_.together;
+      work_.end[n_positions_ + p] = work_.terms + (n_positions_ + p) * work_.pass_filters;
     }
   }
 
@@ -397,7 +390,8 @@ class ImageSum {
     for (int64_t group = 0; group < work_.groups.count; group++) {
       for (int64_t i = 0; i < work_.rows.blocks(); i++) add_block(group, work_.rows.block(i));
     }
-    in_run_ += work_.together * std::min(n_positions_, s_.KH * s_.KW);  // terms of a pixel at most
+    in_run_ +=
+        work_.pass_filters * std::min(n_positions_, s_.KH * s_.KW);  // terms of a pixel at most
     if (in_run_ >= run_length(s_.O * s_.KH * s_.KW)) end_run();
     n_positions_ = 0;
     nonfinite_ = T(0);
@@ -424,7 +418,7 @@ class ImageSum {
     // added to it is still on the way to the cache.
     for (int64_t first = 0; first < s_.pool_size(); first++) {
       for (int64_t p = first; p < n_positions_; p += s_.pool_size()) {
-        const Term<T>* terms = work_.terms + p * work_.together;
+        const Term<T>* terms = work_.terms + p * work_.pass_filters;
         const int64_t n = work_.end[p] - terms;
         if (n == 0) continue;
         T* patch = image + work_.offset[p];

@@ -118,8 +118,8 @@ struct Positions {
   const T* at(int64_t h, int64_t w) const { return first + h * row + w * column; }
 };
 
-// Sums [position][vector][lane] of the positions of a span, and of some more behind it to fill the
-// last group: copies of the last one.
+// Sums [position][vector][lane] of the positions of a span. The last group is filled up with copies
+// of the last position.
 template <class T>
 void convolve_positions(const Taps<T>& taps, const Positions<T>& positions, Span span, T* sums) {
   int64_t h = span.first / positions.width, w = span.first % positions.width;

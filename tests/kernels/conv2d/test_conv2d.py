@@ -35,13 +35,13 @@ def test_any_convolution(case, target, kind, strided, seed):
     assert_near(y, exact)
 
 
-def test_flip_is_a_turned_filter():
+def test_flip_rotates_filters_by_180_degrees():
     rng = np.random.default_rng(1)
     case = Case(2, 3, (9, 8), 5, (3, 4), padding=(1, 0))
     x, w = case.operand(rng, case.x, False), case.operand(rng, case.w, False)
-    [turned] = run_kernel("conv2d", [x, w[:, :, ::-1, ::-1]], [case.y], case.params())
+    [rotated] = run_kernel("conv2d", [x, w[:, :, ::-1, ::-1]], [case.y], case.params())
     [flipped] = run_kernel("conv2d", [x, w], [case.y], replace(case, flip=1).params())
-    assert_near(flipped, turned.astype(np.float64))
+    assert_near(flipped, rotated.astype(np.float64))
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -203,3 +203,23 @@ def test_few_channels_and_large_patches(case, which):
     name, params = kernel_name(case, which), case.params()
     [result] = run_kernel(name, inputs, [spec], params)
     assert_near(result, expect(name, inputs, [spec], params)[0])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 3, 20])
+@pytest.mark.parametrize("pool", [None, (2, 2), (3, 3)])
+def test_gradient_of_one_filter(pool, channels, dtype, target):
+    """It has the bits of the same filter beside others."""
+    rng = np.random.default_rng(13)
+    case = Case(2, channels, (13, 12), 3, (3, 3), padding=(1, 0), pool=pool, dtype=dtype)
+    inputs, spec = operands(case, rng, "filter", False)
+    [all_filters] = run_kernel(
+        kernel_name(case, "filter"), inputs, [spec], case.params(), target, threads=1
+    )
+    one = replace(case, o=1)
+    for o in range(case.o):
+        x, *of_filter = inputs
+        own = [x, *(a[:, o : o + 1] for a in of_filter)]
+        [result] = run_kernel(kernel_name(one, "filter"), own, [one.w], one.params(), target)
+        np.testing.assert_array_equal(result[0], all_filters[o])
