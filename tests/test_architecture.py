@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("autodiff", "rewrite"),
     ("compile",),
     ("backends", "printing"),
-    ("sharedvalue", "profiling"),
+    ("sharedvalue", "profiling", "checking"),
     ("functions", "tensor"),
     ("training", "datasets"),
     ("network3",),
