@@ -8,6 +8,7 @@ from helpers.gpu import BACKEND
 from helpers.long_sums import assert_accurate, terms, wide
 
 from tinygrad_mnist.backends.cuda.simulator import enable_simulator
+from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.contracts.pool2d.average_pool2d import SUM

@@ -97,6 +97,12 @@ int64_t filter_chunks(const Args& args) {
   return std::min(chunks_for(sets, s.O * flops / std::max<int64_t>(1, sets)), most);
 }
 
+// Some windows of some images.
+struct WindowBlock {
+  Span images, rows, columns;
+  bool ends_run;
+};
+
 // Windows, or positions where there is no pool, in blocks that see at most `bytes` of a group of
 // channels, or one row of windows: those of some images, or some rows of one image's. Of many
 // positions, a block has no more than a run (long_sum.hpp), and rows may be cut, too.
@@ -130,16 +136,13 @@ struct WindowBlocks {
                                ceil_div(s.PW, column_blocks);
     in_run = std::max<int64_t>(1, run / std::max<int64_t>(1, windows));
   }
-  Span images_of(int64_t block) const {
-    return span_of(images, block / column_blocks / row_blocks, image_blocks);
+  WindowBlock block(int64_t number) const {
+    const int64_t line = number / column_blocks;
+    return {span_of(images, line / row_blocks, image_blocks),
+            span_of(rows, line % row_blocks, row_blocks),
+            span_of(columns, number % column_blocks, column_blocks),
+            (number + 1) % in_run == 0 || number + 1 == count};
   }
-  Span rows_of(int64_t block) const {
-    return span_of(rows, block / column_blocks % row_blocks, row_blocks);
-  }
-  Span columns_of(int64_t block) const {
-    return span_of(columns, block % column_blocks, column_blocks);
-  }
-  bool ends_run(int64_t block) const { return (block + 1) % in_run == 0 || block + 1 == count; }
 };
 
 // The sums of which the filters' gradient is made. Those of a run of positions are added to totals,
@@ -304,10 +307,9 @@ void add_plane_of(const Plane<T>& plane, const PatchBlock& block) {
 // Adds the positions of a block, its images at `x`, to a group's sums of the filters `o`.
 template <class T>
 void add_positions(const ConvShape& s, const Work<T>& work, const T* x, const Tensor& g,
-                   int64_t block, Span o, int64_t group) {
+                   const WindowBlock& block, Span o, int64_t group) {
   const PatchImages<T>& packed = work.packed;
-  const Span images = work.blocks.images_of(block), lines = work.blocks.rows_of(block);
-  const Span columns = work.blocks.columns_of(block);
+  const Span images = block.images, lines = block.rows, columns = block.columns;
   const int64_t step_w = s.stride_w * work.groups.part.C;
   for (int64_t i = 0; i < work.rows.blocks(); i++) {
     const PatchBlock part = work.rows.block(i);
@@ -342,13 +344,14 @@ void add_positions(const ConvShape& s, const Work<T>& work, const T* x, const Te
 template <class T>
 void add_all_positions(const Args& args, const ConvShape& s, const Work<T>& work, Span sets) {
   for (int64_t group = 0; group < work.groups.count; group++) {
-    for (int64_t block = 0; block < work.blocks.count; block++) {
-      const int64_t image = group * s.N + work.blocks.images_of(block).first;
+    for (int64_t number = 0; number < work.blocks.count; number++) {
+      const WindowBlock block = work.blocks.block(number);
+      const int64_t image = group * s.N + block.images.first;
       for (int64_t set = sets.first; set < sets.last; set++) {
         add_positions(s, work, work.images + image * work.packed.image, args.in[1], block,
                       filters_of(s, {set, set + 1}), group);
       }
-      if (work.blocks.ends_run(block)) work.sums.end_run(filters_of(s, sets), group);
+      if (block.ends_run) work.sums.end_run(filters_of(s, sets), group);
     }
   }
 }
@@ -392,10 +395,9 @@ TGM_NOINLINE Term<T>* list_row(const int32_t* single_winner, const T* factors, i
 // The terms of a block of windows for one filter; offsets count from the block's first image.
 // Returns their number.
 template <class T>
-int64_t list_block(const Args& args, const ConvShape& s, const Work<T>& work, int64_t block,
-                   int64_t o, Term<T>* terms) {
-  const Span images = work.blocks.images_of(block), rows = work.blocks.rows_of(block);
-  const Span columns = work.blocks.columns_of(block);
+int64_t list_block(const Args& args, const ConvShape& s, const Work<T>& work,
+                   const WindowBlock& block, int64_t o, Term<T>* terms) {
+  const Span images = block.images, rows = block.rows, columns = block.columns;
   const Tensor &g = args.in[1], &winners = args.in[2];
   const int64_t *stride = winners.stride, step = s.pool_w * s.stride_w * work.groups.part.C;
   Term<T>* next = terms;
@@ -443,18 +445,20 @@ void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, int6
   for (int64_t first = 0; first < work.blocks.count; first += lists.blocks) {
     const int64_t n_blocks = std::min(lists.blocks, work.blocks.count - first);
     for (int64_t b = 0; b < n_blocks; b++) {
+      const WindowBlock block = work.blocks.block(first + b);
       for (int64_t f = 0; f < n_filters; f++) {
         const int64_t list = lists.list(chunk, b, f);
-        lists.counts[list] = list_block(args, s, work, first + b, filters.first + f,
+        lists.counts[list] = list_block(args, s, work, block, filters.first + f,
                                         lists.terms + list * lists.max_terms);
       }
     }
     for (int64_t group = 0; group < work.groups.count; group++) {
       for (int64_t b = 0; b < n_blocks; b++) {
-        const int64_t image = group * s.N + work.blocks.images_of(first + b).first;
+        const WindowBlock block = work.blocks.block(first + b);
+        const int64_t image = group * s.N + block.images.first;
         add_lists(work, work.images + image * work.packed.image, lists.list(chunk, b, 0), n_filters,
                   work.sums.of(filters.first, group));
-        if (work.blocks.ends_run(first + b)) work.sums.end_run(filters, group);
+        if (block.ends_run) work.sums.end_run(filters, group);
       }
     }
   }

@@ -254,7 +254,7 @@ struct PoolWork {
         std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(1, block_bytes), 8, kMaxFilters);
     pass_filters = std::min(pass_filters, std::max<int64_t>(1, s.O));
     max_positions = std::max(kTerms / pass_filters, s.pool_size());
-    has_runs = s.O * s.KH * s.KW > kFewTerms;
+    has_runs = s.O * s.KH * s.KW > 2 * kFewTerms;  // else the passes for runs aren't worthwhile
     const int64_t run_size = run_length(s.O * s.KH * s.KW);
     if (s.KH * s.KW > run_size) {  // a pixel's taps alone are more than a run
       max_positions = std::max(s.pool_size(), std::min(max_positions, run_size / pass_filters));
@@ -329,7 +329,7 @@ class ImageSum {
   void add(const Tensor& g, const Tensor& winners, int64_t n) {
     const int64_t size = packed_.size(work_.groups.count);
     std::fill_n(work_.image, size, T(0));
-    std::fill_n(work_.run, size, T(0));
+    if (work_.has_runs) std::fill_n(work_.run, size, T(0));
     for (int64_t o = 0; o < s_.O; o += work_.pass_filters) {
       const int64_t count = std::min(work_.pass_filters, s_.O - o);
       const T* factors = g.as<T>() + n * g.stride[0] + o * g.stride[1];
@@ -390,15 +390,16 @@ class ImageSum {
     for (int64_t group = 0; group < work_.groups.count; group++) {
       for (int64_t i = 0; i < work_.rows.blocks(); i++) add_block(group, work_.rows.block(i));
     }
-    in_run_ += work_.pass_filters * std::min(n_positions_, s_.KH * s_.KW);  // terms of a pixel at most
+    in_run_ +=
+        work_.pass_filters * std::min(n_positions_, s_.KH * s_.KW);  // terms of a pixel at most
     if (in_run_ >= run_length(s_.O * s_.KH * s_.KW)) end_run();
     n_positions_ = 0;
     nonfinite_ = T(0);
   }
 
   void end_run() {
+    if (!work_.has_runs || in_run_ == 0) return;
     in_run_ = 0;
-    if (!work_.has_runs) return;
     const int64_t size = packed_.size(work_.groups.count);
     for (int64_t i = 0; i < size; i++) work_.image[i] += work_.run[i];
     std::fill_n(work_.run, size, T(0));

@@ -19,11 +19,9 @@ constexpr int64_t kInOrder = 256;  // terms that are added in order
 // runs of about the square root of k, k terms err by at most 2 sqrt(k) roundings. Up to kFewTerms
 // are one run.
 constexpr int64_t kFewTerms = 1024;
-constexpr int64_t kLeastRun = 512;
 
 inline int64_t run_length(int64_t k) {
-  if (k <= kFewTerms) return kFewTerms;
-  return std::max(kLeastRun, static_cast<int64_t>(std::sqrt(static_cast<double>(k))));
+  return std::max(kFewTerms, static_cast<int64_t>(std::sqrt(static_cast<double>(k))));
 }
 
 // The sum of values that arrive one by one, added pairwise: level i is the sum of 2^i of them, and
