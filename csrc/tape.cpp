@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "opcodes.hpp"
+
 namespace tgm {
 namespace {
 

@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "opcodes.hpp"
 #include "tensor.hpp"
 
 namespace tgm {
+
+// The values are in opcodes.hpp. Few files need them, so a new one compiles within seconds.
+enum class Opcode : int32_t;
 
 // What the interpreter reserves on the stack.
 constexpr int kMaxTapeValues = 512;  // inputs and instructions together

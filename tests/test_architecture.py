@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("autodiff",),
     ("compile",),
     ("backends", "printing"),
-    ("sharedvalue", "profiling"),
+    ("sharedvalue", "profiling", "checking"),
     ("functions", "tensor"),
     ("training", "datasets"),
     ("network3",),

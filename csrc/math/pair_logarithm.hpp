@@ -1,4 +1,4 @@
-// The logarithm of doubles to some 64 bits, and what is made of it: log2, log10 and the inverse
+// The logarithm of doubles to about 64 bits, and what is made of it: log2, log10 and the inverse
 // hyperbolic functions. With so many bits to spare each of them is rounded once, at its end.
 //
 // Floats go through double, where the plain logarithm has bits to spare.

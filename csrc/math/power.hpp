@@ -1,5 +1,5 @@
 // x^y = exp(y log |x|), with the sign of x where y is odd. y log |x| can be 709 and must be right
-// to 2^-54, so the logarithm has to have some 64 bits; that of a float has them in double.
+// to 2^-54, so the logarithm has to have about 64 bits; that of a float has them in double.
 #pragma once
 
 #include "math/exponential.hpp"

@@ -7,12 +7,13 @@ from importlib import import_module
 import numpy as np
 import pytest
 from helpers.convolutions import Case as Convolution
-from helpers.gpu import BACKEND, OneCall
+from helpers.gpu import BACKEND
 from helpers.gpu_cases.conv2d_grad import WHICH, kernel_name, problem
 from helpers.native import assert_near, expect
 
 from tinygrad_mnist import backends
 from tinygrad_mnist.backends.cuda.design import design_plan
+from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from helpers.convolutions import Case
 from helpers.epilogues import epilogue
-from helpers.gpu import BACKEND, MODE, OneCall
+from helpers.gpu import BACKEND, MODE
 from helpers.gpu_cases.conv2d import black_border, constant
 from helpers.native import expect
 
 from tinygrad_mnist.backends.cuda.simulator import enable_simulator
+from tinygrad_mnist.checking.one_call import OneCall
 
 # Each convolution is another one, for kernels are kept by what they compute. A tiling: filters and
 # windows of a thread; tiles, images and groups of filters of a block; splits; channels at a time.

@@ -6,13 +6,14 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from helpers.gpu import BACKEND, CAPABILITIES, MODE, OneCall
+from helpers.gpu import BACKEND, CAPABILITIES, MODE
 from helpers.gpu_cases import CASES, Case, compiled_cases
 from helpers.gpu_cases.case import DOUBLE, LOCAL
 from helpers.native import assert_near, expect
 
 from tinygrad_mnist import config
 from tinygrad_mnist.backends.cuda.design import Capability, design_plan
+from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.contracts import ArraySpec
 
 

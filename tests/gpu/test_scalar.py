@@ -6,11 +6,12 @@ import re
 
 import numpy as np
 import pytest
-from helpers.gpu import BACKEND, OneCall
+from helpers.gpu import BACKEND
 from helpers.gpu_cases.case import AnyArray
 from helpers.gpu_cases.scalar import groups, operations
 
 from tinygrad_mnist.backends.cuda.design import design_plan
+from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 

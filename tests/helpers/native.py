@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist import _native
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
@@ -54,16 +55,6 @@ def unary(op: str, dtype: str = "float32") -> Tape:
 def binary(op: str, dtype: str = "float32") -> Tape:
     """The tape of one operation of two inputs."""
     return Tape(dtype, 2, (Instruction(op, (0, 1)),), (2,))
-
-
-def poisoned(spec: ArraySpec) -> AnyArray:
-    """An array of NaN, or of 0xAB bytes where the dtype has no NaN."""
-    array = np.empty(spec.shape, spec.dtype)
-    if array.dtype.kind == "f":
-        array.fill(np.nan)
-    else:
-        array.reshape(-1).view(np.uint8)[...] = 1 if spec.dtype == "bool" else 0xAB
-    return array
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -113,6 +114,23 @@ class CpuProgram:
 def _step_bytes(arrays: Sequence[Array], stacked: Sequence[bool]) -> list[int]:
     """How far each array's address moves from step to step."""
     return [a.strides[0] if s else 0 for a, s in zip(arrays, stacked, strict=True)]
+
+
+def instruction_sets() -> list[str]:
+    """Those compiled in that this processor has, best last."""
+    return _native.targets()
+
+
+@contextmanager
+def instruction_set(name: str | None) -> Iterator[None]:
+    """Programs that are made in the block use this instruction set; None: the present one."""
+    before = _native.target()
+    try:
+        if name is not None:
+            _native.set_target(name)
+        yield
+    finally:
+        _native.set_target(before)
 
 
 def apply_threads() -> None:

@@ -1,4 +1,5 @@
-"""The command `tinygrad-mnist`: train a network of the book, profile it, show what is installed."""
+"""The command `tinygrad-mnist`: train a network of the book, profile it, check kernels, show what
+is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
-from tinygrad_mnist.cli import devices, profile
+from tinygrad_mnist.cli import check, devices, profile
 from tinygrad_mnist.cli.arguments import add_device, positive, seed
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import (
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         commands = {
             "train": _train,
             "profile": profile.run,
+            "check": check.run,
             "devices": devices.run,
             "info": _info,
         }
@@ -119,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         help="read the test images from here, such as MNIST's after training on digits",
     )
     profile.add_parser(commands)
+    check.add_parser(commands)
     devices.add_parser(commands)
     info = commands.add_parser(
         "info", help="show versions, processor features and where the data are"

@@ -8,9 +8,12 @@
 namespace tgm::TGM_TARGET {
 
 // Vectors of sums that an inner loop keeps in registers. Of 16 registers, 12 leave room for three
-// vectors of an operand and a broadcast value of the other; of 32, 24 leave room for six.
+// vectors of an operand and a broadcast value of the other; of 32, 24 leave room for six. The x86
+// baseline, for processors from before 2013, has fewer: every width is a loop to compile.
 #if defined(TGM_64_BYTE_VECTORS) || defined(__aarch64__)
 constexpr int kAccumulators = 24;
+#elif defined(TGM_TARGET_baseline) && defined(__x86_64__)
+constexpr int kAccumulators = 6;
 #else
 constexpr int kAccumulators = 12;
 #endif

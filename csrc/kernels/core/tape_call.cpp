@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "kernels/core/tape_row.hpp"
+#include "opcodes.hpp"
 
 namespace tgm::TGM_TARGET {
 

@@ -86,15 +86,19 @@ void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   }
 }
 
-// The most vectors of columns that go with a number of rows.
-constexpr int widest(int rows) { return std::min(kVectors, kAccumulators / rows); }
+// The most vectors of columns that go with a number of rows. Of doubles four keep the processor
+// busy, and every width is a loop to compile.
+template <class T>
+constexpr int widest(int rows) {
+  return std::min(sizeof(T) == 8 ? 4 : kVectors, kAccumulators / rows);
+}
 
 template <class T, int R = kRows>
 void add_strips_of(int64_t rows, int64_t vectors, const StripProduct<T>& strips, int64_t count) {
   if constexpr (R > 1) {
     if (rows < R) return add_strips_of<T, R - 1>(rows, vectors, strips, count);
   }
-  with_width<widest(R)>(vectors, [&]<int V>() { add_strips<T, R, V>(strips, count); });
+  with_width<widest<T>(R)>(vectors, [&]<int V>() { add_strips<T, R, V>(strips, count); });
 }
 
 // A part of the product: rows x vectors of columns, some or all terms.
@@ -114,7 +118,7 @@ class BlockLoop {
   BlockLoop(const Scheme<T>& scheme, const Tensor& left, const Tensor& right, const Part<T>& part)
       : scheme_(scheme), right_(right), part_(part), n_rows_(part.rows.last - part.rows.first) {
     row_groups_ = ceil_div(n_rows_, kRows);
-    most_ = widest(static_cast<int>(ceil_div(n_rows_, row_groups_)));
+    most_ = widest<T>(static_cast<int>(ceil_div(n_rows_, row_groups_)));
     a_ = scheme.copy_a ? scheme.a : left.as<T>();
     a_row_ = scheme.copy_a ? scheme.s.k : left.stride[0];
     a_step_ = scheme.copy_a ? 1 : left.stride[1];

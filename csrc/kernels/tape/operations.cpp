@@ -21,11 +21,22 @@ TGM_INLINE Vec<T> operand(const void* p, int64_t i) {
   return kind == kOne ? splat(*typed) : load(typed + i);
 }
 
+// Out of line: every operation has this code for a row shorter than a vector.
+template <class T>
+TGM_NOINLINE Vec<T> load_few(const T* p, int64_t n) {
+  return load_part(p, n);
+}
+
+template <class T>
+TGM_NOINLINE void store_few(T* p, Vec<T> v, int64_t n) {
+  store_part(p, v, n);
+}
+
 template <Argument kind, class T>
 TGM_INLINE Vec<T> operand_part(const void* p, int64_t n) {
   const T* typed = static_cast<const T*>(p);
   if constexpr (kind == kNone) return Vec<T>{};
-  return kind == kOne ? splat(*typed) : load_part(typed, n);
+  return kind == kOne ? splat(*typed) : load_few(typed, n);
 }
 
 // Runs Op over whole vectors, the remainder of n included: every element goes through the same
@@ -37,7 +48,7 @@ void run_block(int64_t n, void* out, const void* a, const void* b, const void* c
   T* to = static_cast<T*>(out);
   if (n < lanes) {
     if (n == 0) return;
-    store_part(
+    store_few<T>(
         to, Op::of(operand_part<kA, T>(a, n), operand_part<kB, T>(b, n), operand_part<kC, T>(c, n)),
         n);
     return;
@@ -75,7 +86,7 @@ void run_function(int64_t n, void* out, const void* a, const void* b, const void
     if (whole) {
       store(to + i, u);
     } else {
-      store_part(to + i, u, n - i);
+      store_few<T>(to + i, u, n - i);
     }
   }
 }

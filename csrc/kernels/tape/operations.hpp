@@ -1,6 +1,7 @@
 // The operations of a tape on blocks of elements.
 #pragma once
 
+#include "opcodes.hpp"
 #include "simd.hpp"
 #include "tape.hpp"
 

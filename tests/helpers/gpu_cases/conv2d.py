@@ -10,7 +10,8 @@ from helpers.convolutions import Case as Convolution
 from helpers.epilogues import epilogue
 from helpers.gpu_cases.case import AnyArray, Case, Problem
 from helpers.layouts import relaid
-from helpers.native import poisoned
+
+from tinygrad_mnist.checking.one_call import poisoned
 
 Values = Callable[[np.random.Generator, Convolution], tuple[AnyArray, AnyArray]]
 VALUES = ("sim", "gpu")  # whose machine code is like that of another case

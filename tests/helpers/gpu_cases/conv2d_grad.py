@@ -12,7 +12,8 @@ from helpers.convolutions import Case as Convolution
 from helpers.epilogues import epilogue
 from helpers.gpu_cases.case import Case, Problem
 from helpers.layouts import relaid
-from helpers.native import poisoned
+
+from tinygrad_mnist.checking.one_call import poisoned
 
 WHICH = ("input", "filter")
 

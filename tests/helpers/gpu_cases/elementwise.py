@@ -7,8 +7,9 @@ from helpers.arrays import fill
 from helpers.epilogues import dropout, update
 from helpers.gpu_cases.case import Case, Problem
 from helpers.layouts import normal, relaid
-from helpers.native import binary, poisoned
+from helpers.native import binary
 
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from helpers.gpu_cases.case import AnyArray, Case, Problem
 from helpers.layouts import normal, relaid
-from helpers.native import poisoned
 from helpers.pools import Pair, pooled_size
 
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.windows import mask_bytes, max_pool
 from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, PADDED, SUM

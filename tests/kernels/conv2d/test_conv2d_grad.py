@@ -7,10 +7,11 @@ import pytest
 from helpers.convolutions import AWKWARD, POOLS, Case, cases
 from helpers.epilogues import EPILOGUES, epilogue
 from helpers.layouts import relaid
-from helpers.native import TARGETS, assert_near, expect, poisoned, run_kernel
+from helpers.native import TARGETS, assert_near, expect, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.tape import Tape
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from helpers.epilogues import EPILOGUES, decayed_update, epilogue, update
 from helpers.layouts import normal, relaid
-from helpers.native import TARGETS, assert_near, expect, poisoned, run_kernel
+from helpers.native import TARGETS, assert_near, expect, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.layouts import normal, relaid
-from helpers.native import TARGETS, poisoned, run_kernel
+from helpers.native import TARGETS, run_kernel
 from helpers.pools import PAIRS, pooled_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, PADDED, SUM
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.arrays import operand, seeds, shapes, strided
-from helpers.native import TARGETS, AnyArray, poisoned, run_kernel
+from helpers.native import TARGETS, AnyArray, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 
 DTYPES = ["int64", "float32", "float64"]

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.arrays import operand, seeds, strided
-from helpers.native import TARGETS, AnyArray, assert_near, expect, poisoned, run_kernel
+from helpers.native import TARGETS, AnyArray, assert_near, expect, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 

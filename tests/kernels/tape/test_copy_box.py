@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.arrays import fill, operand, seeds, shapes, strided
-from helpers.native import TARGETS, poisoned, run_kernel
+from helpers.native import TARGETS, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.types import compute_dtype

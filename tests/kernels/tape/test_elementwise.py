@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.arrays import fill, operand, seeds, shapes, strided
-from helpers.native import TARGETS, assert_near, binary, expect, poisoned, run_kernel, unary
+from helpers.native import TARGETS, assert_near, binary, expect, run_kernel, unary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist import _native
+from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 from tinygrad_mnist.contracts.tape import philox
