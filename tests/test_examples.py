@@ -6,6 +6,7 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tinygrad_mnist.training import History
@@ -17,7 +18,7 @@ def run(name: str) -> None:
     runpy.run_path(str(EXAMPLES[0].with_name(f"{name}.py")), run_name="__main__")
 
 
-ALONE = {"dropout", "one_epoch"}  # these have tests of their own
+ALONE = {"dropout", "one_epoch", "theano_logistic"}  # these have tests of their own
 
 
 @pytest.mark.parametrize("name", [path.stem for path in EXAMPLES if path.stem not in ALONE])
@@ -35,6 +36,16 @@ def test_dropout_after_expanded(
     run("dropout")
     assert len(one_epoch) == 6
     assert capsys.readouterr().out.splitlines()[-1].startswith("The vote of five: ")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_theano_logistic(dtype: str) -> None:
+    train = runpy.run_path(str(EXAMPLES[0].with_name("theano_logistic.py")))["train"]
+    costs, accuracy = train(dtype)
+    assert len(costs) == 500
+    assert np.isfinite(costs).all()
+    assert costs[0] > 100 > costs[-1]
+    assert accuracy == 1
 
 
 @pytest.mark.usefixtures("one_epoch")
