@@ -41,6 +41,7 @@ parts = share_data([zeros(50_000), zeros(10_000), zeros(10_000)])
 net = book_net("conv2-relu", 10, 1)
 net.train(*parts, epochs=3, anneal=True, quiet=True, progress=False)
 """
+PROFILE = ("--device", "cuda", "--net", "conv2-relu", "--steps", "20")
 BENCHMARK = """
 import numpy as np
 from benchmarks.job import Job
@@ -62,6 +63,7 @@ def parts(shares: int) -> dict[str, tuple[list[str], dict[str, str]]]:
         "train": ([python, "-c", TRAIN], {}),
         "benchmark": ([python, "-c", BENCHMARK], {"PYTHONPATH": str(ROOT)}),
         "steps": ([python, "tests/gpu/time_steps.py"], {}),
+        "profile": ([python, "-m", "tinygrad_mnist", "profile", *PROFILE], {}),
     }
     for k in range(shares):
         share = {"TINYGRAD_MNIST_GPU_TESTS": "gpu", "TINYGRAD_MNIST_GPU_SHARE": f"{k}/{shares}"}
