@@ -122,7 +122,7 @@ def test_constants_and_slots_are_explained() -> None:
     text = str(function.plan)
     assert text.splitlines()[-6:] == [
         "dtype: float64 where none is shown",
-        "slot s0: start of [i * 2 : (i * 2) + 3] in 9, computed before each run",
+        "slot s0: start of [int64(i * 2) : int64(int64(i * 2) + 3)] in 9, computed before each run",
         "slot s1: index [i] in 9, computed before each run",
         "slot s2: start of [i :] in 9, computed before each run",
         f"constant {constants[0]}: 3.0, 4.0, 5.0",

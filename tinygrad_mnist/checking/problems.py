@@ -170,6 +170,14 @@ def _gemm(make: _Maker) -> Problem:
     return Problem(operands, [_spec(make, (m, n))], {"epilogue": make.identity})
 
 
+@_builds("integer_gemm", shape=(10, 784), filters=(784, 100))
+def _integer_gemm(make: _Maker) -> Problem:
+    if make.request.dtype in FLOATS:
+        raise ValueError(f"integer_gemm: multiplies integers, not {make.request.dtype}")
+    operands, outputs, _ = _gemm(make)[:3]
+    return Problem(operands, outputs, {})
+
+
 def _spec(make: _Maker, shape: Shape) -> ArraySpec:
     return ArraySpec(make.request.dtype, shape)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.errors import ArgumentError, GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, IntegerOverflowError
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import check_dtype, smallest_integer
 from tinygrad_mnist.graph.values import check_name, plain_array, shown
@@ -38,8 +38,8 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     if type(value) is int:
         try:
             dtype = smallest_integer(value)
-        except OverflowError as error:
-            raise OverflowError(f"{error}{at(user_source())}") from None
+        except IntegerOverflowError as error:
+            raise IntegerOverflowError(f"{error}{at(user_source())}") from None
         return Constant(np.asarray(value, dtype=dtype), weak=True, name=name)
     if type(value) is float:
         return Constant(np.asarray(value, dtype="float64"), weak=True, name=name)

@@ -18,6 +18,7 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.graph.match import constant_value
 from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at, user_source
@@ -255,6 +256,14 @@ true_div: ApiFunction = define(
     "true_div", 2, _quotient, lambda g, z, i: (g / i[1], -(g * z) / i[1]), "div",
     doc="x / y; integers give floatX",
 )  # fmt: skip
+
+
+def _along_base(g: Variable, x: Variable, p: Variable) -> Variable:
+    """The gradient of x ** p with respect to x: 0 where p is 0, also at x = 0."""
+    slope = g * p * pow_(x, p - 1)
+    return slope if constant_value(p) not in (None, 0) else switch(eq(p, 0), 0, slope)
+
+
 int_div: ApiFunction = define("int_div", 2, common, None, doc="x // y, rounded down")
 mod: ApiFunction = define(
     "mod", 2, common, lambda g, z, i: (g, -(g * int_div(i[0], i[1]))),
@@ -263,7 +272,7 @@ mod: ApiFunction = define(
 pow_: ApiFunction = define(
     "pow", 2, _power,
     lambda g, z, i: (
-        switch(eq(i[1], 0), 0, g * i[1] * pow_(i[0], i[1] - 1)),
+        _along_base(g, i[0], i[1]),
         None if isinstance(i[1], Constant) else g * switch(gt(i[0], 0), z * log(i[0]), 0),
     ),
     doc="x ** y; of integers it wraps, bools give int8",
