@@ -11,6 +11,7 @@ import pytest
 from tinygrad_mnist import cli
 from tinygrad_mnist.checking import KERNELS, LAYOUTS, check_kernel
 from tinygrad_mnist.checking.one_call import OneCall
+from tinygrad_mnist.checking.problems import dtypes_of
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.errors import DeviceError
 
@@ -20,7 +21,7 @@ from tinygrad_mnist.errors import DeviceError
 def test_every_kernel_passes(kernel: str, layout: str) -> None:
     shape = (2, 3, 12, 11) if "2d" in kernel else None  # small, for the tests' time
     filters = (4, 3, 5, 3) if "conv2d" in kernel else None
-    for dtype in ("float32", "float64"):
+    for dtype in dtypes_of(kernel):
         checks = check_kernel(
             kernel, shape=shape, filters=filters, dtype=dtype, layout=layout, seed=1
         )

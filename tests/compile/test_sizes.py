@@ -95,7 +95,7 @@ def _copy(shape: list[int], strides: list[int], offset: int = 0) -> Any:
 @pytest.mark.parametrize("shape", [[2**28, 2**28], [2**40, 2**40], [2**62, 0], [2**32] * 8])
 def test_native_code_refuses_operands_that_no_address_space_holds(shape: list[int]) -> None:
     text = ", ".join(map(str, shape))
-    with pytest.raises(ValueError, match=rf"elementwise: input 0 has more .* shape \({text}\)"):
+    with pytest.raises(ValueError, match=rf"input 0 is too large: shape \({text}\) has more"):
         _copy(shape, [0] * len(shape))
 
 
@@ -110,7 +110,7 @@ def test_native_code_refuses_strides_that_pass_the_limit(
     view = (0, "float32", shape, strides, offset, [])
     to = (1, "float32", shape, [0] * len(shape), 0, [])
     call = ("elementwise", [view], [to], [], [tape_of(Tape.identity("float32"))])
-    with pytest.raises(ValueError, match=r"a size passes|reaches out of the arena"):
+    with pytest.raises(ValueError, match=r"is too large|reaches out of the arena"):
         _native.Program(buffers, [call], [[]], 64)
 
 

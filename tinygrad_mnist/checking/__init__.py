@@ -12,7 +12,15 @@ import numpy as np
 from tinygrad_mnist.checking.layouts import LAYOUTS
 from tinygrad_mnist.checking.measure import ROUNDINGS, Error, error_of
 from tinygrad_mnist.checking.one_call import OneCall, poisoned
-from tinygrad_mnist.checking.problems import BUILDERS, Problem, Request, Shape, build, variants
+from tinygrad_mnist.checking.problems import (
+    BUILDERS,
+    Problem,
+    Request,
+    Shape,
+    build,
+    dtypes_of,
+    variants,
+)
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec
 
@@ -60,16 +68,16 @@ def check_kernel(kernel: str, *, device: str = "cpu", **options: Any) -> list[Ke
     have, DeviceError where the device can't be used.
     """
     request = Request(kernel, **options)
+    request = replace(request, dtype=request.dtype or dtypes_of(kernel)[0])
     if request.layout not in LAYOUTS:
         raise ValueError(f"layout is one of {', '.join(LAYOUTS)}, not {request.layout!r}")
     return [check for r in variants(request) for check in _check(r, device)]
 
 
 def check_all(device: str = "cpu", seed: int = 0) -> Iterator[KernelCheck]:
-    """The checks of every kernel with its default shapes, in float32 and float64 and every layout,
-    one after the other. Raises DeviceError where the device can't be used."""
+    """The checks of every kernel with its default shapes, in two dtypes and every layout, one after the other. Raises DeviceError where the device can't be used."""
     for kernel in KERNELS:
-        for dtype in ("float32", "float64"):
+        for dtype in dtypes_of(kernel):
             for layout in LAYOUTS:
                 yield from check_kernel(
                     kernel, device=device, dtype=dtype, layout=layout, seed=seed

@@ -29,7 +29,7 @@ class Request:
     """A check that a user asks for; None: the kernel's default.
 
     shape: of the kernel's first operand; for a gradient, of the image or matrix whose gradient it
-    is. filters: shape of the second operand: filters (O, C, KH, KW), or the right-hand matrix
+    is. dtype: "" is the first of `dtypes_of` the kernel. filters: shape of the second operand: filters (O, C, KH, KW), or the right-hand matrix
     (k, n) of `gemm`. op: of `reduce` (sum, prod, max, min), a tape instruction of `elementwise`, or
     the divisor of `average_pool2d` (sum, padded, inside). axis: of reductions; axes for `reduce`.
     whole: small integers as values, with which sums are exact and maxima tie.
@@ -38,7 +38,7 @@ class Request:
     kernel: str
     shape: Shape | None = None
     filters: Shape | None = None
-    dtype: str = "float32"
+    dtype: str = ""
     layout: str = "contiguous"
     stride: Pair | None = None
     padding: Pair = (0, 0)
@@ -109,6 +109,11 @@ def _with_axes(shape: Shape | None, axes: str, kernel: str, name: str) -> Shape:
 
 def _compute(dtype: str) -> str:
     return dtype if dtype in FLOATS else "int64"
+
+
+def dtypes_of(kernel: str) -> tuple[str, str]:
+    """The dtypes that a kernel is checked in, where the user names none."""
+    return ("int64", "int32") if kernel == "integer_gemm" else FLOATS
 
 
 Builder = Callable[[_Maker], Problem]

@@ -65,7 +65,7 @@ def add_parser(commands: Any) -> None:
         help=f"of reduce ({', '.join(REDUCTIONS)}), average_pool2d ({', '.join(COUNTS)}) or"
         " elementwise (an instruction such as exp or add); default: each in turn",
     )
-    parser.add_argument("--dtype", default="float32", help="default: %(default)s")
+    parser.add_argument("--dtype", default="", help="default: float32, of integer_gemm int64")
     parser.add_argument(
         "--layout",
         choices=LAYOUTS,

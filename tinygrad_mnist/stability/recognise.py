@@ -116,8 +116,7 @@ class Recogniser(Calculus):
         return node.inputs[0] if node is not None and node.op.name in ops else None
 
     def number(self, v: Variable, depth: int = 2) -> float | None:
-        """The number that fills `v`, seen through views and arithmetic of numbers; None for anything
-        else."""
+        """The number that fills `v`, seen through views and arithmetic; None for anything else."""
         while (source := self.operand(v, *VIEWS, "cast")) is not None:
             v = source
         if isinstance(v, Constant) and v.value.size == 1 and v not in self.leaves:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph import op
 from tinygrad_mnist.graph.types import check_dtype
+from tinygrad_mnist.graph.values import check_name, integer
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.elementwise import settle_constants
+
+_MOST_DIMENSIONS = 64  # that NumPy's arrays have
 
 
 def constant(
@@ -20,19 +23,22 @@ def constant(
     that holds it, and an array keeps its dtype. ndim: adds axes in front, which broadcast, up to
     this number. Raises TypeError for what is no such value, or has more axes than `ndim`.
     """
+    check_name(name)
     (made,) = settle_constants([op.as_variable(x)])
     if not isinstance(made, Constant):
         raise GraphTypeError(f"constant takes a number or an array, not the variable {made}")
     value = made.value if dtype is None else op.constant(x, check_dtype(dtype)).value
     if ndim is not None:
-        if ndim < value.ndim:
-            raise GraphTypeError(f"a constant of {value.ndim} dimensions can't have ndim={ndim}")
+        ndim = integer(ndim, "ndim")
+        if not value.ndim <= ndim <= _MOST_DIMENSIONS:
+            raise ArgumentError(f"a constant of {value.ndim} dimensions can't have ndim={ndim}")
         value = value.reshape((1,) * (ndim - value.ndim) + value.shape)
     return Constant(value, name=name)
 
 
 def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Variable:
     """`x` itself if it is a variable, else a constant; see `constant`."""
+    check_name(name)
     return x if isinstance(x, Variable) else constant(x, name=name, ndim=ndim)
 
 

@@ -67,8 +67,8 @@ class RandomStreams:
     def seed(self, seed: int) -> None:
         """Starts again from `seed`: all variables draw the numbers of a new stream with that
         seed. It is an integer from 0 to 2**64 - 1; ArgumentError otherwise."""
-        number = integer(seed, "the seed", least=0)
-        if number >= 2**64:
+        number = integer(seed, "the seed")
+        if not 0 <= number < 2**64:
             raise ArgumentError(f"the seed is {number}; it is from 0 to 2**64 - 1")
         self._counter.set_value(_first_step(number))
 
@@ -251,7 +251,8 @@ def _first_step(seed: int) -> np.int64:
 
 def _check_held(low: Variable, high: Variable, dtype: str) -> None:
     """Raises ArgumentError for constant bounds that `dtype` doesn't hold."""
-    if dtype == "floatX" or check_dtype(dtype) not in INTEGERS:
+    dtype = check_dtype(dtype)
+    if dtype not in INTEGERS:
         return
     info = np.iinfo(dtype)
     for bound, which in ((low, "low"), (high, "high")):
