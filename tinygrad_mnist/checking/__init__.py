@@ -75,7 +75,8 @@ def check_kernel(kernel: str, *, device: str = "cpu", **options: Any) -> list[Ke
 
 
 def check_all(device: str = "cpu", seed: int = 0) -> Iterator[KernelCheck]:
-    """The checks of every kernel with its default shapes, in two dtypes and every layout, one after the other. Raises DeviceError where the device can't be used."""
+    """The checks of every kernel with its default shapes, in two dtypes and every layout, one after
+    the other. Raises DeviceError where the device can't be used."""
     for kernel in KERNELS:
         for dtype in dtypes_of(kernel):
             for layout in LAYOUTS:

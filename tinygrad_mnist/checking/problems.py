@@ -29,10 +29,11 @@ class Request:
     """A check that a user asks for; None: the kernel's default.
 
     shape: of the kernel's first operand; for a gradient, of the image or matrix whose gradient it
-    is. dtype: "" is the first of `dtypes_of` the kernel. filters: shape of the second operand: filters (O, C, KH, KW), or the right-hand matrix
-    (k, n) of `gemm`. op: of `reduce` (sum, prod, max, min), a tape instruction of `elementwise`, or
-    the divisor of `average_pool2d` (sum, padded, inside). axis: of reductions; axes for `reduce`.
-    whole: small integers as values, with which sums are exact and maxima tie.
+    is. filters: shape of the second operand: filters (O, C, KH, KW), or the right-hand matrix
+    (k, n) of a product. dtype: "" is the first of `dtypes_of` the kernel. op: of `reduce` (sum,
+    prod, max, min), a tape instruction of `elementwise`, or the divisor of `average_pool2d` (sum,
+    padded, inside). axis: of reductions; axes for `reduce`. whole: small integers as values, with
+    which sums are exact and maxima tie.
     """
 
     kernel: str
