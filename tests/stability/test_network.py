@@ -33,9 +33,7 @@ class SoftmaxByHand(SoftmaxLayer):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_pixels_from_0_to_255(
-    activation: str, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pixels_from_0_to_255(activation: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "floatX", dtype)
     np.random.seed(3)  # noqa: NPY002 (the book draws from it)
     rng = np.random.default_rng(1)

@@ -1,7 +1,7 @@
 """Activations that are compositions: fusion makes one tape of each, and gradients need no rules.
 
-At a kink the slope is Theano's. A branch that is not taken computes finite values, so that its gradient
-needs no mask.
+At a kink the slope is Theano's. A branch that is not taken computes finite values, so that its
+gradient needs no mask.
 """
 
 from __future__ import annotations
