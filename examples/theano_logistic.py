@@ -1,7 +1,7 @@
 """Logistic regression as Theano's tutorial writes it, with a sigmoid and a cross-entropy by hand.
 
-The first scores are far beyond 88, where exp overflows in float32. The engine computes stable forms
-of such expressions and of their gradients (docs/stability.md), so they need no care of the user's.
+The first scores are far beyond 88, where exp overflows in float32. The engine computes stable
+forms of such expressions and of their gradients (docs/stability.md).
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The pass that makes a graph stable."""
+"""The pass that replaces nodes by stable ones."""
 
 from __future__ import annotations
 
