@@ -1,19 +1,17 @@
 """Convolutional networks as in chapter 6 of Nielsen's book, on this package's engine.
 
-The names and arguments are those of the book's network3, so a program written for
-it runs with `from tinygrad_mnist import network3` in place of `import network3`:
+The names and arguments are those of the book's network3, so a program written for it runs with
+`from tinygrad_mnist import network3` in place of `import network3`:
 
     training_data, validation_data, test_data = load_data_shared()
-    net = Network([
-        ConvPoolLayer(image_shape=(10, 1, 28, 28), filter_shape=(20, 1, 5, 5)),
-        FullyConnectedLayer(n_in=20*12*12, n_out=100),
-        SoftmaxLayer(n_in=100, n_out=10)], 10)
+    net = Network([FullyConnectedLayer(n_in=784, n_out=100),
+                   SoftmaxLayer(n_in=100, n_out=10)], 10)
     net.SGD(training_data, 60, 10, 0.1, validation_data, test_data)
 
-A layer is any object with `params`, `set_inpt(inpt, inpt_dropout, mini_batch_size)`
-and, after that call, `output` and `output_dropout`; the last one also needs `cost(net)`,
-`accuracy(y)` and `y_out`. An activation function is a callable on symbolic variables, a
-name such as "relu" (see `training.activations`), or None for `linear`.
+A layer is any object with `params`, `set_inpt(inpt, inpt_dropout, mini_batch_size)` and, after that
+call, `output` and `output_dropout`; the last one also needs `cost(net)`, `accuracy(y)` and `y_out`.
+An activation function is a callable on symbolic variables, a name such as "relu" (see
+`training.activations`), or None for `linear`.
 
 Source: M. Nielsen, Neural Networks and Deep Learning (2015), chapter 6.
 """
@@ -99,9 +97,9 @@ def load_data_shared(filename: str | os.PathLike[str] | None = None) -> list[Dat
     cast from a shared vector of floatX.
 
     Without a name, or with the book's `"../data/mnist.pkl.gz"`, the data are searched for in the
-    places that `tinygrad_mnist.datasets.locate` lists, and downloaded if they are in none.
-    Another name (a pickle, an .npz, or a folder of IDX files) is the only place tried;
-    "digits" means generated digits.
+    places that `tinygrad_mnist.datasets.locate` lists, and downloaded if they are in none. Another
+    name (a pickle, an .npz, or a folder of IDX files) is the only place tried; "digits" means
+    generated digits.
 
     Raises DatasetNotFoundError or DatasetError, naming the places or the file.
     """
@@ -166,12 +164,11 @@ class ConvPoolLayer(_Layer):
 
     filter_shape: (filters, input maps, filter height, filter width).
     image_shape: (mini-batch size, input maps, image height, image width).
-    poolsize: (height, width) of the pooled blocks; rows and columns that don't fill a
-        block are dropped.
+    poolsize: (height, width) of the pooled blocks; rows and columns that fill none are dropped.
 
-    The convolution is a true one (filters flipped), valid, stride 1. Initial values,
-    from `numpy.random`'s global generator: w ~ N(0, 1/n) with
-    n = filters * height * width // block size, then b ~ N(0, 1), one per filter.
+    The convolution is a true one (filters flipped), valid, stride 1. Initial values, from NumPy's
+    global generator: w ~ N(0, 1/n) with n = filters * height * width // block size, then
+    b ~ N(0, 1), one per filter.
 
     Raises TypeError or ValueError when a shape is invalid or the shapes don't fit each other.
     """
@@ -228,8 +225,7 @@ class FullyConnectedLayer(_Layer):
     p_dropout: probability with which an input is zeroed in training; inference
         multiplies x w by 1 - p_dropout instead.
 
-    Initial values, from `numpy.random`'s global generator: w ~ N(0, 1/n_out), then
-    b ~ N(0, 1).
+    Initial values, from NumPy's global generator: w ~ N(0, 1/n_out), then b ~ N(0, 1).
 
     Raises ValueError when p_dropout is not in 0..1.
     """
@@ -368,14 +364,13 @@ class Network:
         allow_nonfinite: go on after a cost that is NaN or infinite. Otherwise training stops
             when the sweep of up to 100 steps that it is in has ended.
 
-        Returns the History, which is `self.history` too. After a KeyboardInterrupt every
-        parameter has its value after the last whole step, and `self.history` has the
-        measurements until then.
+        Returns the History, also `self.history`. After a KeyboardInterrupt every parameter has its
+        value after the last whole step, and `self.history` has the measurements until then.
 
-        Raises TypeError or ValueError before the first step when a setting or the data
-        don't fit; the message names the setting, or the part of the data and the image.
-        NonFiniteCostError for a cost that is NaN or infinite names the step, the learning rate
-        and the first layer with a parameter that is not finite.
+        Raises TypeError or ValueError before the first step when a setting or the data don't fit;
+        the message names the setting, or the part of the data and the image. NonFiniteCostError
+        for a cost that is NaN or infinite names the step, the learning rate and the first layer
+        with a parameter that is not finite.
         """
         check_last_layer(self.layers[-1])
         check_settings(epochs, mini_batch_size, self.mini_batch_size, eta, lmbda)
@@ -387,13 +382,11 @@ class Network:
         start = time.perf_counter()
         self.train_mb = self.training_function(training_data, eta, lmbda)
         self.validate_mb_accuracy = self._accuracy_function(validation_data, "validate_mb_accuracy")
+        accuracies = [self.validate_mb_accuracy]
         if test_data is not None:
             self.test_mb_accuracy = self._accuracy_function(test_data, "test_mb_accuracy")
             self.test_mb_predictions = self._prediction_function(test_data)
-        accuracies = [
-            self.validate_mb_accuracy,
-            *([self.test_mb_accuracy] if test_data is not None else []),
-        ]
+            accuracies.append(self.test_mb_accuracy)
         prepare((f, [0]) for f in (self.train_mb, *accuracies))
         training, validation, test = (
             0 if data is None else size(data) // self.mini_batch_size

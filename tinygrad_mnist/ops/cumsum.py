@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_mnist.contracts.core.base import Params
-from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType, compute_dtype
@@ -47,10 +46,8 @@ def cumsum(x: Any, axis: int | None = None) -> Variable:
     variable = as_variable(x)
     if axis is None:
         variable, axis = (variable if variable.ndim == 1 else flatten(variable)), 0
-    try:
+    with error_context("cumsum", user_source()):
         (axis,) = normalise_axes((axis,), variable.ndim)
-    except GraphTypeError as error:
-        raise GraphTypeError(f"cumsum: {error}") from None
     dtype = compute_dtype(variable.dtype)
     if variable.dtype != dtype:
         variable = cast(variable, dtype)
