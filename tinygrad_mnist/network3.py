@@ -167,8 +167,7 @@ class ConvPoolLayer(_Layer):
     poolsize: (height, width) of the pooled blocks; rows and columns that fill none are dropped.
 
     The convolution is a true one (filters flipped), valid, stride 1. Initial values, from NumPy's
-    global generator: w ~ N(0, 1/n) with n = filters * height * width // block size, then
-    b ~ N(0, 1), one per filter.
+    global generator: w ~ N(0, 1/n), n = filters * height * width // block size; then b ~ N(0, 1).
 
     Raises TypeError or ValueError when a shape is invalid or the shapes don't fit each other.
     """

@@ -12,6 +12,7 @@ from typing import Any
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.source import error_context, user_source
 from tinygrad_mnist.graph.types import TensorType, compute_dtype
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops import infix
