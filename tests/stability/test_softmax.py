@@ -121,10 +121,9 @@ def test_softmax(form: str, place: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("form", SOFTMAXES)
+# In "twice" a factor of 1/2 in the logarithm cancels with another one.
+@pytest.mark.parametrize("form", [form for form in SOFTMAXES if form != "twice"])
 def test_log_of_a_softmax(form: str, place: str, dtype: str) -> None:
-    if form == "twice":
-        pytest.skip("a factor of 1/2 in the logarithm cancels with another one")
     values, axis = placed(place, dtype), PLACES[place][1]
     result, gradient = run(values, lambda x: T.log(SOFTMAXES[form](x, axis)))
     logs = [exact_softmax([float(v) for v in row])[1] for row in rows_of(values, axis)]

@@ -36,11 +36,6 @@ class Sum:
     terms: tuple[Scaled, ...]
 
     @property
-    def has_constant(self) -> bool:
-        """Whether a term is a positive constant and no other is negative: the sum is not tiny."""
-        return self.is_positive and any(t.exponent is None for t in self.terms)
-
-    @property
     def is_positive(self) -> bool:
         """Whether all factors are known to be positive."""
         return all(isinstance(t.factor, float) and t.factor > 0 for t in self.terms)

@@ -31,6 +31,7 @@ from tinygrad_mnist.stability.forms import (
     Scaled,
     Sigmoid,
     Sum,
+    Total,
     is_number,
     is_probability,
     same,
@@ -80,8 +81,8 @@ def product(r: Recogniser, node: Node) -> Variable | None:
     if a is None or b is None:
         sigmoid = _unit_sigmoid(r, node)
         return product_with_log(r, node) if sigmoid is None else sigmoid
-    if isinstance(a, Sum) and isinstance(b, Sum) and a.has_constant and b.has_constant:
-        return None
+    if isinstance(a, Sum | Total) and isinstance(b, Sum | Total):
+        return None  # what is large in one is rarely tiny in the other
     return _value(r, node, r.form(node.outputs[0]))
 
 
