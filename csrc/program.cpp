@@ -66,7 +66,8 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
     if (size < 0) refuse(call.kernel, operand + " has a negative size");
   }
   if (!is_addressable(view.shape, static_cast<int64_t>(item_size(view.dtype)))) {
-    refuse(call.kernel, operand + " is too large: " + shape_text(view.shape) + " has more than 2^56 bytes");
+    refuse(call.kernel,
+           operand + " is too large: " + shape_text(view.shape) + " has more than 2^56 bytes");
   }
   if (!has_fitting_reach(view)) refuse(call.kernel, operand + " is too large");
   const BufferSpec& buffer = buffers[view.buffer];
