@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 AnyArray = NDArray[Any]
 
 INDEX_DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"]
+DTYPES = ["bool", *INDEX_DTYPES, "float32", "float64"]
 
 seeds = st.integers(0, 2**32 - 1)
 

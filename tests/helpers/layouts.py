@@ -37,3 +37,20 @@ def normal(
     if whole:
         return rng.integers(-2, 3, shape).astype(dtype)
     return rng.standard_normal(shape).astype(dtype)
+
+
+def integer_matrix(
+    rng: np.random.Generator, layout: str, shape: tuple[int, int], dtype: str
+) -> AnyArray:
+    """Integers from the whole range of the dtype; about every third bool is true.
+
+    layout: rows or columns contiguous ("rows", "columns"), or any other word for any strides.
+    """
+    if dtype == "bool":
+        values: AnyArray = rng.random(shape) < 0.3
+    else:
+        info = np.iinfo(dtype)
+        values = rng.integers(info.min, info.max, shape, dtype, endpoint=True)
+    if layout == "rows":
+        return values
+    return np.asfortranarray(values) if layout == "columns" else relaid(values, rng)

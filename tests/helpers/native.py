@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist import _native
+from tinygrad_mnist.backends.cpu import instruction_set
 from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
@@ -60,17 +61,15 @@ def binary(op: str, dtype: str = "float32") -> Tape:
 @contextmanager
 def settings(target: str | None = None, threads: int | None = None) -> Iterator[None]:
     """Another SIMD target and number of threads for a while."""
-    before = _native.target(), _native.threads()
-    try:
-        if target is not None:
-            _native.set_target(target)
-        if threads is not None and threads != before[1]:
-            _native.set_threads(threads)
-        yield
-    finally:
-        _native.set_target(before[0])
-        if _native.threads() != before[1]:
-            _native.set_threads(before[1])
+    before = _native.threads()
+    with instruction_set(target):
+        try:
+            if threads is not None and threads != before:
+                _native.set_threads(threads)
+            yield
+        finally:
+            if _native.threads() != before:
+                _native.set_threads(before)
 
 
 def call_spec(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.arrays import DTYPES
 from helpers.expressions import Case, evaluate, make_tests
 
 import tinygrad_mnist as theano
@@ -247,18 +248,6 @@ def test_nan_propagates(device: str, name: str) -> None:
     assert np.isnan(result).tolist() == [True, False]
 
 
-DTYPES = [
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "float32",
-    "float64",
-]
 # With the dtype of the result for other than floats.
 FUNCTIONS: list[tuple[str, dict[str, str]]] = [
     ("sum", {"": "int64"}),

@@ -99,7 +99,7 @@ def contexts() -> dict[str, int]:
 
 
 def forked() -> str:
-    """What a fork of this process is told when it uses the GPU."""
+    """The error that a fork of this process gets when it uses the GPU."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from helpers.arrays import fill, index_vectors
+from helpers.arrays import DTYPES, fill, index_vectors
 from helpers.gpu_cases.case import Case, Problem
 from helpers.layouts import relaid
 
 from tinygrad_mnist.contracts import ArraySpec
 
 Shape = tuple[int, ...]
-DTYPES = [
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "float32",
-    "float64",
-]
 WIDE = ("LDG.E.128", "STG.E.128")
 BOTH = ("compile", "gpu")
 VALUES = ("sim", "gpu")  # whose machine code is like that of another case

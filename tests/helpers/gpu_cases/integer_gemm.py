@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from helpers.gpu_cases.case import Case, Problem
 from helpers.gpu_cases.gemm import LAYOUTS
-from helpers.layouts import relaid
+from helpers.layouts import integer_matrix, relaid
 
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
@@ -21,18 +21,9 @@ def product(
     layouts: tuple[str, str] = ("rows", "rows"),
     strided_output: bool = False,
 ) -> Callable[[np.random.Generator], Problem]:
-    def operand(rng: np.random.Generator, layout: str, shape: tuple[int, int]) -> np.ndarray:
-        if dtype == BOOL:
-            values = rng.random(shape) < 0.3
-        else:
-            info = np.iinfo(dtype)
-            values = rng.integers(info.min, info.max, shape, dtype, endpoint=True)
-        if layout == "rows":
-            return values
-        return np.asfortranarray(values) if layout == "columns" else relaid(values, rng)
-
     def make(rng: np.random.Generator) -> Problem:
-        a, b = operand(rng, layouts[0], (m, k)), operand(rng, layouts[1], (k, n))
+        a = integer_matrix(rng, layouts[0], (m, k), dtype)
+        b = integer_matrix(rng, layouts[1], (k, n), dtype)
         output = np.zeros((m, n), dtype)
         result = relaid(output, rng) if strided_output else ArraySpec(dtype, (m, n))
         return [a, b], [result], {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.layouts import relaid
+from helpers.layouts import integer_matrix, relaid
 from helpers.native import TARGETS, expect, poisoned, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,18 +15,6 @@ from tinygrad_mnist.graph.types import BOOL, INTEGERS
 DTYPES = (BOOL, *INTEGERS)
 SIZES = st.one_of(st.integers(0, 20), st.sampled_from([31, 32, 33, 64, 127, 130, 260]))
 LAYOUTS = st.sampled_from(["rows", "columns", "any"])
-
-
-def operand(rng: np.random.Generator, layout: str, shape: tuple[int, int], dtype: str):
-    """Integers from the whole range of the dtype; about every third bool is true."""
-    if dtype == BOOL:
-        values = rng.random(shape) < 0.3
-    else:
-        info = np.iinfo(dtype)
-        values = rng.integers(info.min, info.max, shape, dtype, endpoint=True)
-    if layout == "rows":
-        return values
-    return np.asfortranarray(values) if layout == "columns" else relaid(values, rng)
 
 
 @pytest.mark.covers("integer_gemm", dtypes=DTYPES)
@@ -42,8 +30,8 @@ def operand(rng: np.random.Generator, layout: str, shape: tuple[int, int], dtype
 )
 def test_any_shape(m, n, k, layouts, dtype, target, seed):
     rng = np.random.default_rng(seed)
-    a = operand(rng, layouts[0], (m, k), dtype)
-    b = operand(rng, layouts[1], (k, n), dtype)
+    a = integer_matrix(rng, layouts[0], (m, k), dtype)
+    b = integer_matrix(rng, layouts[1], (k, n), dtype)
     spec = ArraySpec(dtype, (m, n))
     [result] = run_kernel("integer_gemm", [a, b], [relaid(poisoned(spec), rng)], {}, target)
     np.testing.assert_array_equal(result, expect("integer_gemm", [a, b], [spec], {})[0])

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.arrays import operand, seeds, shapes
+from helpers.arrays import INDEX_DTYPES, operand, seeds, shapes
 from helpers.native import TARGETS, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist.contracts import CONTRACTS
 
-INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"]
 
-
-@pytest.mark.covers("check_range", dtypes=INTEGERS)
+@pytest.mark.covers("check_range", dtypes=INDEX_DTYPES)
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=150)
 @given(
-    dtype=st.sampled_from(INTEGERS),
+    dtype=st.sampled_from(INDEX_DTYPES),
     shape=shapes(),
     low=st.integers(-11, 0),
     high=st.integers(1, 11),

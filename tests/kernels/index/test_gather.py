@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.arrays import fill, index_vectors, operand, seeds, strided
+from helpers.arrays import DTYPES, fill, index_vectors, operand, seeds, strided
 from helpers.native import TARGETS, expect, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,18 +12,6 @@ from hypothesis import strategies as st
 from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import ArraySpec
 
-DTYPES = [
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "float32",
-    "float64",
-]
 bodies = st.lists(st.integers(1, 8), min_size=1, max_size=4).map(tuple)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.arrays import fill, operand, seeds, shapes, strided
+from helpers.arrays import DTYPES, fill, operand, seeds, shapes, strided
 from helpers.native import TARGETS, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,19 +13,6 @@ from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.types import compute_dtype
-
-DTYPES = [
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "float32",
-    "float64",
-]
 
 
 def identity(dtype: str) -> dict[str, Tape]:

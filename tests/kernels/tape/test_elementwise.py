@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.arrays import fill, operand, seeds, shapes, strided
+from helpers.arrays import DTYPES, fill, operand, seeds, shapes, strided
 from helpers.native import TARGETS, assert_near, binary, expect, run_kernel, unary
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,18 +17,6 @@ from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
 from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
 from tinygrad_mnist.contracts.tape import philox
 
-DTYPES = [
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "float32",
-    "float64",
-]
 TAPE_DTYPES = ["float32", "float64", "int64"]
 FLOAT_OPS = [
     name
