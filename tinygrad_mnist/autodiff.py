@@ -68,10 +68,13 @@ def grad(
     with collection_paused():
         stable, aliases = _stable_graph(cost, variables, stop)
         gradients = _pull_back(stable, [aliases.get(v, v) for v in variables], stop)
+        # What the cost as it is written depends on may have cancelled in its stable form.
+        missing = [v for v in variables if aliases.get(v, v) not in gradients]
+        written = _pull_back(cost, missing, stop) if missing else {}
     results = []
     for v in variables:
         key = aliases.get(v, v)
-        if key not in gradients and v not in _pull_back(cost, [v], stop):
+        if key not in gradients and v not in written:
             _report_disconnected(cost, v, how)
         results.append(gradients[key] if key in gradients else _zeros_like(v))
     return results[0] if isinstance(wrt, Variable) else results
