@@ -257,16 +257,19 @@ def _abs(r: Recogniser, node: Node) -> Form | None:
 # --- reductions -----------------------------------------------------------------------------------
 
 
+def _scaled_elements(r: Recogniser, x: Variable) -> Scaled | None:
+    """The elements of `x` as scaled numbers; None if a reduction of them needs no form."""
+    form = r.form(x)
+    if form is None or r.is_plain_enough(form):
+        return None
+    return r.collapse(form, x)
+
+
 @_reads("sum")
 def _sum(r: Recogniser, node: Node) -> Form | None:
     x, axes = node.inputs[0], node.params["axes"]
-    form = r.form(x)
-    if form is None:
-        return None
-    if r.is_plain_enough(form):
-        return None
-    base = r.collapse(form, x)
-    if base.exponent is None:
+    base = _scaled_elements(r, x)
+    if base is None or base.exponent is None:
         return None
     return r.weighted_total(base.factor, r.whole(base.exponent, x), axes)
 
@@ -274,13 +277,8 @@ def _sum(r: Recogniser, node: Node) -> Form | None:
 @_reads("prod")
 def _prod(r: Recogniser, node: Node) -> Form | None:
     x, axes = node.inputs[0], node.params["axes"]
-    form = r.form(x)
-    if form is None:
-        return None
-    if r.is_plain_enough(form):
-        return None
-    base = r.collapse(form, x)
-    if base.exponent is None:
+    base = _scaled_elements(r, x)
+    if base is None or base.exponent is None:
         return None
     factor = base.factor
     if factor != 1.0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,15 +33,6 @@ _DEPTH = 40  # of the expressions that are read; what lies deeper counts as any 
 _TERMS = 8  # of a sum that are kept apart
 
 Reader = Callable[["Recogniser", Node], Form | None]
-
-
-# Of numbers, as gradients have it before they are simplified: p - 1 of x ** p.
-_ARITHMETIC: Mapping[str, Callable[..., float]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "neg": operator.neg,
-}
 
 
 class Recogniser(Calculus):
@@ -115,19 +105,13 @@ class Recogniser(Calculus):
         node = self.node(v)
         return node.inputs[0] if node is not None and node.op.name in ops else None
 
-    def number(self, v: Variable, depth: int = 2) -> float | None:
-        """The number that fills `v`, seen through views and arithmetic; None for anything else."""
+    def number(self, v: Variable) -> float | None:
+        """The number that fills `v`, seen through views; None for anything else."""
         while (source := self.operand(v, *VIEWS, "cast")) is not None:
             v = source
         if isinstance(v, Constant) and v.value.size == 1 and v not in self.leaves:
             return float(v.value.item())
-        node = self.node(v)
-        function = None if node is None else _ARITHMETIC.get(node.op.name)
-        if node is None or function is None or not v.type.is_float or not depth:
-            return None
-        numbers = [self.number(operand, depth - 1) for operand in node.inputs]
-        known = [n for n in numbers if n is not None]
-        return function(*known) if len(known) == len(numbers) else None
+        return None
 
     def plain(self, v: Variable) -> Scaled:
         """`v` as a scaled number without exponent."""
