@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.graph.source import Origins
 
-_FIXED = "\N{NO-BREAK SPACE}"  # stands for a space at which no line is broken
+_FIXED = "\N{NO-BREAK SPACE}"  # in place of a space at which no line may break
 _MOST_VALUES = 6  # of a constant that are written out
 
 

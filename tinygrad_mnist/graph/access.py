@@ -77,7 +77,7 @@ class ForkSafeLock:
         _locks.add(self)
 
     def reset(self) -> None:
-        """Makes it free, whoever holds it."""
+        """Releases the lock, whichever thread holds it."""
         self._lock = threading.RLock()
         self._owner = 0
         self._depth = 0

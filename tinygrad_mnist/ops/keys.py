@@ -90,11 +90,11 @@ def _slice_entry(item: slice) -> tuple[Entry, list[Variable]]:
     step = 1 if item.step is None else item.step
     if isinstance(step, Constant):
         step = step.value[()]
-    if not is_integer(step) or step == 0:
+    if not is_integer(step):
+        raise GraphTypeError(f"{described(step)}; the step of a slice must be a nonzero integer")
+    if step == 0:
         raise GraphTypeError(
-            f"{described(step)}; the step of a slice must be a nonzero integer"
-            if not is_integer(step)
-            else f"the step of a slice must be a nonzero integer, not 0{at(user_source())}"
+            f"the step of a slice must be a nonzero integer, not 0{at(user_source())}"
         )
     bounds = [
         as_integer_scalar(_within_int64(b), "a slice bound")

@@ -273,7 +273,7 @@ def entry_stem(recipe: Recipe) -> str:
 
 @cache
 def tools_digest() -> str:
-    """The part of an entry's name that stands for the installed tools."""
+    """The part of an entry's name that names the installed tools."""
     return hashlib.sha256(repr(sorted(tools().items())).encode()).hexdigest()[:8]
 
 

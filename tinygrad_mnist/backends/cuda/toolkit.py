@@ -110,7 +110,7 @@ def mismatch() -> str | None:
     version; None where the two fit."""
     compiler, linker = version("nvvm"), version("nvJitLink")
     first, second = _numbers(compiler), _numbers(linker)
-    if first is None or second is None or first[0] < 10:  # a library of the system tells no CUDA
+    if first is None or second is None or first[0] < 10:  # a system library without a CUDA version
         return None
     if first[0] == second[0] and first <= second:
         return None
