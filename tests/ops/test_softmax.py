@@ -102,6 +102,47 @@ CASES = [
 ]
 
 
+def softmax_along(z: Any, axis: Any) -> Any:
+    power = np.exp(z - z.max(axis=axis, keepdims=True))
+    return power / power.sum(axis=axis, keepdims=True)
+
+
+IMAGES = _rng.normal(size=(2, 3, 1, 4)) * 2
+AXES = [
+    *((IMAGES, axis) for axis in (-1, 0, 1, 2, (1, 3), None)),
+    *((IMAGES[0], axis) for axis in (-1, 0, -2)),
+    *((Z, axis) for axis in (0, 1, None)),
+    (Z[0], 0),
+]
+CASES += [
+    Case(
+        f"{name} of {z.ndim} dimensions, axis {axis}",
+        lambda z, f=f, axis=axis: f(z, axis=axis),
+        lambda z, g=g, axis=axis: g(softmax_along(z, axis)),
+        (z,),
+    )
+    for z, axis in AXES
+    for name, f, g in [
+        ("softmax", T.nnet.softmax, lambda p: p),
+        ("log_softmax", log_softmax, np.log),
+        ("log of softmax", lambda z, axis: T.log(T.nnet.softmax(z, axis)), np.log),
+    ]
+]
+CASES += [
+    Case(
+        f"gradient of softmax, axis {axis}",
+        lambda z, axis=axis: T.grad(T.sum(T.nnet.softmax(z, axis) ** 2), z),
+        lambda z, axis=axis: _gradient_of_squares(softmax_along(z, axis), axis),
+        (IMAGES[0, :, 0],),
+    )
+    for axis in (0, -1)
+]
+
+
+def _gradient_of_squares(p: Any, axis: int) -> Any:
+    return 2 * p * (p - (p * p).sum(axis=axis, keepdims=True))
+
+
 test_value, test_gradient = make_tests(CASES)
 
 
@@ -130,6 +171,28 @@ def test_labels_out_of_range(device: str, label: int) -> None:
         function(Z, [0, label, 1])
 
 
-def test_more_than_two_dimensions() -> None:
-    with pytest.raises(TypeError, match="softmax takes a vector or a matrix"):
-        T.nnet.softmax(T.tensor3())
+@pytest.mark.parametrize("axis", [-1, 0, 1, (0, 2)])
+def test_far_scores_along_any_axis_stay_finite(device: str, axis: Any) -> None:
+    z = T.dtensor3("z")
+    values = Z[:, :, None] * np.array([1000.0, -3000.0])
+    outputs = [T.log(T.nnet.softmax(z, axis)), log_softmax(z, axis)]
+    outputs += [T.grad(T.sum(y), z) for y in outputs]
+    shifted = values - values.max(axis=axis, keepdims=True)
+    exact = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    for number, result in enumerate(evaluate(device, [z], outputs, values)):
+        assert np.isfinite(result).all()
+        if number < 2:
+            np.testing.assert_allclose(result, exact, rtol=1e-12, atol=1e-15)
+
+
+def test_an_image_without_pixels(device: str) -> None:
+    z = T.dtensor4("z")
+    for axis in (-1, 1):
+        assert evaluate(device, [z], T.nnet.softmax(z, axis), IMAGES[:0]).shape == (0, 3, 1, 4)
+
+
+def test_axes_that_do_not_exist() -> None:
+    with pytest.raises(TypeError, match="softmax needs at least one axis"):
+        T.nnet.softmax(T.scalar())
+    with pytest.raises(IndexError, match="axis 3 is out of range"):
+        T.nnet.softmax(T.tensor3(), 3)

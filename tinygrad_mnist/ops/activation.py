@@ -63,6 +63,12 @@ def selu(x: Any) -> Variable:
     return scale * elu(variable, alpha)
 
 
+def softsign(x: Any) -> Variable:
+    """x / (1 + |x|)."""
+    variable = as_variable(x)
+    return variable / (1 + abs_(variable))
+
+
 def hard_sigmoid(x: Any) -> Variable:
     """0.2 x + 0.5, clipped to [0, 1]; the slope is 0.2 inside and at the kinks."""
     variable = as_variable(x)

@@ -44,8 +44,23 @@ def categorical_crossentropy(coding_dist: Any, true_dist: Any) -> Variable:
     if coding.ndim == true.ndim and coding.ndim:
         return -sum_(true * log(coding), axis=coding.ndim - 1)
     if coding.ndim == 2 and true.ndim == 1:
-        return -log(coding)[arange(length(coding, 0)), true]
+        return crossentropy_categorical_1hot(coding, true)
     raise GraphTypeError(
         "categorical_crossentropy takes a matrix with a vector of classes, or two arrays with as "
         f"many axes, not {coding.type} with {true.type}"
     )
+
+
+def crossentropy_categorical_1hot(coding_dist: Any, true_one_of_n: Any) -> Variable:
+    """-log of each row's probability for its class.
+
+    coding_dist: a matrix, probabilities in rows. true_one_of_n: a vector of integers, the class of
+    each row. Raises GraphTypeError.
+    """
+    coding, true = as_variable(coding_dist), as_variable(true_one_of_n)
+    if (coding.ndim, true.ndim) != (2, 1):
+        raise GraphTypeError(
+            "crossentropy_categorical_1hot takes a matrix with a vector of classes, not "
+            f"{coding.type} with {true.type}"
+        )
+    return -log(coding)[arange(length(coding, 0)), true]

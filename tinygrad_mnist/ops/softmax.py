@@ -1,20 +1,22 @@
-"""softmax and log-softmax over the rows of a matrix."""
+"""softmax and log-softmax: the ops work on the rows of a matrix, the functions along any axes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import mul
 from typing import Any
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import GraphTypeError
-from tinygrad_mnist.graph.op import as_variable, register_op
+from tinygrad_mnist.graph.op import OPS, as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, exp
 from tinygrad_mnist.ops.kernels import define_kernel
-from tinygrad_mnist.ops.reduce import sum_
-from tinygrad_mnist.ops.shape import dimshuffle
+from tinygrad_mnist.ops.reduce import normalise_axes, sum_
+from tinygrad_mnist.ops.shape import dimshuffle, length, reshape
 
 
 def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -66,24 +68,37 @@ SOFTMAX_GRAD = register_op(
 )
 
 
-def _rows(op: Op, x: Any) -> Variable:
+def _along(op: Op, of_axes: str, x: Any, axis: Any) -> Variable:
+    """`op`, which works on the rows of a matrix, along any axes. of_axes: the name of the op that
+    does the same along several axes, or along one that is not the last."""
     variable = as_variable(x)
     if variable.type.is_discrete:
         variable = cast(variable, "floatX")
-    if variable.ndim == 1:
+    ndim = variable.ndim
+    if ndim == 0:
+        raise GraphTypeError(f"{op.name} needs at least one axis; it got {variable.type}")
+    axes = normalise_axes(axis, ndim)
+    if axes != (ndim - 1,):
+        return OPS[of_axes](variable, axes=axes)
+    if ndim == 1:
         return dimshuffle(op(dimshuffle(variable, "x", 0)), 1)
-    if variable.ndim != 2:
-        raise GraphTypeError(f"{op.name} takes a vector or a matrix, not {variable.type}")
-    return op(variable)
+    if ndim == 2:
+        return op(variable)
+    lengths = [length(variable, i) for i in range(ndim)]
+    rows = reduce(mul, lengths[:-1])
+    return reshape(op(reshape(variable, [rows, lengths[-1]])), lengths)
 
 
 @api_function
-def softmax(x: Any) -> Variable:
-    """exp(x) / sum(exp(x)) over each row of a matrix, or over a vector."""
-    return _rows(SOFTMAX, x)
+def softmax(x: Any, axis: Any = -1) -> Variable:
+    """exp(x) / sum(exp(x)), the sum over an axis: the rows of a matrix, or a vector.
+
+    axis: an int, several ints, or None for all axes. Raises GraphTypeError for a scalar, AxisError.
+    """
+    return _along(SOFTMAX, "share", x, axis)
 
 
 @api_function
-def log_softmax(x: Any) -> Variable:
-    """log(softmax(x)), computed without leaving the range of the dtype."""
-    return _rows(LOG_SOFTMAX, x)
+def log_softmax(x: Any, axis: Any = -1) -> Variable:
+    """log(softmax(x, axis)), computed without leaving the range of the dtype."""
+    return _along(LOG_SOFTMAX, "log_share", x, axis)

@@ -3,40 +3,13 @@ normalisation."""
 
 from __future__ import annotations
 
-from tinygrad_mnist.ops.activation import elu, hard_sigmoid, relu, selu, ultra_fast_sigmoid
-from tinygrad_mnist.ops.crossentropy import (
-    binary_crossentropy,
-    categorical_crossentropy,
-    sigmoid_binary_crossentropy,
-)
-from tinygrad_mnist.ops.elementwise import sigmoid, softplus
-from tinygrad_mnist.ops.softmax import log_softmax, softmax
-from tinygrad_mnist.tensor.nnet import abstract_conv, bn, conv
+from tinygrad_mnist.tensor.nnet import abstract_conv, bn, conv, nnet, sigm
 from tinygrad_mnist.tensor.nnet.abstract_conv import conv2d
-from tinygrad_mnist.tensor.nnet.bn import (
-    batch_normalization,
-    batch_normalization_test,
-    batch_normalization_train,
-)
+from tinygrad_mnist.tensor.nnet.bn import *  # noqa: F403
+from tinygrad_mnist.tensor.nnet.nnet import *  # noqa: F403
+from tinygrad_mnist.tensor.nnet.sigm import *  # noqa: F403
 
-__all__ = [
-    "abstract_conv",
-    "batch_normalization",
-    "batch_normalization_test",
-    "batch_normalization_train",
-    "binary_crossentropy",
-    "bn",
-    "categorical_crossentropy",
-    "conv",
-    "conv2d",
-    "elu",
-    "hard_sigmoid",
-    "log_softmax",
-    "relu",
-    "selu",
-    "sigmoid",
-    "sigmoid_binary_crossentropy",
-    "softmax",
-    "softplus",
-    "ultra_fast_sigmoid",
-]
+__all__ = ["abstract_conv", "bn", "conv", "conv2d", "nnet", "sigm"]
+__all__ += bn.__all__
+__all__ += nnet.__all__
+__all__ += [word for word in sigm.__all__ if word not in nnet.__all__]
