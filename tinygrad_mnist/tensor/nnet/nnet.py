@@ -105,9 +105,9 @@ def h_softmax(
     n_outputs: Any,
     n_classes: Any,
     n_outputs_per_class: Any,
-    W1: Any,
+    W1: Any,  # noqa: N803
     b1: Any,
-    W2: Any,
+    W2: Any,  # noqa: N803
     b2: Any,
     target: Any = None,
 ) -> Variable:
