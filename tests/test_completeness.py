@@ -42,6 +42,7 @@ NO_GRADIENT = {
             "static_broadcast",
             "static_slice",
             "static_uniform",
+            "windows",
             "assemble",
             "gather",
             "scatter_add",

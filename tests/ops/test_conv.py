@@ -272,7 +272,9 @@ ERRORS: list[tuple[Any, str]] = [
     (lambda x: conv2d(x, x, (1, 1, 1, -1)), r"input_shape is .* -1 is neither None nor an int"),
     (lambda x: conv2d(x, x, None, (1, 1, 1, 2.5)), r"filter_shape is .* 2.5 is neither None"),
     (lambda x: conv2d(x, x, border_mode=((1, 1), 2.5)), "a pair of border_mode is 2.5"),
-    (lambda x: conv2d(x, x, filter_dilation=2), "filter_dilation is 2; only"),
+    (lambda x: conv2d(x, x, filter_dilation=0), "filter_dilation is 0; it is two ints >= 1"),
+    (lambda x: conv2d(x, x, num_groups=0), "num_groups is 0; it must be at least 1"),
+    (lambda x: conv2d(x, x, unshared=True), "unshared is True; filters are the same"),
     (
         lambda x: abstract_conv.conv2d_grad_wrt_inputs(x, x, (1, 1, None, 2)),
         "input_shape is .* None can't be found",

@@ -9,6 +9,7 @@ from tinygrad_mnist.ops import (
     crossentropy,
     cumsum,
     diagonal,
+    dilation,
     elementwise,
     exponential,
     fused,
@@ -32,6 +33,7 @@ from tinygrad_mnist.ops import (
     special,
     stable,
     trigonometry,
+    windows,
 )
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "crossentropy",
     "cumsum",
     "diagonal",
+    "dilation",
     "elementwise",
     "exponential",
     "fused",
@@ -66,4 +69,5 @@ __all__ = [
     "special",
     "stable",
     "trigonometry",
+    "windows",
 ]

@@ -9,12 +9,12 @@ from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable, constant
 from tinygrad_mnist.graph.types import FLOATS, upcast
-from tinygrad_mnist.graph.values import flag, is_integer, several, shown
+from tinygrad_mnist.graph.values import flag, integer, is_integer, several, shown
 from tinygrad_mnist.graph.variables import Constant, Variable
-from tinygrad_mnist.ops.conv import CONV2D, GRAD_FILTER_OF, GRAD_INPUT_OF, Border, Pair
+from tinygrad_mnist.ops.conv import GRAD_FILTER_OF, GRAD_INPUT_OF, Border, Pair, convolve
 from tinygrad_mnist.ops.elementwise import cast
 from tinygrad_mnist.ops.join import concatenate
-from tinygrad_mnist.ops.shape import alloc, as_integer_scalar, integer_pair, length
+from tinygrad_mnist.ops.shape import alloc, as_integer_scalar, integer_pair, length, shape_scalars
 
 Zeros = tuple[Pair, Pair]  # (above, below), (left, right)
 _NO_ZEROS: Zeros = ((0, 0), (0, 0))
@@ -75,55 +75,6 @@ def _floats(**operands: Any) -> list[Variable]:
     return [cast(v, dtype) for v in variables.values()]
 
 
-def _params(
-    border: Border, subsample: Any, filter_flip: bool, filter_dilation: Any, dtype: str
-) -> dict[str, Any]:
-    if integer_pair(filter_dilation, "filter_dilation", 1) != (1, 1):
-        raise ArgumentError(f"filter_dilation is {filter_dilation!r}; only (1, 1) is supported")
-    return {
-        "stride": integer_pair(subsample, "subsample", 1),
-        "padding": border,
-        "flip": int(flag(filter_flip, "filter_flip")),
-        "epilogue": Tape.identity(dtype),
-    }
-
-
-def conv2d(
-    input: Any,
-    filters: Any,
-    input_shape: Any = None,
-    filter_shape: Any = None,
-    border_mode: Any = "valid",
-    subsample: tuple[int, int] = (1, 1),
-    filter_flip: bool = True,
-    image_shape: Any = None,
-    filter_dilation: tuple[int, int] = (1, 1),
-) -> Variable:
-    """Convolves images (batch, channels, height, width) with filters (filters, channels, h, w).
-
-    input_shape (older name: image_shape) and filter_shape: the shapes, with None for unknown
-    lengths, checked when the function runs. border_mode: zeros around the images: 'valid' (none),
-    'full' (h - 1, w - 1), 'half' (h // 2, w // 2), an int, a pair (rows, columns), or a pair of
-    pairs ((above, below), (left, right)). subsample: the strides. filter_flip: flip the filters in
-    both axes, as convolution proper does. filter_dilation: only (1, 1).
-
-    Returns (batch, filters, height, width) in the inputs' dtype. Raises GraphTypeError for
-    operands without four dimensions, ShapeError where shapes don't fit.
-    """
-    x, w = _floats(input=input, filters=filters)
-    if image_shape is not None and input_shape is not None:
-        raise GraphTypeError("conv2d got input_shape and image_shape, two names of one argument")
-    declared = (
-        _declared_shape(image_shape if input_shape is None else input_shape, "input_shape"),
-        _declared_shape(filter_shape, "filter_shape"),
-    )
-    border, zeros = _border(border_mode)
-    params = _params(border, subsample, filter_flip, filter_dilation, x.dtype)
-    return CONV2D(
-        _with_zeros(x, zeros), w, **params, declared=(*declared, (sum(zeros[0]), sum(zeros[1])))
-    )
-
-
 def _lengths(shape: Any, known: tuple[Variable | None, ...], what: str) -> list[Variable]:
     """The four lengths of a shape: ints, integer scalars, or None where they are `known`."""
     if not isinstance(shape, list | tuple) or len(shape) != 4:
@@ -137,9 +88,149 @@ def _lengths(shape: Any, known: tuple[Variable | None, ...], what: str) -> list[
     return lengths
 
 
+def _of_size(size: Any) -> tuple[Any, ...]:
+    """The four lengths of an array with a height and a width; None for the first two."""
+    lengths = shape_scalars(size, 2)
+    if len(lengths) != 2:
+        raise GraphTypeError(f"shape is {shown(size)}; it is a height and a width")
+    return (None, None, *lengths)
+
+
 def _empty(lengths: list[Variable], dtype: str) -> Variable:
     """Zeros of a shape, needed only for the shape; they take no memory."""
     return alloc(constant(0, dtype), *lengths)
+
+
+# --- Theano's ops as classes ----------------------------------------------------------------------
+
+
+class _Convolution:
+    """The arguments of `conv2d`, checked, to be applied to variables. imshp, kshp: the shapes of
+    images and filters, with None for unknown lengths."""
+
+    def __init__(
+        self,
+        imshp: Any = None,
+        kshp: Any = None,
+        border_mode: Any = "valid",
+        subsample: tuple[int, int] = (1, 1),
+        filter_flip: bool = True,
+        filter_dilation: tuple[int, int] = (1, 1),
+        num_groups: int = 1,
+        unshared: bool = False,
+    ) -> None:
+        self.imshp = _declared_shape(imshp, "imshp")
+        self.kshp = _declared_shape(kshp, "kshp")
+        border, self._zeros = _border(border_mode)
+        self._around = (sum(self._zeros[0]), sum(self._zeros[1]))
+        self._how: dict[str, Any] = {
+            "stride": integer_pair(subsample, "subsample", 1),
+            "padding": border,
+            "flip": int(flag(filter_flip, "filter_flip")),
+        }
+        dilation = integer_pair(filter_dilation, "filter_dilation", 1)
+        self._groups = integer(num_groups, "num_groups", 1)
+        if dilation != (1, 1) or self._groups > 1:
+            self._how.update(dilation=dilation, groups=self._groups)
+        if flag(unshared, "unshared"):
+            raise ArgumentError("unshared is True; filters are the same at all positions here")
+
+    def _params(self, dtype: str) -> dict[str, Any]:
+        declared = (self.imshp, self.kshp, self._around)
+        return {**self._how, "epilogue": Tape.identity(dtype), "declared": declared}
+
+
+class AbstractConv2d(_Convolution):
+    """`AbstractConv2d(imshp, kshp, ...)(img, kern)` is `conv2d(img, kern, imshp, kshp, ...)`."""
+
+    def __call__(self, img: Any, kern: Any) -> Variable:
+        x, w = _floats(input=img, filters=kern)
+        return convolve(_with_zeros(x, self._zeros), w, self._params(x.dtype))
+
+
+class AbstractConv2d_gradWeights(_Convolution):  # noqa: N801
+    """`AbstractConv2d_gradWeights(imshp, kshp, ...)(img, topgrad, shape)` is the gradient of
+    `conv2d` with respect to filters whose height and width are `shape`."""
+
+    def __call__(
+        self, img: Any, topgrad: Any, shape: Any, add_assert_shape: bool = True
+    ) -> Variable:
+        return self.gradient(img, topgrad, _of_size(shape))
+
+    def gradient(self, img: Any, topgrad: Any, filter_shape: Any) -> Variable:
+        """The same for filters of four lengths."""
+        x, g = _floats(input=img, output_grad=topgrad)
+        known = (length(g, 1), length(x, 1) // self._groups, None, None)
+        like = _empty(_lengths(filter_shape, known, "filter_shape"), g.dtype)
+        return GRAD_FILTER_OF(_with_zeros(x, self._zeros), g, like, **self._params(g.dtype))
+
+
+class AbstractConv2d_gradInputs(_Convolution):  # noqa: N801
+    """`AbstractConv2d_gradInputs(imshp, kshp, ...)(kern, topgrad, shape)` is the gradient of
+    `conv2d` with respect to images whose height and width are `shape`."""
+
+    def __call__(
+        self, kern: Any, topgrad: Any, shape: Any, add_assert_shape: bool = True
+    ) -> Variable:
+        return self.gradient(kern, topgrad, _of_size(shape))
+
+    def gradient(self, kern: Any, topgrad: Any, input_shape: Any) -> Variable:
+        """The same for images of four lengths."""
+        g, w = _floats(output_grad=topgrad, filters=kern)
+        known = (length(g, 0), length(w, 1) * self._groups, None, None)
+        n, channels, height, width = _lengths(input_shape, known, "input_shape")
+        (top, _), (left, _) = self._zeros
+        rows, columns = self._around
+        outer = _empty([n, channels, height + rows, width + columns], g.dtype)
+        dx = GRAD_INPUT_OF(w, g, outer, **self._params(g.dtype))
+        if self._zeros == _NO_ZEROS:
+            return dx
+        return dx[:, :, top : top + height, left : left + width]
+
+
+# --- functions ------------------------------------------------------------------------------------
+
+
+def conv2d(
+    input: Any,
+    filters: Any,
+    input_shape: Any = None,
+    filter_shape: Any = None,
+    border_mode: Any = "valid",
+    subsample: tuple[int, int] = (1, 1),
+    filter_flip: bool = True,
+    image_shape: Any = None,
+    filter_dilation: tuple[int, int] = (1, 1),
+    num_groups: int = 1,
+    unshared: bool = False,
+) -> Variable:
+    """Convolves images (batch, channels, height, width) with filters (filters, channels, h, w).
+
+    input_shape (older name: image_shape) and filter_shape: the shapes, with None for unknown
+    lengths, checked when the function runs. border_mode: zeros around the images: 'valid' (none),
+    'full' (h - 1, w - 1), 'half' (h // 2, w // 2), an int, a pair (rows, columns), or a pair of
+    pairs ((above, below), (left, right)). subsample: the strides. filter_flip: flip the filters in
+    both axes, as convolution proper does. filter_dilation: the distance of a filter's elements on
+    the image; h and w above are then (h - 1) * dilation + 1. num_groups: channels and filters are
+    cut into so many groups, and filters (filters, channels / num_groups, h, w) see their own group.
+    unshared: only False.
+
+    Returns (batch, filters, height, width) in the inputs' dtype. Raises GraphTypeError for
+    operands without four dimensions, ShapeError where shapes don't fit.
+    """
+    if image_shape is not None and input_shape is not None:
+        raise GraphTypeError("conv2d got input_shape and image_shape, two names of one argument")
+    op = AbstractConv2d(
+        _declared_shape(image_shape if input_shape is None else input_shape, "input_shape"),
+        _declared_shape(filter_shape, "filter_shape"),
+        border_mode,
+        subsample,
+        filter_flip,
+        filter_dilation,
+        num_groups,
+        unshared,
+    )
+    return op(input, filters)
 
 
 def conv2d_grad_wrt_inputs(
@@ -151,6 +242,8 @@ def conv2d_grad_wrt_inputs(
     subsample: tuple[int, int] = (1, 1),
     filter_flip: bool = True,
     filter_dilation: tuple[int, int] = (1, 1),
+    num_groups: int = 1,
+    unshared: bool = False,
 ) -> Variable:
     """The gradient of `conv2d` with respect to its images: a transposed convolution.
 
@@ -158,17 +251,17 @@ def conv2d_grad_wrt_inputs(
     images, ints or integer scalars; batch and channels may be None. The other arguments are those
     of `conv2d`. Returns an array of input_shape. Raises GraphTypeError, ShapeError.
     """
-    g, w = _floats(output_grad=output_grad, filters=filters)
-    lengths = _lengths(input_shape, (length(g, 0), length(w, 1), None, None), "input_shape")
-    border, zeros = _border(border_mode)
-    params = _params(border, subsample, filter_flip, filter_dilation, g.dtype)
-    outer = [n + sum(zeros[i - 2]) if i > 1 else n for i, n in enumerate(lengths)]
-    declared = (None, _declared_shape(filter_shape, "filter_shape"), (0, 0))
-    dx = GRAD_INPUT_OF(w, g, _empty(outer, g.dtype), **params, declared=declared)
-    if zeros == _NO_ZEROS:
-        return dx
-    (top, _), (left, _) = zeros
-    return dx[:, :, top : top + lengths[2], left : left + lengths[3]]
+    op = AbstractConv2d_gradInputs(
+        None,
+        _declared_shape(filter_shape, "filter_shape"),
+        border_mode,
+        subsample,
+        filter_flip,
+        filter_dilation,
+        num_groups,
+        unshared,
+    )
+    return op.gradient(filters, output_grad, input_shape)
 
 
 def conv2d_grad_wrt_weights(
@@ -180,6 +273,8 @@ def conv2d_grad_wrt_weights(
     subsample: tuple[int, int] = (1, 1),
     filter_flip: bool = True,
     filter_dilation: tuple[int, int] = (1, 1),
+    num_groups: int = 1,
+    unshared: bool = False,
 ) -> Variable:
     """The gradient of `conv2d` with respect to its filters.
 
@@ -187,14 +282,58 @@ def conv2d_grad_wrt_weights(
     filters, ints or integer scalars; filters and channels may be None. The other arguments are
     those of `conv2d`. Returns an array of filter_shape. Raises GraphTypeError, ShapeError.
     """
-    x, g = _floats(input=input, output_grad=output_grad)
-    lengths = _lengths(filter_shape, (length(g, 1), length(x, 1), None, None), "filter_shape")
-    border, zeros = _border(border_mode)
-    params = _params(border, subsample, filter_flip, filter_dilation, g.dtype)
-    around = (sum(zeros[0]), sum(zeros[1]))
-    declared = (_declared_shape(input_shape, "input_shape"), None, around)
-    like = _empty(lengths, g.dtype)
-    return GRAD_FILTER_OF(_with_zeros(x, zeros), g, like, **params, declared=declared)
+    op = AbstractConv2d_gradWeights(
+        _declared_shape(input_shape, "input_shape"),
+        None,
+        border_mode,
+        subsample,
+        filter_flip,
+        filter_dilation,
+        num_groups,
+        unshared,
+    )
+    return op.gradient(input, output_grad, filter_shape)
 
 
-__all__ = ["conv2d", "conv2d_grad_wrt_inputs", "conv2d_grad_wrt_weights"]
+def conv2d_transpose(
+    input: Any,
+    filters: Any,
+    output_shape: Any,
+    filter_shape: Any = None,
+    border_mode: Any = "valid",
+    input_dilation: tuple[int, int] = (1, 1),
+    filter_flip: bool = True,
+    filter_dilation: tuple[int, int] = (1, 1),
+    num_groups: int = 1,
+    unshared: bool = False,
+) -> Variable:
+    """`conv2d_grad_wrt_inputs`, called a transposed convolution: `input` takes the place of the
+    gradient of a convolution's result, and input_dilation is that convolution's `subsample`.
+
+    input: (batch, filters, height, width). filters: (filters, channels, h, w). output_shape:
+    (batch, channels, height, width), ints or integer scalars; batch and channels may be None.
+    Returns an array of output_shape. Raises GraphTypeError, ShapeError.
+    """
+    return conv2d_grad_wrt_inputs(
+        input,
+        filters,
+        output_shape,
+        filter_shape,
+        border_mode,
+        input_dilation,
+        filter_flip,
+        filter_dilation,
+        num_groups,
+        unshared,
+    )
+
+
+__all__ = [
+    "AbstractConv2d",
+    "AbstractConv2d_gradInputs",
+    "AbstractConv2d_gradWeights",
+    "conv2d",
+    "conv2d_grad_wrt_inputs",
+    "conv2d_grad_wrt_weights",
+    "conv2d_transpose",
+]
