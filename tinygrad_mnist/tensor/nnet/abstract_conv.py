@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_mnist.config import config
+from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable, constant
@@ -14,7 +17,15 @@ from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.conv import GRAD_FILTER_OF, GRAD_INPUT_OF, Border, Pair, convolve
 from tinygrad_mnist.ops.elementwise import cast
 from tinygrad_mnist.ops.join import concatenate
-from tinygrad_mnist.ops.shape import alloc, as_integer_scalar, integer_pair, length, shape_scalars
+from tinygrad_mnist.ops.shape import (
+    alloc,
+    as_integer_scalar,
+    dimshuffle,
+    integer_pair,
+    length,
+    reshape,
+    shape_scalars,
+)
 
 Zeros = tuple[Pair, Pair]  # (above, below), (left, right)
 _NO_ZEROS: Zeros = ((0, 0), (0, 0))
@@ -113,9 +124,9 @@ class _Convolution:
         imshp: Any = None,
         kshp: Any = None,
         border_mode: Any = "valid",
-        subsample: tuple[int, int] = (1, 1),
+        subsample: Any = (1, 1),
         filter_flip: bool = True,
-        filter_dilation: tuple[int, int] = (1, 1),
+        filter_dilation: Any = (1, 1),
         num_groups: int = 1,
         unshared: bool = False,
     ) -> None:
@@ -197,10 +208,10 @@ def conv2d(
     input_shape: Any = None,
     filter_shape: Any = None,
     border_mode: Any = "valid",
-    subsample: tuple[int, int] = (1, 1),
+    subsample: Any = (1, 1),
     filter_flip: bool = True,
     image_shape: Any = None,
-    filter_dilation: tuple[int, int] = (1, 1),
+    filter_dilation: Any = (1, 1),
     num_groups: int = 1,
     unshared: bool = False,
 ) -> Variable:
@@ -239,9 +250,9 @@ def conv2d_grad_wrt_inputs(
     input_shape: Any,
     filter_shape: Any = None,
     border_mode: Any = "valid",
-    subsample: tuple[int, int] = (1, 1),
+    subsample: Any = (1, 1),
     filter_flip: bool = True,
-    filter_dilation: tuple[int, int] = (1, 1),
+    filter_dilation: Any = (1, 1),
     num_groups: int = 1,
     unshared: bool = False,
 ) -> Variable:
@@ -270,9 +281,9 @@ def conv2d_grad_wrt_weights(
     filter_shape: Any,
     input_shape: Any = None,
     border_mode: Any = "valid",
-    subsample: tuple[int, int] = (1, 1),
+    subsample: Any = (1, 1),
     filter_flip: bool = True,
-    filter_dilation: tuple[int, int] = (1, 1),
+    filter_dilation: Any = (1, 1),
     num_groups: int = 1,
     unshared: bool = False,
 ) -> Variable:
@@ -301,9 +312,9 @@ def conv2d_transpose(
     output_shape: Any,
     filter_shape: Any = None,
     border_mode: Any = "valid",
-    input_dilation: tuple[int, int] = (1, 1),
+    input_dilation: Any = (1, 1),
     filter_flip: bool = True,
-    filter_dilation: tuple[int, int] = (1, 1),
+    filter_dilation: Any = (1, 1),
     num_groups: int = 1,
     unshared: bool = False,
 ) -> Variable:
@@ -328,10 +339,75 @@ def conv2d_transpose(
     )
 
 
+# --- upsampling -----------------------------------------------------------------------------------
+
+
+def _bilinear_weights(ratio: Any) -> Array:
+    """1, 2, ..., ratio, ..., 2, 1."""
+    n = integer(ratio, "ratio", 1)
+    return np.concatenate([np.arange(1.0, n + 1), np.arange(n - 1.0, 0, -1)])
+
+
+def bilinear_kernel_1D(ratio: int, normalize: bool = True) -> Variable:  # noqa: N802
+    """The weights 1, 2, ..., ratio, ..., 2, 1 of a linear interpolation between pixels that are
+    `ratio` apart; normalize: divided by `ratio`. A vector of floatX."""
+    weights = _bilinear_weights(ratio)
+    return constant(weights / ratio if flag(normalize, "normalize") else weights, config.floatX)
+
+
+def bilinear_kernel_2D(ratio: int, normalize: bool = True) -> Variable:  # noqa: N802
+    """The products of the weights of `bilinear_kernel_1D` for rows and for columns: a matrix."""
+    weights = bilinear_kernel_1D(ratio, normalize)
+    return dimshuffle(weights, 0, "x") * dimshuffle(weights, "x", 0)
+
+
+def bilinear_upsampling(
+    input: Any,
+    ratio: Any = None,
+    frac_ratio: Any = None,
+    batch_size: int | None = None,
+    num_input_channels: int | None = None,
+    use_1D_kernel: bool = True,  # noqa: N803
+) -> Variable:
+    """Images (batch, channels, height, width) with `ratio` times the rows and columns.
+
+    Pixel (r, c) becomes pixel (r * ratio + (ratio - 1) // 2, ...); those between are interpolated
+    linearly, and those before the first pixel or behind the last repeat it. ratio: an int. The
+    other arguments are there for Theano's programs: frac_ratio is None, and the rest changes no
+    result. Raises GraphTypeError.
+    """
+    if frac_ratio is not None:
+        raise ArgumentError(
+            f"frac_ratio is {shown(frac_ratio)}; only an integer ratio is supported"
+        )
+    (x,) = _floats(input=input)
+    n = integer(ratio, "ratio", 1)
+    flag(use_1D_kernel, "use_1D_kernel")
+    weights = constant(_bilinear_weights(n) / n, x.dtype)
+    channels = [length(x, 0), length(x, 1)]
+    y = reshape(x, [channels[0] * channels[1], 1, length(x, 2), length(x, 3)])
+    padding = 2 * n - (n - 1) // 2 - 1
+    for axis in (2, 3):
+        every = (slice(None),) * axis
+        extended = concatenate([y[(*every, slice(0, 1))], y, y[(*every, slice(-1, None))]], axis)
+        is_along = [i == axis for i in range(4)]
+        y = conv2d_grad_wrt_inputs(
+            extended,
+            dimshuffle(weights, *(0 if along else "x" for along in is_along)),
+            [length(y, i) * n if along else length(y, i) for i, along in enumerate(is_along)],
+            border_mode=[padding if along else 0 for along in is_along[2:]],
+            subsample=[n if along else 1 for along in is_along[2:]],
+        )
+    return reshape(y, [*channels, length(y, 2), length(y, 3)])
+
+
 __all__ = [
     "AbstractConv2d",
     "AbstractConv2d_gradInputs",
     "AbstractConv2d_gradWeights",
+    "bilinear_kernel_1D",
+    "bilinear_kernel_2D",
+    "bilinear_upsampling",
     "conv2d",
     "conv2d_grad_wrt_inputs",
     "conv2d_grad_wrt_weights",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_mnist.errors import GraphTypeError
-from tinygrad_mnist.graph.values import choice, flag
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError
+from tinygrad_mnist.graph.values import choice, flag, integer
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.average_pool import average_pool, sum_pool
 from tinygrad_mnist.ops.pool import keep_maxima, max_pool
@@ -72,4 +72,18 @@ def max_pool_2d_same_size(input: Any, patch_size: Any) -> Variable:
     return keep_maxima(input, patch_size)
 
 
-__all__ = ["max_pool_2d_same_size", "pool_2d"]
+class Pool:
+    """`Pool(ignore_border, mode)(x, ws, stride, pad)` is
+    `pool_2d(x, ws, ignore_border, stride, pad, mode)`. ndim: only 2."""
+
+    def __init__(self, ignore_border: bool = False, mode: str = "max", ndim: int = 2) -> None:
+        if integer(ndim, "ndim of Pool") != 2:
+            raise ArgumentError(f"ndim of Pool is {ndim}; only 2 is supported")
+        self.ignore_border = flag(ignore_border, "ignore_border")
+        self.mode = choice(mode, MODES, "the mode of Pool")
+
+    def __call__(self, x: Any, ws: Any, stride: Any = None, pad: Any = None) -> Variable:
+        return pool_2d(x, ws, self.ignore_border, stride, pad, self.mode)
+
+
+__all__ = ["Pool", "max_pool_2d_same_size", "pool_2d"]
