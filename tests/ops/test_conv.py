@@ -253,6 +253,33 @@ def test_gradient_functions(device: str, border: Any, flip: bool) -> None:
         np.testing.assert_allclose(result, exact, rtol=1e-12, atol=1e-12)
 
 
+def test_a_shape_may_be_symbolic(device: str) -> None:
+    x, w, g = (T.tensor4(name, "float64") for name in "xwg")
+    by_inputs = abstract_conv.conv2d_grad_wrt_inputs(g, w, x.shape)
+    by_weights = abstract_conv.conv2d_grad_wrt_weights(x, g, w.shape)
+    weights = np.ones((2, 4, 4, 4))
+    results = evaluate(device, [x, w, g], [by_inputs, by_weights], X, W, weights)
+    wanted = evaluate(device, [x, w], T.grad(T.sum(conv2d(x, w)), [x, w]), X, W)
+    for result, exact in zip(results, wanted, strict=True):
+        np.testing.assert_allclose(result, exact, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("border", ["valid", "full", "half", 1, (2, 0), ((1, 0), (0, 2))], ids=str)
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), ((2, 3), (2, 1))])
+def test_the_shape_of_a_result(border: Any, stride: Any, dilation: Any) -> None:
+    x, w = T.tensor4("x", "float64"), T.tensor4("w", "float64")
+    y = conv2d(x, w, border_mode=border, subsample=stride, filter_dilation=dilation)
+    how = border, stride, dilation
+    expected = evaluate("cpu", [x, w], y.shape, X, W)
+    assert abstract_conv.get_conv_output_shape(X.shape, W.shape, *how) == tuple(expected)
+    symbolic = T.stack(
+        *abstract_conv.get_conv_output_shape(tuple(x.shape[i] for i in range(4)), W.shape, *how)
+    )
+    np.testing.assert_array_equal(evaluate("cpu", [x], symbolic, X), expected)
+    unknown = abstract_conv.get_conv_output_shape((None, 3, None, 5), W.shape, *how)
+    assert unknown == (None, 4, None, expected[3])
+
+
 def test_gradients_of_other_shapes(device: str) -> None:
     w, g = T.tensor4("w", "float64"), T.tensor4("g", "float64")
     back = abstract_conv.conv2d_grad_wrt_inputs(g, w, (None, None, 6, 5), (4, 3, 3, 2))
@@ -274,6 +301,7 @@ ERRORS: list[tuple[Any, str]] = [
     (lambda x: conv2d(x, x, border_mode=((1, 1), 2.5)), "a pair of border_mode is 2.5"),
     (lambda x: conv2d(x, x, filter_dilation=0), "filter_dilation is 0; it is two ints >= 1"),
     (lambda x: conv2d(x, x, num_groups=0), "num_groups is 0; it must be at least 1"),
+    (lambda x: conv2d(x, x, logical=True), "conv2d has no argument 'logical'"),
     (lambda x: conv2d(x, x, unshared=True), "unshared is True; filters are the same"),
     (
         lambda x: abstract_conv.conv2d_grad_wrt_inputs(x, x, (1, 1, None, 2)),

@@ -14,20 +14,19 @@ than there are phases, and less than the result has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import gcd
+from typing import NamedTuple
 
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.shape import dimshuffle, static_reshape
 from tinygrad_mnist.ops.windows import framed, free, sum_of_windows, windows
 
 
-@dataclass(frozen=True)
-class Phases:
+class Phases(NamedTuple):
     """The phases along one axis of a convolution.
 
     n: length of the image. outputs: length of the result. padding, dilation, stride: of the
-    convolution. count: the phases. positions: output positions of each. size: length of its image.
+    convolution. number: of phases. positions: output positions of each. size: length of its image.
     inner_stride: between its positions.
     """
 
@@ -36,7 +35,7 @@ class Phases:
     padding: int
     dilation: int
     stride: int
-    count: int
+    number: int
     positions: int
     size: int
     inner_stride: int
@@ -44,12 +43,12 @@ class Phases:
     @property
     def span(self) -> int:
         """Elements of the padded image that the phases read, with those between."""
-        return (self.count - 1) * self.stride + (self.size - 1) * self.dilation + 1
+        return (self.number - 1) * self.stride + (self.size - 1) * self.dilation + 1
 
     @property
     def alternate(self) -> bool:
         """Whether the phases take the elements of the span in turn."""
-        return self.count == self.dilation and 1 in (self.count, self.stride)
+        return self.number == self.dilation and 1 in (self.number, self.stride)
 
 
 def phases_along(
@@ -79,7 +78,7 @@ def split_images(x: Variable, rows: Phases, columns: Phases) -> Variable:
     """Images (N, C, H, W) -> their phases (N * phases, C, height, width)."""
     x = framed(x, {2: (-rows.padding, rows.span), 3: (-columns.padding, columns.span)})
     for axis, along in ((2, rows), (4, columns)):
-        x = windows(x, axis, along.count, along.size, along.stride, along.dilation)
+        x = windows(x, axis, along.number, along.size, along.stride, along.dilation)
     return _flat(dimshuffle(x, 0, 2, 4, 1, 3, 5))
 
 
@@ -96,7 +95,7 @@ def join_images(x: Variable, rows: Phases, columns: Phases) -> Variable:
 
 def split_results(y: Variable, rows: Phases, columns: Phases) -> Variable:
     """The adjoint of `join_results`: positions that it leaves out are zeros."""
-    lengths = (rows.positions, rows.count, columns.positions, columns.count)
+    lengths = (rows.positions, rows.number, columns.positions, columns.number)
     y = framed(y, {2: (0, lengths[0] * lengths[1]), 3: (0, lengths[2] * lengths[3])})
     y = static_reshape(y, (*y.type.static_shape[:2], *lengths), free(6))
     return _flat(dimshuffle(y, 0, 3, 5, 1, 2, 4))
@@ -113,14 +112,14 @@ def _interleaved(x: Variable, rows: Phases, columns: Phases) -> Variable:
     alternate."""
     channels, height, width = x.type.static_shape[1:]
     x = dimshuffle(_by_phase(x, rows, columns), 0, 3, 4, 1, 5, 2)
-    shape = (x.type.static_shape[0], channels, height * rows.count, width * columns.count)
+    shape = (x.type.static_shape[0], channels, height * rows.number, width * columns.number)
     return static_reshape(x, shape, free(4))
 
 
 def _by_phase(x: Variable, rows: Phases, columns: Phases) -> Variable:
     """(N * phases, ...) -> (N, phases of rows, phases of columns, ...)."""
     n, *rest = x.type.static_shape
-    lengths = (n // (rows.count * columns.count), rows.count, columns.count, *rest)
+    lengths = (n // (rows.number * columns.number), rows.number, columns.number, *rest)
     return static_reshape(x, lengths, free(6))
 
 

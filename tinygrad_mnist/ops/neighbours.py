@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.contracts.core.sizes import n_elements
@@ -20,21 +20,20 @@ from tinygrad_mnist.ops.windows import framed, free, sum_of_windows, windows
 MODES = ("valid", "ignore_borders", "half", "full", "wrap_centered")
 
 
-@dataclass(frozen=True)
-class Neighbourhoods:
-    """The neighbourhoods along one axis: n pixels, `count` windows of `size`, `step` apart, the
+class Neighbourhoods(NamedTuple):
+    """The neighbourhoods along one axis: n pixels, `number` windows of `size`, `step` apart, the
     first of which begins `padding` before the image."""
 
     n: int
     size: int
     step: int
     padding: int
-    count: int
+    number: int
 
     @property
     def span(self) -> int:
         """Elements from the first window's first to the last one's last."""
-        return (self.count - 1) * self.step + self.size
+        return (self.number - 1) * self.step + self.size
 
 
 def neighbourhoods_along(n: int, size: int, step: int, mode: str) -> Neighbourhoods:
@@ -125,8 +124,8 @@ def _neibs_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
         x = framed(x, {2: (0, rows.span), 3: (0, columns.span)})
     else:
         x = framed(x, {2: (-rows.padding, rows.span), 3: (-columns.padding, columns.span)})
-    x = windows(x, 2, rows.count, rows.size, rows.step)
-    x = windows(x, 4, columns.count, columns.size, columns.step)
+    x = windows(x, 2, rows.number, rows.size, rows.step)
+    x = windows(x, 4, columns.number, columns.size, columns.step)
     x = dimshuffle(x, 0, 1, 2, 4, 3, 5)
     shape = x.type.static_shape
     return [static_reshape(x, (n_elements(shape[:4]), n_elements(shape[4:])), free(2))]
@@ -153,7 +152,7 @@ def _images_specialise(node: Node, inputs: Sequence[Variable], host: HostValues)
     g, like = inputs[:2]
     rows, columns = _both_axes(node, like.type, node.inputs[2:], host)
     shape = like.type.static_shape
-    counts, sizes = (rows.count, columns.count), (rows.size, columns.size)
+    counts, sizes = (rows.number, columns.number), (rows.size, columns.size)
     wanted = (n_elements((*shape[:2], *counts)), n_elements(sizes))
     if g.type.static_shape != wanted:
         raise ShapeError(

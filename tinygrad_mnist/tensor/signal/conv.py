@@ -10,7 +10,6 @@ from tinygrad_mnist.graph.values import several, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.shape import dimshuffle
 from tinygrad_mnist.tensor.nnet import abstract_conv
-from tinygrad_mnist.tensor.nnet.conv import check_options
 
 
 def _with_channel(x: Any, shape: Any, name: str) -> tuple[Variable, tuple[Any, ...] | None]:
@@ -42,15 +41,16 @@ def conv2d(
     (h, w), or with several (filters, h, w).
 
     image_shape, filter_shape: two or three lengths, with None for unknown ones. border_mode,
-    subsample: as of `nnet.conv2d`. options: as of `nnet.conv.conv2d`.
+    subsample: as of `nnet.conv2d`. options: as of `nnet.conv2d`.
 
     Returns (images, filters, height, width) without the axes that its operands lack. Raises
     GraphTypeError, ShapeError.
     """
-    check_options(options)
     images, images_shape = _with_channel(input, image_shape, "input")
     flipped, filters_shape = _with_channel(filters, filter_shape, "filters")
-    y = abstract_conv.conv2d(images, flipped, images_shape, filters_shape, border_mode, subsample)
+    y = abstract_conv.conv2d(
+        images, flipped, images_shape, filters_shape, border_mode, subsample, **options
+    )
     kept = [axis for axis, v in ((0, input), (1, filters)) if as_variable(v).ndim == 3]
     return dimshuffle(y, *kept, 2, 3)
 
