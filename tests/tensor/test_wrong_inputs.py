@@ -23,8 +23,9 @@ from helpers.wrong_inputs import (
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.tensor import extra_ops, nnet
-from tinygrad_mnist.tensor.nnet import abstract_conv, bn, conv
+from tinygrad_mnist.tensor.nnet import abstract_conv, bn, conv, neighbours
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
+from tinygrad_mnist.tensor.signal import conv as signal_conv
 from tinygrad_mnist.tensor.signal import downsample, pool
 
 KINDS = (TypeError, ValueError, IndexError)  # the package's errors are of these kinds too
@@ -117,11 +118,16 @@ NNET = [
     "elu",
     "hard_sigmoid",
     "log_softmax",
+    "logsoftmax",
+    "prepend_0_to_each_row",
+    "prepend_1_to_each_row",
     "relu",
     "selu",
     "sigmoid",
     "softmax",
+    "softmax_graph",
     "softplus",
+    "softsign",
     "ultra_fast_sigmoid",
 ]
 NO_FUNCTIONS = {"TensorType", "Variable"}
@@ -174,8 +180,20 @@ def _tensor() -> dict[str, Call]:
 
 
 def _nnet() -> dict[str, Call]:
-    m, v, t = T.matrix("m"), T.vector("v"), T.tensor4("t")
+    m, v, t, y = T.matrix("m"), T.vector("v"), T.tensor4("t"), T.lvector("y")
     calls = {name: call(getattr(nnet, name), m) for name in NNET}
+    of_classes = ("softmax_1hot", "softmax_max_and_argmax_1hot", "categorical_1hot")
+    calls |= {
+        f"crossentropy_{name}": call(getattr(nnet, f"crossentropy_{name}"), m, y)
+        for name in of_classes
+    }
+    with_bias = ("softmax_1hot", "softmax_argmax_1hot", "softmax_max_and_argmax_1hot")
+    calls |= {
+        f"crossentropy_{name}_with_bias": call(
+            getattr(nnet, f"crossentropy_{name}_with_bias"), m, v, y
+        )
+        for name in with_bias
+    }
     return calls | {
         "batch_normalization": call(nnet.batch_normalization, m, v, v, v, v),
         "batch_normalization_test": call(nnet.batch_normalization_test, m, v, v, v, v),
@@ -183,7 +201,12 @@ def _nnet() -> dict[str, Call]:
         "binary_crossentropy": call(nnet.binary_crossentropy, m, m),
         "categorical_crossentropy": call(nnet.categorical_crossentropy, m, T.lvector("y")),
         "conv2d": call(nnet.conv2d, t, t),
+        "conv2d_transpose": call(nnet.conv2d_transpose, t, t, (2, 2, 3, 3)),
+        "h_softmax": call(nnet.h_softmax, m, 2, 4, 2, 2, m, v, T.tensor3("w"), m),
+        "h_softmax of targets": call(nnet.h_softmax, m, 2, 4, 2, 2, m, v, T.tensor3("w"), m, y),
+        "prepend_scalar_to_each_row": call(nnet.prepend_scalar_to_each_row, 1, m),
         "sigmoid_binary_crossentropy": call(nnet.sigmoid_binary_crossentropy, m, m),
+        "softmax_with_bias": call(nnet.softmax_with_bias, m, v),
     }
 
 
@@ -192,7 +215,30 @@ def _others() -> dict[str, Call]:
     stream = RandomStreams(1)
     draws = ("uniform", "normal", "binomial", "random_integers", "choice")
     return {
+        "AbstractConv2d": call(abstract_conv.AbstractConv2d, (2, 2, 2, 2)),
+        "AbstractConv2d()": call(abstract_conv.AbstractConv2d(), t, t),
+        "AbstractConv2d_gradInputs": call(abstract_conv.AbstractConv2d_gradInputs),
+        "AbstractConv2d_gradInputs()": call(
+            abstract_conv.AbstractConv2d_gradInputs(), t, t, (3, 3)
+        ),
+        "AbstractConv2d_gradWeights": call(abstract_conv.AbstractConv2d_gradWeights),
+        "AbstractConv2d_gradWeights()": call(
+            abstract_conv.AbstractConv2d_gradWeights(), t, t, (1, 1)
+        ),
+        "DownsampleFactorMax": call(lambda ds: downsample.DownsampleFactorMax(ds)(t), (2, 2)),
+        "Pool": call(pool.Pool),
+        "Pool()": call(pool.Pool(), t, (2, 2)),
+        "bilinear_kernel_1D": call(abstract_conv.bilinear_kernel_1D, 2),
+        "bilinear_kernel_2D": call(abstract_conv.bilinear_kernel_2D, 2),
+        "bilinear_upsampling": call(abstract_conv.bilinear_upsampling, t, 2),
         "conv.conv2d": call(conv.conv2d, t, t),
+        "get_conv_output_shape": call(
+            abstract_conv.get_conv_output_shape, (2, 2, 2, 2), (2, 2, 1, 1), "valid", (1, 1)
+        ),
+        "get_conv_shape_1axis": call(abstract_conv.get_conv_shape_1axis, 2, 1, "valid", 1),
+        "images2neibs": call(neighbours.images2neibs, t, (2, 2)),
+        "neibs2images": call(neighbours.neibs2images, T.matrix("n"), (1, 2), (1, 2, 1, 2)),
+        "signal.conv.conv2d": call(signal_conv.conv2d, m, m),
         "conv2d_grad_wrt_inputs": call(abstract_conv.conv2d_grad_wrt_inputs, t, t, (2, 2, 3, 3)),
         "conv2d_grad_wrt_weights": call(abstract_conv.conv2d_grad_wrt_weights, t, t, (2, 2, 1, 1)),
         "max_pool_2d_same_size": call(pool.max_pool_2d_same_size, t, (2, 2)),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
-from tinygrad_mnist.graph.values import choice
+from tinygrad_mnist.graph.values import choice, integer, is_integer, several
 from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.ops.shape import as_integer_scalar, integer_pair
 from tinygrad_mnist.tensor.nnet import upsampling
 from tinygrad_mnist.tensor.nnet.convolution import (
     AbstractConv2d,
     AbstractConv2d_gradInputs,
     AbstractConv2d_gradWeights,
+    border_of,
     declared_shape,
 )
 from tinygrad_mnist.tensor.nnet.upsampling import *  # noqa: F403
@@ -164,22 +166,31 @@ def conv2d_transpose(
 # --- shapes of results ----------------------------------------------------------------------------
 
 
+def _length(value: Any, what: str) -> Any:
+    """A length as a number, an integer scalar or None."""
+    return value if value is None or is_integer(value) else as_integer_scalar(value, what)
+
+
 def get_conv_shape_1axis(
-    image_shape: Any, kernel_shape: Any, border_mode: Any, subsample: Any, dilation: int = 1
+    image_shape: Any, kernel_shape: Any, border_mode: Any, subsample: int, dilation: int = 1
 ) -> Any:
     """The length of a convolution's result along one axis, None where one of the lengths is None.
 
-    image_shape, kernel_shape, subsample: ints or integer scalars. border_mode: 'valid', 'full',
-    'half', an int, or a pair (before, after).
+    image_shape, kernel_shape: ints or integer scalars. border_mode: 'valid', 'full', 'half', an
+    int, or a pair (before, after). Raises GraphTypeError.
     """
-    if None in (image_shape, kernel_shape):
-        return None
-    size = (kernel_shape - 1) * dilation + 1
-    if isinstance(border_mode, str):
+    n, taps = _length(image_shape, "image_shape"), _length(kernel_shape, "kernel_shape")
+    stride, spacing = integer(subsample, "subsample", 1), integer(dilation, "dilation", 1)
+    is_named = isinstance(border_mode, str)
+    if is_named:
         choice(border_mode, ("valid", "full", "half"), "border_mode")
-        border_mode = {"valid": 0, "full": size - 1, "half": size // 2}[border_mode]
-    pair = border_mode if isinstance(border_mode, list | tuple) else (border_mode, border_mode)
-    return (image_shape + pair[0] + pair[1] - size) // subsample + 1
+    before, after = (0, 0) if is_named else integer_pair(border_mode, "border_mode", 0)
+    if n is None or taps is None:
+        return None
+    size = (taps - 1) * spacing + 1
+    if is_named:
+        before = after = {"valid": 0, "full": size - 1, "half": size // 2}[border_mode]
+    return (n + before + after - size) // stride + 1
 
 
 def get_conv_output_shape(
@@ -187,21 +198,38 @@ def get_conv_output_shape(
     kernel_shape: Any,
     border_mode: Any,
     subsample: Any,
-    filter_dilation: Any = (1, 1),
+    filter_dilation: Any = None,
 ) -> tuple[Any, ...]:
     """The shape of `conv2d`'s result: of images (batch, channels, height, width) and filters
     (filters, channels, h, w); lengths may be ints, integer scalars or None. The other arguments are
-    those of `conv2d`."""
-    borders = border_mode if isinstance(border_mode, list | tuple) else (border_mode, border_mode)
-    along = zip(
-        image_shape[2:],
-        kernel_shape[2:],
-        borders,
-        subsample,
-        filter_dilation or (1, 1),
-        strict=True,
+    those of `conv2d`. Raises GraphTypeError."""
+    images, filters = (
+        several(shape, what, "four lengths")
+        for shape, what in ((image_shape, "image_shape"), (kernel_shape, "kernel_shape"))
     )
-    return (image_shape[0], kernel_shape[0], *(get_conv_shape_1axis(*each) for each in along))
+    if len(images) != 4 or len(filters) != 4:
+        raise ArgumentError(
+            f"image_shape and kernel_shape have {len(images)} and {len(filters)} "
+            "lengths; both have four"
+        )
+    border, zeros = border_of(border_mode)
+    borders = [
+        border if isinstance(border, str) else (border[k] + zeros[k][0], border[k] + zeros[k][1])
+        for k in (0, 1)
+    ]
+    strides = integer_pair(subsample, "subsample", 1)
+    dilation = (1, 1) if filter_dilation is None else filter_dilation
+    dilations = integer_pair(dilation, "filter_dilation", 1)
+    return (
+        _length(images[0], "the batch"),
+        _length(filters[0], "the number of filters"),
+        *(
+            get_conv_shape_1axis(
+                images[2 + k], filters[2 + k], borders[k], strides[k], dilations[k]
+            )
+            for k in (0, 1)
+        ),
+    )
 
 
 __all__ = [

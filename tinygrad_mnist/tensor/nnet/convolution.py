@@ -39,7 +39,7 @@ def declared_shape(shape: Any, what: str) -> tuple[int | None, ...] | None:
     return tuple(None if n is None else int(n) for n in lengths)
 
 
-def _border(border_mode: Any) -> tuple[Border, Zeros]:
+def border_of(border_mode: Any) -> tuple[Border, Zeros]:
     """The padding for the kernels, and zeros to add around the images first."""
     if isinstance(border_mode, str):
         if border_mode not in ("valid", "full", "half"):
@@ -127,7 +127,7 @@ class _Convolution:
     ) -> None:
         self.imshp = declared_shape(imshp, "imshp")
         self.kshp = declared_shape(kshp, "kshp")
-        border, self._zeros = _border(border_mode)
+        border, self._zeros = border_of(border_mode)
         self._around = (sum(self._zeros[0]), sum(self._zeros[1]))
         self._how: dict[str, Any] = {
             "stride": integer_pair(subsample, "subsample", 1),

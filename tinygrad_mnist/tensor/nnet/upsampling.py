@@ -16,10 +16,14 @@ from tinygrad_mnist.ops.join import concatenate
 from tinygrad_mnist.ops.shape import dimshuffle, length, reshape
 from tinygrad_mnist.tensor.nnet.convolution import AbstractConv2d_gradInputs, floats_of_images
 
+MAX_RATIO = 1 << 16
+
 
 def _bilinear_weights(ratio: Any) -> Array:
     """1, 2, ..., ratio, ..., 2, 1."""
     n = integer(ratio, "ratio", 1)
+    if n > MAX_RATIO:
+        raise ArgumentError(f"ratio is {n}; it is at most {MAX_RATIO}")
     return np.concatenate([np.arange(1.0, n + 1), np.arange(n - 1.0, 0, -1)])
 
 
@@ -27,7 +31,9 @@ def bilinear_kernel_1D(ratio: int, normalize: bool = True) -> Variable:  # noqa:
     """The weights 1, 2, ..., ratio, ..., 2, 1 of a linear interpolation between pixels that are
     `ratio` apart; normalize: divided by `ratio`. A vector of floatX."""
     weights = _bilinear_weights(ratio)
-    return constant(weights / ratio if flag(normalize, "normalize") else weights, config.floatX)
+    return constant(
+        weights / int(ratio) if flag(normalize, "normalize") else weights, config.floatX
+    )
 
 
 def bilinear_kernel_2D(ratio: int, normalize: bool = True) -> Variable:  # noqa: N802
