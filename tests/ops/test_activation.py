@@ -52,6 +52,7 @@ CASES = [
     ),
     Case("hard_sigmoid", T.nnet.hard_sigmoid, lambda x: np.clip(x * 0.2 + 0.5, 0, 1), (A * 2,)),
     Case("ultra_fast_sigmoid", T.nnet.ultra_fast_sigmoid, ultra_fast, (WIDE,)),
+    Case("softsign", T.nnet.softsign, lambda x: x / (1 + np.abs(x)), (A,)),
     Case("softplus", T.nnet.softplus, lambda x: np.logaddexp(0, x), (A,)),
 ]
 
@@ -67,8 +68,9 @@ test_value, test_gradient = make_tests(CASES)
         (lambda x: T.nnet.elu(x, 0.25), [-1000.0, 0.0, 1000.0], [0, 0.25, 1]),
         (T.nnet.hard_sigmoid, [-2.6, -2.5, 0.0, 2.5, 2.6], [0, 0.2, 0.2, 0.2, 0]),
         (T.nnet.ultra_fast_sigmoid, [0.0, -7.0, 7.0], [0.375, 0, 0]),
+        (T.nnet.softsign, [-1.0, 0.0, 1.0, -1e8, 1e150], [0.25, 1, 0.25, (1 + 1e8) ** -2, 1e-300]),
     ],
-    ids=["relu", "leaky relu", "elu", "hard_sigmoid", "ultra_fast_sigmoid"],
+    ids=["relu", "leaky relu", "elu", "hard_sigmoid", "ultra_fast_sigmoid", "softsign"],
 )
 def test_slopes_at_kinks(
     device: str, activation: Callable[[Any], Any], values: list[float], slopes: list[float]
@@ -85,8 +87,9 @@ def test_slopes_at_kinks(
         (lambda x: T.nnet.relu(x, 0.5), (-np.inf, np.inf)),
         (T.nnet.hard_sigmoid, (0, 1)),
         (T.nnet.ultra_fast_sigmoid, (0.002472623156635, 0.997527376843365)),
+        (T.nnet.softsign, (-1, 1)),
     ],
-    ids=["relu", "leaky relu", "hard_sigmoid", "ultra_fast_sigmoid"],
+    ids=["relu", "leaky relu", "hard_sigmoid", "ultra_fast_sigmoid", "softsign"],
 )
 def test_large_and_infinite_arguments(
     device: str, activation: Callable[[Any], Any], limits: tuple[float, float]

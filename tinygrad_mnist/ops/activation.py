@@ -64,9 +64,11 @@ def selu(x: Any) -> Variable:
 
 
 def softsign(x: Any) -> Variable:
-    """x / (1 + |x|)."""
+    """x / (1 + |x|); in a form whose slope, 1 / (1 + |x|)**2, doesn't cancel for large x."""
     variable = as_variable(x)
-    return variable / (1 + abs_(variable))
+    size, near = abs_(variable), _clip(variable, -1, 1)
+    far = sgn(variable) * (1 - 1 / (1 + size))
+    return switch(gt(size, 1), far, near / (1 + abs_(near)))
 
 
 def hard_sigmoid(x: Any) -> Variable:
