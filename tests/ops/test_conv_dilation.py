@@ -19,9 +19,11 @@ from tinygrad_mnist.tensor.nnet.abstract_conv import (
     AbstractConv2d,
     AbstractConv2d_gradInputs,
     AbstractConv2d_gradWeights,
+    causal_conv1d,
     conv2d_grad_wrt_inputs,
     conv2d_grad_wrt_weights,
     conv2d_transpose,
+    separable_conv2d,
 )
 
 Pair = tuple[int, int]
@@ -122,6 +124,36 @@ CASES += [
     case(X[:1, :2], W[:2, :2, :1], stride=(5, 1), dilation=(100, 3)),
     case(X[:1, :2, :5, :3], W[:2, :2], dilation=(2, 2)),
     case(X[:1, :3], _rng.normal(size=(6, 1, 3, 2)), groups=3, border=1),
+]
+
+
+def causal(x: AnyArray, w: AnyArray, stride: int, dilation: int, groups: int) -> AnyArray:
+    before = dilation * (w.shape[2] - 1)
+    padded = np.pad(x, ((0, 0), (0, 0), (before, 0)))[..., None]
+    how = {"stride": (stride, 1), "dilation": (dilation, 1), "groups": groups}
+    return convolve(padded, w[..., None], **how)[..., 0]
+
+
+CASES += [
+    Case(
+        f"causal_conv1d, strides {stride}, dilation {dilation}, {groups} groups",
+        lambda x, w, how=(stride, True, dilation, groups): causal_conv1d(
+            x, w, (4, None, 3), (None, None, 9), *how
+        ),
+        lambda x, w, how=(stride, dilation, groups): causal(x, w, *how),
+        (_rng.normal(size=(2, 2, 9)), _rng.normal(size=(4, 2 // groups, 3))),
+    )
+    for stride, dilation, groups in [(1, 1, 1), (1, 4, 2), (2, 3, 1)]
+]
+CASES += [
+    Case(
+        "separable_conv2d",
+        lambda x, v, w: separable_conv2d(
+            x, v, w, 2, border_mode="half", subsample=(2, 1), filter_dilation=(1, 2)
+        ),
+        lambda x, v, w: convolve(convolve(x, v, "half", (2, 1), dilation=(1, 2), groups=2), w),
+        (X[:1, :2], W[:, :1], _rng.normal(size=(3, 4, 1, 1))),
+    )
 ]
 
 

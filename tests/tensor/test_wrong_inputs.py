@@ -231,6 +231,9 @@ def _others() -> dict[str, Call]:
         "bilinear_kernel_1D": call(abstract_conv.bilinear_kernel_1D, 2),
         "bilinear_kernel_2D": call(abstract_conv.bilinear_kernel_2D, 2),
         "bilinear_upsampling": call(abstract_conv.bilinear_upsampling, t, 2),
+        "causal_conv1d": call(
+            abstract_conv.causal_conv1d, T.tensor3("s"), T.tensor3("f"), (2, 2, 2)
+        ),
         "conv.conv2d": call(conv.conv2d, t, t),
         "get_conv_output_shape": call(
             abstract_conv.get_conv_output_shape, (2, 2, 2, 2), (2, 2, 1, 1), "valid", (1, 1)
@@ -238,6 +241,13 @@ def _others() -> dict[str, Call]:
         "get_conv_shape_1axis": call(abstract_conv.get_conv_shape_1axis, 2, 1, "valid", 1),
         "images2neibs": call(neighbours.images2neibs, t, (2, 2)),
         "neibs2images": call(neighbours.neibs2images, T.matrix("n"), (1, 2), (1, 2, 1, 2)),
+        "separable_conv2d": call(
+            abstract_conv.separable_conv2d,
+            t,
+            T.tensor4("d")[:, :1],
+            T.tensor4("p")[:, :, :1, :1],
+            2,
+        ),
         "signal.conv.conv2d": call(signal_conv.conv2d, m, m),
         "conv2d_grad_wrt_inputs": call(abstract_conv.conv2d_grad_wrt_inputs, t, t, (2, 2, 3, 3)),
         "conv2d_grad_wrt_weights": call(abstract_conv.conv2d_grad_wrt_weights, t, t, (2, 2, 1, 1)),

@@ -4,7 +4,14 @@ normalisation."""
 from __future__ import annotations
 
 from tinygrad_mnist.tensor.nnet import abstract_conv, bn, conv, neighbours, nnet, sigm
-from tinygrad_mnist.tensor.nnet.abstract_conv import conv2d, conv2d_transpose
+from tinygrad_mnist.tensor.nnet.abstract_conv import (
+    causal_conv1d,
+    conv2d,
+    conv2d_grad_wrt_inputs,
+    conv2d_grad_wrt_weights,
+    conv2d_transpose,
+    separable_conv2d,
+)
 from tinygrad_mnist.tensor.nnet.bn import *  # noqa: F403
 from tinygrad_mnist.tensor.nnet.nnet import *  # noqa: F403
 from tinygrad_mnist.tensor.nnet.sigm import *  # noqa: F403
@@ -12,11 +19,15 @@ from tinygrad_mnist.tensor.nnet.sigm import *  # noqa: F403
 __all__ = [
     "abstract_conv",
     "bn",
+    "causal_conv1d",
     "conv",
     "conv2d",
+    "conv2d_grad_wrt_inputs",
+    "conv2d_grad_wrt_weights",
     "conv2d_transpose",
     "neighbours",
     "nnet",
+    "separable_conv2d",
     "sigm",
 ]
 __all__ += bn.__all__

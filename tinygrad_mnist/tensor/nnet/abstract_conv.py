@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
-from tinygrad_mnist.graph.values import choice, integer, is_integer, several
+from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.values import choice, integer, is_integer, several, shown
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.shape import as_integer_scalar, integer_pair
+from tinygrad_mnist.ops.shape import as_integer_scalar, dimshuffle, integer_pair
 from tinygrad_mnist.tensor.nnet import upsampling
 from tinygrad_mnist.tensor.nnet.convolution import (
     AbstractConv2d,
@@ -163,6 +164,88 @@ def conv2d_transpose(
     )
 
 
+# --- convolutions made of `conv2d` ----------------------------------------------------------------
+
+
+def separable_conv2d(
+    input: Any,
+    depthwise_filters: Any,
+    pointwise_filters: Any,
+    num_channels: int,
+    input_shape: Any = None,
+    depthwise_filter_shape: Any = None,
+    pointwise_filter_shape: Any = None,
+    border_mode: Any = "valid",
+    subsample: Any = (1, 1),
+    filter_flip: bool = True,
+    filter_dilation: Any = (1, 1),
+) -> Variable:
+    """A convolution of each channel with filters of its own, then one of all channels with filters
+    of one pixel.
+
+    input: (batch, num_channels, height, width). depthwise_filters: (num_channels * m, 1, h, w).
+    pointwise_filters: (filters, num_channels * m, 1, 1). The other arguments are those of `conv2d`,
+    for the first convolution. Returns (batch, filters, height, width). Raises GraphTypeError,
+    ShapeError.
+    """
+    of_channels = conv2d(
+        input,
+        depthwise_filters,
+        input_shape,
+        depthwise_filter_shape,
+        border_mode,
+        subsample,
+        filter_flip,
+        filter_dilation=filter_dilation,
+        num_groups=num_channels,
+    )
+    return conv2d(of_channels, pointwise_filters, filter_shape=pointwise_filter_shape)
+
+
+def causal_conv1d(
+    input: Any,
+    filters: Any,
+    filter_shape: Any,
+    input_shape: Any = None,
+    subsample: int = 1,
+    filter_flip: bool = True,
+    filter_dilation: int = 1,
+    num_groups: int = 1,
+    unshared: bool = False,
+) -> Variable:
+    """A convolution along time whose result at each time depends on that and on earlier times.
+
+    input: (batch, channels, time). filters: (filters, channels / num_groups, length). filter_shape:
+    of the filters; its length is a number. The other arguments are those of `conv2d`, along one
+    axis. Returns (batch, filters, time). Raises GraphTypeError, ShapeError.
+    """
+    x, w = as_variable(input), as_variable(filters)
+    for v, name in ((x, "input"), (w, "filters")):
+        if v.ndim != 3:
+            raise GraphTypeError(f"{name} has to have three dimensions; it is {v.type}")
+    images_shape, lengths = (
+        None if shape is None else [*several(shape, what, "three lengths"), 1]
+        for shape, what in ((input_shape, "input_shape"), (filter_shape, "filter_shape"))
+    )
+    if lengths is None or len(lengths) != 4 or lengths[2] is None:
+        raise ArgumentError(f"filter_shape is {shown(filter_shape)}; it has to give the length")
+    spacing = integer(filter_dilation, "filter_dilation", 1)
+    before = spacing * (integer(lengths[2], "the length in filter_shape", 1) - 1)
+    y = conv2d(
+        dimshuffle(x, 0, 1, 2, "x"),
+        dimshuffle(w, 0, 1, 2, "x"),
+        images_shape,
+        lengths,
+        border_mode=((before, 0), (0, 0)),
+        subsample=(integer(subsample, "subsample", 1), 1),
+        filter_flip=filter_flip,
+        filter_dilation=(spacing, 1),
+        num_groups=num_groups,
+        unshared=unshared,
+    )
+    return y[:, :, :, 0]
+
+
 # --- shapes of results ----------------------------------------------------------------------------
 
 
@@ -236,11 +319,13 @@ __all__ = [
     "AbstractConv2d",
     "AbstractConv2d_gradInputs",
     "AbstractConv2d_gradWeights",
+    "causal_conv1d",
     "conv2d",
     "conv2d_grad_wrt_inputs",
     "conv2d_grad_wrt_weights",
     "conv2d_transpose",
     "get_conv_output_shape",
     "get_conv_shape_1axis",
+    "separable_conv2d",
 ]
 __all__ += upsampling.__all__
