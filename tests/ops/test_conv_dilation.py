@@ -251,6 +251,13 @@ def test_as_many_products_as_without(dilation: Pair, groups: int) -> None:
     assert 0 <= flops - 3 * 2 * 2 * 144 * filters.size <= 2 * epilogues
 
 
+def test_a_filter_of_one_pixel_has_no_gaps() -> None:
+    x, w = T.ftensor4("x"), T.ftensor4("w")
+    function = theano.function([x, w], conv2d(x, w, filter_dilation=3))
+    function(X.astype("float32"), W[:, :, :1, :1].astype("float32"))
+    assert [call.kernel for call in function.plan.calls] == ["conv2d"]
+
+
 def test_equal_patches_give_equal_bits(device: str) -> None:
     x = np.tile(_rng.normal(size=(1, 4, 1, 1)), (2, 1, 11, 10)).astype("float32")
     a, b = T.ftensor4("a"), T.ftensor4("b")

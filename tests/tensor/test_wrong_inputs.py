@@ -239,6 +239,7 @@ def _others() -> dict[str, Call]:
             abstract_conv.get_conv_output_shape, (2, 2, 2, 2), (2, 2, 1, 1), "valid", (1, 1)
         ),
         "get_conv_shape_1axis": call(abstract_conv.get_conv_shape_1axis, 2, 1, "valid", 1),
+        "Images2Neibs": call(neighbours.Images2Neibs),
         "images2neibs": call(neighbours.images2neibs, t, (2, 2)),
         "neibs2images": call(neighbours.neibs2images, T.matrix("n"), (1, 2), (1, 2, 1, 2)),
         "separable_conv2d": call(

@@ -174,8 +174,9 @@ def convolve(x: Variable, w: Variable, params: Params) -> Variable:
 
 def _split_params(
     params: Params, x: TensorType, w: TensorType, y: TensorType
-) -> tuple[dict[str, Any], Phases, Phases]:
-    """The parameters of the kernel's call, and the phases of rows and of columns."""
+) -> tuple[dict[str, Any], tuple[Phases, Phases] | None]:
+    """The parameters of the kernel's calls, and the phases of rows and of columns; None where the
+    filter has no gaps."""
     rows, columns = (
         phases_along(x.static_shape[a], w.static_shape[a], y.static_shape[a], p, s, d)
         for a, p, s, d in zip(
@@ -183,10 +184,10 @@ def _split_params(
         )
     )
     inner = {k: v for k, v in params.items() if k not in ("dilation", "groups", "declared")}
-    stride = (rows.inner_stride, columns.inner_stride)
-    if params["dilation"] != (1, 1):
-        inner.update(stride=stride, padding=(0, 0))
-    return inner, rows, columns
+    if (rows.dilation, columns.dilation) == (1, 1):
+        return inner, None
+    inner.update(stride=(rows.inner_stride, columns.inner_stride), padding=(0, 0))
+    return inner, (rows, columns)
 
 
 def _groups(v: Variable, axis: int, groups: int) -> list[Variable]:
@@ -199,25 +200,24 @@ def _groups(v: Variable, axis: int, groups: int) -> list[Variable]:
 
 def _joined(parts: Sequence[Variable], axis: int) -> Variable:
     """Equal parts side by side."""
+    if len(parts) == 1:
+        return parts[0]
     shape = parts[0].type.static_shape
     n = shape[axis]
     whole = (*shape[:axis], n * len(parts), *shape[axis + 1 :])
     regions = (StaticSlice.whole(whole).along(axis, k * n, n) for k in range(len(parts)))
-    if len(parts) == 1:
-        return parts[0]
     return assemble(None, list(zip(parts, regions, strict=True)), whole, free(4))
 
 
 def _of_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
     x, w = inputs
-    params = _static_params(node, x.type, w.type)
     (y,) = _infer(node.params, (x.type, w.type))
-    inner, rows, columns = _split_params(params, x.type, w.type, y)
-    groups, is_dilated = params["groups"], params["dilation"] != (1, 1)
-    images = split_images(x, rows, columns) if is_dilated else x
+    inner, phases = _split_params(_static_params(node, x.type, w.type), x.type, w.type, y)
+    groups = node.params["groups"]
+    images = split_images(x, *phases) if phases else x
     pairs = zip(_groups(images, 1, groups), _groups(w, 0, groups), strict=True)
     result = _joined([CONV2D(a, b, **inner) for a, b in pairs], 1)
-    result = join_results(result, rows, columns) if is_dilated else result
+    result = join_results(result, *phases) if phases else result
     return [static_broadcast(result, y.static_shape, y.broadcastable)]
 
 
@@ -226,25 +226,23 @@ CONV2D_OF = register_op(Op("conv2d_of", _infer, None, vjp=_vjp, specialise=_of_s
 
 def _grad_input_of_groups(w: Variable, g: Variable, x: TensorType, params: Params) -> Variable:
     """The gradient of the images, of a convolution with dilation or groups."""
-    inner, rows, columns = _split_params(params, x, w.type, g.type)
-    is_dilated = params["dilation"] != (1, 1)
-    if is_dilated:
-        g = split_results(g, rows, columns)
-    n, groups = g.type.static_shape[0], params["groups"]
-    size = (rows.size, columns.size) if is_dilated else x.static_shape[2:]
-    shape = (n, w.type.static_shape[1], *size)
+    inner, phases = _split_params(params, x, w.type, g.type)
+    size = x.static_shape[2:]
+    if phases:
+        g, size = split_results(g, *phases), (phases[0].size, phases[1].size)
+    shape = (g.type.static_shape[0], w.type.static_shape[1], *size)
+    groups = params["groups"]
     pairs = zip(_groups(w, 0, groups), _groups(g, 1, groups), strict=True)
     parts = [CONV2D_GRAD_INPUT(a, b, **inner, shape=shape, broadcastable=free(4)) for a, b in pairs]
-    dx = _joined(parts, 1)
-    dx = join_images(dx, rows, columns) if is_dilated else dx
+    dx = join_images(_joined(parts, 1), *phases) if phases else _joined(parts, 1)
     return static_broadcast(dx, x.static_shape, x.broadcastable)
 
 
 def _grad_filter_of_groups(x: Variable, g: Variable, w: TensorType, params: Params) -> Variable:
     """The gradient of the filters, of a convolution with dilation or groups."""
-    inner, rows, columns = _split_params(params, x.type, w, g.type)
-    if params["dilation"] != (1, 1):
-        x, g = split_images(x, rows, columns), split_results(g, rows, columns)
+    inner, phases = _split_params(params, x.type, w, g.type)
+    if phases:
+        x, g = split_images(x, *phases), split_results(g, *phases)
     groups = params["groups"]
     shape = (w.static_shape[0] // groups, *w.static_shape[1:])
     pairs = zip(_groups(x, 1, groups), _groups(g, 1, groups), strict=True)

@@ -5,15 +5,15 @@ A filter dilated by d meets every d-th row of an image. So output rows of equal 
 *phase*. All phases have one shape and become images of one batch. So there is one call of the
 kernel, in which all positions add their terms in the same order, and equal patches stay equal.
 
-The products are those of the filter's own taps; a filter with zeros in its gaps would cost d * d
-times as many. The image and the result are copied once each. Where the number of output rows is no
-multiple of that of the phases, the last rows of some phases are computed and left out: fewer rows
-than there are phases, and less than the result has.
+The products are those of the filter's own taps. A filter of k * k taps with zeros in its gaps would
+cost ((k - 1) * d + 1)**2 / k**2 times as many: 2.8 times for k = 3 and d = 2, 9 times for d = 4.
+The image and the result are copied once each. Where the number of output rows is no multiple of
+that of the phases, the last rows of some phases are computed and left out: fewer rows than there
+are phases, and fewer than the result has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import gcd
 from typing import NamedTuple
 
@@ -125,5 +125,5 @@ def _by_phase(x: Variable, rows: Phases, columns: Phases) -> Variable:
 
 def _flat(x: Variable) -> Variable:
     """(N, phases of rows, phases of columns, ...) -> (N * phases, ...)."""
-    shape: Sequence[int] = x.type.static_shape
+    shape = x.type.static_shape
     return static_reshape(x, (shape[0] * shape[1] * shape[2], *shape[3:]), free(4))

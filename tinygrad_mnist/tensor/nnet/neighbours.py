@@ -64,4 +64,14 @@ def neibs2images(neibs: Any, neib_shape: Any, original_shape: Any, mode: str = "
     return IMAGES_OF(rows, like, *size, *size, mode=mode)
 
 
-__all__ = ["images2neibs", "neibs2images"]
+class Images2Neibs:
+    """`Images2Neibs(mode)(ten4, neib_shape, neib_step)` is `images2neibs`."""
+
+    def __init__(self, mode: str = "valid") -> None:
+        self.mode = choice(mode, MODES, "the mode of Images2Neibs")
+
+    def __call__(self, ten4: Any, neib_shape: Any, neib_step: Any = None) -> Variable:
+        return images2neibs(ten4, neib_shape, neib_step, self.mode)
+
+
+__all__ = ["Images2Neibs", "images2neibs", "neibs2images"]
