@@ -169,6 +169,8 @@ def test_the_cost_takes_the_fused_form() -> None:
 
 def test_modules_have_theanos_names() -> None:
     assert nnet.logsoftmax is T.nnet.log_softmax is T.nnet.logsoftmax
+    assert nnet.softmax_op is T.nnet.softmax
+    assert T.nnet.abstract_conv2d is T.nnet.conv2d is T.nnet.abstract_conv.conv2d
     assert sigm.sigmoid is T.nnet.sigmoid
     assert sigm.hard_sigmoid is T.nnet.hard_sigmoid
     assert len(set(T.nnet.__all__)) == len(T.nnet.__all__)

@@ -16,8 +16,11 @@ from tinygrad_mnist.tensor.nnet.bn import *  # noqa: F403
 from tinygrad_mnist.tensor.nnet.nnet import *  # noqa: F403
 from tinygrad_mnist.tensor.nnet.sigm import *  # noqa: F403
 
+abstract_conv2d = conv2d
+
 __all__ = [
     "abstract_conv",
+    "abstract_conv2d",
     "bn",
     "causal_conv1d",
     "conv",

@@ -23,6 +23,7 @@ from tinygrad_mnist.ops.shape import alloc, dimshuffle, flatten, length, reshape
 from tinygrad_mnist.ops.softmax import log_softmax, softmax
 
 logsoftmax = log_softmax
+softmax_op, logsoftmax_op = softmax, log_softmax
 
 
 def _matrix(x: Any, name: str) -> Variable:
@@ -173,6 +174,7 @@ __all__ = [
     "h_softmax",
     "log_softmax",
     "logsoftmax",
+    "logsoftmax_op",
     "prepend_0_to_each_row",
     "prepend_1_to_each_row",
     "prepend_scalar_to_each_row",
@@ -182,6 +184,7 @@ __all__ = [
     "sigmoid_binary_crossentropy",
     "softmax",
     "softmax_graph",
+    "softmax_op",
     "softmax_with_bias",
     "softplus",
     "softsign",
