@@ -9,9 +9,11 @@ On top is `network3`, the API of chapter 6 of Michael Nielsen's *Neural Networks
 Learning*.
 """
 
+from importlib import import_module
+
 from tinygrad_mnist import printing, tensor
 from tinygrad_mnist._version import __version__
-from tinygrad_mnist.autodiff import grad
+from tinygrad_mnist.autodiff import Lop, Rop, grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import Function, In, Out, Param, function
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
@@ -22,8 +24,10 @@ __all__ = [
     "Constant",
     "Function",
     "In",
+    "Lop",
     "Out",
     "Param",
+    "Rop",
     "SharedVariable",
     "Variable",
     "__version__",
@@ -36,3 +40,11 @@ __all__ = [
     "shared",
     "tensor",
 ]
+
+_LAZY = ("gradient",)  # modules that most programs don't need
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,8 @@ y = T.mean(T.exp(x), axis=1)
 
 from __future__ import annotations
 
-from tinygrad_mnist.autodiff import grad
+from importlib import import_module
+
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.creation import (
@@ -45,6 +46,7 @@ from tinygrad_mnist.tensor import (
     constructors,
     elementwise,
     extra_ops,
+    gradients,
     nnet,
     shared_randomstreams,
     signal,
@@ -52,6 +54,7 @@ from tinygrad_mnist.tensor import (
 from tinygrad_mnist.tensor.constants import as_tensor_variable, constant
 from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
+from tinygrad_mnist.tensor.gradients import *  # noqa: F403
 
 second = fill
 
@@ -78,7 +81,6 @@ __all__ = [
     "flatten",
     "full",
     "full_like",
-    "grad",
     "identity_like",
     "inc_subtensor",
     "join",
@@ -112,3 +114,14 @@ __all__ = [
 ]
 __all__ += constructors.__all__
 __all__ += elementwise.__all__
+__all__ += gradients.__all__
+
+_LAZY = {  # what most programs don't need, and where it is
+    **dict.fromkeys(("numeric_grad", "verify_grad"), "tinygrad_mnist.gradient"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,8 @@
+"""Symbolic differentiation: gradients, products with Jacobians, Jacobians and Hessians, as more
+graph."""
+
+from tinygrad_mnist.autodiff.jacobian import hessian, jacobian
+from tinygrad_mnist.autodiff.products import Lop, Rop
+from tinygrad_mnist.autodiff.reverse import grad
+
+__all__ = ["Lop", "Rop", "grad", "hessian", "jacobian"]
