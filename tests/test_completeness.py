@@ -35,6 +35,7 @@ NO_GRADIENT = {
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"), BITS),
     **dict.fromkeys(("shape", "arange"), SHAPE),
     "stop_gradient": "it is there to stop gradients",
+    "zero_grad": "it is there to give the gradient zero",
     "uniform": "a draw depends on no float",
     **dict.fromkeys(
         (
