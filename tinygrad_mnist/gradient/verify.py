@@ -177,7 +177,7 @@ def verify_grad(
     slopes = made([weights, *inputs], grad(cost, inputs, disconnected_inputs="ignore"))
     for _ in range(integer(n_tests, "n_tests", 0)):
         # Not close to 0, where an element would have no say.
-        projection = (rng.rand(*shape) + 0.5).astype(weights.dtype)
+        projection = np.asarray(rng.rand(*shape) + 0.5, weights.dtype)
         numeric = numeric_grad(lambda *v, w=projection: value(w, *v), list(arrays), eps, out_type)
         symbolic = slopes(projection, *arrays)
         arg, position, abs_err, rel_err = numeric.max_err(symbolic, abs_tol, rel_tol)
