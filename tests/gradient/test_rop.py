@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from helpers.expressions import STEP, AnyArray, Case, evaluate
+from helpers.op_cases import cases_of_ops, directional_difference
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import gradient
 from tinygrad_mnist.errors import ArgumentError, DisconnectedInputError, GraphTypeError
 
-OPS = Path(__file__).parents[1] / "ops"
 _rng = np.random.default_rng(17)
-
-
-def cases_of_ops() -> list[tuple[str, Case]]:
-    """Every differentiable case of the tests of ops, with a name."""
-    found = []
-    for path in sorted(OPS.glob("test_*.py")):
-        spec = spec_from_file_location(f"rop_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        cases = [c for c in getattr(module, "CASES", ()) if isinstance(c, Case) and c.has_gradient]
-        found += [(f"{path.stem.removeprefix('test_')}-{c}", c) for c in cases]
-    return found
-
-
 CASES = cases_of_ops()
 
 
-def moved(case: Case, arguments: Sequence[AnyArray], directions: Sequence[Any]) -> AnyArray:
-    """The case's value in NumPy, differentiated along `directions` by central differences."""
-    values = []
-    for step in (STEP, -STEP):
-        at = [a if d is None else a + step * d for a, d in zip(arguments, directions, strict=True)]
-        values.append(np.asarray(case.expected(*at), np.float64))
-    return np.asarray((values[0] - values[1]) / (2 * STEP))
-
-
 @pytest.mark.parametrize("device", ["reference", "cpu"])
-@pytest.mark.parametrize("case", [c[1] for c in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_rop_of_an_op(device: str, case: Case) -> None:
     inputs, arguments = case.inputs("float64"), case.arguments("float64")
     floats = [v for v in inputs if v.type.is_float]
@@ -56,7 +26,7 @@ def test_rop_of_an_op(device: str, case: Case) -> None:
     product = T.Rop(case.expression(*inputs), floats, points)
     values = [*arguments, *(d for d in directions if d is not None)]
     result = evaluate(device, [*inputs, *points], product, *values, on_unused_input="ignore")
-    expected = moved(case, arguments, directions)
+    expected = directional_difference(case, arguments, directions)
     assert result.shape == expected.shape
     np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from tinygrad_mnist.autodiff.batched import batched
 from tinygrad_mnist.autodiff.pull_back import pull_back
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import ShapeError
@@ -44,12 +45,22 @@ class RowGraph(NamedTuple):
 
 def map_rows(
     arrays: Sequence[Variable], rows: Sequence[Variable], results: Sequence[Variable]
-) -> tuple[Variable, ...]:
+) -> Sequence[Variable]:
     """`results`, stacked along a new first axis, for each row of `arrays`.
 
     rows: variables that stand in `results` for a row of each array. All else that `results` depend
-    on is the same for all rows.
+    on is the same for all rows. They are computed for all rows at once where the ops allow that.
     """
+    at_once = batched(dict(zip(rows, arrays, strict=True)), results)
+    if at_once is not None:
+        return at_once
+    return each_row(arrays, rows, results)
+
+
+def each_row(
+    arrays: Sequence[Variable], rows: Sequence[Variable], results: Sequence[Variable]
+) -> Sequence[Variable]:
+    """The same by the op."""
     varying = set(rows)
     shared: dict[Variable, None] = {}
     for node in toposort(results):

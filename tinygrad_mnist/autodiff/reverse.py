@@ -13,7 +13,7 @@ from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError, NullTy
 from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.op import as_variable, constant
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.values import choice, several
+from tinygrad_mnist.graph.values import choice, flag, several, shown
 from tinygrad_mnist.graph.variables import Constant, Variable, described
 from tinygrad_mnist.ops.elementwise import cast
 from tinygrad_mnist.ops.shape import broadcast_like
@@ -70,9 +70,13 @@ def grad(
     variables = as_list(wrt, "wrt")
     stop = _constants(consider_constant)
     how = choice(disconnected_inputs, ("raise", "warn", "ignore"), "disconnected_inputs")
-    absent = choice(str(return_disconnected).lower(), _ABSENT, "return_disconnected")
+    wanted = return_disconnected
+    absent = choice(
+        wanted.lower() if isinstance(wanted, str) else wanted, _ABSENT, "return_disconnected"
+    )
     undefined = choice(null_gradients, ("raise", "return"), "null_gradients")
-    seeds = _seeds(cost, known_grads or {})
+    is_named = flag(add_names, "add_names")
+    seeds = _seeds(cost, {} if known_grads is None else known_grads)
     with collection_paused():
         found = stable_gradients(seeds, variables, stop)
         linked = connected(seeds, stop) if None in found else set()
@@ -84,7 +88,7 @@ def grad(
                 continue
             g = zero_gradient(v) if g is None else g
             gradients.append(defined(g, v) if undefined == "raise" else g)
-    if add_names and cost is not None and cost.name is not None:
+    if is_named and cost is not None and cost.name is not None:
         _add_names(cost.name, variables, gradients, set(seeds.values()))
     return in_form(wrt, gradients)
 
@@ -127,7 +131,7 @@ def _constants(given: Collection[Variable] | None) -> set[Variable]:
 def _seeds(cost: Variable | None, known: Mapping[Variable, Any]) -> dict[Variable, Variable]:
     """The gradients from which all others follow: that of the cost is 1 unless it is known."""
     if not isinstance(known, Mapping):
-        raise GraphTypeError(f"known_grads is {known!r}; it maps variables to their gradients")
+        raise GraphTypeError(f"known_grads is {shown(known)}; it maps variables to their gradients")
     seeds: dict[Variable, Variable] = {}
     if cost is not None:
         _check_variable(cost)

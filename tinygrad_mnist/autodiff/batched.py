@@ -1,0 +1,180 @@
+"""An expression of rows, computed for all rows at once.
+
+Each op that reads a row is applied to all rows, which are side by side along a new first axis. A
+rule per op says how. Ops without a rule can't be computed so; see `map_rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from tinygrad_mnist.graph.op import OPS, as_variable
+from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.ops.join import MAX_DIMS
+from tinygrad_mnist.ops.keys import FULL, array_position
+from tinygrad_mnist.ops.linalg import tensordot
+from tinygrad_mnist.ops.shape import alloc, dimshuffle, length, reshape
+
+
+class _Operand(NamedTuple):
+    """An input of a node: its value, and whether that has the axis of rows in front."""
+
+    value: Variable
+    varies: bool
+
+    @property
+    def lifted(self) -> Variable:
+        """With an axis in front, which broadcasts where all rows are the same."""
+        v = self.value
+        return v if self.varies else dimshuffle(v, "x", *range(v.ndim))
+
+
+Rule = Callable[[Node, Sequence[_Operand], Variable], Sequence[Variable] | None]
+_RULES: dict[str, Rule] = {}
+
+
+def _batches(*ops: str) -> Callable[[Rule], Rule]:
+    """Registers the rule of some ops: `(node, operands, number of rows) -> results`, each with the
+    axis of rows in front, or None where it can't."""
+
+    def register(rule: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(ops, rule))
+        return rule
+
+    return register
+
+
+def batched(
+    rows: Mapping[Variable, Variable], results: Sequence[Variable]
+) -> list[Variable] | None:
+    """`results` for all rows of some arrays, stacked; None where an op has no rule for that.
+
+    rows: variables that stand in `results` for a row of an array, with the arrays.
+    """
+    values: dict[Variable, Variable] = dict(rows)
+    same: dict[Variable, Variable] = {}  # shapes of what varies, which are the same for all rows
+    count = length(next(iter(rows.values())), 0)
+    for node in toposort(results):
+        if not any(v in values or v in same for v in node.inputs):
+            continue
+        operands = [_Operand(values.get(v, same.get(v, v)), v in values) for v in node.inputs]
+        if not any(operand.varies for operand in operands):
+            new = node.op.rebuild([operand.value for operand in operands], node.params).outputs
+            same.update(zip(node.outputs, new, strict=True))
+            continue
+        if node.op.name == "shape":
+            same[node.outputs[0]] = OPS["shape"](operands[0].value)[1:]
+            continue
+        made = None
+        if all(v.ndim < MAX_DIMS for v in (*node.inputs, *node.outputs)):
+            rule = _elementwise if node.op.tape_op else _RULES.get(node.op.name)
+            made = rule(node, operands, count) if rule is not None else None
+        if made is None:
+            return None
+        values.update(zip(node.outputs, made, strict=True))
+    return [_full(_Operand(values.get(v, same.get(v, v)), v in values), count) for v in results]
+
+
+def _full(operand: _Operand, count: Variable) -> Variable:
+    """With an axis of all rows in front, also where they are the same."""
+    v = operand.lifted
+    if operand.varies:
+        return v
+    return alloc(v, count, *(length(v, axis) for axis in range(1, v.ndim)))
+
+
+@_batches("logaddexp", "exp_difference", "mul_log")
+def _elementwise(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    return node.op.rebuild([operand.lifted for operand in operands], node.params).outputs
+
+
+@_batches("sum", "prod", "max", "min", "all", "any", "share", "log_share", "rest", "log_rest")
+def _over_axes(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    axes = tuple(axis + 1 for axis in node.params["axes"])
+    return node.op.rebuild([operands[0].value], {**node.params, "axes": axes}).outputs
+
+
+@_batches("cumsum", "join")
+def _along_axis(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    params = {**node.params, "axis": node.params["axis"] + 1}
+    return node.op.rebuild([_full(operand, count) for operand in operands], params).outputs
+
+
+@_batches("split")
+def _split(node: Node, operands: Sequence[_Operand], count: Variable) -> Sequence[Variable] | None:
+    params = {**node.params, "axis": node.params["axis"] + 1}
+    return node.op.rebuild([operand.value for operand in operands], params).outputs
+
+
+@_batches("dimshuffle")
+def _dimshuffle(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    pattern = [p if p == "x" else p + 1 for p in node.params["pattern"]]
+    return [dimshuffle(operands[0].value, 0, *pattern)]
+
+
+@_batches("reshape", "alloc")
+def _to_shape(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    x, *lengths = (operand.value for operand in operands)
+    if node.op.name == "alloc":
+        added = len(lengths) - (x.ndim - 1)
+        x = dimshuffle(x, 0, *("x",) * added, *range(1, x.ndim))
+    params = {"broadcastable": (False, *node.params["broadcastable"])}
+    return node.op.rebuild([x, count, *lengths], params).outputs
+
+
+@_batches("subtensor", "inc_subtensor", "set_subtensor")
+def _indexed(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    n_arrays = node.op.n_connected or 0
+    index = node.params["index"]
+    key = (FULL, *index)
+    moves = ("array",) in index and array_position(key) != array_position(index) + 1
+    if moves or any(operand.varies for operand in operands[n_arrays:]):
+        return None
+    x, *value = operands[:n_arrays]
+    arrays = [_full(x, count), *(v.lifted for v in value)]
+    given = [operand.value for operand in operands[n_arrays:]]
+    return node.op.rebuild([*arrays, *given], {"index": key}).outputs
+
+
+@_batches("dot", "tensordot")
+def _product(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    a, b = operands
+    over_a, over_b = node.params.get("axes", ((1,), (0,)))
+    if a.varies and b.varies:
+        return None
+    if a.varies:
+        return [tensordot(a.value, b.value, [[axis + 1 for axis in over_a], list(over_b)])]
+    product = tensordot(a.value, b.value, [list(over_a), [axis + 1 for axis in over_b]])
+    at = a.value.ndim - len(over_a)
+    rest = [axis for axis in range(product.ndim) if axis != at]
+    return [dimshuffle(product, at, *rest)]
+
+
+@_batches("softmax", "log_softmax", "softmax_grad")
+def _of_rows(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    """Matrices, row by row: those of all rows are one below the other."""
+    whole = [_full(operand, count) for operand in operands]
+    columns = length(whole[0], 2)
+    flat = [reshape(v, [length(v, 0) * length(v, 1), columns]) for v in whole]
+    (made,) = node.op.rebuild(flat, node.params).outputs
+    flags = (False, *node.outputs[0].broadcastable)
+    shape = [count, length(whole[0], 1), columns]
+    return [OPS["reshape"](made, *map(as_variable, shape), broadcastable=flags)]
