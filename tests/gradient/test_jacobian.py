@@ -61,6 +61,12 @@ CASES: list[tuple[str, Callable[[Any], Any], Callable[[AnyArray], AnyArray], tup
         (2,),
     ),
     ("steps", lambda x: T.floor(x) * x, lambda x: np.floor(x) * x, (3,)),
+    (
+        "kept axis",
+        lambda x: T.sum(x**3, keepdims=True),
+        lambda x: np.sum(x**3, keepdims=True),
+        (3,),
+    ),
     ("scalar", lambda x: T.sum(x**3), lambda x: np.sum(x**3), (3,)),
     ("product", lambda x: T.prod(x) * x, lambda x: np.prod(x) * x, (3,)),
     (

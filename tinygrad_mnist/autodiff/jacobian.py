@@ -10,6 +10,7 @@ from tinygrad_mnist.autodiff.reverse import Variables, as_list, grad, in_form
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.collection import collection_paused
+from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.variables import Variable
@@ -27,13 +28,15 @@ def jacobian(
     each of a list or tuple, in the form of `wrt`; of a scalar, its gradient.
 
     Each has the shape expression.shape + variable.shape and can be differentiated again. The other
-    arguments are those of `grad`. A function writes out one gradient per row, so its first call
-    takes time in proportion to the number of rows, of which there may be 10,000.
+    arguments are those of `grad`.
+
+    All rows are computed at once. Where an op is in the way, such as a convolution or a pool, a
+    function writes out the gradient of each row instead. Then its first call takes time in
+    proportion to the number of rows, of which there may be 10,000; more are a ShapeError.
 
     Raises GraphTypeError where `expression` has two axes or more, DisconnectedInputError as `grad`.
     """
-    (of,) = as_list(expression, "expression")
-    variables = as_list(wrt, "wrt")
+    of, variables = as_variable(expression), as_list(wrt, "wrt")
     if of.ndim == 0:
         return grad(of, wrt, consider_constant, disconnected_inputs)
     if of.ndim > 1:
@@ -44,7 +47,7 @@ def jacobian(
     dtype = of.dtype if of.type.is_float else config.floatX
     with collection_paused():
         row = Variable(tensor_type(dtype, (False,)))
-        seed = row if of.broadcastable == (False,) else dimshuffle(dimshuffle(row.sum(), "x"), 0)
+        seed = row if of.broadcastable == (False,) else dimshuffle(row.sum(), "x")
         gradients = grad(
             None, variables, consider_constant, disconnected_inputs, known_grads={of: seed}
         )
