@@ -13,6 +13,7 @@ import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import gradient
 from tinygrad_mnist.errors import ArgumentError, DisconnectedInputError, GraphTypeError
+from tinygrad_mnist.graph.variables import Op
 
 _rng = np.random.default_rng(3)
 
@@ -175,6 +176,17 @@ def test_a_cost_whose_gradient_is_disconnected() -> None:
         T.grad(cost, [i, j], known_grads=known)
 
 
+def test_an_expression_whose_gradient_is_disconnected(device: str) -> None:
+    x = T.dscalar("x")
+    hidden = T.exp(x)
+    known = {hidden: gradient.DisconnectedType()()}
+    by_x = T.grad(hidden * x, x, known_grads=known)
+    assert evaluate(device, [x], by_x, 1.5) == pytest.approx(np.exp(1.5))
+    for v in (x, hidden):
+        with pytest.raises(DisconnectedInputError):
+            T.grad(hidden * 2, v, known_grads=known)
+
+
 @pytest.mark.parametrize("kind", [gradient.grad_undefined, gradient.grad_not_implemented])
 def test_undefined_gradients(kind: Any) -> None:
     x, y = T.dscalar("x"), T.dscalar("y")
@@ -195,7 +207,20 @@ def test_undefined_gradients(kind: Any) -> None:
 
 
 def test_a_cost_whose_gradient_is_undefined() -> None:
+    for x in (T.dscalar("x"), T.iscalar("x")):
+        cost = T.sqr(x * 2)
+        known = {cost: gradient.NullType()()}
+        with pytest.raises(gradient.NullTypeGradError, match="of x: no reason was given"):
+            T.grad(cost, x, known_grads=known)
+
+
+def test_an_op_without_a_rule_has_no_gradient() -> None:
+    """Unlike a step function, which says that its gradient is zero."""
     x = T.dscalar("x")
-    cost = x * 2
-    with pytest.raises(gradient.NullTypeGradError, match="the gradient of x: no reason was given"):
-        T.grad(cost, x, known_grads={cost: gradient.NullType()()})
+    op = Op("rootless", lambda params, types: list(types), None)
+    cost = op(x) * 2
+    with pytest.raises(gradient.NullTypeGradError, match="no gradient is implemented for"):
+        T.grad(cost, x)
+    with pytest.raises(gradient.NullTypeGradError, match="rootless"):
+        T.Rop(cost, x, T.dscalar("v"))
+    assert T.grad(cost, T.dscalar("y"), disconnected_inputs="ignore").type.is_float

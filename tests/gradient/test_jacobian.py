@@ -15,6 +15,9 @@ import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import map_rows
 from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError, ShapeError
+from tinygrad_mnist.tensor.nnet import conv2d
+from tinygrad_mnist.tensor.nnet.bn import batch_normalization_train
+from tinygrad_mnist.tensor.signal import pool
 
 _rng = np.random.default_rng(23)
 
@@ -244,6 +247,77 @@ def test_wrong_arguments() -> None:
         T.hessian(T.sum(w), w)
     with pytest.raises(GraphTypeError, match="the cost must be a scalar"):
         T.hessian(x, x)
+
+
+@pytest.mark.parametrize("mode", ["max", "average_inc_pad", "sum"])
+def test_a_net_of_images(device: str, how: str, mode: str) -> None:
+    """By the images all rows are computed at once, by the filters each is written out."""
+    x, w = T.dtensor4("x"), T.dtensor4("w")
+    pooled = pool.pool_2d(conv2d(x, w, (2, 1, 5, 5), (2, 1, 2, 2)), (2, 2), True, mode=mode)
+    y = T.nnet.softmax(T.tanh(pooled).flatten(2)).flatten()
+    by_x, by_w = T.jacobian(y, [x, w])
+    values = _rng.normal(size=(2, 1, 5, 5)), _rng.normal(size=(2, 1, 2, 2))
+    with making_functions_for(device):
+        value = theano.function([x, w], y)
+        jacobians = theano.function([x, w], [by_x, by_w])(*values)
+    for number, result in enumerate(jacobians):
+
+        def moved(at: AnyArray, number: int = number) -> AnyArray:
+            at_both = [at if i == number else v for i, v in enumerate(values)]
+            return np.asarray(value(*at_both))
+
+        expected = differences(moved, values[number])
+        np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_batch_normalisation(device: str, how: str) -> None:
+    x, gamma = T.dmatrix("x"), T.dvector("gamma")
+    y, *_ = batch_normalization_train(x, gamma, T.zeros_like(gamma))
+    by_x, by_gamma = T.jacobian(y.flatten(), [x, gamma])
+    values = _rng.normal(size=(3, 2)), _rng.normal(size=2)
+    with making_functions_for(device):
+        value = theano.function([x, gamma], y.flatten())
+        results = theano.function([x, gamma], [by_x, by_gamma])(*values)
+    expected = (
+        differences(lambda v: np.asarray(value(v, values[1])), values[0]),
+        differences(lambda v: np.asarray(value(values[0], v)), values[1]),
+    )
+    for result, slopes in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result, slopes, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("images", lambda x: conv2d(x, T.ones((1, 1, 2, 2), "float64"))),
+        ("maxima", lambda x: pool.pool_2d(x, (2, 2), True) ** 2),
+        ("means", lambda x: pool.pool_2d(x, (2, 2), True, mode="average_exc_pad") ** 2),
+        ("softmax", lambda x: T.nnet.softmax(x[0, 0]) ** 2),
+        ("log of softmax", lambda x: T.log(T.nnet.softmax(x[0, 0]))),
+        ("sums", lambda x: T.sum(x, axis=2)),
+        ("product of matrices", lambda x: T.dot(x[0, 0], x[0, 1])),
+        ("over axes", lambda x: T.tensordot(x, x, [[2], [3]])),
+        ("split", lambda x: T.split(x, [1, 1], 2, axis=1)[1] ** 2),
+        ("by arrays", lambda x: x[0, 1][[0, 1], [1, 1]]),
+        ("by arrays apart", lambda x: x[[0], :, [1]]),
+        ("set", lambda x: T.set_subtensor(x[0, 0], 2 * x[0, 1])),
+    ],
+)  # fmt: skip
+def test_no_row_is_written_out(
+    monkeypatch: pytest.MonkeyPatch, name: str, of: Callable[[Any], Any]
+) -> None:
+    def refuse(*arguments: Any) -> Any:
+        raise AssertionError("rows are written out")
+
+    monkeypatch.setattr(map_rows, "each_row", refuse)
+    x = T.dtensor4("x")
+    y = of(x).flatten()
+    if name == "by arrays apart":
+        with pytest.raises(AssertionError, match="written out"):
+            T.jacobian(y, x)
+    else:
+        assert T.jacobian(y, x).ndim == 5
+        assert T.jacobian(T.jacobian(T.sum(y**3), x).flatten(), x).ndim == 5
 
 
 def test_too_many_rows_to_write_out() -> None:

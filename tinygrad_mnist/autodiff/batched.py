@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from tinygrad_mnist.graph.op import OPS, as_variable
+from tinygrad_mnist.graph.op import OPS
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.join import MAX_DIMS
 from tinygrad_mnist.ops.keys import FULL, array_position
 from tinygrad_mnist.ops.linalg import tensordot
-from tinygrad_mnist.ops.shape import alloc, dimshuffle, length, reshape
+from tinygrad_mnist.ops.shape import alloc, dimshuffle, length
 
 
 class _Operand(NamedTuple):
@@ -166,15 +166,54 @@ def _product(
     return [dimshuffle(product, at, *rest)]
 
 
-@_batches("softmax", "log_softmax", "softmax_grad")
-def _of_rows(
+@_batches("batch_normalization_grad")
+def _lowered(
     node: Node, operands: Sequence[_Operand], count: Variable
 ) -> Sequence[Variable] | None:
-    """Matrices, row by row: those of all rows are one below the other."""
-    whole = [_full(operand, count) for operand in operands]
-    columns = length(whole[0], 2)
-    flat = [reshape(v, [length(v, 0) * length(v, 1), columns]) for v in whole]
-    (made,) = node.op.rebuild(flat, node.params).outputs
-    flags = (False, *node.outputs[0].broadcastable)
-    shape = [count, length(whole[0], 1), columns]
-    return [OPS["reshape"](made, *map(as_variable, shape), broadcastable=flags)]
+    """The parts of which the op is composed."""
+    assert node.op.lower is not None
+    rows = {v: o.value for v, o in zip(node.inputs, operands, strict=True) if o.varies}
+    return batched(rows, node.op.lower(node))
+
+
+# Ops that treat the elements of a first axis alike, and which operands have that axis. The others
+# must be the same for all rows.
+_MERGED = {
+    "softmax": (0,),
+    "log_softmax": (0,),
+    "softmax_grad": (0, 1),
+    "conv2d": (0,),
+    "conv2d_grad_input_of": (1, 2),
+    "pool2d": (0,),
+    "pool2d_grad_of": (0, 1, 2),
+    "pool2d_gather": (0, 1),
+    "average_pool2d": (0,),
+    "average_pool2d_grad_of": (0, 1),
+}
+
+
+@_batches(*_MERGED)
+def _merged(node: Node, operands: Sequence[_Operand], count: Variable) -> Sequence[Variable] | None:
+    """The first axes of all rows become one."""
+    merged = _MERGED[node.op.name]
+    if any(operand.varies for i, operand in enumerate(operands) if i not in merged):
+        return None
+    inputs = [o.value for o in operands]
+    for i in merged:
+        v = _full(operands[i], count)
+        shape = [length(v, 0) * length(v, 1), *(length(v, axis) for axis in range(2, v.ndim))]
+        inputs[i] = _reshaped(v, shape, (False, *v.broadcastable[2:]))
+    n = length(operands[merged[0]].lifted, 1)
+    params = {k: v for k, v in node.params.items() if k != "declared"}  # shapes of fewer images
+    return [
+        _reshaped(
+            made,
+            [count, n, *(length(made, axis) for axis in range(1, made.ndim))],
+            (False, *result.broadcastable),
+        )
+        for made, result in zip(node.op.rebuild(inputs, params).outputs, node.outputs, strict=True)
+    ]
+
+
+def _reshaped(v: Variable, shape: Sequence[Variable], flags: tuple[bool, ...]) -> Variable:
+    return OPS["reshape"](v, *shape, broadcastable=flags)

@@ -76,20 +76,23 @@ def pull_back(
     """Gradients of all variables between the keys of `seeds` and `wrt` that aren't zero.
 
     seeds: variables with their gradients, which stay as they are. Results that are integers pass
-    no gradient. An integer of `wrt` counts as a float for the ops that read it.
+    no gradient but an undefined one. An integer of `wrt` counts as a float for what reads it.
     """
     order = toposort(seeds, up_to=stop)
     reached = set(wrt)
+    passes_integers = any(map(is_undefined, seeds.values()))
     for node in order:
         if any(v in reached for v in node.inputs[: node.op.n_connected]):
-            reached.update(v for v in node.outputs if v.type.is_float and v not in stop)
+            passing = (v for v in node.outputs if passes_integers or v.type.is_float)
+            reached.update(v for v in passing if v not in stop)
     gradients = {v: g for v, g in seeds.items() if v in reached}
     integers = {v for v in wrt if v.type.is_discrete}
     masks = Masks()
     for node in reversed(order):
         is_masked = masks.visit(node) and masked
         of_results = [
-            gradients.get(v) if v.type.is_float and v not in stop else None for v in node.outputs
+            g if v not in stop and (v.type.is_float or is_undefined(g)) else None
+            for v, g in ((v, gradients.get(v)) for v in node.outputs)
         ]
         if not any(v in reached for v in node.inputs) or all(g is None for g in of_results):
             continue

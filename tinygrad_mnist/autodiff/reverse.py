@@ -77,12 +77,15 @@ def grad(
     undefined = choice(null_gradients, ("raise", "return"), "null_gradients")
     is_named = flag(add_names, "add_names")
     seeds = _seeds(cost, {} if known_grads is None else known_grads)
+    cut = {v for v, g in seeds.items() if isinstance(g.type, DisconnectedType)}
+    seeds = {v: g for v, g in seeds.items() if v not in cut}
+    stop |= cut
     with collection_paused():
         found = stable_gradients(seeds, variables, stop)
         linked = connected(seeds, stop) if None in found else set()
         gradients: list[Variable | None] = []
         for v, g in zip(variables, found, strict=True):
-            if g is None and v not in linked:
+            if v in cut or (g is None and v not in linked):
                 report_disconnected(cost, v, how)
                 gradients.append(_ABSENT[absent](v))
                 continue
@@ -143,7 +146,7 @@ def _seeds(cost: Variable | None, known: Mapping[Variable, Any]) -> dict[Variabl
     for v, g in known.items():
         _check_variable(v)
         seeds[v] = _known_gradient(v, g)
-    return {v: g for v, g in seeds.items() if not isinstance(g.type, DisconnectedType)}
+    return seeds
 
 
 def _known_gradient(v: Variable, given: Any) -> Variable:
