@@ -82,7 +82,7 @@ def _full(operand: _Operand, count: Variable) -> Variable:
     v = operand.lifted
     if operand.varies:
         return v
-    return alloc(v, count, *(length(v, axis) for axis in range(1, v.ndim)))
+    return alloc(v, count, *_lengths(v, 1))
 
 
 @_batches("logaddexp", "exp_difference", "mul_log")
@@ -201,18 +201,69 @@ def _merged(node: Node, operands: Sequence[_Operand], count: Variable) -> Sequen
     inputs = [o.value for o in operands]
     for i in merged:
         v = _full(operands[i], count)
-        shape = [length(v, 0) * length(v, 1), *(length(v, axis) for axis in range(2, v.ndim))]
+        shape = [length(v, 0) * length(v, 1), *_lengths(v, 2)]
         inputs[i] = _reshaped(v, shape, (False, *v.broadcastable[2:]))
     n = length(operands[merged[0]].lifted, 1)
     params = {k: v for k, v in node.params.items() if k != "declared"}  # shapes of fewer images
     return [
         _reshaped(
             made,
-            [count, n, *(length(made, axis) for axis in range(1, made.ndim))],
+            [count, n, *_lengths(made, 1)],
             (False, *result.broadcastable),
         )
         for made, result in zip(node.op.rebuild(inputs, params).outputs, node.outputs, strict=True)
     ]
+
+
+@_batches("conv2d_grad_filter_of")
+def _filters(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    """All rows have other filters for the same images: those of all rows are side by side."""
+    x, g, w = operands
+    if x.varies:
+        return None
+    channels = dimshuffle(_full(g, count), 1, 0, 2, 3, 4)  # images, rows, filters, ...
+    filters = _full(w, count)
+    n = count * length(filters, 1)
+    inputs = [
+        x.value,
+        _reshaped(channels, [length(channels, 0), n, *_lengths(channels, 3)], (False,) * 4),
+        _reshaped(filters, [n, *_lengths(filters, 2)], (False,) * 4),
+    ]
+    (made,) = node.op.rebuild(inputs, node.params).outputs
+    flags = (False, *node.outputs[0].broadcastable)
+    return [_reshaped(made, [count, *_lengths(filters, 1)], flags)]
+
+
+@_batches("batched_dot")
+def _product_of_batches(
+    node: Node, operands: Sequence[_Operand], count: Variable
+) -> Sequence[Variable] | None:
+    """The matrices of all rows become one, with more rows or columns."""
+    (a, b), z = operands, node.outputs[0]
+    if a.varies and b.varies:
+        return None
+    if a.varies:
+        m = length(a.value, 2)
+        tall = dimshuffle(a.value, 1, 0, 2, 3)
+        joined = _reshaped(tall, [length(tall, 0), count * m, length(tall, 3)], (False,) * 3)
+        (made,) = node.op.rebuild([joined, b.value], node.params).outputs
+        shape, back = [length(made, 0), count, m, length(made, 2)], (1, 0, 2, 3)
+        flags = (z.broadcastable[0], False, *z.broadcastable[1:])
+    else:
+        p = length(b.value, 3)
+        wide = dimshuffle(b.value, 1, 2, 0, 3)
+        joined = _reshaped(wide, [*_lengths(wide, 0)[:2], count * p], (False,) * 3)
+        (made,) = node.op.rebuild([a.value, joined], node.params).outputs
+        shape, back = [*_lengths(made, 0)[:2], count, p], (2, 0, 1, 3)
+        flags = (*z.broadcastable[:2], False, z.broadcastable[2])
+    return [dimshuffle(_reshaped(made, shape, flags), *back)]
+
+
+def _lengths(v: Variable, first: int) -> list[Variable]:
+    """The lengths of the axes from `first` on."""
+    return [length(v, axis) for axis in range(first, v.ndim)]
 
 
 def _reshaped(v: Variable, shape: Sequence[Variable], flags: tuple[bool, ...]) -> Variable:

@@ -30,9 +30,10 @@ def jacobian(
     Each has the shape expression.shape + variable.shape and can be differentiated again. The other
     arguments are those of `grad`.
 
-    All rows are computed at once. Where an op is in the way, such as a convolution or a pool, a
-    function writes out the gradient of each row instead. Then its first call takes time in
-    proportion to the number of rows, of which there may be 10,000; more are a ShapeError.
+    All rows are computed at once. Where an op has no rule for that, such as index arrays that are
+    apart or second derivatives by filters, a function writes out the gradient of each row instead.
+    Then its first call takes time in proportion to the number of rows, of which there may be
+    10,000; more are a ShapeError.
 
     Raises GraphTypeError where `expression` has two axes or more, DisconnectedInputError as `grad`.
     """

@@ -100,8 +100,8 @@ def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | N
     """The gradients of the rows, and the sums over rows of those of the closures."""
     graph: RowGraph = node.params["graph"]
     n_arrays = len(graph.rows)
-    given = {v: g for v, g in zip(graph.results, cotangents, strict=True) if g is not None}
-    slopes = {identity(v): Variable(v.type) for v in given}
+    given = [(v, g) for v, g in zip(graph.results, cotangents, strict=True) if g is not None]
+    slopes = {identity(v): Variable(v.type) for v, _ in given}
     formals = [v for v in (*graph.rows, *graph.closures) if v.type.is_float]
     found = pull_back(slopes, formals)
     present = [v for v in formals if v in found]
@@ -109,7 +109,7 @@ def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | N
         return [None] * len(node.inputs)
     operands = dict(zip((*graph.rows, *graph.closures), node.inputs, strict=True))
     results = substitute([found[v] for v in present], {v: operands[v] for v in graph.closures})
-    arrays = [*node.inputs[:n_arrays], *given.values()]
+    arrays = [*node.inputs[:n_arrays], *(g for _, g in given)]
     mapped = map_rows(arrays, [*graph.rows, *slopes.values()], results)
     gradients: Mapping[Variable, Variable] = {
         v: m if v in graph.rows else sum_(m, axis=0) for v, m in zip(present, mapped, strict=True)
