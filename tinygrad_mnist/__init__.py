@@ -13,7 +13,7 @@ from importlib import import_module
 
 from tinygrad_mnist import printing, tensor
 from tinygrad_mnist._version import __version__
-from tinygrad_mnist.autodiff import Lop, Rop, grad
+from tinygrad_mnist.autodiff import Lop, Rop, grad, subgraph_grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import Function, In, Out, Param, function
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
@@ -38,6 +38,7 @@ __all__ = [
     "pp",
     "printing",
     "shared",
+    "subgraph_grad",
     "tensor",
 ]
 

@@ -148,6 +148,7 @@ def test_the_same_words_everywhere() -> None:
         assert hasattr(gradient, name)
     for name in ("grad", "Rop", "Lop"):
         assert getattr(theano, name) is getattr(T, name) is getattr(gradient, name)
+    assert theano.subgraph_grad is gradient.subgraph_grad
     for name in ("jacobian", "hessian", "consider_constant", "verify_grad", "numeric_grad"):
         assert getattr(T, name) is getattr(gradient, name)
     assert theano.gradient is gradient
