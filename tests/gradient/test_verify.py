@@ -22,6 +22,7 @@ def test_right_gradients(device: str, dtype: str) -> None:
     a, b = (RNG(1).rand(*shape).astype(dtype) for shape in ((3, 2), (2,)))
     with making_functions_for(device):
         T.verify_grad(lambda x, y: T.tanh(T.dot(x, y)), [a, b], rng=RNG(2))
+        T.verify_grad(T.exp, [a], rng=np.random.default_rng(2))
         T.verify_grad(T.exp, (a,), n_tests=3, rng=RNG(2), cast_to_output_type=True)
         T.verify_grad(lambda x: T.sum(x) ** 2, [a], rng=RNG(2), mode="FAST_RUN")
         T.verify_grad(lambda x: x * 0, [np.zeros((0, 2), dtype)], rng=RNG(2))
@@ -61,8 +62,9 @@ def test_a_gradient_that_is_nan() -> None:
 
 def test_wrong_arguments() -> None:
     values = [np.ones(2)]
-    with pytest.raises(TypeError, match=r"rng must be a numpy\.random\.RandomState"):
-        T.verify_grad(T.exp, values)
+    for rng in (None, 3):
+        with pytest.raises(TypeError, match=r"it must be a numpy\.random\.RandomState"):
+            T.verify_grad(T.exp, values, rng=rng)
     with pytest.raises(TypeError, match="input 0 has dtype int64"):
         T.verify_grad(T.exp, [np.array([1, 2])], rng=RNG(1))
     with pytest.raises(GraphTypeError, match="pt is"):

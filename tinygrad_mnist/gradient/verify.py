@@ -12,7 +12,7 @@ from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.functions import Function, function
 from tinygrad_mnist.graph.types import FLOATS, tensor_type
-from tinygrad_mnist.graph.values import integer, several
+from tinygrad_mnist.graph.values import integer, several, shown
 from tinygrad_mnist.graph.variables import Input, Variable
 from tinygrad_mnist.ops.reduce import sum_
 
@@ -140,7 +140,7 @@ def verify_grad(
 
     fun: a function of as many variables as `pt` has arrays, which returns a variable. pt: float
     arrays, where to compare. n_tests: how many random projections of the result to try. rng: an
-    `np.random.RandomState`. eps, out_type: see `numeric_grad`. abs_tol, rel_tol: an element is
+    `np.random.RandomState` or `Generator`. eps, out_type: see `numeric_grad`. abs_tol, rel_tol: an element is
     wrong if it misses both; by default 1e-4, or 1e-2 where float32 is among the arrays.
     mode: that of `function`. cast_to_output_type: projects a float32 result in float32.
     no_debug_ref: has no effect here.
@@ -151,8 +151,8 @@ def verify_grad(
     for i, p in enumerate(arrays):
         if p.dtype.name not in FLOATS:
             raise GraphTypeError(f"verify_grad takes floats; input {i} has dtype {p.dtype}")
-    if rng is None:
-        raise GraphTypeError("rng must be a numpy.random.RandomState")
+    if not callable(getattr(rng, "random", None)):
+        raise GraphTypeError(f"rng is {shown(rng)}; it must be a numpy.random.RandomState")
     tolerance = max(TOLERANCES[p.dtype.name] for p in arrays)
     abs_tol = tolerance if abs_tol is None else abs_tol
     rel_tol = tolerance if rel_tol is None else rel_tol
@@ -177,7 +177,7 @@ def verify_grad(
     slopes = made([weights, *inputs], grad(cost, inputs, disconnected_inputs="ignore"))
     for _ in range(integer(n_tests, "n_tests", 0)):
         # Not close to 0, where an element would have no say.
-        projection = np.asarray(rng.rand(*shape) + 0.5, weights.dtype)
+        projection = np.asarray(rng.random(shape) + 0.5, weights.dtype)
         numeric = numeric_grad(lambda *v, w=projection: value(w, *v), list(arrays), eps, out_type)
         symbolic = slopes(projection, *arrays)
         arg, position, abs_err, rel_err = numeric.max_err(symbolic, abs_tol, rel_tol)
