@@ -10,10 +10,11 @@ Learning*.
 """
 
 from importlib import import_module
+from typing import Any
 
 from tinygrad_mnist import printing, tensor
 from tinygrad_mnist._version import __version__
-from tinygrad_mnist.autodiff import Lop, Rop, grad, subgraph_grad
+from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import Function, In, Out, Param, function
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
@@ -35,6 +36,7 @@ __all__ = [
     "debugprint",
     "function",
     "grad",
+    "gradient",
     "pp",
     "printing",
     "shared",
@@ -42,10 +44,11 @@ __all__ = [
     "tensor",
 ]
 
-_LAZY = ("gradient",)  # modules that most programs don't need
+_LAZY = ("Lop", "Rop", "subgraph_grad")  # of `gradient`, which most programs don't need
 
 
-def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        return import_module(f"{__name__}.{name}")
+def __getattr__(name: str) -> Any:
+    if name == "gradient" or name in _LAZY:
+        module = import_module(f"{__name__}.gradient")
+        return module if name == "gradient" else getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_mnist.autodiff import Lop, Rop, grad, hessian, jacobian, subgraph_grad
+from tinygrad_mnist.autodiff import grad
+from tinygrad_mnist.autodiff.jacobian import hessian, jacobian
+from tinygrad_mnist.autodiff.products import Lop, Rop
+from tinygrad_mnist.autodiff.subgraph import subgraph_grad
 from tinygrad_mnist.autodiff.undefined import (
     DisconnectedType,
     NullType,

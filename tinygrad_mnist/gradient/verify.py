@@ -140,8 +140,8 @@ def verify_grad(
 
     fun: a function of as many variables as `pt` has arrays, which returns a variable. pt: float
     arrays, where to compare. n_tests: how many random projections of the result to try. rng: an
-    `np.random.RandomState` or `Generator`. eps, out_type: see `numeric_grad`. abs_tol, rel_tol: an element is
-    wrong if it misses both; by default 1e-4, or 1e-2 where float32 is among the arrays.
+    `np.random.RandomState` or `Generator`. eps, out_type: see `numeric_grad`. abs_tol, rel_tol: an
+    element is wrong if it misses both; by default 1e-4, or 1e-2 where float32 is among the arrays.
     mode: that of `function`. cast_to_output_type: projects a float32 result in float32.
     no_debug_ref: has no effect here.
 

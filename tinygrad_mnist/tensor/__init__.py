@@ -8,7 +8,9 @@ y = T.mean(T.exp(x), axis=1)
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
+from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.creation import (
@@ -46,7 +48,6 @@ from tinygrad_mnist.tensor import (
     constructors,
     elementwise,
     extra_ops,
-    gradients,
     nnet,
     shared_randomstreams,
     signal,
@@ -54,7 +55,6 @@ from tinygrad_mnist.tensor import (
 from tinygrad_mnist.tensor.constants import as_tensor_variable, constant
 from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
-from tinygrad_mnist.tensor.gradients import *  # noqa: F403
 
 second = fill
 
@@ -81,6 +81,7 @@ __all__ = [
     "flatten",
     "full",
     "full_like",
+    "grad",
     "identity_like",
     "inc_subtensor",
     "join",
@@ -114,14 +115,16 @@ __all__ = [
 ]
 __all__ += constructors.__all__
 __all__ += elementwise.__all__
-__all__ += gradients.__all__
 
-_LAZY = {  # what most programs don't need, and where it is
-    **dict.fromkeys(("numeric_grad", "verify_grad"), "tinygrad_mnist.gradient"),
-}
+# What most programs don't need, and where it is.
+_LAZY = dict.fromkeys(
+    ("Lop", "Rop", "consider_constant", "hessian", "jacobian", "numeric_grad", "verify_grad"),
+    "tinygrad_mnist.gradient",
+)
+__all__ += _LAZY
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
