@@ -18,7 +18,7 @@ from tinygrad_mnist.graph.variables import Constant, Variable, described
 from tinygrad_mnist.ops.elementwise import cast
 from tinygrad_mnist.ops.shape import broadcast_like
 
-T = TypeVar("T")
+R = TypeVar("R")
 # Variables to differentiate with respect to, and results in the same form.
 Variables = Variable | Sequence[Variable]
 
@@ -107,7 +107,7 @@ def as_list(given: Any, what: str) -> list[Variable]:
     return variables
 
 
-def in_form(given: Any, results: Sequence[T]) -> T | list[T] | tuple[T, ...]:
+def in_form(given: Any, results: Sequence[R]) -> R | list[R] | tuple[R, ...]:
     """Results in the form in which the variables were given: one, a tuple or a list."""
     if isinstance(given, Variable):
         return results[0]
