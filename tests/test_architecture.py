@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backends", "printing"),
     ("sharedvalue", "profiling", "checking"),
     ("functions", "tensor"),
+    ("gradient",),
     ("training", "datasets"),
     ("network3",),
     ("models",),

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.backends import making_functions_for
 from helpers.expressions import AnyArray, assert_gradient, differences, evaluate
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist import gradient
 from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError
 from tinygrad_mnist.tensor.nnet import conv2d
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
@@ -157,6 +159,10 @@ def test_one_variable_or_several(device: str) -> None:
     single = T.grad(cost, x)
     assert isinstance(single, theano.Variable)
     assert evaluate(device, [x, y], [single, *T.grad(cost, (x, y))], 3, 2) == [12, 12, 9]
+    assert isinstance(T.grad(cost, (x, y)), tuple)
+    assert isinstance(T.grad(cost, [x]), list)
+    with pytest.raises(GraphTypeError, match="wrt is"):
+        T.grad(cost, {x, y})  # type: ignore[call-overload]
 
 
 def test_gradient_by_an_intermediate_expression(device: str) -> None:
@@ -196,13 +202,82 @@ def test_an_unconnected_variable() -> None:
         T.grad(cost, w, disconnected_inputs="maybe")
 
 
-@pytest.mark.parametrize(
-    "step", [T.floor, T.ceil, T.sgn, lambda x: x // 2, lambda x: T.cast(x > 0, "float64")]
-)
-def test_steps_pass_no_gradient(step: Callable[[Any], Any]) -> None:
+STEPS: list[Callable[[Any], Any]] = [
+    T.floor,
+    T.ceil,
+    T.trunc,
+    T.round,
+    T.iround,
+    T.sgn,
+    lambda x: x // 2,
+    lambda x: T.cast(x > 0, "float64"),
+    lambda x: T.cast(x, "int32"),
+    lambda x: T.cast(T.cast(x, "int8"), "float64") ** 2,
+    lambda x: T.switch(x > 0, 1.0, 2.0),
+    lambda x: T.switch(x, 1.0, 2.0),
+    lambda x: T.eq(x, 1) * 3.0,
+    T.isnan,
+    T.isinf,
+    lambda x: (x > 0) & (x < 1),
+    lambda x: ~(x > 0),
+    T.argmax,
+    lambda x: T.cast(T.argmin(x), "float64"),
+    lambda x: T.all(x),
+    lambda x: T.any(x > 1) * 2.0,
+    lambda x: T.cast(x, "int64").sum() * 2.0,
+    gradient.zero_grad,
+    gradient.consider_constant,
+]
+
+
+@pytest.mark.parametrize("number", range(len(STEPS)))
+def test_steps_have_the_gradient_zero(device: str, number: int) -> None:
     x = T.dvector("x")
+    cost = T.sum(STEPS[number](x))
+    values = np.array([0.3, -1.5, 2.5])
+    by_x, with_more = evaluate(
+        device, [x], [T.grad(cost, x), T.grad(cost + T.sum(x**2), x)], values
+    )
+    assert by_x.dtype == np.float64
+    np.testing.assert_array_equal(by_x, np.zeros(3))
+    np.testing.assert_array_equal(with_more, 2 * values)
+
+
+def test_a_gradient_of_zero_costs_no_kernel(device: str) -> None:
+    """What is only compared, or rounded, gets no term in the gradient."""
+    x = T.dvector("x")
+    plain = T.sum(x**2)
+    steps = T.sum(T.floor(x) + T.switch(x > 0, 1.0, 2.0) + T.cast(x, "int32")) + T.argmax(x)
+    with making_functions_for(device):
+        functions = [theano.function([x], T.grad(cost, x)) for cost in (plain, plain + steps)]
+    for f in functions:
+        f(np.ones(3))
+    kernels = [[call.kernel for call in f.plan.calls] for f in functions if f.plan is not None]
+    assert kernels[0] == kernels[1]
+
+
+# What reads only the shape of x, or uses x as an index or condition: nothing leads to its values.
+UNCONNECTED: list[Callable[[Any], Any]] = [
+    lambda x: x.shape[0] * 2.0,
+    T.zeros_like,
+    T.ones_like,
+    lambda x: T.fill(x, 3.0),
+    lambda x: T.zeros(x.shape),
+    lambda x: T.arange(x.shape[0]),
+    lambda x: T.arange(9)[T.cast(x, "int64")],
+    lambda x: T.arange(9.0).reshape((x.shape[0], -1)),
+    gradient.disconnected_grad,
+]
+
+
+@pytest.mark.parametrize("number", range(len(UNCONNECTED)))
+def test_shapes_and_indices_are_not_connected(device: str, number: int) -> None:
+    x = T.dvector("x")
+    cost = T.sum(T.cast(UNCONNECTED[number](x), "float64"))
     with pytest.raises(DisconnectedInputError, match="does not depend on x"):
-        T.grad(T.sum(step(x)), x)
+        T.grad(cost, x)
+    zeros = T.grad(cost, x, disconnected_inputs="ignore")
+    np.testing.assert_array_equal(evaluate(device, [x], zeros, [0.0, 1.0, 2.0]), np.zeros(3))
 
 
 def test_zeros_for_an_unconnected_variable(device: str) -> None:
@@ -225,14 +300,67 @@ def test_consider_constant(device: str) -> None:
         T.grad(T.sum(factor), x, consider_constant=[factor])
 
 
+def test_consider_constant_of_what_is_differentiated_by(device: str) -> None:
+    x = T.dscalar("x")
+    hidden = T.exp(x)
+    cost = hidden**2 * x
+    gradients = T.grad(cost, [hidden, x], consider_constant=[hidden])
+    by_hidden, by_x = evaluate(device, [x], gradients, 1.5)
+    assert by_hidden == pytest.approx(2 * np.exp(1.5) * 1.5)
+    assert by_x == pytest.approx(np.exp(3.0))
+    assert evaluate(device, [x], T.grad(x**2, x, consider_constant=[x]), 1.5) == 3
+
+
 def test_costs_and_variables_that_cannot_be() -> None:
     x, i = T.dvector("x"), T.ivector("i")
-    with pytest.raises(GraphTypeError, match="the cost must be a float scalar, not float64 vector"):
+    with pytest.raises(GraphTypeError, match="the cost must be a scalar, not float64 vector"):
         T.grad(x * 2, x)
-    with pytest.raises(GraphTypeError, match="the cost must be a float scalar, not int64 scalar"):
+    with pytest.raises(DisconnectedInputError, match="does not depend on x"):
         T.grad(T.sum(i), x)
-    with pytest.raises(GraphTypeError, match="no gradient with respect to integers"):
-        T.grad(T.sum(x * i), i)
+    with pytest.raises(GraphTypeError, match="needs a cost, or known_grads"):
+        T.grad(None, x)
+    with pytest.raises(GraphTypeError, match="needs a cost, or known_grads"):
+        T.grad(None, x, known_grads={})
+
+
+# Integers count as floats for what reads them; an integer result passes zero.
+INTEGERS: list[tuple[str, Callable[[Any, Any], Any], Callable[[AnyArray, AnyArray], Any]]] = [
+    ("product", lambda x, i: x * i, lambda x, i: x),
+    ("power", lambda x, i: x**i, lambda x, i: x**i * np.log(x)),
+    ("quotient", lambda x, i: x / i, lambda x, i: -x / i**2),
+    ("function", lambda x, i: x + T.exp(i), lambda x, i: np.exp(i)),
+    ("cast", lambda x, i: T.cast(i, "float64") ** 2, lambda x, i: 2.0 * i),
+    ("mean", lambda x, i: T.mean(i), lambda x, i: np.full(2, 0.5)),
+    ("of an integer", lambda x, i: x * (i + 1), lambda x, i: 0.0 * i),
+    ("twice", lambda x, i: x * i + i**2, lambda x, i: x),
+    ("integer cost", lambda x, i: i**2, lambda x, i: 0.0 * i),
+]
+
+
+@pytest.mark.parametrize(
+    ("expression", "slope"), [c[1:] for c in INTEGERS], ids=[c[0] for c in INTEGERS]
+)
+def test_gradients_by_integers(
+    device: str,
+    expression: Callable[[Any, Any], Any],
+    slope: Callable[[AnyArray, AnyArray], Any],
+) -> None:
+    x, i = T.dvector("x"), T.ivector("i")
+    values = np.array([1.5, 2.5]), np.int32([3, 4])
+    by_i = T.grad(T.sum(expression(x, i)), i)
+    assert by_i.type.is_float
+    result = evaluate(device, [x, i], by_i, *values, on_unused_input="ignore")
+    np.testing.assert_allclose(result, slope(*values), rtol=1e-6)
+
+
+def test_gradient_of_an_integer_by_itself(device: str) -> None:
+    i = T.iscalar("i")
+    assert evaluate(device, [i], T.grad(i, i), 12, on_unused_input="ignore") == 1
+
+
+def test_gradient_by_a_constant(device: str) -> None:
+    x, one = T.dscalar("x"), T.constant(np.float64(1))
+    assert evaluate(device, [x], T.grad(x * 3 * one, one), 2) == 6
 
 
 def test_integers_inside_pass_no_gradient(device: str) -> None:

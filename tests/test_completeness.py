@@ -12,6 +12,7 @@ from helpers.gpu_cases import CASES
 
 from tinygrad_mnist import _native
 from tinygrad_mnist import ops as _ops  # fills the registry
+from tinygrad_mnist.autodiff import map_rows
 from tinygrad_mnist.backends import BACKENDS
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec, Contract
 from tinygrad_mnist.contracts.core.tape import OPCODES
@@ -35,6 +36,7 @@ NO_GRADIENT = {
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"), BITS),
     **dict.fromkeys(("shape", "arange"), SHAPE),
     "stop_gradient": "it is there to stop gradients",
+    "zero_grad": "it is there to give the gradient zero",
     "uniform": "a draw depends on no float",
     **dict.fromkeys(
         (
@@ -77,6 +79,7 @@ NO_GRADIENT = {
 def test_the_registry_is_filled() -> None:
     assert len(OPS) > 50
     assert all(hasattr(_ops, family) for family in _ops.__all__)
+    assert OPS["map_rows"] is map_rows.MAP_ROWS
 
 
 @pytest.mark.parametrize("name", sorted(OPS))

@@ -9,6 +9,9 @@ On top is `network3`, the API of chapter 6 of Michael Nielsen's *Neural Networks
 Learning*.
 """
 
+from importlib import import_module
+from typing import Any
+
 from tinygrad_mnist import printing, tensor
 from tinygrad_mnist._version import __version__
 from tinygrad_mnist.autodiff import grad
@@ -22,8 +25,10 @@ __all__ = [
     "Constant",
     "Function",
     "In",
+    "Lop",
     "Out",
     "Param",
+    "Rop",
     "SharedVariable",
     "Variable",
     "__version__",
@@ -31,8 +36,19 @@ __all__ = [
     "debugprint",
     "function",
     "grad",
+    "gradient",
     "pp",
     "printing",
     "shared",
+    "subgraph_grad",
     "tensor",
 ]
+
+_LAZY = ("Lop", "Rop", "subgraph_grad")  # of `gradient`, which most programs don't need
+
+
+def __getattr__(name: str) -> Any:
+    if name == "gradient" or name in _LAZY:
+        module = import_module(f"{__name__}.gradient")
+        return module if name == "gradient" else getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,6 +39,10 @@ class DisconnectedInputError(GraphError, ValueError):
     """`grad` was called for a variable that the cost does not depend on."""
 
 
+class NullTypeGradError(GraphTypeError):
+    """A gradient that `grad` was asked for is undefined, or an op can't compute it."""
+
+
 class MissingInputError(GraphError, ValueError):
     """An expression depends on a variable that the function has no value for."""
 

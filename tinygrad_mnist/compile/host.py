@@ -112,14 +112,19 @@ class HostTrace:
     """Collects the guards and slots of one specialisation.
 
     values: integer scalars that are function inputs or shared, with this call's values.
-    specialised: variables of the symbolic graph with their counterparts of known shape.
+    counterparts: variables of the symbolic graph with their counterparts of known shape.
+    specialised: adds those of further expressions to the counterparts and returns them.
     """
 
     def __init__(
-        self, values: Mapping[Variable, int], specialised: Mapping[Variable, Variable]
+        self,
+        values: Mapping[Variable, int],
+        counterparts: Mapping[Variable, Variable],
+        specialised: Callable[[Sequence[Variable]], list[Variable]] = list,
     ) -> None:
         self._values = values
-        self._specialised = specialised
+        self._counterparts = counterparts
+        self.specialised = specialised
         self._inputs: dict[Variable, str] = {}
         self._traced: dict[Variable, _Scalar] = {}
         self._lines: dict[str, str] = {}  # expressions with the names of their values
@@ -217,7 +222,7 @@ class HostTrace:
 
     def _constant(self, v: Variable) -> int | None:
         """The value of `v` where it is the same in every call of the plan."""
-        counterpart = self._specialised.get(v, v)
+        counterpart = self._counterparts.get(v, v)
         if isinstance(counterpart, Constant) and counterpart.value.size == 1:
             return int(counterpart.value.item())
         return None

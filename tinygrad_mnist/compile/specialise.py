@@ -49,15 +49,19 @@ def specialise(
         type = TensorType(leaf.dtype, leaf.broadcastable, shape)
         env[leaf] = Variable(type, name=leaf.name, origins=leaf.origins)
     fresh = dict(env)
-    trace = HostTrace(scalars, env)
-    for node in toposort(outputs):
-        inputs = [env.get(v, v) for v in node.inputs]
-        for old, new in zip(node.outputs, _rebuild(node, inputs, trace), strict=True):
-            folded = fold(new)
-            if folded.name is None and folded.node is not None:
-                folded.name = old.name
-            env[old] = folded
-    return Specialised(tuple(env.get(v, v) for v in outputs), fresh, trace.finish())
+
+    def specialised(results: Sequence[Variable]) -> list[Variable]:
+        for node in toposort(results, up_to=env):
+            inputs = [env.get(v, v) for v in node.inputs]
+            for old, new in zip(node.outputs, _rebuild(node, inputs, trace), strict=True):
+                folded = fold(new)
+                if folded.name is None and folded.node is not None:
+                    folded.name = old.name
+                env[old] = folded
+        return [env.get(v, v) for v in results]
+
+    trace = HostTrace(scalars, env, specialised)
+    return Specialised(tuple(specialised(outputs)), fresh, trace.finish())
 
 
 def _rebuild(node: Node, inputs: Sequence[Variable], trace: HostTrace) -> Sequence[Variable]:

@@ -167,6 +167,9 @@ class HostValues(Protocol):
     def knows(self, scalar: Variable) -> bool:
         """Whether the host can compute `scalar`; the other methods raise an error if it can't."""
 
+    def specialised(self, outputs: Sequence[Variable]) -> list[Variable]:
+        """Symbolic expressions of what is specialised already, with known shapes."""
+
     def by_value(self, scalar: Variable) -> int:
         """The value of `scalar`. It becomes a guard: the plan holds for this value only."""
 
@@ -192,6 +195,11 @@ Infix = Callable[[Node, Written], Formula]
 Specialise = Callable[[Node, Sequence[Variable], HostValues], Sequence[Variable]]
 
 
+def no_slope(node: Node, g: Variable) -> list[Variable | None]:
+    """The vjp of a step function: zeros, whatever the gradient of its result."""
+    return [None] * len(node.inputs)
+
+
 @dataclass(frozen=True, eq=False)
 class Op:
     """One operation: its name and all its rules.
@@ -200,11 +208,14 @@ class Op:
     infer: `(params, input types) -> output types`; raises GraphTypeError or ShapeError.
     reference: `(params, arrays, output specs) -> arrays` in NumPy.
     vjp: `(node, gradient of its first result) -> gradients of its inputs`, each as a graph, or None
-        for an input that gets none. The op's other results, if any, have no gradient.
+        for zeros. The op's other results, if any, have no gradient. A step function has `no_slope`.
     masked_vjp: `vjp` with a result that is 0 wherever the gradient is, even where the slope is
         infinite or NaN. It is used for what a `switch` may leave out.
     multi_vjp: `vjp` for an op with several differentiable results. It gets the gradients of all
-        results, of which at least one is not None. An op with neither rule passes no gradient.
+        results, of which at least one is not None. To ask an op with neither rule and a float
+        result for its gradient is an error.
+    n_connected: how many of the first inputs have a say in the results by their values; the others
+        are lengths, indices and conditions, to which no gradient leads. None: all inputs.
     specialise: for ops with symbolic shapes or indices: the node over inputs of known shape that
         computes the same. Without it the op is applied to the new inputs as it is.
     lower: the same computation in ops that have kernels of their own (`contract`), or None for
@@ -232,6 +243,7 @@ class Op:
     vjp: Vjp | None = None
     masked_vjp: Vjp | None = None
     multi_vjp: MultiVjp | None = None
+    n_connected: int | None = None
     specialise: Specialise | None = None
     lower: Lower | None = None
     whole: tuple[str, Lower] | None = None
@@ -245,8 +257,8 @@ class Op:
 
     @property
     def is_differentiable(self) -> bool:
-        """Whether gradients pass through it."""
-        return self.vjp is not None or self.multi_vjp is not None
+        """Whether gradients other than zero pass through it."""
+        return self.vjp not in (None, no_slope) or self.multi_vjp is not None
 
     def __call__(self, *inputs: Variable, **params: Any) -> Variable:
         """Applies the op and returns its first result."""

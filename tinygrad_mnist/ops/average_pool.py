@@ -82,6 +82,7 @@ _GRAD_OF = register_op(
         lambda params, types: [types[1]],
         None,
         vjp=_grad_of_vjp,
+        n_connected=1,
         specialise=_grad_of_specialise,
     )
 )

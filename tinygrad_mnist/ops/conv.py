@@ -336,6 +336,7 @@ GRAD_INPUT_OF = register_op(
         _grad_input_of_infer,
         None,
         vjp=_grad_input_vjp,
+        n_connected=2,
         specialise=_grad_input_specialise,
     )
 )
@@ -345,6 +346,7 @@ GRAD_FILTER_OF = register_op(
         _grad_filter_of_infer,
         None,
         vjp=_grad_filter_vjp,
+        n_connected=2,
         specialise=_grad_filter_specialise,
     )
 )

@@ -137,7 +137,14 @@ def _arange_specialise(node: Node, inputs: Sequence[Variable], host: HostValues)
 
 
 _ARANGE = register_op(
-    Op("arange", _arange_infer, None, specialise=_arange_specialise, infix=infix.arange)
+    Op(
+        "arange",
+        _arange_infer,
+        None,
+        n_connected=0,
+        specialise=_arange_specialise,
+        infix=infix.arange,
+    )
 )
 
 

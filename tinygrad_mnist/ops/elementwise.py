@@ -23,7 +23,7 @@ from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, check_dtype, compute_dtype, upcast
-from tinygrad_mnist.graph.variables import Constant, Node, Op, Variable, Vjp
+from tinygrad_mnist.graph.variables import Constant, Node, Op, Variable, Vjp, no_slope
 from tinygrad_mnist.ops import infix
 
 # (gradient of the result, result, operands) -> gradients of the operands
@@ -213,12 +213,13 @@ def define(
     tape_op: str | None = None,
     doc: str = "",
     settle: Callable[[Sequence[Variable]], list[Variable]] = settle_constants,
+    n_connected: int | None = None,
 ) -> ApiFunction:
     """Registers an elementwise op and returns the function that applies it.
 
-    dtypes: of the result and its tape, by the operands'. vjp: None where no gradient passes.
-    tape_op: the instruction, by default that of the op's name. settle: gives weak constants their
-    dtypes.
+    dtypes: of the result and its tape, by the operands'. vjp: None for a step function, whose
+    gradient is zero. n_connected: 0 where no gradient leads to the operands at all. tape_op: the
+    instruction, by default that of the op's name. settle: gives weak constants their dtypes.
     """
     tape_op = tape_op or name
     op = register_op(
@@ -226,8 +227,9 @@ def define(
             name,
             _infer,
             _reference(tape_op),
-            vjp=_vjp(vjp) if vjp else None,
+            vjp=_vjp(vjp) if vjp else no_slope,
             masked_vjp=_vjp(vjp, masked=True) if vjp else None,
+            n_connected=n_connected,
             tape_op=tape_op,
         )
     )
@@ -320,8 +322,9 @@ identity: ApiFunction = define(
     "identity", 1, common, lambda g, z, i: (g,), doc="x, as a new variable"
 )
 stop_gradient: ApiFunction = define(
-    "stop_gradient", 1, common, None, "identity", doc="x, a constant for gradients"
-)
+    "stop_gradient", 1, common, None, "identity", n_connected=0,
+    doc="x, to which no gradient leads",
+)  # fmt: skip
 neg: ApiFunction = define("neg", 1, numeric, lambda g, z, i: (-g,), doc="-x")
 abs_: ApiFunction = define("abs", 1, common, lambda g, z, i: (g * sgn(i[0]),), doc="|x|")
 sgn: ApiFunction = define("sgn", 1, common, None, "sign", doc="-1, 0 or 1")

@@ -224,6 +224,7 @@ _SUBTENSOR = register_op(
         _subtensor_infer,
         None,
         vjp=_subtensor_vjp,
+        n_connected=1,
         specialise=_subtensor_specialise,
         infix=_subtensor_infix,
     )
@@ -332,7 +333,15 @@ def _write_infix(node: Node, written: Written) -> Formula:
 
 def _define_write(name: str, vjp: Vjp) -> Op:
     return register_op(
-        Op(name, _write_infer, None, vjp=vjp, specialise=_write_specialise, infix=_write_infix)
+        Op(
+            name,
+            _write_infer,
+            None,
+            vjp=vjp,
+            n_connected=2,
+            specialise=_write_specialise,
+            infix=_write_infix,
+        )
     )
 
 

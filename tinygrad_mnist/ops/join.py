@@ -170,7 +170,14 @@ def _split_vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variab
 
 # an array, the length of each part -> its parts along params["axis"]
 _SPLIT = register_op(
-    Op("split", _split_infer, None, multi_vjp=_split_vjp, specialise=_split_specialise)
+    Op(
+        "split",
+        _split_infer,
+        None,
+        multi_vjp=_split_vjp,
+        n_connected=1,
+        specialise=_split_specialise,
+    )
 )
 
 

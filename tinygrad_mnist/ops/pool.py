@@ -143,6 +143,7 @@ _POOL2D_GRAD_OF = register_op(
         lambda params, types: [types[2]],
         None,
         vjp=_grad_of_vjp,
+        n_connected=2,
         specialise=_grad_of_specialise,
     )
 )

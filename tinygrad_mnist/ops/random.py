@@ -32,7 +32,7 @@ def _specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> lis
 
 
 # step counter, lengths -> floats in [0, 1); params key (64 bits), dtype, broadcastable
-UNIFORM = register_op(Op("uniform", _infer, None, specialise=_specialise))
+UNIFORM = register_op(Op("uniform", _infer, None, n_connected=0, specialise=_specialise))
 
 
 def _tape(params: Params) -> Tape:

@@ -34,6 +34,7 @@ _REQUIRE = register_op(
         lambda params, types: [types[0]],
         _reference,
         vjp=lambda node, g: [g, None],
+        n_connected=1,
         view=lambda params, layout: layout,
         checks=lambda node: [(1, 1, 2)],
     )

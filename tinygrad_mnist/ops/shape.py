@@ -73,7 +73,14 @@ def _shape_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) 
 
 
 _SHAPE = register_op(
-    Op("shape", _shape_infer, _shape_reference, specialise=_shape_specialise, infix=infix.shape)
+    Op(
+        "shape",
+        _shape_infer,
+        _shape_reference,
+        n_connected=0,
+        specialise=_shape_specialise,
+        infix=infix.shape,
+    )
 )
 
 
@@ -133,6 +140,7 @@ _RESHAPE = register_op(
         _reshape_infer,
         None,
         vjp=_reshape_vjp,
+        n_connected=1,
         specialise=_reshape_specialise,
         infix=infix.reshape,
     )
@@ -328,7 +336,9 @@ def _alloc_vjp(node: Node, g: Variable) -> list[Variable | None]:
     return [back, *(None for _ in node.inputs[1:])]
 
 
-_ALLOC = register_op(Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, specialise=_alloc_specialise))
+_ALLOC = register_op(
+    Op("alloc", _alloc_infer, None, vjp=_alloc_vjp, n_connected=1, specialise=_alloc_specialise)
+)
 
 
 @api_function

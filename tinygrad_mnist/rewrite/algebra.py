@@ -21,7 +21,7 @@ _TRUTH_OPS = tuple(op.name for op in OPS.values() if op.tape_op in TRUTHS)
 _rule = rule_into(ALGEBRA)
 
 
-@_rule("identity", "stop_gradient")
+@_rule("identity", "stop_gradient", "zero_grad", "grad_scale", "grad_clip")
 def remove_identity(node: Node, context: Context) -> Replacement:
     """A copy of x is x."""
     return node.inputs
