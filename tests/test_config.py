@@ -45,9 +45,11 @@ def test_unknown_settings() -> None:
     config: Any = theano.config
     with pytest.raises(AttributeError, match="config has no 'floatx'; it has floatX, device, "):
         config.floatx = "float32"
-    with pytest.raises(AttributeError, match="config has no 'cxx'"):
-        _ = config.cxx
-    assert not hasattr(config, "lib")
+    with pytest.raises(AttributeError, match="config has no 'warn.nothing'"):
+        config.warn.nothing = True
+    with pytest.raises(AttributeError, match="config has no 'libs'"):
+        _ = config.libs
+    assert not hasattr(config, "dnn_conv")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.ops.creation import (
     arange,
     eye,
@@ -54,6 +55,7 @@ from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
 
 second = fill
+__getattr__ = attribute_finder("theano.tensor", __name__)
 
 __all__ = [
     "TensorType",

@@ -3,6 +3,7 @@ normalisation."""
 
 from __future__ import annotations
 
+from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.ops.activation import elu, hard_sigmoid, relu, selu, ultra_fast_sigmoid
 from tinygrad_mnist.ops.crossentropy import (
     binary_crossentropy,
@@ -18,6 +19,8 @@ from tinygrad_mnist.tensor.nnet.bn import (
     batch_normalization_test,
     batch_normalization_train,
 )
+
+__getattr__ = attribute_finder("theano.tensor.nnet", __name__)
 
 __all__ = [
     "abstract_conv",
