@@ -45,7 +45,7 @@ def test_unknown_settings() -> None:
     config: Any = theano.config
     with pytest.raises(AttributeError, match="config has no 'floatx'; it has floatX, device, "):
         config.floatx = "float32"
-    with pytest.raises(AttributeError, match="config has no 'warn.nothing'"):
+    with pytest.raises(AttributeError, match=r"config has no 'warn\.nothing'"):
         config.warn.nothing = True
     with pytest.raises(AttributeError, match="config has no 'libs'"):
         _ = config.libs

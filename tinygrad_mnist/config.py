@@ -277,6 +277,11 @@ def _from_environment(name: str, allowed: Sequence[str], listed: str = "") -> st
     return text
 
 
+def is_device(name: object) -> bool:
+    """Whether it is a device's name, also Theano's of a GPU."""
+    return name in DEVICES or (isinstance(name, str) and _GPU.fullmatch(name) is not None)
+
+
 def _device_from_environment() -> str:
     name = "TINYGRAD_MNIST_DEVICE"
     text = os.environ.get(name, "").strip()

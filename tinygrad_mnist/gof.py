@@ -9,7 +9,10 @@ import numpy as np
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.variables import Constant, Input, Node, Variable, described
+from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.printing.infix import pp
+
+__getattr__ = attribute_finder("theano.gof", __name__)
 
 
 def _variables(given: Variable | Iterable[Variable]) -> list[Variable]:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_mnist.graph.types import DTYPES, FLOATS, TensorType, tensor_type
+from tinygrad_mnist.names import attribute_finder
+
+__getattr__ = attribute_finder("theano.scalar", __name__)
 
 
 def upcast(dtype: str, *dtypes: str) -> str:

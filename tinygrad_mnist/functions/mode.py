@@ -52,7 +52,7 @@ def get_mode(orig_string: str | Mode | None) -> Mode:
         return FAST_RUN
     if name not in predefined_modes:
         raise GraphTypeError(
-            f"there is no mode {name!r}; there are {' and '.join(map(repr, MODES))}, which are the "
+            f"there is no mode {name!r}; there are None, {' and '.join(map(repr, MODES))}, all the "
             "same (config.device = 'reference' makes functions that run in plain NumPy)"
         )
     return predefined_modes[name]

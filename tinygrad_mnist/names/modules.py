@@ -122,13 +122,12 @@ class TheanoModule(ModuleType):
             self.__version__ = version
 
     def __getattr__(self, name: str) -> Any:
-        value = find(self.__name__, name)
+        value = _public(self.__name__) if name == "__all__" else find(self.__name__, name)
         setattr(self, name, value)
         return value
 
     def __dir__(self) -> list[str]:
-        parts = (_names(source) for source in MODULES[self.__name__])
-        return sorted({*vars(self), *_children(self.__name__), *(n for p in parts for n in p)})
+        return sorted({*vars(self), *_children(self.__name__), *_public(self.__name__)})
 
 
 @cache
@@ -185,11 +184,17 @@ def _exists(module: str) -> bool:
         return False
 
 
+def _public(module: str) -> list[str]:
+    """The public names of a module of Theano."""
+    return sorted({name for source in MODULES[module] for name in _names(source)})
+
+
 def _names(source: str) -> Iterator[str]:
     """The public names of a source."""
     own, theirs = _split(source)
     if theirs:
-        yield from theirs
+        found = import_module(own) if _exists(own) else None
+        yield from (name for name, ours in theirs.items() if hasattr(found, ours))
     elif _exists(own):
         found = import_module(own)
         yield from getattr(found, "__all__", [n for n in vars(found) if not re.match("_", n)])

@@ -77,8 +77,9 @@ def _from_files() -> dict[str, tuple[str, str]]:
         "PID": str(os.getpid()),
         **{name: os.environ.get(name, "") for name in names},
     }
-    parser = configparser.ConfigParser(known)
+    parser = configparser.ConfigParser()
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # floatX is not floatx
+    parser.read_dict({"DEFAULT": known})
     found = {}
     for file in (Path(f).expanduser() for f in files if f):
         try:

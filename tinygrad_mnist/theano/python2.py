@@ -19,20 +19,21 @@ METHODS = {"has_key", "iteritems", "iterkeys", "itervalues"}
 _MESSAGES = re.compile(
     r"Missing parentheses in call to|multiple exception types must be parenthesized"
     r"|leading zeros in decimal integer literals|inconsistent use of tabs"
+    r"|parameters cannot be parenthesized"
 )
 _LINES = re.compile(
     r"^\s*(print|exec)\b(?!\s*[(=.\[])"  # a statement
-    r"|^\s*print\s*>>"
     r"|^\s*except\b[^:]*,\s*\w+\s*:"
     r"|^\s*raise\s+[\w.]+\s*,"
-    r"|<>|`|\b0[0-7]+\b|\b\d+[lL]\b|\bur['\"]"
-    r"|\b(def|lambda)\b[^:]*\(\s*\w+\s*,?.*\(.*\).*:"  # a tuple among the parameters
+    r"|<>|`|\b0[0-7]+\b|\b(0x[0-9a-fA-F]+|\d+)[lL]\b|\bur''"
 )
+_STRINGS = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def is_python2(error: SyntaxError) -> bool:
     """Whether the line of a syntax error is Python 2."""
-    return bool(_MESSAGES.search(error.msg or "") or _LINES.search(error.text or ""))
+    line = _STRINGS.sub("''", error.text or "")
+    return bool(_MESSAGES.search(error.msg or "") or _LINES.search(line))
 
 
 def use_2to3(file: str = "FILE") -> str:
@@ -46,6 +47,8 @@ def explain(error: BaseException) -> str | None:
         return (
             f"{error.filename}, line {error.lineno}, is Python 2; {use_2to3(str(error.filename))}"
         )
+    if isinstance(error, TypeError) and 'Did you mean "print(' in str(error):
+        return f"`print >>` is Python 2; {use_2to3()}"
     if isinstance(error, NameError) and error.name in NAMES:
         return f"{error.name} is a name of Python 2; {use_2to3()}"
     if isinstance(error, AttributeError) and error.name in METHODS:
