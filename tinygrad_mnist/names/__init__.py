@@ -4,6 +4,6 @@
 1.0's names and says of those that differ or are absent how and why.
 """
 
-from tinygrad_mnist.names.modules import MODULES, attribute_finder, find, theano_module
+from tinygrad_mnist.names.modules import MODULES, absence, attribute_finder, theano_module
 
-__all__ = ["MODULES", "attribute_finder", "find", "theano_module"]
+__all__ = ["MODULES", "absence", "attribute_finder", "theano_module"]

@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from tinygrad_mnist.names import table
 from tinygrad_mnist.names.version import version
 
 _PACKAGE = "tinygrad_mnist"
@@ -155,7 +154,13 @@ def find(module: str, name: str, without: str | None = None) -> Any:
                 return value
         if child in MODULES:
             return theano_module(child)
-    raise AttributeError(table.absence(module, name), name=name)
+    raise AttributeError(absence(module, name), name=name)
+
+
+def absence(module: str, name: str) -> str:
+    """Why a module of Theano lacks a name here, and what to use instead."""
+    text: str = import_module("tinygrad_mnist.names.table").absence(module, name)
+    return text
 
 
 def attribute_finder(module: str, own: str) -> Callable[[str], Any]:

@@ -9,7 +9,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from tinygrad_mnist.names import MODULES, table, theano_module
+from tinygrad_mnist.names import MODULES, absence, theano_module
 from tinygrad_mnist.theano.python2 import MODULES as PYTHON2_MODULES
 from tinygrad_mnist.theano.python2 import use_2to3
 
@@ -45,7 +45,7 @@ class TheanoFinder(MetaPathFinder):
         if fullname.partition(".")[0] == "theano":
             module, _, name = fullname.rpartition(".")
             if module in MODULES:
-                raise ImportError(table.absence(module, name), name=fullname)
+                raise ImportError(absence(module, name), name=fullname)
             raise ModuleNotFoundError(f"there is no module {fullname!r}", name=fullname)
         if fullname.startswith(f"{_DROP_IN}."):
             name = fullname.removeprefix(f"{_DROP_IN}.")

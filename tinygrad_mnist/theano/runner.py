@@ -17,6 +17,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from tinygrad_mnist import names
+from tinygrad_mnist.theano.bookdata import offer_book_data
 from tinygrad_mnist.theano.python2 import explain
 
 _USAGE = "usage: python -m tinygrad_mnist.theano SCRIPT | -m MODULE | -c TEXT  [arguments]"
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     if kind in ("-m", "-c") and not rest:
         sys.exit(_USAGE)
     sys.excepthook = _show_error
+    offer_book_data()
     if kind == "-m":
         sys.argv = list(rest)
         sys.path[0] = os.getcwd()
