@@ -16,7 +16,7 @@ _open = gzip.open
 def offer_book_data() -> None:
     """From now on, `gzip.open("../data/mnist.pkl.gz")` opens MNIST even if there is no such file:
     the data are searched for, and downloaded, as in `datasets.locate`."""
-    gzip.open = _open_book_data  # type: ignore[assignment]
+    gzip.open = _open_book_data
 
 
 def _open_book_data(filename: Any, mode: str = "rb", *args: Any, **options: Any) -> Any:
