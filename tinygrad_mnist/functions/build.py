@@ -13,7 +13,6 @@ from tinygrad_mnist.errors import GraphTypeError, MissingInputError, UnusedInput
 from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.functions.callable import Function
 from tinygrad_mnist.functions.io import In, check_downcast, outputs_from
-from tinygrad_mnist.functions.mode import Mode, get_mode
 from tinygrad_mnist.functions.updates import (
     Pairs,
     Updates,
@@ -31,11 +30,14 @@ from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.values import check_name, choice, flag, shown
 from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
+# Theano's modes choose how much to optimise; here there is one way to make a plan.
+MODES = ("FAST_RUN", "FAST_COMPILE")
+
 
 def function(
     inputs: Sequence[Variable | In],
     outputs: Any = None,
-    mode: str | Mode | None = None,
+    mode: str | None = None,
     updates: Pairs = None,
     givens: Pairs = None,
     no_default_updates: bool | Sequence[SharedVariable] = False,
@@ -66,8 +68,7 @@ def function(
     float, None Python floats only. on_unused_input: 'raise', 'warn' or 'ignore'; None takes
     `config.on_unused_input`.
 
-    mode: None, 'FAST_RUN', 'FAST_COMPILE' or a `Mode`, which all mean the same here; profile: None
-    or False.
+    mode: None, 'FAST_RUN' or 'FAST_COMPILE', which all mean the same here; profile: None or False.
     accept_inplace has no effect: no graph has operations in place.
 
     Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line.
@@ -98,12 +99,15 @@ def function(
 
 
 def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
-    if not (mode is None or isinstance(mode, str | Mode)):
+    if not (mode is None or isinstance(mode, str)):
         raise GraphTypeError(
-            f"mode is None, a string or a Mode, not {mode!r}; it comes third, so give updates by "
-            "name"
+            f"mode is None or a string, not {mode!r}; it comes third, so give updates by name"
         )
-    get_mode(mode)
+    if mode not in (None, *MODES):
+        raise GraphTypeError(
+            f"there is no mode {mode!r}; there are None, {' and '.join(map(repr, MODES))}, all the "
+            "same (config.device = 'reference' makes functions that run in plain NumPy)"
+        )
     if profile is not None and flag(profile, "profile"):
         raise GraphTypeError(
             "profile is None or False; fn.profile(...) times the kernels of a function"

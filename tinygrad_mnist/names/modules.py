@@ -79,7 +79,11 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.sandbox.softsign": ("tensor.nnet:softsign",),
     "theano.scalar": ("scalar",),
     "theano.scalar.basic": ("scalar",),
-    "theano.tensor": ("tensor", "config:config", "gradient:Lop Rop hessian jacobian verify_grad"),
+    "theano.tensor": (
+        "tensor",
+        "config:config",
+        "gradient:Lop Rop hessian jacobian numeric_grad verify_grad",
+    ),
     "theano.tensor.basic": ("tensor",),
     "theano.tensor.elemwise": ("tensor", _VARIABLES),
     "theano.tensor.extra_ops": ("tensor.extra_ops", "tensor"),
