@@ -19,8 +19,6 @@ from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.printing import debugprint, pp
 from tinygrad_mnist.sharedvalue import shared
 
-__getattr__ = attribute_finder("theano", __name__)
-
 __all__ = [
     "Constant",
     "Function",
@@ -39,3 +37,5 @@ __all__ = [
     "shared",
     "tensor",
 ]
+
+__getattr__ = attribute_finder("theano", __name__)

@@ -15,6 +15,7 @@ from tinygrad_mnist.names.version import version
 
 _PACKAGE = "tinygrad_mnist"
 _GRAPH = "graph.variables:Constant Variable Apply=Node"
+_TYPE = "graph.types:Type=TensorType"
 _VARIABLES = (
     "graph.variables:TensorVariable=Variable TensorConstant=Constant Variable Constant "
     "TensorSharedVariable=SharedVariable ScalarSharedVariable=SharedVariable SharedVariable"
@@ -27,8 +28,9 @@ _COMPILE = (
     "graph.variables:SharedVariable Variable",
     "sharedvalue:shared shared_constructor=shared",
     "tensor:shape specify_shape",
+    "gof:is_same_graph",
 )
-_GOF = ("gof", _GRAPH, "errors:MissingInputError", "graph.types:Type=TensorType")
+_GOF = ("gof", _GRAPH, _TYPE, "errors:MissingInputError")
 
 # Where the names of a module of Theano are: in modules of this package, in order. After a colon:
 # only these names; `theirs=ours` is a name that differs.
@@ -46,6 +48,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "tensor:get_scalar_constant_value",
         "updates:OrderedUpdates",
         _GRAPH,
+        _TYPE,
     ),
     "theano.compile": _COMPILE,
     "theano.compile.builders": (),
@@ -88,7 +91,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.tensor.elemwise": ("tensor", _VARIABLES),
     "theano.tensor.extra_ops": ("tensor.extra_ops", "tensor"),
     "theano.tensor.nlinalg": ("tensor.nlinalg",),
-    "theano.tensor.nnet": ("tensor.nnet",),
+    "theano.tensor.nnet": ("tensor.nnet", "tensor.nnet.abstract_conv:conv2d_grad_wrt_inputs"),
     "theano.tensor.nnet.abstract_conv": ("tensor.nnet.abstract_conv", "tensor.nnet"),
     "theano.tensor.nnet.bn": ("tensor.nnet.bn",),
     "theano.tensor.nnet.conv": ("tensor.nnet.conv",),

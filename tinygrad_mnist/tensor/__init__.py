@@ -55,7 +55,6 @@ from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
 
 second = fill
-__getattr__ = attribute_finder("theano.tensor", __name__)
 
 __all__ = [
     "TensorType",
@@ -114,3 +113,5 @@ __all__ = [
 ]
 __all__ += constructors.__all__
 __all__ += elementwise.__all__
+
+__getattr__ = attribute_finder("theano.tensor", __name__)

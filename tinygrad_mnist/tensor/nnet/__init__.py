@@ -20,8 +20,6 @@ from tinygrad_mnist.tensor.nnet.bn import (
     batch_normalization_train,
 )
 
-__getattr__ = attribute_finder("theano.tensor.nnet", __name__)
-
 __all__ = [
     "abstract_conv",
     "batch_normalization",
@@ -43,3 +41,5 @@ __all__ = [
     "softplus",
     "ultra_fast_sigmoid",
 ]
+
+__getattr__ = attribute_finder("theano.tensor.nnet", __name__)
