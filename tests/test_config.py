@@ -82,7 +82,7 @@ def test_unknown_settings() -> None:
     ("name", "before", "value", "refused"),
     [
         ("compute_test_value", "off", "off", "raise"),
-        ("mode", "FAST_RUN", "FAST_COMPILE", "DebugMode"),
+        ("mode", "FAST_RUN", "FAST_COMPILE", "SLOW_RUN"),
         ("optimizer", "fast_run", "fast_compile", "fast"),
         ("exception_verbosity", "low", "high", "none"),
         ("profile", False, False, True),

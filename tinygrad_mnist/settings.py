@@ -11,18 +11,20 @@ from typing import NamedTuple
 
 
 class Setting(NamedTuple):
-    """default: its value until it is set. allowed: its values; () for all of its type."""
+    """default: its value until it is set. allowed: its values; () for all of its type. instead:
+    what to do where another value is wanted."""
 
     default: object
     allowed: tuple[object, ...] = ()
+    instead: str = ""
 
     @property
     def type(self) -> type:
         return type(self.default)
 
 
-def _choice(*values: object) -> Setting:
-    return Setting(values[0], values)
+def _choice(*values: object, instead: str = "") -> Setting:
+    return Setting(values[0], values, instead)
 
 
 def _all(default: object, *names: str) -> dict[str, Setting]:
@@ -41,18 +43,23 @@ _ALGORITHM = (
     *("deterministic", "fft"),
 )
 
+_PROFILE = "fn.profile(...) times a function, DEBUG=2 every run of a program"
+
 SETTINGS: dict[str, Setting] = {
     # What is computed. Values that would change it are refused.
-    "cast_policy": _choice("custom"),
-    "compute_test_value": _choice("off"),
+    "cast_policy": _choice("custom", instead="cast constants yourself: T.constant(2, dtype=...)"),
+    "compute_test_value": _choice("off", instead="call x.eval({input: value})"),
     "compute_test_value_opt": _choice("off"),
     "deterministic": _choice("default", "more"),
     "int_division": _choice("int", "floatX"),
-    "mode": _choice("FAST_RUN", "FAST_COMPILE", "Mode"),
-    "profile": _choice(False),
-    "profile_memory": _choice(False),
-    "profile_optimizer": _choice(False),
-    "warn_float64": _choice("ignore"),
+    "mode": _choice(
+        *("FAST_RUN", "FAST_COMPILE", "Mode", "DebugMode", "DEBUG_MODE", "FAST_RUN_NOGC"),
+        *("STABILIZE", "SANITY_CHECK", "ProfileMode", "PROFILE_MODE"),
+    ),
+    "profile": _choice(False, instead=_PROFILE),
+    "profile_memory": _choice(False, instead="fn.plan lists all buffers"),
+    "profile_optimizer": _choice(False, instead="DEBUG=3 prints what is rewritten"),
+    "warn_float64": _choice("ignore", instead="look at x.dtype"),
     # How to compile and to run.
     "allow_gc": Setting(True),
     "base_compiledir": Setting(""),
@@ -180,7 +187,8 @@ def check(name: str, value: object) -> object:
         if known or (given is None and "None" in setting.allowed):
             return known[0] if known else "None"
         listed = " or ".join(map(repr, dict.fromkeys(setting.allowed)))
-        raise ValueError(f"{name} is {value!r}; here it can be {listed}")
+        instead = setting.instead and f" ({setting.instead})"
+        raise ValueError(f"{name} is {value!r}; here it can be {listed}{instead}")
     if isinstance(value, str):
         converted = from_text(value, setting.type, name)
     elif setting.type is str:

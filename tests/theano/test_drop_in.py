@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -140,3 +141,26 @@ def test_the_gpu_of_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
     run(BOOK)
     assert tinygrad_mnist.config.device == "cpu"
     assert tinygrad_mnist.config.floatX == "float32"
+
+
+def test_another_theano_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "theano", ModuleType("theano"))
+    with pytest.raises(
+        ImportError, match=r"another theano .* import tinygrad_mnist\.theano before"
+    ):
+        importlib.import_module("tinygrad_mnist.theano.finder").install()
+
+
+def test_the_old_module_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run("import theano.sandbox.cuda as cuda\nfrom theano.sandbox.cuda import dnn")
+    cuda: Any = importlib.import_module("tinygrad_mnist.sandbox.cuda")
+    for usable in (True, False):
+        monkeypatch.setattr("tinygrad_mnist.backends.cuda.is_usable", lambda name, u=usable: u)
+        assert cuda.cuda_available is usable
+    assert not cuda.cuda_enabled
+    assert not names["dnn"].dnn_available()
+    tinygrad_mnist.config.refuse_devices(lambda name: None)
+    names["cuda"].use("gpu0")
+    assert cuda.cuda_enabled
+    with pytest.raises(AttributeError, match="no 'CudaNdarray' here: there are no arrays of a GPU"):
+        names["cuda"].CudaNdarray  # noqa: B018

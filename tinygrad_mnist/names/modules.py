@@ -57,7 +57,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.compile.function_module": _COMPILE,
     "theano.compile.io": _COMPILE,
     "theano.compile.mode": ("functions.mode",),
-    "theano.compile.nanguardmode": ("functions.mode:NanGuardMode",),
+    "theano.compile.nanguardmode": ("functions.nanguard:NanGuardMode",),
     "theano.compile.ops": ("tensor:shape specify_shape",),
     "theano.compile.pfunc": _COMPILE,
     "theano.compile.sharedvalue": _COMPILE,

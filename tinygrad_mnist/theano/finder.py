@@ -76,7 +76,13 @@ class BookFinder(MetaPathFinder):
 
 
 def install() -> None:
-    """From now on, `import theano` and all its modules get this package."""
+    """From now on, `import theano` and all its modules get this package. ImportError if another
+    Theano has been imported."""
+    if sys.modules.get("theano") not in (None, theano_module("theano")):
+        raise ImportError(
+            "another theano has been imported; import tinygrad_mnist.theano before it",
+            name="theano",
+        )
     for name in MODULES:
         sys.modules[name] = theano_module(name)
     if not any(isinstance(finder, TheanoFinder) for finder in sys.meta_path):
