@@ -277,9 +277,9 @@ def _from_environment(name: str, allowed: Sequence[str], listed: str = "") -> st
     return text
 
 
-def is_device(name: object) -> bool:
-    """Whether it is a device's name, also Theano's of a GPU."""
-    return name in DEVICES or (isinstance(name, str) and _GPU.fullmatch(name) is not None)
+def device_of(name: str) -> str:
+    """The device of that name: 'cuda' for Theano's names of a GPU, such as 'gpu0'."""
+    return "cuda" if _GPU.fullmatch(name) else name
 
 
 def _device_from_environment() -> str:

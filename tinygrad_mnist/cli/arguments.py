@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from tinygrad_mnist.config import DEVICES, config, is_device
+from tinygrad_mnist.config import DEVICES, config, device_of
 
 
 def positive(text: str) -> int:
@@ -30,7 +30,7 @@ class _Devices:
     """The values of --device: also Theano's names of a GPU, such as gpu0."""
 
     def __contains__(self, name: object) -> bool:
-        return is_device(name)
+        return isinstance(name, str) and device_of(name) in DEVICES
 
     def __iter__(self) -> Iterator[str]:
         return iter(DEVICES)

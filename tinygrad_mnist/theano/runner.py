@@ -20,7 +20,7 @@ from tinygrad_mnist import names
 from tinygrad_mnist.theano.bookdata import offer_book_data
 from tinygrad_mnist.theano.python2 import explain
 
-_USAGE = "usage: python -m tinygrad_mnist.theano SCRIPT | -m MODULE | -c TEXT  [arguments]"
+_USAGE = "usage: python -m tinygrad_mnist.theano SCRIPT | -m MODULE | -c TEXT | -  [arguments]"
 _OURS = {os.path.dirname(file) for file in (__file__, names.__file__)}
 
 
@@ -42,6 +42,10 @@ def main(arguments: Sequence[str]) -> None:
         sys.argv = ["-c", *rest[1:]]
         sys.path[0] = ""
         _run(rest[0], "<string>", {})
+    elif kind == "-":
+        sys.argv = list(arguments)
+        sys.path[0] = ""
+        _run(sys.stdin.read(), "<stdin>", {})
     else:
         sys.argv = list(arguments)
         _run_file(os.path.abspath(kind))
