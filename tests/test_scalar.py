@@ -29,6 +29,10 @@ def test_types(dtype: str) -> None:
     assert type in scalar.all_types
     assert (type in scalar.float_types) == type.is_float
     assert (type in scalar.discrete_types) == type.is_discrete
+    assert dtype in scalar.all_dtypes
+    assert (dtype in scalar.continuous_dtypes) == type.is_float
+    assert (dtype in scalar.discrete_dtypes) == type.is_discrete
+    assert (dtype in scalar.integer_dtypes) == (type.is_discrete and dtype != "bool")
 
 
 def test_asarray() -> None:

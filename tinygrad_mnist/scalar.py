@@ -39,25 +39,38 @@ discrete_types = (bool, *integer_types)
 float_types = continuous_types = tuple(map(get_scalar_type, FLOATS))
 all_types = discrete_types + float_types
 
+int_dtypes, uint_dtypes, integer_dtypes, discrete_dtypes, float_dtypes, all_dtypes = (
+    tuple(type.dtype for type in types)
+    for types in (int_types, uint_types, integer_types, discrete_types, float_types, all_types)
+)
+continuous_dtypes = float_dtypes
+
 __all__ = [
     "Scalar",
+    "all_dtypes",
     "all_types",
     "bool",
+    "continuous_dtypes",
     "continuous_types",
+    "discrete_dtypes",
     "discrete_types",
     "float32",
     "float64",
+    "float_dtypes",
     "float_types",
     "get_scalar_type",
     "int8",
     "int16",
     "int32",
     "int64",
+    "int_dtypes",
     "int_types",
+    "integer_dtypes",
     "integer_types",
     "uint8",
     "uint16",
     "uint32",
+    "uint_dtypes",
     "uint_types",
     "upcast",
 ]

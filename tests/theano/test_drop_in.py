@@ -158,9 +158,11 @@ def test_the_old_module_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tinygrad_mnist.backends.cuda.is_usable", lambda name, u=usable: u)
         assert cuda.cuda_available is usable
     assert not cuda.cuda_enabled
+    assert not names["cuda"].cuda_enabled
     assert not names["dnn"].dnn_available()
     tinygrad_mnist.config.refuse_devices(lambda name: None)
     names["cuda"].use("gpu0")
     assert cuda.cuda_enabled
+    assert names["cuda"].cuda_enabled
     with pytest.raises(AttributeError, match="no 'CudaNdarray' here: there are no arrays of a GPU"):
         names["cuda"].CudaNdarray  # noqa: B018

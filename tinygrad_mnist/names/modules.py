@@ -15,6 +15,10 @@ from tinygrad_mnist.names.version import version
 
 _PACKAGE = "tinygrad_mnist"
 _GRAPH = "graph.variables:Constant Variable Apply=Node"
+_DTYPES = (
+    "scalar:all_dtypes continuous_dtypes discrete_dtypes float_dtypes int_dtypes integer_dtypes "
+    "uint_dtypes"
+)
 _TYPE = "graph.types:Type=TensorType"
 _VARIABLES = (
     "graph.variables:TensorVariable=Variable TensorConstant=Constant Variable Constant "
@@ -85,9 +89,13 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.tensor": (
         "tensor",
         "config:config",
+        "printing.text:min_informative_str",
+        _DTYPES,
+        _GRAPH,
+        _TYPE,
         "gradient:Lop Rop hessian jacobian numeric_grad verify_grad",
     ),
-    "theano.tensor.basic": ("tensor",),
+    "theano.tensor.basic": ("tensor", _DTYPES),
     "theano.tensor.elemwise": ("tensor", _VARIABLES),
     "theano.tensor.extra_ops": ("tensor.extra_ops", "tensor"),
     "theano.tensor.nlinalg": ("tensor.nlinalg",),
@@ -129,7 +137,8 @@ class TheanoModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         value = _public(self.__name__) if name == "__all__" else find(self.__name__, name)
-        setattr(self, name, value)
+        if callable(value) or isinstance(value, ModuleType):  # others, as `cuda_enabled`, change
+            setattr(self, name, value)
         return value
 
     def __dir__(self) -> list[str]:
