@@ -178,46 +178,35 @@ _FALSE = ("False", "false", "0")
 
 
 def check(name: str, value: object) -> object:
-    """The value of a setting as its type has it: a text is read as in THEANO_FLAGS, a number may
-    be a float's or a bool's. Raises ValueError for any other."""
+    """The value of a setting as its type has it: a text is read as in THEANO_FLAGS, a bool or a
+    float may be an int, and a text may be anything. Raises ValueError for any other."""
     setting = SETTINGS[name]
-    if setting.allowed:
-        given = from_text(value, setting.type) if isinstance(value, str) else value
-        known = [a for a in setting.allowed if type(a) is type(given) and a == given]
-        if known or (given is None and "None" in setting.allowed):
-            return known[0] if known else "None"
+    converted = _converted(value, setting.type)
+    right = type(converted) is setting.type
+    if setting.allowed and not (right and converted in setting.allowed):
         listed = " or ".join(map(repr, dict.fromkeys(setting.allowed)))
         instead = setting.instead and f" ({setting.instead})"
         raise ValueError(f"{name} is {value!r}; here it can be {listed}{instead}")
-    if isinstance(value, str):
-        converted = from_text(value, setting.type, name)
-    elif setting.type is str:
-        converted = str(value)
-    elif setting.type is bool and value in (0, 1):
-        converted = bool(value)
-    elif setting.type is float and isinstance(value, int | float):
-        converted = float(value)
-    else:
-        converted = value
-    if type(converted) is not setting.type:
+    if not right:
         raise ValueError(f"{name} is {value!r}; it is a {setting.type.__name__}")
     return converted
 
 
-def from_text(text: str, type: type, name: str = "") -> object:
+def _converted(value: object, type: type) -> object:
+    if isinstance(value, str):
+        return from_text(value, type)
+    if type is str:
+        return str(value)
+    is_number = isinstance(value, int) and (type is float or value in (0, 1))
+    return type(value) if is_number and type is not int else value
+
+
+def from_text(text: str, type: type) -> object:
     """A value that is written as a text: `True` and `1` are true, `False` and `0` false. A text
-    that is no bool or number stays a text, so that whoever checks it can show it; with a `name` it
-    is a ValueError."""
+    that is no value of the type stays as it is, for an error to show."""
     if type is bool:
-        if text in (*_TRUE, *_FALSE):
-            return text in _TRUE
-    elif type in (int, float):
-        try:
-            return type(text)
-        except ValueError:
-            pass
-    else:
+        return text in _TRUE if text in (*_TRUE, *_FALSE) else text
+    try:
+        return type(text)
+    except ValueError:
         return text
-    if name:
-        raise ValueError(f"{name} is {text!r}; it is a {type.__name__}")
-    return text
