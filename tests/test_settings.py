@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,15 +33,25 @@ def test_every_setting_is_accepted(name: str) -> None:
     assert getattr(holder, attribute) == setting.default
     values = setting.allowed or (setting.default, OTHER[setting.type](setting.default))
     for value in values:
-        setattr(holder, attribute, value)
-        assert getattr(holder, attribute) == value
-        CONFIG.set_text(name, str(value))
-        assert getattr(holder, attribute) == value
+        is_unheeded = bool(setting.instead) and value != setting.default
+        for change in (partial(setattr, holder, attribute), partial(CONFIG.set_text, name)):
+            text = value if change.func is setattr else str(value)
+            with pytest.warns(match=re.escape(setting.instead)) if is_unheeded else nullcontext():
+                change(text)
+            assert getattr(holder, attribute) == value
     if setting.type is not str or setting.allowed:
         with pytest.raises(ValueError, match=f"{name} is 'wrong'; (here it can be|it is a)"):
             setattr(holder, attribute, "wrong")
         with pytest.raises(ValueError, match=f"{name} is"):
             setattr(holder, attribute, [])
+
+
+def test_a_value_that_asks_for_what_is_not_here() -> None:
+    message = r"profile = True has no effect here: fn\.profile"
+    with pytest.warns(UserWarning, match=message) as record:
+        CONFIG.profile = True
+    assert record[0].filename == __file__
+    assert CONFIG.profile is True
 
 
 def test_values_as_programs_write_them() -> None:

@@ -52,7 +52,7 @@ class Config:
         `'warn'` or `'ignore'`.
 
     Theano's other settings (`settings.py`), also those in sections such as `warn.round`, are
-    accepted and have no effect here; values that would need one are refused. An unknown name or
+    accepted and have no effect here; a value that asks for one is a warning. An unknown name or
     value is an error. `change_flags` sets several for a while.
 
     The first three start from TINYGRAD_MNIST_FLOATX, TINYGRAD_MNIST_DEVICE and

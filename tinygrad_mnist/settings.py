@@ -1,18 +1,20 @@
 """Theano's settings that have no effect here: their types, and the values that are accepted.
 
-They say what happens here anyway, how to compile, or what to print. A value that would change
-results or ask for something that isn't here is refused. Settings that act are properties of
-`config.Config`.
+They say what happens here anyway, how to compile, or what to print. A value that asks for something
+that isn't here is accepted with a warning, which says what to do instead. Settings that act are
+properties of `config.Config`.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 
 class Setting(NamedTuple):
-    """default: its value until it is set. allowed: its values; () for all of its type. instead:
-    what to do where another value is wanted."""
+    """default: its value until it is set. allowed: its values; () for all of its type. instead: of
+    a setting whose values other than the default ask for something that isn't here, what to do
+    instead."""
 
     default: object
     allowed: tuple[object, ...] = ()
@@ -46,20 +48,22 @@ _ALGORITHM = (
 _PROFILE = "fn.profile(...) times a function, DEBUG=2 every run of a program"
 
 SETTINGS: dict[str, Setting] = {
-    # What is computed. Values that would change it are refused.
-    "cast_policy": _choice("custom", instead="cast constants yourself: T.constant(2, dtype=...)"),
-    "compute_test_value": _choice("off", instead="call x.eval({input: value})"),
-    "compute_test_value_opt": _choice("off"),
+    # What is computed and shown beside the results.
+    "cast_policy": _choice(
+        "custom", "numpy+floatX", instead="dtypes of results are those of 'custom'"
+    ),
+    "compute_test_value": _choice("off", *_SEEN, instead="call x.eval({input: value})"),
+    "compute_test_value_opt": _choice("off", *_SEEN, instead="call x.eval({input: value})"),
     "deterministic": _choice("default", "more"),
-    "int_division": _choice("int", "floatX"),
+    "int_division": _choice("int", "raise", "floatX", instead="`/` is T.true_div"),
     "mode": _choice(
         *("FAST_RUN", "FAST_COMPILE", "Mode", "DebugMode", "DEBUG_MODE", "FAST_RUN_NOGC"),
         *("STABILIZE", "SANITY_CHECK", "ProfileMode", "PROFILE_MODE"),
     ),
-    "profile": _choice(False, instead=_PROFILE),
-    "profile_memory": _choice(False, instead="fn.plan lists all buffers"),
-    "profile_optimizer": _choice(False, instead="DEBUG=3 prints what is rewritten"),
-    "warn_float64": _choice("ignore", instead="look at x.dtype"),
+    "profile": _choice(False, True, instead=_PROFILE),
+    "profile_memory": _choice(False, True, instead="fn.plan lists all buffers"),
+    "profile_optimizer": _choice(False, True, instead="DEBUG=3 prints what is rewritten"),
+    "warn_float64": _choice(*_SEEN, instead="look at x.dtype"),
     # How to compile and to run.
     "allow_gc": Setting(True),
     "base_compiledir": Setting(""),
@@ -185,10 +189,11 @@ def check(name: str, value: object) -> object:
     right = type(converted) is setting.type
     if setting.allowed and not (right and converted in setting.allowed):
         listed = " or ".join(map(repr, dict.fromkeys(setting.allowed)))
-        instead = setting.instead and f" ({setting.instead})"
-        raise ValueError(f"{name} is {value!r}; here it can be {listed}{instead}")
+        raise ValueError(f"{name} is {value!r}; here it can be {listed}")
     if not right:
         raise ValueError(f"{name} is {value!r}; it is a {setting.type.__name__}")
+    if setting.instead and converted != setting.default:
+        warnings.warn(f"{name} = {converted!r} has no effect here: {setting.instead}", stacklevel=3)
     return converted
 
 
