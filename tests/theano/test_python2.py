@@ -93,5 +93,11 @@ def test_print_to_a_file(python2: Any) -> None:
 
 
 def test_other_errors(python2: Any) -> None:
-    for error in (ValueError("no"), NameError("x", name="x"), AttributeError("y", name="y")):
+    errors = (
+        ValueError("no"),
+        NameError("x", name="x"),
+        AttributeError("y", name="y", obj={}),
+        AttributeError("iteritems", name="iteritems", obj=python2),
+    )
+    for error in errors:
         assert python2.explain(error) is None

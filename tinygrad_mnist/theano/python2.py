@@ -10,10 +10,15 @@ MODULES = {
     *("httplib", "robotparser", "thread", "urllib2", "urlparse", "xmlrpclib"),
 }
 NAMES = {
-    *("basestring", "cmp", "execfile", "file", "long", "raw_input", "reduce", "unichr", "unicode"),
+    *("basestring", "cmp", "execfile", "long", "raw_input", "reduce", "unichr", "unicode"),
     "xrange",
 }
-METHODS = {"has_key", "iteritems", "iterkeys", "itervalues"}
+METHODS = {  # of dicts
+    "has_key",
+    "iteritems",
+    "iterkeys",
+    "itervalues",
+}
 
 # What Python 3 says about syntax of Python 2, and lines that it only calls invalid.
 _MESSAGES = re.compile(
@@ -51,6 +56,6 @@ def explain(error: BaseException) -> str | None:
         return f"`print >>` is Python 2; {use_2to3()}"
     if isinstance(error, NameError) and error.name in NAMES:
         return f"{error.name} is a name of Python 2; {use_2to3()}"
-    if isinstance(error, AttributeError) and error.name in METHODS:
+    if isinstance(error, AttributeError) and isinstance(error.obj, dict) and error.name in METHODS:
         return f"{error.name} is a method of Python 2; {use_2to3()}"
     return None
