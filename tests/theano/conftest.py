@@ -19,12 +19,19 @@ def drop_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("THEANORC", "")
     folder = str(Path(__file__).parents[1])  # it has folders of these names
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p != folder])
-    finders, modules = list(sys.meta_path), set(sys.modules)
+    finders = list(sys.meta_path)
+    forget()
     drop_in = import_module("tinygrad_mnist.theano")
-    import_module("tinygrad_mnist.theano.finder").install()
-    import_module("tinygrad_mnist.theano.flags").start(import_module("tinygrad_mnist").config)
+    finder = import_module("tinygrad_mnist.theano.finder")
+    finder.install()
+    finder.begin()
     yield drop_in
     sys.meta_path[:] = finders
-    for name in set(sys.modules) - modules:
+    forget()
+
+
+def forget() -> None:
+    """Removes the modules that programs for Theano import."""
+    for name in list(sys.modules):
         if name.partition(".")[0] in ("theano", "network3", "mnist_loader"):
             del sys.modules[name]

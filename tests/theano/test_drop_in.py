@@ -148,7 +148,7 @@ def test_another_theano_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(
         ImportError, match=r"another theano .* import tinygrad_mnist\.theano before"
     ):
-        importlib.import_module("tinygrad_mnist.theano.finder").install()
+        importlib.import_module("tinygrad_mnist.theano.finder").begin()
 
 
 def test_the_old_module_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

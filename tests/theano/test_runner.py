@@ -116,8 +116,24 @@ def test_a_program_for_theano(tmp_path: Path) -> None:
     assert done.returncode == 1
 
 
+OWN_FLAGS = """
+import os
+os.environ["THEANO_FLAGS"] = "floatX=float32,device=reference"
+import {module}
+import theano
+print(theano.config.floatX, theano.config.device)
+"""
+
+
+@pytest.mark.parametrize("module", ["theano.tensor", "network3", "tinygrad_mnist.theano"])
+def test_a_program_that_sets_flags_itself(module: str, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(OWN_FLAGS.format(module=module))
+    done = run([*THEANO, "program.py"], tmp_path, THEANO_FLAGS="floatX=float64")
+    assert (done.stdout, done.stderr) == ("float32 reference\n", "")
+
+
 def test_wrong_settings_are_one_sentence(tmp_path: Path) -> None:
-    done = run([*THEANO, "-c", "print(1)"], tmp_path, THEANO_FLAGS="floatX=float16")
+    done = run([*THEANO, "-c", "import theano; print(1)"], tmp_path, THEANO_FLAGS="floatX=float16")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line == "THEANO_FLAGS: floatX is 'float16'; here it can be 'float32' or 'float64'"

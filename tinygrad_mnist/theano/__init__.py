@@ -6,23 +6,25 @@ runs a script whose `import theano`, and whose imports of Theano's modules, get 
 Inside a program, `import tinygrad_mnist.theano as theano` does the same: Theano's modules can be
 imported after it.
 
-It starts as Theano does: settings are read from THEANO_FLAGS and .theanorc, and floatX is float64
-unless they say otherwise. `network3` and `mnist_loader` are this package's where a program has
-none of its own.
+It starts as Theano does, when a program first imports it: settings are read from THEANO_FLAGS and
+.theanorc, and floatX is float64 unless they say otherwise. `network3` and `mnist_loader` are this
+package's where a program has none of its own.
 """
 
+import sys
 from typing import Any
 
-from tinygrad_mnist.config import config
 from tinygrad_mnist.names import theano_module
-from tinygrad_mnist.theano.finder import install
-from tinygrad_mnist.theano.flags import start
+from tinygrad_mnist.theano.finder import begin, install
 
 install()
-start(config)
+# The command is imported before the program that it runs, which may set THEANO_FLAGS itself.
+if not (sys.argv[:1] == ["-m"] and __name__ in sys.orig_argv):
+    begin()
 
 
 def __getattr__(name: str) -> Any:
+    begin()
     return getattr(theano_module("theano"), name)
 
 

@@ -9,7 +9,9 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from tinygrad_mnist.config import config
 from tinygrad_mnist.names import MODULES, absence, theano_module
+from tinygrad_mnist.theano.flags import start
 from tinygrad_mnist.theano.python2 import MODULES as PYTHON2_MODULES
 from tinygrad_mnist.theano.python2 import use_2to3
 
@@ -36,12 +38,19 @@ class _Alias(Loader):
 
 
 class TheanoFinder(MetaPathFinder):
-    """Finds no module, since Theano's are in `sys.modules` from the start; says of those that are
-    absent, and of absent names in `from theano.tensor import ...`, what to use instead."""
+    """Finds Theano, whose modules are in `sys.modules` from then on.
+
+    Of modules that are absent, and of absent names in `from theano.tensor import ...`, it says what
+    to use instead.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname == "theano":
+            begin()
+            del sys.modules[fullname]  # the import puts it back; else it would ask for its loader
+            return ModuleSpec(fullname, _TheanoAlias(fullname), is_package=True)
         if fullname.partition(".")[0] == "theano":
             module, _, name = fullname.rpartition(".")
             if module in MODULES:
@@ -50,6 +59,7 @@ class TheanoFinder(MetaPathFinder):
         if fullname.startswith(f"{_DROP_IN}."):
             name = fullname.removeprefix(f"{_DROP_IN}.")
             if f"theano.{name}" in MODULES:
+                begin()
                 return ModuleSpec(fullname, _TheanoAlias(f"theano.{name}"), is_package=True)
         return None
 
@@ -67,6 +77,7 @@ class BookFinder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname in _BOOK:
+            begin()  # the book's network3 imports theano
             return ModuleSpec(fullname, _Alias(_BOOK[fullname]))
         if fullname in PYTHON2_MODULES:
             raise ModuleNotFoundError(
@@ -76,15 +87,24 @@ class BookFinder(MetaPathFinder):
 
 
 def install() -> None:
-    """From now on, `import theano` and all its modules get this package. ImportError if another
-    Theano has been imported."""
-    if sys.modules.get("theano") not in (None, theano_module("theano")):
+    """From now on, `import theano` gets this package; `begin` is called when it is imported."""
+    if not any(isinstance(finder, TheanoFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, TheanoFinder())
+        sys.meta_path.append(BookFinder())
+
+
+def begin() -> None:
+    """What importing Theano does, once: settings are read, and its modules are there.
+
+    Raises ImportError if another Theano has been imported, and the errors of `flags.start`.
+    """
+    if sys.modules.get("theano") is theano_module("theano"):
+        return
+    if "theano" in sys.modules:
         raise ImportError(
             "another theano has been imported; import tinygrad_mnist.theano before it",
             name="theano",
         )
+    start(config)
     for name in MODULES:
         sys.modules[name] = theano_module(name)
-    if not any(isinstance(finder, TheanoFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, TheanoFinder())
-        sys.meta_path.append(BookFinder())
