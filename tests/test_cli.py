@@ -19,6 +19,7 @@ from tinygrad_mnist.backends.cuda.api import Device
 from tinygrad_mnist.backends.cuda.toolkit import Missing
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import Splits, cache_folder, download, load_digits, sources
+from tinygrad_mnist.errors import DeviceError
 
 COMMAND = [sys.executable, "-m", "tinygrad_mnist"]
 LAST_LINE = re.compile(r"\d{1,3}\.\d\d %")
@@ -176,6 +177,20 @@ def test_wrong_usage(
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
+
+
+@pytest.mark.parametrize("name", ["cuda", "gpu", "gpu0", "cuda1"])
+def test_theanos_names_of_a_gpu(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_here(name: str) -> None:
+        raise DeviceError(f"no {name} here")
+
+    monkeypatch.setattr("tinygrad_mnist.backends.BACKENDS", {})
+    monkeypatch.setattr("tinygrad_mnist.backends.cuda.cuda_backend", none_here)
+    for command in (["profile"], ["check", "gemm"]):
+        assert cli.main([*command, "--device", name]) == 1
+        assert capsys.readouterr().err == "tinygrad-mnist: no cuda here\n"
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:

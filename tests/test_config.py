@@ -12,6 +12,7 @@ import pytest
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.backends.cuda.api import Device, chosen_device
 from tinygrad_mnist.errors import DeviceError, UnusedInputError
 
 
@@ -35,29 +36,56 @@ def test_an_unusable_gpu_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("tinygrad_mnist.backends.BACKENDS", {})
     monkeypatch.setattr("tinygrad_mnist.backends.cuda.cuda_backend", none_here)
-    for wish in ("cuda", "gpu"):  # Theano's programs try the latter, and go on without
+    for wish in ("cuda", "gpu", "gpu0", "cuda1"):  # Theano's programs try these
         with pytest.raises(DeviceError, match=r"^no cuda here$"):
             theano.config.device = wish
     assert theano.config.device == "cpu"
+    assert theano.config.gpu_number is None
+    for wrong in ("gpus", "gpu-1", "cuda:0", "GPU", "0", 0, ["gpu"]):
+        with pytest.raises(ValueError, match="device is"):
+            theano.config.device = wrong  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("name", ["gpu", "gpu0", "gpu1", "cuda", "cuda0", "cuda1"])
+def test_names_of_the_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    theano.config.refuse_devices(lambda name: None)
+    theano.config.device = "gpu3"
+    theano.config.device = name
+    assert theano.config.device == "cuda"
+    assert theano.config.gpu_number == (int(name[-1]) if name[-1].isdigit() else 3)
+    known = [Device(n, f"GPU {n}", (9, 0), 1, 1, 1.0, 1.0, 1, 2) for n in range(3)]
+    if name[-1].isdigit():
+        assert chosen_device(known).number == int(name[-1])
+        monkeypatch.setenv("TINYGRAD_MNIST_GPU", "2")
+        assert chosen_device(known).number == 2
+    else:
+        with pytest.raises(
+            DeviceError, match=r"the number in config\.device is '3'; the GPUs here"
+        ):
+            chosen_device(known)
+    monkeypatch.setenv("TINYGRAD_MNIST_DEVICE", name)
+    assert type(theano.config)().device == "cuda"
 
 
 def test_unknown_settings() -> None:
     config: Any = theano.config
     with pytest.raises(AttributeError, match="config has no 'floatx'; it has floatX, device, "):
         config.floatx = "float32"
-    with pytest.raises(AttributeError, match="config has no 'cxx'"):
-        _ = config.cxx
-    assert not hasattr(config, "lib")
+    with pytest.raises(AttributeError, match=r"config has no 'warn\.nothing'"):
+        config.warn.nothing = True
+    with pytest.raises(AttributeError, match="config has no 'libs'"):
+        _ = config.libs
+    assert not hasattr(config, "dnn_conv")
 
 
 @pytest.mark.parametrize(
     ("name", "before", "value", "refused"),
     [
-        ("compute_test_value", "off", "off", "raise"),
-        ("mode", "FAST_RUN", "FAST_COMPILE", "DebugMode"),
+        ("compute_test_value", "off", "off", "on"),
+        ("mode", "FAST_RUN", "FAST_COMPILE", "SLOW_RUN"),
         ("optimizer", "fast_run", "fast_compile", "fast"),
         ("exception_verbosity", "low", "high", "none"),
-        ("profile", False, False, True),
+        ("profile", False, False, "on"),
     ],
 )
 def test_settings_of_theano_without_an_effect(

@@ -9,15 +9,13 @@ On top is `network3`, the API of chapter 6 of Michael Nielsen's *Neural Networks
 Learning*.
 """
 
-from importlib import import_module
-from typing import Any
-
 from tinygrad_mnist import printing, tensor
 from tinygrad_mnist._version import __version__
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import Function, In, Out, Param, function
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.printing import debugprint, pp
 from tinygrad_mnist.sharedvalue import shared
 
@@ -44,11 +42,4 @@ __all__ = [
     "tensor",
 ]
 
-_LAZY = ("Lop", "Rop", "subgraph_grad")  # of `gradient`, which most programs don't need
-
-
-def __getattr__(name: str) -> Any:
-    if name == "gradient" or name in _LAZY:
-        module = import_module(f"{__name__}.gradient")
-        return module if name == "gradient" else getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attribute_finder("theano", __name__)

@@ -5,39 +5,42 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ContextDecorator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tinygrad_mnist.errors import EnvironmentVariableError
+from tinygrad_mnist.settings import SETTINGS, check, from_text
 
 _FLOATS = ("float32", "float64")
 DEVICES = ("cpu", "reference", "cuda", "cudasim", "auto")
-_GPU = "gpu"  # Theano's name of "cuda"
+_GPU = re.compile(r"(?:gpu|cuda)(\d*)")  # Theano's names of "cuda", with a GPU's number
 _UNUSED = ("raise", "warn", "ignore")
-# Settings of Theano that programs use, with the values that are accepted: they describe what
-# happens here anyway, or only how to compile. The first value is the default.
-_WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
-    "allow_gc": (True, False),
-    "compute_test_value": ("off",),
-    "exception_verbosity": ("low", "high"),
-    "mode": ("FAST_RUN", "FAST_COMPILE", "Mode"),
-    "optimizer": ("fast_run", "fast_compile", "o4", "o3", "o2", "o1", "None"),
-    "profile": (False,),
-    "warn_float64": ("ignore",),
-}
 MAX_THREADS = 256  # of the native team
 MAX_DEBUG = 5
 _COMMAND = "tinygrad-mnist"
+# Settings that a text such as THEANO_FLAGS can set, and the types of their values.
+_OWN: dict[str, type] = {
+    "floatX": str,
+    "device": str,
+    "on_unused_input": str,
+    "threads": int,
+    "plan_cache_size": int,
+    "debug": int,
+    "allow_tf32": bool,
+}
 
 
 class Config:
     """The settings, one object for the process; each is checked when it is set.
 
     floatX: dtype of `T.matrix()` and of Python floats, `'float32'` or `'float64'`.
-    device: backend of functions made from now on: `'cpu'`; `'cuda'` (or `'gpu'`), which is refused
-        where there is no usable GPU; `'auto'`, a GPU where one can be used, else the CPU;
-        `'cudasim'`, the GPU's kernels in Numba's simulator; `'reference'`, NumPy.
+    device: backend of functions made from now on: `'cpu'`; `'cuda'`, which is refused where there
+        is no usable GPU; `'auto'`, a GPU where one can be used, else the CPU; `'cudasim'`, the
+        GPU's kernels in Numba's simulator; `'reference'`, NumPy. `'gpu'`, `'gpu0'` and `'cuda0'`
+        are Theano's names of `'cuda'`. A number chooses a GPU where TINYGRAD_MNIST_GPU doesn't; a
+        process keeps the GPU that it used first.
     threads: threads of the cpu backend, or None for one per processor that is available.
     plan_cache_size: plans that a function keeps, the last used first.
     debug: what the engine prints on standard error, each level adding to those below: 0 nothing, 1
@@ -48,8 +51,9 @@ class Config:
     on_unused_input: what `function` does about an input that no result depends on: `'raise'`,
         `'warn'` or `'ignore'`.
 
-    Theano's other settings are accepted if they have no effect here, such as
-    `compute_test_value = 'off'`. An unknown name or value is an error.
+    Theano's other settings (`settings.py`), also those in sections such as `warn.round`, are
+    accepted and have no effect here; a value that asks for one is a warning. An unknown name or
+    value is an error. `change_flags` sets several for a while.
 
     The first three start from TINYGRAD_MNIST_FLOATX, TINYGRAD_MNIST_DEVICE and
     TINYGRAD_MNIST_THREADS where these are set, `debug` from TINYGRAD_MNIST_DEBUG. A wrong value is
@@ -62,6 +66,7 @@ class Config:
         "_debug",
         "_device",
         "_float_x",
+        "_gpu_number",
         "_on_unused",
         "_plan_cache_size",
         "_refuse_device",
@@ -72,7 +77,8 @@ class Config:
     def __init__(self) -> None:
         self._refuse_device: Callable[[str], None] | None = None
         self.floatX = _from_environment("TINYGRAD_MNIST_FLOATX", _FLOATS) or "float32"
-        self.device = _from_environment("TINYGRAD_MNIST_DEVICE", (*DEVICES, _GPU)) or "cpu"
+        self._gpu_number: int | None = None
+        self.device = _device_from_environment() or "cpu"
         counts = [str(n) for n in range(1, MAX_THREADS + 1)]
         threads = _from_environment("TINYGRAD_MNIST_THREADS", counts, f"from 1 to {MAX_THREADS}")
         self.threads = int(threads) if threads else None
@@ -85,22 +91,42 @@ class Config:
     if not TYPE_CHECKING:  # a checker knows the properties, and finds misspellings
 
         def __setattr__(self, name: str, value: object) -> None:
-            if name in _WITHOUT_EFFECT:
-                _check(name, value, _WITHOUT_EFFECT[name])
-                self._theanos[name] = value
+            if name in SETTINGS:
+                self._theanos[name] = check(name, value)
             elif hasattr(type(self), name):
                 object.__setattr__(self, name, value)
             else:
                 raise AttributeError(self._unknown(name))
 
         def __getattr__(self, name: str) -> object:
-            if name in _WITHOUT_EFFECT:
-                return self._theanos.get(name, _WITHOUT_EFFECT[name][0])
+            if name in SETTINGS:
+                return self.setting(name)
+            if any(known.startswith(f"{name}.") for known in SETTINGS):
+                return Section(self, name)
             raise AttributeError(self._unknown(name))
 
     def _unknown(self, name: str) -> str:
-        own = (n for n, member in vars(Config).items() if isinstance(member, property))
-        return f"config has no {name!r}; it has {', '.join([*own, *_WITHOUT_EFFECT])}"
+        return f"config has no {name!r}; it has {', '.join(_OWN)} and Theano's other settings"
+
+    def set_text(self, name: str, text: str) -> None:
+        """Sets a setting to a value that is written as text, as in THEANO_FLAGS. Raises
+        AttributeError for an unknown setting, ValueError for a wrong value."""
+        if name in SETTINGS:
+            setattr(self, name, from_text(text, SETTINGS[name].type))
+        elif name in _OWN:
+            setattr(self, name, from_text(text, _OWN[name]))
+        else:
+            raise AttributeError(self._unknown(name))
+
+    def setting(self, name: str) -> object:
+        """The value of one of Theano's settings, such as 'warn.round'; KeyError for others."""
+        return self._theanos.get(name, SETTINGS[name].default)
+
+    def change_flags(
+        self, args: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), **flags: Any
+    ) -> change_flags:
+        """`change_flags` of this object."""
+        return change_flags(args, **flags)
 
     @property
     def floatX(self) -> str:  # noqa: N802
@@ -117,11 +143,25 @@ class Config:
 
     @device.setter
     def device(self, value: str) -> None:
-        value = "cuda" if value == _GPU else value
-        _check("device", value, DEVICES)
-        if self._refuse_device is not None:
-            self._refuse_device(value)
+        gpu = _GPU.fullmatch(value) if isinstance(value, str) else None
+        if gpu is None:
+            _check("device", value, DEVICES)
+        before = self._gpu_number
+        try:
+            if gpu is not None:
+                value = "cuda"
+                self._gpu_number = int(gpu[1]) if gpu[1] else before
+            if self._refuse_device is not None:
+                self._refuse_device(value)
+        except Exception:
+            self._gpu_number = before
+            raise
         self._device = value
+
+    @property
+    def gpu_number(self) -> int | None:
+        """The number in the name of a GPU that `device` was set to, such as 'gpu1'."""
+        return self._gpu_number
 
     def refuse_devices(self, check: Callable[[str], None]) -> None:
         """From now on, `check(name)` is called before a device is set, and raises an error if it
@@ -178,8 +218,53 @@ class Config:
         self._on_unused = value
 
 
+class Section:
+    """The settings whose names begin with a section's, such as those of `config.warn`."""
+
+    __slots__ = ("_config", "_name")
+
+    def __init__(self, config: Config, name: str) -> None:
+        object.__setattr__(self, "_config", config)
+        object.__setattr__(self, "_name", name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, f"{self._name}.{name}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._config, f"{self._name}.{name}", value)
+
+
+class change_flags(ContextDecorator):  # noqa: N801
+    """Settings that hold inside a `with` or in a decorated function:
+    `change_flags(floatX="float64")`, `change_flags({"warn.round": False})`.
+
+    Raises AttributeError for an unknown setting and ValueError for a wrong value, when they would
+    be set; all are then as before.
+    """
+
+    def __init__(
+        self, args: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), **flags: Any
+    ) -> None:
+        self._flags = {**dict(args), **flags}
+        self._before: list[dict[str, Any]] = []
+
+    def __enter__(self) -> None:
+        before = {name: getattr(config, name) for name in self._flags}
+        self._before.append(before)
+        try:
+            for name, value in self._flags.items():
+                setattr(config, name, value)
+        except Exception:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        for name, value in self._before.pop().items():
+            setattr(config, name, value)
+
+
 def _check(name: str, value: object, known: tuple[object, ...]) -> None:
-    if not isinstance(value, Hashable) or value not in known:
+    if value not in known:
         raise ValueError(f"{name} is {value!r}; here it can be {' or '.join(map(repr, known))}")
 
 
@@ -190,6 +275,17 @@ def _from_environment(name: str, allowed: Sequence[str], listed: str = "") -> st
     if text and text not in allowed:
         refuse_environment(name, f"it can be {listed or ' or '.join(map(repr, allowed))}")
     return text
+
+
+def device_of(name: str) -> str:
+    """The device of that name: 'cuda' for Theano's names of a GPU, such as 'gpu0'."""
+    return "cuda" if _GPU.fullmatch(name) else name
+
+
+def _device_from_environment() -> str:
+    name = "TINYGRAD_MNIST_DEVICE"
+    text = os.environ.get(name, "").strip()
+    return text if _GPU.fullmatch(text) else _from_environment(name, DEVICES)
 
 
 def refuse_environment(name: str, allowed: str) -> NoReturn:

@@ -186,6 +186,16 @@ def test_dot_files_need_no_graphviz(
         assert capsys.readouterr().out == f"The output file is available at {tmp_path / name}\n"
 
 
+def test_options_of_theano(tmp_path: Path) -> None:
+    y = T.dvector("x") * 2
+    plain, looks = tmp_path / "plain.dot", tmp_path / "looks.dot"
+    theano.printing.pydotprint([y], plain)
+    theano.printing.pydotprint([y], looks, var_with_name_simple=True, with_ids=True)
+    assert looks.read_text() == plain.read_text()
+    with pytest.raises(TypeError, match="pydotprint has no option 'return_image'"):
+        theano.printing.pydotprint([y], plain, return_image=True)
+
+
 def test_missing_graphviz_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     _, output = layer()

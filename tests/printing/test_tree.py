@@ -49,6 +49,30 @@ def test_depth_stops_the_walk() -> None:
     assert theano.debugprint(y, depth=0, file="str") == "mul [A] ..."
 
 
+def test_identifiers() -> None:
+    x = T.dvector("x")
+    y = T.exp(x) + x
+    shapes = {"CHAR": "[{}]", "int": "[{}]", "id": "[id {}]"}
+    names = {"CHAR": "ABC", "int": "012", "id": [id(v) for v in (y, y.node.inputs[0], x)]}
+    for ids, shape in shapes.items():
+        a, b, c = (shape.format(name) for name in names[ids])
+        lines = [f"add {a}", f" |exp {b}", f" | |x {c}", f" |x {c}"]
+        assert theano.debugprint(y, file="str", ids=ids) == "\n".join(lines)
+    assert theano.debugprint(y, file="str", ids="") == "add\n |exp\n | |x\n |x"
+    with pytest.raises(TypeError, match="ids of debugprint"):
+        theano.debugprint(y, ids="hex")
+
+
+def test_names_stop_the_walk() -> None:
+    x = T.dvector("x")
+    named = T.exp(x)
+    named.name = "e"
+    text = theano.debugprint(named * 2, file="str", stop_on_name=True)
+    assert text is not None
+    assert text.splitlines()[1] == " |exp 'e' [B] ..."
+    assert "|x" not in text.replace("dimshuffle{x}", "")
+
+
 def test_parameters_that_tell_what_an_op_does() -> None:
     x = T.dmatrix("x")
     for expression, first in [

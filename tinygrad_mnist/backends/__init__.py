@@ -8,17 +8,18 @@ from typing import Any
 from tinygrad_mnist.backends.base import Arena, Backend, Operand, Program
 from tinygrad_mnist.backends.cpu import CpuBackend
 from tinygrad_mnist.backends.reference import ReferenceBackend
-from tinygrad_mnist.config import config
+from tinygrad_mnist.config import config, device_of
 
 BACKENDS: dict[str, Backend] = {b.name: b for b in (CpuBackend(), ReferenceBackend())}
 GPUS = ("cuda", "cudasim")
 
 
 def backend(name: str) -> Backend:
-    """The backend of that name; of `'auto'` that of a GPU where one can be used, else the CPU's.
+    """The backend of that device; of `'auto'` that of a GPU where one can be used, else the CPU's.
 
     Raises DeviceError, which says what is missing, for a GPU that can't be used here.
     """
+    name = device_of(name)
     if name == "auto":
         name = "cuda" if gpu_backends().is_usable("cuda") else "cpu"
     if name not in BACKENDS:

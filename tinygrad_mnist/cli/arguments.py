@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
-from tinygrad_mnist.config import DEVICES, config
+from tinygrad_mnist.config import DEVICES, config, device_of
 
 
 def positive(text: str) -> int:
@@ -25,11 +26,21 @@ def seed(text: str) -> int:
     return int(text)
 
 
+class _Devices:
+    """The values of --device: also Theano's names of a GPU, such as gpu0."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and device_of(name) in DEVICES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(DEVICES)
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """The argument --device, whose default is `config.device`."""
     parser.add_argument(
         "--device",
-        choices=DEVICES,
+        choices=_Devices(),
         default=config.device,
         help="what computes; cpu; cuda: a GPU; auto: a GPU if one can be used, else the CPU;"
         " cudasim: the GPU's kernels in a simulator (very slow); reference: NumPy;"

@@ -7,12 +7,10 @@ y = T.mean(T.exp(x), axis=1)
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.ops.creation import (
     arange,
     eye,
@@ -116,15 +114,4 @@ __all__ = [
 __all__ += constructors.__all__
 __all__ += elementwise.__all__
 
-# What most programs don't need, and where it is.
-_LAZY = dict.fromkeys(
-    ("Lop", "Rop", "consider_constant", "hessian", "jacobian", "numeric_grad", "verify_grad"),
-    "tinygrad_mnist.gradient",
-)
-__all__ += _LAZY
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attribute_finder("theano.tensor", __name__)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from tinygrad_mnist.backends.cuda.design import Capability
+from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import DeviceError, DeviceMemoryError
 
 # CUDA 13's compiler makes code for GPUs from this capability on.
@@ -137,16 +138,18 @@ def devices(driver: Driver) -> list[Device]:
 
 
 def chosen_device(known: Sequence[Device]) -> Device:
-    """The GPU whose number is in TINYGRAD_MNIST_GPU, by default the first.
+    """The GPU whose number is in TINYGRAD_MNIST_GPU or in `config.device` ('gpu1'), by default the
+    first.
 
     Raises DeviceError if there is no such GPU, or if it is too old.
     """
-    text = os.environ.get(NUMBER) or "0"
+    text = os.environ.get(NUMBER) or str(config.gpu_number or 0)
     if not known:
         raise DeviceError(f"NVIDIA's driver finds no GPU{hidden()}")
     if not text.isdecimal() or int(text) >= len(known):
         here = f"the GPUs here are 0 to {len(known) - 1}" if known[1:] else "the only GPU here is 0"
-        raise DeviceError(f"{NUMBER} is {text!r}; {here}")
+        place = NUMBER if os.environ.get(NUMBER) else "the number in config.device"
+        raise DeviceError(f"{place} is {text!r}; {here}")
     device = known[int(text)]
     if device.problem is not None:
         raise DeviceError(device.problem)

@@ -3,6 +3,7 @@ normalisation."""
 
 from __future__ import annotations
 
+from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.tensor.nnet import abstract_conv, bn, conv, neighbours, nnet, sigm
 from tinygrad_mnist.tensor.nnet.abstract_conv import (
     causal_conv1d,
@@ -36,3 +37,5 @@ __all__ = [
 __all__ += bn.__all__
 __all__ += nnet.__all__
 __all__ += [word for word in sigm.__all__ if word not in nnet.__all__]
+
+__getattr__ = attribute_finder("theano.tensor.nnet", __name__)

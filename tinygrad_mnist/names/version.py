@@ -1,0 +1,3 @@
+"""The version of Theano whose names these are. Programs compare it with others."""
+
+version = "1.0.5"
