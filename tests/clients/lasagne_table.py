@@ -43,7 +43,7 @@ NEEDS = {  # what a class waits for that this package doesn't have
 
 def layers() -> dict[str, Callable[[], Any]]:
     """A way to make each layer, over inputs of small shapes."""
-    from lasagne import layers as L  # imported late: the drop-in comes first
+    from lasagne import layers as L  # noqa: N812  # here, as the drop-in comes first
 
     def image(*shape: int) -> Any:
         return L.InputLayer(shape or (3, 4, 8, 8))
@@ -95,7 +95,7 @@ def layers() -> dict[str, Callable[[], Any]]:
 
 def try_layer(make: Callable[[], Any]) -> tuple[str, str, str]:
     """Whether a layer builds, runs and differentiates: "yes", or what went wrong."""
-    from lasagne import layers as L
+    from lasagne import layers as L  # noqa: N812
 
     rng = np.random.default_rng(0)
     try:
