@@ -28,7 +28,8 @@ SHAPE = "it depends on shapes and integers alone"
 STATIC = "made by specialising, after gradients are taken"
 FUSED = "made by rewriting, after gradients are taken"
 NO_GRADIENT = {
-    **dict.fromkeys(("int_div", "sgn", "floor", "ceil", "trunc", "argmax", "argmin"), STEPS),
+    **dict.fromkeys(("int_div", "sgn", "floor", "ceil", "trunc"), STEPS),
+    **dict.fromkeys(("argmax", "argmin", "argsort"), STEPS),
     **dict.fromkeys(("round_half_to_even", "round_half_away_from_zero"), STEPS),
     **dict.fromkeys(("eq", "neq", "lt", "le", "gt", "ge", "all", "any"), TRUTH),
     **dict.fromkeys(("isnan", "isinf", "logical_and", "logical_or", "logical_not"), TRUTH),

@@ -10,7 +10,15 @@ from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.values import choice
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.elementwise import ApiFunction, cast, common, define
+from tinygrad_mnist.ops.elementwise import (
+    ApiFunction,
+    cast,
+    common,
+    define,
+    int_div,
+    mod,
+    neq,
+)
 
 _FLOOR: ApiFunction = define("floor", 1, common, None)
 _CEIL: ApiFunction = define("ceil", 1, common, None)
@@ -54,3 +62,9 @@ def round_(x: Any, mode: str = "half_to_even") -> Variable:
 def iround(x: Any, mode: str = "half_to_even") -> Variable:
     """`round` as int64."""
     return cast(round_(x, mode), "int64")
+
+
+def ceil_intdiv(a: Any, b: Any) -> Variable:
+    """a / b, rounded up: the least integer not below it, in the common dtype of both."""
+    quotient = int_div(a, b)
+    return quotient + cast(neq(mod(a, b), 0), quotient.dtype)

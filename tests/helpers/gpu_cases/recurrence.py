@@ -24,10 +24,10 @@ def recurrences(shape, axis, dtype="float32", reverse=False, strided=False, spec
         )
         for value in special:
             a.flat[rng.integers(a.size)] = value
-        result = ArraySpec(dtype, shape)
-        if strided:
-            x, a, result = relaid(x, rng), relaid(a, rng), relaid(np.full_like(x, -7), rng)
-        return [x, a], [result], {"axis": axis, "reverse": reverse}
+        params = {"axis": axis, "reverse": reverse}
+        if not strided:
+            return [x, a], [ArraySpec(dtype, shape)], params
+        return [relaid(x, rng), relaid(a, rng)], [relaid(np.full_like(x, -7), rng)], params
 
     return make
 
