@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_mnist.errors import GraphTypeError
-from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.op import as_variable, constant
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import INTEGERS
 from tinygrad_mnist.graph.values import axis_numbers
@@ -96,7 +96,7 @@ def _on_diagonal(x: Variable, offset: Any) -> Variable:
     if isinstance(offset, int) and offset == 0:
         indices = arange(n)
         is_diagonal = eq(dimshuffle(indices, 0, "x"), dimshuffle(indices, "x", 0))
-        return switch(is_diagonal, dimshuffle(x, *range(x.ndim - 1), "x", x.ndim - 1), 0)
+        return switch(is_diagonal, dimshuffle(x, *range(x.ndim - 1), "x", x.ndim - 1), _zero(x))
     right, down = _parts(offset)
     side = n + right + down
     lengths = [length(x, axis) for axis in range(x.ndim - 1)]
@@ -151,14 +151,14 @@ def tri(N: Any, M: Any = None, k: Any = 0, dtype: str | None = None) -> Variable
 def tril(m: Any, k: Any = 0) -> Variable:
     """The matrices of the last two axes of `m` with zeros above diagonal k."""
     variable = _matrices(m, "tril")
-    return switch(_is_below(*_last_lengths(variable), k), variable, 0)
+    return switch(_is_below(*_last_lengths(variable), k), variable, _zero(variable))
 
 
 def triu(m: Any, k: Any = 0) -> Variable:
     """The matrices of the last two axes of `m` with zeros below diagonal k."""
     variable = _matrices(m, "triu")
     below = as_integer_scalar(k, "the diagonal k") - 1
-    return switch(_is_below(*_last_lengths(variable), below), 0, variable)
+    return switch(_is_below(*_last_lengths(variable), below), _zero(variable), variable)
 
 
 def _matrices(m: Any, name: str) -> Variable:
@@ -166,6 +166,11 @@ def _matrices(m: Any, name: str) -> Variable:
     if variable.ndim < 2:
         raise GraphTypeError(f"{name} takes at least two axes, not {variable.type}")
     return variable
+
+
+def _zero(x: Variable) -> Variable:
+    """0 in the dtype of `x`; beside unsigned integers and bools a Python number has another."""
+    return constant(0, x.dtype)
 
 
 def _last_lengths(x: Variable) -> tuple[Variable, Variable]:
