@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
-from tinygrad_mnist.graph.values import axis_number, axis_numbers, integer, shown
+from tinygrad_mnist.graph.values import MOST_DIMENSIONS, axis_number, axis_numbers, integer, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import maximum, mod
 from tinygrad_mnist.ops.join import concatenate
@@ -48,13 +48,21 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Variable:
 def shape_padleft(t: Any, n_ones: int = 1) -> Variable:
     """`t` with `n_ones` axes in front that broadcast."""
     variable = as_variable(t)
-    return dimshuffle(variable, *("x",) * integer(n_ones, "n_ones", 0), *range(variable.ndim))
+    return dimshuffle(variable, *_ones(n_ones, variable), *range(variable.ndim))
 
 
 def shape_padright(t: Any, n_ones: int = 1) -> Variable:
     """`t` with `n_ones` axes at the end that broadcast."""
     variable = as_variable(t)
-    return dimshuffle(variable, *range(variable.ndim), *("x",) * integer(n_ones, "n_ones", 0))
+    return dimshuffle(variable, *range(variable.ndim), *_ones(n_ones, variable))
+
+
+def _ones(n_ones: Any, x: Variable) -> tuple[str, ...]:
+    """New axes of a pattern."""
+    count = integer(n_ones, "n_ones", 0)
+    if x.ndim + count > MOST_DIMENSIONS:
+        raise ArgumentError(f"n_ones is {count}; arrays have at most {MOST_DIMENSIONS} axes")
+    return ("x",) * count
 
 
 def shape_padaxis(t: Any, axis: int) -> Variable:

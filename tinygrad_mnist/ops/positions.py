@@ -36,6 +36,7 @@ from tinygrad_mnist.ops.require import require
 from tinygrad_mnist.ops.shape import dimshuffle, length, shape_scalars
 
 _MODES = ("raise", "wrap", "clip")
+_MOST_DIFFERENCES = 1000  # each of them is an op
 
 
 def take_along(x: Variable, indices: Variable, axis: int) -> Variable:
@@ -181,6 +182,9 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Variable:
     """The differences of neighbours along `axis`, `n` times in turn."""
     result = as_variable(x)
     before = (slice(None),) * axis_number(axis, result.ndim)
-    for _ in range(integer(n, "n of diff", 0)):
+    times = integer(n, "n of diff", 0)
+    if times > _MOST_DIFFERENCES:
+        raise ArgumentError(f"n of diff is {times}; it is at most {_MOST_DIFFERENCES}")
+    for _ in range(times):
         result = result[*before, 1:] - result[*before, :-1]
     return result

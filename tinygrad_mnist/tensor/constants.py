@@ -10,12 +10,10 @@ from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph import op
 from tinygrad_mnist.graph.match import made_by
 from tinygrad_mnist.graph.types import check_dtype
-from tinygrad_mnist.graph.values import check_name, integer
+from tinygrad_mnist.graph.values import MOST_DIMENSIONS, check_name, flag, integer
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.elementwise import settle_constants
 from tinygrad_mnist.ops.require import known_value
-
-_MOST_DIMENSIONS = 64  # that NumPy's arrays have
 
 
 def constant(
@@ -34,7 +32,7 @@ def constant(
     value = made.value if dtype is None else op.constant(x, check_dtype(dtype)).value
     if ndim is not None:
         ndim = integer(ndim, "ndim")
-        if not value.ndim <= ndim <= _MOST_DIMENSIONS:
+        if not value.ndim <= ndim <= MOST_DIMENSIONS:
             raise ArgumentError(f"a constant of {value.ndim} dimensions can't have ndim={ndim}")
         value = value.reshape((1,) * (ndim - value.ndim) + value.shape)
     return Constant(value, name=name)
@@ -46,7 +44,7 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     return x if isinstance(x, Variable) else constant(x, name=name, ndim=ndim)
 
 
-class NotScalarConstantError(Exception):
+class NotScalarConstantError(ArgumentError):
     """A variable is not known to be one number."""
 
 
@@ -68,9 +66,10 @@ def get_scalar_constant_value(
     variable, EmptyConstantError for an array without elements.
     """
     variable = op.as_variable(v)
-    while not only_process_constants and (node := made_by(variable, *_KEEP_NUMBER)) is not None:
+    is_followed = not flag(only_process_constants, "only_process_constants")
+    while is_followed and (node := made_by(variable, *_KEEP_NUMBER)) is not None:
         variable = node.inputs[0]
-    is_computed = elemwise and not only_process_constants
+    is_computed = flag(elemwise, "elemwise") and is_followed
     if isinstance(variable, Constant):
         value = variable.value
     elif (known := _known_length(variable)) is not None:
