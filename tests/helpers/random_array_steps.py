@@ -36,11 +36,11 @@ def moved(graph: RandomGraph) -> Made:
     if made is None:
         return None
     x, first, second = made
-    shift = graph.integer(-5, 5)
+    shift, around = graph.integer(-5, 5), graph.choice([None, first])
     words = [
         lambda v, m: m.swapaxes(v, first, second),
         lambda v, m: m.moveaxis(v, first, second),
-        lambda v, m: m.roll(v, shift, graph.choice([None, first]) if m is T else None),
+        lambda v, m: m.roll(v, shift, around),
         lambda v, m: T.shape_padright(v) if m is T else v[..., None],
         lambda v, m: T.stacklists([v, v * 0.5]) if m is T else np.stack([v, v]),
     ]
