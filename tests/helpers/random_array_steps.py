@@ -74,7 +74,7 @@ def sums(graph: RandomGraph) -> Made:
 
 
 def matrices(graph: RandomGraph) -> Made:
-    """Diagonals and triangles."""
+    """Triangles, diagonals and their sums."""
     made = along(graph, least=2)
     if made is None:
         return None
@@ -83,6 +83,7 @@ def matrices(graph: RandomGraph) -> Made:
     if graph.integer(0, 1):
         return graph.choice([T.tril, T.triu])(x.v, k), x.shape
     name = graph.choice(["diagonal", "trace"])
+    k = graph.integer(1 - x.shape[first], x.shape[second] - 1)  # a diagonal with elements
     axes = (k, first, second)
     return shaped(
         getattr(T, name)(x.v, *axes), x, lambda z: np.asarray(getattr(np, name)(z, *axes))

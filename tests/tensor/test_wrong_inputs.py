@@ -76,6 +76,8 @@ ONE = [
     "as_tensor",
     "extract_constant",
     "largest",
+    "round_half_away_from_zero",
+    "round_half_to_even",
     "scalar_from_tensor",
     "smallest",
     "squeeze",

@@ -59,6 +59,16 @@ def round_(x: Any, mode: str = "half_to_even") -> Variable:
     return _rounded(_MODES[choice(mode, _MODES, "the mode of round")], x)
 
 
+def round_half_to_even(x: Any) -> Variable:
+    """`round` with the mode 'half_to_even'."""
+    return round_(x, "half_to_even")
+
+
+def round_half_away_from_zero(x: Any) -> Variable:
+    """`round` with the mode 'half_away_from_zero'."""
+    return round_(x, "half_away_from_zero")
+
+
 def iround(x: Any, mode: str = "half_to_even") -> Variable:
     """`round` as int64."""
     return cast(round_(x, mode), "int64")

@@ -121,6 +121,7 @@ def argtopk(
 # --- sorted vectors -----------------------------------------------------------------------------
 
 
+@api_function
 def searchsorted(x: Any, v: Any, side: str = "left", sorter: Any = None) -> Variable:
     """Where the elements of `v` are to be inserted into the sorted vector `x`: int64, in the shape
     of `v`.

@@ -41,7 +41,11 @@ from tinygrad_mnist.ops.positions import (
     unravel_index,
 )
 from tinygrad_mnist.ops.reduce import largest, norm, ptp, smallest
-from tinygrad_mnist.ops.rounding import ceil_intdiv
+from tinygrad_mnist.ops.rounding import (
+    ceil_intdiv,
+    round_half_away_from_zero,
+    round_half_to_even,
+)
 from tinygrad_mnist.ops.sort import inverse_permutation, permute_row_elements, searchsorted
 from tinygrad_mnist.tensor.constants import (
     EmptyConstantError,
@@ -92,6 +96,8 @@ __all__ = [
     "ptp",
     "ravel_multi_index",
     "roll",
+    "round_half_away_from_zero",
+    "round_half_to_even",
     "scalar_from_tensor",
     "searchsorted",
     "shape_padaxis",

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph import op
 from tinygrad_mnist.graph.match import made_by
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import check_dtype
 from tinygrad_mnist.graph.values import MOST_DIMENSIONS, check_name, flag, integer
 from tinygrad_mnist.graph.variables import Constant, Variable
@@ -56,6 +57,7 @@ class EmptyConstantError(NotScalarConstantError):
 _KEEP_NUMBER = ("alloc", "reshape", "rebroadcast", "specify_shape")
 
 
+@api_function
 def get_scalar_constant_value(
     v: Any, elemwise: bool = True, only_process_constants: bool = False
 ) -> Any:
