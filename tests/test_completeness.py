@@ -35,6 +35,7 @@ NO_GRADIENT = {
     **dict.fromkeys(("isnan", "isinf", "logical_and", "logical_or", "logical_not"), TRUTH),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"), BITS),
     **dict.fromkeys(("shape", "arange"), SHAPE),
+    "tri_gamma": "its derivative is not among the functions",
     "stop_gradient": "it is there to stop gradients",
     "uniform": "a draw depends on no float",
     **dict.fromkeys(

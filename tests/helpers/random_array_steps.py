@@ -1,4 +1,4 @@
-"""What a random expression is made of: functions of arrays as wholes.
+"""What a random expression is made of: functions of arrays as wholes, and ops that are composed.
 
 SMOOTH_ARRAYS and KINKED_ARRAYS are of floats, as in `random_steps`; EXACT_ARRAYS are of integers
 and bools, or give such.
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from helpers.random_graphs import RandomGraph, Step, joined
-from helpers.random_steps import THRESHOLD, Made
+from helpers.random_steps import THRESHOLD, Made, unary
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 
@@ -177,6 +177,12 @@ SMOOTH_ARRAYS: tuple[Step, ...] = (
     matrices,
     made_of_diagonals,
     norms,
+    unary(
+        lambda x: T.gammaln(T.sqr(x) + 0.5),
+        lambda x: T.psi(T.tanh(x) + 1.5),
+        lambda x: T.erfinv(T.tanh(x) * 0.9),
+        lambda x: T.erfcx(T.tanh(x)),
+    ),
 )
 KINKED_ARRAYS: tuple[Step, ...] = (in_order, in_order, extremes)
 EXACT_ARRAYS: tuple[Step, ...] = (orders, exact_along, numbered)

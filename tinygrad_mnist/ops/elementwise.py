@@ -88,7 +88,7 @@ def sum_to(cotangent: Variable, like: Variable) -> Variable:
     return cast(cotangent, like.dtype)
 
 
-def _vjp(rule: ElementwiseVjp, masked: bool = False) -> Vjp:
+def pull_back(rule: ElementwiseVjp, masked: bool = False) -> Vjp:
     """The vjp by a rule. masked: a gradient that is 0 stays 0 beside an infinite slope."""
 
     def vjp(node: Node, g: Variable) -> list[Variable | None]:
@@ -226,8 +226,8 @@ def define(
             name,
             _infer,
             _reference(tape_op),
-            vjp=_vjp(vjp) if vjp else None,
-            masked_vjp=_vjp(vjp, masked=True) if vjp else None,
+            vjp=pull_back(vjp) if vjp else None,
+            masked_vjp=pull_back(vjp, masked=True) if vjp else None,
             tape_op=tape_op,
         )
     )
@@ -349,7 +349,7 @@ _COMPLEMENT = register_op(
         "complement",
         _infer,
         _reference("sub"),
-        _vjp(lambda g, z, i: (g, -g)),
+        pull_back(lambda g, z, i: (g, -g)),
         tape_op="sub",
         infix=infix.difference,
     )
@@ -370,7 +370,7 @@ _CAST = register_op(
         "cast",
         _infer,
         _reference("identity"),
-        _vjp(lambda g, z, i: (g,)),
+        pull_back(lambda g, z, i: (g,)),
         tape_op="identity",
         shown="dtype",
         infix=infix.cast,
