@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.arrays import DTYPES
+from helpers.backends import making_functions_for
 from helpers.expressions import Case, assert_gradient, evaluate, make_tests
 from helpers.native import AnyArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 
 _rng = np.random.default_rng(9)
@@ -193,7 +195,7 @@ def test_every_kind_is_stable(kind: str) -> None:
         (lambda x: T.sort(x, kind="bubble"), "kind is 'bubble'"),
         (lambda x: T.sort(x, order="f"), "order is 'f'"),
         (lambda x: T.topk(x, 0), "kth is 0"),
-        (lambda x: T.topk(x, 1.5), "kth is 1.5"),
+        (lambda x: T.topk(x, 1.5), "kth must be an integer scalar"),
         (lambda x: T.topk(x, 2, idx_dtype="float32"), "idx_dtype is float32"),
         (lambda x: T.topk(x, 2, sorted=3), "sorted is 3"),
         (lambda x: T.searchsorted(x, 1), "searchsorted takes a vector"),
@@ -210,9 +212,25 @@ def test_wrong_arguments(make: Any, message: str) -> None:
 @pytest.mark.parametrize("k", [4, -4])
 def test_more_than_there_are(device: str, k: int) -> None:
     x = T.dvector("x")
-    with pytest.raises(ValueError, match="axis 0 is shorter"):
+    with pytest.raises(ValueError, match="axis 0 is shorter than kth"):
         evaluate(device, [x], T.topk(x, k), np.arange(3.0))
     np.testing.assert_array_equal(evaluate(device, [x], T.topk(x, k), np.arange(4.0)), [3, 2, 1, 0])
+
+
+def test_a_number_of_elements_by_the_call(device: str) -> None:
+    x, k = T.dmatrix("x"), T.lscalar("k")
+    with making_functions_for(device):
+        values, order = T.topk_and_argtopk(x, k, 0)
+        function = theano.function([x, k], [values, order, T.grad(T.sum(T.sqr(values)), x)])
+    for n in (1, 2, 3, -1, -3, -2):
+        result, indices, slope = function(M, n)
+        np.testing.assert_array_equal(result, greatest(M, n, 0))
+        np.testing.assert_array_equal(np.take_along_axis(M, indices, 0), result)
+        np.testing.assert_array_equal(slope, np.where((M[:, None] == result).any(1), 2 * M, 0))
+    with pytest.raises(ValueError, match="kth is 0"):
+        function(M, 0)
+    with pytest.raises(ValueError, match="shorter than kth"):
+        function(M, -4)
 
 
 # --- searches and permutations ------------------------------------------------------------------

@@ -13,14 +13,14 @@ from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import INTEGERS, TensorType, check_dtype
-from tinygrad_mnist.graph.values import axis_number, choice, flag, integer, shown
+from tinygrad_mnist.graph.values import axis_number, choice, flag, shown
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.elementwise import cast, le, sub
+from tinygrad_mnist.ops.elementwise import cast, le, maximum, minimum, neq, sub
 from tinygrad_mnist.ops.join import concatenate
 from tinygrad_mnist.ops.kernels import define_kernel
 from tinygrad_mnist.ops.positions import take_along
 from tinygrad_mnist.ops.require import require
-from tinygrad_mnist.ops.shape import flatten, length, reshape
+from tinygrad_mnist.ops.shape import as_integer_scalar, flatten, length, reshape
 
 _KINDS = ("quicksort", "mergesort", "heapsort", "stable")
 
@@ -75,23 +75,24 @@ def sort(a: Any, axis: int | None = -1, kind: str = "quicksort", order: None = N
 def _greatest(x: Variable, kth: Any, at: int) -> Variable:
     """The indices of the |kth| greatest elements along an axis, or least if kth is negative, in
     descending order of the elements."""
-    k = integer(kth, "kth")
-    if k == 0:
-        raise ArgumentError("kth is 0; it is the number of elements, negative for the least ones")
+    k = cast(as_integer_scalar(kth, "kth"), "int64")
+    count = maximum(k, -k)
     indices = ARGSORT(x, axis=at)
-    enough = le(abs(k), length(x, at))
-    indices = require(indices, enough, f"topk: kth is {k}, but axis {at} is shorter")
-    part = slice(None, -k - 1, -1) if k > 0 else slice(-k - 1, None, -1)
-    return indices[*(slice(None),) * at, part]
+    indices = require(indices, neq(k, 0), "topk: kth is 0; it is the number of elements")
+    indices = require(indices, le(count, length(x, at)), f"topk: axis {at} is shorter than kth")
+    before = (slice(None),) * at
+    descending = indices[*before, ::-1]
+    return descending[*before, minimum(k, 0) :][*before, :count]
 
 
 @api_function
 def topk_and_argtopk(
-    x: Any, kth: int, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64"
+    x: Any, kth: Any, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64"
 ) -> tuple[Variable, Variable]:
     """The `kth` greatest elements along `axis` (None: of the flattened array), and their indices.
 
-    kth: an int other than 0; if it is negative, the |kth| least elements. Both come in descending
+    kth: an int or an integer scalar of the host, not 0; if it is negative, the |kth| least
+    elements. Both come in descending
     order of the elements, whatever `sorted` is; NaN counts as greater than all numbers. idx_dtype:
     of the indices. Raises GraphTypeError, ArgumentError, also when a function is called with a
     shorter axis.
@@ -105,14 +106,14 @@ def topk_and_argtopk(
 
 
 def topk(
-    x: Any, kth: int, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64"
+    x: Any, kth: Any, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64"
 ) -> Variable:
     """The elements of `topk_and_argtopk`."""
     return topk_and_argtopk(x, kth, axis, sorted, idx_dtype)[0]
 
 
 def argtopk(
-    x: Any, kth: int, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64"
+    x: Any, kth: Any, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64"
 ) -> Variable:
     """The indices of `topk_and_argtopk`."""
     return topk_and_argtopk(x, kth, axis, sorted, idx_dtype)[1]
