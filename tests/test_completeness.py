@@ -29,12 +29,14 @@ SHAPE = "it depends on shapes and integers alone"
 STATIC = "made by specialising, after gradients are taken"
 FUSED = "made by rewriting, after gradients are taken"
 NO_GRADIENT = {
-    **dict.fromkeys(("int_div", "sgn", "floor", "ceil", "trunc", "argmax", "argmin"), STEPS),
+    **dict.fromkeys(("int_div", "sgn", "floor", "ceil", "trunc"), STEPS),
+    **dict.fromkeys(("argmax", "argmin", "argsort"), STEPS),
     **dict.fromkeys(("round_half_to_even", "round_half_away_from_zero"), STEPS),
     **dict.fromkeys(("eq", "neq", "lt", "le", "gt", "ge", "all", "any"), TRUTH),
     **dict.fromkeys(("isnan", "isinf", "logical_and", "logical_or", "logical_not"), TRUTH),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"), BITS),
     **dict.fromkeys(("shape", "arange"), SHAPE),
+    "tri_gamma": "its derivative is not among the functions",
     "stop_gradient": "it is there to stop gradients",
     "zero_grad": "it is there to give the gradient zero",
     "uniform": "a draw depends on no float",

@@ -18,6 +18,7 @@ MOVES = {
     "scatter_set",
     "argmax",
     "argmin",
+    "argsort",
     "grouped_reduce",
 }
 

@@ -143,6 +143,39 @@ CASES = [
         )
         for arguments in ((0, 1, 0.1), (2.5,), (1, 0, -0.25), (0.5, 0.5), (3, 1.5, 0.5), (-1.5, 2))
     ),
+    *(
+        Case(
+            f"mgrid of {len(key)}",
+            lambda x, key=key: T.stack(T.mgrid[key]),
+            lambda x, key=key: np.stack(np.mgrid[key]),
+            (M,),
+            dtype="int64",
+            gradient=False,
+        )
+        for key in (np.s_[2:5,], np.s_[0:5, :3], np.s_[4:0:-2, :2, 1:3])
+    ),
+    *(
+        Case(
+            f"ogrid {axis}",
+            lambda x, axis=axis: T.ogrid[0:3, 1:9:2][axis] + T.cast(x * 0, "int8"),
+            lambda x, axis=axis: np.ogrid[0:3, 1:9:2][axis] + 0 * x,
+            (M,),
+            dtype="int64",
+            gradient=False,
+        )
+        for axis in (0, 1)
+    ),
+    *(
+        Case(
+            f"bartlett {n}",
+            lambda x, n=n: T.bartlett(n),
+            lambda x, n=n: np.bartlett(n),
+            (M,),
+            dtype="float64",
+            gradient=False,
+        )
+        for n in (0, 1, 2, 5, 8)
+    ),
 ]
 
 
@@ -202,6 +235,9 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: T.zeros(3, dtype="float16"), TypeError, "no dtype 'float16'"),
     (lambda: T.eye(3, k=0.5), TypeError, "the diagonal of eye must be an integer scalar"),
     (lambda: T.identity_like(T.vector()), TypeError, "identity_like takes a matrix"),
+    (lambda: T.mgrid[3], TypeError, "a grid is made of slices that stop, not of 3"),
+    (lambda: T.ogrid[:3, 1:], TypeError, "a grid is made of slices that stop"),
+    (lambda: T.bartlett(1.5), TypeError, "the length of a window must be an integer scalar"),
     (lambda: T.full_like(T.vector(), T.vector()), TypeError, "fills with a scalar"),
     (lambda: T.fill(T.vector(), T.matrix()), TypeError, "has more dimensions"),
 ]
@@ -211,6 +247,11 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
 def test_errors_when_an_expression_is_made(make: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         make()
+
+
+def test_a_grid_of_floats() -> None:
+    x, y = (v.eval() for v in T.mgrid[0:1:0.25, 2:4])
+    np.testing.assert_array_equal([x, y], np.mgrid[0:1:0.25, 2:4])
 
 
 def test_negative_lengths(device: str) -> None:

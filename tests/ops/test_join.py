@@ -45,6 +45,15 @@ CASES = [
         (M, ROW),
         stretched=(1,),
     ),
+    Case("vertical_stack", T.vertical_stack, lambda *xs: np.vstack(xs), (M, N, M)),
+    Case("horizontal_stack", T.horizontal_stack, lambda *xs: np.hstack(xs), (M, M[:, :1])),
+    Case(
+        "stacklists",
+        lambda x, y: T.stacklists([[x, y, x], [y, 2 * x, 0.5 * y]]),
+        lambda x, y: np.array([[x, y, x], [y, 2 * x, 0.5 * y]]),
+        (M, M + 1),
+    ),
+    Case("stacklists of one", T.stacklists, lambda x: x, (M,)),
     Case("join", lambda x, y: T.join(0, x, y), lambda x, y: np.concatenate([x, y]), (M, N)),
     Case(
         "with nothing",

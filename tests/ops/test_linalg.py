@@ -21,6 +21,12 @@ D = _rng.normal(size=(2, 3, 4))
 E = _rng.normal(size=(3, 4, 2))
 ROW = _rng.normal(size=(1, 4))
 
+
+def inner(axes: Any) -> Any:
+    """Axes of `batched_tensordot` as `tensordot` has them for each of the batch."""
+    return axes if isinstance(axes, int) else [[a - 1 for a in each] for each in axes]
+
+
 CASES = [
     Case("matrix matrix", T.dot, np.dot, (A, B)),
     Case("matrix vector", T.dot, np.dot, (A, V)),
@@ -114,6 +120,33 @@ CASES = [
         np.dot,
         (A, np.arange(8, dtype="int32").reshape(4, 2)),
     ),
+    *(
+        Case(
+            f"batched_tensordot {axes}",
+            lambda x, y, axes=axes: T.batched_tensordot(x, y, axes),
+            lambda x, y, axes=axes: np.stack(
+                [np.tensordot(a, b, one) for a, b, one in zip(x, y, [inner(axes)] * 2, strict=True)]
+            ),
+            (_rng.normal(size=left), _rng.normal(size=right)),
+        )
+        for left, right, axes in (
+            ((2, 3, 4), (2, 4, 5), 1),
+            ((2, 3, 4), (2, 3, 4), 2),
+            ((2, 3), (2, 4), 0),
+            ((2, 3, 4), (2, 3), [[1], [1]]),
+            ((2, 3, 4, 5), (2, 5, 6, 3), [[1, 3], [3, 1]]),
+        )
+    ),
+    *(
+        Case(
+            f"cov {options}",
+            lambda x, options=options: T.cov(x, **options),
+            lambda x, options=options: np.cov(x, **options),
+            (_rng.normal(size=(3, 5)),),
+        )
+        for options in ({}, {"rowvar": False}, {"bias": True}, {"ddof": 2})
+    ),
+    Case("cov of two", T.cov, np.cov, (_rng.normal(size=(2, 5)), _rng.normal(size=(3, 5)))),
 ]
 
 

@@ -29,6 +29,15 @@ def joined_axes(function: Callable[..., Any], x: Any, axes: Any, keep: bool) -> 
     return np.expand_dims(result, axes) if keep else result
 
 
+def norm(x: Any, order: float, axes: Any) -> Any:
+    size = np.abs(x)
+    if np.isinf(order):
+        return (np.max if order > 0 else np.min)(size, axes, keepdims=True)
+    if order == 0:
+        return np.sum(size != 0, axes, keepdims=True)
+    return np.sum(size**order, axes, keepdims=True) ** (1 / order)
+
+
 AXES: list[Any] = [None, 0, 1, -1, (0, 2), (1, 2), (0, 1, 2), ()]
 CASES = [
     Case(
@@ -206,10 +215,69 @@ CASES += [
         dtype="float32",
         gradient=False,
     ),
+    *(
+        Case(
+            f"ptp over {axis}", lambda x, a=axis: T.ptp(x, a), lambda x, a=axis: np.ptp(x, a), (A,)
+        )
+        for axis in (None, 0, -1)
+    ),
+    *(
+        Case(
+            f"{order}-norm over {axes}",
+            lambda x, n=order, a=axes: T.norm(x, n, a, True),
+            lambda x, n=order, a=axes: norm(x, n, a),
+            (A,),
+            gradient=order != 0,
+        )
+        for order in (1, 2, 3, 0.5, 0, np.inf, -np.inf)
+        for axes in (None, 1, (0, 2))
+    ),
+    Case("smallest", T.smallest, lambda *xs: np.minimum.reduce(xs), (A, A[::-1], -A)),
+    Case("largest", T.largest, lambda *xs: np.maximum.reduce(xs), (A, A[::-1], -A)),
+    Case("largest with a number", lambda x: T.largest(x, 0.1), lambda x: np.maximum(x, 0.1), (M,)),
+    Case("smallest of one", T.smallest, lambda x: x, (M,)),
+    *(
+        Case(
+            f"{name} in float64",
+            lambda x, name=name: getattr(T, name)(x, 0, acc_dtype="float64"),
+            lambda x, name=name: getattr(np, name)(x, 0),
+            (A,),
+        )
+        for name in ("sum", "prod", "mean")
+    ),
+    Case("no zeros", lambda x: T.prod(x, no_zeros_in_input=True), np.prod, (P,)),
 ]
 
 
 test_value, test_gradient = make_tests(CASES)
+
+
+@pytest.mark.parametrize(
+    ("make", "dtype"),
+    [
+        (lambda x, i: T.sum(x, acc_dtype="float64"), "float32"),
+        (lambda x, i: T.sum(x, dtype="float64", acc_dtype="float32"), "float64"),
+        (lambda x, i: T.sum(i, acc_dtype="float64"), "int64"),
+        (lambda x, i: T.prod(i, dtype="int8", acc_dtype="int64"), "int8"),
+        (lambda x, i: T.mean(i, acc_dtype="float32"), "float64"),
+        (lambda x, i: T.mean(x, dtype="float32", acc_dtype="float64"), "float32"),
+    ],
+)
+def test_the_dtype_in_which_elements_are_added_up(device: str, make: Any, dtype: str) -> None:
+    """The result's dtype doesn't follow from it."""
+    x, i = T.fvector("x"), T.bvector("i")
+    values = np.array([1, 2, 3])
+    arguments = values.astype("float32"), values.astype("int8")
+    result = evaluate(device, [x, i], make(x, i), *arguments, on_unused_input="ignore")
+    assert result.dtype == dtype
+    assert result in (6, 2)
+
+
+def test_sums_in_float64_are_rounded_once(device: str) -> None:
+    x = T.fvector("x")
+    values = np.array([1, 2.0**-24, 2.0**-24], "float32")
+    result = evaluate(device, [x], T.sum(x, acc_dtype="float64"), values)
+    assert result == np.float32(1 + 2.0**-23)
 
 
 def gradient_of(device: str, function: Callable[..., Any], values: Any) -> Any:

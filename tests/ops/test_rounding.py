@@ -71,6 +71,16 @@ def test_iround(device: str) -> None:
     np.testing.assert_array_equal(away, [3, -2, 7])
 
 
+@pytest.mark.parametrize("dtypes", [("int8", "int8"), ("uint16", "int32"), ("float32", "float32")])
+def test_quotients_rounded_up(device: str, dtypes: tuple[str, str]) -> None:
+    a, b = np.meshgrid(np.arange(0 if dtypes[0][0] == "u" else -9, 10), [-4, -1, 1, 3, 4])
+    a, b = a.astype(dtypes[0]), b.astype(dtypes[1])
+    x, y = (T.matrix(dtype=dtype) for dtype in dtypes)
+    result = evaluate(device, [x, y], T.ceil_intdiv(x, y), a, b)
+    assert result.dtype == np.result_type(*dtypes)
+    np.testing.assert_array_equal(result, -(-a.astype("int64") // b.astype("int64")))
+
+
 def test_unknown_mode() -> None:
     with pytest.raises(
         TypeError, match="'half_up'; it can be 'half_to_even' or 'half_away_from_zero'"

@@ -10,9 +10,11 @@ from helpers.backends import making_functions_for
 from helpers.expressions import evaluate
 from helpers.native import TARGETS
 from helpers.native import settings as native_settings
+from helpers.random_array_steps import EXACT_ARRAYS, KINKED_ARRAYS, SMOOTH_ARRAYS
 from helpers.random_graphs import MAX_DEPTH, RandomGraph
 from helpers.random_integer_steps import INTEGERS
-from helpers.random_steps import DIFFERENTIABLE, JUMPING, SMOOTH
+from helpers.random_steps import JUMPING, KINKED
+from helpers.random_steps import SMOOTH as SMOOTH_FLOATS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +23,9 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import _native, config
 
 SEEDS, STEPS = st.integers(0, 2**32 - 1), st.integers(1, 16)
-ALL = DIFFERENTIABLE + JUMPING + INTEGERS
+SMOOTH = SMOOTH_FLOATS + SMOOTH_ARRAYS
+DIFFERENTIABLE = SMOOTH + KINKED + KINKED_ARRAYS
+ALL = DIFFERENTIABLE + JUMPING + INTEGERS + EXACT_ARRAYS
 
 
 def compare(device: str, graph: RandomGraph, outputs: list[T.Variable], rough: bool) -> None:

@@ -189,3 +189,59 @@ def test_missing_dtypes_are_named(name: str, dtype: str) -> None:
 def test_complex_numbers(make: Callable[[], Any]) -> None:
     with pytest.raises(TypeError, match="complex numbers are not supported"):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "number"),
+    [
+        (lambda: 3, 3),
+        (lambda: np.array([2.5, 2.5]), 2.5),
+        (lambda: T.constant(4), 4),
+        (lambda: T.alloc(T.constant(5), T.lscalar(), 3), 5),
+        (lambda: T.zeros_like(T.matrix()), 0),
+        (lambda: T.constant(2) * 3 + 1, 7),
+        (lambda: T.cast(T.shape_padleft(T.constant(2.5)), "int8"), 2),
+        (lambda: T.row().shape[0], 1),
+        (lambda: T.specify_shape(T.matrix(), (4, T.lscalar())).shape[0], 4),
+    ],
+)
+def test_a_number_that_is_known(make: Callable[[], Any], number: float) -> None:
+    value = T.get_scalar_constant_value(make())
+    assert value.shape == ()
+    assert value == number
+    assert T.extract_constant(make()) == number
+
+
+def test_numbers_that_are_not_known() -> None:
+    x = T.scalar("x")
+    for v in (x, x * 0, T.matrix().shape[0], T.constant([1, 2]), V[0]):
+        with pytest.raises(T.NotScalarConstantError):
+            T.get_scalar_constant_value(v)
+        assert T.extract_constant(v) is v
+    with pytest.raises(T.EmptyConstantError):
+        T.get_scalar_constant_value(T.constant(np.zeros((0, 2))))
+    total = T.constant(2) + 3
+    for options in ({"elemwise": False}, {"only_process_constants": True}):
+        with pytest.raises(T.NotScalarConstantError):
+            T.get_scalar_constant_value(total, **options)
+
+
+def test_the_length_of_a_vector() -> None:
+    assert T.get_vector_length(T.matrix().shape) == 2
+    assert T.get_vector_length(T.constant([1, 2, 3])) == 3
+    assert T.get_vector_length((1, T.lscalar())) == 2
+    with pytest.raises(ValueError, match="is not known before"):
+        T.get_vector_length(V)
+    with pytest.raises(TypeError, match="takes a vector"):
+        T.get_vector_length(T.matrix())
+
+
+def test_products_with_a_logarithm() -> None:
+    x, y = T.dvector("x"), T.dvector("y")
+    values = np.array([0.0, 0.5, 2.0]), np.array([0.0, 3.0, 4.0])
+    results = theano.function([x, y], [T.xlogx.xlogx(x), T.xlogx.xlogy0(x, y)])(*values)
+    np.testing.assert_allclose(results[0], [0, 0.5 * np.log(0.5), 2 * np.log(2)])
+    np.testing.assert_allclose(results[1], [0, 0.5 * np.log(3), 2 * np.log(4)])
+    slopes = theano.function([x, y], T.grad(T.sum(T.xlogx.xlogy0(x, y)), [x, y]))(*values)
+    np.testing.assert_allclose(slopes[0][1:], np.log([3, 4]))
+    np.testing.assert_allclose(slopes[1], [0, 0.5 / 3, 0.5])

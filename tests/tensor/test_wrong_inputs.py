@@ -45,10 +45,15 @@ ONE = [
     "deg2rad",
     "erf",
     "erfc",
+    "erfcinv",
+    "erfcx",
+    "erfinv",
     "exp",
     "exp2",
     "expm1",
     "floor",
+    "gamma",
+    "gammaln",
     "inv",
     "iround",
     "isinf",
@@ -58,6 +63,7 @@ ONE = [
     "log2",
     "log10",
     "neg",
+    "psi",
     "rad2deg",
     "round",
     "sgn",
@@ -68,17 +74,36 @@ ONE = [
     "square",
     "tan",
     "tanh",
+    "tri_gamma",
     "trunc",
     "flatten",
     "identity_like",
     "ones_like",
     "zeros_like",
     "shape",
+    "as_tensor",
+    "extract_constant",
+    "largest",
+    "round_half_away_from_zero",
+    "round_half_to_even",
+    "scalar_from_tensor",
+    "smallest",
+    "squeeze",
+    "stacklists",
+    "tensor_copy",
+    "tensor_from_scalar",
+    "tril",
+    "triu",
+    "vertical_stack",
+    "horizontal_stack",
 ]
 TWO = [
     "add",
     "allclose",
     "arctan2",
+    "ceil_intdiv",
+    "mod_check",
+    "power",
     "divmod",
     "dot",
     "eq",
@@ -104,12 +129,16 @@ ALONG = [
     "any",
     "argmax",
     "argmin",
+    "argsort",
+    "cumprod",
     "cumsum",
     "max",
     "max_and_argmax",
     "mean",
     "min",
     "prod",
+    "ptp",
+    "sort",
     "std",
     "sum",
     "var",
@@ -132,13 +161,13 @@ NNET = [
     "softsign",
     "ultra_fast_sigmoid",
 ]
-NO_FUNCTIONS = {"TensorType", "Variable"}
+NO_FUNCTIONS = {"EmptyConstantError", "NotScalarConstantError", "TensorType", "Variable"}
 OF_PYTHON_FUNCTIONS = {"numeric_grad", "verify_grad"}  # in tests/gradient/test_verify.py
 
 
 def _tensor() -> dict[str, Call]:
     m, v, x, four = T.matrix("m"), T.vector("v"), T.vector("x"), T.tensor4("t")
-    i = T.imatrix("i")
+    i, c = T.imatrix("i"), T.tensor3("c")
     calls = {name: call(getattr(T, name), m) for name in ONE}
     calls |= {name: call(getattr(T, name), m, m) for name in TWO}
     calls |= {name: call(getattr(T, name), i, i) for name in BITS}
@@ -150,7 +179,40 @@ def _tensor() -> dict[str, Call]:
     calls |= {
         name: call(getattr(T, name), m[0], 1.0) for name in ("inc_subtensor", "set_subtensor")
     }
+    calls |= {name: call(getattr(T, name), m, 1) for name in ("argtopk", "topk")}
     return calls | {
+        "AllocDiag": call(lambda *parameters: T.AllocDiag(*parameters)(v), 0, 0, 1),
+        "Rebroadcast": call(lambda axis, flag: T.Rebroadcast((axis, flag))(m), 0, False),
+        "addbroadcast": call(T.addbroadcast, T.row("r"), 0),
+        "bartlett": call(T.bartlett, 3),
+        "batched_tensordot": call(T.batched_tensordot, c, c, 1),
+        "bincount": call(T.bincount, T.lvector("n")),
+        "choose": call(T.choose, i, [m, m]),
+        "cov": call(T.cov, m),
+        "diagonal": call(T.diagonal, m),
+        "diff": call(T.diff, m),
+        "fill_diagonal": call(T.fill_diagonal, m, 1.0),
+        "fill_diagonal_offset": call(T.fill_diagonal_offset, m, 1.0, 1),
+        "get_scalar_constant_value": call(T.get_scalar_constant_value, 3),
+        "get_vector_length": call(T.get_vector_length, m.shape),
+        "inverse_permutation": call(T.inverse_permutation, T.lvector("n")),
+        "moveaxis": call(T.moveaxis, m, 0, 1),
+        "norm": call(T.norm, m, 2),
+        "patternbroadcast": call(T.patternbroadcast, m, (False, False)),
+        "permute_row_elements": call(T.permute_row_elements, m, T.lvector("n")),
+        "ravel_multi_index": call(T.ravel_multi_index, (i, i), (2, 3)),
+        "roll": call(T.roll, m, 1, 0),
+        "searchsorted": call(T.searchsorted, v, x),
+        "shape_padaxis": call(T.shape_padaxis, m, 0),
+        "shape_padleft": call(T.shape_padleft, m, 1),
+        "shape_padright": call(T.shape_padright, m, 1),
+        "specify_shape": call(T.specify_shape, m, (2, 2)),
+        "swapaxes": call(T.swapaxes, m, 0, 1),
+        "topk_and_argtopk": call(T.topk_and_argtopk, m, 1, 0),
+        "trace": call(T.trace, m),
+        "tri": call(T.tri, 3),
+        "unbroadcast": call(T.unbroadcast, T.row("r"), 0),
+        "unravel_index": call(T.unravel_index, i, (2, 3)),
         "alloc": call(T.alloc, T.scalar("s"), 2, 3),
         "arange": call(T.arange, 3),
         "as_tensor_variable": call(T.as_tensor_variable, 3.0),
@@ -271,6 +333,7 @@ def _others() -> dict[str, Call]:
         "matrix": call(T.matrix, "x"),
         "imatrix": call(T.imatrix, "x"),
         "matrices": call(T.matrices, "x", "y"),
+        "cpu_contiguous": call(extra_ops.cpu_contiguous, m),
         "extra_ops.repeat": call(extra_ops.repeat, m, 2),
     }
 

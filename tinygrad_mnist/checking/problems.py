@@ -373,6 +373,21 @@ def _arg(make: _Maker) -> Problem:
     return Problem([make.values(shape)], [output], {"axis": axis})
 
 
+@_builds("argsort", shape=(100, 100))
+def _argsort(make: _Maker) -> Problem:
+    shape = make.request.shape
+    assert shape is not None
+    return Problem([make.values(shape)], [ArraySpec("int64", shape)], {"axis": _axis(make.request)})
+
+
+@_builds("recurrence", shape=(100, 100))
+def _recurrence(make: _Maker) -> Problem:
+    shape = make.request.shape
+    assert shape is not None
+    params = {"axis": _axis(make.request), "reverse": 0}
+    return Problem([make.values(shape), make.values(shape)], [_spec(make, shape)], params)
+
+
 @_builds("cumsum", shape=(100, 100))
 def _cumsum(make: _Maker) -> Problem:
     shape = make.request.shape

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tinygrad_mnist.errors import ArgumentError, AxisError, GraphTypeError
 from tinygrad_mnist.graph.operators import Operators
 
+MOST_DIMENSIONS = 64  # that NumPy's arrays have
 _LONGEST = 60  # characters of a value in a message
 
 

@@ -27,9 +27,10 @@ from tinygrad_mnist.graph.types import (
     tensor_type,
     upcast,
 )
+from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
-from tinygrad_mnist.ops.elementwise import cast, eq, settle_constants
+from tinygrad_mnist.ops.elementwise import abs_, cast, eq, settle_constants, switch
 from tinygrad_mnist.ops.shape import (
     alloc,
     as_integer_scalar,
@@ -182,3 +183,45 @@ def _float_range(given: Sequence[Variable], dtype: str | None) -> Variable:
     with error_context("arange", user_source()):
         values = Constant(np.arange(*numbers).astype(_dtype(chosen)))
     return static_reshape(values, values.type.static_shape, (False,))
+
+
+# --- grids --------------------------------------------------------------------------------------
+
+
+class _Grid:
+    """The coordinates of a grid: `mgrid[0:5, 0:3]` is a list with an array per axis.
+
+    sparse: whether the arrays have length 1 on the other axes, on which they broadcast; otherwise
+    all have the shape of the grid. Starts, stops and steps are arguments of `arange`.
+    """
+
+    def __init__(self, sparse: bool) -> None:
+        self._sparse = sparse
+
+    def __getitem__(self, key: Any) -> list[Variable]:
+        slices = key if isinstance(key, tuple) else (key,)
+        if not all(isinstance(s, slice) and s.stop is not None for s in slices):
+            raise ArgumentError(f"a grid is made of slices that stop, not of {shown(key)}")
+        ranges = [
+            arange(0 if s.start is None else s.start, s.stop, 1 if s.step is None else s.step)
+            for s in slices
+        ]
+        dtype, n = upcast(*(r.dtype for r in ranges)), len(ranges)
+        lengths = [length(r, 0) for r in ranges]
+        axes = [
+            dimshuffle(cast(r, dtype), *("x",) * axis, 0, *("x",) * (n - axis - 1))
+            for axis, r in enumerate(ranges)
+        ]
+        return axes if self._sparse else [alloc(v, *lengths) for v in axes]
+
+
+mgrid, ogrid = _Grid(sparse=False), _Grid(sparse=True)
+
+
+def bartlett(M: Any) -> Variable:  # noqa: N803
+    """Bartlett's window: a triangle of `M` points, an int or an integer scalar, from 0 to 1 and
+    back to 0, in float64; a single point is 1."""
+    points = cast(as_integer_scalar(M, "the length of a window"), "int64")
+    middle = cast(points - 1, "float64") / 2
+    distance = abs_(cast(arange(points), "float64") - middle)
+    return switch(eq(middle, 0), 1.0, 1 - distance / middle)

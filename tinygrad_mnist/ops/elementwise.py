@@ -88,7 +88,7 @@ def sum_to(cotangent: Variable, like: Variable) -> Variable:
     return cast(cotangent, like.dtype)
 
 
-def _vjp(rule: ElementwiseVjp, masked: bool = False) -> Vjp:
+def pull_back(rule: ElementwiseVjp, masked: bool = False) -> Vjp:
     """The vjp by a rule. masked: a gradient that is 0 stays 0 beside an infinite slope."""
 
     def vjp(node: Node, g: Variable) -> list[Variable | None]:
@@ -227,8 +227,8 @@ def define(
             name,
             _infer,
             _reference(tape_op),
-            vjp=_vjp(vjp) if vjp else no_slope,
-            masked_vjp=_vjp(vjp, masked=True) if vjp else None,
+            vjp=pull_back(vjp) if vjp else no_slope,
+            masked_vjp=pull_back(vjp, masked=True) if vjp else None,
             n_connected=n_connected,
             tape_op=tape_op,
         )
@@ -352,7 +352,7 @@ _COMPLEMENT = register_op(
         "complement",
         _infer,
         _reference("sub"),
-        _vjp(lambda g, z, i: (g, -g)),
+        pull_back(lambda g, z, i: (g, -g)),
         tape_op="sub",
         infix=infix.difference,
     )
@@ -373,7 +373,7 @@ _CAST = register_op(
         "cast",
         _infer,
         _reference("identity"),
-        _vjp(lambda g, z, i: (g,)),
+        pull_back(lambda g, z, i: (g,)),
         tape_op="identity",
         shown="dtype",
         infix=infix.cast,

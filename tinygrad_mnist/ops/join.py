@@ -137,6 +137,30 @@ def stack(*tensors: Any, axis: int = 0) -> Variable:
     return concatenate([dimshuffle(v, *pattern) for v in parts], at)
 
 
+def stacklists(arg: Any) -> Variable:
+    """An array of nested lists, whose innermost entries are arrays of one shape."""
+    if not isinstance(arg, list | tuple):
+        return as_variable(arg)
+    return stack([stacklists(entry) for entry in arg])
+
+
+def horizontal_stack(*args: Any) -> Variable:
+    """Matrices with equally many rows, side by side."""
+    return concatenate([_matrix(v, "horizontal_stack") for v in args], 1)
+
+
+def vertical_stack(*args: Any) -> Variable:
+    """Matrices with equally many columns, one below the other."""
+    return concatenate([_matrix(v, "vertical_stack") for v in args], 0)
+
+
+def _matrix(x: Any, name: str) -> Variable:
+    variable = as_variable(x)
+    if variable.ndim != 2:
+        raise GraphTypeError(f"{name} takes matrices, not {variable.type}")
+    return variable
+
+
 # --- split ------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ matrix, each of which writes directly into its part of the result.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,20 @@ from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import FLOATS, TensorType, upcast
-from tinygrad_mnist.graph.values import axis_numbers, is_integer, several, shown
+from tinygrad_mnist.graph.values import axis_numbers, flag, integer, is_integer, several, shown
 from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import cast, mul, settle_constants, sum_to
+from tinygrad_mnist.ops.join import concatenate
 from tinygrad_mnist.ops.kernels import GEMM, INTEGER_GEMM
-from tinygrad_mnist.ops.shape import dimshuffle, flatten, static_broadcast, static_reshape
+from tinygrad_mnist.ops.reduce import mean
+from tinygrad_mnist.ops.shape import (
+    dimshuffle,
+    flatten,
+    length,
+    reshape,
+    static_broadcast,
+    static_reshape,
+)
 from tinygrad_mnist.ops.slices import assemble, static_slice
 
 # --- matrices -----------------------------------------------------------------------------------
@@ -271,3 +281,64 @@ def batched_dot(x: Any, y: Any) -> Variable:
     right = b if b.ndim == 3 else dimshuffle(b, 0, 1, "x")
     product = _BATCHED(left, right)
     return dimshuffle(product, 0, *([1] if a.ndim == 3 else []), *([2] if b.ndim == 3 else []))
+
+
+def batched_tensordot(x: Any, y: Any, axes: Any = 2) -> Variable:
+    """`tensordot` of `x[i]` and `y[i]` for every i.
+
+    axes: a number n, for the last n axes of `x` and the first n of `y` behind axis 0; or two lists,
+    the axes of `x` and the matching ones of `y`, without axis 0. Errors are those of `tensordot`.
+    """
+    a, b = _same_dtype(x, y)
+    if is_integer(axes):
+        if not 0 <= axes < min(a.ndim, b.ndim):
+            raise AxisError(f"axes is {axes}; the operands are {a.type} and {b.type}")
+        over: Sequence[Any] = [list(range(a.ndim - axes, a.ndim)), list(range(1, axes + 1))]
+    else:
+        over = several(axes, "axes", "two axes, or two lists of axes")
+    chosen = tuple(axis_numbers(each, v.ndim) for v, each in zip((a, b), over, strict=False))
+    if len(over) != 2 or len(chosen[0]) != len(chosen[1]) or any(0 in each for each in chosen):
+        raise ArgumentError(f"axes is {shown(axes)}; it is a number, or two lists without axis 0")
+    left, right = (_free(v.ndim, (0, *each)) for v, each in zip((a, b), chosen, strict=True))
+    product = batched_dot(
+        _batch(a, left, chosen[0]), dimshuffle(_batch(b, right, chosen[1]), 0, 2, 1)
+    )
+    lengths = [*(length(a, i) for i in left), *(length(b, j) for j in right)]
+    return reshape(product, [length(product, 0), *lengths])
+
+
+def _batch(x: Variable, kept: Sequence[int], summed: Sequence[int]) -> Variable:
+    """`x` as matrices whose rows are the axes `kept` and whose columns are the axes `summed`."""
+    rows, columns = (
+        reduce(mul, (length(x, i) for i in axes), as_variable(1)) for axes in (kept, summed)
+    )
+    return reshape(dimshuffle(x, 0, *kept, *summed), [length(x, 0), rows, columns])
+
+
+# --- covariances --------------------------------------------------------------------------------
+
+
+def cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: None = None,
+    aweights: None = None,
+) -> Variable:
+    """The covariances of the rows of the matrix `m`, and of those of `y`.
+
+    rowvar: whether a row is a quantity and a column an observation, not the other way round. Sums
+    are divided by the number of observations less `ddof`, which is 0 if `bias` and else 1. There
+    are no `fweights` and `aweights`.
+    """
+    if fweights is not None or aweights is not None:
+        raise ArgumentError("cov has no fweights and no aweights")
+    parts = [as_variable(v) for v in (m, y) if v is not None]
+    if any(v.ndim != 2 for v in parts):
+        raise GraphTypeError(f"cov takes matrices, not {', '.join(str(v.type) for v in parts)}")
+    rows = concatenate([v if flag(rowvar, "rowvar") else v.T for v in parts])
+    centred = rows - mean(rows, axis=1, keepdims=True)
+    less = int(not flag(bias, "bias")) if ddof is None else integer(ddof, "ddof")
+    return dot(centred, centred.T) / cast(length(rows, 1) - less, centred.dtype)

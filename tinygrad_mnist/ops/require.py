@@ -47,7 +47,7 @@ def require(value: Variable, condition: Variable, message: str) -> Variable:
     message: says what is wrong otherwise, and names the op. Raises ArgumentError with it and the
     user's line for a false constant.
     """
-    holds = _value(condition)
+    holds = known_value(condition)
     if holds is None:
         return _REQUIRE(value, cast(condition, "int8"), message=message)
     if not holds.all():
@@ -55,13 +55,13 @@ def require(value: Variable, condition: Variable, message: str) -> Variable:
     return value
 
 
-def _value(condition: Variable) -> Array | None:
+def known_value(x: Variable) -> Array | None:
     """The value of what depends on constants alone; None for anything else."""
-    values: dict[Variable, Array] = {}
-    for node in toposort([condition]):
+    values: dict[Variable, Array] = {x: x.value} if isinstance(x, Constant) else {}
+    for node in toposort([x]):
         values.update({v: v.value for v in node.inputs if isinstance(v, Constant)})
         if node.op.reference is None or not all(v in values for v in node.inputs):
             return None
         arrays = [values[v] for v in node.inputs]
         values.update(zip(node.outputs, node.op.evaluate(node, arrays), strict=True))
-    return values[condition]
+    return values.get(x)

@@ -10,7 +10,15 @@ from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.values import choice
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.ops.elementwise import ApiFunction, cast, common, define
+from tinygrad_mnist.ops.elementwise import (
+    ApiFunction,
+    cast,
+    common,
+    define,
+    int_div,
+    mod,
+    neq,
+)
 
 _FLOOR: ApiFunction = define("floor", 1, common, None)
 _CEIL: ApiFunction = define("ceil", 1, common, None)
@@ -51,6 +59,22 @@ def round_(x: Any, mode: str = "half_to_even") -> Variable:
     return _rounded(_MODES[choice(mode, _MODES, "the mode of round")], x)
 
 
+def round_half_to_even(x: Any) -> Variable:
+    """`round` with the mode 'half_to_even'."""
+    return round_(x, "half_to_even")
+
+
+def round_half_away_from_zero(x: Any) -> Variable:
+    """`round` with the mode 'half_away_from_zero'."""
+    return round_(x, "half_away_from_zero")
+
+
 def iround(x: Any, mode: str = "half_to_even") -> Variable:
     """`round` as int64."""
     return cast(round_(x, mode), "int64")
+
+
+def ceil_intdiv(a: Any, b: Any) -> Variable:
+    """a / b, rounded up: the least integer not below it, in the common dtype of both."""
+    quotient = int_div(a, b)
+    return quotient + cast(neq(mod(a, b), 0), quotient.dtype)

@@ -43,16 +43,21 @@ from tinygrad_mnist.ops.shape import (
     transpose,
 )
 from tinygrad_mnist.tensor import (
+    arrays,
     constructors,
     elementwise,
     extra_ops,
     nnet,
     shared_randomstreams,
     signal,
+    xlogx,
 )
+from tinygrad_mnist.tensor import sort as _sort
+from tinygrad_mnist.tensor.arrays import *  # noqa: F403
 from tinygrad_mnist.tensor.constants import as_tensor_variable, constant
 from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
+from tinygrad_mnist.tensor.sort import *  # noqa: F403
 
 second = fill
 
@@ -108,10 +113,13 @@ __all__ = [
     "tile",
     "transpose",
     "var",
+    "xlogx",
     "zeros",
     "zeros_like",
 ]
+__all__ += arrays.__all__
 __all__ += constructors.__all__
 __all__ += elementwise.__all__
+__all__ += _sort.__all__
 
 __getattr__ = attribute_finder("theano.tensor", __name__)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph import op
+from tinygrad_mnist.graph.match import made_by
+from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import check_dtype
-from tinygrad_mnist.graph.values import check_name, integer
+from tinygrad_mnist.graph.values import MOST_DIMENSIONS, check_name, flag, integer
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.elementwise import settle_constants
-
-_MOST_DIMENSIONS = 64  # that NumPy's arrays have
+from tinygrad_mnist.ops.require import known_value
 
 
 def constant(
@@ -30,7 +33,7 @@ def constant(
     value = made.value if dtype is None else op.constant(x, check_dtype(dtype)).value
     if ndim is not None:
         ndim = integer(ndim, "ndim")
-        if not value.ndim <= ndim <= _MOST_DIMENSIONS:
+        if not value.ndim <= ndim <= MOST_DIMENSIONS:
             raise ArgumentError(f"a constant of {value.ndim} dimensions can't have ndim={ndim}")
         value = value.reshape((1,) * (ndim - value.ndim) + value.shape)
     return Constant(value, name=name)
@@ -42,4 +45,92 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     return x if isinstance(x, Variable) else constant(x, name=name, ndim=ndim)
 
 
-__all__ = ["as_tensor_variable", "constant"]
+class NotScalarConstantError(ArgumentError):
+    """A variable is not known to be one number."""
+
+
+class EmptyConstantError(NotScalarConstantError):
+    """A constant has no elements."""
+
+
+# Ops whose result is filled with the number that fills their first input.
+_KEEP_NUMBER = ("alloc", "reshape", "rebroadcast", "specify_shape")
+
+
+@api_function
+def get_scalar_constant_value(
+    v: Any, elemwise: bool = True, only_process_constants: bool = False
+) -> Any:
+    """The number, a 0-d array, that a variable is known to be, or to be filled with.
+
+    elemwise: whether arithmetic on constants is computed. only_process_constants: whether only
+    numbers, arrays and constants are looked at. Raises NotScalarConstantError for any other
+    variable, EmptyConstantError for an array without elements.
+    """
+    variable = op.as_variable(v)
+    is_followed = not flag(only_process_constants, "only_process_constants")
+    while is_followed and (node := made_by(variable, *_KEEP_NUMBER)) is not None:
+        variable = node.inputs[0]
+    is_computed = flag(elemwise, "elemwise") and is_followed
+    if isinstance(variable, Constant):
+        value = variable.value
+    elif (known := _known_length(variable)) is not None:
+        value = np.asarray(known)
+    elif is_computed and (computed := known_value(variable)) is not None:
+        value = computed
+    else:
+        raise NotScalarConstantError(f"{variable} is not known before a function computes it")
+    if value.size == 0:
+        raise EmptyConstantError(f"{variable} has no elements")
+    first = np.array(value.flat[0])
+    if not np.array_equal(value, np.broadcast_to(first, value.shape), equal_nan=True):
+        raise NotScalarConstantError(f"{variable} has different elements")
+    return first
+
+
+def _known_length(variable: Variable) -> int | None:
+    """The number that `x.shape[i]` is where the type of `x` says it."""
+    node = made_by(variable, "subtensor")
+    source = None if node is None else made_by(node.inputs[0], "shape")
+    if node is None or source is None or node.params["index"] != (("index",),):
+        return None
+    index = node.inputs[1]
+    shape = source.inputs[0].type.shape
+    if not isinstance(index, Constant) or not -len(shape) <= int(index.value) < len(shape):
+        return None
+    return shape[int(index.value)]
+
+
+def extract_constant(x: Any, elemwise: bool = True, only_process_constants: bool = False) -> Any:
+    """`get_scalar_constant_value` of `x`, or `x` itself where its value is not known."""
+    try:
+        return get_scalar_constant_value(x, elemwise, only_process_constants)
+    except NotScalarConstantError:
+        return x
+
+
+def get_vector_length(v: Any) -> int:
+    """The length of a vector whose type says it, such as `x.shape`.
+
+    Raises GraphTypeError for what is no vector, ArgumentError where the length is not known.
+    """
+    vector = op.as_variable(v) if not isinstance(v, list | tuple) else None
+    if vector is None:
+        return len(v)
+    if vector.ndim != 1:
+        raise GraphTypeError(f"get_vector_length takes a vector, not {vector.type}")
+    (n,) = vector.type.shape
+    if n is None:
+        raise ArgumentError(f"the length of {vector} is not known before a function is called")
+    return n
+
+
+__all__ = [
+    "EmptyConstantError",
+    "NotScalarConstantError",
+    "as_tensor_variable",
+    "constant",
+    "extract_constant",
+    "get_scalar_constant_value",
+    "get_vector_length",
+]

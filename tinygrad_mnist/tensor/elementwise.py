@@ -33,9 +33,10 @@ from tinygrad_mnist.ops.elementwise import (
     true_div,
 )
 from tinygrad_mnist.ops.exponential import exp2, expm1, inv, log2, log10
+from tinygrad_mnist.ops.gamma import gamma, gammaln, psi, tri_gamma
 from tinygrad_mnist.ops.logical import allclose, and_, invert, isclose, isinf, isnan, or_, xor
 from tinygrad_mnist.ops.rounding import ceil, floor, iround, round_, trunc
-from tinygrad_mnist.ops.special import erf, erfc
+from tinygrad_mnist.ops.special import erf, erfc, erfcinv, erfcx, erfinv
 from tinygrad_mnist.ops.trigonometry import (
     arccos,
     arccosh,
@@ -89,11 +90,16 @@ __all__ = [
     "eq",
     "erf",
     "erfc",
+    "erfcinv",
+    "erfcx",
+    "erfinv",
     "exp",
     "exp2",
     "expm1",
     "floor",
     "floor_div",
+    "gamma",
+    "gammaln",
     "ge",
     "gt",
     "int_div",
@@ -117,6 +123,7 @@ __all__ = [
     "neq",
     "or_",
     "pow",
+    "psi",
     "rad2deg",
     "round",
     "sgn",
@@ -129,6 +136,7 @@ __all__ = [
     "switch",
     "tan",
     "tanh",
+    "tri_gamma",
     "true_div",
     "trunc",
     "where",

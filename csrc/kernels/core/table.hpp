@@ -7,6 +7,7 @@
 #define TGM_KERNELS(X)       \
   X(argmax)                  \
   X(argmin)                  \
+  X(argsort)                 \
   X(average_pool2d)          \
   X(average_pool2d_grad)     \
   X(batch_norm)              \
@@ -28,6 +29,7 @@
   X(pool2d)                  \
   X(pool2d_gather)           \
   X(pool2d_grad)             \
+  X(recurrence)              \
   X(reduce)                  \
   X(scatter_add)             \
   X(scatter_set)             \

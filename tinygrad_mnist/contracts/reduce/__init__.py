@@ -1,5 +1,5 @@
-"""Reductions, cumulative sums, argmax and argmin, and the softmax family."""
+"""Reductions, recurrences, orders and extremes along an axis, and the softmax family."""
 
-from . import argmax, cumsum, grouped_reduce, reduce, softmax
+from . import argmax, argsort, cumsum, grouped_reduce, recurrence, reduce, softmax
 
-__all__ = ["argmax", "cumsum", "grouped_reduce", "reduce", "softmax"]
+__all__ = ["argmax", "argsort", "cumsum", "grouped_reduce", "recurrence", "reduce", "softmax"]
