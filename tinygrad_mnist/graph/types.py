@@ -6,15 +6,18 @@ whose length is known: all of them once a graph is specialised, few before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.sizes import fits
 from tinygrad_mnist.errors import GraphTypeError, IntegerOverflowError, ShapeError
+from tinygrad_mnist.graph.operators import lookup
+from tinygrad_mnist.graph.values import check_name, flag, several
 
 BOOL = "bool"
 FLOATS = ("float32", "float64")
@@ -24,15 +27,60 @@ DTYPES = (BOOL, *INTEGERS, *FLOATS)
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """dtype, and per dimension whether it broadcasts and its length (None: not known yet).
+    """The type of a variable: `TensorType("float32", (False, True))`. Call it to make an input.
+
+    dtype: a dtype's name, also 'floatX'. broadcastable: per dimension, whether it broadcasts.
+    shape: per dimension its length, or None where it is not known yet; the engine gives it. A text
+    in its place is the `name` of the type, as in Theano. Raises GraphTypeError for an unknown dtype
+    or flags that are none.
 
     A dimension that broadcasts has length 1. The reverse does not hold: as in Theano, a dimension
-    of length 1 does not broadcast unless its type says so.
+    of length 1 does not broadcast unless its type says so. Types are equal if their dtypes and
+    their broadcastable dimensions are, whatever is known of their lengths.
     """
 
     dtype: str
     broadcastable: tuple[bool, ...]
-    shape: tuple[int | None, ...]
+    shape: tuple[int | None, ...] = field(default=None, compare=False)  # type: ignore[arg-type]
+    name: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if type(self.shape) is tuple:
+            return
+        flags = several(self.broadcastable, "broadcastable", "bools")
+        pattern = tuple(flag(b, "a value in broadcastable") for b in flags)
+        name = self.name if self.shape is None else self.shape
+        check_name(name, "the name of a type")
+        object.__setattr__(self, "dtype", check_dtype(self.dtype))
+        object.__setattr__(self, "broadcastable", pattern)
+        object.__setattr__(self, "shape", tuple(1 if b else None for b in pattern))
+        object.__setattr__(self, "name", name)
+
+    def __call__(self, name: str | None = None) -> Any:
+        """A new input of this type."""
+        return lookup("input")(self, name)
+
+    def make_variable(self, name: str | None = None) -> Any:
+        """A new input of this type, as `type(name)`."""
+        return self(name)
+
+    def clone(
+        self, dtype: str | None = None, broadcastable: Sequence[bool] | None = None
+    ) -> TensorType:
+        """The type with another dtype, or with other dimensions."""
+        return tensor_type(
+            self.dtype if dtype is None else dtype,
+            self.broadcastable if broadcastable is None else broadcastable,
+        )
+
+    @property
+    def __name__(self) -> str:
+        return self.name or str(self)
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The dtype as NumPy's object."""
+        return np.dtype(self.dtype)
 
     @property
     def ndim(self) -> int:

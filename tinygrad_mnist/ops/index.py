@@ -21,11 +21,21 @@ from tinygrad_mnist.graph.layout import Offset, StaticSlice
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
-from tinygrad_mnist.graph.values import axis_number
+from tinygrad_mnist.graph.values import axis_number, choice
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable, Vjp, Written
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import arange, zeros
-from tinygrad_mnist.ops.elementwise import add, broadcast_types, cast, eq, sum_to, switch
+from tinygrad_mnist.ops.elementwise import (
+    add,
+    broadcast_types,
+    cast,
+    eq,
+    maximum,
+    minimum,
+    mod,
+    sum_to,
+    switch,
+)
 from tinygrad_mnist.ops.gather import GATHER, SCATTER_ADD, SCATTER_SET, indexed_order
 from tinygrad_mnist.ops.keys import FULL, Entry, array_position, key_text, parse_key, with_operands
 from tinygrad_mnist.ops.shape import (
@@ -408,10 +418,18 @@ def _settled(value: Variable, dtype: str, name: str) -> Variable:
 
 
 @api_function
-def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
-    """The elements of `x` at integer indices along `axis` (None: of the flattened array)."""
+def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Variable:
+    """The elements of `x` at integer indices along `axis` (None: of the flattened array).
+
+    mode: what an index out of range is: 'raise' an error, 'wrap' takes it modulo the length,
+    'clip' takes the nearest end.
+    """
     variable = as_variable(x)
     if axis is None:
-        return getitem(flatten(variable), indices)
+        variable, axis = flatten(variable), 0
     before = axis_number(axis, variable.ndim)
+    if choice(mode, ("raise", "wrap", "clip"), "mode of take") != "raise":
+        n = length(variable, before)
+        wanted = as_variable(indices)
+        indices = mod(wanted, n) if mode == "wrap" else minimum(maximum(wanted, 0), n - 1)
     return getitem(variable, (*(slice(None),) * before, indices))

@@ -17,7 +17,7 @@ from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import TensorType, upcast
-from tinygrad_mnist.graph.values import axis_number, integer, several
+from tinygrad_mnist.graph.values import axis_number, integer, is_integer, several
 from tinygrad_mnist.graph.variables import (
     Constant,
     HostValues,
@@ -93,10 +93,7 @@ _JOIN = register_op(
 )
 
 
-def _checked_axis(axis: Any, ndim: int) -> int:
-    return axis_number(axis.value[()] if isinstance(axis, Constant) else axis, ndim)
-
-
+@api_function
 def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
     """The arrays side by side along `axis`, in the dtype that holds them all.
 
@@ -114,7 +111,7 @@ def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
     if len(set(ndims)) > 1:
         raise GraphTypeError(f"arrays with {', '.join(map(str, ndims))} dimensions can't be joined")
     dtype = upcast(*(v.dtype for v in parts))
-    return _JOIN(*(cast(v, dtype) for v in parts), axis=_checked_axis(axis, ndims[0]))
+    return _JOIN(*(cast(v, dtype) for v in parts), axis=axis_number(axis, ndims[0]))
 
 
 def join(axis: int, *tensors: Any) -> Variable:
@@ -122,8 +119,12 @@ def join(axis: int, *tensors: Any) -> Variable:
     return concatenate(tensors, axis)
 
 
-def stack(*tensors: Any, axis: int = 0) -> Variable:
-    """Arrays of one shape, `stack([a, b])` or `stack(a, b)`, along a new axis."""
+@api_function
+def stack(*tensors: Any, axis: Any = 0) -> Variable:
+    """Arrays of one shape, `stack([a, b])`, `stack([a, b], axis)` or `stack(a, b)`, along a new
+    axis."""
+    if len(tensors) == 2 and isinstance(tensors[0], list | tuple) and is_integer(tensors[1]):
+        tensors, axis = (tensors[0],), tensors[1]
     if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
         (tensors,) = tensors
     if not tensors:
@@ -132,7 +133,7 @@ def stack(*tensors: Any, axis: int = 0) -> Variable:
     ndims = sorted({v.ndim for v in parts})
     if len(ndims) > 1:
         raise GraphTypeError(f"arrays with {ndims[0]} and {ndims[-1]} dimensions can't be stacked")
-    at = _checked_axis(axis, ndims[0] + 1)
+    at = axis_number(axis, ndims[0] + 1)
     pattern = [*range(at), "x", *range(at, ndims[0])]
     return concatenate([dimshuffle(v, *pattern) for v in parts], at)
 
@@ -189,7 +190,7 @@ def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) 
     count = len(sizes) if n_splits is None else integer(n_splits, "n_splits")
     if not sizes or count != len(sizes):
         raise ArgumentError(f"n_splits is {count}; splits_size has {len(sizes)} lengths")
-    at = _checked_axis(axis, variable.ndim)
+    at = axis_number(axis, variable.ndim)
     return list(_SPLIT.node(variable, *sizes, axis=at).outputs)
 
 
@@ -203,7 +204,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     variable = as_variable(x)
     if axis is None:
         variable, axis = flatten(variable), 0
-    at = _checked_axis(axis, variable.ndim)
+    at = axis_number(axis, variable.ndim)
     times = as_integer_scalar(repeats, "repeats")
     lengths = [length(variable, d) for d in range(variable.ndim)]
     if variable.ndim == MAX_DIMS:

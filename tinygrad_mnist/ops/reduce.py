@@ -153,23 +153,42 @@ def _reduce(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
     return _drop(op(variable, axes=axes), axes, keepdims)
 
 
-def _accumulate(op: Op, x: Any, axis: Axis, dtype: str | None, keepdims: bool) -> Variable:
+def _accumulate(
+    op: Op, x: Any, axis: Axis, dtype: str | None, keepdims: bool, acc_dtype: str | None
+) -> Variable:
     """A sum or product; integers are accumulated in int64 also where the result is narrower."""
-    if dtype is None:
-        return _reduce(op, x, axis, keepdims)
-    return cast(_reduce(op, cast(x, dtype), axis, keepdims), dtype)
+    variable = as_variable(x)
+    if dtype is None and acc_dtype is None:
+        return _reduce(op, variable, axis, keepdims)
+    wanted = compute_dtype(variable.dtype) if dtype is None else dtype
+    within = wanted if acc_dtype is None else acc_dtype
+    return cast(_reduce(op, cast(variable, within), axis, keepdims), wanted)
 
 
 @api_function
-def sum_(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-    """The sum over `axis` (None: all); of integers and bool it is int64, or `dtype`."""
-    return _accumulate(_SUM, x, axis, dtype, keepdims)
+def sum_(
+    x: Any,
+    axis: Axis = None,
+    dtype: str | None = None,
+    keepdims: bool = False,
+    acc_dtype: str | None = None,
+) -> Variable:
+    """The sum over `axis` (None: all); of integers and bool it is int64, or `dtype`.
+    acc_dtype: the dtype in which it is added up; None is that of the result."""
+    return _accumulate(_SUM, x, axis, dtype, keepdims, acc_dtype)
 
 
 @api_function
-def prod(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-    """The product over `axis` (None: all); of integers and bool it is int64, or `dtype`."""
-    return _accumulate(_PROD, x, axis, dtype, keepdims)
+def prod(
+    x: Any,
+    axis: Axis = None,
+    dtype: str | None = None,
+    keepdims: bool = False,
+    acc_dtype: str | None = None,
+) -> Variable:
+    """The product over `axis` (None: all); of integers and bool it is int64, or `dtype`.
+    acc_dtype: the dtype in which it is multiplied; None is that of the result."""
+    return _accumulate(_PROD, x, axis, dtype, keepdims, acc_dtype)
 
 
 @api_function
@@ -217,10 +236,18 @@ def _count(x: Variable, axes: Sequence[int]) -> Variable:
 
 
 @api_function
-def mean(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
+def mean(
+    x: Any,
+    axis: Axis = None,
+    dtype: str | None = None,
+    keepdims: bool = False,
+    acc_dtype: str | None = None,
+) -> Variable:
     """The mean over `axis` (None: all); of integers and bool it is float64, or `dtype`, a float
-    dtype."""
+    dtype. acc_dtype: the float dtype in which it is computed; None is that of the result."""
     variable = _as_float(x) if dtype is None else cast(x, dtype)
+    if acc_dtype is not None:
+        return cast(mean(cast(x, acc_dtype), axis, None, keepdims), variable.dtype)
     if variable.dtype not in FLOATS:
         raise GraphTypeError(f"a mean is a float; it can't be {variable.dtype}")
     axes = normalise_axes(axis, variable.ndim)

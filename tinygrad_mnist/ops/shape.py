@@ -288,10 +288,14 @@ def transpose(x: Any, *axes: Any) -> Variable:
 
 
 @api_function
-def flatten(x: Any, ndim: int = 1) -> Variable:
-    """`x` with its last axes joined so that `ndim` are left; C order."""
+def flatten(x: Any, ndim: int | None = None, outdim: int | None = None) -> Variable:
+    """`x` with its last axes joined so that `ndim` are left, 1 by default; C order. outdim: an
+    older name of `ndim`."""
     variable = as_variable(x)
-    ndim = integer(ndim, "ndim of flatten", 1)
+    if ndim is not None and outdim is not None:
+        raise ArgumentError("flatten got both ndim and outdim, which are the same")
+    given = next((n for n in (ndim, outdim) if n is not None), 1)
+    ndim = integer(given, "ndim of flatten", 1)
     if ndim > max(variable.ndim, 1):
         raise ArgumentError(f"flatten to {ndim} dimensions of {variable.ndim}")
     return reshape(variable, [length(variable, i) for i in range(ndim - 1)] + [-1])
