@@ -127,7 +127,8 @@ def _pull_back(
             reached.update(v for v in node.outputs if v not in stop)
     gradients: dict[Variable, Variable] = {}
     if cost in reached:
-        gradients[cost] = constant(1, cost.dtype)
+        gradients[cost] = one = constant(1, cost.dtype)
+        one.mentions = (cost,)  # as Theano's ones_like(cost)
     masks = Masks()
     for node in reversed(order):
         of_results = [gradients.get(v) for v in node.outputs]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GivensError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.traversal import leaves
+from tinygrad_mnist.graph.traversal import leaves, substitute, toposort
 from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.ops.elementwise import cast
@@ -45,9 +45,9 @@ def updates_from(pairs: Pairs) -> Updates:
 
 
 def add_update(updates: Updates, target: SharedVariable, value: Variable) -> None:
-    """Adds an update; GraphTypeError where there is one already."""
+    """Adds an update; ArgumentError where there is one already."""
     if target in updates:
-        raise GraphTypeError(f"{target} is updated twice{at(target.source)}")
+        raise ArgumentError(f"{target} is updated twice{at(target.source)}")
     updates[target] = value
 
 
@@ -60,8 +60,36 @@ def givens_from(pairs: Pairs, strict: bool) -> dict[Variable, Variable]:
             raise GraphTypeError(f"{target!r} among the givens is not a variable")
         if target in givens:
             raise GraphTypeError(f"{target} is given twice{at(target.source)}")
-        givens[target] = fitting(as_variable(value), target, "the replacement of", not strict)
+        new = fitting(as_variable(value), target, "the replacement of", not strict)
+        if strict:
+            _check_pattern(new, target, "the replacement of", [True])
+        givens[target] = new
     return givens
+
+
+def chained(
+    givens: Mapping[Variable, Variable], replaced: Mapping[Variable, Variable]
+) -> dict[Variable, Variable]:
+    """All replacements: `replaced`, then the givens in order. Each replacement sees those before
+    it; its own variable is in it what it was.
+
+    Raises GivensError for a variable that `replaced` has, or that an earlier replacement is made
+    of: that one would not see its replacement.
+    """
+    chain = dict(replaced)
+    used: set[Variable] = set()
+    for target, value in givens.items():
+        if target in used:
+            raise GivensError(
+                f"{target} is given after a replacement that is made of it: give it first"
+                f"{at(target.source)}"
+            )
+        used.add(value)
+        for node in toposort([value], up_to=chain):
+            used.update(node.inputs)
+            used.update(node.outputs)
+        (chain[target],) = substitute([value], chain)
+    return chain
 
 
 def fitting(value: Variable, target: Variable, what: str, lossy: bool = False) -> Variable:
@@ -82,6 +110,29 @@ def fitting(value: Variable, target: Variable, what: str, lossy: bool = False) -
             )
         value = cast(value, target.dtype)
     return value
+
+
+def updated_value(value: Variable, target: SharedVariable, what: str) -> Variable:
+    """`value` as the new value of a shared variable. Raises GraphTypeError where its type, with the
+    dimensions that broadcast, is another one."""
+    value = fitting(value, target, what)
+    if not isinstance(value, Constant):
+        _check_pattern(value, target, what, [True, False])
+    return value
+
+
+def _check_pattern(value: Variable, target: Variable, what: str, fixed: Collection[bool]) -> None:
+    """Raises GraphTypeError where one of the two broadcasts along an axis and the other doesn't.
+    fixed: looks at axes along which the target does, or doesn't."""
+    for axis, (ours, theirs) in enumerate(
+        zip(value.broadcastable, target.broadcastable, strict=True)
+    ):
+        if ours != theirs and theirs in fixed:
+            raise GraphTypeError(
+                f"{what} {target} broadcasts along {value.broadcastable}; it needs "
+                f"{target.broadcastable}: use T.{'unbroadcast' if ours else 'addbroadcast'}"
+                f"(..., {axis}){at(value.source or target.source)}"
+            )
 
 
 def add_default_updates(
@@ -116,7 +167,7 @@ def add_default_updates(
         for v in fresh:
             assert v.default_update is not None
             new_value = replaced(as_variable(v.default_update))
-            updates[v] = fitting(new_value, v, "the default update of")
+            updates[v] = updated_value(new_value, v, "the default update of")
 
 
 def swaps_from(

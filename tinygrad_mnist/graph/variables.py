@@ -41,10 +41,15 @@ class Variable(Operators["Variable"]):
     name: the user's name for it, or None.
     origins: the user's lines that it comes from; of a result, those of its node.
 
+    mentions: variables that it is made from though its value doesn't depend on them. They are not
+    computed for it, but a function may have them as inputs.
+
     Programs may hang attributes of their own on it, which the engine leaves alone.
     """
 
     __slots__ = ("__dict__", "_origins", "index", "name", "node", "type")
+
+    mentions: tuple[Variable, ...] = ()
 
     def __init__(
         self,

@@ -74,11 +74,12 @@ def _subtensor_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
     flags: list[bool] = []
     lengths: list[int | None] = []
     arrays: list[TensorType] = []
+    counts = {(axis, n): count for axis, n, count in params.get("counts", ())}
     axis = 0
     for entry, operands in with_operands(params["index"], given):
         if entry[0] == "slice":
             flags.append(entry == FULL and x.broadcastable[axis])
-            lengths.append(x.shape[axis] if entry == FULL else None)
+            lengths.append(x.shape[axis] if entry == FULL else counts.get((axis, x.shape[axis])))
         elif entry[0] == "new":
             flags.append(True)
             lengths.append(1)
@@ -366,7 +367,26 @@ def getitem(x: Variable, key: Any) -> Variable:
     mask, and ShapeError for arrays that don't fit each other.
     """
     index, operands = parse_key(key, x.ndim)
-    return _SUBTENSOR(x, *operands, index=index)
+    counts = _known_counts(x.type, index, operands)
+    return _SUBTENSOR(x, *operands, index=index, **({"counts": counts} if counts else {}))
+
+
+def _known_counts(
+    x: TensorType, index: Sequence[Entry], operands: Sequence[Variable]
+) -> tuple[tuple[int, int, int], ...]:
+    """The axes along which the length of a slice is known, with the length of `x` and of the slice:
+    its bounds are numbers, and so is that of `x`."""
+    counts = []
+    axis = 0
+    for entry, bounds in with_operands(index, operands):
+        n = x.shape[axis] if entry[0] == "slice" else None
+        if n is not None and entry != FULL and all(isinstance(b, Constant) for b in bounds):
+            numbers = [int(b.known_value) for b in bounds]
+            start = numbers.pop(0) if entry[1] else None
+            stop = numbers.pop(0) if entry[2] else None
+            counts.append((axis, n, len(range(n)[start : stop : entry[3]])))
+        axis += entry[0] in ("slice", "index", "array")
+    return tuple(counts)
 
 
 def set_subtensor(x: Any, y: Any) -> Variable:

@@ -352,7 +352,10 @@ def alloc(value: Any, *lengths: Any) -> Variable:
 def broadcast_like(x: Variable, like: Variable) -> Variable:
     """`x` broadcast to the shape of `like`."""
     lengths = [length(like, i) for i in range(like.ndim)]
-    return _ALLOC(x, *lengths, broadcastable=like.broadcastable)
+    result = _ALLOC(x, *lengths, broadcastable=like.broadcastable)
+    if like.type.is_static:
+        result.mentions = (like,)
+    return result
 
 
 def _static_broadcast_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
