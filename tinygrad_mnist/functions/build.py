@@ -124,7 +124,7 @@ def function(
     _check_inputs(
         signature.parameters,
         [*wanted.variables, *new_values.values()],
-        lambda: {replacements.get(v, v) for v in mentions(written)},
+        lambda: _mentioned(written, replacements),
         on_unused,
     )
     kind = ProfiledFunction if profile else Function
@@ -219,6 +219,15 @@ def _parameter(i: In, name: str | None, label: str, downcast: bool | None) -> Pa
         return replace(plain, default=value)
     type = tensor_type(variable.dtype, variable.broadcastable)
     return replace(plain, state=SharedVariable(value, type, name), is_private=True)
+
+
+def _mentioned(
+    expressions: Sequence[Variable], replacements: Mapping[Variable, Variable]
+) -> set[Variable]:
+    """The variables that are mentioned in expressions, or in what replaces a mentioned one."""
+    found = mentions(expressions)
+    new = [replacements[v] for v in found if v in replacements]
+    return {*found, *new, *leaves(new), *mentions(new)}
 
 
 def _check_inputs(

@@ -29,12 +29,19 @@ class RecordedProfile:
         self._backend = backend
         self._measure = measure
         self._records: list[Recorded] = []
+        self._is_measuring = False
 
     def __call__(self, *args: Any, **options: Any) -> Profile:
-        return self._measure(*args, **options)
+        self._is_measuring = True
+        try:
+            return self._measure(*args, **options)
+        finally:
+            self._is_measuring = False
 
     def record(self, call: Callable[[], Any]) -> Any:
-        """The result of a call, whose times are recorded."""
+        """The result of a call, whose times are recorded unless it is one of a measurement."""
+        if self._is_measuring:
+            return call()
         begin = perf_counter()
         with recording() as records:
             result = call()

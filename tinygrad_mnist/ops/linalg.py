@@ -90,6 +90,7 @@ def dot(x: Any, y: Any) -> Variable:
     return dimshuffle(product, *([0] if a.ndim == 2 else []), *([1] if b.ndim == 2 else []))
 
 
+@api_function
 def outer(x: Any, y: Any) -> Variable:
     """The matrix of all products of an element of `x` and one of `y`, both flattened."""
     a, b = (flatten(as_variable(v)) for v in (x, y))
@@ -172,6 +173,7 @@ _TENSORDOT = register_op(
 )
 
 
+@api_function
 def tensordot(x: Any, y: Any, axes: Any = 2) -> Variable:
     """Products of `x` and `y` summed over some axes of both; the result has the others of `x` and
     then of `y`.
@@ -254,6 +256,7 @@ _BATCHED = register_op(
 )
 
 
+@api_function
 def batched_dot(x: Any, y: Any) -> Variable:
     """`dot(x[i], y[i])` for every i: of two batches of matrices (n, m, k) and (n, k, p), or vectors
     (n, k), or of any number for each i.

@@ -42,6 +42,7 @@ from tinygrad_mnist.ops.shape import (
     transpose,
 )
 from tinygrad_mnist.tensor import (
+    classes,
     constructors,
     elementwise,
     extra_ops,
@@ -49,6 +50,7 @@ from tinygrad_mnist.tensor import (
     shared_randomstreams,
     signal,
 )
+from tinygrad_mnist.tensor.classes import *  # noqa: F403
 from tinygrad_mnist.tensor.constants import as_tensor_variable, constant
 from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
@@ -110,5 +112,6 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+__all__ += classes.__all__
 __all__ += constructors.__all__
 __all__ += elementwise.__all__
