@@ -124,7 +124,7 @@ NNET = [
     "softplus",
     "ultra_fast_sigmoid",
 ]
-NO_FUNCTIONS = {"TensorType", "Variable"}
+NO_FUNCTIONS = {"TensorType", "Variable", *T.classes.__all__}
 
 
 def _tensor() -> dict[str, Call]:

@@ -62,7 +62,7 @@ def givens_from(pairs: Pairs, strict: bool) -> dict[Variable, Variable]:
             raise GraphTypeError(f"{target} is given twice{at(target.source)}")
         new = fitting(as_variable(value), target, "the replacement of", not strict)
         if strict:
-            _check_pattern(new, target, "the replacement of", [True])
+            _check_pattern(new, target, "the replacement of", of_target=True)
         givens[target] = new
     return givens
 
@@ -113,24 +113,24 @@ def fitting(value: Variable, target: Variable, what: str, lossy: bool = False) -
 
 
 def updated_value(value: Variable, target: SharedVariable, what: str) -> Variable:
-    """`value` as the new value of a shared variable. Raises GraphTypeError where its type, with the
-    dimensions that broadcast, is another one."""
+    """`value` as the new value of a shared variable. Raises GraphTypeError where it broadcasts along
+    an axis that the variable doesn't."""
     value = fitting(value, target, what)
     if not isinstance(value, Constant):
-        _check_pattern(value, target, what, [True, False])
+        _check_pattern(value, target, what, of_target=False)
     return value
 
 
-def _check_pattern(value: Variable, target: Variable, what: str, fixed: Collection[bool]) -> None:
-    """Raises GraphTypeError where one of the two broadcasts along an axis and the other doesn't.
-    fixed: looks at axes along which the target does, or doesn't."""
+def _check_pattern(value: Variable, target: Variable, what: str, of_target: bool) -> None:
+    """Raises GraphTypeError where only one of the two broadcasts along an axis: the target, or else
+    the value."""
     for axis, (ours, theirs) in enumerate(
         zip(value.broadcastable, target.broadcastable, strict=True)
     ):
-        if ours != theirs and theirs in fixed:
+        if ours != theirs and theirs == of_target:
             raise GraphTypeError(
                 f"{what} {target} broadcasts along {value.broadcastable}; it needs "
-                f"{target.broadcastable}: use T.{'unbroadcast' if ours else 'addbroadcast'}"
+                f"{target.broadcastable}: use T.{'add' if of_target else 'un'}broadcast"
                 f"(..., {axis}){at(value.source or target.source)}"
             )
 
