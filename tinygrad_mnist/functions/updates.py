@@ -113,8 +113,8 @@ def fitting(value: Variable, target: Variable, what: str, lossy: bool = False) -
 
 
 def updated_value(value: Variable, target: SharedVariable, what: str) -> Variable:
-    """`value` as the new value of a shared variable. Raises GraphTypeError where it broadcasts along
-    an axis that the variable doesn't."""
+    """`value` as the new value of a shared variable. Raises GraphTypeError where it broadcasts
+    along an axis that the variable doesn't."""
     value = fitting(value, target, what)
     if not isinstance(value, Constant):
         _check_pattern(value, target, what, of_target=False)
