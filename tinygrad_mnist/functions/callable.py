@@ -85,7 +85,12 @@ class Function:
         Arrays are fresh, except those of `Out(borrow=True)`. Raises GraphTypeError or ShapeError
         for values that do not fit, and IndexOutOfRangeError for indices out of range; shared
         variables are then as before.
+
+        output_subset: returns only these outputs, a list of their positions or keys.
         """
+        if "output_subset" in kwargs:
+            wanted = kwargs.pop("output_subset")
+            return self._outputs.subset(Function.__call__(self, *args, **kwargs), wanted)
         values: Sequence[Any] = args
         if kwargs or not self._is_plain or len(args) != len(self._parameters):
             values = self._signature.bind(args, kwargs)

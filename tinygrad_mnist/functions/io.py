@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.values import check_name, flag, shown
+from tinygrad_mnist.graph.values import check_name, flag, several, shown
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 
 
@@ -141,6 +141,20 @@ class Outputs:
         if self.names is not None:
             return dict(zip(self.names, arrays, strict=True))
         return None if self.nothing else list(arrays)
+
+    def subset(self, results: Any, wanted: Any) -> Any:
+        """Those of the results of a call that are in the list `wanted`, in the same form. Raises
+        ArgumentError for an output that there isn't."""
+        if self.single or wanted is None:
+            return results
+        given = several(wanted, "output_subset", "positions or keys of outputs")
+        known = range(len(self.variables)) if self.names is None else self.names
+        for key in given:
+            if key not in known:
+                raise ArgumentError(f"output_subset has {shown(key)}, which is no output")
+        if self.names is None:
+            return [results[number] for number in given]
+        return {key: results[key] for key in given}
 
 
 def outputs_from(given: Any) -> Outputs:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Node, Variable
 
 
-@dataclass(frozen=True, eq=False)
 class FunctionGraph:
     """The expressions of a function, as they are before a plan is made of them.
 
@@ -17,8 +15,9 @@ class FunctionGraph:
     outputs: its outputs, then the new values of updated variables.
     """
 
-    inputs: Sequence[Variable]
-    outputs: Sequence[Variable]
+    def __init__(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> None:
+        self.inputs = list(inputs)
+        self.outputs = list(outputs)
 
     def toposort(self) -> list[Node]:
         """The nodes, each after those it depends on. A node has `op`, `inputs` and `outputs`."""
@@ -36,8 +35,8 @@ class FunctionGraph:
         return {*self.inputs, *self.outputs, *around}
 
 
-@dataclass(frozen=True, eq=False)
 class Maker:
     """What made a function: `fgraph` is its graph."""
 
-    fgraph: FunctionGraph
+    def __init__(self, fgraph: FunctionGraph) -> None:
+        self.fgraph = fgraph

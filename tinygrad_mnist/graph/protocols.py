@@ -61,6 +61,7 @@ _FUNCTIONS = frozenset(
         *("transpose", "tril", "triu", "var", "where", "zeros_like"),
     }
 )
+_COMPARISONS = ("less", "less_equal", "greater", "greater_equal")
 _ATTRIBUTES = ("ndim", "size")
 
 
@@ -121,7 +122,10 @@ class Protocols:
             raise TypeError(f"np.{name} of a symbolic variable takes no option {given}")
         if name in ("equal", "not_equal") and not isinstance(inputs[0], Protocols):
             return name == "not_equal"  # `array == x`: as `x == array`, whether they are the same
-        return _function(name)(*inputs)
+        result = _function(name)(*inputs)
+        if name in _COMPARISONS:
+            result._is_comparison = True  # `np.float64(0) < x < 1` is as `0 < x < 1`
+        return result
 
     def __array_function__(
         self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
