@@ -32,6 +32,49 @@ def test_an_unused_input(device: str) -> None:
         theano.function([x], x, on_unused_input="no")
 
 
+SCALAR, ROW, MATRIX, WHOLE = T.dscalar("s"), T.drow("r"), T.dmatrix("m"), T.lscalar("i")
+FOLDED: dict[str, tuple[theano.Variable, theano.Variable]] = {
+    "zeros of a scalar": (SCALAR, T.zeros_like(SCALAR)),
+    "their sum": (SCALAR, T.zeros_like(SCALAR).sum() + 1),
+    "ones": (SCALAR, T.ones_like(SCALAR)),
+    "fill": (SCALAR, T.fill(SCALAR, 3.0)),
+    "times 0": (SCALAR, SCALAR * 0),
+    "a constant gradient": (SCALAR, T.grad(3 * SCALAR, SCALAR)),
+    "a gradient of it": (SCALAR, T.grad(T.grad(SCALAR**2, SCALAR), SCALAR)),
+    "a gradient that is not asked for": (MATRIX, T.grad(3 * SCALAR + MATRIX.sum(), SCALAR)),
+    "a gradient of a sum": (MATRIX, T.grad(MATRIX.sum(), MATRIX)),
+    "isnan of integers": (WHOLE, T.isnan(WHOLE)),
+    "an axis of length 1": (ROW, T.zeros_like(ROW[:, 0])),
+    "a shape": (MATRIX, T.zeros_like(MATRIX).sum() + MATRIX.shape[0] * 0),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_an_input_that_folds_away_is_used(name: str) -> None:
+    x, y = FOLDED[name]
+    value = np.ones((1, 2)[: x.ndim], x.dtype)
+    computed = theano.function([x], y)(value)
+    unchecked = theano.function([x], y, on_unused_input="ignore")(value)
+    np.testing.assert_array_equal(computed, unchecked)
+    with pytest.raises(UnusedInputError):
+        theano.function([x, T.dscalar()], y)
+
+
+def test_an_input_behind_a_given_that_folds_away_is_used() -> None:
+    x, y = T.dscalar("x"), T.dscalar("y")
+    assert theano.function([y], T.ones_like(x), givens={x: y * 2})(3) == 1
+    with pytest.raises(UnusedInputError):
+        theano.function([x, y], T.ones_like(x))
+
+
+def test_an_unused_input_is_reported_before_a_missing_one() -> None:
+    x, y = T.dscalar("x"), T.dscalar("y")
+    with pytest.raises(UnusedInputError, match="depends on the input y"):
+        theano.function([y], x)
+    with pytest.raises(MissingInputError):
+        theano.function([y], x, on_unused_input="ignore")
+
+
 def test_a_missing_input() -> None:
     x, y = T.dscalar("x"), T.dscalar("y")
     with pytest.raises(MissingInputError, match="depend on y, which is neither" + HERE):
@@ -43,8 +86,9 @@ def test_inputs_that_are_none() -> None:
     for wrong in (theano.shared(1.0), T.as_tensor_variable(1.0), 3.0, "x"):
         with pytest.raises(GraphTypeError, match="can't be an input of a function"):
             theano.function([wrong], x)  # type: ignore[list-item]
-    with pytest.raises(GraphTypeError, match="twice among the inputs"):
-        theano.function([x, theano.In(x)], x)
+    for kind in (GraphTypeError, UnusedInputError):
+        with pytest.raises(kind, match="twice among the inputs"):
+            theano.function([x, theano.In(x)], x)
 
 
 def test_an_expression_as_input_is_not_computed(device: str) -> None:
@@ -215,11 +259,29 @@ def test_updates_that_do_not_fit() -> None:
         theano.function([], [], updates=[(w, T.sum(w))])
     with pytest.raises(GraphTypeError, match="x can't be updated; only shared variables can"):
         theano.function([x], [], updates=[(x, x)])
-    with pytest.raises(GraphTypeError, match="w is updated twice"):
-        theano.function([], [], updates=[(w, w), (w, w)])
+    for kind in (GraphTypeError, ValueError):
+        with pytest.raises(kind, match="w is updated twice"):
+            theano.function([], [], updates=[(w, w), (w, w)])
     for wrong in (w, [(w, w, w)], 3):
         with pytest.raises(GraphTypeError, match="updates are a dict or pairs"):
             theano.function([], [], updates=wrong)  # type: ignore[arg-type]
+
+
+def test_an_update_of_a_matrix_does_not_broadcast() -> None:
+    w = theano.shared(np.ones((2, 3)), "w")
+    for value in (w.sum().dimshuffle("x", "x"), w.sum(axis=0, keepdims=True), T.drow("r")):
+        with pytest.raises(TypeError, match=r"the update of w broadcasts along .*T.unbroadcast"):
+            theano.function([], [], updates=[(w, value)])
+    theano.function([], [], updates=[(w, np.zeros((1, 3)))])()
+    np.testing.assert_array_equal(w.get_value(), [[0, 0, 0]])
+
+
+def test_a_given_of_a_row_broadcasts() -> None:
+    r, m, w = T.drow("r"), T.dmatrix("m"), theano.shared(np.ones((1, 3)))
+    with pytest.raises(TypeError, match=r"the replacement of r .*T.addbroadcast\(..., 0\)"):
+        theano.function([], r * 2, givens={r: w})
+    row = theano.shared(np.ones((1, 3)), broadcastable=(True, False))
+    assert theano.function([], m * 2, givens={m: row})().shape == (1, 3)
 
 
 def test_updates_as_dicts_and_pairs(device: str) -> None:

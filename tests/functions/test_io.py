@@ -158,6 +158,24 @@ def test_values_that_a_function_does_not_keep() -> None:
         add["state"] = [1, 2]
 
 
+def test_a_default_is_read_and_set(device: str) -> None:
+    x, a, s = T.dscalars("x", "a", "s")
+    new = s + a * x
+    function = theano.function(
+        [x, theano.In(a, value=1.0), theano.In(s, value=0.0, update=new)], new
+    )
+    assert (function[a], function["s"]) == (1, 0)
+    assert (function(3.0), function(3.0, a=2.0)) == (3, 9)
+    assert (function[a], function[s]) == (1, 9)
+    function["a"] = 5.0
+    assert function[1] == 5
+    assert function(3.0) == 24
+    with pytest.raises(TypeError):
+        function[a] = [1.0]
+    with pytest.raises(KeyError, match="keeps no value"):
+        function[x] = 1.0
+
+
 def test_a_failed_call_keeps_the_value_before(device: str) -> None:
     state, index = T.dvector("state"), T.lvector("index")
     values = theano.shared(np.arange(3.0))
