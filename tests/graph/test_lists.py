@@ -65,7 +65,7 @@ def test_as_tensor_variable_adds_and_drops_axes() -> None:
 def test_lists_that_can_not_be_stacked() -> None:
     a, v = T.dscalar("a"), T.dvector("v")
     for wrong in ([a, v], [[a], [a, a]], [a, "b"], [a, None]):
-        with pytest.raises((TypeError, ValueError), match="stacked|joined|expression"):
+        with pytest.raises((TypeError, ValueError), match=r"stacked|joined|expression"):
             T.exp(wrong)
 
 
