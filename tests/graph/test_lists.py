@@ -21,6 +21,8 @@ OF_LISTS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "with arrays": lambda t, a, b: t.sum([a, np.ones(3)], axis=0) * b,
     "on the left": lambda t, a, b: (a, b) * t.exp([b, a]),
     "tuple of one": lambda t, a, b: t.exp((a,)) * b,
+    "list of one list": lambda t, a, b: t.exp([[a, b]]),
+    "lists of one": lambda t, a, b: t.exp([[[a]], [[b]]]),
     "concatenate": lambda t, a, b: t.concatenate([[a, b], [b, a]]),
 }
 
@@ -31,10 +33,13 @@ def test_lists_of_vectors_are_stacked(name: str, device: str) -> None:
     values = np.array([1.0, 2.0, 3.0]), np.array([0.5, -1.0, 2.0])
     expected = OF_LISTS[name](np, *values)
     result = evaluate(device, [a, b], OF_LISTS[name](T, a, b), *values)
+    assert result.shape == np.shape(expected)
     np.testing.assert_allclose(result, expected)
 
 
-@pytest.mark.parametrize("name", ["sum", "exp", "max of nested lists", "tuple of one"])
+@pytest.mark.parametrize(
+    "name", ["sum", "exp", "max of nested lists", "tuple of one", "list of one list"]
+)
 def test_lists_of_scalars_are_vectors(name: str, device: str) -> None:
     a, b = T.dscalars("ab")
     result = evaluate(device, [a, b], OF_LISTS[name](T, a, b), 1.5, 2.5)

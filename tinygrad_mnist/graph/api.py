@@ -22,8 +22,11 @@ def api_function(function: F) -> F:
 
 
 def lookup(name: str) -> Callable[..., V]:
-    """The function registered under a name."""
-    return _API_FUNCTIONS[name]
+    """The function registered under a name; NotImplementedError where there is none."""
+    try:
+        return _API_FUNCTIONS[name]
+    except KeyError:
+        raise NotImplementedError(f"variables have no {name}() here: see docs/theano.md") from None
 
 
 def is_registered(name: str) -> bool:

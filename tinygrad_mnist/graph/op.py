@@ -45,7 +45,7 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     if type(value) is float:
         return Constant(np.asarray(value, dtype="float64"), weak=True, name=name)
     if isinstance(value, list | tuple) and has_variables(value):
-        return lookup("stack")(*value)
+        return lookup("stack")(value)
     if isinstance(value, np.ndarray | np.generic | list | tuple):
         return Constant(_checked(plain_array(value, "a value in an expression")), name=name)
     why = ": complex numbers are not supported" if isinstance(value, complex) else ""
