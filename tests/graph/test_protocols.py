@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -63,6 +65,18 @@ def test_what_has_a_known_length_can_be_unpacked(name: str, device: str) -> None
     found = theano.function([x], [*parts, x.sum()])(A)[:-1]
     assert found == expected
     assert theano.function([x], make(x), on_unused_input="ignore")(A).tolist() == expected
+
+
+BOUNDS = st.none() | st.integers(-6, 6)
+
+
+@given(st.builds(slice, BOUNDS, BOUNDS, BOUNDS.filter(lambda step: step != 0)), st.integers(1, 5))
+def test_slices_of_a_shape_have_a_known_length(key: slice, ndim: int) -> None:
+    x = T.tensor("float64", (False,) * ndim)
+    shape = tuple(range(2, ndim + 2))
+    parts = list(x.shape[key])
+    assert len(parts) == len(shape[key])
+    assert [int(part.eval({x: np.ones(shape)})) for part in parts[:2]] == [*shape[key][:2]]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +198,16 @@ def test_every_name_has_a_function() -> None:
         if not is_registered(protocols._OTHER_NAMES.get(name, name))
     }
     # Those of sorting and the like are registered with their ops.
-    assert missing <= {"argsort", "conjugate", "cumprod", "diagonal", "ptp", "sort", "squeeze",
-                       "swapaxes", "trace", "tril", "triu"}  # fmt: skip
+    assert missing <= {
+        "argsort",
+        "cumprod",
+        "diagonal",
+        "ptp",
+        "sort",
+        "squeeze",
+        "swapaxes",
+        "trace",
+    }
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,21 @@ def test_an_input_of_the_type_of_something_known_may_have_any_length() -> None:
     assert theano.function([x], x.sum())(np.ones(5)) == 5
 
 
+def test_values_of_a_type() -> None:
+    value = T.fmatrix.filter([[1.0, 0.1]])
+    assert (value.dtype, value.tolist()) == ("float32", np.float32([[1, 0.1]]).tolist())
+    for wrong in ([1.0], np.ones((2, 2)), "a", T.fmatrix()):
+        with pytest.raises(TypeError, match="float32 matrix"):
+            T.fmatrix.filter(wrong)
+    assert T.fmatrix.filter(np.ones((1, 2)), allow_downcast=True).dtype == "float32"
+    with pytest.raises(TypeError, match="is strict"):
+        T.fmatrix.filter([[1.0]], strict=True)
+    with pytest.raises(TypeError, match="its length there stays 1"):
+        T.frow.filter(np.ones((2, 2), "float32"))
+    assert T.fmatrix.is_valid_value(np.ones((2, 2), "float32"))
+    assert not T.fmatrix.is_valid_value(np.ones((2, 2)))
+
+
 def test_constructors_with_a_prefix_are_types() -> None:
     assert isinstance(T.fmatrix, T.TensorType)
     assert (T.fmatrix.dtype, T.fmatrix.ndim) == ("float32", 2)

@@ -25,7 +25,7 @@ _OTHER_NAMES = {
     "bitwise_and": "and",
     "bitwise_or": "or",
     "bitwise_xor": "xor",
-    "conjugate": "conj",
+    "conjugate": "identity",
     "degrees": "rad2deg",
     "divide": "true_div",
     "equal": "eq",
@@ -58,7 +58,7 @@ _FUNCTIONS = frozenset(
         *("concatenate", "cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min"),
         *("ones_like", "outer", "prod", "ptp", "ravel", "repeat", "reshape", "round", "shape"),
         *("sort", "squeeze", "stack", "std", "sum", "swapaxes", "take", "tensordot", "trace"),
-        *("transpose", "tril", "triu", "var", "where", "zeros_like"),
+        *("transpose", "var", "where", "zeros_like"),
     }
 )
 _COMPARISONS = ("less", "less_equal", "greater", "greater_equal")

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.api import api_function
 from tinygrad_mnist.graph.types import FLOATS, INTEGERS, TensorType
 from tinygrad_mnist.graph.values import plain_array
 
@@ -40,6 +41,7 @@ def aligned_copy(value: Array, dtype: str) -> Array:
     return array
 
 
+@api_function
 def storable(
     value: Any, type: TensorType, label: str, strict: bool = False, downcast: bool | None = None
 ) -> Array:

@@ -73,6 +73,22 @@ class TensorType:
             self.broadcastable if broadcastable is None else broadcastable,
         )
 
+    def filter(
+        self, data: Any, strict: bool = False, allow_downcast: bool | None = None
+    ) -> np.ndarray[Any, Any]:
+        """`data` as an array of this type; the options are those of `shared`. Raises GraphTypeError
+        for what a variable of this type doesn't take."""
+        array: Any = lookup("storable")(data, self, f"a {self}", strict, allow_downcast)
+        return np.asarray(array, self.dtype)
+
+    def is_valid_value(self, data: Any) -> bool:
+        """Whether `data` is an array of this type already."""
+        try:
+            self.filter(data, strict=True)
+        except GraphTypeError:
+            return False
+        return True
+
     @property
     def __name__(self) -> str:
         return self.name or str(self)
