@@ -267,6 +267,16 @@ def test_updates_that_do_not_fit() -> None:
             theano.function([], [], updates=wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("dtype", "number"), [("int64", 2.5), ("int8", 300), ("bool", 2)])
+def test_numbers_that_a_variable_can_not_hold(dtype: str, number: float) -> None:
+    w, x = theano.shared(np.zeros((), dtype), "w"), T.scalar("x", dtype)
+    for options in ({"updates": [(w, number)]}, {"givens": {w: number}}, {"givens": {x: number}}):
+        with pytest.raises(TypeError, match=rf"is {number}; {dtype} can't hold it"):
+            theano.function([], [w + 0, x + 0], **options)
+    theano.function([], [], updates=[(w, 1.0)])()
+    assert w.get_value() == 1
+
+
 def test_an_update_of_a_matrix_does_not_broadcast() -> None:
     w = theano.shared(np.ones((2, 3)), "w")
     for value in (w.sum().dimshuffle("x", "x"), w.sum(axis=0, keepdims=True), T.drow("r")):

@@ -96,7 +96,13 @@ def fitting(value: Variable, target: Variable, what: str, lossy: bool = False) -
     """`value` in the target's type; Python numbers and narrower dtypes are converted, wider ones if
     `lossy`."""
     if isinstance(value, Constant) and value.weak:
-        value = cast(value, target.dtype)
+        number = cast(value, target.dtype)
+        is_kept = number.type.is_float or np.array_equal(number.known_value, value.value)
+        if not is_kept and not lossy:
+            raise GraphTypeError(
+                f"{what} {target} is {value}; {target.dtype} can't hold it{at(target.source)}"
+            )
+        value = number
     if value.ndim != target.ndim:
         raise GraphTypeError(
             f"{what} {target} has {value.ndim} dimensions; it needs {target.ndim}"
