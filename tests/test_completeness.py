@@ -33,7 +33,7 @@ NO_GRADIENT = {
     **dict.fromkeys(("eq", "neq", "lt", "le", "gt", "ge", "all", "any"), TRUTH),
     **dict.fromkeys(("isnan", "isinf", "logical_and", "logical_or", "logical_not"), TRUTH),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"), BITS),
-    **dict.fromkeys(("shape", "arange"), SHAPE),
+    **dict.fromkeys(("shape", "arange", "repeated"), SHAPE),
     "stop_gradient": "it is there to stop gradients",
     "uniform": "a draw depends on no float",
     **dict.fromkeys(
