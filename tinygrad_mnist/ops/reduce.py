@@ -7,19 +7,32 @@ users call drop these axes unless `keepdims` is true.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce as fold_left
+from math import isinf
 from typing import Any
 
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
-from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
 from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, compute_dtype
-from tinygrad_mnist.graph.values import axis_numbers, flag, integer
+from tinygrad_mnist.graph.values import axis_numbers, flag, integer, number
 from tinygrad_mnist.graph.variables import Node, Op, Variable, Vjp
 from tinygrad_mnist.ops import infix, kernels
-from tinygrad_mnist.ops.elementwise import cast, eq, neq, sqr, sqrt, switch
+from tinygrad_mnist.ops.elementwise import (
+    abs_,
+    cast,
+    eq,
+    maximum,
+    minimum,
+    neq,
+    pow_,
+    sqr,
+    sqrt,
+    switch,
+)
 from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle, length, reshape, shape
 
 Axis = int | Sequence[int] | None
@@ -158,11 +171,12 @@ def _accumulate(
 ) -> Variable:
     """A sum or product; integers are accumulated in int64 also where the result is narrower."""
     variable = as_variable(x)
-    if dtype is None and acc_dtype is None:
+    if acc_dtype is not None:
+        result = compute_dtype(variable.dtype) if dtype is None else dtype
+        return cast(_reduce(op, cast(variable, acc_dtype), axis, keepdims), result)
+    if dtype is None:
         return _reduce(op, variable, axis, keepdims)
-    wanted = compute_dtype(variable.dtype) if dtype is None else dtype
-    within = wanted if acc_dtype is None else acc_dtype
-    return cast(_reduce(op, cast(variable, within), axis, keepdims), wanted)
+    return cast(_reduce(op, cast(variable, dtype), axis, keepdims), dtype)
 
 
 @api_function
@@ -173,8 +187,8 @@ def sum_(
     keepdims: bool = False,
     acc_dtype: str | None = None,
 ) -> Variable:
-    """The sum over `axis` (None: all); of integers and bool it is int64, or `dtype`.
-    acc_dtype: the dtype in which it is added up; None is that of the result."""
+    """The sum over `axis` (None: all); of integers and bool it is int64, or `dtype`. acc_dtype: in
+    which it is added up, by default that of the result."""
     return _accumulate(_SUM, x, axis, dtype, keepdims, acc_dtype)
 
 
@@ -185,9 +199,12 @@ def prod(
     dtype: str | None = None,
     keepdims: bool = False,
     acc_dtype: str | None = None,
+    no_zeros_in_input: bool = False,
 ) -> Variable:
-    """The product over `axis` (None: all); of integers and bool it is int64, or `dtype`.
-    acc_dtype: the dtype in which it is multiplied; None is that of the result."""
+    """The product over `axis` (None: all); of integers and bool it is int64, or `dtype`. acc_dtype:
+    in which it is multiplied, by default that of the result. The gradient is right where elements
+    are 0, whatever `no_zeros_in_input` is."""
+    flag(no_zeros_in_input, "no_zeros_in_input")
     return _accumulate(_PROD, x, axis, dtype, keepdims, acc_dtype)
 
 
@@ -244,12 +261,12 @@ def mean(
     acc_dtype: str | None = None,
 ) -> Variable:
     """The mean over `axis` (None: all); of integers and bool it is float64, or `dtype`, a float
-    dtype. acc_dtype: the float dtype in which it is computed; None is that of the result."""
+    dtype. acc_dtype: in which it is added up and divided, by default that of the result."""
     variable = _as_float(x) if dtype is None else cast(x, dtype)
-    if acc_dtype is not None:
-        return cast(mean(cast(x, acc_dtype), axis, None, keepdims), variable.dtype)
     if variable.dtype not in FLOATS:
         raise GraphTypeError(f"a mean is a float; it can't be {variable.dtype}")
+    if acc_dtype is not None:
+        return cast(mean(x, axis, acc_dtype, keepdims), variable.dtype)
     axes = normalise_axes(axis, variable.ndim)
     total = _SUM(variable, axes=axes)
     return _drop(total, axes, keepdims) / cast(_count(variable, axes), variable.dtype)
@@ -314,3 +331,44 @@ def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 def max_and_argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Variable, Variable]:
     """The maximum over `axis` (None: all) and its index: `max` and `argmax`."""
     return max_(x, axis, keepdims), argmax(x, axis, keepdims)
+
+
+# --- composed of extremes and sums --------------------------------------------------------------
+
+
+@api_function
+def ptp(a: Any, axis: int | None = None) -> Variable:
+    """The maximum over `axis` (None: all) less the minimum."""
+    return max_(a, axis) - min_(a, axis)
+
+
+def smallest(*args: Any) -> Variable:
+    """The least of several arrays, element by element; NaN where one is."""
+    return _of_several(minimum, args, "smallest")
+
+
+def largest(*args: Any) -> Variable:
+    """The greatest of several arrays, element by element; NaN where one is."""
+    return _of_several(maximum, args, "largest")
+
+
+def _of_several(function: Callable[..., Variable], args: Sequence[Any], name: str) -> Variable:
+    if not args:
+        raise ArgumentError(f"{name} takes at least one array")
+    return fold_left(function, args[1:], as_variable(args[0]))
+
+
+@api_function
+def norm(x: Any, L: Any, axis: Axis = None, keepdims: bool = False) -> Variable:  # noqa: N803
+    """The L-norm over `axis` (None: all): (sum of abs(x) ** L) ** (1 / L). For an infinite L it is
+    the greatest magnitude, for L = 0 the number of elements that aren't 0."""
+    order, size = number(L, "L of norm"), abs_(_as_float(x))
+    if isinf(order):
+        return (max_ if order > 0 else min_)(size, axis, keepdims)
+    if order == 0:
+        return cast(sum_(neq(size, 0), axis, keepdims=keepdims), size.dtype)
+    if order == 1:
+        return sum_(size, axis, keepdims=keepdims)
+    if order == 2:
+        return sqrt(sum_(sqr(size), axis, keepdims=keepdims))
+    return pow_(sum_(pow_(size, order), axis, keepdims=keepdims), 1 / order)
