@@ -47,6 +47,10 @@ class UnusedInputError(GraphError, ValueError):
     """A function has an input that none of its results depends on."""
 
 
+class MissingValueError(MissingInputError, GraphTypeError):
+    """An input that keeps a value has none to start from."""
+
+
 class DuplicateInputError(UnusedInputError, GraphTypeError):
     """A variable is twice among the inputs of a function, so one of its values would be unused."""
 

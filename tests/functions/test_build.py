@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from types import SimpleNamespace
 
+import hypothesis
 import numpy as np
 import pytest
 from helpers.lines import line_of, made_in
+from hypothesis import strategies as st
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -184,6 +186,26 @@ def test_givens_are_put_in_in_order(device: str) -> None:
             continue
         assert theano.function([a], [a, b, c, w], givens=pairs)(1) == expected
         assert theano.function([a], [a, b, c, w], givens=OrderedDict(pairs))(1) == expected
+
+
+@hypothesis.given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=5))
+def test_any_givens_in_order(choices: list[tuple[int, int]]) -> None:
+    """Each replaces a variable by ten times one and 1; against the same with numbers."""
+    v = [theano.shared(float(i)) for i in range(4)]
+    given: dict[int, int] = {}
+    used: set[int] = set()  # what replacements are made of that was not given before them
+    fits = True
+    for target, source in choices:
+        fits = fits and target not in used and target not in given
+        if source not in given:
+            used.add(source)
+        given[target] = given.get(source, source) * 10 + 1
+    pairs = [(v[target], v[source] * 10 + 1) for target, source in choices]
+    if fits:
+        assert theano.function([], v, givens=pairs)() == [given.get(i, i) for i in range(4)]
+    else:
+        with pytest.raises(GraphTypeError, match=r"is given (after|twice)"):
+            theano.function([], v, givens=pairs)
 
 
 def test_a_given_expression_is_seen_by_later_ones(device: str) -> None:

@@ -235,6 +235,12 @@ def test_inputs_that_make_no_sense(options: dict[str, Any], message: str) -> Non
         In(T.dscalar("x"), **options)
 
 
+def test_an_update_without_a_value_to_start_from() -> None:
+    x, s = T.dscalars("xs")
+    with pytest.raises(MissingInputError, match="the input x needs a value to start from"):
+        theano.function([theano.In(x, update=s + x)], x)
+
+
 def test_a_shared_value_of_another_type() -> None:
     x = T.dvector("x")
     for value in (np.float32([1]), 1.0):

@@ -89,6 +89,19 @@ def test_constructors_with_a_prefix_are_types() -> None:
     assert T.icol.clone(broadcastable=(False,)) == T.ivector
 
 
+def test_how_a_type_is_shown() -> None:
+    assert repr(T.fmatrix("x").type) == "TensorType(float32, matrix)"
+    assert [repr(t) for t in (T.drow, T.icol, T.lscalar)] == [
+        "TensorType(float64, row)",
+        "TensorType(int32, col)",
+        "TensorType(int64, scalar)",
+    ]
+    assert repr(T.ftensor4) == "TensorType(float32, 4D)"
+    assert repr(T.TensorType("int8", (True, False, True))).endswith("(int8, (True, False, True))")
+    for t in (T.dscalar, T.frow, T.itensor3):
+        assert t("x").type is t
+
+
 @pytest.mark.parametrize(
     "again", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))]
 )

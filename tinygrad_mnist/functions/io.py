@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.errors import ArgumentError, GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, MissingValueError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.values import check_name, flag, several, shown
@@ -66,7 +66,7 @@ class In:
         if isinstance(self.value, Variable) and not isinstance(self.value, SharedVariable):
             raise GraphTypeError(f"the value of the input {v} is {self.value}, which is symbolic")
         if self.value is None and (self.update is not None or self.implicit):
-            raise GraphTypeError(
+            raise MissingValueError(
                 f"the input {v} needs a value to start from, since it has an update or is implicit"
                 f"{at(v.source)}"
             )

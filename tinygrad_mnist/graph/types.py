@@ -25,7 +25,16 @@ INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 DTYPES = (BOOL, *INTEGERS, *FLOATS)
 
 
-@dataclass(frozen=True, slots=True)
+_KINDS = {
+    (): "scalar",
+    (False,): "vector",
+    (False, False): "matrix",
+    (True, False): "row",
+    (False, True): "col",
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class TensorType:
     """The type of a variable: `TensorType("float32", (False, True))`. Call it to make an input.
 
@@ -103,6 +112,12 @@ class TensorType:
         return len(self.broadcastable)
 
     @property
+    def is_open(self) -> bool:
+        """Whether no length is known but those of dimensions that broadcast."""
+        pairs = zip(self.shape, self.broadcastable, strict=True)
+        return all(n == (1 if b else None) for n, b in pairs)
+
+    @property
     def is_static(self) -> bool:
         """Whether every dimension's length is known."""
         return None not in self.shape
@@ -126,12 +141,18 @@ class TensorType:
     def with_dtype(self, dtype: str) -> TensorType:
         return TensorType(dtype, self.broadcastable, self.shape)
 
+    def __repr__(self) -> str:
+        """As Theano has it: `TensorType(float32, matrix)`, of more dimensions `(float32, 3D)`."""
+        kind = _KINDS.get(self.broadcastable)
+        if kind is None:
+            kind = str(self.broadcastable) if any(self.broadcastable) else f"{self.ndim}D"
+        return f"TensorType({self.dtype}, {kind})"
+
     def __str__(self) -> str:
         if any(n is not None for n in self.shape):
             dims = ", ".join("?" if n is None else str(n) for n in self.shape)
             return f"{self.dtype}({dims})"
-        names = {(): "scalar", (False,): "vector", (False, False): "matrix"}
-        return f"{self.dtype} {names.get(self.broadcastable, f'tensor{self.ndim}')}"
+        return f"{self.dtype} {_KINDS.get(self.broadcastable, f'tensor{self.ndim}')}"
 
 
 def tensor_type(dtype: str, broadcastable: Iterable[bool]) -> TensorType:

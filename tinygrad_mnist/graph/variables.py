@@ -128,7 +128,7 @@ class Input(Variable):
 def new_input(type: TensorType, name: str | None = None) -> Input:
     """An input of a type, whose lengths are not known."""
     check_name(name)
-    if any(n is not None for n in type.shape):
+    if not type.is_open:
         type = tensor_type(type.dtype, type.broadcastable)
     return Input(type, name)
 
