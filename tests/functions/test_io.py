@@ -11,7 +11,7 @@ from helpers.lines import made_in
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import In, Out, Param
-from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError
+from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, MissingInputError
 
 HERE = made_in(__file__)
 
