@@ -235,6 +235,25 @@ def test_inputs_that_make_no_sense(options: dict[str, Any], message: str) -> Non
         In(T.dscalar("x"), **options)
 
 
+def test_two_functions_keep_one_value(device: str) -> None:
+    x, s = T.dscalars("xs")
+    up = theano.function([x, theano.In(s, value=0.0, update=s + x)], s)
+    down = theano.function([x, theano.In(s, value=up.container[s], update=s - x)], s)
+    assert (up(5), up["s"], down[s]) == (0, 5, 5)
+    assert (down(2), up[s]) == (5, 3)
+    assert up.container["s"] is up.container[s]
+    with pytest.raises(KeyError):
+        _ = up.container[x]
+
+
+def test_an_input_without_its_variables_name() -> None:
+    x = T.dscalar("x")
+    function = theano.function([theano.In(x, autoname=False)], x * 2)
+    assert function(2) == 4
+    with pytest.raises(TypeError, match="no input 'x'"):
+        function(x=2)
+
+
 def test_an_update_without_a_value_to_start_from() -> None:
     x, s = T.dscalars("xs")
     with pytest.raises(MissingInputError, match="the input x needs a value to start from"):

@@ -67,6 +67,33 @@ def test_as_tensor_variable_adds_and_drops_axes() -> None:
         T.as_tensor_variable(x, ndim=0)
 
 
+BY_NAME: dict[str, Callable[[Any], Any]] = {
+    "dot": lambda x: T.dot(a=x, b=x),
+    "tensordot": lambda x: T.tensordot(a=x, b=x, axes=1),
+    "batched_dot": lambda x: T.batched_dot(a=x, b=x),
+    "take": lambda x: T.take(a=x, indices=[0], axis=0),
+    "transpose": lambda x: T.transpose(x=x, axes=(1, 0)),
+    "stack": lambda x: T.stack(tensors=[x, x], axis=1),
+    "sum": lambda x: T.sum(input=x, axis=0),
+    "prod": lambda x: T.prod(input=x),
+    "mean": lambda x: T.mean(input=x, axis=0),
+    "var": lambda x: T.var(input=x),
+    "std": lambda x: T.std(input=x),
+    "max_and_argmax": lambda x: T.max_and_argmax(a=x, axis=1)[0],
+    "max": lambda x: T.max(x=x),
+    "reshape": lambda x: T.reshape(x=x, newshape=(1, -1)),
+    "flatten": lambda x: T.flatten(x=x, outdim=1),
+    "concatenate": lambda x: T.concatenate(tensor_list=[x, x], axis=0),
+}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_arguments_by_theanos_names(name: str) -> None:
+    value = np.array([[1.0, 2.0], [3.0, 4.0]])
+    x = T.dmatrix("x")
+    assert BY_NAME[name](x).eval({x: value}).dtype == "float64"
+
+
 def test_lists_that_can_not_be_stacked() -> None:
     a, v = T.dscalar("a"), T.dvector("v")
     for wrong in ([a, v], [[a], [a, a]], [a, "b"], [a, None]):

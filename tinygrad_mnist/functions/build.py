@@ -179,7 +179,7 @@ def _inputs_from(
     found = _Inputs(variables, [], {})
     for number, i in enumerate(given):
         where = f" of {function_name}" if function_name else ""
-        name = i.name or i.variable.name
+        name = i.name or (i.variable.name if i.autoname else None)
         label = f"input {number} ({name}){where}" if name else f"input {number}{where}"
         parameter = _parameter(i, name, label, downcast)
         found.parameters.append(parameter)

@@ -240,6 +240,14 @@ class Function:
             new = replace(kept, default=convert(value, kept).copy())
             self._set_parameters([new if p is kept else p for p in self._parameters])
 
+    @property
+    def container(self) -> Mapping[Any, SharedVariable]:
+        """The shared variables that keep the inputs' values, by the name and the variable of an
+        input: `In(s, value=f.container[s], update=...)` gives another function the same one."""
+        kept = [(p, p.state) for p in self._stateful if p.state is not None]
+        by_variable: dict[Any, SharedVariable] = {p.variable: state for p, state in kept}
+        return by_variable | {p.name: state for p, state in kept}
+
     def _kept(self, key: Any) -> Parameter:
         parameter = self._signature.find(key)
         if parameter.state is None and parameter.default is None:

@@ -18,7 +18,8 @@ from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 class In:
     """An input of a function with a name, a default value, or a value that it keeps.
 
-    variable: the input in expressions. name: its keyword; None is the variable's name.
+    variable: the input in expressions. name: its keyword; None is the variable's name, or with
+    `autoname=False` none.
 
     value: the default, a number or an array, which is copied. If it is a shared variable, that
     replaces the input: the function reads it, and sets it if there is an `update`. Callers then
@@ -48,6 +49,7 @@ class In:
     strict: bool = False
     allow_downcast: bool | None = None
     implicit: bool | None = None
+    autoname: bool = True
 
     def __post_init__(self) -> None:
         v = self.variable

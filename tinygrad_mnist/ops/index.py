@@ -438,13 +438,13 @@ def _settled(value: Variable, dtype: str, name: str) -> Variable:
 
 
 @api_function
-def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Variable:
-    """The elements of `x` at integer indices along `axis` (None: of the flattened array).
+def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Variable:
+    """The elements of `a` at integer indices along `axis` (None: of the flattened array).
 
     mode: what an index out of range is: 'raise' an error, 'wrap' takes it modulo the length,
     'clip' takes the nearest end.
     """
-    variable = as_variable(x)
+    variable = as_variable(a)
     if axis is None:
         variable, axis = flatten(variable), 0
     before = axis_number(axis, variable.ndim)

@@ -124,15 +124,16 @@ def join(axis: int, *tensors: Any) -> Variable:
 
 
 @api_function
-def stack(*tensors: Any, axis: Any = 0) -> Variable:
+def stack(*arrays: Any, axis: Any = 0, tensors: Sequence[Any] | None = None) -> Variable:
     """Arrays of one shape, `stack([a, b])`, `stack([a, b], axis)` or `stack(a, b)`, along a new
     axis."""
-    first, *rest = tensors or [()]
+    given = arrays if tensors is None else (tensors,)
+    first, *rest = given or [()]
     if isinstance(first, list | tuple) and (not rest or (len(rest) == 1 and is_integer(rest[0]))):
-        tensors, axis = tuple(first), rest[0] if rest else axis
-    if not tensors:
+        given, axis = tuple(first), rest[0] if rest else axis
+    if not given:
         raise GraphTypeError("stack takes at least one array")
-    parts = settle_constants([as_variable(v) for v in tensors])
+    parts = settle_constants([as_variable(v) for v in given])
     ndims = sorted({v.ndim for v in parts})
     if len(ndims) > 1:
         raise GraphTypeError(f"arrays with {ndims[0]} and {ndims[-1]} dimensions can't be stacked")

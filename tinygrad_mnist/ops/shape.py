@@ -276,14 +276,16 @@ def _pattern_entry(entry: Any) -> int | str:
 
 
 @api_function
-def transpose(x: Any, *axes: Any) -> Variable:
-    """`x` with its axes in reverse order, or in the order of `axes`."""
+def transpose(x: Any, *order: Any, axes: Any = None) -> Variable:
+    """`x` with its axes in reverse order, or in the order of `axes`: `transpose(x, 1, 0)`,
+    `transpose(x, (1, 0))` or `transpose(x, axes=(1, 0))`."""
     variable = as_variable(x)
-    if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], list | tuple)):
-        axes = tuple(axes[0] or ())
-    order = axis_numbers(axes, variable.ndim)
-    if axes and len(order) != variable.ndim:
-        raise ArgumentError(f"axes {axes} are no order of {variable.ndim} axes")
+    given = order if axes is None else axes
+    if len(order) == 1 and (order[0] is None or isinstance(order[0], list | tuple)):
+        given = order[0] or ()
+    order = axis_numbers(given, variable.ndim)
+    if order and len(order) != variable.ndim:
+        raise ArgumentError(f"axes {given} are no order of {variable.ndim} axes")
     return dimshuffle(variable, *(order or reversed(range(variable.ndim))))
 
 
