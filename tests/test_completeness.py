@@ -35,7 +35,7 @@ NO_GRADIENT = {
     **dict.fromkeys(("eq", "neq", "lt", "le", "gt", "ge", "all", "any"), TRUTH),
     **dict.fromkeys(("isnan", "isinf", "logical_and", "logical_or", "logical_not"), TRUTH),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"), BITS),
-    **dict.fromkeys(("shape", "arange"), SHAPE),
+    **dict.fromkeys(("shape", "arange", "repeated"), SHAPE),
     "tri_gamma": "its derivative is not among the functions",
     "stop_gradient": "it is there to stop gradients",
     "zero_grad": "it is there to give the gradient zero",

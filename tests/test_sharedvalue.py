@@ -94,9 +94,27 @@ def test_set_value_converts_what_fits() -> None:
     assert i.get_value().dtype == "uint8"
 
 
+def test_which_values_are_stored() -> None:
+    """By default none that loses precision, with allow_downcast any, with strict only the dtype."""
+    n = theano.shared(np.int64(7), allow_downcast=True)
+    n.set_value(8.23)
+    assert n.get_value() == 8
+    w = theano.shared(np.ones(2, "float32"), allow_downcast=True, target="cpu")
+    w.set_value(np.array([0.1, 0.2]))
+    np.testing.assert_array_equal(w.get_value(), np.float32([0.1, 0.2]))
+    strict = theano.shared(np.int64(7), strict=True)
+    strict.set_value(np.int64(8))
+    for value in (8, 8.23, np.int32(8)):
+        with pytest.raises(TypeError, match="is strict: it takes only int64 arrays"):
+            strict.set_value(value)
+    assert strict.get_value() == 8
+
+
 REFUSED: list[tuple[Any, Any, str]] = [
     (A, np.zeros(3), "'w' has 2 dimensions; the new value has 1"),
     (np.int32([1]), [0.5], "'w' is int32; the new value is float64"),
+    (np.float32([1]), A[0], "'w' is float32; the new value is float64, which would lose precision"),
+    (np.int32([1]), np.float32([1]), "'w' is int32; the new value is float32"),
     (np.int32([1]), np.array([2**31]), "'w' is int32, which can't hold the new value"),
     (np.uint8([1]), [-1], "'w' is uint8, which can't hold the new value"),
     (np.array([True]), [2], "'w' is bool; the new value is int64"),

@@ -128,7 +128,8 @@ NO_VARIABLES: list[tuple[Any, str]] = [
     (np.array(["a"]), "it must be a number or an array of numbers"),
     (np.float16(1), "an array of dtype float16 can't be a constant"),
     (np.uint64(1), "an array of dtype uint64 can't be a constant"),
-    ([T.dscalar(), 1.0], "T.stack makes one variable of several"),
+    ([T.dscalar(), "text"], "can't be used in an expression"),
+    ([T.dscalar(), T.dvector()], "with 0 and 1 dimensions can't be stacked"),
 ]
 
 
@@ -139,7 +140,8 @@ def test_what_is_no_variable(value: Any, message: str) -> None:
 
 
 MISUSES: list[tuple[str, Callable[[Any], Any], str]] = [
-    ("if", bool, "no truth value"),
+    ("if", lambda x: bool(x < 1), "no truth value"),
+    ("chain", lambda x: 0 < x < 1, "no truth value"),
     ("len", len, r"no len\(\); use x.shape\[0\]"),
     ("for", list, "can't be iterated over"),
 ]

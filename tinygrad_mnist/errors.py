@@ -51,6 +51,22 @@ class UnusedInputError(GraphError, ValueError):
     """A function has an input that none of its results depends on."""
 
 
+class MissingValueError(MissingInputError, GraphTypeError):
+    """An input that keeps a value has none to start from."""
+
+
+class DuplicateInputError(UnusedInputError, GraphTypeError):
+    """A variable is twice among the inputs of a function, so one of its values would be unused."""
+
+
+class GivensError(GraphTypeError, RuntimeError, AssertionError):
+    """`givens` replaces an input of the function, or what the replacement before it is made of."""
+
+
+class BroadcastError(ShapeError, GraphTypeError):
+    """A value is longer than 1 along a dimension whose type says that it broadcasts."""
+
+
 class MissingKernelError(GraphError, NotImplementedError):
     """A backend has no kernel of the wanted name."""
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.storage import aligned_copy
 from tinygrad_mnist.graph.types import check_dtype, tensor_type
 from tinygrad_mnist.graph.values import check_name, flag, plain_array, several
-from tinygrad_mnist.graph.variables import SharedVariable, Variable, aligned_copy
+from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
 
 def shared(
@@ -20,14 +21,16 @@ def shared(
     allow_downcast: bool | None = None,
     borrow: bool = False,
     broadcastable: Sequence[bool] | None = None,
+    target: str | None = None,
 ) -> SharedVariable:
     """A variable with a value that functions read and, by `updates`, change.
 
     value: an array, a number or a nested list; its dtype stays. It is copied even with
     `borrow=True`, so that shared variables never alias other arrays. broadcastable: which
     dimensions broadcast (they must have length 1); none by default, as in Theano. strict: accept
-    only arrays and NumPy scalars. allow_downcast: accepted without effect, since dtypes never
-    change.
+    only arrays and NumPy scalars, here, and only of this dtype in `set_value`. allow_downcast: True
+    lets `set_value` round any value to this dtype. target: has no effect, since functions decide
+    where they keep a value.
 
     Raises TypeError for a value that is not an array of a known dtype.
     """
@@ -47,4 +50,6 @@ def shared(
         b and n != 1 for b, n in zip(pattern, array.shape, strict=False)
     ):
         raise GraphTypeError(f"broadcastable={pattern} doesn't fit a value of {array.shape}")
-    return SharedVariable(array, tensor_type(dtype, pattern), name)
+    variable = SharedVariable(array, tensor_type(dtype, pattern), name)
+    variable.strict, variable.allow_downcast = strict, allow_downcast
+    return variable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -52,6 +53,32 @@ def test_outputs_alias_nothing(device: str) -> None:
     np.testing.assert_array_equal(w.get_value(), A)
     for result, expected in zip(function(value), again, strict=True):
         np.testing.assert_array_equal(result, expected)
+
+
+def test_a_subset_of_the_outputs(device: str) -> None:
+    x = T.dscalar("x")
+    function = theano.function([x], [x, x * 2, x * 3])
+    assert function(1, output_subset=[0, 2]) == [1, 3]
+    assert function(x=1, output_subset=(1,)) == [2]
+    assert function(1, output_subset=None) == [1, 2, 3]
+    by_name = theano.function([x], {"a": x, "b": x * 2})
+    assert by_name(1, output_subset=["b"]) == {"b": 2}
+    for one, wrong in ((function, [3]), (by_name, ["c"]), (by_name, 1)):
+        with pytest.raises(TypeError, match="output_subset"):
+            one(1, output_subset=wrong)
+
+
+def test_the_graph_of_a_function() -> None:
+    x, w = T.dvector("x"), theano.shared(np.ones(3), "w")
+    y = T.exp(x) * w
+    function = theano.function([x], y, updates=[(w, w * 2)])
+    graph = function.maker.fgraph
+    assert [str(node.op) for node in graph.toposort()] == ["exp", "mul", "dimshuffle", "mul"]
+    assert any(isinstance(node.op, T.Elemwise) for node in graph.toposort())
+    assert set(graph.toposort()) == graph.apply_nodes
+    assert graph.inputs == [x, w]
+    assert len(graph.outputs) == 2
+    assert {x, w, y} <= graph.variables
 
 
 def test_shared_variables_of_a_function(device: str) -> None:

@@ -11,7 +11,7 @@ from helpers.lines import made_in
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import In, Out, Param
-from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError
+from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, MissingInputError
 
 HERE = made_in(__file__)
 
@@ -158,6 +158,24 @@ def test_values_that_a_function_does_not_keep() -> None:
         add["state"] = [1, 2]
 
 
+def test_a_default_is_read_and_set(device: str) -> None:
+    x, a, s = T.dscalars("x", "a", "s")
+    new = s + a * x
+    function = theano.function(
+        [x, theano.In(a, value=1.0), theano.In(s, value=0.0, update=new)], new
+    )
+    assert (function[a], function["s"]) == (1, 0)
+    assert (function(3.0), function(3.0, a=2.0)) == (3, 9)
+    assert (function[a], function[s]) == (1, 9)
+    function["a"] = 5.0
+    assert function[1] == 5
+    assert function(3.0) == 24
+    with pytest.raises(TypeError):
+        function[a] = [1.0]
+    with pytest.raises(KeyError, match="keeps no value"):
+        function[x] = 1.0
+
+
 def test_a_failed_call_keeps_the_value_before(device: str) -> None:
     state, index = T.dvector("state"), T.lvector("index")
     values = theano.shared(np.arange(3.0))
@@ -215,6 +233,31 @@ def test_an_implicit_default_can_not_be_given() -> None:
 def test_inputs_that_make_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(GraphTypeError, match=message):
         In(T.dscalar("x"), **options)
+
+
+def test_two_functions_keep_one_value(device: str) -> None:
+    x, s = T.dscalars("xs")
+    up = theano.function([x, theano.In(s, value=0.0, update=s + x)], s)
+    down = theano.function([x, theano.In(s, value=up.container[s], update=s - x)], s)
+    assert (up(5), up["s"], down[s]) == (0, 5, 5)
+    assert (down(2), up[s]) == (5, 3)
+    assert up.container["s"] is up.container[s]
+    with pytest.raises(KeyError):
+        _ = up.container[x]
+
+
+def test_an_input_without_its_variables_name() -> None:
+    x = T.dscalar("x")
+    function = theano.function([theano.In(x, autoname=False)], x * 2)
+    assert function(2) == 4
+    with pytest.raises(TypeError, match="no input 'x'"):
+        function(x=2)
+
+
+def test_an_update_without_a_value_to_start_from() -> None:
+    x, s = T.dscalars("xs")
+    with pytest.raises(MissingInputError, match="the input x needs a value to start from"):
+        theano.function([theano.In(x, update=s + x)], x)
 
 
 def test_a_shared_value_of_another_type() -> None:

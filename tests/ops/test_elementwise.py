@@ -357,5 +357,7 @@ def test_empty_arrays(device: str) -> None:
 
 
 def test_wrong_number_of_arguments() -> None:
-    with pytest.raises(TypeError, match="maximum takes 2 arguments; 1 were given"):
-        T.maximum(T.dvector())
+    with pytest.raises(TypeError, match="sub takes 2 arguments; 1 were given"):
+        T.sub(T.dvector())
+    with pytest.raises(TypeError, match="maximum takes at least 1 argument; 0 were given"):
+        T.maximum()

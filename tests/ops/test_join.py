@@ -143,6 +143,40 @@ CASES = [
         )
         for axis in (None, 0, 1, -2)
     ),
+    *(
+        Case(
+            f"repeat {repeats} along {axis}",
+            lambda x, repeats=repeats, axis=axis: T.repeat(x, repeats, axis) * 2,
+            lambda x, repeats=repeats, axis=axis: np.repeat(x, repeats, axis) * 2,
+            (M,),
+        )
+        for axis, repeats in [
+            (0, [2, 0, 1]),
+            (-1, np.array([1, 0, 3, 2])),
+            (None, np.arange(12)),
+            (1, (0, 0, 0, 0)),
+            (0, [3]),
+            (1, np.array(2)),
+        ]
+    ),
+    Case(
+        "repeat by a constant",
+        lambda x: x.repeat(T.constant([1, 2, 3]), axis=0),
+        lambda x: np.repeat(x, [1, 2, 3], axis=0),
+        (M,),
+    ),
+    Case(
+        "repeat by a vector made of shapes",
+        lambda x: T.repeat(x, T.concatenate([x.shape - 2, x.shape[:1]]), axis=0),
+        lambda x: np.repeat(x, [1, 2, 3], axis=0),
+        (M,),
+    ),
+    Case(
+        "repeat by a filled vector",
+        lambda x: T.repeat(x, T.alloc(2, x.shape[1]), axis=1),
+        lambda x: np.repeat(x, 2, axis=1),
+        (M,),
+    ),
     Case("x.repeat", lambda x: x.repeat(x.shape[0]), lambda x: x.repeat(5), (V,)),
     *(
         Case(
@@ -209,6 +243,27 @@ ERRORS: list[tuple[Callable[[], Any], str]] = [
 def test_errors_when_an_expression_is_made(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
+
+
+@pytest.mark.parametrize("repeats", [[1, 2], [1, 2, 3, 4], [1, 2, -1]])
+def test_repeats_that_do_not_fit(device: str, repeats: list[int]) -> None:
+    x = T.dmatrix("x")
+    function = theano.function([x], T.repeat(x, repeats, axis=0))
+    with pytest.raises(ValueError, match=r"(?s)for an axis of length 3: one number.*made at"):
+        function(M)
+
+
+def test_repeats_that_only_a_call_computes(device: str) -> None:
+    x, n = T.dmatrix("x"), T.lvector("n")
+    function = theano.function([x, n], T.repeat(x, n, axis=0))
+    with pytest.raises(TypeError, match=r"(?s)`n` is an int64 vector; a vector of repeats must be"):
+        function(M, [1, 2, 3])
+
+
+def test_stack_with_the_axis_by_position(device: str) -> None:
+    x = T.dmatrix("x")
+    for y in (T.stack([x, x], 1), T.stack((x, x), axis=1), T.stack(x, x, axis=T.constant(1))):
+        np.testing.assert_array_equal(evaluate(device, [x], y, M), np.stack([M, M], 1))
 
 
 @pytest.mark.parametrize("ndim", range(1, 9))

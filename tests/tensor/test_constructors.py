@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tinygrad_mnist as theano
@@ -52,8 +53,10 @@ def test_constructor(kind: str, prefix: str, float_x: str) -> None:
 def test_plural(kind: str, prefix: str) -> None:
     make = getattr(T, prefix + PLURALS[kind])
     dtype = theano.config.floatX if prefix == "" else DTYPES[prefix]
-    named, unnamed = make("x", "yz"), make(3)
+    named, unnamed = make("x", "yz"), make(np.int64(3))
     assert [v.name for v in named] == ["x", "yz"]
+    assert [v.name for v in make("xyz")] == ["x", "y", "z"]
+    assert [v.name for v in make(["x", "yz"])] == ["x", "yz"]
     assert [v.name for v in unnamed] == [None] * 3
     assert {(v.dtype, v.broadcastable) for v in named + unnamed} == {(dtype, KINDS[kind])}
     assert make.__name__ == prefix + PLURALS[kind]

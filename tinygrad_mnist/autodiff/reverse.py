@@ -140,7 +140,8 @@ def _seeds(cost: Variable | None, known: Mapping[Variable, Any]) -> dict[Variabl
         _check_variable(cost)
         if cost.ndim != 0:
             raise GraphTypeError(f"the cost must be a scalar, not {cost.type}{at(cost.source)}")
-        seeds[cost] = constant(1, _float_dtype(cost))
+        seeds[cost] = one = constant(1, _float_dtype(cost))
+        one.mentions = (cost,)  # as Theano's ones_like(cost)
     elif not known:
         raise GraphTypeError("grad needs a cost, or known_grads")
     for v, g in known.items():

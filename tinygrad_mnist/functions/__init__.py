@@ -4,7 +4,8 @@
 givens. `callable` has the class `Function`. In a call, `signature` orders the values, `arguments`
 turns them into arrays, and `plans` finds the plan for their shapes and runs it; `sweep` runs many
 steps. `states` sets the inputs that keep a value from call to call. `prepare` compiles the kernels
-of several functions together.
+of several functions together. `profiled` has functions that record their calls, `maker` the graph
+of a function.
 """
 
 from tinygrad_mnist.functions.build import function

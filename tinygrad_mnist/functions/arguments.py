@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_mnist.compile.host import is_host_scalar
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.errors import BroadcastError, GraphTypeError
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
 from tinygrad_mnist.graph.values import plain_array
@@ -74,7 +74,7 @@ def convert(value: Any, parameter: Parameter, stacked: bool = False) -> Array:
         array = _converted(array, value, parameter)
     for axis, fixed in enumerate(variable.broadcastable, start=int(stacked)):
         if fixed and array.shape[axis] != 1:
-            raise ShapeError(
+            raise BroadcastError(
                 f"{label} broadcasts along axis {axis - stacked}; the value's shape is "
                 f"{array.shape}{at(variable.source)}"
             )

@@ -3,41 +3,61 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tinygrad_mnist.backends import backend
 from tinygrad_mnist.config import config
-from tinygrad_mnist.errors import GraphTypeError, MissingInputError, UnusedInputError
+from tinygrad_mnist.errors import (
+    ArgumentError,
+    DuplicateInputError,
+    GivensError,
+    GraphTypeError,
+    MissingInputError,
+    UnusedInputError,
+)
 from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.functions.callable import Function
 from tinygrad_mnist.functions.io import In, check_downcast, outputs_from
+from tinygrad_mnist.functions.profiled import ProfiledFunction
 from tinygrad_mnist.functions.updates import (
     Pairs,
     Updates,
     add_default_updates,
     add_update,
-    fitting,
+    chained,
     givens_from,
+    updated_value,
     updates_from,
 )
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.traversal import leaves, substitute
+from tinygrad_mnist.graph.traversal import leaves, mentions, substitute
 from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.values import check_name, choice, flag, shown
 from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
-# Theano's modes choose how much to optimise; here there is one way to make a plan.
-MODES = ("FAST_RUN", "FAST_COMPILE")
+# Theano's modes choose how much to optimise and to check; here there is one way to make a plan.
+MODES = (
+    "FAST_RUN",
+    "FAST_COMPILE",
+    "Mode",
+    "DebugMode",
+    "DEBUG_MODE",
+    "FAST_RUN_NOGC",
+    "STABILIZE",
+    "SANITY_CHECK",
+    "ProfileMode",
+    "PROFILE_MODE",
+)
 
 
 def function(
     inputs: Sequence[Variable | In],
     outputs: Any = None,
-    mode: str | None = None,
+    mode: Any = None,
     updates: Pairs = None,
     givens: Pairs = None,
     no_default_updates: bool | Sequence[SharedVariable] = False,
@@ -60,31 +80,38 @@ def function(
     update, such as the counters of random streams, are updated too; `no_default_updates` turns that
     off, for all or for a list of them.
 
-    givens: a dict or pairs of variables (inputs, shared, expressions) and their replacements, which
-    are made all at once. rebuild_strict: False casts replacements of another dtype, even where
-    that loses values.
+    givens: a dict or pairs of variables (shared, expressions, and those that are no inputs) and
+    their replacements, in order: a replacement sees those before it. rebuild_strict: False casts
+    replacements of another dtype, even where that loses values.
 
     allow_input_downcast: True lets values lose precision when they are converted, False lets no
     float, None Python floats only. on_unused_input: 'raise', 'warn' or 'ignore'; None takes
     `config.on_unused_input`.
 
-    mode: None, 'FAST_RUN' or 'FAST_COMPILE', which all mean the same here; profile: None or False.
+    mode: None, the name of one of Theano's modes or a `Mode`, which all mean the same here.
+    profile: True records the time of every kernel call; `fn.profile` then has them.
     accept_inplace has no effect: no graph has operations in place.
 
-    Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line.
+    Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line;
+    GivensError for givens that replace an input, or what an earlier replacement is made of.
     """
     check_name(name, "the name of a function")
     _check_options(mode, profile, on_unused_input)
     check_downcast(allow_input_downcast, "allow_input_downcast")
     new_values = updates_from(updates)
     signature = _inputs_from(inputs, name, allow_input_downcast, new_values)
-    replacements = _replacements(signature.replaced, givens_from(givens, rebuild_strict))
+    given = givens_from(givens, rebuild_strict)
+    for v in signature.variables:
+        if v in given:
+            raise GivensError(f"{v} is an input and among the givens{at(v.source)}")
+    replacements = chained(given, signature.replaced)
     wanted = outputs_from(outputs)
-    expressions = substitute([*wanted.variables, *new_values.values()], replacements)
+    written = [*wanted.variables, *new_values.values()]
+    expressions = substitute(written, replacements)
     n = len(wanted.variables)
     wanted = wanted.computing(expressions[:n])
     new_values = {
-        target: fitting(value, target, "the update of")
+        target: updated_value(value, target, "the update of")
         for target, value in zip(new_values, expressions[n:], strict=True)
     }
     add_default_updates(
@@ -94,24 +121,30 @@ def function(
         lambda v: substitute([v], replacements)[0],
     )
     on_unused = on_unused_input or config.on_unused_input
-    _check_inputs(signature.parameters, [*wanted.variables, *new_values.values()], on_unused)
-    return Function(signature.parameters, wanted, new_values, name, backend(config.device))
+    _check_inputs(
+        signature.parameters,
+        [*wanted.variables, *new_values.values()],
+        lambda: _mentioned(written, replacements),
+        on_unused,
+    )
+    kind = ProfiledFunction if profile else Function
+    return kind(signature.parameters, wanted, new_values, name, backend(config.device))
 
 
 def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
-    if not (mode is None or isinstance(mode, str)):
+    is_mode = hasattr(mode, "linker") and hasattr(mode, "optimizer")  # an object as Theano's `Mode`
+    if not (mode is None or isinstance(mode, str) or is_mode):
         raise GraphTypeError(
-            f"mode is None or a string, not {mode!r}; it comes third, so give updates by name"
+            f"mode is None, a string or a Mode, not {shown(mode)}; it comes third, so give updates "
+            "by name"
         )
-    if mode not in (None, *MODES):
-        raise GraphTypeError(
-            f"there is no mode {mode!r}; there are None, {' and '.join(map(repr, MODES))}, all the "
+    if isinstance(mode, str) and mode not in MODES:
+        raise ArgumentError(
+            f"there is no mode {mode!r}; there are None, {', '.join(map(repr, MODES))}, all the "
             "same (config.device = 'reference' makes functions that run in plain NumPy)"
         )
-    if profile is not None and flag(profile, "profile"):
-        raise GraphTypeError(
-            "profile is None or False; fn.profile(...) times the kernels of a function"
-        )
+    if profile is not None:
+        flag(profile, "profile")
     if on_unused is not None:
         choice(on_unused, ("raise", "warn", "ignore"), "on_unused_input")
 
@@ -120,10 +153,12 @@ def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
 class _Inputs:
     """The inputs of a function.
 
-    parameters: as callers see them. replaced: variables that the graph replaces: expressions that
-    are inputs, and inputs that keep their value in a shared variable.
+    variables: as the user gave them. parameters: as callers see them. replaced: variables that the
+    graph replaces: expressions that are inputs, and inputs that keep their value in a shared
+    variable.
     """
 
+    variables: list[Variable]
     parameters: list[Parameter]
     replaced: dict[Variable, Variable]
 
@@ -140,11 +175,11 @@ def _inputs_from(
     given = [i if isinstance(i, In) else In(i) for i in inputs]
     variables = [i.variable for i in given]
     if len(set(variables)) != len(variables):
-        raise GraphTypeError("a variable is twice among the inputs")
-    found = _Inputs([], {})
+        raise DuplicateInputError("a variable is twice among the inputs")
+    found = _Inputs(variables, [], {})
     for number, i in enumerate(given):
         where = f" of {function_name}" if function_name else ""
-        name = i.name or i.variable.name
+        name = i.name or (i.variable.name if i.autoname else None)
         label = f"input {number} ({name}){where}" if name else f"input {number}{where}"
         parameter = _parameter(i, name, label, downcast)
         found.parameters.append(parameter)
@@ -186,36 +221,40 @@ def _parameter(i: In, name: str | None, label: str, downcast: bool | None) -> Pa
     return replace(plain, state=SharedVariable(value, type, name), is_private=True)
 
 
-def _replacements(
-    replaced: Mapping[Variable, Variable], givens: Mapping[Variable, Variable]
-) -> dict[Variable, Variable]:
-    """All replacements: of inputs and givens."""
-    for v in replaced:
-        if v in givens:
-            raise GraphTypeError(f"{v} is an input and among the givens{at(v.source)}")
-    values = substitute(list(givens.values()), replaced)
-    return {**replaced, **dict(zip(givens, values, strict=True))}
+def _mentioned(
+    expressions: Sequence[Variable], replacements: Mapping[Variable, Variable]
+) -> set[Variable]:
+    """The variables that are mentioned in expressions, or in what replaces a mentioned one."""
+    found = mentions(expressions)
+    new = [replacements[v] for v in found if v in replacements]
+    return {*found, *new, *leaves(new), *mentions(new)}
 
 
 def _check_inputs(
-    parameters: Sequence[Parameter], expressions: Sequence[Variable], on_unused: str
+    parameters: Sequence[Parameter],
+    expressions: Sequence[Variable],
+    mentioned: Callable[[], Collection[Variable]],
+    on_unused: str,
 ) -> None:
-    """Raises an error for inputs that are missing or unused; those that keep a value may be
-    unused."""
-    inputs = [p.variable for p in parameters]
+    """Raises an error for inputs that are unused or missing. Those that keep a value, or are
+    mentioned in an expression whose value doesn't depend on them, are not unused."""
     used: list[Variable] = [v for v in leaves(expressions) if isinstance(v, Input)]
+    unused = [p.variable for p in parameters if p.state is None and p.variable not in used]
+    if unused and on_unused != "ignore":
+        known = mentioned()
+        for v in unused:
+            if v in known:
+                continue
+            message = f"no output or update depends on the input {v}{at(v.source)}"
+            if on_unused == "raise":
+                raise UnusedInputError(message + "\n  (on_unused_input='ignore' allows it)")
+            warnings.warn(message, stacklevel=3)
+    inputs = [p.variable for p in parameters]
     for v in used:
         if v not in inputs:
             raise MissingInputError(
                 f"the expressions depend on {v}, which is neither an input nor given{at(v.source)}"
             )
-    for p in parameters:
-        v = p.variable
-        if p.state is None and v not in used and on_unused != "ignore":
-            message = f"no output or update depends on the input {v}{at(v.source)}"
-            if on_unused == "raise":
-                raise UnusedInputError(message + "\n  (on_unused_input='ignore' allows it)")
-            warnings.warn(message, stacklevel=3)
 
 
 @api_function

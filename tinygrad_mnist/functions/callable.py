@@ -9,8 +9,9 @@ from typing import Any
 from tinygrad_mnist.backends import Backend
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.functions.arguments import Parameter, read_arguments
+from tinygrad_mnist.functions.arguments import Parameter, convert, read_arguments
 from tinygrad_mnist.functions.io import Outputs
+from tinygrad_mnist.functions.maker import FunctionGraph, Maker
 from tinygrad_mnist.functions.plans import Key, PlanCache, Workspace
 from tinygrad_mnist.functions.signature import Signature
 from tinygrad_mnist.functions.states import states_set
@@ -26,11 +27,14 @@ class Function:
     """The result of `function`. Call it with values of the inputs, in order or by name.
 
     `fn[name]` is the value of an input that keeps one (an `In` with an update, or with a shared
-    variable as value), and `fn[name] = value` sets it. A position or the variable works like the
-    name.
+    variable as value) or has a default, and `fn[name] = value` sets it. A position or the variable
+    works like the name.
 
-    plan: the plan of the last call. plans: all that are kept, the last used first.
+    plan: the plan of the last call. plans: all that are kept, the last used first. trust_input: has
+    no effect; arguments are always checked.
     """
+
+    trust_input = False
 
     def __init__(
         self,
@@ -43,16 +47,12 @@ class Function:
     ) -> None:
         """For `function`, which checks its arguments. workspace: another function's, to share."""
         self.name = name
-        self._parameters = tuple(parameters)
-        self._signature = Signature(self._parameters, name)
+        self._set_parameters(parameters)
         self._outputs = outputs
         self._n_outputs = len(outputs.variables)
         self._updates = dict(updates)
         self._backend = backend
         self._workspace = workspace or Workspace(backend)
-        self._stateless = tuple(p for p in parameters if p.state is None)
-        self._stateful = tuple(p for p in parameters if p.state is not None)
-        self._is_plain = not any(p.implicit or p.state is not None for p in parameters)
         used = leaves([*outputs.variables, *updates.values()])
         shared = [v for v in used if isinstance(v, SharedVariable)]
         self._shared = tuple(dict.fromkeys([*shared, *updates]))
@@ -70,6 +70,13 @@ class Function:
         states = [p.state for p in self._stateful if p.state is not None and not p.implicit]
         self._variables_lock = ReadWriteLock(reads=self._shared, writes=[*updates, *states])
 
+    def _set_parameters(self, parameters: Sequence[Parameter]) -> None:
+        self._parameters = tuple(parameters)
+        self._signature = Signature(self._parameters, self.name)
+        self._stateless = tuple(p for p in parameters if p.state is None)
+        self._stateful = tuple(p for p in parameters if p.state is not None)
+        self._is_plain = not any(p.implicit or p.state is not None for p in parameters)
+
     # --- calls ------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -78,7 +85,12 @@ class Function:
         Arrays are fresh, except those of `Out(borrow=True)`. Raises GraphTypeError or ShapeError
         for values that do not fit, and IndexOutOfRangeError for indices out of range; shared
         variables are then as before.
+
+        output_subset: returns only these outputs, a list of their positions or keys.
         """
+        if "output_subset" in kwargs:
+            wanted = kwargs.pop("output_subset")
+            return self._outputs.subset(Function.__call__(self, *args, **kwargs), wanted)
         values: Sequence[Any] = args
         if kwargs or not self._is_plain or len(args) != len(self._parameters):
             values = self._signature.bind(args, kwargs)
@@ -190,6 +202,12 @@ class Function:
         return [*self._outputs.variables, *self._updates.values()]
 
     @property
+    def maker(self) -> Maker:
+        """Its graph in Theano's words: `fn.maker.fgraph.toposort()`."""
+        inputs = [*(p.variable for p in self._stateless), *self._shared]
+        return Maker(FunctionGraph(inputs, self.expressions))
+
+    @property
     def backend(self) -> Backend:
         """The backend that runs it."""
         return self._backend
@@ -208,16 +226,33 @@ class Function:
         return f"<function {self.name or ''}({self._inputs}) on {self.device}>"
 
     def __getitem__(self, key: Any) -> Array:
-        return self._state(key).get_value()
+        kept = self._kept(key)
+        if kept.state is not None:
+            return kept.state.get_value()
+        assert kept.default is not None
+        return kept.default.copy()
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._state(key).set_value(value)
+        kept = self._kept(key)
+        if kept.state is not None:
+            kept.state.set_value(value)
+        else:
+            new = replace(kept, default=convert(value, kept).copy())
+            self._set_parameters([new if p is kept else p for p in self._parameters])
 
-    def _state(self, key: Any) -> SharedVariable:
+    @property
+    def container(self) -> Mapping[Any, SharedVariable]:
+        """The shared variables that keep the inputs' values, by the name and the variable of an
+        input: `In(s, value=f.container[s], update=...)` gives another function the same one."""
+        kept = [(p, p.state) for p in self._stateful if p.state is not None]
+        by_variable: dict[Any, SharedVariable] = {p.variable: state for p, state in kept}
+        return by_variable | {p.name: state for p, state in kept}
+
+    def _kept(self, key: Any) -> Parameter:
         parameter = self._signature.find(key)
-        if parameter.state is None:
+        if parameter.state is None and parameter.default is None:
             raise KeyError(f"{parameter.label} keeps no value from call to call")
-        return parameter.state
+        return parameter
 
     def copy(
         self,
@@ -241,7 +276,7 @@ class Function:
         new = substitute(self.expressions, replaced)
         outputs, values = new[: self._n_outputs], new[self._n_outputs :]
         updates = {} if delete_updates else dict(zip(self._updates, values, strict=True))
-        return Function(
+        return type(self)(
             [
                 p if p.state is None else replace(p, state=replaced.get(p.state, p.state))
                 for p in self._parameters

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, MissingValueError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.values import check_name, flag, shown
+from tinygrad_mnist.graph.values import check_name, flag, several, shown
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 
 
@@ -18,7 +18,8 @@ from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 class In:
     """An input of a function with a name, a default value, or a value that it keeps.
 
-    variable: the input in expressions. name: its keyword; None is the variable's name.
+    variable: the input in expressions. name: its keyword; None is the variable's name, or with
+    `autoname=False` none.
 
     value: the default, a number or an array, which is copied. If it is a shared variable, that
     replaces the input: the function reads it, and sets it if there is an `update`. Callers then
@@ -48,6 +49,7 @@ class In:
     strict: bool = False
     allow_downcast: bool | None = None
     implicit: bool | None = None
+    autoname: bool = True
 
     def __post_init__(self) -> None:
         v = self.variable
@@ -66,7 +68,7 @@ class In:
         if isinstance(self.value, Variable) and not isinstance(self.value, SharedVariable):
             raise GraphTypeError(f"the value of the input {v} is {self.value}, which is symbolic")
         if self.value is None and (self.update is not None or self.implicit):
-            raise GraphTypeError(
+            raise MissingValueError(
                 f"the input {v} needs a value to start from, since it has an update or is implicit"
                 f"{at(v.source)}"
             )
@@ -141,6 +143,20 @@ class Outputs:
         if self.names is not None:
             return dict(zip(self.names, arrays, strict=True))
         return None if self.nothing else list(arrays)
+
+    def subset(self, results: Any, wanted: Any) -> Any:
+        """Those of the results of a call that are in the list `wanted`, in the same form. Raises
+        ArgumentError for an output that there isn't."""
+        if self.single or wanted is None:
+            return results
+        given = several(wanted, "output_subset", "positions or keys of outputs")
+        known = range(len(self.variables)) if self.names is None else self.names
+        for key in given:
+            if key not in known:
+                raise ArgumentError(f"output_subset has {shown(key)}, which is no output")
+        if self.names is None:
+            return [results[number] for number in given]
+        return {key: results[key] for key in given}
 
 
 def outputs_from(given: Any) -> Outputs:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GivensError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.traversal import leaves
+from tinygrad_mnist.graph.traversal import leaves, substitute, toposort
 from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.ops.elementwise import cast
@@ -45,9 +45,9 @@ def updates_from(pairs: Pairs) -> Updates:
 
 
 def add_update(updates: Updates, target: SharedVariable, value: Variable) -> None:
-    """Adds an update; GraphTypeError where there is one already."""
+    """Adds an update; ArgumentError where there is one already."""
     if target in updates:
-        raise GraphTypeError(f"{target} is updated twice{at(target.source)}")
+        raise ArgumentError(f"{target} is updated twice{at(target.source)}")
     updates[target] = value
 
 
@@ -60,15 +60,49 @@ def givens_from(pairs: Pairs, strict: bool) -> dict[Variable, Variable]:
             raise GraphTypeError(f"{target!r} among the givens is not a variable")
         if target in givens:
             raise GraphTypeError(f"{target} is given twice{at(target.source)}")
-        givens[target] = fitting(as_variable(value), target, "the replacement of", not strict)
+        new = fitting(as_variable(value), target, "the replacement of", not strict)
+        if strict:
+            _check_pattern(new, target, "the replacement of", of_target=True)
+        givens[target] = new
     return givens
+
+
+def chained(
+    givens: Mapping[Variable, Variable], replaced: Mapping[Variable, Variable]
+) -> dict[Variable, Variable]:
+    """All replacements: `replaced`, then the givens in order. Each replacement sees those before
+    it; its own variable is in it what it was.
+
+    Raises GivensError for a variable that `replaced` has, or that an earlier replacement is made
+    of: that one would not see its replacement.
+    """
+    chain = dict(replaced)
+    used: set[Variable] = set()
+    for target, value in givens.items():
+        if target in used:
+            raise GivensError(
+                f"{target} is given after a replacement that is made of it: give it first"
+                f"{at(target.source)}"
+            )
+        used.add(value)
+        for node in toposort([value], up_to=chain):
+            used.update(node.inputs)
+            used.update(node.outputs)
+        (chain[target],) = substitute([value], chain)
+    return chain
 
 
 def fitting(value: Variable, target: Variable, what: str, lossy: bool = False) -> Variable:
     """`value` in the target's type; Python numbers and narrower dtypes are converted, wider ones if
     `lossy`."""
     if isinstance(value, Constant) and value.weak:
-        value = cast(value, target.dtype)
+        number = cast(value, target.dtype)
+        is_kept = number.type.is_float or np.array_equal(number.known_value, value.value)
+        if not is_kept and not lossy:
+            raise GraphTypeError(
+                f"{what} {target} is {value}; {target.dtype} can't hold it{at(target.source)}"
+            )
+        value = number
     if value.ndim != target.ndim:
         raise GraphTypeError(
             f"{what} {target} has {value.ndim} dimensions; it needs {target.ndim}"
@@ -82,6 +116,29 @@ def fitting(value: Variable, target: Variable, what: str, lossy: bool = False) -
             )
         value = cast(value, target.dtype)
     return value
+
+
+def updated_value(value: Variable, target: SharedVariable, what: str) -> Variable:
+    """`value` as the new value of a shared variable. Raises GraphTypeError where it broadcasts
+    along an axis that the variable doesn't."""
+    value = fitting(value, target, what)
+    if not isinstance(value, Constant):
+        _check_pattern(value, target, what, of_target=False)
+    return value
+
+
+def _check_pattern(value: Variable, target: Variable, what: str, of_target: bool) -> None:
+    """Raises GraphTypeError where only one of the two broadcasts along an axis: the target, or else
+    the value."""
+    for axis, (ours, theirs) in enumerate(
+        zip(value.broadcastable, target.broadcastable, strict=True)
+    ):
+        if ours != theirs and theirs == of_target:
+            raise GraphTypeError(
+                f"{what} {target} broadcasts along {value.broadcastable}; it needs "
+                f"{target.broadcastable}: use T.{'add' if of_target else 'un'}broadcast"
+                f"(..., {axis}){at(value.source or target.source)}"
+            )
 
 
 def add_default_updates(
@@ -116,7 +173,7 @@ def add_default_updates(
         for v in fresh:
             assert v.default_update is not None
             new_value = replaced(as_variable(v.default_update))
-            updates[v] = fitting(new_value, v, "the default update of")
+            updates[v] = updated_value(new_value, v, "the default update of")
 
 
 def swaps_from(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_mnist.contracts.core.base import Params
+from tinygrad_mnist.contracts.core.base import Array, Params
 from tinygrad_mnist.contracts.core.sizes import n_elements
 from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.source import error_context
-from tinygrad_mnist.graph.variables import Constant, Variable
+from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
 LIMIT = 1024  # elements up to which a result is worth keeping
 
@@ -23,7 +24,7 @@ def fold(variable: Variable) -> Variable:
         or not all(isinstance(v, Constant) for v in node.inputs)
         or not node.inputs
         or node.op.name == "static_broadcast"  # cheaper as one number with strides of 0
-        or not all(p.is_fixed for p in _regions(node.params))
+        or not _is_fixed(node)
         or n_elements(variable.type.static_shape) > LIMIT
     ):
         return variable
@@ -33,6 +34,23 @@ def fold(variable: Variable) -> Variable:
     constant = Constant(value)
     constant.type = variable.type
     return constant
+
+
+def known_array(v: Variable) -> Array | None:
+    """The value of a variable of known shape that depends only on constants; None for others."""
+    values: dict[Variable, Array] = {}
+    for node in toposort([v]):
+        inputs = [values.get(x, x.known_value) for x in node.inputs]
+        if node.op.reference is None or not _is_fixed(node) or any(a is None for a in inputs):
+            return None
+        values.update(zip(node.outputs, node.op.evaluate(node, inputs), strict=True))
+    found: Array | None = values.get(v, v.known_value)
+    return found
+
+
+def _is_fixed(node: Node) -> bool:
+    """Whether its slices start at the same elements in every call."""
+    return all(region.is_fixed for region in _regions(node.params))
 
 
 def _regions(params: Params) -> tuple[StaticSlice, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, IntegerOverflowError
+from tinygrad_mnist.graph.api import lookup
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import check_dtype, smallest_integer
 from tinygrad_mnist.graph.values import check_name, plain_array, shown
@@ -28,7 +29,7 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     """A variable made of a variable, a number, an array or a nested list.
 
     Python numbers become weak constants, which take the dtype of the other operands. NumPy values
-    keep their dtype.
+    keep their dtype. A list that holds variables is stacked.
     """
     if isinstance(value, Variable):
         return value
@@ -43,6 +44,8 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
         return Constant(np.asarray(value, dtype=dtype), weak=True, name=name)
     if type(value) is float:
         return Constant(np.asarray(value, dtype="float64"), weak=True, name=name)
+    if isinstance(value, list | tuple) and has_variables(value):
+        return lookup("stack")(value)
     if isinstance(value, np.ndarray | np.generic | list | tuple):
         return Constant(_checked(plain_array(value, "a value in an expression")), name=name)
     why = ": complex numbers are not supported" if isinstance(value, complex) else ""
@@ -50,6 +53,13 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
         f"{shown(value)} of type {type(value).__name__} can't be used in an expression{why}"
         f"{at(user_source())}"
     )
+
+
+def has_variables(value: Any) -> bool:
+    """Whether a value is a variable, or a list or tuple that holds one at some level."""
+    if isinstance(value, list | tuple):
+        return any(has_variables(item) for item in value)
+    return isinstance(value, Variable)
 
 
 def _checked(array: Array) -> Array:

@@ -1,74 +1,28 @@
 """Python's operators and NumPy's methods on variables.
 
 Each method looks up an *API function*, such as `add` or `mean`, which an op's own file registers
-by name with `@api_function`. So variables offer these operators without importing any op.
+by name with `@api_function`: see `graph.api`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
-_API_FUNCTIONS: dict[str, Callable[..., Any]] = {}
+from tinygrad_mnist.graph.api import api_function, lookup
+from tinygrad_mnist.graph.protocols import Protocols
 
-_NO_NUMBER = (
-    "a symbolic variable is no number before a function computes it: x.eval({inputs: values}) "
-    "computes its value"
-)
+__all__ = ["Operators", "api_function", "lookup"]
 
-F = TypeVar("F", bound=Callable[..., Any])
 V = TypeVar("V")
 
 
-def api_function(function: F) -> F:
-    """Registers a function of variables under its name, so that operators can call it."""
-    _API_FUNCTIONS[function.__name__.rstrip("_")] = function
-    return function
-
-
-def lookup(name: str) -> Callable[..., V]:
-    """The function registered under a name."""
-    return _API_FUNCTIONS[name]
-
-
-class Operators(Generic[V]):
+class Operators(Protocols, Generic[V]):
     """The operators and methods of a variable: `x + y`, `x[1:]`, `x.sum(axis=0)`, `x.T`, ...
 
     V: the type of their results, which is `Variable`.
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that `np.float32(2) * x` stays symbolic
-
-    # Comparison by == would break sets and dicts of variables; `eq` compares values, as in Theano.
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __bool__(self) -> bool:
-        raise TypeError(
-            "a symbolic variable has no truth value before a function computes it; "
-            "compare with T.eq, T.lt, ..., choose with T.switch, or compute it with .eval()"
-        )
-
-    def __len__(self) -> int:
-        raise TypeError(
-            "a symbolic variable has no len(); use x.shape[0], or x.shape.eval({inputs: values}), "
-            "which computes it"
-        )
-
-    def __int__(self) -> int:
-        raise TypeError(f"{_NO_NUMBER}; T.cast(x, 'int64') stays symbolic")
-
-    def __float__(self) -> float:
-        raise TypeError(f"{_NO_NUMBER}; T.cast(x, 'floatX') stays symbolic")
-
-    def __index__(self) -> int:
-        raise TypeError(f"{_NO_NUMBER}; T.arange(x) and y[x] stay symbolic")
-
-    def __iter__(self) -> Iterator[V]:
-        raise TypeError("a symbolic variable can't be iterated over; index it: x[0], x[1], ...")
 
     def __add__(self, other: Any) -> V:
         return lookup("add")(self, other)
@@ -162,16 +116,40 @@ class Operators(Generic[V]):
         return lookup("round")(self)
 
     def __lt__(self, other: Any) -> V:
-        return lookup("lt")(self, other)
+        return self._compared(lookup("lt")(self, other))
 
     def __le__(self, other: Any) -> V:
-        return lookup("le")(self, other)
+        return self._compared(lookup("le")(self, other))
 
     def __gt__(self, other: Any) -> V:
-        return lookup("gt")(self, other)
+        return self._compared(lookup("gt")(self, other))
 
     def __ge__(self, other: Any) -> V:
-        return lookup("ge")(self, other)
+        return self._compared(lookup("ge")(self, other))
+
+    @staticmethod
+    def _compared(result: Any) -> V:
+        """The result of a comparison, marked so that `a < b < c` doesn't mean `b < c`."""
+        result._is_comparison = True
+        return cast(V, result)
+
+    def __bool__(self) -> bool:
+        """True, so that `if x:` asks whether there is a variable; TypeError for `x < y`."""
+        if getattr(self, "_is_comparison", False):
+            raise TypeError(
+                "a symbolic comparison has no truth value before a function computes it; choose "
+                "with T.switch, combine with & and |, or compute it with .eval()"
+            )
+        return True
+
+    def __ceil__(self) -> V:
+        return lookup("ceil")(self)
+
+    def __floor__(self) -> V:
+        return lookup("floor")(self)
+
+    def __trunc__(self) -> V:
+        return lookup("trunc")(self)
 
     def __getitem__(self, key: Any) -> V:
         return lookup("getitem")(self, key)
@@ -180,6 +158,11 @@ class Operators(Generic[V]):
     def shape(self) -> V:
         """The shape as a symbolic int64 vector."""
         return lookup("shape")(self)
+
+    @property
+    def size(self) -> V:
+        """The number of elements, a symbolic integer."""
+        return lookup("prod")(lookup("shape")(self))
 
     @property
     def T(self) -> V:  # noqa: N802
@@ -198,8 +181,8 @@ class Operators(Generic[V]):
     def dimshuffle(self, *pattern: Any) -> V:
         return lookup("dimshuffle")(self, *pattern)
 
-    def flatten(self, ndim: int = 1) -> V:
-        return lookup("flatten")(self, ndim)
+    def flatten(self, ndim: int | None = None, outdim: int | None = None) -> V:
+        return lookup("flatten")(self, ndim, outdim)
 
     def ravel(self) -> V:
         return lookup("flatten")(self)
@@ -207,12 +190,14 @@ class Operators(Generic[V]):
     def astype(self, dtype: str) -> V:
         return lookup("cast")(self, dtype)
 
-    def copy(self) -> V:
+    def copy(self, name: str | None = None) -> V:
         """A new variable of the same value."""
-        return lookup("identity")(self)
+        result: Any = lookup("identity")(self)
+        result.name = name
+        return cast(V, result)
 
-    def clip(self, low: Any, high: Any) -> V:
-        return lookup("clip")(self, low, high)
+    def clip(self, a_min: Any, a_max: Any) -> V:
+        return lookup("clip")(self, a_min, a_max)
 
     def round(self, mode: str = "half_to_even") -> V:
         return lookup("round")(self, mode)
@@ -292,17 +277,44 @@ class Operators(Generic[V]):
     def trunc(self) -> V:
         return lookup("trunc")(self)
 
-    def sum(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> V:
-        return lookup("sum")(self, axis, dtype, keepdims)
+    def sum(
+        self,
+        axis: Any = None,
+        dtype: str | None = None,
+        keepdims: bool = False,
+        acc_dtype: str | None = None,
+    ) -> V:
+        return lookup("sum")(self, axis, dtype, keepdims, acc_dtype)
 
-    def prod(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> V:
-        return lookup("prod")(self, axis, dtype, keepdims)
+    def prod(
+        self,
+        axis: Any = None,
+        dtype: str | None = None,
+        keepdims: bool = False,
+        acc_dtype: str | None = None,
+    ) -> V:
+        return lookup("prod")(self, axis, dtype, keepdims, acc_dtype)
 
     def cumsum(self, axis: int | None = None) -> V:
         return lookup("cumsum")(self, axis)
 
-    def mean(self, axis: Any = None, dtype: str | None = None, keepdims: bool = False) -> V:
-        return lookup("mean")(self, axis, dtype, keepdims)
+    def cumprod(self, axis: int | None = None) -> V:
+        return lookup("cumprod")(self, axis)
+
+    def norm(self, L: Any, axis: Any = None, keepdims: bool = False) -> V:  # noqa: N803
+        return lookup("norm")(self, L, axis, keepdims)
+
+    def ptp(self, axis: Any = None) -> V:
+        return lookup("ptp")(self, axis)
+
+    def mean(
+        self,
+        axis: Any = None,
+        dtype: str | None = None,
+        keepdims: bool = False,
+        acc_dtype: str | None = None,
+    ) -> V:
+        return lookup("mean")(self, axis, dtype, keepdims, acc_dtype)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> V:
         return lookup("max")(self, axis, keepdims)
@@ -341,11 +353,68 @@ class Operators(Generic[V]):
     def fill(self, value: Any) -> V:
         return lookup("fill")(self, value)
 
-    def take(self, indices: Any, axis: int | None = None) -> V:
-        return lookup("take")(self, indices, axis)
+    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> V:
+        return lookup("take")(self, indices, axis, mode)
 
     def repeat(self, repeats: Any, axis: int | None = None) -> V:
         return lookup("repeat")(self, repeats, axis)
+
+    def sort(self, axis: int | None = -1, kind: str = "quicksort", order: Any = None) -> V:
+        return lookup("sort")(self, axis, kind, order)
+
+    def argsort(self, axis: int | None = -1, kind: str = "quicksort", order: Any = None) -> V:
+        return lookup("argsort")(self, axis, kind, order)
+
+    def squeeze(self) -> V:
+        return lookup("squeeze")(self)
+
+    def swapaxes(self, axis1: int, axis2: int) -> V:
+        return lookup("swapaxes")(self, axis1, axis2)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> V:
+        return lookup("diagonal")(self, offset, axis1, axis2)
+
+    def trace(self) -> V:
+        return lookup("trace")(self)
+
+    def nonzero(self, return_matrix: bool = False) -> Any:
+        return lookup("nonzero")(self, return_matrix)
+
+    def nonzero_values(self) -> V:
+        return lookup("nonzero_values")(self)
+
+    def choose(self, choices: Any, out: None = None, mode: str = "raise") -> V:
+        return lookup("choose")(self, choices, out, mode)
+
+    def compress(self, a: Any, axis: int | None = None) -> V:
+        """The elements of `a` along `axis` where this condition is true."""
+        return lookup("compress")(self, a, axis)
+
+    def searchsorted(self, v: Any, side: str = "left", sorter: Any = None) -> V:
+        return lookup("searchsorted")(self, v, side, sorter)
+
+    def conj(self) -> Self:
+        """The variable itself, since it is real."""
+        return self
+
+    conjugate = conj
+
+    @property
+    def real(self) -> Self:
+        """The variable itself, since it is real."""
+        return self
+
+    @property
+    def imag(self) -> V:
+        """Zeros, since the variable is real."""
+        return lookup("zeros_like")(self)
+
+    def transfer(self, target: str | None) -> Self:
+        """The variable itself: a function decides where it is computed."""
+        return self
+
+    def get_scalar_constant_value(self) -> Any:
+        return lookup("get_scalar_constant_value")(self)
 
     def eval(self, inputs_to_values: dict[Any, Any] | None = None) -> Any:
         """The value, given values of the inputs it depends on: `(x * 2).eval({x: 3})`."""

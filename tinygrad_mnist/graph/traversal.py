@@ -47,6 +47,22 @@ def leaves(outputs: Sequence[Variable]) -> list[Variable]:
     return list(found)
 
 
+def mentions(outputs: Sequence[Variable]) -> set[Variable]:
+    """What `outputs` are made from though their values don't depend on it, with all that leads
+    there: the scalar `x` in `zeros_like(x)`. See `Variable.mentions`."""
+    found: set[Variable] = set()
+    visited: set[Node] = set()
+    pending: Sequence[Variable] = outputs
+    while pending:
+        nodes = [node for node in toposort(pending) if node not in visited]
+        visited.update(nodes)
+        around = {*pending, *(v for node in nodes for v in (*node.inputs, *node.outputs))}
+        if pending is not outputs:
+            found |= around
+        pending = [u for v in around for u in v.mentions]
+    return found
+
+
 def substitute(
     outputs: Sequence[Variable], replacements: Mapping[Variable, Variable]
 ) -> list[Variable]:

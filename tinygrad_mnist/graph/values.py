@@ -27,6 +27,16 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+def plain(value: Any) -> Any:
+    """A value without what wraps it: of a constant or an array without axes, its number; of a
+    constant with axes, its array."""
+    if isinstance(value, Operators) and value.known_value is not None:
+        value = value.known_value
+    if isinstance(value, np.ndarray) and value.ndim == 0 and not is_masked(value):
+        return value[()]
+    return value
+
+
 def is_integer(value: Any) -> bool:
     """Whether a value is an integer of Python or NumPy, and no bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -34,8 +44,7 @@ def is_integer(value: Any) -> bool:
 
 def integer(value: Any, what: str, least: int | None = None) -> int:
     """An integer, not below `least`. Raises GraphTypeError, ArgumentError."""
-    if isinstance(value, np.ndarray) and value.ndim == 0 and not is_masked(value):
-        value = value[()]
+    value = plain(value)
     if not is_integer(value):
         raise GraphTypeError(f"{what} is {shown(value)}; it must be an integer")
     if least is not None and value < least:
@@ -54,6 +63,7 @@ def several(value: Any, what: str, of: str = "integers") -> Sequence[Any]:
 
 def axis_number(value: Any, ndim: int) -> int:
     """The number of an axis, counted from 0. Raises GraphTypeError, AxisError."""
+    value = plain(value)
     if not is_integer(value):
         raise GraphTypeError(f"axis {shown(value)} is not an integer")
     if not -ndim <= value < ndim:
@@ -64,7 +74,9 @@ def axis_number(value: Any, ndim: int) -> int:
 def axis_numbers(value: Any, ndim: int) -> tuple[int, ...]:
     """The numbers of different axes, given as one or as a list. Raises GraphTypeError, AxisError,
     ArgumentError."""
-    given = several(value, "axis") if isinstance(value, list | tuple | np.ndarray) else [value]
+    value = plain(value)
+    is_list = isinstance(value, list | tuple | range | np.ndarray)
+    given = several(value, "axis") if is_list else [value]
     axes = tuple(axis_number(a, ndim) for a in given)
     if len(set(axes)) != len(axes):
         raise ArgumentError(f"an axis is named twice in {shown(value)}")

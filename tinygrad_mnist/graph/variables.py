@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from functools import cached_property
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params, Reference
 from tinygrad_mnist.contracts.core.formula import Formula
 from tinygrad_mnist.graph.access import ReadWriteLock
+from tinygrad_mnist.graph.api import api_function
 from tinygrad_mnist.graph.layout import Layout, Offset
 from tinygrad_mnist.graph.operators import Operators
 from tinygrad_mnist.graph.source import (
@@ -27,8 +29,9 @@ from tinygrad_mnist.graph.source import (
     present_context,
     user_origins,
 )
-from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type
-from tinygrad_mnist.graph.values import plain_array, shown
+from tinygrad_mnist.graph.storage import DeviceCopy, aligned_copy, storable
+from tinygrad_mnist.graph.types import INTEGERS, TensorType, static_type, tensor_type
+from tinygrad_mnist.graph.values import check_name, shown
 
 
 class Variable(Operators["Variable"]):
@@ -37,9 +40,16 @@ class Variable(Operators["Variable"]):
     type: dtype and dimensions.
     name: the user's name for it, or None.
     origins: the user's lines that it comes from; of a result, those of its node.
+
+    mentions: variables that it is made from though its value doesn't depend on them. They are not
+    computed for it, but a function may have them as inputs.
+
+    Programs may hang attributes of their own on it, which the engine leaves alone.
     """
 
-    __slots__ = ("_origins", "index", "name", "node", "type")
+    __slots__ = ("__dict__", "_origins", "index", "name", "node", "type")
+
+    mentions: tuple[Variable, ...] = ()
 
     def __init__(
         self,
@@ -58,6 +68,24 @@ class Variable(Operators["Variable"]):
     @property
     def origins(self) -> Origins:
         return self._origins if self.node is None else self.node.origins
+
+    @property
+    def owner(self) -> Node | None:
+        """Theano's name of `node`."""
+        return self.node
+
+    @cached_property
+    def tag(self) -> Any:
+        """An object for attributes of the program's own: `x.tag.role = "weight"`."""
+        return SimpleNamespace()
+
+    def clone(self) -> Variable:
+        """A new input of the same type and name."""
+        return new_input(self.type, self.name)
+
+    def get_parents(self) -> list[Node]:
+        """The node that makes it, in a list; empty for an input."""
+        return [] if self.node is None else [self.node]
 
     @property
     def source(self) -> Origin | None:
@@ -97,6 +125,20 @@ class Input(Variable):
         super().__init__(type, None, 0, name, user_origins())
 
 
+def new_input(type: TensorType, name: str | None = None) -> Input:
+    """An input of a type, whose lengths are not known."""
+    check_name(name)
+    if not type.is_open:
+        type = tensor_type(type.dtype, type.broadcastable)
+    return Input(type, name)
+
+
+@api_function
+def input_(type: TensorType, name: str | None = None) -> Input:
+    """What calling a type gives; see `new_input`."""
+    return new_input(type, name)
+
+
 class Constant(Variable):
     """A variable whose value is part of the graph.
 
@@ -112,6 +154,23 @@ class Constant(Variable):
         super().__init__(static_type(array.dtype.name, array.shape, broadcastable), name=name)
         self.value = array
         self.weak = weak
+
+    @property
+    def known_value(self) -> Array:
+        """The array; `Protocols` says what it is for."""
+        return self.value
+
+    @property
+    def data(self) -> Array:
+        """Theano's name of `value`."""
+        return self.value
+
+    def __index__(self) -> int:
+        return int(self.value) if self.ndim == 0 and self.dtype in INTEGERS else super().__index__()
+
+    def clone(self) -> Constant:
+        """The same value in a new variable."""
+        return Constant(self.value, self.weak, self.name)
 
     def __str__(self) -> str:
         if self.name is not None:
@@ -138,7 +197,7 @@ class Node:
     the one that stays gets those of the others.
     """
 
-    __slots__ = ("inputs", "op", "origins", "outputs", "params")
+    __slots__ = ("__dict__", "inputs", "op", "origins", "outputs", "params")
 
     def __init__(
         self,
@@ -153,6 +212,11 @@ class Node:
         self.params: Mapping[str, Any] = MappingProxyType(dict(params))
         self.origins = origins
         self.outputs = tuple(Variable(t, self, i) for i, t in enumerate(types))
+
+    @cached_property
+    def tag(self) -> Any:
+        """An object for attributes of the program's own."""
+        return SimpleNamespace()
 
     def __repr__(self) -> str:
         return f"{self.op.name}({', '.join(map(str, self.inputs))})"
@@ -255,6 +319,9 @@ class Op:
     shown: str | None = None
     infix: Infix | None = None
 
+    def __repr__(self) -> str:
+        return self.name
+
     @property
     def is_differentiable(self) -> bool:
         """Whether gradients other than zero pass through it."""
@@ -308,35 +375,6 @@ class Op:
 # --- shared variables ---------------------------------------------------------------------------
 
 
-class DeviceCopy(Protocol):
-    """A shared variable's value in the memory of a device.
-
-    is_newer: whether the device has changed it since it was last the same as the host's.
-    """
-
-    is_newer: bool
-
-    def fetch(self, array: Array) -> None:
-        """Copies the value to an array of the host."""
-
-
-CACHE_LINE = 64  # bytes
-
-
-def aligned_copy(value: Array, dtype: str) -> Array:
-    """A C-contiguous copy that begins at a cache line.
-
-    NumPy's arrays begin 16 bytes after one, so every other vector of a row would straddle two
-    lines. That costs the product of a layer 10 to 20 %.
-    """
-    nbytes = value.size * np.dtype(dtype).itemsize
-    memory = np.empty(nbytes + CACHE_LINE, np.uint8)
-    begin = -memory.__array_interface__["data"][0] % CACHE_LINE
-    array: Array = memory[begin : begin + nbytes].view(dtype).reshape(value.shape)
-    array[...] = value
-    return array
-
-
 class SharedVariable(Variable):
     """A variable that keeps a value from call to call; functions read it and update it.
 
@@ -344,16 +382,19 @@ class SharedVariable(Variable):
     used it, there is also a copy in the device's memory. The one that changed last is valid; it is
     copied when the other side needs it.
 
-    version: a number that grows whenever the host may have changed the value. device_copy: set by
-    the backend.
+    strict, allow_downcast: which values `set_value` takes; see `shared`. version: a number that
+    grows whenever the host may have changed the value. device_copy: set by the backend.
     """
 
-    __slots__ = ("_storage", "default_update", "device_copy", "version")
+    __slots__ = ("_default_update", "_storage", "device_copy", "version")
+
+    strict: bool = False
+    allow_downcast: bool | None = None
 
     def __init__(self, value: Array, type: TensorType, name: str | None = None) -> None:
         super().__init__(type, None, 0, name, user_origins())
         self._storage = value
-        self.default_update: Variable | None = None
+        self._default_update: Variable | None = None
         self.device_copy: DeviceCopy | None = None
         self.version = 0
 
@@ -363,6 +404,20 @@ class SharedVariable(Variable):
             self.sync_to_host()
             state: Any = super().__getstate__()
         return state[0], {**state[1], "device_copy": None}
+
+    @property
+    def default_update(self) -> Any:
+        """The new value that functions give it which neither update it nor refuse to; or None.
+        `del` removes it."""
+        return self._default_update
+
+    @default_update.setter
+    def default_update(self, value: Any) -> None:
+        self._default_update = value
+
+    @default_update.deleter
+    def default_update(self) -> None:
+        self._default_update = None
 
     @property
     def storage(self) -> Array:
@@ -412,29 +467,13 @@ class SharedVariable(Variable):
         While a function in another thread uses the variable, this waits for the end of its step,
         or sweep.
 
-        Floats are rounded to the variable's dtype. Raises TypeError where floats would become
-        integers, integers don't fit, or the number of dimensions differs.
+        Raises TypeError for another number of dimensions and where an array's values would lose
+        precision; Python's floats are rounded. `allow_downcast=True` of `shared` lets any value in.
         """
         label = f"the shared variable {self.name!r}" if self.name else "the shared variable"
         if isinstance(new_value, Variable):
             raise TypeError(f"{label} takes values; {new_value} is symbolic")
-        array = plain_array(new_value, f"the new value of {label}")
-        if array.ndim != self.ndim:
-            raise TypeError(f"{label} has {self.ndim} dimensions; the new value has {array.ndim}")
-        if array.dtype.kind in "iu" and self.dtype in INTEGERS:
-            info = np.iinfo(self.dtype)
-            if array.size and not (info.min <= array.min() and array.max() <= info.max):
-                raise TypeError(f"{label} is {self.dtype}, which can't hold the new value")
-        elif array.dtype.kind == "c":
-            raise TypeError(f"{label} is {self.dtype}: complex numbers are not supported")
-        elif array.dtype != self.dtype and not np.can_cast(array.dtype, self.dtype, "same_kind"):
-            raise TypeError(f"{label} is {self.dtype}; the new value is {array.dtype}")
-        for axis, fixed in enumerate(self.type.broadcastable):
-            if fixed and array.shape[axis] != 1:
-                raise TypeError(
-                    f"{label} broadcasts along axis {axis}, so its length there stays 1; "
-                    f"the new value's shape is {array.shape}"
-                )
+        array = storable(new_value, self.type, label, self.strict, self.allow_downcast)
         with ReadWriteLock(writes=[self]):
             if array.shape == self._storage.shape:
                 self._storage[...] = array
@@ -443,6 +482,16 @@ class SharedVariable(Variable):
             self.version += 1
             if self.device_copy is not None:
                 self.device_copy.is_newer = False
+
+    def zero(self, borrow: bool = False) -> None:
+        """Sets all elements to 0."""
+        self.set_value(np.zeros_like(self._storage))
+
+    def clone(self) -> SharedVariable:
+        """Another shared variable of the same type, with a copy of the value."""
+        copy = SharedVariable(aligned_copy(self.get_value(), self.dtype), self.type, self.name)
+        copy.strict, copy.allow_downcast = self.strict, self.allow_downcast
+        return copy
 
     def __str__(self) -> str:
         return self.name if self.name is not None else f"<shared {self.type}>"

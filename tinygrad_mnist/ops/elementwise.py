@@ -10,6 +10,7 @@ type says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -214,12 +215,14 @@ def define(
     doc: str = "",
     settle: Callable[[Sequence[Variable]], list[Variable]] = settle_constants,
     n_connected: int | None = None,
+    many: bool = False,
 ) -> ApiFunction:
     """Registers an elementwise op and returns the function that applies it.
 
     dtypes: of the result and its tape, by the operands'. vjp: None for a step function, whose
     gradient is zero. n_connected: 0 where no gradient leads to the operands at all. tape_op: the
     instruction, by default that of the op's name. settle: gives weak constants their dtypes.
+    many: the function takes one operand or more, and applies an op of two from left to right.
     """
     tape_op = tape_op or name
     op = register_op(
@@ -236,7 +239,10 @@ def define(
 
     def apply(*args: Any) -> Variable:
         if len(args) != arity:
-            raise GraphTypeError(f"{name} takes {arity} arguments; {len(args)} were given")
+            if many and args:
+                return reduce(apply, settle([as_variable(a) for a in args]))
+            wanted = "at least 1 argument" if many else f"{arity} arguments"
+            raise GraphTypeError(f"{name} takes {wanted}; {len(args)} were given")
         inputs = _align(settle([as_variable(a) for a in args]))
         try:
             dtype, compute = dtypes([v.dtype for v in inputs])
@@ -251,9 +257,11 @@ def define(
 
 # --- the table ------------------------------------------------------------------------------
 
-add: ApiFunction = define("add", 2, common, lambda g, z, i: (g, g), doc="x + y")
+add: ApiFunction = define("add", 2, common, lambda g, z, i: (g, g), doc="x + y + ...", many=True)
 sub: ApiFunction = define("sub", 2, numeric, lambda g, z, i: (g, -g), doc="x - y")
-mul: ApiFunction = define("mul", 2, common, lambda g, z, i: (g * i[1], g * i[0]), doc="x * y")
+mul: ApiFunction = define(
+    "mul", 2, common, lambda g, z, i: (g * i[1], g * i[0]), doc="x * y * ...", many=True
+)
 true_div: ApiFunction = define(
     "true_div", 2, _quotient, lambda g, z, i: (g / i[1], -(g * z) / i[1]), "div",
     doc="x / y; integers give floatX",
@@ -285,12 +293,12 @@ pow_: ApiFunction = define(
 maximum: ApiFunction = define(
     "maximum", 2, common,
     lambda g, z, i: (switch(ge(i[0], i[1]), g, 0), switch(gt(i[1], i[0]), g, 0)),
-    doc="the larger of x and y; NaN where either is",
+    doc="the largest of x, y, ...; NaN where one of them is", many=True,
 )  # fmt: skip
 minimum: ApiFunction = define(
     "minimum", 2, common,
     lambda g, z, i: (switch(le(i[0], i[1]), g, 0), switch(lt(i[1], i[0]), g, 0)),
-    doc="the smaller of x and y; NaN where either is",
+    doc="the smallest of x, y, ...; NaN where one of them is", many=True,
 )  # fmt: skip
 
 
@@ -300,6 +308,7 @@ def clip(x: Any, low: Any, high: Any) -> Variable:
     return minimum(maximum(x, low), high)
 
 
+@api_function
 def divmod_(x: Any, y: Any) -> tuple[Variable, Variable]:
     """(x // y, x % y)."""
     return int_div(x, y), mod(x, y)

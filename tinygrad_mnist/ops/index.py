@@ -21,11 +21,21 @@ from tinygrad_mnist.graph.layout import Offset, StaticSlice
 from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import BOOL, INTEGERS, TensorType
-from tinygrad_mnist.graph.values import axis_number
+from tinygrad_mnist.graph.values import axis_number, choice
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable, Vjp, Written
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import arange, zeros
-from tinygrad_mnist.ops.elementwise import add, broadcast_types, cast, eq, sum_to, switch
+from tinygrad_mnist.ops.elementwise import (
+    add,
+    broadcast_types,
+    cast,
+    eq,
+    maximum,
+    minimum,
+    mod,
+    sum_to,
+    switch,
+)
 from tinygrad_mnist.ops.gather import GATHER, SCATTER_ADD, SCATTER_SET, indexed_order
 from tinygrad_mnist.ops.keys import FULL, Entry, array_position, key_text, parse_key, with_operands
 from tinygrad_mnist.ops.shape import (
@@ -64,11 +74,12 @@ def _subtensor_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
     flags: list[bool] = []
     lengths: list[int | None] = []
     arrays: list[TensorType] = []
+    counts = {(axis, n): count for axis, n, count in params.get("counts", ())}
     axis = 0
     for entry, operands in with_operands(params["index"], given):
         if entry[0] == "slice":
             flags.append(entry == FULL and x.broadcastable[axis])
-            lengths.append(x.shape[axis] if entry == FULL else None)
+            lengths.append(x.shape[axis] if entry == FULL else counts.get((axis, x.shape[axis])))
         elif entry[0] == "new":
             flags.append(True)
             lengths.append(1)
@@ -365,7 +376,26 @@ def getitem(x: Variable, key: Any) -> Variable:
     mask, and ShapeError for arrays that don't fit each other.
     """
     index, operands = parse_key(key, x.ndim)
-    return _SUBTENSOR(x, *operands, index=index)
+    counts = _known_counts(x.type, index, operands)
+    return _SUBTENSOR(x, *operands, index=index, **({"counts": counts} if counts else {}))
+
+
+def _known_counts(
+    x: TensorType, index: Sequence[Entry], operands: Sequence[Variable]
+) -> tuple[tuple[int, int, int], ...]:
+    """The axes along which the length of a slice is known, with the length of `x` and of the slice:
+    its bounds are numbers, and so is that of `x`."""
+    counts = []
+    axis = 0
+    for entry, bounds in with_operands(index, operands):
+        n = x.shape[axis] if entry[0] == "slice" else None
+        if n is not None and entry != FULL and all(isinstance(b, Constant) for b in bounds):
+            numbers = [int(b.known_value) for b in bounds]
+            start = numbers.pop(0) if entry[1] else None
+            stop = numbers.pop(0) if entry[2] else None
+            counts.append((axis, n, len(range(n)[start : stop : entry[3]])))
+        axis += entry[0] in ("slice", "index", "array")
+    return tuple(counts)
 
 
 def set_subtensor(x: Any, y: Any) -> Variable:
@@ -417,10 +447,18 @@ def _settled(value: Variable, dtype: str, name: str) -> Variable:
 
 
 @api_function
-def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
-    """The elements of `x` at integer indices along `axis` (None: of the flattened array)."""
-    variable = as_variable(x)
+def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Variable:
+    """The elements of `a` at integer indices along `axis` (None: of the flattened array).
+
+    mode: what an index out of range is: 'raise' an error, 'wrap' takes it modulo the length,
+    'clip' takes the nearest end.
+    """
+    variable = as_variable(a)
     if axis is None:
-        return getitem(flatten(variable), indices)
+        variable, axis = flatten(variable), 0
     before = axis_number(axis, variable.ndim)
+    if choice(mode, ("raise", "wrap", "clip"), "mode of take") != "raise":
+        n = length(variable, before)
+        wanted = as_variable(indices)
+        indices = mod(wanted, n) if mode == "wrap" else minimum(maximum(wanted, 0), n - 1)
     return getitem(variable, (*(slice(None),) * before, indices))

@@ -11,13 +11,16 @@ from functools import reduce
 from operator import mul
 from typing import Any
 
+import numpy as np
+
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
+from tinygrad_mnist.graph.fold import known_array
 from tinygrad_mnist.graph.layout import StaticSlice
-from tinygrad_mnist.graph.op import as_variable, register_op
+from tinygrad_mnist.graph.op import as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
-from tinygrad_mnist.graph.types import TensorType, upcast
-from tinygrad_mnist.graph.values import axis_number, integer, several
+from tinygrad_mnist.graph.types import INTEGERS, TensorType, tensor_type, upcast
+from tinygrad_mnist.graph.values import axis_number, integer, is_integer, several
 from tinygrad_mnist.graph.variables import (
     Constant,
     HostValues,
@@ -29,6 +32,7 @@ from tinygrad_mnist.graph.variables import (
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import zeros_like
 from tinygrad_mnist.ops.elementwise import cast, settle_constants, sum_to
+from tinygrad_mnist.ops.index import take
 from tinygrad_mnist.ops.shape import (
     alloc,
     as_integer_scalar,
@@ -93,10 +97,7 @@ _JOIN = register_op(
 )
 
 
-def _checked_axis(axis: Any, ndim: int) -> int:
-    return axis_number(axis.value[()] if isinstance(axis, Constant) else axis, ndim)
-
-
+@api_function
 def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
     """The arrays side by side along `axis`, in the dtype that holds them all.
 
@@ -114,7 +115,7 @@ def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
     if len(set(ndims)) > 1:
         raise GraphTypeError(f"arrays with {', '.join(map(str, ndims))} dimensions can't be joined")
     dtype = upcast(*(v.dtype for v in parts))
-    return _JOIN(*(cast(v, dtype) for v in parts), axis=_checked_axis(axis, ndims[0]))
+    return _JOIN(*(cast(v, dtype) for v in parts), axis=axis_number(axis, ndims[0]))
 
 
 def join(axis: int, *tensors: Any) -> Variable:
@@ -122,17 +123,21 @@ def join(axis: int, *tensors: Any) -> Variable:
     return concatenate(tensors, axis)
 
 
-def stack(*tensors: Any, axis: int = 0) -> Variable:
-    """Arrays of one shape, `stack([a, b])` or `stack(a, b)`, along a new axis."""
-    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
-        (tensors,) = tensors
-    if not tensors:
+@api_function
+def stack(*arrays: Any, axis: Any = 0, tensors: Sequence[Any] | None = None) -> Variable:
+    """Arrays of one shape, `stack([a, b])`, `stack([a, b], axis)` or `stack(a, b)`, along a new
+    axis."""
+    given = arrays if tensors is None else (tensors,)
+    first, *rest = given or [()]
+    if isinstance(first, list | tuple) and (not rest or (len(rest) == 1 and is_integer(rest[0]))):
+        given, axis = tuple(first), rest[0] if rest else axis
+    if not given:
         raise GraphTypeError("stack takes at least one array")
-    parts = settle_constants([as_variable(v) for v in tensors])
+    parts = settle_constants([as_variable(v) for v in given])
     ndims = sorted({v.ndim for v in parts})
     if len(ndims) > 1:
         raise GraphTypeError(f"arrays with {ndims[0]} and {ndims[-1]} dimensions can't be stacked")
-    at = _checked_axis(axis, ndims[0] + 1)
+    at = axis_number(axis, ndims[0] + 1)
     pattern = [*range(at), "x", *range(at, ndims[0])]
     return concatenate([dimshuffle(v, *pattern) for v in parts], at)
 
@@ -220,7 +225,7 @@ def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) 
     count = len(sizes) if n_splits is None else integer(n_splits, "n_splits")
     if not sizes or count != len(sizes):
         raise ArgumentError(f"n_splits is {count}; splits_size has {len(sizes)} lengths")
-    at = _checked_axis(axis, variable.ndim)
+    at = axis_number(axis, variable.ndim)
     return list(_SPLIT.node(variable, *sizes, axis=at).outputs)
 
 
@@ -229,13 +234,19 @@ def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) 
 
 @api_function
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
-    """Repeats every element along `axis` (None: of the flattened array) `repeats` times, an int or
-    an integer scalar."""
+    """Repeats every element along `axis` (None: of the flattened array) `repeats` times.
+
+    repeats: an int or an integer scalar; or a vector with a number for each element along the axis,
+    which has to be known when a plan is made: a list, an array, or made of shapes.
+    """
     variable = as_variable(x)
     if axis is None:
         variable, axis = flatten(variable), 0
-    at = _checked_axis(axis, variable.ndim)
-    times = as_integer_scalar(repeats, "repeats")
+    at = axis_number(axis, variable.ndim)
+    wanted = as_variable(repeats)
+    if wanted.ndim == 1 and wanted.dtype in INTEGERS and wanted.type.shape[0] != 1:
+        return take(variable, _REPEATED(wanted, length(variable, at)), at)
+    times = as_integer_scalar(wanted[0] if wanted.ndim == 1 else wanted, "repeats")
     lengths = [length(variable, d) for d in range(variable.ndim)]
     if variable.ndim == MAX_DIMS:
         repeated = _copies(variable, at + 1, times)
@@ -244,6 +255,31 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     repeated = alloc(dimshuffle(variable, *pattern), *lengths[: at + 1], times, *lengths[at + 1 :])
     lengths[at] = lengths[at] * times
     return reshape(repeated, lengths)
+
+
+def _repeated_specialise(
+    node: Node, inputs: Sequence[Variable], host: HostValues
+) -> list[Variable]:
+    times, n = known_array(inputs[0]), host.by_value(node.inputs[1])
+    if times is None:
+        raise GraphTypeError(
+            f"{described(node.inputs[0])}; a vector of repeats must be known when a plan is made, "
+            "because the length of the result depends on it"
+        )
+    if len(times) != n or (n and times.min() < 0):
+        raise ShapeError(f"repeats {times} for an axis of length {n}: one number >= 0 for each")
+    return [constant(np.repeat(np.arange(n), times), "int64")]
+
+
+# a vector of repeats, the length of the axis -> the index of each element of the result
+_REPEATED = register_op(
+    Op(
+        "repeated",
+        lambda params, types: [tensor_type("int64", (False,))],
+        None,
+        specialise=_repeated_specialise,
+    )
+)
 
 
 def _copies(x: Variable, axis: int, n: Variable) -> Variable:

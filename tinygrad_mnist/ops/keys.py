@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.errors import AxisError, GraphTypeError
-from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.op import as_variable, has_variables
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
 from tinygrad_mnist.graph.values import is_integer, plain_array
@@ -112,7 +112,7 @@ def _within_int64(bound: Any) -> Any:
 
 
 def _index_array(item: Any) -> Variable:
-    if not isinstance(item, Variable):
+    if not has_variables(item):
         item = plain_array(item, "an index")
         if item.size == 0 and item.dtype == "float64":  # an empty list
             item = item.astype("int64")

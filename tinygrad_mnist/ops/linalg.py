@@ -81,14 +81,14 @@ def _same_dtype(x: Any, y: Any) -> tuple[Variable, Variable]:
 
 
 @api_function
-def dot(x: Any, y: Any) -> Variable:
-    """The product of `x` and `y` as `numpy.dot` has it: over the last axis of `x` and the last but
-    one of `y` (or its only one); a 0-d operand multiplies.
+def dot(a: Any, b: Any) -> Variable:
+    """The product of `a` and `b` as `numpy.dot` has it: over the last axis of `a` and the last but
+    one of `b` (or its only one); a 0-d operand multiplies.
 
     Products of integers are integers, and wrap around as NumPy's. Raises ShapeError where the two
     lengths differ.
     """
-    a, b = settle_constants([as_variable(x), as_variable(y)])
+    a, b = settle_constants([as_variable(a), as_variable(b)])
     if a.ndim == 0 or b.ndim == 0:
         return mul(a, b)
     if a.ndim > 2 or b.ndim > 2:
@@ -100,6 +100,7 @@ def dot(x: Any, y: Any) -> Variable:
     return dimshuffle(product, *([0] if a.ndim == 2 else []), *([1] if b.ndim == 2 else []))
 
 
+@api_function
 def outer(x: Any, y: Any) -> Variable:
     """The matrix of all products of an element of `x` and one of `y`, both flattened."""
     a, b = (flatten(as_variable(v)) for v in (x, y))
@@ -182,15 +183,16 @@ _TENSORDOT = register_op(
 )
 
 
-def tensordot(x: Any, y: Any, axes: Any = 2) -> Variable:
-    """Products of `x` and `y` summed over some axes of both; the result has the others of `x` and
-    then of `y`.
+@api_function
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
+    """Products of `a` and `b` summed over some axes of both; the result has the others of `a` and
+    then of `b`.
 
-    axes: a number n, for the last n axes of `x` and the first n of `y`; or two lists, the axes of
-    `x` and the matching ones of `y`. Raises GraphTypeError for axes that don't exist or
+    axes: a number n, for the last n axes of `a` and the first n of `b`; or two lists, the axes of
+    `a` and the matching ones of `b`. Raises GraphTypeError for axes that don't exist or
     don't match in number, ShapeError for lengths that differ.
     """
-    a, b = _same_dtype(x, y)
+    a, b = _same_dtype(a, b)
     if is_integer(axes):
         if not 0 <= axes <= min(a.ndim, b.ndim):
             raise AxisError(f"axes is {axes}; the operands are {a.type} and {b.type}")
@@ -264,13 +266,14 @@ _BATCHED = register_op(
 )
 
 
-def batched_dot(x: Any, y: Any) -> Variable:
+@api_function
+def batched_dot(a: Any, b: Any) -> Variable:
     """`dot(x[i], y[i])` for every i: of two batches of matrices (n, m, k) and (n, k, p), or vectors
     (n, k), or of any number for each i.
 
     Raises GraphTypeError for fewer than 1 or more than 3 axes, ShapeError where lengths differ.
     """
-    a, b = _same_dtype(x, y)
+    a, b = _same_dtype(a, b)
     if not (1 <= a.ndim <= 3 and 1 <= b.ndim <= 3):
         raise GraphTypeError(f"batched_dot takes 1 to 3 axes, not {a.type} and {b.type}")
     if a.ndim == 1 or b.ndim == 1:

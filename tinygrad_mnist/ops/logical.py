@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -51,22 +52,30 @@ def _apply(of_bools: ApiFunction, of_bits: ApiFunction, *args: Any) -> Variable:
     return (of_bools if all(v.dtype == BOOL for v in variables) else of_bits)(*variables)
 
 
-@api_function
-def and_(x: Any, y: Any) -> Variable:
-    """x & y: of bools whether both are true, of integers their common bits."""
-    return _apply(_LOGICAL_AND, _BITWISE_AND, x, y)
+def _combined(of_bools: ApiFunction, of_bits: ApiFunction, *args: Any) -> Variable:
+    """The op applied to one operand or more, from left to right."""
+    variables = [as_variable(a) for a in args]
+    if len(variables) == 1:
+        _bits([variables[0].dtype])
+    return reduce(lambda x, y: _apply(of_bools, of_bits, x, y), variables)
 
 
 @api_function
-def or_(x: Any, y: Any) -> Variable:
-    """x | y: of bools whether one is true, of integers the bits of either."""
-    return _apply(_LOGICAL_OR, _BITWISE_OR, x, y)
+def and_(x: Any, *others: Any) -> Variable:
+    """x & y & ...: of bools whether all are true, of integers their common bits."""
+    return _combined(_LOGICAL_AND, _BITWISE_AND, x, *others)
 
 
 @api_function
-def xor(x: Any, y: Any) -> Variable:
-    """x ^ y: of bools whether they differ, of integers the bits that differ."""
-    return _apply(neq, _BITWISE_XOR, x, y)
+def or_(x: Any, *others: Any) -> Variable:
+    """x | y | ...: of bools whether one is true, of integers the bits of any."""
+    return _combined(_LOGICAL_OR, _BITWISE_OR, x, *others)
+
+
+@api_function
+def xor(x: Any, *others: Any) -> Variable:
+    """x ^ y ^ ...: of two bools whether they differ, of integers the bits that differ."""
+    return _combined(neq, _BITWISE_XOR, x, *others)
 
 
 @api_function

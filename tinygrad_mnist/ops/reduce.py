@@ -181,7 +181,7 @@ def _accumulate(
 
 @api_function
 def sum_(
-    x: Any,
+    input: Any,
     axis: Axis = None,
     dtype: str | None = None,
     keepdims: bool = False,
@@ -189,12 +189,12 @@ def sum_(
 ) -> Variable:
     """The sum over `axis` (None: all); of integers and bool it is int64, or `dtype`. acc_dtype: in
     which it is added up, by default that of the result."""
-    return _accumulate(_SUM, x, axis, dtype, keepdims, acc_dtype)
+    return _accumulate(_SUM, input, axis, dtype, keepdims, acc_dtype)
 
 
 @api_function
 def prod(
-    x: Any,
+    input: Any,
     axis: Axis = None,
     dtype: str | None = None,
     keepdims: bool = False,
@@ -205,7 +205,7 @@ def prod(
     in which it is multiplied, by default that of the result. The gradient is right where elements
     are 0, whatever `no_zeros_in_input` is."""
     flag(no_zeros_in_input, "no_zeros_in_input")
-    return _accumulate(_PROD, x, axis, dtype, keepdims, acc_dtype)
+    return _accumulate(_PROD, input, axis, dtype, keepdims, acc_dtype)
 
 
 @api_function
@@ -254,7 +254,7 @@ def _count(x: Variable, axes: Sequence[int]) -> Variable:
 
 @api_function
 def mean(
-    x: Any,
+    input: Any,
     axis: Axis = None,
     dtype: str | None = None,
     keepdims: bool = False,
@@ -262,11 +262,11 @@ def mean(
 ) -> Variable:
     """The mean over `axis` (None: all); of integers and bool it is float64, or `dtype`, a float
     dtype. acc_dtype: in which it is added up and divided, by default that of the result."""
-    variable = _as_float(x) if dtype is None else cast(x, dtype)
+    variable = _as_float(input) if dtype is None else cast(input, dtype)
     if variable.dtype not in FLOATS:
         raise GraphTypeError(f"a mean is a float; it can't be {variable.dtype}")
     if acc_dtype is not None:
-        return cast(mean(x, axis, acc_dtype, keepdims), variable.dtype)
+        return cast(mean(input, axis, acc_dtype, keepdims), variable.dtype)
     axes = normalise_axes(axis, variable.ndim)
     total = _SUM(variable, axes=axes)
     return _drop(total, axes, keepdims) / cast(_count(variable, axes), variable.dtype)
@@ -274,14 +274,14 @@ def mean(
 
 @api_function
 def var(
-    x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
+    input: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
     """The variance over `axis` (None: all): squared distances from the mean, added up and divided
     by the number of elements less `ddof`; of integers and bool it is float64.
 
     corrected: subtracts the error that rounding of the mean adds.
     """
-    variable = _as_float(x)
+    variable = _as_float(input)
     axes = normalise_axes(axis, variable.ndim)
     distance = variable - mean(variable, axis=axes, keepdims=True)
     total = _SUM(sqr(distance), axes=axes)
@@ -293,10 +293,10 @@ def var(
 
 @api_function
 def std(
-    x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
+    input: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
     """The standard deviation over `axis` (None: all), the square root of `var`."""
-    return sqrt(var(x, axis, ddof, keepdims, corrected))
+    return sqrt(var(input, axis, ddof, keepdims, corrected))
 
 
 def _index_of(op: Op, x: Any, axis: Axis, keepdims: bool) -> Variable:
@@ -328,9 +328,9 @@ def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     return _index_of(_ARGMIN, x, axis, keepdims)
 
 
-def max_and_argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Variable, Variable]:
+def max_and_argmax(a: Any, axis: Axis = None, keepdims: bool = False) -> tuple[Variable, Variable]:
     """The maximum over `axis` (None: all) and its index: `max` and `argmax`."""
-    return max_(x, axis, keepdims), argmax(x, axis, keepdims)
+    return max_(a, axis, keepdims), argmax(a, axis, keepdims)
 
 
 # --- composed of extremes and sums --------------------------------------------------------------

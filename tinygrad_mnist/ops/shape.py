@@ -284,22 +284,28 @@ def _pattern_entry(entry: Any) -> int | str:
 
 
 @api_function
-def transpose(x: Any, *axes: Any) -> Variable:
-    """`x` with its axes in reverse order, or in the order of `axes`."""
+def transpose(x: Any, *order: Any, axes: Any = None) -> Variable:
+    """`x` with its axes in reverse order, or in the order of `axes`: `transpose(x, 1, 0)`,
+    `transpose(x, (1, 0))` or `transpose(x, axes=(1, 0))`."""
     variable = as_variable(x)
-    if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], list | tuple)):
-        axes = tuple(axes[0] or ())
-    order = axis_numbers(axes, variable.ndim)
-    if axes and len(order) != variable.ndim:
-        raise ArgumentError(f"axes {axes} are no order of {variable.ndim} axes")
+    given = order if axes is None else axes
+    if len(order) == 1 and (order[0] is None or isinstance(order[0], list | tuple)):
+        given = order[0] or ()
+    order = axis_numbers(given, variable.ndim)
+    if order and len(order) != variable.ndim:
+        raise ArgumentError(f"axes {given} are no order of {variable.ndim} axes")
     return dimshuffle(variable, *(order or reversed(range(variable.ndim))))
 
 
 @api_function
-def flatten(x: Any, ndim: int = 1) -> Variable:
-    """`x` with its last axes joined so that `ndim` are left; C order."""
+def flatten(x: Any, ndim: int | None = None, outdim: int | None = None) -> Variable:
+    """`x` with its last axes joined so that `ndim` are left, 1 by default; C order. outdim: an
+    older name of `ndim`."""
     variable = as_variable(x)
-    ndim = integer(ndim, "ndim of flatten", 1)
+    if ndim is not None and outdim is not None:
+        raise ArgumentError("flatten got both ndim and outdim, which are the same")
+    given = next((n for n in (ndim, outdim) if n is not None), 1)
+    ndim = integer(given, "ndim of flatten", 1)
     if ndim > max(variable.ndim, 1):
         raise ArgumentError(f"flatten to {ndim} dimensions of {variable.ndim}")
     return reshape(variable, [length(variable, i) for i in range(ndim - 1)] + [-1])
@@ -358,7 +364,10 @@ def alloc(value: Any, *lengths: Any) -> Variable:
 def broadcast_like(x: Variable, like: Variable) -> Variable:
     """`x` broadcast to the shape of `like`."""
     lengths = [length(like, i) for i in range(like.ndim)]
-    return _ALLOC(x, *lengths, broadcastable=like.broadcastable)
+    result = _ALLOC(x, *lengths, broadcastable=like.broadcastable)
+    if like.type.is_static:
+        result.mentions = (like,)
+    return result
 
 
 def _static_broadcast_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:

@@ -120,8 +120,10 @@ def identity(v: Variable) -> Any:
 
 
 def params_key(params: Mapping[str, Any]) -> Any:
-    """A hashable form of a node's parameters."""
-    return tuple(sorted(params.items()))
+    """A hashable form of a node's parameters. Equal types may differ in what is known of lengths;
+    their shapes tell them apart."""
+    shapes = tuple(t.shape for t in params.get("types", ()))
+    return shapes, tuple(sorted(params.items()))
 
 
 def rebuild(

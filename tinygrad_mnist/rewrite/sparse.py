@@ -86,7 +86,8 @@ def join_disjoint_parts(outputs: Sequence[Variable], context: Context) -> list[V
 def _is_term(v: Variable, total: Node, sums: Collection[Node], counts: Counter[Variable]) -> bool:
     """Whether `v` is zeros with parts, or a sum of such that only `total` reads."""
     node = v.node
-    if node is None or v.type != total.outputs[0].type:
+    whole = total.outputs[0].type
+    if node is None or v.type != whole or v.type.shape != whole.shape:
         return False
     return (node in sums and counts[v] == 1) or (node.op is ASSEMBLE and _sparse(v) is node)
 

@@ -44,6 +44,7 @@ from tinygrad_mnist.ops.shape import (
 )
 from tinygrad_mnist.tensor import (
     arrays,
+    classes,
     constructors,
     elementwise,
     extra_ops,
@@ -54,6 +55,7 @@ from tinygrad_mnist.tensor import (
 )
 from tinygrad_mnist.tensor import sort as _sort
 from tinygrad_mnist.tensor.arrays import *  # noqa: F403
+from tinygrad_mnist.tensor.classes import *  # noqa: F403
 from tinygrad_mnist.tensor.constants import as_tensor_variable, constant
 from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
@@ -118,6 +120,7 @@ __all__ = [
     "zeros_like",
 ]
 __all__ += arrays.__all__
+__all__ += classes.__all__
 __all__ += constructors.__all__
 __all__ += elementwise.__all__
 __all__ += _sort.__all__

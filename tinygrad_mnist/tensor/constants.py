@@ -15,6 +15,7 @@ from tinygrad_mnist.graph.values import MOST_DIMENSIONS, check_name, flag, integ
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.elementwise import settle_constants
 from tinygrad_mnist.ops.require import known_value
+from tinygrad_mnist.ops.shape import dimshuffle
 
 
 def constant(
@@ -40,9 +41,22 @@ def constant(
 
 
 def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Variable:
-    """`x` itself if it is a variable, else a constant; see `constant`."""
+    """`x` itself if it is a variable, the stack of a list that holds variables, else a constant;
+    see `constant`.
+
+    ndim: adds axes in front, which broadcast, up to this number, or drops such axes. Raises
+    GraphTypeError where others would have to be dropped.
+    """
     check_name(name)
-    return x if isinstance(x, Variable) else constant(x, name=name, ndim=ndim)
+    if not op.has_variables(x):
+        return constant(x, name=name, ndim=ndim)
+    variable = op.as_variable(x)
+    if variable is not x:
+        variable.name = name
+    extra = 0 if ndim is None else variable.ndim - integer(ndim, "ndim", 0)
+    if not extra:
+        return variable
+    return dimshuffle(variable, *("x",) * -extra, *range(max(extra, 0), variable.ndim))
 
 
 class NotScalarConstantError(ArgumentError):

@@ -1,7 +1,9 @@
 """Constructors of inputs: `matrix('x')` in floatX, `ivector('y')` in int32, `matrices('x', 'y')`.
 
 Prefixes give the dtype: b int8, w int16, i int32, l int64, f float32, d float64; uint8 and bool
-have none: `matrix('x', dtype='uint8')`. Plurals take names, or a number for inputs without names.
+have none: `matrix('x', dtype='uint8')`. With a prefix a constructor is the type itself:
+`fmatrix == fmatrix('x').type`. Plurals take names, also as one text with a letter each, or a number
+for inputs without names.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from tinygrad_mnist.errors import GraphTypeError
-from tinygrad_mnist.graph.types import tensor_type
-from tinygrad_mnist.graph.values import check_name, flag, several
-from tinygrad_mnist.graph.variables import Input
+from tinygrad_mnist.graph.types import TensorType
+from tinygrad_mnist.graph.values import is_integer, several
+from tinygrad_mnist.graph.variables import Input, new_input
 
 _F = TypeVar("_F", bound=Any)
 _PREFIXES = {
@@ -22,6 +24,16 @@ _PREFIXES = {
     "l": "int64",
     "f": "float32",
     "d": "float64",
+}
+_KINDS: dict[str, tuple[bool, ...]] = {
+    "scalar": (),
+    "vector": (False,),
+    "matrix": (False,) * 2,
+    "row": (True, False),
+    "col": (False, True),
+    "tensor3": (False,) * 3,
+    "tensor4": (False,) * 4,
+    "tensor5": (False,) * 5,
 }
 
 
@@ -33,20 +45,12 @@ class Constructor(Protocol):
     def __call__(self, name: str | None = None, dtype: str | None = None) -> Input: ...
 
 
-class TypedConstructor(Protocol):
-    """Makes an input of a kind and a dtype."""
-
-    __name__: str
-
-    def __call__(self, name: str | None = None) -> Input: ...
-
-
 class Plural(Protocol):
     """Makes inputs of a kind: one for each name, or as many as the given number."""
 
     __name__: str
 
-    def __call__(self, *names: str | int, dtype: str | None = None) -> list[Input]: ...
+    def __call__(self, *names: Any, dtype: str | None = None) -> list[Input]: ...
 
 
 class TypedPlural(Protocol):
@@ -54,14 +58,13 @@ class TypedPlural(Protocol):
 
     __name__: str
 
-    def __call__(self, *names: str | int) -> list[Input]: ...
+    def __call__(self, *names: Any) -> list[Input]: ...
 
 
 def tensor(dtype: str, broadcastable: Sequence[bool], name: str | None = None) -> Input:
     """An input with the given dtype; `broadcastable` has a flag per dimension."""
-    check_name(name)
-    flags = several(broadcastable, "broadcastable", "bools")
-    return Input(tensor_type(dtype, [flag(b, "a value in broadcastable") for b in flags]), name)
+    pattern = tuple(several(broadcastable, "broadcastable", "bools"))
+    return new_input(TensorType(dtype, pattern), name)
 
 
 def _named(function: _F, name: str, doc: str | None) -> _F:
@@ -70,7 +73,9 @@ def _named(function: _F, name: str, doc: str | None) -> _F:
     return function
 
 
-def _kind(name: str, broadcastable: tuple[bool, ...], doc: str) -> Constructor:
+def _kind(name: str, doc: str) -> Constructor:
+    broadcastable = _KINDS[name]
+
     def make(name: str | None = None, dtype: str | None = None) -> Input:
         return tensor("floatX" if dtype is None else dtype, broadcastable, name)
 
@@ -78,19 +83,16 @@ def _kind(name: str, broadcastable: tuple[bool, ...], doc: str) -> Constructor:
 
 
 def _plural(one: Constructor, name: str) -> Plural:
-    def make(*names: str | int, dtype: str | None = None) -> list[Input]:
+    def make(*names: Any, dtype: str | None = None) -> list[Input]:
         return [one(each, dtype) for each in _wanted(name, names)]
 
     return _named(make, name, f"`{one.__name__}` for each name, or as many as the given number.")
 
 
-def _typed(one: Constructor) -> tuple[TypedConstructor, ...]:
-    def of(dtype: str) -> TypedConstructor:
-        return lambda name=None: one(name, dtype)
-
+def _typed(one: Constructor) -> tuple[TensorType, ...]:
+    kind = one.__name__
     return tuple(
-        _named(of(dtype), prefix + one.__name__, f"`{one.__name__}` of {dtype}.")
-        for prefix, dtype in _PREFIXES.items()
+        TensorType(dtype, _KINDS[kind], name=prefix + kind) for prefix, dtype in _PREFIXES.items()
     )
 
 
@@ -104,24 +106,28 @@ def _typed_plurals(many: Plural) -> tuple[TypedPlural, ...]:
     )
 
 
-def _wanted(plural: str, names: tuple[str | int, ...]) -> Sequence[str | None]:
+def _wanted(plural: str, given: tuple[Any, ...]) -> Sequence[str | None]:
     """The names of the inputs to make; None for those without."""
-    if len(names) == 1 and isinstance(names[0], int) and names[0] > 0:
-        return [None] * names[0]
-    strings = [name for name in names if isinstance(name, str)]
-    if not names or len(strings) != len(names):
-        raise GraphTypeError(f"{plural} takes names, or one positive number; not {names}")
-    return strings
+    names: Sequence[Any] = given
+    if len(given) == 1:
+        (only,) = given
+        if is_integer(only) and only > 0:
+            return [None] * int(only)
+        if isinstance(only, str | list | tuple):
+            names = only
+    if not names or not all(isinstance(name, str) for name in names):
+        raise GraphTypeError(f"{plural} takes names, or one positive number; not {given}")
+    return list(names)
 
 
-scalar = _kind("scalar", (), "An input without dimensions.")
-vector = _kind("vector", (False,), "An input with one dimension.")
-matrix = _kind("matrix", (False,) * 2, "An input with two dimensions.")
-row = _kind("row", (True, False), "A matrix input with one row, which broadcasts.")
-col = _kind("col", (False, True), "A matrix input with one column, which broadcasts.")
-tensor3 = _kind("tensor3", (False,) * 3, "An input with three dimensions.")
-tensor4 = _kind("tensor4", (False,) * 4, "An input with four dimensions.")
-tensor5 = _kind("tensor5", (False,) * 5, "An input with five dimensions.")
+scalar = _kind("scalar", "An input without dimensions.")
+vector = _kind("vector", "An input with one dimension.")
+matrix = _kind("matrix", "An input with two dimensions.")
+row = _kind("row", "A matrix input with one row, which broadcasts.")
+col = _kind("col", "A matrix input with one column, which broadcasts.")
+tensor3 = _kind("tensor3", "An input with three dimensions.")
+tensor4 = _kind("tensor4", "An input with four dimensions.")
+tensor5 = _kind("tensor5", "An input with five dimensions.")
 
 scalars = _plural(scalar, "scalars")
 vectors = _plural(vector, "vectors")
