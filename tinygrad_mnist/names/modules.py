@@ -93,7 +93,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         _DTYPES,
         _GRAPH,
         _TYPE,
-        "gradient:Lop Rop hessian jacobian numeric_grad verify_grad",
+        "gradient:Lop Rop consider_constant hessian jacobian numeric_grad verify_grad",
     ),
     "theano.tensor.basic": ("tensor", _DTYPES),
     "theano.tensor.elemwise": ("tensor", _VARIABLES),

@@ -53,7 +53,10 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     variable = op.as_variable(x)
     if variable is not x:
         variable.name = name
-    extra = 0 if ndim is None else variable.ndim - integer(ndim, "ndim", 0)
+    wanted = variable.ndim if ndim is None else integer(ndim, "ndim", 0)
+    if wanted > MOST_DIMENSIONS:
+        raise ArgumentError(f"ndim is {wanted}; arrays have at most {MOST_DIMENSIONS} dimensions")
+    extra = variable.ndim - wanted
     if not extra:
         return variable
     return dimshuffle(variable, *("x",) * -extra, *range(max(extra, 0), variable.ndim))
