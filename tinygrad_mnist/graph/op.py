@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tinygrad_mnist.graph.values import check_name, plain_array, shown
 from tinygrad_mnist.graph.variables import Constant, Op, Variable
 
 OPS: dict[str, Op] = {}
+HOMES: dict[str, str] = {}  # the module whose import registers each op, for pickles that have it
 
 
 def register_op(op: Op) -> Op:
@@ -21,7 +23,17 @@ def register_op(op: Op) -> Op:
     if op.name in OPS:
         raise ValueError(f"the op {op.name!r} is registered twice")
     OPS[op.name] = op
+    HOMES[op.name] = _importing_module()
     return op
+
+
+def _importing_module() -> str:
+    """The module that is being imported, or the one of the calling function."""
+    frame = caller = sys._getframe(2)
+    while frame.f_code.co_name != "<module>" and frame.f_back is not None:
+        frame = frame.f_back
+    is_import = frame.f_code.co_name == "<module>"
+    return str((frame if is_import else caller).f_globals["__name__"])
 
 
 def as_variable(value: Any, name: str | None = None) -> Variable:

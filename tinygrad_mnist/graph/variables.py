@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from functools import cached_property
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,9 +38,11 @@ class Variable(Operators["Variable"]):
     type: dtype and dimensions.
     name: the user's name for it, or None.
     origins: the user's lines that it comes from; of a result, those of its node.
+
+    Programs may hang attributes of their own on it, which the engine leaves alone.
     """
 
-    __slots__ = ("_origins", "index", "name", "node", "type")
+    __slots__ = ("__dict__", "_origins", "index", "name", "node", "type")
 
     def __init__(
         self,
@@ -58,6 +61,16 @@ class Variable(Operators["Variable"]):
     @property
     def origins(self) -> Origins:
         return self._origins if self.node is None else self.node.origins
+
+    @property
+    def owner(self) -> Node | None:
+        """Theano's name of `node`."""
+        return self.node
+
+    @cached_property
+    def tag(self) -> Any:
+        """An object for attributes of the program's own: `x.tag.role = "weight"`."""
+        return SimpleNamespace()
 
     @property
     def source(self) -> Origin | None:
@@ -138,7 +151,7 @@ class Node:
     the one that stays gets those of the others.
     """
 
-    __slots__ = ("inputs", "op", "origins", "outputs", "params")
+    __slots__ = ("__dict__", "inputs", "op", "origins", "outputs", "params")
 
     def __init__(
         self,
@@ -153,6 +166,11 @@ class Node:
         self.params: Mapping[str, Any] = MappingProxyType(dict(params))
         self.origins = origins
         self.outputs = tuple(Variable(t, self, i) for i, t in enumerate(types))
+
+    @cached_property
+    def tag(self) -> Any:
+        """An object for attributes of the program's own."""
+        return SimpleNamespace()
 
     def __repr__(self) -> str:
         return f"{self.op.name}({', '.join(map(str, self.inputs))})"
@@ -344,13 +362,6 @@ class SharedVariable(Variable):
         self.default_update: Variable | None = None
         self.device_copy: DeviceCopy | None = None
         self.version = 0
-
-    def __getstate__(self) -> Any:
-        """The host's value: a copy on a device is not part of what is pickled or copied."""
-        with ReadWriteLock(reads=[self]):
-            self.sync_to_host()
-            state: Any = super().__getstate__()
-        return state[0], {**state[1], "device_copy": None}
 
     @property
     def storage(self) -> Array:
