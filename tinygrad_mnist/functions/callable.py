@@ -230,16 +230,16 @@ class Function:
     def __setstate__(self, state: Any) -> None:
         """A pickled function runs on `config.device` of the process that loads it."""
         parameters, outputs, updates, name = state
-        Function.__init__(self, parameters, outputs, updates, name, backend(config.device))
+        type(self).__init__(self, parameters, outputs, updates, name, backend(config.device))
 
     def __copy__(self) -> Function:
         return self.copy(name=self.name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Function:
         """On the same backend."""
-        memo[id(self)] = copied = Function.__new__(Function)
+        memo[id(self)] = copied = type(self).__new__(type(self))
         parameters, outputs, updates, name = deepcopy(self.__getstate__(), memo)
-        Function.__init__(copied, parameters, outputs, updates, name, self._backend)
+        type(self).__init__(copied, parameters, outputs, updates, name, self._backend)
         return copied
 
     def copy(
