@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backends", "printing"),
     ("sharedvalue", "profiling", "checking"),
     ("functions", "tensor"),
+    ("sandbox",),
     ("training", "datasets"),
     ("network3",),
     ("models",),

@@ -1,4 +1,4 @@
-"""Copies of expressions in which variables are replaced: Theano's `clone` and what it is made of."""
+"""Copies of expressions in which variables are replaced: `clone` and what it is made of."""
 
 from __future__ import annotations
 
