@@ -30,17 +30,6 @@ inline int64_t size_product(int64_t a, int64_t b) {
   return product;
 }
 
-// Whether an array of this shape has at most kMostBytes. Lengths of 0 count as 1, since strides are
-// made of the others.
-inline bool is_addressable(const std::vector<int64_t>& shape, int64_t item_bytes) {
-  int64_t bytes = item_bytes;
-  for (const int64_t length : shape) {
-    if (length > 1 && __builtin_mul_overflow(bytes, length, &bytes)) return false;
-    if (bytes > kMostBytes) return false;
-  }
-  return true;
-}
-
 // The same of numbers that are not negative, without exceptions: a result that int64 lacks is
 // INT64_MAX, larger than any limit, so one comparison refuses it.
 inline int64_t checked_product(std::initializer_list<int64_t> factors) {
@@ -59,6 +48,17 @@ inline int64_t checked_sum(std::initializer_list<int64_t> terms) {
     if (__builtin_add_overflow(sum, term, &sum)) return INT64_MAX;
   }
   return sum;
+}
+
+// Whether an array of this shape has at most kMostBytes. Lengths of 0 count as 1, since strides are
+// made of the others.
+inline bool is_addressable(const std::vector<int64_t>& shape, int64_t item_bytes) {
+  int64_t bytes = item_bytes;
+  for (const int64_t length : shape) {
+    if (length > 1 && __builtin_mul_overflow(bytes, length, &bytes)) return false;
+    if (bytes > kMostBytes) return false;
+  }
+  return true;
 }
 
 }  // namespace tgm

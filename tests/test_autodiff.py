@@ -98,6 +98,24 @@ def test_dropout(device: str) -> None:
     assert_gradient(by_w, differences(numpy_cost, values, 1))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint8", "int32", "int64"])
+def test_powers_by_the_extremes_of_integers(device: str, dtype: str) -> None:
+    """The exponent less 1 doesn't wrap around."""
+    x, p = T.dvector("x"), T.vector("p", dtype=dtype)
+    info = np.iinfo(dtype)
+    values = np.array([1.0, 2.0, 1.001, 3.0, 0.0])
+    exponents = np.array([info.min, max(info.min, -128), min(info.max, 255), 0, 1], dtype)
+    number = exponents.astype("float64")
+    with np.errstate(divide="ignore"):
+        right = np.where(number == 0, 0, number * values ** (number - 1))
+    by_vector = evaluate(device, [x, p], T.grad((x**p).sum(), x), values, exponents)
+    np.testing.assert_allclose(by_vector, right, rtol=1e-12)
+    for k in range(len(values)):
+        power = x ** T.constant(exponents[k])
+        by_constant = evaluate(device, [x], T.grad(power.sum(), x), values[[k]])
+        np.testing.assert_allclose(by_constant, right[[k]], rtol=1e-12)
+
+
 # --- second derivatives ---------------------------------------------------------------------------
 
 SECOND: list[tuple[str, Callable[[Any], Any], AnyArray]] = [

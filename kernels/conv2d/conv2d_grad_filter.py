@@ -25,6 +25,7 @@ from typing import Any
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
 from ..core.device import TYPES, cuda, device, uint32, uint64
 from ..core.integers import blocks_for, ceil_div
+from ..core.sums import longest_run
 from .filter_staging import gradient_fetcher, gradient_putter, image_fetcher, put_pixel
 from .filter_tiles import FilterTiles, filter_tiles
 from .grad import QUAD, Sizes, locator, sizes, unpooled
@@ -246,6 +247,7 @@ def by_element(call: Call, s: Sizes) -> Launches:
     while threads < THREADS and threads * LEAST <= n_positions // 2:
         threads *= 2
     steps = threads.bit_length() - 1
+    run_size = longest_run(n_positions)
 
     def body(p: Any) -> None:
         i, t = uint32(cuda.blockIdx.x), uint32(cuda.threadIdx.x)
@@ -255,7 +257,7 @@ def by_element(call: Call, s: Sizes) -> Launches:
         c, o = uint32(filters % uint32(n_channels)), uint32(filters // uint32(n_channels))
         tap_h = uint32(uint32(n_rows - 1) - kh) if flip else kh
         tap_w = uint32(uint32(n_columns - 1) - kw) if flip else kw
-        total = zero
+        total, run, left = zero, zero, uint32(run_size)
         k = t
         while k < n_positions:
             ow = uint32(k % uint32(used_w))
@@ -267,10 +269,13 @@ def by_element(call: Call, s: Sizes) -> Launches:
             value = gradient(p, image, o, oh, ow)
             if not pooled or value != zero:
                 inside = h < height and w < width
-                total += value * (p[0][uint64(at_x(image, c, h, w))] if inside else zero)
+                run += value * (p[0][uint64(at_x(image, c, h, w))] if inside else zero)
+            left = uint32(left - uint32(1))
+            if left == uint32(0):
+                total, run, left = dtype(total + run), zero, uint32(run_size)
             k = uint32(k + uint32(threads))
         sums = cuda.shared.array(threads, dtype)
-        sums[uint64(t)] = total
+        sums[uint64(t)] = total + run
         cuda.syncthreads()
         for step in range(steps):
             half = uint32(threads >> (step + 1))

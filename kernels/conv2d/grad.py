@@ -26,8 +26,8 @@ WAIT = 30  # cycles for shared memory
 class Sizes(NamedTuple):
     """A convolution of x (n, c, *image) by filters (o, c, *kernel), and the pool after it.
 
-    size: positions, (OH, OW). used: positions that windows cover, or all. windows, pool: the number
-    of windows and their size; without a pool, every position is a window.
+    used: positions that windows cover, or all. windows, pool: the number of windows and their size;
+    without a pool, every position is a window.
     """
 
     dtype: str
@@ -36,7 +36,6 @@ class Sizes(NamedTuple):
     image: Pair
     o: int
     kernel: Pair
-    size: Pair
     used: Pair
     windows: Pair
     pool: Pair
@@ -58,10 +57,6 @@ def sizes(call: Call, x: Operand, w: Operand, g: Operand) -> Sizes:
     pooled = "pool" in call.params
     pool = call.params["pool"] if pooled else (1, 1)
     stride, padding = call.params["stride"], call.params["padding"]
-    size = [
-        max(0, (image[axis] + 2 * padding[axis] - kernel[axis]) // stride[axis] + 1)
-        for axis in (0, 1)
-    ]
     windows = (g.shape[2], g.shape[3])
     return Sizes(
         x.dtype,
@@ -70,7 +65,6 @@ def sizes(call: Call, x: Operand, w: Operand, g: Operand) -> Sizes:
         (image[0], image[1]),
         o,
         (kernel[0], kernel[1]),
-        (size[0], size[1]),
         (windows[0] * pool[0], windows[1] * pool[1]),
         windows,
         (pool[0], pool[1]),

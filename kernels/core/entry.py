@@ -15,17 +15,16 @@ from .device import cuda, device
 STEP, FAILED, FAILED_STEP = range(3)
 
 
-def entry(launch: Launch, placed: Function | None, guarded: bool, number: int) -> Function:
+def entry(launch: Launch, placed: Function | None, guarded: bool, note: int) -> Function:
     """The kernel `kernel(p, state, ahead)` of a launch.
 
     placed: `placed(p, table, row)`, a device function: the pointers of the step in this row of the
     table. None if no pointer depends on the step. guarded: whether the kernel does nothing after a
-    failed check. number: of the call in the plan; a failed check writes 1 + number to
-    words[FAILED].
+    failed check. note: what a failed check writes to words[FAILED].
     """
     body = device(launch.body)
     if launch.checks:
-        return _checking(body, placed, number + 1)
+        return _checking(body, placed, note)
     if placed is None:
         if guarded:
 

@@ -22,7 +22,6 @@ THREADS = 256  # the most of a block: up to here a thread may have 255 registers
 ROUND = 16  # terms that a thread loads before it uses the first, to hide their latency
 FEW = 8  # terms of a lane if there are enough threads
 LONG = 4 * ROUND  # terms of a lane above which a second launch takes less time
-MAX_TERMS = 1 << 32  # numbers of terms have 32 bits
 RESIDENT = 1 << 18  # threads that a large GPU runs at once
 MAX_PARTS = 512  # blocks that keep a large GPU busy; each of 32 lanes then combines 16 parts
 COALESCED = 32  # lanes that read a row together, in whole cache lines
@@ -44,14 +43,7 @@ def split(results: int, length: int, rows: bool) -> Split:
 
     rows: whether the terms of a result are adjacent, as in the rows of a matrix; otherwise the
     terms of equal number are.
-
-    Raises NotImplementedError if numbers of terms need more than 32 bits.
     """
-    if results * length >= MAX_TERMS:
-        raise NotImplementedError(
-            f"a reduction on a GPU has fewer than {MAX_TERMS:,} terms, not {results:,} results of"
-            f" {length:,} terms"
-        )
     wanted = power_of_two(ceil_div(length, FEW))
     enough = max(1, RESIDENT // power_of_two(results))
     if rows:

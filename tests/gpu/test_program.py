@@ -115,6 +115,26 @@ def test_plans_of_one_function_share_an_arena() -> None:
         np.testing.assert_allclose(f(value), np.exp(value).T ** 2, rtol=1e-5)
 
 
+def test_a_larger_arena_replaces_the_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of all plans is given back before more is asked for."""
+    x = T.matrix("x")
+    f = theano.function([x], T.dot(T.dot(x, x), x).sum())
+    f(np.ones((8, 8), np.float32))
+    arena = f._workspace.arena
+    kept: list[int] = []
+    allocate = arena.gpu.allocate
+
+    def watched(nbytes: int) -> object:
+        if nbytes > 4 * n * n:  # more than the input: the arena
+            kept.append(arena.nbytes)
+        return allocate(nbytes)
+
+    monkeypatch.setattr(arena.gpu, "allocate", watched)
+    for n in (16, 24, 8, 16):
+        np.testing.assert_allclose(f(np.ones((n, n), np.float32)), n**4, rtol=1e-5)
+    assert kept == [0, 0]
+
+
 def test_calls_without_anything_to_do() -> None:
     x = T.matrix("x")
     w = theano.shared(vector(1, 2))

@@ -171,6 +171,21 @@ def test_variables_that_make_no_distribution(device: str, name: str) -> None:
         np.testing.assert_array_equal(function(good), undisturbed(good))
 
 
+@pytest.mark.parametrize("name", WRONG)
+def test_filled_values_that_make_no_distribution(device: str, name: str) -> None:
+    """A number that fills a shape of the call is seen only when the plan is made."""
+    draw, wrong, _, message = WRONG[name]
+    for value in wrong:
+        if name == "choice" or isinstance(value, list):
+            continue
+        x = T.fvector("x")
+        dtype = "int64" if isinstance(value, int) else "float32"
+        filled = T.alloc(T.constant(np.asarray(value, dtype)), x.shape[0])
+        function = theano.function([x], draw(RandomStreams(1), filled))
+        with pytest.raises(ArgumentError, match=message):
+            function(np.ones(3, np.float32))
+
+
 def test_a_choice_of_nothing_when_it_is_called() -> None:
     w = T.lvector("w")
     function = theano.function([w], RandomStreams(1).choice((3,), w))

@@ -27,8 +27,9 @@ def both_orders(inputs: Sequence[Variable]) -> tuple[Sequence[Variable], Sequenc
 
 
 def constant_value(v: Variable) -> float | None:
-    """The number that fills a constant, seen through views; None for anything else."""
-    while v.node is not None and v.node.op.view is not None:
+    """The number that fills a constant, seen through views that check nothing; None for anything
+    else."""
+    while v.node is not None and v.node.op.view is not None and v.node.op.checks is None:
         v = v.node.inputs[0]
     if isinstance(v, Constant) and v.value.size == 1:
         return v.value.item()  # type: ignore[no-any-return]

@@ -266,8 +266,8 @@ def _along_base(g: Variable, x: Variable, p: Variable) -> Variable:
     """The gradient of x ** p with respect to x: 0 where p is 0, also at x = 0."""
     number = constant_value(p)
     if number is None or number == 0:
-        return switch(eq(p, 0), 0, g * p * pow_(x, p - 1))
-    return g * p * pow_(x, constant(np.asarray(number, p.dtype) - 1))
+        return switch(eq(p, 0), 0, g * p * pow_(x, cast(p, g.dtype) - 1))
+    return g * p * pow_(x, constant(np.asarray(number, g.dtype) - 1))
 
 
 int_div: ApiFunction = define("int_div", 2, common, None, doc="x // y, rounded down")

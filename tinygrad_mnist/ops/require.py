@@ -23,7 +23,7 @@ def _reference(
     params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
 ) -> list[Array]:
     if not np.all(inputs[1]):
-        raise ValueError(params["message"])
+        raise ArgumentError(params["message"])
     return [inputs[0]]
 
 

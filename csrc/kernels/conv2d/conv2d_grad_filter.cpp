@@ -516,6 +516,12 @@ size_t work_bytes(const Args& args) {
   return Work<T>(args, shape(args), nullptr).layout.used;
 }
 
+template <class T>
+const char* pool_invalid(const Args& args) {
+  if (const char* why = check_conv(args, {0, kOut, 1, 2})) return why;
+  return check_offsets<T>(channel_groups<T>(shape(args)));
+}
+
 constexpr Phase kPack{TGM_BY_DTYPE(pack_chunks), TGM_BY_DTYPE(pack_images)};
 constexpr Phase kSum{filter_chunks, TGM_BY_DTYPE(sum_filters)};
 
@@ -526,9 +532,10 @@ extern const Kernel conv2d_grad_filter_kernel = {
       return check_conv(args, {0, kOut, 1});
     }};
 
-extern const Kernel conv2d_pool_grad_filter_kernel = {
-    "conv2d_pool_grad_filter", 2, {kPack, kSum}, TGM_BY_DTYPE(work_bytes), [](const Args& args) {
-      return check_conv(args, {0, kOut, 1, 2});
-    }};
+extern const Kernel conv2d_pool_grad_filter_kernel = {"conv2d_pool_grad_filter",
+                                                      2,
+                                                      {kPack, kSum},
+                                                      TGM_BY_DTYPE(work_bytes),
+                                                      TGM_BY_DTYPE(pool_invalid)};
 
 }  // namespace tgm::TGM_TARGET

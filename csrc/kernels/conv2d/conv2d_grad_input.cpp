@@ -498,6 +498,12 @@ size_t pool_work_bytes(const Args& args) {
   return PoolWork<T>(args, shape(args), nullptr, 0).bytes;
 }
 
+template <class T>
+const char* pool_invalid(const Args& args) {
+  if (const char* why = check_conv(args, {kOut, 0, 1, 2})) return why;
+  return check_offsets<T>(channel_groups<T>(shape(args)));
+}
+
 }  // namespace
 
 extern const Kernel conv2d_grad_input_kernel = {
@@ -513,6 +519,6 @@ extern const Kernel conv2d_pool_grad_input_kernel = {
     2,
     {{filter_chunks, TGM_BY_DTYPE(pack_rows)}, {image_chunks, TGM_BY_DTYPE(sum_images)}},
     TGM_BY_DTYPE(pool_work_bytes),
-    [](const Args& args) { return check_conv(args, {kOut, 0, 1, 2}); }};
+    TGM_BY_DTYPE(pool_invalid)};
 
 }  // namespace tgm::TGM_TARGET

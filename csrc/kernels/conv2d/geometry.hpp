@@ -2,6 +2,8 @@
 // when a program is built.
 #pragma once
 
+#include <algorithm>
+
 #include "kernel.hpp"
 #include "kernels/core/check.hpp"
 #include "kernels/core/chunks.hpp"
@@ -93,6 +95,10 @@ inline const char* check_conv(const Args& args, const ConvRoles& roles) {
   }
   const ConvShape s = conv_shape(x, w, args);
   if (s.KH < 1 || s.KW < 1) return "filters must not be empty";
+  // With it, no product of sizes that a workspace is made of passes 2^63.
+  const int64_t bytes = checked_product(
+      {s.N, std::max(s.C, s.O) + kLanes<float>, s.padded_h() + s.KH, s.padded_w() + s.KW, 8});
+  if (bytes > kMostBytes) return "the images are too large with their borders";
   const int64_t x_shape[] = {s.N, s.C, s.H, s.W}, w_shape[] = {s.O, s.C, s.KH, s.KW};
   const int64_t y_shape[] = {s.N, s.O, s.PH, s.PW, s.winner_bytes()};
   const char* why = check_operand(x, operand_name(roles.x, "x"), dtype, 4, x_shape);

@@ -130,6 +130,16 @@ struct Term {
   int32_t offset;  // elements
 };
 
+// For `invalid`: null, or why the offsets of terms don't reach all of an image, or of the filters.
+template <class T>
+const char* check_offsets(const ChannelGroups& groups) {
+  const int64_t image = PatchImages<T>(groups.part).image;
+  const int64_t filters = checked_product({groups.part.O, PatchRows<T>(groups.part).padded()});
+  if (std::max(image, filters) > INT32_MAX)
+    return "takes images of less than 2**31 elements with their borders";
+  return nullptr;
+}
+
 // acc[r * acc_row] += sum over n terms of factor * the patch block at the term's offset in
 // `patches`, whose rows are `row` apart.
 template <class T>

@@ -10,6 +10,12 @@ namespace tgm::TGM_TARGET {
 
 TGM_INLINE int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
+TGM_INLINE int64_t element_count(const Tensor& tensor) {
+  int64_t count = 1;
+  for (int32_t d = 0; d < tensor.ndim; d++) count *= tensor.shape[d];
+  return count;
+}
+
 // Dimensions after sorting and merging. Operands cross dimension k with the stride of their axis
 // `axis[k]`: of the axes that were merged, the innermost.
 struct LoopDims {

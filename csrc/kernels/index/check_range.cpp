@@ -5,6 +5,7 @@
 //   ints      low, high
 #include "failure.hpp"
 #include "kernel.hpp"
+#include "kernels/core/chunks.hpp"
 #include "kernels/core/dims.hpp"
 #include "kernels/core/index_vector.hpp"
 #include "kernels/core/with_type.hpp"
@@ -13,12 +14,6 @@ namespace tgm::TGM_TARGET {
 namespace {
 
 constexpr int64_t kChunkElements = 65536;
-
-int64_t size_of(const Tensor& tensor) {
-  int64_t size = 1;
-  for (int32_t d = 0; d < tensor.ndim; d++) size *= tensor.shape[d];
-  return size;
-}
 
 // Whether one of n elements, `step` bytes apart, is out of range.
 template <class T>
@@ -36,15 +31,13 @@ bool any_outside(const char* p, int64_t step, int64_t n, int64_t low, int64_t hi
   return outside;
 }
 
-int64_t chunks(const Args& args) {
-  return (size_of(args.in[0]) + kChunkElements - 1) / kChunkElements;
-}
+int64_t chunks(const Args& args) { return ceil_div(element_count(args.in[0]), kChunkElements); }
 
 // Elements are numbered in C order; a chunk is a range of them, taken row by row.
 void run(const Args& args, int64_t chunk, int64_t) {
   const Tensor& index = args.in[0];
   const auto item = static_cast<int64_t>(item_size(index.dtype));
-  const int64_t size = size_of(index);
+  const int64_t size = element_count(index);
   const int64_t end = size < (chunk + 1) * kChunkElements ? size : (chunk + 1) * kChunkElements;
   const int32_t inner = index.ndim - 1;
   const int64_t length = index.ndim == 0 ? 1 : index.shape[inner];

@@ -27,8 +27,8 @@ void list(const Args& args, int64_t chunk, int64_t) {
 int64_t chunks(const Args& args) {
   const IndexedAxes axes = axes_of(args);
   const int64_t rows = axes.outer.size * axes.n;
-  const int64_t wanted = (rows * axes.rest.size + kChunkElements - 1) / kChunkElements;
-  return wanted < rows ? wanted : rows;
+  const int64_t wanted = ceil_div(rows * axes.rest.size, kChunkElements);
+  return std::min(wanted, rows);
 }
 
 // Rows begin .. end - 1 of one outer element.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kernel.hpp"
+#include "kernels/core/chunks.hpp"
 #include "kernels/core/dims.hpp"
 #include "kernels/core/index_vector.hpp"
 #include "kernels/core/row_copies.hpp"
@@ -90,7 +91,7 @@ TGM_INLINE size_t offset_bytes(const IndexedAxes& axes) {
 }
 
 TGM_INLINE int64_t offset_chunks(const IndexedAxes& axes) {
-  return lists_offsets(axes) ? (axes.n + kOffsetsInChunk - 1) / kOffsetsInChunk : 0;
+  return lists_offsets(axes) ? ceil_div(axes.n, kOffsetsInChunk) : 0;
 }
 
 TGM_INLINE void list_offsets(const IndexedAxes& axes, char* workspace, int64_t chunk) {

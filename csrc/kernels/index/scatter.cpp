@@ -110,9 +110,9 @@ void run_set(const Args& args, int64_t chunk, int64_t n_chunks) {
 int64_t chunks(const Args& args) {
   const IndexedAxes axes = axes_of(args);
   const int64_t work = axes.outer.size * axes.n * axes.rest.size;
-  const int64_t wanted = (work + kChunkElements - 1) / kChunkElements;
-  const int64_t most = axes.outer.size * ((axes.rest.size + 63) / 64);  // whole cache lines
-  return wanted < most ? wanted : most;
+  const int64_t wanted = ceil_div(work, kChunkElements);
+  const int64_t most = axes.outer.size * ceil_div(axes.rest.size, 64);  // whole cache lines
+  return std::min(wanted, most);
 }
 
 size_t workspace_bytes(const Args& args) { return offset_bytes(axes_of(args)); }

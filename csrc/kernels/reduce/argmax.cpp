@@ -8,6 +8,7 @@
 // Results are taken in C order. Where x is contiguous along the axis, a row is first scanned in
 // vectors for its extreme, then for its index.
 #include "kernel.hpp"
+#include "kernels/core/chunks.hpp"
 #include "kernels/core/dims.hpp"
 #include "kernels/core/with_type.hpp"
 #include "kernels/reduce/operations.hpp"
@@ -16,12 +17,6 @@ namespace tgm::TGM_TARGET {
 namespace {
 
 constexpr int64_t kChunkElements = 16384;
-
-int64_t n_results(const Args& args) {
-  int64_t n = 1;
-  for (int32_t d = 0; d < args.out[0].ndim; d++) n *= args.out[0].shape[d];
-  return n;
-}
 
 // Whether x beats y: is greater, or less.
 struct Greater {
@@ -73,10 +68,10 @@ int64_t index_of_extreme(const T* p, int64_t stride, int64_t n) {
 }
 
 int64_t chunks(const Args& args) {
-  const int64_t results = n_results(args);
+  const int64_t results = element_count(args.out[0]);
   if (results == 0) return 0;
   const int64_t work = results * args.in[0].shape[args.ints[0]];
-  const int64_t wanted = (work + kChunkElements - 1) / kChunkElements;
+  const int64_t wanted = ceil_div(work, kChunkElements);
   return wanted < results ? wanted : results;
 }
 
@@ -85,7 +80,7 @@ void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tensor& x = args.in[0];
   const Tensor& out = args.out[0];
   const int64_t axis = args.ints[0];
-  const int64_t results = n_results(args);
+  const int64_t results = element_count(args.out[0]);
   const int64_t end = results * (chunk + 1) / n_chunks;
   for (int64_t i = results * chunk / n_chunks; i < end; i++) {
     int64_t from = 0;
@@ -114,7 +109,8 @@ const char* invalid(const Args& args) {
       return "output 0 must have input 0's shape with size 1 along the axis";
     }
   }
-  if (x.shape[args.ints[0]] == 0 && n_results(args) > 0) return "input 0 is empty along the axis";
+  if (x.shape[args.ints[0]] == 0 && element_count(args.out[0]) > 0)
+    return "input 0 is empty along the axis";
   return nullptr;
 }
 

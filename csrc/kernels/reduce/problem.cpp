@@ -1,5 +1,6 @@
 #include "kernels/reduce/problem.hpp"
 
+#include "kernels/core/chunks.hpp"
 #include "kernels/core/dims.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -7,8 +8,6 @@ namespace {
 
 constexpr int64_t kChunkElements = 32768;
 constexpr int64_t kMaxChunks = 256;
-
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // How many chunks a dimension can be cut into. A range of the innermost one, which is read in
 // vectors, needs more elements to be worth a chunk.
@@ -128,11 +127,11 @@ ReduceProblem reduce_problem(const Args& args) {
 ReduceCut cut_reduction(const ReduceProblem& p) {
   ReduceCut cut{p.longest(false), 1, p.longest(true), 1};
   const int64_t elements = p.count(true) * p.count(false);
-  const int64_t wanted = smaller((elements + kChunkElements - 1) / kChunkElements, kMaxChunks);
+  const int64_t wanted = std::min<int64_t>(ceil_div(elements, kChunkElements), kMaxChunks);
   if (wanted <= 1) return cut;
-  cut.n_outer = smaller(wanted, pieces(p, cut.outer_dim));
-  const int64_t missing = (wanted + cut.n_outer - 1) / cut.n_outer;
-  if (missing > 1) cut.n_parts = smaller(missing, pieces(p, cut.part_dim));
+  cut.n_outer = std::min<int64_t>(wanted, pieces(p, cut.outer_dim));
+  const int64_t missing = ceil_div(wanted, cut.n_outer);
+  if (missing > 1) cut.n_parts = std::min<int64_t>(missing, pieces(p, cut.part_dim));
   return cut;
 }
 

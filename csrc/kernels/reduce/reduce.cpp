@@ -20,8 +20,6 @@ constexpr int64_t kBlock = 512;    // contiguous elements that are combined in t
 constexpr int64_t kGroup = 16;     // rows that are
 constexpr int64_t kSegment = 256;  // results next to each other that are computed together
 
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 // Rows of elements after the prologue: row r begins at data + r * stride.
 template <class T>
 struct Rows {
@@ -57,7 +55,7 @@ class Reducer {
         along_ >= 0 && !p_.reduced[along_] ? reduce_many() : reduce_one();
       } else {
         for (int64_t begin = 0; begin < p_.shape[inner_]; begin += kSegment) {
-          reduce_segment(begin, smaller(kSegment, p_.shape[inner_] - begin));
+          reduce_segment(begin, std::min<int64_t>(kSegment, p_.shape[inner_] - begin));
         }
       }
     } while (advance(false));
@@ -143,7 +141,7 @@ class Reducer {
 
   static void add_row(Sum& total, const T* row, int64_t length) {
     for (int64_t begin = 0; begin < length; begin += kBlock) {
-      total.add(reduce_block<T, Op>(row + begin, smaller(kBlock, length - begin)));
+      total.add(reduce_block<T, Op>(row + begin, std::min<int64_t>(kBlock, length - begin)));
     }
   }
 
@@ -153,13 +151,13 @@ class Reducer {
     Sum total = Sum::start();
     if (!is_empty(true)) {
       const int64_t length = p_.shape[inner_];
-      const int64_t piece = smaller(length, kTile);
+      const int64_t piece = std::min<int64_t>(length, kTile);
       do {
         for (int64_t begin = 0; begin < length; begin += piece) {
-          const int64_t n = smaller(piece, length - begin);
+          const int64_t n = std::min<int64_t>(piece, length - begin);
           const int64_t many = kTile / n;
           for (int64_t row = 0; row < length_along(); row += many) {
-            const int64_t count = smaller(many, length_along() - row);
+            const int64_t count = std::min<int64_t>(many, length_along() - row);
             const Rows<T> tile = rows(row, count, begin, n);
             for (int64_t r = 0; r < count; r++) add_row(total, tile.data + r * tile.stride, n);
           }
@@ -178,7 +176,7 @@ class Reducer {
       for (int64_t row = 0; row < length_along(); row++) {
         Sum total = Sum::start();
         for (int64_t begin = 0; begin < length; begin += kTile) {
-          const int64_t n = smaller(kTile, length - begin);
+          const int64_t n = std::min<int64_t>(kTile, length - begin);
           add_row(total, rows(row, 1, begin, n).data, n);
         }
         finish(first + row * p_.result_stride[along_], total);
@@ -186,7 +184,7 @@ class Reducer {
     } else {
       const int64_t many = kTile / length;
       for (int64_t row = 0; row < length_along(); row += many) {
-        const int64_t count = smaller(many, length_along() - row);
+        const int64_t count = std::min<int64_t>(many, length_along() - row);
         const Rows<T> tile = rows(row, count, 0, length);
         for (int64_t r = 0; r < count; r++) {
           Sum total = Sum::start();
@@ -206,10 +204,11 @@ class Reducer {
       const int64_t many = kTile / length;
       do {
         for (int64_t row = 0; row < length_along(); row += many) {
-          const int64_t count = smaller(many, length_along() - row);
+          const int64_t count = std::min<int64_t>(many, length_along() - row);
           const Rows<T> tile = rows(row, count, begin, length);
           for (int64_t r = 0; r < count; r += kGroup) {
-            add_group(tile.data + r * tile.stride, tile.stride, smaller(kGroup, count - r), length);
+            add_group(tile.data + r * tile.stride, tile.stride,
+                      std::min<int64_t>(kGroup, count - r), length);
           }
         }
         if (along_ >= 0) at_[along_] = 0;

@@ -3,6 +3,7 @@
 //   inputs    any dtypes, the output's shape (stride 0 broadcasts); 0-d where only `uniform` reads
 //   outputs   one or more of one shape; may alias an input with the same view
 //   tapes     tape
+#include "kernels/core/chunks.hpp"
 #include "kernels/core/tape_row.hpp"
 #include "kernels/tape/copy_box.hpp"
 
@@ -11,8 +12,6 @@ namespace {
 
 // Work of a chunk, in elements times instructions: about 10 us.
 constexpr int64_t kChunkWork = 65536;
-
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // The work is cut along one dimension: the first one that is long enough, else the longest.
 int32_t split_dimension(const Tensor& out, int64_t wanted) {
@@ -28,13 +27,13 @@ int64_t wanted_chunks(const Args& args) {
   int64_t size = 1;
   for (int32_t d = 0; d < args.out[0].ndim; d++) size *= args.out[0].shape[d];
   const int64_t work = size * (2 + static_cast<int64_t>(args.tapes[0]->instructions.size()));
-  return (work + kChunkWork - 1) / kChunkWork;
+  return ceil_div(work, kChunkWork);
 }
 
 int64_t chunks(const Args& args) {
   const int64_t wanted = wanted_chunks(args);
   if (args.out[0].ndim == 0 || wanted <= 1) return wanted;
-  return smaller(wanted, args.out[0].shape[split_dimension(args.out[0], wanted)]);
+  return std::min<int64_t>(wanted, args.out[0].shape[split_dimension(args.out[0], wanted)]);
 }
 
 // A tape without instructions copies, where its dtype holds all values of its operands'.

@@ -5,6 +5,7 @@
 // are copied to their registers, then each instruction runs over the block, then results are
 // stored. What is the same for the whole box is computed once: single elements and values computed
 // from them alone; in boxes of short rows also operands that repeat in every row.
+#include "kernels/core/chunks.hpp"
 #include "kernels/core/dims.hpp"
 #include "kernels/core/tape_row.hpp"
 #include "kernels/tape/convert.hpp"
@@ -161,7 +162,7 @@ class Runner {
     rows_per_block_ = n_dims_ == 1 || inner == 0 ? 1 : capacity_ / inner;
     piece_ = capacity_;
     if (rows_per_block_ <= 1 && inner > capacity_) {  // pieces of about the same length
-      const int64_t pieces = (inner + capacity_ - 1) / capacity_;
+      const int64_t pieces = ceil_div(inner, capacity_);
       piece_ = ((inner + pieces - 1) / pieces + kMinBlock - 1) / kMinBlock * kMinBlock;
     }
   }

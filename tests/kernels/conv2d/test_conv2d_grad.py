@@ -224,3 +224,22 @@ def test_gradient_of_one_filter(pool, channels, dtype, target):
         own = [x, *(a[:, o : o + 1] for a in of_filter)]
         [result] = run_kernel(kernel_name(one, "filter"), own, [one.w], one.params(), target)
         np.testing.assert_array_equal(result[0], all_filters[o])
+
+
+@pytest.mark.parametrize("which", ["filter", "input"])
+def test_images_that_32_bit_offsets_do_not_reach(which):
+    """Behind a pool, the channels of a group count too."""
+    huge = Case(1, 16, (2, 2), 1, (1, 1), padding=(5849, 5849), stride=(1060, 1060), pool=(6, 1))
+    own = [np.zeros(huge.w.shape if which == "input" else huge.x.shape, np.float32)]
+    own.append(np.zeros(huge.y.shape, np.float32))
+    own.append(np.ones((*huge.y.shape, 1), np.uint8))
+    spec = huge.x if which == "input" else huge.w
+    with pytest.raises(ValueError, match=r"grad_.*less than 2\*\*31 elements"):
+        run_kernel(kernel_name(huge, which), own, [spec], huge.params())
+
+
+def test_images_whose_bytes_pass_a_number_of_64_bits():
+    x = np.broadcast_to(np.float32(1), (2**23, 1, 2, 2))
+    case = Case(2**23, 1, (2, 2), 1, (1, 1), padding=(2**19 - 1, 2**18 - 1), stride=(2**20, 2**19))
+    with pytest.raises(ValueError, match="too large with their borders"):
+        run_kernel("conv2d", [x, np.ones(case.w.shape, np.float32)], [case.y], case.params())

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_mnist.backends.cuda.cache import source_folder, write_whole
 from tinygrad_mnist.backends.cuda.design import Design
-from tinygrad_mnist.backends.cuda.operands import check_reach
+from tinygrad_mnist.backends.cuda.operands import check_scratch
 from tinygrad_mnist.kernels.core.call import (
     FACTORIES,
     GENERATED,
@@ -75,10 +75,10 @@ def make(design: Design) -> Made:
     dtypes = tuple(o.dtype for o in operands)
     if launches.workspace is not None:
         dtypes += (launches.workspace[0],)
-        check_reach(launches.workspace[1], (launches.workspace[1],))
+        check_scratch(design.kernel, launches.workspace[1])
     kernels = tuple(
         Kernel(
-            _named(entry(launch, module.placed, design.guarded, design.note - 1), design.kernel),
+            _named(entry(launch, module.placed, design.guarded, design.note), design.kernel),
             dtypes,
             launch.shape,
             launch.resident,

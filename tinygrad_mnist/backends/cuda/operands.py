@@ -47,7 +47,16 @@ def check_reach(n: int, shape: tuple[int, ...]) -> None:
     if n > MAX_REACH:
         raise TooLargeError(
             f"an array of {' x '.join(map(str, shape))} reaches over {n:,} elements; kernels of a "
-            f"GPU take fewer than {MAX_REACH:,}"
+            f"GPU take at most {MAX_REACH:,}"
+        )
+
+
+def check_scratch(kernel: str, n: int) -> None:
+    """Raises TooLargeError where a kernel needs so much memory for sums on the way."""
+    if n > MAX_REACH:
+        raise TooLargeError(
+            f"{kernel} cuts its long sums into parts, here {n:,} in all; kernels of a GPU reach at "
+            f"most {MAX_REACH:,} elements, so compute it in smaller pieces"
         )
 
 

@@ -36,6 +36,11 @@ class CudaArena:
     def __init__(self, gpu: Gpu) -> None:
         self.gpu = gpu
         self._memory: Callable[[], Memory | None] = lambda: None  # programs own it
+        self._programs: weakref.WeakSet[CudaProgram] = weakref.WeakSet()
+
+    def add(self, program: CudaProgram) -> None:
+        """From now on the program gives the memory back where it must grow."""
+        self._programs.add(program)
 
     @property
     def nbytes(self) -> int:
@@ -46,6 +51,9 @@ class CudaArena:
         """At least `nbytes` of memory. If it must grow, its content is lost."""
         memory = self._memory()
         if memory is None or memory.nbytes < nbytes:
+            memory = None
+            for program in self._programs:  # both at once might not fit
+                program.forget_memory()
             memory = self.gpu.allocate(nbytes)
             self._memory = weakref.ref(memory)
         return memory
@@ -87,6 +95,7 @@ class CudaProgram:
         }
         self._memory_of: dict[Any, Memory] = {}
         self._recordings: dict[int, Recording] = {}
+        arena.add(self)
 
     def _scratch_offsets(self, end: int) -> tuple[list[int], int]:
         """Where each call's scratch memory begins in the arena, after the temporaries, and the size
@@ -170,6 +179,11 @@ class CudaProgram:
             n_steps -= together
 
     # --- memory -------------------------------------------------------------------------------
+
+    def forget_memory(self) -> None:
+        """Drops what refers to the arena's memory; the next run asks for it again."""
+        self._memory_of = {}
+        self._recordings.clear()
 
     def _bring_in(self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array) -> None:
         """Copies inputs, slots and the step table to the device; starts the counter at 0."""

@@ -4,8 +4,9 @@
 
 a, b and the output share one float dtype. k may be 0: the product is then zero. Transposes come
 as strides. All elements add their k terms in one order, which depends on m, n and k alone, not on
-strides, the epilogue or the number of threads. On the cpu it is the order of k itself,
-whatever m and n. The output may alias an extra input of the same view, as an update in place does.
+strides, the epilogue or the number of threads. Long sums are cut into runs, and the sums of the
+runs added: by halves or a tree on the cpu (csrc/kernels/gemm/scheme.hpp), by parts of k on a GPU.
+The output may alias an extra input of the same view, as an update in place does.
 """
 
 from __future__ import annotations
