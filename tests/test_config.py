@@ -53,7 +53,7 @@ def test_unknown_settings() -> None:
 @pytest.mark.parametrize(
     ("name", "before", "value", "refused"),
     [
-        ("compute_test_value", "off", "off", "raise"),
+        ("compute_test_value", "off", "warn", "pdb"),
         ("mode", "FAST_RUN", "FAST_COMPILE", "DebugMode"),
         ("optimizer", "fast_run", "fast_compile", "fast"),
         ("exception_verbosity", "low", "high", "none"),

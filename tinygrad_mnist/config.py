@@ -15,11 +15,11 @@ _FLOATS = ("float32", "float64")
 DEVICES = ("cpu", "reference", "cuda", "cudasim", "auto")
 _GPU = "gpu"  # Theano's name of "cuda"
 _UNUSED = ("raise", "warn", "ignore")
+_TEST_VALUES = ("off", "raise", "warn", "ignore")
 # Settings of Theano that programs use, with the values that are accepted: they describe what
 # happens here anyway, or only how to compile. The first value is the default.
 _WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
     "allow_gc": (True, False),
-    "compute_test_value": ("off",),
     "exception_verbosity": ("low", "high"),
     "mode": ("FAST_RUN", "FAST_COMPILE", "Mode"),
     "optimizer": ("fast_run", "fast_compile", "o4", "o3", "o2", "o1", "None"),
@@ -47,9 +47,12 @@ class Config:
         its tensor cores.
     on_unused_input: what `function` does about an input that no result depends on: `'raise'`,
         `'warn'` or `'ignore'`.
+    compute_test_value: whether expressions are computed for test values of their inputs as soon as
+        they are written (`functions/test_values.py`), and what happens where one is missing:
+        `'off'`, `'raise'`, `'warn'` or `'ignore'`.
 
     Theano's other settings are accepted if they have no effect here, such as
-    `compute_test_value = 'off'`. An unknown name or value is an error.
+    `exception_verbosity = 'high'`. An unknown name or value is an error.
 
     The first three start from TINYGRAD_MNIST_FLOATX, TINYGRAD_MNIST_DEVICE and
     TINYGRAD_MNIST_THREADS where these are set, `debug` from TINYGRAD_MNIST_DEBUG. A wrong value is
@@ -59,6 +62,7 @@ class Config:
 
     __slots__ = (
         "_allow_tf32",
+        "_compute_test_value",
         "_debug",
         "_device",
         "_float_x",
@@ -79,6 +83,7 @@ class Config:
         self.plan_cache_size = 16
         self.debug = _debug_level()
         self.on_unused_input = "raise"
+        self.compute_test_value = "off"
         self.allow_tf32 = False
         self._theanos: dict[str, object] = {}
 
@@ -176,6 +181,15 @@ class Config:
     def on_unused_input(self, value: str) -> None:
         _check("on_unused_input", value, _UNUSED)
         self._on_unused = value
+
+    @property
+    def compute_test_value(self) -> str:
+        return self._compute_test_value
+
+    @compute_test_value.setter
+    def compute_test_value(self, value: str) -> None:
+        _check("compute_test_value", value, _TEST_VALUES)
+        self._compute_test_value = value
 
 
 def _check(name: str, value: object, known: tuple[object, ...]) -> None:

@@ -18,6 +18,7 @@ from tinygrad_mnist.compile.report import report_plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.io import Outputs
+from tinygrad_mnist.functions.test_values import no_test_values
 from tinygrad_mnist.graph.access import ForkSafeLock
 from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.source import user_origins
@@ -228,7 +229,7 @@ class PlanCache:
         return self._with_program(key, compiled)
 
     def _planned(self, key: Key, integers: Mapping[Variable, int]) -> Compiled:
-        with collection_paused():
+        with collection_paused(), no_test_values():
             return compile_plan(
                 self._outputs.variables,
                 self._updates,

@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params, Reference
 from tinygrad_mnist.contracts.core.formula import Formula
 from tinygrad_mnist.graph.access import ReadWriteLock
 from tinygrad_mnist.graph.layout import Layout, Offset
-from tinygrad_mnist.graph.operators import Operators
+from tinygrad_mnist.graph.operators import Operators, lookup
 from tinygrad_mnist.graph.source import (
     LOCATED,
     Origin,
@@ -272,7 +273,10 @@ class Op:
 
     def node(self, *inputs: Variable, **params: Any) -> Node:
         """Applies the op: infers the types of the results and remembers where it comes from."""
-        return self.rebuild(inputs, params)
+        node = self.rebuild(inputs, params)
+        if config.compute_test_value != "off":
+            lookup("compute_test_value")(node)
+        return node
 
     def rebuild(self, inputs: Sequence[Variable], params: Mapping[str, Any]) -> Node:
         """The same for inputs and parameters in containers."""
