@@ -16,7 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -38,6 +38,8 @@ from tinygrad_mnist.graph.variables import (
 )
 
 Reduced = tuple[Any, ...]  # what `__reduce__` returns
+# A node with the numbers of its inputs, its parameters, the types of its results and its lines.
+Step = tuple[Op, tuple[int, ...], Mapping[str, Any], tuple[TensorType, ...], Origins]
 
 # --- pieces of graphs -----------------------------------------------------------------------------
 
@@ -65,24 +67,14 @@ class Piece:
                 if v.node is None:
                     leaves.append(v)
         types: dict[Any, TensorType] = {}
-        steps = []
+        steps: list[Step] = []
         for node in self.nodes:
             for v in node.outputs:
                 numbers[v] = len(numbers)
             own = tuple(types.setdefault((v.type, v.type.shape), v.type) for v in node.outputs)
             inputs = tuple(numbers[v] for v in node.inputs)
-            steps.append(Step(node.op, inputs, dict(node.params), own, node.origins))
+            steps.append((node.op, inputs, dict(node.params), own, node.origins))
         return LoadedPiece, (given, steps), (leaves, _attributes(self.nodes))
-
-
-class Step(NamedTuple):
-    """A node with the numbers of its inputs."""
-
-    op: Op
-    inputs: tuple[int, ...]
-    params: Mapping[str, Any]
-    types: tuple[TensorType, ...]
-    origins: Origins
 
 
 class LoadedPiece:
@@ -93,9 +85,8 @@ class LoadedPiece:
     def __init__(self, given: Sequence[Variable], steps: Sequence[Step]) -> None:
         self.nodes: list[Node] = []
         values = list(given)
-        for step in steps:
-            inputs = [values[i] for i in step.inputs]
-            node = Node(step.op, inputs, step.params, step.types, step.origins)
+        for op, numbers, params, types, origins in steps:
+            node = Node(op, [values[i] for i in numbers], params, types, origins)
             self.nodes.append(node)
             values.extend(node.outputs)
 
