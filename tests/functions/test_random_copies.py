@@ -79,9 +79,8 @@ def test_test_values(seed: int, n_steps: int, single: bool) -> None:
     for v, exact in zip(copied, expected, strict=True):
         value = get_test_value(v)
         assert value.dtype == exact.dtype == v.dtype
-        np.testing.assert_allclose(
-            value, exact, rtol=1e-6, atol=1e-6 * (1 + np.abs(exact).max(initial=0))
-        )
+        scale = 1 + float(np.abs(exact).max(initial=0))
+        np.testing.assert_allclose(value, exact, rtol=1e-6, atol=1e-6 * scale)
 
 
 def clone_by_ops(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:

@@ -235,6 +235,7 @@ def test_arguments_that_do_not_fit() -> None:
         (lambda: stream.choice((3,), T.fmatrix()), "choice takes a vector or an integer"),
         (lambda: stream.choice((3,), 4, replace=2), "replace"),
         (lambda: stream.choice((3,), 2, p=[[0.5, 0.5]]), "choice: p is a vector, not a"),
+        (lambda: stream.multinomial((3,), 2**25), "multinomial with n=33554432: it goes from"),
         (lambda: stream.multinomial((3,), 1.5), "n of multinomial must be an integer scalar"),
         (lambda: stream.multinomial((3,), pvals=0.5), "multinomial: pvals are a vector or more"),
         (lambda: stream.permutation((3,), 2.5), "n of permutation must be an integer scalar"),

@@ -233,7 +233,7 @@ class Function:
         type(self).__init__(self, parameters, outputs, updates, name, backend(config.device))
 
     def __copy__(self) -> Function:
-        return self.copy(name=self.name)
+        return self.copy()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Function:
         """On the same backend."""

@@ -16,6 +16,7 @@ from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import INTEGERS, check_dtype
+from tinygrad_mnist.graph.values import is_integer
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.creation import arange
 from tinygrad_mnist.ops.cumsum import cumsum
@@ -140,25 +141,25 @@ def binomial(source: Source, size: Any, n: Any, p: Any, ndim: int | None, dtype:
     """Successes in `n` trials; every trial draws and stores a number."""
     (p,) = float_arguments(None, p=p)
     p = require(p, and_(ge(p, 0), le(p, 1)), "binomial: p is not between 0 and 1")
-    if isinstance(n, int | np.integer):
-        if not 0 <= n <= _MAX_TRIALS:
-            raise GraphTypeError(f"binomial with n={n}: it goes from 0 to {_MAX_TRIALS}")
-        if n == 1:
-            return cast(lt(source.draw(lengths_of(size, ndim, p), p.dtype), p), dtype)
-    trials = Trials(n, "n of binomial")
+    if is_integer(n) and n == 1:
+        return cast(lt(source.draw(lengths_of(size, ndim, p), p.dtype), p), dtype)
+    trials = Trials(n, "binomial")
     lengths = lengths_of(size, ndim, p, *trials.sizes)
     drawn = source.draw([trials.most, *lengths], p.dtype)
     return cast(trials.count(lt(drawn, p), p.dtype), dtype)
 
 
 class Trials:
-    """Numbers of trials: one for all results, or one per result.
+    """The numbers `n` of trials of a distribution: one for all results, or one per result.
 
     most: the greatest of them. sizes: the array of them, whose shape a draw has to have; empty for
     one number.
     """
 
-    def __init__(self, n: Any, what: str) -> None:
+    def __init__(self, n: Any, distribution: str) -> None:
+        if is_integer(n) and not 0 <= n <= _MAX_TRIALS:
+            raise GraphTypeError(f"{distribution} with n={n}: it goes from 0 to {_MAX_TRIALS}")
+        what = f"n of {distribution}"
         numbers = as_variable(n)
         self.sizes: list[Variable] = []
         if numbers.ndim == 0:

@@ -75,7 +75,7 @@ def multinomial(
 ) -> Variable:
     """How often each category comes in `n` trials; the categories are the last axis."""
     p = _probabilities(pvals, "multinomial: pvals")
-    trials = Trials(n, "n of multinomial")
+    trials = Trials(n, "multinomial")
     outer = p[..., 0]
     lengths = lengths_of(_borrowed(size, outer), ndim, outer, *trials.sizes)
     low, high = _bounds(p)
