@@ -368,3 +368,39 @@ Path("back.pkl").write_bytes(pickle.dumps((value, again, line, of["z"])))
     assert (value, after) == (15, 30)
     assert line == str(z.source)
     assert [v.name for v in leaves([back])] == ["x", "w"]
+
+
+def test_an_op_of_a_program_is_found_in_its_module(tmp_path: Path) -> None:
+    (tmp_path / "own_ops.py").write_text("""
+from tinygrad_mnist.graph.op import register_op
+from tinygrad_mnist.graph.variables import Op
+
+def define(name):
+    return register_op(Op(name, lambda params, types: types, lambda p, inputs, o: [2 * inputs[0]]))
+
+twice = define("twice")
+""")
+    (tmp_path / "written.py").write_text("""
+import pickle, sys
+import own_ops, tinygrad_mnist.tensor as T
+pickle.dump(own_ops.twice(T.dvector("x")), open("twice.pkl", "wb"))
+""")
+    (tmp_path / "read.py").write_text("""
+import pickle, sys
+y = pickle.load(open("twice.pkl", "rb"))
+assert y.node.op is sys.modules["own_ops"].twice
+""")
+    for name in ("written.py", "read.py"):
+        subprocess.run([sys.executable, name], cwd=tmp_path, check=True)
+
+
+def test_arrays_beside_the_pickle() -> None:
+    w = theano.shared(np.arange(1000.0), "w")
+    y = T.exp(w) + np.arange(1000.0)
+    buffers: list[pickle.PickleBuffer] = []
+    written = pickle.dumps((w, y), 5, buffer_callback=buffers.append)
+    assert len(written) < 5000
+    v, z = pickle.loads(written, buffers=[bytes(b) for b in buffers])
+    v.set_value(v.get_value() * 0)
+    np.testing.assert_array_equal(theano.function([], z)(), 1 + np.arange(1000.0))
+    np.testing.assert_array_equal(w.get_value(), np.arange(1000.0))

@@ -73,7 +73,10 @@ def compute_test_value(node: Node) -> None:
     if _paused.count:
         return
     try:
-        values = [get_test_value(v) for v in node.inputs]
+        values = [
+            v.get_value(borrow=True) if isinstance(v, SharedVariable) else get_test_value(v)
+            for v in node.inputs
+        ]
     except MissingTestValueError as error:
         message = f"the test value of {node.op.name} can't be computed: {error}"
         if config.compute_test_value == "raise":
