@@ -18,10 +18,10 @@ from tinygrad_mnist.compile.report import report_plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.io import Outputs
-from tinygrad_mnist.functions.test_values import no_test_values
 from tinygrad_mnist.graph.access import ForkSafeLock
 from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.source import user_origins
+from tinygrad_mnist.graph.test_values import no_test_values
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import watched
 

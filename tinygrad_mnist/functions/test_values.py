@@ -7,10 +7,8 @@ is raised at the line that makes it.
 
 from __future__ import annotations
 
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at, error_context
+from tinygrad_mnist.graph.test_values import are_paused, no_test_values
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import static_type
 from tinygrad_mnist.graph.variables import Constant, Node, SharedVariable, Variable
@@ -50,27 +49,10 @@ def get_test_value(v: Any) -> Array:
     return convert(value, parameter)
 
 
-class _Paused(threading.local):
-    count = 0
-
-
-_paused = _Paused()
-
-
-@contextmanager
-def no_test_values() -> Iterator[None]:
-    """Nodes that are made inside have no test values: those of a plan."""
-    _paused.count += 1
-    try:
-        yield
-    finally:
-        _paused.count -= 1
-
-
 @api_function
 def compute_test_value(node: Node) -> None:
     """Computes the test values of the node's results, as `config.compute_test_value` says."""
-    if _paused.count:
+    if are_paused():
         return
     try:
         values = [
