@@ -174,6 +174,24 @@ def test_20_000_nodes(again: Again) -> None:
     assert found.name == "x"
 
 
+@pytest.mark.parametrize("again", [_pickled(2), copy.deepcopy])
+def test_a_long_chain_of_default_updates(again: Again) -> None:
+    first = after = theano.shared(1.0, "s0")
+    for k in range(1, 1000):
+        before = theano.shared(1.0, f"s{k}")
+        after.default_update = after + before
+        after = before
+    after.default_update = after + first
+    found, last = again([first, after])
+    count, v = 1, found
+    while v is not last:
+        assert v.default_update is not None
+        (v,) = (leaf for leaf in leaves([v.default_update]) if leaf is not v)
+        count += 1
+    assert count == 1000
+    assert found in leaves([last.default_update])
+
+
 def test_all_results_of_a_deep_graph() -> None:
     every = [T.dscalar("x")]
     for _ in range(3000):

@@ -135,10 +135,37 @@ def _piece_of(node: Node) -> Piece:
     """The piece that has a node; a new one has all that it depends on and no other piece has."""
     piece = _open.pieces.get(id(node))
     if piece is None:
-        piece = Piece(toposort([node.outputs[0]], up_to=_open))
+        piece = Piece(_needed(node))
         for written in piece.nodes:
             _open.pieces[id(written)] = piece
     return piece
+
+
+class _Taken:
+    """Results of nodes that are taken already, or are in a piece."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[Node, None] = {}
+
+    def __contains__(self, v: object) -> bool:
+        return isinstance(v, Variable) and (v.node in self.nodes or v in _open)
+
+
+def _needed(node: Node) -> list[Node]:
+    """A node and all that it depends on and no piece has, with the default updates of the shared
+    variables among it; each comes after those that it depends on."""
+    taken, leaves = _Taken(), set()
+    pending = [node.outputs[0]]
+    while pending:
+        v = pending.pop()
+        new = [] if v in taken else toposort([v], up_to=taken)
+        taken.nodes.update(dict.fromkeys(new))
+        for leaf in (leaf for n in new for leaf in n.inputs if isinstance(leaf, SharedVariable)):
+            update: Any = leaf.default_update
+            if leaf not in leaves and isinstance(update, Variable) and update.node is not None:
+                leaves.add(leaf)
+                pending.append(update)
+    return list(taken.nodes)
 
 
 # --- variables and nodes --------------------------------------------------------------------------
