@@ -8,10 +8,12 @@ from typing import Any
 
 from tinygrad_mnist.backends import Backend
 from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.compile.segmented import SegmentedPlan
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.arguments import Parameter, read_arguments
+from tinygrad_mnist.functions.cached import Key, Workspace
 from tinygrad_mnist.functions.io import Outputs
-from tinygrad_mnist.functions.plans import Key, PlanCache, Workspace
+from tinygrad_mnist.functions.plans import PlanCache
 from tinygrad_mnist.functions.signature import Signature
 from tinygrad_mnist.functions.states import states_set
 from tinygrad_mnist.functions.sweep import Sweep, steps_from
@@ -154,19 +156,23 @@ class Function:
 
     @property
     def plans(self) -> list[Plan]:
-        """The plans that are kept, the last used first."""
-        return [cached.plan for cached in self._cache.plans]
+        """The plans that are kept, the last used first; of a function that is cut, those of all
+        segments."""
+        return self._cache.all_plans()
 
     @property
-    def plan(self) -> Plan:
-        """The plan of the last call; a function has none before its first."""
-        if not self._cache.plans:
+    def plan(self) -> Plan | SegmentedPlan:
+        """The plan of the last call, or those of its segments; a function has none before its
+        first."""
+        plans = self._cache.last_plans()
+        if not plans:
             raise ValueError("a function has no plan before its first call, which gives the shapes")
-        return self._cache.plans[0].plan
+        return plans[0] if self._cache.segments is None else SegmentedPlan(tuple(plans))
 
     def plan_for(self, *args: Any) -> Plan:
         """The plan of a call with these arguments, of which the shapes count; nothing is computed.
-        The first call uses it."""
+        The first call uses it. Of a function that is cut, there is no plan without computing: raises
+        ValueError."""
         values = self._without_states(self._signature.bind(args, {}))
         with self._workspace.lock, self._variables_lock:
             _, key, integers = self._read(values)

@@ -190,6 +190,7 @@ Part = Callable[[Params, Layout], Layout]
 Written = Callable[[Variable], Formula]
 Infix = Callable[[Node, Written], Formula]
 Specialise = Callable[[Node, Sequence[Variable], HostValues], Sequence[Variable]]
+Host = Callable[[Params, Sequence[Array]], Sequence[Array]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +223,10 @@ class Op:
     shown: name of the parameter that is shown behind the op's name, as in `sum{0}`.
     infix: `(node, formula of an operand) -> formula` of the node in an expression. Without it an
         elementwise op is written as an operator or function, any other as `name(inputs)`.
+    host: for an op that NumPy computes on the host, `(params, arrays) -> arrays`. The lengths of its
+        results may depend on values. It cuts the plan: see `compile.cuts`.
+    lazy: it cuts the plan too. Only its first input is computed before it; what is done with the
+        others is decided by the cut.
     updated_part: for an op whose kernel updates its first input in place: `(params, layout of the
         input) -> layout of the part that the kernel works on`; None where that is all of it.
     """
@@ -239,6 +244,8 @@ class Op:
     tape_op: str | None = None
     view: View | None = None
     checks: Checks | None = None
+    host: Host | None = None
+    lazy: bool = False
     updated_part: Part | None = None
     shown: str | None = None
     infix: Infix | None = None
