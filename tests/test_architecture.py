@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("compile",),
     ("backends", "printing"),
     ("sharedvalue", "profiling", "checking"),
-    ("functions", "tensor"),
+    ("functions", "tensor", "ifelse"),
     ("training", "datasets"),
     ("network3",),
     ("models",),

@@ -14,6 +14,7 @@ from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.values import choice, several
 from tinygrad_mnist.graph.variables import Node, Variable, described
 from tinygrad_mnist.ops.elementwise import add, identity
+from tinygrad_mnist.ops.lazy import is_lazy, lazy_gradient
 from tinygrad_mnist.ops.shape import broadcast_like
 from tinygrad_mnist.stability import stabilise
 from tinygrad_mnist.stability.masks import Masks
@@ -65,6 +66,8 @@ def grad(
             raise GraphTypeError(f"{v} is {v.type}: no gradient with respect to integers")
     how = choice(disconnected_inputs, ("raise", "warn", "ignore"), "disconnected_inputs")
     stop = _constants(consider_constant)
+    if is_lazy(cost):
+        return _lazy_gradients(cost, wrt, variables, stop, how)
     with collection_paused():
         stable, aliases = _stable_graph(cost, variables, stop)
         gradients = _pull_back(stable, [aliases.get(v, v) for v in variables], stop)
@@ -78,6 +81,28 @@ def grad(
             _report_disconnected(cost, v, how)
         results.append(gradients[key] if key in gradients else _zeros_like(v))
     return results[0] if isinstance(wrt, Variable) else results
+
+
+def _lazy_gradients(
+    cost: Variable,
+    wrt: Variable | Sequence[Variable],
+    variables: Sequence[Variable],
+    stop: set[Variable],
+    how: str,
+) -> Variable | list[Variable]:
+    """The gradients of a cost that depends on an `ifelse`: taken when a function runs and the
+    condition is known."""
+    order = toposort([cost])
+    for v in variables:
+        reached = {v} - stop
+        for node in order:
+            passes = node.op.is_differentiable or node.op.lazy
+            if passes and any(u in reached and u.type.is_float for u in node.inputs):
+                reached.update(u for u in node.outputs if u not in stop)
+        if cost not in reached:
+            _report_disconnected(cost, v, how)
+    gradients = lazy_gradient(cost, variables, stop)
+    return gradients[0] if isinstance(wrt, Variable) else gradients
 
 
 def _constants(given: Collection[Variable] | None) -> set[Variable]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tinygrad_mnist.autodiff import grad
-from tinygrad_mnist.compile.specialise import ValuesNeeded, specialise
+from tinygrad_mnist.compile.specialise import ValuesNeededError, specialise
 from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.source import on_behalf_of
 from tinygrad_mnist.graph.traversal import substitute, toposort
@@ -71,14 +71,14 @@ class Remainder:
 
     def cuts(self, shapes: Mapping[Variable, Shape], scalars: Mapping[Variable, int]) -> Cuts:
         """The first cuts, for inputs and shared variables of these shapes and values. There must be
-        some: compiling raised ValuesNeeded."""
+        some: compiling raised ValuesNeededError."""
         for v, stand_in in self.known.items():
             shapes = {**shapes, v: shapes[stand_in]}
             if stand_in in scalars:
                 scalars = {**scalars, v: scalars[stand_in]}
         try:
             specialise(self.expressions, shapes, scalars)
-        except ValuesNeeded as cut:
+        except ValuesNeededError as cut:
             integers, nodes = cut.integers, cut.nodes
         else:  # the stable form of what is written here has the cut, and it has become stable since
             raise AssertionError("a graph that is cut has no cuts")
@@ -88,8 +88,8 @@ class Remainder:
         return Cuts(integers, host, branches, self._worth_passing(found))
 
     def _worth_passing(self, cuts: Cuts) -> tuple[Variable, ...]:
-        """What the plan before `cuts` computes and the rest reads, if it takes more than elementwise
-        arithmetic. Nothing while gradients are to be taken, which need the way to it."""
+        """What the plan before `cuts` computes and the rest reads, if it takes more than
+        elementwise arithmetic. Nothing while gradients are to be taken: they need the way there."""
         if any(node.op is LAZY_GRADIENT for node in toposort(self.expressions)):
             return ()
         replaced = {*self.known, *cuts.integers, *(v for n in cuts.host for v in n.outputs)}

@@ -103,7 +103,7 @@ def _is_arithmetic(v: Variable) -> bool:
     )
 
 
-class UnknownInteger(Exception):
+class UnknownIntegerError(Exception):
     """An integer that a shape or a slice depends on is the result of a computation: the plan is cut
     before it (see `compile.cuts`)."""
 
@@ -208,9 +208,9 @@ class HostTrace:
         return self._traced[scalar]
 
     def _arguments(self, v: Variable) -> Sequence[Variable]:
-        """What `v` is computed from; UnknownInteger where the host can't."""
+        """What `v` is computed from; UnknownIntegerError where the host can't."""
         if not _is_arithmetic(v):
-            raise UnknownInteger(f"{v} is not known before a plan computes it")
+            raise UnknownIntegerError(f"{v} is not known before a plan computes it")
         assert v.node is not None
         return v.node.inputs
 

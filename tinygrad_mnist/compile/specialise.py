@@ -3,7 +3,7 @@
 Leaves get the shapes of the values of one call; every node is rebuilt on top of them. Ops whose
 results depend on integers (reshape, slices, arange) ask the host for these and turn into static
 ones. Small results of constants alone are computed on the spot, which folds all arithmetic on
-shapes. Where a value that isn't known yet determines the rest, `ValuesNeeded` says which.
+shapes. Where a value that isn't known yet determines the rest, `ValuesNeededError` says which.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tinygrad_mnist.compile.host import HostProgram, HostTrace, UnknownInteger
+from tinygrad_mnist.compile.host import HostProgram, HostTrace, UnknownIntegerError
+from tinygrad_mnist.compile.host_ops import run_on_host
 from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.source import error_context, on_behalf_of
 from tinygrad_mnist.graph.traversal import toposort
-from tinygrad_mnist.graph.types import INTEGERS, TensorType, check_size
-from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.graph.types import INTEGERS, TensorType, check_size, static_type
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Specialised:
     host: HostProgram
 
 
-class ValuesNeeded(Exception):
+class ValuesNeededError(Exception):
     """A graph is cut: the rest can't be specialised before some values are known.
 
     integers: results of computations that a shape or a slice depends on. nodes: those of host ops
@@ -56,7 +57,7 @@ def specialise(
     shapes: of every input and shared variable that `outputs` depend on, and of variables whose
     values are known though they are computed. scalars: the values of the integer scalars among
     them. Raises ShapeError or GraphTypeError, with the user's line, where shapes do not fit, and
-    ValuesNeeded where the graph is cut.
+    ValuesNeededError where the graph is cut.
     """
     env: dict[Variable, Variable] = {}
     for leaf, shape in shapes.items():
@@ -66,12 +67,15 @@ def specialise(
     trace = HostTrace(scalars, env)
     missing = _Missing()
     for node in toposort(outputs, up_to=env, lazily=True):
+        inputs = [env.get(v, v) for v in node.inputs]
+        if node.op.host is not None and (results := _constants(node, inputs)) is not None:
+            env.update(results)
+            continue
         if missing.stops(node):
             continue
-        inputs = [env.get(v, v) for v in node.inputs]
         try:
             rebuilt = _rebuild(node, inputs, trace)
-        except UnknownInteger:
+        except UnknownIntegerError:
             missing.add_integers(node, trace)
             continue
         for old, new in zip(node.outputs, rebuilt, strict=True):
@@ -95,6 +99,18 @@ def _rebuild(node: Node, inputs: Sequence[Variable], trace: HostTrace) -> Sequen
             for v in outputs:
                 check_size(v.type)
     return outputs
+
+
+def _constants(node: Node, inputs: Sequence[Variable]) -> dict[Variable, Variable] | None:
+    """The results of a host op on constants; None where an input is none."""
+    values = [v.value for v in inputs if isinstance(v, Constant)]
+    if len(values) < len(inputs):
+        return None
+    results: dict[Variable, Variable] = {}
+    for v, value in zip(node.outputs, run_on_host(node, values), strict=True):
+        results[v] = constant = Constant(value)
+        constant.type = static_type(v.dtype, value.shape, v.broadcastable)
+    return results
 
 
 class _Missing:
@@ -123,6 +139,6 @@ class _Missing:
         self._waiting.update(node.outputs)
 
     def check(self) -> None:
-        """Raises ValuesNeeded if anything is missing."""
+        """Raises ValuesNeededError if anything is missing."""
         if self._integers or self._nodes:
-            raise ValuesNeeded(tuple(self._integers), self._nodes)
+            raise ValuesNeededError(tuple(self._integers), self._nodes)

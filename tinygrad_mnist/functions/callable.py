@@ -171,8 +171,8 @@ class Function:
 
     def plan_for(self, *args: Any) -> Plan:
         """The plan of a call with these arguments, of which the shapes count; nothing is computed.
-        The first call uses it. Of a function that is cut, there is no plan without computing: raises
-        ValueError."""
+        The first call uses it. Raises ValueError for a function that is cut: its plans depend on
+        values."""
         values = self._without_states(self._signature.bind(args, {}))
         with self._workspace.lock, self._variables_lock:
             _, key, integers = self._read(values)

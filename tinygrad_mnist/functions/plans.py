@@ -14,7 +14,7 @@ from tinygrad_mnist.compile.host import is_host_scalar
 from tinygrad_mnist.compile.pipeline import Compiled, compile_plan
 from tinygrad_mnist.compile.plan import OUTPUT, SHARED, Plan
 from tinygrad_mnist.compile.report import report_plan
-from tinygrad_mnist.compile.specialise import ValuesNeeded
+from tinygrad_mnist.compile.specialise import ValuesNeededError
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions.cached import (
     Binding,
@@ -95,7 +95,7 @@ class PlanCache:
             if self.segments is not None:
                 return CutCall(self.segments, integers), ()
             cached = self._compile(key, integers)
-        except ValuesNeeded:
+        except ValuesNeededError:
             self.segments = self._cut(key, integers)
             return CutCall(self.segments, integers), ()
         self.plans.insert(0, cached)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from tinygrad_mnist.compile.cuts import Cuts, Remainder, stand_in
+from tinygrad_mnist.compile.host_ops import run_on_host
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.functions.cached import CachedPlan, Key, Shape, Slots
-from tinygrad_mnist.graph.source import error_context
 from tinygrad_mnist.graph.traversal import leaves
-from tinygrad_mnist.graph.variables import Constant, Input, Node, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
 
 Integers = Mapping[Variable, int]
 
@@ -99,9 +96,10 @@ class Segments:
         known = self._needed(values, integers)
         choices = tuple(bool(known[node.inputs[0]].item()) for node in self._cuts.branches)
         for node in self._cuts.host:
-            known.update(zip(node.outputs, _on_host(node, known), strict=True))
+            given = [v.value if isinstance(v, Constant) else known[v] for v in node.inputs]
+            known.update(zip(node.outputs, run_on_host(node, given), strict=True))
         values.update((fresh, known[v]) for v, fresh in self._known.items())
-        scalars = {
+        scalars: dict[Variable, int] = {
             fresh: int(known[v])
             for v, fresh in self._known.items()
             if v.ndim == 0 and v.type.is_discrete
@@ -158,23 +156,3 @@ class CutCall:
         """Runs all plans; the outputs are those of the last."""
         plan, given, slots = self.ready(arrays)
         return plan.run(given, slots)
-
-
-def _on_host(node: Node, known: Mapping[Variable, Array]) -> list[Array]:
-    """The results of a host op, in its types."""
-    assert node.op.host is not None
-    arrays: list[Any] = [
-        v.value if isinstance(v, Constant) else known[v].view() for v in node.inputs
-    ]
-    for array in arrays:
-        array.flags.writeable = False
-    with error_context(node.op.name, *node.origins), np.errstate(all="ignore"):
-        results = [np.asarray(r) for r in node.op.host(node.params, arrays)]
-        for v, result in zip(node.outputs, results, strict=True):
-            fits = all(n in (None, m) for n, m in zip(v.type.shape, result.shape, strict=False))
-            if result.ndim != v.ndim or not fits:
-                raise GraphTypeError(f"it gives the shape {result.shape} for {v.type}")
-    return [
-        np.ascontiguousarray(r, dtype=v.dtype).reshape(r.shape)
-        for v, r in zip(node.outputs, results, strict=True)
-    ]

@@ -223,8 +223,8 @@ class Op:
     shown: name of the parameter that is shown behind the op's name, as in `sum{0}`.
     infix: `(node, formula of an operand) -> formula` of the node in an expression. Without it an
         elementwise op is written as an operator or function, any other as `name(inputs)`.
-    host: for an op that NumPy computes on the host, `(params, arrays) -> arrays`. The lengths of its
-        results may depend on values. It cuts the plan: see `compile.cuts`.
+    host: for an op that NumPy computes on the host, `(params, arrays) -> arrays`. The lengths of
+        its results may depend on values. It cuts the plan: see `compile.cuts`.
     lazy: it cuts the plan too. Only its first input is computed before it; what is done with the
         others is decided by the cut.
     updated_part: for an op whose kernel updates its first input in place: `(params, layout of the

@@ -11,12 +11,14 @@ from functools import reduce
 from operator import mul
 from typing import Any
 
+import numpy as np
+
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
 from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
-from tinygrad_mnist.graph.types import TensorType, upcast
+from tinygrad_mnist.graph.types import INTEGERS, TensorType, upcast
 from tinygrad_mnist.graph.values import axis_number, integer, several
 from tinygrad_mnist.graph.variables import (
     Constant,
@@ -29,6 +31,7 @@ from tinygrad_mnist.graph.variables import (
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import zeros_like
 from tinygrad_mnist.ops.elementwise import cast, settle_constants, sum_to
+from tinygrad_mnist.ops.nonzero import REPEATED_INDICES
 from tinygrad_mnist.ops.shape import (
     alloc,
     as_integer_scalar,
@@ -198,12 +201,18 @@ def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) 
 
 @api_function
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
-    """Repeats every element along `axis` (None: of the flattened array) `repeats` times, an int or
-    an integer scalar."""
+    """Repeats every element along `axis` (None: of the flattened array) `repeats` times.
+
+    repeats: an int or an integer scalar, or integers, one for each element along the axis.
+    """
     variable = as_variable(x)
     if axis is None:
         variable, axis = flatten(variable), 0
     at = _checked_axis(axis, variable.ndim)
+    if isinstance(repeats, list | tuple | np.ndarray):
+        repeats = as_variable(repeats)
+    if isinstance(repeats, Variable) and repeats.ndim:
+        return _repeated_each(variable, repeats, at)
     times = as_integer_scalar(repeats, "repeats")
     lengths = [length(variable, d) for d in range(variable.ndim)]
     if variable.ndim == MAX_DIMS:
@@ -213,6 +222,15 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     repeated = alloc(dimshuffle(variable, *pattern), *lengths[: at + 1], times, *lengths[at + 1 :])
     lengths[at] = lengths[at] * times
     return reshape(repeated, lengths)
+
+
+def _repeated_each(x: Variable, repeats: Variable, axis: int) -> Variable:
+    """Every element along an axis as often as the vector `repeats` says."""
+    if repeats.ndim != 1 or repeats.dtype not in INTEGERS:
+        raise GraphTypeError(
+            f"{described(repeats)}; repeats must be an integer scalar or a vector of integers"
+        )
+    return x[(slice(None),) * axis + (REPEATED_INDICES(repeats, length(x, axis)),)]
 
 
 def _copies(x: Variable, axis: int, n: Variable) -> Variable:

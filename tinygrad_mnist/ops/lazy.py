@@ -68,6 +68,6 @@ def is_lazy(v: Variable) -> bool:
 def lazy_gradient(
     cost: Variable, wrt: Sequence[Variable], constants: Collection[Variable]
 ) -> list[Variable]:
-    """The gradients of a cost that depends on a lazy op, to be taken when it is known which branches
-    are computed."""
+    """The gradients of a cost that depends on a lazy op: they are taken when it is known which
+    branches are computed."""
     return list(LAZY_GRADIENT.node(cost, *wrt, *constants, n_wrt=len(wrt)).outputs)

@@ -46,12 +46,14 @@ from tinygrad_mnist.tensor import (
     elementwise,
     extra_ops,
     nnet,
+    selection,
     shared_randomstreams,
     signal,
 )
 from tinygrad_mnist.tensor.constants import as_tensor_variable, constant
 from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
+from tinygrad_mnist.tensor.selection import *  # noqa: F403
 
 second = fill
 
@@ -112,3 +114,4 @@ __all__ = [
 ]
 __all__ += constructors.__all__
 __all__ += elementwise.__all__
+__all__ += selection.__all__

@@ -5,5 +5,6 @@ from __future__ import annotations
 from tinygrad_mnist.ops.cumsum import cumsum
 from tinygrad_mnist.ops.diagonal import to_one_hot
 from tinygrad_mnist.ops.join import repeat
+from tinygrad_mnist.ops.selection import Unique, compress, unique
 
-__all__ = ["cumsum", "repeat", "to_one_hot"]
+__all__ = ["Unique", "compress", "cumsum", "repeat", "to_one_hot", "unique"]
