@@ -152,6 +152,8 @@ class Sweep:
     def _next_segment(self, begin: int) -> tuple[CachedPlan, list[Slots], _StepInputs]:
         """The plan of step `begin`, the slots of that step and of those after it that share the
         plan, and the inputs of the plan."""
+        if self._cache.segments is not None:
+            return self._next_cut_step(begin)
         end = min(self._steps.n, begin + MAX_SEGMENT)
         integers = self._steps.integers
         columns = [(v, values[begin:end]) for v, values in self._steps.columns.items()]
@@ -177,8 +179,10 @@ class Sweep:
             a[begin] if s else a
             for a, s in zip(self._steps.arrays, self._steps.stacked, strict=True)
         ]
-        self._cache.read_shared_scalars(self._steps.integers)
-        call, _ = self._cache.find(self._key, self._steps.integers)
+        integers = self._steps.integers
+        integers.update((v, values[begin]) for v, values in self._steps.columns.items())
+        self._cache.read_shared_scalars(integers)
+        call, _ = self._cache.find(self._key, integers)
         assert isinstance(call, CutCall)
         cached, given, slots = call.ready([np.asarray(a) for a in arrays])
         self._check_shapes_stay(cached)

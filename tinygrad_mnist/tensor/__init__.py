@@ -7,6 +7,9 @@ y = T.mean(T.exp(x), axis=1)
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
+
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Variable
@@ -56,6 +59,15 @@ from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
 from tinygrad_mnist.tensor.selection import *  # noqa: F403
 
 second = fill
+
+_LAZY = ("nlinalg", "slinalg")  # modules that few programs use
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "TensorType",
