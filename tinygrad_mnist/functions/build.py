@@ -13,6 +13,7 @@ from tinygrad_mnist.errors import GraphTypeError, MissingInputError, UnusedInput
 from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.functions.callable import Function
 from tinygrad_mnist.functions.io import In, check_downcast, outputs_from
+from tinygrad_mnist.functions.nanguard import NAN_GUARD, NanGuardMode, guarded
 from tinygrad_mnist.functions.updates import (
     Pairs,
     Updates,
@@ -30,14 +31,14 @@ from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.values import check_name, choice, flag, shown
 from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
-# Theano's modes choose how much to optimise; here there is one way to make a plan.
+# Those of Theano's modes that choose how much to optimise; here there is one way to make a plan.
 MODES = ("FAST_RUN", "FAST_COMPILE")
 
 
 def function(
     inputs: Sequence[Variable | In],
     outputs: Any = None,
-    mode: str | None = None,
+    mode: str | NanGuardMode | None = None,
     updates: Pairs = None,
     givens: Pairs = None,
     no_default_updates: bool | Sequence[SharedVariable] = False,
@@ -68,7 +69,8 @@ def function(
     float, None Python floats only. on_unused_input: 'raise', 'warn' or 'ignore'; None takes
     `config.on_unused_input`.
 
-    mode: None, 'FAST_RUN' or 'FAST_COMPILE', which all mean the same here; profile: None or False.
+    mode: None, 'FAST_RUN' or 'FAST_COMPILE', which all mean the same here; 'nan_guard' or a
+    `NanGuardMode`, which stops at the first kernel call that makes a NaN. profile: None or False.
     accept_inplace has no effect: no graph has operations in place.
 
     Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line.
@@ -95,18 +97,20 @@ def function(
     )
     on_unused = on_unused_input or config.on_unused_input
     _check_inputs(signature.parameters, [*wanted.variables, *new_values.values()], on_unused)
-    return Function(signature.parameters, wanted, new_values, name, backend(config.device))
+    runs_on = guarded(backend(config.device), mode)
+    return Function(signature.parameters, wanted, new_values, name, runs_on)
 
 
 def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
-    if not (mode is None or isinstance(mode, str)):
+    if not (mode is None or isinstance(mode, str | NanGuardMode)):
         raise GraphTypeError(
             f"mode is None or a string, not {mode!r}; it comes third, so give updates by name"
         )
-    if mode not in (None, *MODES):
+    if isinstance(mode, str) and mode not in (*MODES, *NAN_GUARD):
         raise GraphTypeError(
             f"there is no mode {mode!r}; there are None, {' and '.join(map(repr, MODES))}, all the "
-            "same (config.device = 'reference' makes functions that run in plain NumPy)"
+            f"same, and {NAN_GUARD[0]!r} (config.device = 'reference' makes functions that run in "
+            "plain NumPy)"
         )
     if profile is not None and flag(profile, "profile"):
         raise GraphTypeError(
