@@ -21,7 +21,7 @@ from tinygrad_mnist.functions.updates import swaps_from
 from tinygrad_mnist.graph.access import ReadWriteLock
 from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
-from tinygrad_mnist.profiling import Profile, profile_runs
+from tinygrad_mnist.profiling import Profile, SegmentedProfile, profile_runs
 
 
 class Function:
@@ -137,19 +137,24 @@ class Function:
         sweep: bool = False,
         roofline: bool = False,
         **kwargs: Any,
-    ) -> Profile:
+    ) -> Profile | SegmentedProfile:
         """Times every kernel call of `fn(...)`, or of `fn.sweep(...)`: prints as a table.
 
         The calls are carried out, updates included: once to make the plan, then `repeats` times as
         they are and as often with each kernel call timed, in turn. roofline: also measure that of
         the machine, which takes a second; the table then shows the share of it that each call
-        reaches.
+        reaches. Of a function that is cut, each plan has a table.
 
         Raises ValueError where the steps of a sweep need several plans.
         """
         run = self.sweep if sweep else self
         return profile_runs(
-            self._title, self._backend, lambda: run(*args, **kwargs), repeats, roofline
+            self._title,
+            self._backend,
+            lambda: run(*args, **kwargs),
+            repeats,
+            roofline,
+            lambda: self._cache.segments is not None,
         )
 
     # --- plans ------------------------------------------------------------------------------
