@@ -152,6 +152,34 @@ def test_nested_choices(device: str) -> None:
     np.testing.assert_allclose(slopes, [-1, 0, 0])
 
 
+def test_host_ops_beside_a_choice(device: str) -> None:
+    """Their results are known before the gradient is taken through them."""
+    c, a = T.dscalar("c"), T.dmatrix("a")
+    det = nlinalg.det(a)
+    cost = det * ifelse(c > det, T.sum(a[a > 0]), T.sum(a)) ** 2
+    function = theano.function([c, a], [cost, T.grad(cost, a)])
+    value = np.array([[2.0, -1], [0.5, 3]])
+    inverse = np.linalg.inv(value)
+    for condition, chosen in ((9, value > 0), (1, np.ones((2, 2), bool))):
+        total, area = value[chosen].sum(), np.linalg.det(value)
+        result, gradient = function(condition, value)
+        np.testing.assert_allclose(result, area * total**2)
+        expected = area * inverse.T * total**2 + area * 2 * total * chosen
+        np.testing.assert_allclose(gradient, expected)
+
+
+def test_branches_are_kept_up_to_a_limit() -> None:
+    theano.config.plan_cache_size = 3
+    c, x = T.dvector("c"), T.dvector("x")
+    y = sum((ifelse(c[i] > 0, x * i, T.exp(x) * i) for i in range(4)), x)
+    function = theano.function([c, x], y)
+    for number in range(16):
+        bits = np.array([number >> i & 1 for i in range(4)])
+        expected = V + sum((V if bit else np.exp(V)) * i for i, bit in enumerate(bits))
+        np.testing.assert_allclose(function(bits, V), expected)
+    assert len(function.plans) == 1 + 3
+
+
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_several_results(kind: Callable[[Any], Any], device: str) -> None:
     c, x = T.dscalar("c"), T.dvector("x")

@@ -16,8 +16,10 @@ import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import Out
 from tinygrad_mnist.compile.segmented import SegmentedPlan
+from tinygrad_mnist.compile.specialise import ValuesNeededError
 from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, ShapeError
-from tinygrad_mnist.functions import swept
+from tinygrad_mnist.functions import prepare, swept
+from tinygrad_mnist.profiling import SegmentedProfile
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
 X = np.random.default_rng(0).normal(size=(4, 3))
@@ -442,7 +444,8 @@ def test_outputs_of_different_lengths_cannot_be_stacked(device: str) -> None:
 
 INTERRUPTED = """
 import numpy as np, tinygrad_mnist as theano, tinygrad_mnist.tensor as T
-from tinygrad_mnist.functions import swept
+from tinygrad_mnist.functions import prepare, swept
+from tinygrad_mnist.profiling import SegmentedProfile
 theano.config.device = "{device}"
 i, w, v = T.lscalar("i"), theano.shared(np.zeros(3)), theano.shared(np.int64(0))
 x = T.arange(5) * i
@@ -450,7 +453,7 @@ f = theano.function([i], T.sum(x[x >= 0]), updates=[(w, w + 1), (v, v + 1)])
 f(1)
 print("ready", flush=True)
 try:
-    f.sweep(range(10**6))
+    f.sweep(1, n_steps=10**7)
 except KeyboardInterrupt as error:
     done = swept(error)
     ok = done.steps + 1 == v.get_value() == w.get_value()[0] and len(done.outputs) == done.steps
@@ -494,3 +497,30 @@ def test_host_ops_cannot_change_their_arguments(device: str) -> None:
     np.testing.assert_array_equal(s.get_value(), V)
     s.set_value(x * 2)  # its array is writeable as before
     np.testing.assert_array_equal(s.get_value(), 2 * V)
+
+
+def test_profiles_and_drawings_have_all_segments(device: str) -> None:
+    x = T.dvector("x")
+    function = theano.function([x], T.sum(x[x * 2 > 1]), name="choose")
+    profile = function.profile(V, repeats=3)
+    assert isinstance(profile, SegmentedProfile)
+    assert [p.name for p in profile.segments] == ["choose, segment 1", "choose, segment 2"]
+    assert [p.steps for p in profile.segments] == [3, 3]
+    assert profile.step_seconds > 0
+    text = str(profile)
+    assert text.count("the lines of the program that the calls come from:") == 2
+    assert "not timed call by call" not in text
+    assert "a whole call of choose" in text
+    drawing = theano.printing.dot(function)
+    assert drawing.count("subgraph cluster_") == 2
+    assert drawing == theano.printing.dot(function.plan)
+    assert drawing.count("{") == drawing.count("}")
+
+
+def test_no_plan_ahead_of_values() -> None:
+    x = T.dvector("x")
+    function = theano.function([x], x[x > 0])
+    with pytest.raises(ValuesNeededError):
+        function.plan_for(V)
+    prepare([(function, [V])])
+    np.testing.assert_array_equal(function(V), V[V > 0])

@@ -176,8 +176,8 @@ class Function:
 
     def plan_for(self, *args: Any) -> Plan:
         """The plan of a call with these arguments, of which the shapes count; nothing is computed.
-        The first call uses it. Raises ValueError for a function that is cut: its plans depend on
-        values."""
+        The first call uses it. Raises ValuesNeededError for a function that is cut, whose plans
+        depend on values."""
         values = self._without_states(self._signature.bind(args, {}))
         with self._workspace.lock, self._variables_lock:
             _, key, integers = self._read(values)

@@ -9,6 +9,7 @@ from typing import Protocol
 from tinygrad_mnist.compile.cuts import Cuts, Remainder, stand_in
 from tinygrad_mnist.compile.host_ops import run_on_host
 from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.cached import CachedPlan, Key, Shape, Slots
 from tinygrad_mnist.graph.traversal import leaves
@@ -104,12 +105,19 @@ class Segments:
             for v, fresh in self._known.items()
             if v.ndim == 0 and v.type.is_discrete
         }
-        if choices not in self._behind:
-            rest = self._whole.after(self._cuts, choices, self._known)
-            available = [*self._inputs, *self._known.values()]
-            self._behind[choices] = _Part(self._make, available, rest, True)
-        self._last = self._behind[choices]
+        self._last = self._part_behind(choices)
         return self._last.ready(values, {**integers, **scalars})
+
+    def _part_behind(self, choices: tuple[bool, ...]) -> _Part:
+        """The part behind the cuts; as many are kept as plans of a function, the last used."""
+        part = self._behind.pop(choices, None)
+        if part is None:
+            rest = self._whole.after(self._cuts, choices, self._known)
+            part = _Part(self._make, [*self._inputs, *self._known.values()], rest, True)
+        self._behind[choices] = part
+        for oldest in list(self._behind)[: -config.plan_cache_size]:
+            del self._behind[oldest]
+        return part
 
     def _needed(
         self, values: Mapping[Variable, Array], integers: Integers
@@ -136,8 +144,8 @@ class Segments:
         return [plan for part in parts for plan in part.plans.last_plans()]
 
     def all_plans(self) -> list[Plan]:
-        """All plans that are kept."""
-        parts = [*([self._first] if self._first else []), *self._behind.values()]
+        """All plans that are kept, those of the last call's parts first."""
+        parts = [*([self._first] if self._first else []), *reversed(self._behind.values())]
         return [plan for part in parts for plan in part.plans.all_plans()]
 
 

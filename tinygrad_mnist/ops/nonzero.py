@@ -53,7 +53,13 @@ def _mask_specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -
 # index vector of a mask, the mask, the array that it indexes -> the vector; the shapes of both must
 # agree from params["axis"] on
 MASK_INDICES = register_op(
-    Op("mask_indices", lambda params, types: [types[0]], None, specialise=_mask_specialise)
+    Op(
+        "mask_indices",
+        lambda params, types: [types[0]],
+        None,
+        specialise=_mask_specialise,
+        infix=lambda node, written: written(node.inputs[0]),
+    )
 )
 
 
