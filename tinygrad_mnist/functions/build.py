@@ -5,15 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
 
-from tinygrad_mnist.backends import backend
+from tinygrad_mnist.backends import Backend, backend
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import GraphTypeError, MissingInputError, UnusedInputError
 from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.functions.callable import Function
 from tinygrad_mnist.functions.io import In, check_downcast, outputs_from
-from tinygrad_mnist.functions.nanguard import NAN_GUARD, NanGuardMode, guarded
 from tinygrad_mnist.functions.updates import (
     Pairs,
     Updates,
@@ -33,12 +33,21 @@ from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
 # Those of Theano's modes that choose how much to optimise; here there is one way to make a plan.
 MODES = ("FAST_RUN", "FAST_COMPILE")
+NAN_GUARD = ("nan_guard", "NanGuardMode")  # names of that mode, whose module few programs load
+
+
+@runtime_checkable
+class Guard(Protocol):
+    """A mode that watches what a backend computes, such as `NanGuardMode`."""
+
+    def guarded(self, backend: Backend) -> Backend:
+        """The backend with this guard."""
 
 
 def function(
     inputs: Sequence[Variable | In],
     outputs: Any = None,
-    mode: str | NanGuardMode | None = None,
+    mode: str | Guard | None = None,
     updates: Pairs = None,
     givens: Pairs = None,
     no_default_updates: bool | Sequence[SharedVariable] = False,
@@ -97,12 +106,19 @@ def function(
     )
     on_unused = on_unused_input or config.on_unused_input
     _check_inputs(signature.parameters, [*wanted.variables, *new_values.values()], on_unused)
-    runs_on = guarded(backend(config.device), mode)
-    return Function(signature.parameters, wanted, new_values, name, runs_on)
+    return Function(signature.parameters, wanted, new_values, name, _backend_for(mode))
+
+
+def _backend_for(mode: str | Guard | None) -> Backend:
+    """The backend of `config.device`, with the guard that a mode may be."""
+    if mode in NAN_GUARD:
+        mode = import_module("tinygrad_mnist.functions.nanguard").NanGuardMode()
+    chosen = backend(config.device)
+    return mode.guarded(chosen) if isinstance(mode, Guard) else chosen
 
 
 def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
-    if not (mode is None or isinstance(mode, str | NanGuardMode)):
+    if not (mode is None or isinstance(mode, str | Guard)):
         raise GraphTypeError(
             f"mode is None or a string, not {mode!r}; it comes third, so give updates by name"
         )

@@ -26,7 +26,6 @@ from tinygrad_mnist.graph.types import FLOATS, tensor_type
 from tinygrad_mnist.graph.values import flag
 from tinygrad_mnist.graph.variables import SharedVariable
 
-NAN_GUARD = ("nan_guard", "NanGuardMode")  # names of the mode
 _BIG = 1e10  # as Theano has it
 
 
@@ -51,6 +50,10 @@ class NanGuardMode:
         for name in ("nan_is_error", "inf_is_error", "big_is_error"):
             flag(getattr(self, name), name)
 
+    def guarded(self, backend: Backend) -> Backend:
+        """The backend with this guard."""
+        return GuardedBackend(backend, self)
+
     def problem(self, array: Array) -> str | None:
         """What is wrong with the numbers in an array; None if nothing is."""
         if array.dtype.name not in FLOATS:
@@ -63,13 +66,6 @@ class NanGuardMode:
         if self.big_is_error and (size > _BIG).any():
             return f"a number beyond {_BIG:.0e}"
         return None
-
-
-def guarded(backend: Backend, mode: Any) -> Backend:
-    """The backend with the guard where `mode` is a NanGuardMode or a name of it; else itself."""
-    if isinstance(mode, str) and mode in NAN_GUARD:
-        mode = NanGuardMode()
-    return GuardedBackend(backend, mode) if isinstance(mode, NanGuardMode) else backend
 
 
 class GuardedBackend:
