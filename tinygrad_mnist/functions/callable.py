@@ -113,6 +113,8 @@ class Function:
 
         Returns what a call returns, each array with a leading axis of steps, always fresh.
 
+        A function that is cut (see docs/architecture.md) goes back to Python at every step.
+
         An interrupt, or an error in one step, leaves shared variables as of the last whole step,
         and `functions.swept(error)` has the outputs of the steps until then.
 

@@ -29,7 +29,7 @@ from tinygrad_mnist.functions.cached import (
 from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.functions.segments import CutCall, Ready, Segments
 from tinygrad_mnist.graph.collection import collection_paused
-from tinygrad_mnist.graph.source import user_origins
+from tinygrad_mnist.graph.source import Origins, user_origins
 from tinygrad_mnist.graph.traversal import leaves
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
@@ -38,8 +38,10 @@ class PlanCache:
     """The plans that a function keeps, the last used first, and the arena that they run in.
 
     inputs, shared: the leaves, in the order of a key. outputs, updates: the expressions. name: of
-    the function, for reports. what: the same expressions before computed values were replaced, for
-    a part of a function that is cut; `segments` is then what follows.
+    the function, for reports. segments: the parts of the function where it is cut.
+
+    For a part of a function that is cut: what: its expressions, before known values were replaced.
+    part: its number. made_at: the lines of the function.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class PlanCache:
         name: str,
         what: Remainder | None = None,
         part: int = 1,
+        made_at: Origins | None = None,
     ) -> None:
         self.segments: Segments | None = None
         self.plans: list[CachedPlan] = []
@@ -66,7 +69,8 @@ class PlanCache:
         self._name = name
         self._what = what
         self._part = part
-        self._made_at = user_origins()  # the line that makes the function
+        # The line that makes the function.
+        self._made_at = user_origins() if made_at is None else made_at
         self._ahead: tuple[Key, Compiled] | None = None  # planned, and not called yet
 
     def key(self, shapes: Sequence[Shape]) -> Key:
@@ -147,8 +151,8 @@ class PlanCache:
             updates = dict(zip(self._updates, expressions[n:], strict=True))
         else:
             outputs, updates = Outputs(tuple(expressions), (False,) * len(expressions)), {}
-        used = leaves([*expressions])
-        plans = PlanCache(
+        used = leaves(expressions)
+        return PlanCache(
             inputs,
             [v for v in self._shared if v in used or v in updates],
             outputs,
@@ -158,9 +162,8 @@ class PlanCache:
             self._name,
             what,
             self._part + is_end,
+            self._made_at,
         )
-        plans._made_at = self._made_at
-        return plans
 
     def _shapes(self, key: Key) -> dict[Variable, Shape]:
         return dict(zip((*self._inputs, *self._shared), key, strict=True))

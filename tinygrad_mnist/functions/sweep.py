@@ -1,4 +1,7 @@
-"""Many steps of a function in few native calls, and the completed steps of an interrupted sweep."""
+"""Many steps of a function in few native calls, and the completed steps of an interrupted sweep.
+
+A function that is cut needs a call for every plan of every step.
+"""
 
 from __future__ import annotations
 
