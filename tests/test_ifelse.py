@@ -11,7 +11,7 @@ import pytest
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError
-from tinygrad_mnist.ifelse import ifelse
+from tinygrad_mnist.ifelse import IfElse, ifelse
 from tinygrad_mnist.tensor import nlinalg
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
@@ -239,6 +239,18 @@ def test_givens_random_draws_and_axes_that_broadcast(device: str) -> None:
         np.testing.assert_array_equal(chosen, result)
         np.testing.assert_array_equal(slopes[1 - value], 2 * result)
         np.testing.assert_array_equal(slopes[value], 0 * slopes[value])
+
+
+def test_the_op(device: str) -> None:
+    c, x = T.dscalar("c"), T.dvector("x")
+    one = IfElse(1)(c, x, x * 2)
+    first, second = IfElse(2, name="both")(c, x, x * 2, x * 3, x * 4)
+    assert first.name == "both.0"
+    function = theano.function([c, x], [one, first, second])
+    np.testing.assert_array_equal(function(1, V), [V, V, 2 * V])
+    np.testing.assert_array_equal(function(0, V), [2 * V, 3 * V, 4 * V])
+    with pytest.raises(ValueError, match="2 results takes 4 expressions, not 3"):
+        IfElse(2)(c, x, x, x)
 
 
 def test_numbers_and_constants() -> None:

@@ -12,13 +12,13 @@ from typing import Any
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at, user_source
-from tinygrad_mnist.graph.values import check_name
+from tinygrad_mnist.graph.values import check_name, integer
 from tinygrad_mnist.graph.variables import Constant, Variable, described
 from tinygrad_mnist.ops.elementwise import cast
 from tinygrad_mnist.ops.lazy import IFELSE
 from tinygrad_mnist.ops.shape import without_broadcasting
 
-__all__ = ["ifelse"]
+__all__ = ["IfElse", "ifelse"]
 
 
 def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None = None) -> Any:
@@ -59,6 +59,28 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
     if several:
         return type(then_branch)(results)
     return results[0]
+
+
+class IfElse:
+    """`ifelse` as Theano's op: `IfElse(2)(condition, a, b, c, d)` gives [a, b] or [c, d], and
+    `IfElse(1)(condition, a, b)` one of the two. as_view and gpu have no effect."""
+
+    def __init__(
+        self, n_outs: int, as_view: bool = False, gpu: bool = False, name: str | None = None
+    ) -> None:
+        self._n_results = integer(n_outs, "n_outs", 1)
+        self._name = name
+
+    def __call__(self, condition: Any, *branches: Any) -> Any:
+        """Raises ArgumentError unless there are `n_outs` expressions for each branch."""
+        n = self._n_results
+        if len(branches) != 2 * n:
+            raise ArgumentError(
+                f"an IfElse of {n} results takes {2 * n} expressions, not {len(branches)}"
+                f"{at(user_source())}"
+            )
+        results = ifelse(condition, list(branches[:n]), list(branches[n:]), self._name)
+        return results[0] if n == 1 else results
 
 
 def _chosen(

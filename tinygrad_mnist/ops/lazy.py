@@ -46,18 +46,14 @@ def branch(node: Node, taken: bool) -> Sequence[Variable]:
     return node.inputs[1 : 1 + n] if taken else node.inputs[1 + n :]
 
 
+def _infer_gradients(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    wrt = types[1 : 1 + params["n_wrt"]]
+    return [tensor_type(t.dtype if t.is_float else "floatX", t.broadcastable) for t in wrt]
+
+
 # a cost, variables, variables that count as constant -> the gradients of the cost with respect to
 # the former; params n_wrt
-LAZY_GRADIENT = register_op(
-    Op(
-        "lazy_gradient",
-        lambda params, types: [
-            tensor_type(t.dtype, t.broadcastable) for t in types[1 : 1 + params["n_wrt"]]
-        ],
-        None,
-        lazy=True,
-    )
-)
+LAZY_GRADIENT = register_op(Op("lazy_gradient", _infer_gradients, None, lazy=True))
 
 
 def is_lazy(v: Variable) -> bool:
