@@ -123,6 +123,31 @@ def test_a_gradient_with_respect_to_what_a_branch_gives(device: str) -> None:
     np.testing.assert_array_equal(of_h, np.zeros(3))
 
 
+def test_a_branch_that_the_cost_reads_elsewhere_too(device: str) -> None:
+    """The gradient is of what `ifelse` gives alone, not of the variable that it happens to be."""
+    c, w, v = T.dscalar("c"), T.dvector("w"), T.dvector("v")
+    y = ifelse(c > 0, w, v)
+    cost = T.sum(y * w * w)
+    outputs = [*T.grad(cost, [y, w, v]), T.grad(cost, w, consider_constant=[y])]
+    function = theano.function([c, w, v], outputs)
+    of_y, of_w, of_v, of_the_rest = function(1, V, V + 1)
+    for result, expected in ((of_y, V**2), (of_w, 3 * V**2), (of_v, 0 * V)):
+        np.testing.assert_allclose(result, expected)
+    np.testing.assert_allclose(of_the_rest, 2 * V**2)
+    of_y, of_w, of_v, of_the_rest = function(0, V, V + 1)
+    for result, expected in ((of_y, V**2), (of_w, 2 * V * (V + 1)), (of_v, V**2)):
+        np.testing.assert_allclose(result, expected)
+    np.testing.assert_allclose(of_the_rest, 2 * V * (V + 1))
+
+
+def test_a_given_that_the_cost_reads_elsewhere_too(device: str) -> None:
+    """A gradient is taken before the givens are applied, with `ifelse` as without it."""
+    c, x, z = T.dscalar("c"), T.dvector("x"), T.dvector("z")
+    for cost in (T.sum(x * x * z), T.sum(ifelse(c > 0, x, z) * x * z)):
+        function = theano.function([c, z], T.grad(cost, x), givens={x: z}, on_unused_input="ignore")
+        np.testing.assert_allclose(function(1, V), 2 * V**2)
+
+
 def test_variables_that_count_as_constant_and_disconnected_ones() -> None:
     c, x, w = T.dscalar("c"), T.dvector("x"), T.dvector("w")
     h = x * x

@@ -10,10 +10,11 @@ from collections.abc import Collection, Sequence
 
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.graph.op import register_op
-from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.types import TensorType, tensor_type
 from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.creation import zeros_like
+from tinygrad_mnist.ops.elementwise import identity
 
 
 def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
@@ -65,5 +66,17 @@ def lazy_gradient(
     cost: Variable, wrt: Sequence[Variable], constants: Collection[Variable]
 ) -> list[Variable]:
     """The gradients of a cost that depends on a lazy op: they are taken when it is known which
-    branches are computed."""
-    return list(LAZY_GRADIENT.node(cost, *wrt, *constants, n_wrt=len(wrt)).outputs)
+    branches are computed.
+
+    Each variable gets a copy, which alone the cost reads. For by then another variable may have
+    replaced it, which the cost also reads in other places: a branch, or a variable given for it.
+    """
+    wanted = dict.fromkeys((*wrt, *constants))
+    order = [v for v in wanted if v.node is None]
+    order += [v for node in toposort(wanted) for v in node.outputs if v in wanted]
+    copies: dict[Variable, Variable] = {}
+    for v in order:
+        copies[v] = identity(*substitute([v], copies))
+    (copied,) = substitute([cost], copies)
+    inputs = [copies[v] for v in (*wrt, *constants)]
+    return list(LAZY_GRADIENT.node(copied, *inputs, n_wrt=len(wrt)).outputs)
