@@ -219,6 +219,30 @@ def test_lstsq(device: str) -> None:
             np.testing.assert_allclose(result, expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("op", "expected"),
+    [
+        (nlinalg.Det(), np.linalg.det),
+        (nlinalg.MatrixInverse(), np.linalg.inv),
+        (nlinalg.MatrixPinv(), np.linalg.pinv),
+        (nlinalg.ExtractDiag(), np.diag),
+        (nlinalg.SVD(compute_uv=False), lambda a: np.linalg.svd(a, compute_uv=False)),
+        (nlinalg.Eigh("U"), lambda a: np.linalg.eigh(a, "U")),
+        (nlinalg.QRFull("r"), lambda a: np.linalg.qr(a, "r")),
+        (nlinalg.TensorInv(ind=1), np.linalg.inv),
+        (slinalg.Eigvalsh(lower=False), lambda a: np.linalg.eigvalsh(a, "U")),
+        (slinalg.Expm(), taylor),
+    ],
+)
+def test_ops_of_theano(op: Any, expected: Any, device: str) -> None:
+    a = T.dmatrix("a")
+    results = evaluate(device, [a], op(a), A)
+    wanted = expected(A)
+    pairs = zip(results, wanted, strict=True) if isinstance(results, list) else [(results, wanted)]
+    for result, right in pairs:
+        np.testing.assert_allclose(result, right, rtol=1e-10, atol=1e-12)
+
+
 def test_integers_become_floats(device: str) -> None:
     a = T.lmatrix("a")
     result = evaluate(device, [a], nlinalg.matrix_inverse(a), np.array([[2, 0], [0, 4]]))

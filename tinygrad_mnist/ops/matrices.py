@@ -44,6 +44,16 @@ def as_matrix_or_vector(x: Any, what: str) -> Variable:
     return _floats(array)
 
 
+def op_of(function: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
+    """A function as Theano's op: what makes it takes the options, and its result the arrays."""
+
+    def make(*options: Any, **keywords: Any) -> Callable[..., Any]:
+        return lambda *arrays: function(*arrays, *options, **keywords)
+
+    make.__doc__ = f"`{function.__name__}` as Theano's op: the options come first, then the arrays."
+    return make
+
+
 def _floats(x: Variable) -> Variable:
     x = without_broadcasting(x, (False,) * x.ndim)
     return x if x.type.is_float else cast(x, "float64")

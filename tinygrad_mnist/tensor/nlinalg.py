@@ -32,15 +32,27 @@ from tinygrad_mnist.ops.matrices import (
     PINV,
     QR,
     SINGULAR_VALUES,
-    SVD,
     as_matrix,
     as_matrix_or_vector,
+    op_of,
 )
+from tinygrad_mnist.ops.matrices import SVD as _SVD
 from tinygrad_mnist.ops.matrices import solve as _solve
 from tinygrad_mnist.ops.reduce import max_, min_, sum_
 from tinygrad_mnist.ops.shape import dimshuffle, flatten, length, reshape
 
 __all__ = [
+    "SVD",
+    "AllocDiag",
+    "Det",
+    "Eig",
+    "Eigh",
+    "ExtractDiag",
+    "Lstsq",
+    "MatrixInverse",
+    "MatrixPinv",
+    "QRFull",
+    "TensorInv",
     "alloc_diag",
     "det",
     "diag",
@@ -86,7 +98,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Variable
     full = flag(full_matrices, "full_matrices")
     if not flag(compute_uv, "compute_uv"):
         return SINGULAR_VALUES(matrix)
-    return list(SVD.node(matrix, full_matrices=full).outputs)
+    return list(_SVD.node(matrix, full_matrices=full).outputs)
 
 
 def eig(a: Any) -> list[Variable]:
@@ -215,6 +227,13 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Variable:
     matrix = as_matrix(reshape(array, (-1, _product(lengths))), "tensorsolve")
     matrix, vector = _of_one_dtype(matrix, as_matrix_or_vector(flatten(right), "tensorsolve"))
     return reshape(_solve(matrix, vector, GENERAL), lengths)
+
+
+# As Theano's ops: `SVD(full_matrices=False)(a)`.
+AllocDiag, ExtractDiag = op_of(alloc_diag), op_of(extract_diag)
+Det, MatrixInverse, MatrixPinv = op_of(det), op_of(matrix_inverse), op_of(pinv)
+Eig, Eigh, SVD, QRFull = op_of(eig), op_of(eigh), op_of(svd), op_of(qr)
+Lstsq, TensorInv = op_of(lstsq), op_of(tensorinv)
 
 
 def _product(lengths: Sequence[Variable]) -> Variable:

@@ -25,6 +25,7 @@ from tinygrad_mnist.ops.matrices import (
     UPPER,
     as_matrix,
     as_matrix_or_vector,
+    op_of,
     triangle,
 )
 from tinygrad_mnist.ops.matrices import solve as _solve
@@ -32,6 +33,9 @@ from tinygrad_mnist.ops.shape import dimshuffle, length, reshape
 
 __all__ = [
     "Cholesky",
+    "Eigvalsh",
+    "Expm",
+    "Kron",
     "Solve",
     "cholesky",
     "eigvalsh",
@@ -73,11 +77,6 @@ def solve_lower_triangular(a: Any, b: Any) -> Variable:
 def solve_upper_triangular(a: Any, b: Any) -> Variable:
     """x with a x = b; only the upper triangle of `a` is read."""
     return solve(a, b, UPPER)
-
-
-def Cholesky(lower: bool = True, on_error: str = "raise") -> Callable[[Any], Variable]:  # noqa: N802
-    """`cholesky` as Theano's op: `Cholesky(lower=False)(a)`."""
-    return lambda a: cholesky(a, lower, on_error)
 
 
 def Solve(  # noqa: N802
@@ -135,3 +134,7 @@ def kron(a: Any, b: Any) -> Variable:
 def expm(a: Any) -> Variable:
     """The exponential of a square matrix."""
     return EXPM(as_matrix(a, "expm"))
+
+
+# As Theano's ops: `Cholesky(lower=False)(a)`.
+Cholesky, Eigvalsh, Expm, Kron = op_of(cholesky), op_of(eigvalsh), op_of(expm), op_of(kron)
