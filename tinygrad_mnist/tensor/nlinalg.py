@@ -181,7 +181,9 @@ def norm(x: Any, ord: Any = None) -> Variable:
     floats, or 0, the number of elements that aren't 0; of a matrix None or 'fro', 1, -1, 'inf' or
     '-inf'. Raises ArgumentError for other values."""
     array = as_variable(x)
-    given = str(ord) if isinstance(ord, float) and not np.isfinite(ord) else ord
+    given = ord if ord is None or isinstance(ord, str) else number(ord, "ord")
+    if isinstance(given, float) and not np.isfinite(given):
+        given = str(given)
     size = abs_(array)
     if array.ndim == 1:
         if given is None:
