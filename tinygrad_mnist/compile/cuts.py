@@ -21,8 +21,8 @@ from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.source import on_behalf_of
 from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.variables import Constant, Input, Node, Variable
-from tinygrad_mnist.ops.lazy import LAZY_GRADIENT, branch, is_lazy
-from tinygrad_mnist.rewrite.engine import Context, apply_rules
+from tinygrad_mnist.ops.lazy import LAZY_GRADIENT, is_lazy
+from tinygrad_mnist.rewrite.engine import Context, apply_rules, copied
 from tinygrad_mnist.stability import stabilise
 
 Shape = tuple[int, ...]
@@ -32,13 +32,14 @@ Shape = tuple[int, ...]
 class Cuts:
     """The cuts of a graph that wait for no other cut.
 
-    integers: those that become inputs. host: nodes of host ops. branches: nodes of `ifelse`.
-    passed: what a first plan computes anyway and the rest needs too, and is worth keeping.
+    integers: those that become inputs. host: nodes of host ops. choices: nodes that other
+    expressions replace, such as those of `ifelse`, with the value that decides which. passed:
+    what a first plan computes anyway and the rest needs too, and is worth keeping.
     """
 
     integers: tuple[Variable, ...]
     host: tuple[Node, ...]
-    branches: tuple[Node, ...]
+    choices: tuple[tuple[Node, Variable], ...]
     passed: tuple[Variable, ...]
 
     @property
@@ -47,7 +48,7 @@ class Cuts:
         wanted = [
             *self.integers,
             *(v for node in self.host for v in node.inputs),
-            *(node.inputs[0] for node in self.branches),
+            *(value for _, value in self.choices),
             *self.passed,
         ]
         return tuple(dict.fromkeys(v for v in wanted if not isinstance(v, Constant)))
@@ -83,9 +84,9 @@ class Remainder:
         else:  # the stable form of what is written here has the cut, and it has become stable since
             raise AssertionError("a graph that is cut has no cuts")
         host = tuple(node for node in nodes if node.op.host is not None)
-        branches = tuple(node for node in nodes if node.op.lazy)
-        found = Cuts(integers, host, branches, ())
-        return Cuts(integers, host, branches, self._worth_passing(found))
+        choices = tuple((n, n.op.choice.decides(n)) for n in nodes if n.op.choice is not None)
+        found = Cuts(integers, host, choices, ())
+        return Cuts(integers, host, choices, self._worth_passing(found))
 
     def _worth_passing(self, cuts: Cuts) -> tuple[Variable, ...]:
         """What the plan before `cuts` computes and the rest reads, if it takes more than
@@ -107,17 +108,28 @@ class Remainder:
         return tuple(v for v in read if v in costly and v not in replaced)
 
     def after(
-        self, cuts: Cuts, choices: Sequence[bool], known: Mapping[Variable, Input]
+        self, cuts: Cuts, decided: Sequence[int], known: Mapping[Variable, Input]
     ) -> Remainder:
-        """What is left when the values of `cuts` are known: which branches are taken, and inputs
-        that replace results of host ops, integers, and what is passed on."""
-        chosen = dict(zip(cuts.branches, choices, strict=True))
-        results: dict[Variable, Variable] = {}
-        for node in toposort(self.expressions):
-            if node in chosen:  # one of the branches may have another of these nodes
-                taken = substitute(branch(node, chosen[node]), results)
-                results.update(zip(node.outputs, taken, strict=True))
-        return Remainder(substitute(self.expressions, results), {**self.known, **known})
+        """What is left when the values of `cuts` are known: what is decided for each choice, and
+        inputs that replace results of host ops, integers, and what is passed on."""
+        chosen = {node: d for (node, _), d in zip(cuts.choices, decided, strict=True)}
+        return Remainder(_replaced(self.expressions, chosen), {**self.known, **known})
+
+
+def _replaced(outputs: Sequence[Variable], chosen: Mapping[Node, int]) -> list[Variable]:
+    """`outputs` with what is decided for some nodes in their place. All in one pass: what several
+    of these nodes lead to stays one variable."""
+    new: dict[Variable, Variable] = {}
+    for node in toposort(outputs):
+        with on_behalf_of(node.origins):
+            if node in chosen and node.op.choice is not None:
+                results = substitute(node.op.choice.results(node, chosen[node]), new)
+            elif new.keys().isdisjoint(node.inputs):
+                continue
+            else:
+                results = list(copied(node, [new.get(v, v) for v in node.inputs]).outputs)
+        new.update(zip(node.outputs, results, strict=True))
+    return [new.get(v, v) for v in outputs]
 
 
 def stand_in(v: Variable) -> Input:

@@ -85,7 +85,7 @@ class Segments:
         results = [v for node in cuts.host for v in node.outputs]
         replaced = (*cuts.integers, *results, *cuts.passed)
         self._known: dict[Variable, Input] = {v: stand_in(v) for v in replaced}
-        self._behind: dict[tuple[bool, ...], _Part] = {}
+        self._behind: dict[tuple[int, ...], _Part] = {}
         self._last: _Part | None = None
 
     def ready(
@@ -95,9 +95,13 @@ class Segments:
         with its arguments."""
         values: dict[Variable, Array] = dict(zip(self._inputs, arrays, strict=True))
         known = self._needed(values, integers)
-        choices = tuple(bool(known[node.inputs[0]].item()) for node in self._cuts.branches)
+        decided = tuple(
+            node.op.choice.kind(_value(v, known).item())
+            for node, v in self._cuts.choices
+            if node.op.choice is not None
+        )
         for node in self._cuts.host:
-            given = [v.value if isinstance(v, Constant) else known[v] for v in node.inputs]
+            given = [_value(v, known) for v in node.inputs]
             known.update(zip(node.outputs, run_on_host(node, given), strict=True))
         values.update((fresh, known[v]) for v, fresh in self._known.items())
         scalars: dict[Variable, int] = {
@@ -105,16 +109,16 @@ class Segments:
             for v, fresh in self._known.items()
             if v.ndim == 0 and v.type.is_discrete
         }
-        self._last = self._part_behind(choices)
+        self._last = self._part_behind(decided)
         return self._last.ready(values, {**integers, **scalars})
 
-    def _part_behind(self, choices: tuple[bool, ...]) -> _Part:
+    def _part_behind(self, decided: tuple[int, ...]) -> _Part:
         """The part behind the cuts; as many are kept as plans of a function, the last used."""
-        part = self._behind.pop(choices, None)
+        part = self._behind.pop(decided, None)
         if part is None:
-            rest = self._whole.after(self._cuts, choices, self._known)
+            rest = self._whole.after(self._cuts, decided, self._known)
             part = _Part(self._make, [*self._inputs, *self._known.values()], rest, True)
-        self._behind[choices] = part
+        self._behind[decided] = part
         for oldest in list(self._behind)[: -config.plan_cache_size]:
             del self._behind[oldest]
         return part
@@ -147,6 +151,11 @@ class Segments:
         """All plans that are kept, those of the last call's parts first."""
         parts = [*([self._first] if self._first else []), *reversed(self._behind.values())]
         return [plan for part in parts for plan in part.plans.all_plans()]
+
+
+def _value(v: Variable, known: Mapping[Variable, Array]) -> Array:
+    """The value of what a cut needs."""
+    return v.value if isinstance(v, Constant) else known[v]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -193,6 +193,18 @@ Specialise = Callable[[Node, Sequence[Variable], HostValues], Sequence[Variable]
 Host = Callable[[Params, Sequence[Array]], Sequence[Array]]
 
 
+class Choice(NamedTuple):
+    """How a value decides what a node computes.
+
+    decides: the value, a scalar. kind: turns it into what is decided, such as `bool`. results: the
+    expressions that replace the node's results for that.
+    """
+
+    decides: Callable[[Node], Variable]
+    kind: Callable[[Any], int]
+    results: Callable[[Node, int], Sequence[Variable]]
+
+
 @dataclass(frozen=True, eq=False)
 class Op:
     """One operation: its name and all its rules.
@@ -225,8 +237,8 @@ class Op:
         elementwise op is written as an operator or function, any other as `name(inputs)`.
     host: for an op that NumPy computes on the host, `(params, arrays) -> arrays`. The lengths of
         its results may depend on values. It cuts the plan: see `compile.cuts`.
-    lazy: it cuts the plan too. Only its first input is computed before it; what is done with the
-        others is decided by the cut.
+    lazy: it cuts the plan too. Only its first input is computed before it.
+    choice: for an op that is replaced by other expressions when a value is known.
     updated_part: for an op whose kernel updates its first input in place: `(params, layout of the
         input) -> layout of the part that the kernel works on`; None where that is all of it.
     """
@@ -246,6 +258,7 @@ class Op:
     checks: Checks | None = None
     host: Host | None = None
     lazy: bool = False
+    choice: Choice | None = None
     updated_part: Part | None = None
     shown: str | None = None
     infix: Infix | None = None

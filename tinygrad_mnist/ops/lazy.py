@@ -12,7 +12,7 @@ from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.types import TensorType, tensor_type
-from tinygrad_mnist.graph.variables import Node, Op, Variable
+from tinygrad_mnist.graph.variables import Choice, Node, Op, Variable
 from tinygrad_mnist.ops.creation import zeros_like
 from tinygrad_mnist.ops.elementwise import identity
 
@@ -38,7 +38,19 @@ def _vjp(node: Node, gradients: Sequence[Variable | None]) -> list[Variable | No
 
 # a condition, the results if it isn't 0, those if it is -> the ones that are chosen; params
 # n_results. Both kinds have the same dtypes and broadcastable axes; their shapes may differ.
-IFELSE = register_op(Op("ifelse", _infer, None, multi_vjp=_vjp, lazy=True, shown="n_results"))
+IFELSE = register_op(
+    Op(
+        "ifelse",
+        _infer,
+        None,
+        multi_vjp=_vjp,
+        lazy=True,
+        choice=Choice(
+            lambda node: node.inputs[0], bool, lambda node, taken: branch(node, bool(taken))
+        ),
+        shown="n_results",
+    )
+)
 
 
 def branch(node: Node, taken: bool) -> Sequence[Variable]:
