@@ -1,5 +1,4 @@
-"""`Print`, which shows values while a function runs, and graphs as text under Theano's other names.
-"""
+"""`Print`, which shows values while a function runs, and graphs as text in other forms."""
 
 from __future__ import annotations
 
