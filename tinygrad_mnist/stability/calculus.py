@@ -32,7 +32,7 @@ from tinygrad_mnist.ops.elementwise import (
 )
 from tinygrad_mnist.ops.exponential import expm1
 from tinygrad_mnist.ops.join import stack
-from tinygrad_mnist.ops.logical import isinf
+from tinygrad_mnist.ops.logical import and_, isinf
 from tinygrad_mnist.ops.reduce import max_, sum_
 from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle
 from tinygrad_mnist.ops.share import LOG_REST, LOG_SHARE, LOG_SUM_EXP, REST, SHARE, finite, top
@@ -54,6 +54,7 @@ from tinygrad_mnist.stability.forms import (
     Sigmoid,
     Sum,
     Total,
+    as_operand,
     exponent_between,
     filled,
     is_number,
@@ -63,6 +64,7 @@ from tinygrad_mnist.stability.forms import (
     shifted,
     times,
     total_exponent,
+    zero_of,
 )
 
 
@@ -110,7 +112,7 @@ class Calculus:
     def _monomial(self, a: Scaled, b: Scaled) -> Scaled:
         factor = times(a.factor, b.factor)
         if b.exponent is not None and self._same(a.exponent, minus(b.exponent)):
-            return Scaled(factor, None)
+            return Scaled(factor, None if a.exponent is None else zero_of(a.exponent))
         return Scaled(factor, total_exponent(a.exponent, b.exponent))
 
     def _multiple(self, a: Form, factor: Factor, like: Variable) -> Form:
@@ -134,10 +136,11 @@ class Calculus:
         if named is not None:
             return named
         if isinstance(b, Sigmoid) and not isinstance(b.factor, Variable):
-            inverse = Sum((Scaled(1 / b.factor, None), Scaled(1 / b.factor, minus(b.argument))))
+            c = over(1.0, b.factor)
+            inverse = Sum((Scaled(c, None), Scaled(c, minus(b.argument))))
             return self.product(a, inverse, like)
         if isinstance(b, Scaled) and b.exponent is None and isinstance(b.factor, float):
-            return self._multiple(a, 1 / b.factor, like)
+            return self._multiple(a, over(1.0, b.factor), like)
         if isinstance(b, Scaled) and isinstance(a, Sum):
             return Sum(tuple(self._ratio(t, b) for t in a.terms))
         return self._ratio(self.collapse(a, like), self.collapse(b, like))
@@ -174,7 +177,7 @@ class Calculus:
         exponent = exponent_between(term.exponent, other.exponent, self.leaves)
         assert isinstance(term.factor, float)
         assert isinstance(other.factor, float)
-        offset = math.log(term.factor / other.factor)
+        offset = _log_of_ratio(term.factor, other.factor)
         return Sigmoid(over(a.factor, term.factor), shifted(exponent, offset, like))
 
     def _tanh(self, a: Sum, b: Sum) -> Form | None:
@@ -188,7 +191,7 @@ class Calculus:
         exponent = exponent_between(first.exponent, second.exponent, self.leaves)
         if not (b.is_positive and third.factor == fourth.factor) or exponent is None:
             return None
-        value = hyperbolic_tangent(mul(exponent, 0.5))
+        value = hyperbolic_tangent(mul(exponent, as_operand(0.5, exponent)))
         return Scaled(times(over(first.factor, third.factor), value), None)
 
     def collapse(self, form: Form, like: Variable) -> Scaled:
@@ -218,7 +221,7 @@ class Calculus:
         largest = functools.reduce(maximum, map(_where_nonzero, factors, exponents))
         top = _stopped(largest, functools.reduce(maximum, exponents), factors)
         if form.is_difference:
-            parts = [mul(f, expm1(sub(m, top))) for f, m in zip(factors, exponents, strict=True)]
+            parts = [_scaled(f, expm1(sub(m, top))) for f, m in zip(factors, exponents, strict=True)]
         else:
             parts = [_weighted(f, m, top) for f, m in zip(factors, exponents, strict=True)]
         return Scaled(functools.reduce(add, parts), top)
@@ -340,13 +343,21 @@ class Calculus:
         assert isinstance(larger.factor, float)
         if larger.factor < 0:
             larger, smaller = smaller, larger
-        between = exponent_between(smaller.exponent, larger.exponent, self.leaves)
-        distance = filled(0, like) if between is None else between
         return _plus(
-            _plus(larger.exponent, log1mexp(distance), like),
+            _plus(larger.exponent, log1mexp(self._distance(smaller, larger, like)), like),
             self.log_of_factor(larger.factor),
             like,
         )
+
+    def _distance(self, smaller: Scaled, larger: Scaled, like: Variable) -> Variable:
+        """The exponent of smaller / larger; 0 where both are 0, whose difference is 0."""
+        a, b = smaller.exponent, larger.exponent
+        between = exponent_between(a, b, self.leaves)
+        if between is None:
+            return filled(0, like)
+        if a is None or b is None:
+            return between
+        return switch(and_(eq(a, -math.inf), eq(b, -math.inf)), 0, between)
 
     # --- values -----------------------------------------------------------------------------------
 
@@ -420,13 +431,20 @@ def _without_zero(part: Scaled, like: Variable) -> Scaled:
 def _plus(a: Variable | None, b: Factor, like: Variable) -> Variable:
     if a is None:
         return filled(b, like) if isinstance(b, float) else b
-    return a if b == 0.0 else add(a, b)
+    return a if b == 0.0 else add(a, as_operand(b, a))
 
 
 def _scaled(factor: Factor, v: Variable) -> Variable:
     if factor == 1.0:
         return v
-    return neg(v) if factor == -1.0 else mul(factor, v)
+    return neg(v) if factor == -1.0 else mul(as_operand(factor, v), v)
+
+
+def _log_of_ratio(a: float, b: float) -> float:
+    """log(a / b), also where a / b is no number."""
+    ratio = over(a, b)
+    assert isinstance(ratio, float)
+    return math.log(ratio) if 0 < ratio < math.inf else math.log(a) - math.log(b)
 
 
 _LN2 = math.log(2)
