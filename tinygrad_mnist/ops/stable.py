@@ -26,6 +26,7 @@ from tinygrad_mnist.ops.elementwise import (
     maximum,
     mul,
     neg,
+    number_like,
     softplus,
     sub,
     sum_to,
@@ -124,15 +125,62 @@ EXP_DIFFERENCE = _compose(
 )
 
 
-def _product(y: Array, x: Array) -> Array:
-    product: Array = np.where((y == 0) & np.isinf(x), 0, y * x)
-    return product
+def _product_with_exp(c: Array, m: Array) -> Array:
+    return np.where(c == 0, c * np.maximum(m, 0), c * np.exp(m))
 
 
-# y * x where an infinite x, a logarithm of 0, counts as finite beside y = 0
-MUL_LOG = _compose(
-    "mul_log",
-    _product,
-    lambda y, x: switch(and_(eq(y, 0), isinf(x)), 0, mul(y, x)),
-    lambda g, y, x: (mul(g, x), mul(g, y)),
+def _along_product_with_exp(g: Variable, c: Variable, m: Variable) -> tuple[Variable, Variable]:
+    """Beside c, exp(m) may be too large where g * exp(m) isn't, and so it is applied by halves."""
+    half = exp(mul(m, number_like(0.5, m)))
+    return mul(mul(g, half), half), mul(g, MUL_EXP(c, m))
+
+
+# c * exp(m), and 0 where c = 0 and m is finite, however large exp(m) is
+MUL_EXP = _compose(
+    "mul_exp",
+    _product_with_exp,
+    lambda c, m: switch(eq(c, 0), mul(c, maximum(m, 0)), mul(c, exp(m))),
+    _along_product_with_exp,
+)
+
+
+# --- products with logarithms ---------------------------------------------------------------------
+
+
+def _mul_log_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    y, x, is_log_of_0 = inputs
+    with np.errstate(all="ignore"):
+        result = np.where((y == 0) & is_log_of_0 & np.isinf(x), 0, y * x)
+    return [np.broadcast_to(result, outputs[0].shape).astype(outputs[0].dtype)]
+
+
+def _mul_log_lower(node: Node) -> list[Variable]:
+    y, x, is_log_of_0 = node.inputs
+    return [switch(and_(and_(eq(y, 0), is_log_of_0), isinf(x)), 0, mul(y, x))]
+
+
+def _mul_log_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    y, x, _ = node.inputs
+    return [sum_to(mul(g, x), y), sum_to(mul(g, y), x), None]
+
+
+def _mul_log_masked_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    y, x, _ = node.inputs
+    along_y, along_x = (switch(eq(g, 0), 0, mul(g, v)) for v in (x, y))
+    return [sum_to(along_y, y), sum_to(along_x, x), None]
+
+
+# y, x, bools -> y * x, and 0 where y is 0 and x is infinite because a logarithm in it is one of 0.
+# The bools say where that is.
+MUL_LOG = register_op(
+    Op(
+        "mul_log",
+        _infer,
+        _mul_log_reference,
+        _mul_log_vjp,
+        _mul_log_masked_vjp,
+        lower=_mul_log_lower,
+    )
 )

@@ -11,8 +11,6 @@ import math
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import (
     add,
@@ -22,7 +20,6 @@ from tinygrad_mnist.ops.elementwise import (
     log,
     log1p,
     maximum,
-    minimum,
     mul,
     neg,
     softplus,
@@ -33,13 +30,23 @@ from tinygrad_mnist.ops.elementwise import (
 from tinygrad_mnist.ops.exponential import expm1
 from tinygrad_mnist.ops.join import stack
 from tinygrad_mnist.ops.logical import and_, isinf
-from tinygrad_mnist.ops.reduce import max_, sum_
+from tinygrad_mnist.ops.reduce import sum_
 from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle
-from tinygrad_mnist.ops.share import LOG_REST, LOG_SHARE, LOG_SUM_EXP, REST, SHARE, finite, top
+from tinygrad_mnist.ops.share import (
+    LARGEST,
+    LOG_REST,
+    LOG_SHARE,
+    LOG_SUM_EXP,
+    REST,
+    SHARE,
+    finite,
+    top,
+)
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX, SOFTMAX
 from tinygrad_mnist.ops.stable import (
     EXP_DIFFERENCE,
     LOGADDEXP,
+    MUL_EXP,
     hyperbolic_tangent,
     logistic,
 )
@@ -221,7 +228,9 @@ class Calculus:
         largest = functools.reduce(maximum, map(_where_nonzero, factors, exponents))
         top = _stopped(largest, functools.reduce(maximum, exponents), factors)
         if form.is_difference:
-            parts = [_scaled(f, expm1(sub(m, top))) for f, m in zip(factors, exponents, strict=True)]
+            parts = [
+                _scaled(f, expm1(sub(m, top))) for f, m in zip(factors, exponents, strict=True)
+            ]
         else:
             parts = [_weighted(f, m, top) for f, m in zip(factors, exponents, strict=True)]
         return Scaled(functools.reduce(add, parts), top)
@@ -230,8 +239,8 @@ class Calculus:
         """The sum of factor * exp(exponent) over axes, which it keeps."""
         if factor == 1.0:
             return Total(exponent, axes)
-        largest = max_(_where_nonzero(factor, exponent), axes, keepdims=True)
-        top = _stopped(largest, max_(exponent, axes, keepdims=True), [factor])
+        largest = LARGEST(_where_nonzero(factor, exponent), axes=axes)
+        top = _stopped(largest, LARGEST(exponent, axes=axes), [factor])
         return Scaled(sum_(_weighted(factor, exponent, top), axes, keepdims=True), top)
 
     def _collapse_pieces(self, form: Pieces) -> Scaled:
@@ -418,9 +427,8 @@ def _weighted(factor: Factor, exponent: Variable, top: Variable) -> Variable:
     where the factor is 0."""
     below = sub(exponent, top)
     if isinstance(factor, float):
-        return exp(below) if factor == 1.0 else mul(factor, exp(below))
-    limit = 0.9 * math.log(float(np.finfo(below.dtype).max))
-    return mul(factor, exp(minimum(below, limit)))
+        return exp(below) if factor == 1.0 else mul(as_operand(factor, below), exp(below))
+    return MUL_EXP(factor, below)
 
 
 def _without_zero(part: Scaled, like: Variable) -> Scaled:

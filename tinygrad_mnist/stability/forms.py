@@ -236,8 +236,8 @@ _PIECES = 40  # that lie within each other
 
 
 def is_usable(form: Form, dtype: str) -> bool:
-    """Whether a form is small enough to work with, and has no number that overflowed or underflowed,
-    where the program itself may not have done so: it multiplies in another order."""
+    """Whether a form is small enough to work with, and none of its numbers is 0, infinite or NaN in
+    that dtype. Such a number may come of multiplying in another order than the program does."""
     if isinstance(form, Pieces):
         fits = form.n_leaves <= _LEAVES and form.depth <= _PIECES
         return fits and all(is_number(f) or is_usable(f, v.dtype) for f, v in form.parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from copy import copy
@@ -11,7 +12,8 @@ from typing import Any
 from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.op import constant
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
-from tinygrad_mnist.ops.elementwise import cast
+from tinygrad_mnist.ops.elementwise import cast, eq
+from tinygrad_mnist.ops.logical import or_
 from tinygrad_mnist.stability.calculus import Calculus
 from tinygrad_mnist.stability.forms import (
     ONE,
@@ -34,6 +36,7 @@ from tinygrad_mnist.stability.forms import (
 )
 
 # Ops that only select, move or repeat elements of their first input.
+LOGARITHMS = ("log", "log2", "log10", "log1p")
 VIEWS = ("dimshuffle", "reshape", "subtensor", "alloc")
 _TERMS = 8  # of a sum that are kept apart
 
@@ -52,6 +55,7 @@ class Recogniser(Calculus):
         super().__init__(leaves)
         self._readers = readers
         self._forms: dict[Variable, Form | None] = {}
+        self._logs_of_0: dict[Variable, Variable | None] = {}
         self.is_deep = False
         self.deep = copy(self)
         self.deep._forms = {}
@@ -129,13 +133,15 @@ class Recogniser(Calculus):
         cancelled: list[Scaled] = []
         for form in forms:
             for term in form.terms if isinstance(form, Sum) else (self.collapse(form, like),):
-                if term.factor != 0.0 and not _add_term(self, terms, term):
+                if _is_zero(term):
+                    continue
+                if not _add_term(self, terms, term):
                     cancelled.append(term)
         if len(terms) > _TERMS:
             return None
         if all(t.exponent is None for t in terms) and not (cancelled and len(terms) == 1):
             return None
-        for zero in filter(None, map(zero_of_term, cancelled)):
+        for zero in map(zero_of_term, cancelled):
             terms[0] = Scaled(terms[0].factor, total_exponent(terms[0].exponent, zero))
         return terms[0] if len(terms) == 1 else Sum(tuple(terms))
 
@@ -157,6 +163,40 @@ class Recogniser(Calculus):
         if form is None or v.dtype == dtype:
             return form
         return self.mapped(form, v, lambda u: cast(u, dtype))
+
+    def log_of_0(self, v: Variable) -> Variable | None:
+        """Where a logarithm of 0 is in `v`, a logarithm, or a sum or multiple of one: a variable of
+        bools. None where no such logarithm is in `v`."""
+        for u in after_inputs(v, self._logs_of_0, self._log_inputs):
+            node = self.node(u)
+            self._logs_of_0[u] = None if node is None else self._where_log_of_0(node)
+        return self._logs_of_0.get(v)
+
+    def _log_inputs(self, v: Variable) -> Sequence[Variable] | None:
+        node = self.node(v)
+        if node is None or not v.type.is_float:
+            return None
+        name = node.op.name
+        if name in LOGARITHMS or name == "mul_log":
+            return ()
+        if name in ("add", "sub", "mul"):
+            return node.inputs
+        is_carrier = name in ("neg", "true_div", "cast", "identity", *VIEWS)
+        return node.inputs[:1] if is_carrier else None
+
+    def _where_log_of_0(self, node: Node) -> Variable | None:
+        x, name = node.inputs[0], node.op.name
+        if name in LOGARITHMS:
+            zero = -1 if name == "log1p" else 0
+            number = self.number(x)
+            return eq(x, zero) if number is None or number == zero else None
+        if name == "mul_log":
+            return node.inputs[2]
+        found = [self._logs_of_0.get(v) for v in self._log_inputs(node.outputs[0]) or ()]
+        bools = [v for v in found if v is not None]
+        if bools and name in VIEWS:
+            return node.op(self.whole(bools[0], x), *node.inputs[1:], **node.params)
+        return functools.reduce(or_, bools) if bools else None
 
     def logged(self, v: Variable) -> Form | None:
         """The sum of exponentials of which `v` is the logarithm."""
@@ -221,6 +261,10 @@ def after_inputs(
         stack.extend(missing)
         if not missing:
             yield stack.pop()
+
+
+def _is_zero(form: Form) -> bool:
+    return isinstance(form, Scaled) and is_number(form) and form.factor == 0.0
 
 
 def _add_term(r: Recogniser, terms: list[Scaled], term: Scaled) -> bool:

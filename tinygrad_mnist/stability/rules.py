@@ -280,8 +280,6 @@ def _without_one(r: Recogniser, v: Variable) -> Variable | None:
 
 # --- products with logarithms ---------------------------------------------------------------------
 
-_LOG_DEPTH = 12
-
 
 def product_with_log(r: Recogniser, node: Node) -> Variable | None:
     """y * log(x) is 0 where both y and x are 0."""
@@ -289,22 +287,9 @@ def product_with_log(r: Recogniser, node: Node) -> Variable | None:
         return None
     for y, x in both_orders(node.inputs):
         number = r.number(y)
-        if _has_log(r, x) and (number is None or number == 0) and not _has_log(r, y):
-            dtype = node.outputs[0].dtype
-            return MUL_LOG(cast(y, dtype), cast(x, dtype))
+        if (number is None or number == 0) and r.log_of_0(y) is None:
+            is_log_of_0 = r.log_of_0(x)
+            if is_log_of_0 is not None:
+                dtype = node.outputs[0].dtype
+                return MUL_LOG(cast(y, dtype), cast(x, dtype), is_log_of_0)
     return None
-
-
-def _has_log(r: Recogniser, v: Variable, depth: int = _LOG_DEPTH) -> bool:
-    """Whether `v` is a logarithm, or a sum or multiple of one: it may be infinite."""
-    node = r.node(v)
-    if node is None or not depth:
-        return False
-    name = node.op.name
-    if name in ("log", "log2", "log10", "log1p"):
-        return True
-    if name in ("add", "sub", "mul", "mul_log"):
-        return any(_has_log(r, u, depth - 1) for u in node.inputs)
-    if name in ("neg", "true_div", "cast", "identity", *VIEWS):
-        return _has_log(r, node.inputs[0], depth - 1)
-    return False
