@@ -21,7 +21,6 @@ from tinygrad_mnist.ops.elementwise import (
     exp,
     gt,
     log1p,
-    maximum,
     minimum,
     mul,
     neg,
@@ -32,6 +31,7 @@ from tinygrad_mnist.ops.elementwise import (
     true_div,
 )
 from tinygrad_mnist.ops.exponential import expm1
+from tinygrad_mnist.ops.logical import isinf
 from tinygrad_mnist.ops.reduce import any_, max_, reduced_type, sum_
 from tinygrad_mnist.ops.shape import dimshuffle, static_broadcast
 from tinygrad_mnist.ops.softmax import SOFTMAX
@@ -45,9 +45,9 @@ def top(x: Variable, axes: tuple[int, ...]) -> Variable:
 
 
 def finite(v: Variable) -> Variable:
-    """An infinity as the largest finite number: x - x would be NaN for an infinite x."""
-    largest = float(np.finfo(v.dtype).max)
-    return minimum(maximum(v, -largest), largest)
+    """v, and 0 in place of an infinity: x - x would be NaN there, but where 0 is subtracted from
+    exponents, their exponentials are those of the program."""
+    return switch(isinf(v), 0, v)
 
 
 # --- the largest exponent ----------------------------------------------------------------------

@@ -117,8 +117,8 @@ EXP_DIFFERENCE = _compose(
     "exp_difference",
     _difference,
     lambda x, y: switch(
-        eq(x, y),
-        sub(x, y),
+        eq(sub(x, y), 0),
+        0,
         switch(lt(abs_(sub(x, y)), 1), mul(exp(y), expm1(sub(x, y))), sub(exp(x), exp(y))),
     ),
     lambda g, x, y: (mul(g, exp(x)), neg(mul(g, exp(y)))),
@@ -126,22 +126,28 @@ EXP_DIFFERENCE = _compose(
 
 
 def _product_with_exp(c: Array, m: Array) -> Array:
-    return np.where(c == 0, c * np.maximum(m, 0), c * np.exp(m))
+    half = c.dtype.type(0.5)
+    root: Array = np.exp(m * np.where(c * half == c, np.finfo(c.dtype).tiny, half))
+    return c * root * root
+
+
+def _product_with_exp_lowered(c: Variable, m: Variable) -> Variable:
+    """exp(m) may be too large or small where the product isn't, so c is multiplied by its root,
+    twice. Where c is 0 or infinite, which is where it is its own half, any number does for a finite
+    m: its root is near 1 then."""
+    half = number_like(0.5, m)
+    tiny = number_like(float(np.finfo(m.dtype).tiny), m)
+    root = exp(mul(m, switch(eq(mul(c, half), c), tiny, half)))
+    return mul(mul(c, root), root)
 
 
 def _along_product_with_exp(g: Variable, c: Variable, m: Variable) -> tuple[Variable, Variable]:
-    """Beside c, exp(m) may be too large where g * exp(m) isn't, and so it is applied by halves."""
-    half = exp(mul(m, number_like(0.5, m)))
-    return mul(mul(g, half), half), mul(g, MUL_EXP(c, m))
+    root = exp(mul(m, number_like(0.5, m)))
+    return mul(mul(g, root), root), mul(g, MUL_EXP(c, m))
 
 
-# c * exp(m), and 0 where c = 0 and m is finite, however large exp(m) is
-MUL_EXP = _compose(
-    "mul_exp",
-    _product_with_exp,
-    lambda c, m: switch(eq(c, 0), mul(c, maximum(m, 0)), mul(c, exp(m))),
-    _along_product_with_exp,
-)
+# c * exp(m), also where exp(m) alone is too large or too small
+MUL_EXP = _compose("mul_exp", _product_with_exp, _product_with_exp_lowered, _along_product_with_exp)
 
 
 # --- products with logarithms ---------------------------------------------------------------------

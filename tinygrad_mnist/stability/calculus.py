@@ -65,6 +65,7 @@ from tinygrad_mnist.stability.forms import (
     exponent_between,
     filled,
     is_number,
+    is_usable,
     minus,
     over,
     same,
@@ -148,7 +149,7 @@ class Calculus:
             return self.product(a, inverse, like)
         if isinstance(b, Scaled) and b.exponent is None and isinstance(b.factor, float):
             return self._multiple(a, over(1.0, b.factor), like)
-        if isinstance(b, Scaled) and isinstance(a, Sum):
+        if isinstance(b, Scaled) and isinstance(b.factor, float) and isinstance(a, Sum):
             return Sum(tuple(self._ratio(t, b) for t in a.terms))
         return self._ratio(self.collapse(a, like), self.collapse(b, like))
 
@@ -198,8 +199,11 @@ class Calculus:
         exponent = exponent_between(first.exponent, second.exponent, self.leaves)
         if not (b.is_positive and third.factor == fourth.factor) or exponent is None:
             return None
+        ratio = Scaled(over(first.factor, third.factor), exponent)
+        if not is_usable(ratio, exponent.dtype):
+            return None
         value = hyperbolic_tangent(mul(exponent, as_operand(0.5, exponent)))
-        return Scaled(times(over(first.factor, third.factor), value), None)
+        return Scaled(times(ratio.factor, value), None)
 
     def collapse(self, form: Form, like: Variable) -> Scaled:
         """The form as one scaled number. Where terms are added, the exponent is their maximum."""
@@ -375,7 +379,7 @@ class Calculus:
         if isinstance(form, Scaled):
             if form.exponent is None:
                 return filled(form.factor, like) if isinstance(form.factor, float) else form.factor
-            return _scaled(form.factor, exp(form.exponent))
+            return _times_exp(form.factor, form.exponent)
         if isinstance(form, Pieces):
             return form.build([self.whole(self.value(part, v), v) for part, v in form.parts])
         if isinstance(form, Sum) and form.is_difference:
@@ -425,10 +429,16 @@ def _stopped(largest: Variable, otherwise: Variable, factors: Sequence[Factor]) 
 def _weighted(factor: Factor, exponent: Variable, top: Variable) -> Variable:
     """factor * exp(exponent - top), also where that exponential is too large, as it may be only
     where the factor is 0."""
-    below = sub(exponent, top)
+    return _times_exp(factor, sub(exponent, top))
+
+
+def _times_exp(factor: Factor, exponent: Variable) -> Variable:
+    """factor * exp(exponent)."""
     if isinstance(factor, float):
-        return exp(below) if factor == 1.0 else mul(as_operand(factor, below), exp(below))
-    return MUL_EXP(factor, below)
+        if abs(factor) == 1:
+            return _scaled(factor, exp(exponent))
+        factor = filled(factor, exponent)
+    return MUL_EXP(factor, exponent)
 
 
 def _without_zero(part: Scaled, like: Variable) -> Scaled:

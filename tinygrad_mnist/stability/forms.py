@@ -248,7 +248,7 @@ def is_usable(form: Form, dtype: str) -> bool:
     info = np.finfo(dtype)
     is_plain = isinstance(form, Scaled) and form.exponent is None
     least = info.smallest_subnormal if is_plain else info.tiny
-    return bool(least <= abs(form.factor) <= info.max)
+    return float(least) <= abs(form.factor) <= float(info.max)
 
 
 def is_probability(form: Form) -> bool:

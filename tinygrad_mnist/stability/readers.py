@@ -47,11 +47,18 @@ def _exponent(r: Recogniser, node: Node) -> Variable | None:
     if below is not None and below.op.name == "minimum":
         if not r.is_deep and any(r.number(v) is not None for v in below.inputs):
             return None
+        x = below.inputs[0]
+    return None if _is_shifted(r, x) else cast(node.inputs[0], node.outputs[0].dtype)
+
+
+def _is_shifted(r: Recogniser, exponent: Variable) -> bool:
+    """Whether a maximum is subtracted from an exponent, or from twice the exponent."""
+    below = r.node(exponent)
+    if below is not None and below.op.name == "mul" and r.number(below.inputs[1]) is not None:
         below = r.node(below.inputs[0])
     if below is None or below.op.name != "sub":
-        return cast(x, node.outputs[0].dtype)
-    is_shifted = r.operand(below.inputs[1], "stop_gradient") is not None
-    return None if is_shifted else cast(x, node.outputs[0].dtype)
+        return False
+    return r.operand(below.inputs[1], "stop_gradient") is not None
 
 
 @_reads("exp")
@@ -80,6 +87,12 @@ def _exponential(r: Recogniser, exponent: Variable) -> Form:
 def _exp2(r: Recogniser, node: Node) -> Form | None:
     x = cast(node.inputs[0], node.outputs[0].dtype)
     return Scaled(1.0, mul(x, as_operand(LN2, x)))
+
+
+@_reads("mul_exp")
+def _mul_exp(r: Recogniser, node: Node) -> Form | None:
+    factor, exponent = node.inputs
+    return None if _is_shifted(r, exponent) else Scaled(r.plain(factor).factor, exponent)
 
 
 @_reads("expm1")
@@ -230,7 +243,7 @@ def _pow(r: Recogniser, node: Node) -> Form | None:
 
 def _power(r: Recogniser, node: Node, power: float) -> Form | None:
     form = r.form_in(node.inputs[0], node.outputs[0].dtype)
-    if form is None or power == 0:
+    if form is None or power == 0 or not np.isfinite(power):
         return None
     if abs(power) == 1:
         return form if power == 1 else r.quotient(ONE, form, node.outputs[0])

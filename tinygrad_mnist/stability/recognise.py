@@ -38,6 +38,7 @@ from tinygrad_mnist.stability.forms import (
 # Ops that only select, move or repeat elements of their first input.
 LOGARITHMS = ("log", "log2", "log10", "log1p")
 VIEWS = ("dimshuffle", "reshape", "subtensor", "alloc")
+_LOG_CARRIERS = ("neg", "true_div", "cast", "identity", *VIEWS)
 _TERMS = 8  # of a sum that are kept apart
 
 Reader = Callable[["Recogniser", Node], Form | None]
@@ -68,17 +69,20 @@ class Recogniser(Calculus):
     def form(self, v: Variable) -> Form | None:
         """The form of `v`; None if it is not built from exponentials, or only from probabilities
         (see `deep`)."""
-        for u in after_inputs(v, self._forms, self._read_inputs):
-            node = self.node(u)
-            form = None if node is None else self._readers[node.op.name](self, node)
-            self._forms[u] = form if form is None or is_usable(form, u.dtype) else None
-        return self._forms.get(v)
+        if v not in self._forms:
+            for u in after_inputs(v, self._forms, self._read_inputs):
+                node, read = u.node, self._reader(u)
+                form = None if node is None or read is None else read(self, node)
+                self._forms[u] = form if form is None or is_usable(form, u.dtype) else None
+        return self._forms[v]
 
-    def _read_inputs(self, v: Variable) -> Sequence[Variable] | None:
-        """The variables whose forms may be in that of `v`; None if it has none."""
+    def _reader(self, v: Variable) -> Reader | None:
         node = self.node(v)
-        has_reader = node is not None and node.op.name in self._readers and v.type.is_float
-        return node.inputs if node is not None and has_reader else None
+        return self._readers.get(node.op.name) if node is not None and v.type.is_float else None
+
+    def _read_inputs(self, v: Variable) -> Sequence[Variable]:
+        """The variables whose forms may be in that of `v`."""
+        return v.node.inputs if v.node is not None and self._reader(v) is not None else ()
 
     def learn(self, v: Variable, form: Form) -> None:
         """Records that `form` is the form of `v`, which was made of it."""
@@ -101,9 +105,11 @@ class Recogniser(Calculus):
             v = source
         if not isinstance(v, Constant) or v.value.size != 1 or v in self.leaves:
             return None
-        number: Variable = constant(v.value.reshape(()), v.dtype)
-        for dtype in reversed(dtypes):
-            number = fold(cast(number, dtype))
+        number: Variable = v
+        if any(dtype != v.dtype for dtype in dtypes):
+            number = constant(v.value.reshape(()), v.dtype)
+            for dtype in reversed(dtypes):
+                number = fold(cast(number, dtype))
         return float(number.value.item()) if isinstance(number, Constant) else None
 
     def plain(self, v: Variable) -> Scaled:
@@ -167,22 +173,20 @@ class Recogniser(Calculus):
     def log_of_0(self, v: Variable) -> Variable | None:
         """Where a logarithm of 0 is in `v`, a logarithm, or a sum or multiple of one: a variable of
         bools. None where no such logarithm is in `v`."""
-        for u in after_inputs(v, self._logs_of_0, self._log_inputs):
-            node = self.node(u)
-            self._logs_of_0[u] = None if node is None else self._where_log_of_0(node)
-        return self._logs_of_0.get(v)
+        if v not in self._logs_of_0:
+            for u in after_inputs(v, self._logs_of_0, self._log_inputs):
+                node = self.node(u)
+                self._logs_of_0[u] = None if node is None else self._where_log_of_0(node)
+        return self._logs_of_0[v]
 
-    def _log_inputs(self, v: Variable) -> Sequence[Variable] | None:
+    def _log_inputs(self, v: Variable) -> Sequence[Variable]:
+        """Operands whose infinity of a logarithm `v` would have too."""
         node = self.node(v)
-        if node is None or not v.type.is_float:
-            return None
-        name = node.op.name
-        if name in LOGARITHMS or name == "mul_log":
+        if node is None:
             return ()
-        if name in ("add", "sub", "mul"):
+        if node.op.name in ("add", "sub", "mul"):
             return node.inputs
-        is_carrier = name in ("neg", "true_div", "cast", "identity", *VIEWS)
-        return node.inputs[:1] if is_carrier else None
+        return node.inputs[:1] if node.op.name in _LOG_CARRIERS else ()
 
     def _where_log_of_0(self, node: Node) -> Variable | None:
         x, name = node.inputs[0], node.op.name
@@ -192,7 +196,7 @@ class Recogniser(Calculus):
             return eq(x, zero) if number is None or number == zero else None
         if name == "mul_log":
             return node.inputs[2]
-        found = [self._logs_of_0.get(v) for v in self._log_inputs(node.outputs[0]) or ()]
+        found = [self._logs_of_0[v] for v in self._log_inputs(node.outputs[0])]
         bools = [v for v in found if v is not None]
         if bools and name in VIEWS:
             return node.op(self.whole(bools[0], x), *node.inputs[1:], **node.params)
@@ -246,21 +250,17 @@ class Recogniser(Calculus):
 def after_inputs(
     v: Variable,
     done: Container[Variable],
-    inputs: Callable[[Variable], Sequence[Variable] | None],
+    inputs: Callable[[Variable], Sequence[Variable]],
 ) -> Iterator[Variable]:
-    """What is to be done for `v`: itself and all below it, each after its `inputs`. The caller adds
-    each to `done`. Variables whose inputs are None are left out."""
+    """`v` and all below it that is not yet in `done`, each after its `inputs`. The caller adds each
+    to `done`. No expression is too deep, as it could be for recursion."""
     stack = [v]
     while stack:
-        u = stack[-1]
-        below = None if u in done else inputs(u)
-        if below is None:
-            stack.pop()
-            continue
-        missing = [w for w in below if w not in done and inputs(w) is not None]
-        stack.extend(missing)
-        if not missing:
-            yield stack.pop()
+        missing = [u for u in inputs(stack[-1]) if u not in done]
+        if missing:
+            stack.extend(missing)
+        elif (u := stack.pop()) not in done:
+            yield u
 
 
 def _is_zero(form: Form) -> bool:

@@ -122,10 +122,17 @@ def power(r: Recogniser, node: Node) -> Variable | None:
 
 def _root_of_squares(r: Recogniser, x: Variable, dtype: str) -> Variable | None:
     """sqrt(sqr(x)) is |x|; other norms have the gradient 0 at 0."""
-    operand = r.operand(x, "sqr")
-    if operand is not None and operand.type.is_float:
-        return abs_(cast(operand, dtype))
+    node = r.node(x)
+    if node is not None and node.inputs[0].type.is_float and _is_square(r, node):
+        return abs_(cast(node.inputs[0], dtype))
     return norm_root(cast(x, dtype)) if _is_sum_of_squares(r, x) else None
+
+
+def _is_square(r: Recogniser, node: Node) -> bool:
+    """Whether it makes the square of its first input."""
+    if node.op.name == "mul":
+        return node.inputs[0] is node.inputs[1]
+    return node.op.name == "sqr" or (node.op.name == "pow" and r.number(node.inputs[1]) == 2)
 
 
 _SQUARES_DEPTH = 12
@@ -137,13 +144,11 @@ def _is_sum_of_squares(r: Recogniser, v: Variable, depth: int = _SQUARES_DEPTH) 
     if node is None or not depth:
         return False
     name = node.op.name
-    if name == "sqr":
+    if _is_square(r, node):
         return True
     if name == "pow":
         p = r.number(node.inputs[1])
         return p is not None and p > 1 and p % 2 == 0
-    if name == "mul" and node.inputs[0] is node.inputs[1]:
-        return True
     if name == "add":
         return all(_is_sum_of_squares(r, u, depth - 1) for u in node.inputs)
     if name in ("mul", "true_div"):
