@@ -66,12 +66,15 @@ from tinygrad_mnist.stability.forms import (
     filled,
     is_number,
     is_usable,
+    log_of_numbers,
+    log_size,
     minus,
     over,
     same,
     shifted,
     times,
     total_exponent,
+    within_range,
     zero_of,
 )
 
@@ -121,17 +124,20 @@ class Calculus:
         factor = times(a.factor, b.factor)
         if b.exponent is not None and self._same(a.exponent, minus(b.exponent)):
             return Scaled(factor, None if a.exponent is None else zero_of(a.exponent))
-        return Scaled(factor, total_exponent(a.exponent, b.exponent))
+        exponent = total_exponent(a.exponent, b.exponent)
+        if isinstance(a.factor, float) and isinstance(b.factor, float):
+            return within_range(factor, exponent, log_size(a.factor) + log_size(b.factor))
+        return Scaled(factor, exponent)
 
     def _multiple(self, a: Form, factor: Factor, like: Variable) -> Form:
         if isinstance(a, Scaled):
-            return Scaled(times(a.factor, factor), a.exponent)
+            return self._monomial(a, Scaled(factor, None))
         if isinstance(a, Sigmoid):
             return Sigmoid(times(a.factor, factor), a.argument)
         if isinstance(a, Share):
             return replace(a, factor=times(a.factor, factor))
         if isinstance(a, Sum) and isinstance(factor, float):
-            return Sum(tuple(Scaled(times(t.factor, factor), t.exponent) for t in a.terms))
+            return Sum(tuple(self._monomial(t, Scaled(factor, None)) for t in a.terms))
         return self._multiple(self.collapse(a, like), factor, like)
 
     def quotient(self, a: Form, b: Form, like: Variable) -> Form:
@@ -155,7 +161,10 @@ class Calculus:
 
     def _ratio(self, a: Scaled, b: Scaled) -> Scaled:
         exponent = exponent_between(a.exponent, b.exponent, self.leaves)
-        return Scaled(over(a.factor, b.factor), exponent)
+        factor = over(a.factor, b.factor)
+        if isinstance(a.factor, float) and isinstance(b.factor, float):
+            return within_range(factor, exponent, log_size(a.factor) - log_size(b.factor))
+        return Scaled(factor, exponent)
 
     def _named_quotient(self, a: Form, b: Form, like: Variable) -> Form | None:
         """a / b where it has a name."""
@@ -185,7 +194,7 @@ class Calculus:
         exponent = exponent_between(term.exponent, other.exponent, self.leaves)
         assert isinstance(term.factor, float)
         assert isinstance(other.factor, float)
-        offset = _log_of_ratio(term.factor, other.factor)
+        offset = log_of_numbers(term.factor, other.factor)
         return Sigmoid(over(a.factor, term.factor), shifted(exponent, offset, like))
 
     def _tanh(self, a: Sum, b: Sum) -> Form | None:
@@ -456,13 +465,6 @@ def _scaled(factor: Factor, v: Variable) -> Variable:
     if factor == 1.0:
         return v
     return neg(v) if factor == -1.0 else mul(as_operand(factor, v), v)
-
-
-def _log_of_ratio(a: float, b: float) -> float:
-    """log(a / b), also where a / b is no number."""
-    ratio = over(a, b)
-    assert isinstance(ratio, float)
-    return math.log(ratio) if 0 < ratio < math.inf else math.log(a) - math.log(b)
 
 
 _LN2 = math.log(2)

@@ -11,6 +11,7 @@ beside it; as an operand of the user it could be wider, and widen the result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -249,6 +250,28 @@ def is_usable(form: Form, dtype: str) -> bool:
     is_plain = isinstance(form, Scaled) and form.exponent is None
     least = info.smallest_subnormal if is_plain else info.tiny
     return float(least) <= abs(form.factor) <= float(info.max)
+
+
+def within_range(factor: Factor, exponent: Variable | None, log_factor: float) -> Scaled:
+    """factor * exp(exponent). A factor that is no number of the dtype, though its logarithm is,
+    becomes a part of the exponent."""
+    form = Scaled(factor, exponent)
+    if exponent is None or not math.isfinite(log_factor) or is_usable(form, exponent.dtype):
+        return form
+    assert isinstance(factor, float)
+    return Scaled(math.copysign(1, factor), add(exponent, as_operand(log_factor, exponent)))
+
+
+def log_size(factor: float) -> float:
+    """The logarithm of |factor|."""
+    return math.log(abs(factor)) if factor else -math.inf
+
+
+def log_of_numbers(a: float, b: float) -> float:
+    """log(a / b), also where a / b is no number."""
+    ratio = over(a, b)
+    assert isinstance(ratio, float)
+    return math.log(ratio) if 0 < ratio < math.inf else math.log(a) - math.log(b)
 
 
 def is_probability(form: Form) -> bool:

@@ -25,6 +25,7 @@ from tinygrad_mnist.stability.forms import (
     as_operand,
     is_probability,
     minus,
+    within_range,
 )
 from tinygrad_mnist.stability.recognise import VIEWS, Reader, Recogniser
 
@@ -253,14 +254,16 @@ def _power(r: Recogniser, node: Node, power: float) -> Form | None:
     factor = base.factor
     if base.exponent is None or (isinstance(factor, float) and factor < 0 and power % 1):
         return None
+    exponent = mul(base.exponent, as_operand(power, base.exponent))
     if isinstance(factor, float):
         with np.errstate(all="ignore"):
-            factor = float(np.power(factor, power))
-    elif power in (2.0, 0.5):
+            log_factor = power * float(np.log(abs(factor)))
+            return within_range(float(np.power(factor, power)), exponent, log_factor)
+    if power in (2.0, 0.5):
         factor = sqr(factor) if power == 2 else sqrt(factor)
     else:
         factor = pow_(factor, as_operand(power, factor))
-    return Scaled(factor, mul(base.exponent, as_operand(power, base.exponent)))
+    return Scaled(factor, exponent)
 
 
 @_reads("abs")
