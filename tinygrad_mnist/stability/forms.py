@@ -232,7 +232,9 @@ def is_number(form: Form) -> bool:
     return isinstance(form, Scaled) and form.exponent is None and isinstance(form.factor, float)
 
 
-_LEAVES = 8  # of pieces: each op below a logarithm would be repeated for all of them
+_COPIES = (
+    16  # of what is done with pieces, beside one for each branch of a switch or part of a join
+)
 _PIECES = 40  # that lie within each other
 
 
@@ -240,7 +242,7 @@ def is_usable(form: Form, dtype: str) -> bool:
     """Whether a form is small enough to work with, and none of its numbers is 0, infinite or NaN in
     that dtype. Such a number may come of multiplying in another order than the program does."""
     if isinstance(form, Pieces):
-        fits = form.n_leaves <= _LEAVES and form.depth <= _PIECES
+        fits = form.n_leaves - len(form.parts) <= _COPIES and form.depth <= _PIECES
         return fits and all(is_number(f) or is_usable(f, v.dtype) for f, v in form.parts)
     if isinstance(form, Sum):
         return all(is_usable(t, dtype) for t in form.terms)

@@ -143,13 +143,14 @@ class Recogniser(Calculus):
                     continue
                 if not _add_term(self, terms, term):
                     cancelled.append(term)
-        if len(terms) > _TERMS:
-            return None
         if all(t.exponent is None for t in terms) and not (cancelled and len(terms) == 1):
             return None
         for zero in map(zero_of_term, cancelled):
             terms[0] = Scaled(terms[0].factor, total_exponent(terms[0].exponent, zero))
-        return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+        if len(terms) == 1:
+            return terms[0]
+        total = Sum(tuple(terms))
+        return total if len(terms) <= _TERMS else self.collapse(total, like)
 
     def operands(self, node: Node) -> list[Form] | None:
         """The forms of a node's inputs, in its dtype; None if all are plain."""
