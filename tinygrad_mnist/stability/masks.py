@@ -35,8 +35,8 @@ _STEEP_OPS = frozenset(
 _LINEAR = frozenset(
     ("add", "sub", "neg", "identity", "cast", "switch", "maximum", "minimum", "sgn")
 )
-# Ops beside the elementwise ones through which a gradient of 0 reaches the same elements, or one of a
-# whole row the same row.
+# Ops beside the elementwise ones through which a gradient of 0 reaches the same elements, and a row
+# of zeros the same row.
 _CARRIERS = frozenset(
     (
         *("dimshuffle", "reshape", "alloc", "subtensor", "inc_subtensor", "set_subtensor"),
