@@ -6,6 +6,7 @@ where the plain one's doesn't.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,6 +23,7 @@ from tinygrad_mnist.ops.elementwise import (
     define,
     eq,
     exp,
+    gt,
     lt,
     maximum,
     mul,
@@ -125,25 +127,34 @@ EXP_DIFFERENCE = _compose(
 )
 
 
+def _limit(dtype: str) -> float:
+    """Up to which size of m exp(m) is surely a normal number."""
+    return 0.98 * math.log(float(np.finfo(dtype).max))
+
+
 def _product_with_exp(c: Array, m: Array) -> Array:
-    half = c.dtype.type(0.5)
-    root: Array = np.exp(m * np.where(c * half == c, np.finfo(c.dtype).tiny, half))
-    return c * root * root
+    one, half = c.dtype.type(1), c.dtype.type(0.5)
+    is_far = np.abs(m) > _limit(c.dtype.name)
+    step = np.where(c * half == c, np.finfo(c.dtype).tiny, np.where(is_far, half, one))
+    root: Array = np.exp(m * step)
+    return c * root * np.where(is_far, root, one)
 
 
 def _product_with_exp_lowered(c: Variable, m: Variable) -> Variable:
-    """exp(m) may be too large or small where the product isn't, so c is multiplied by its root,
-    twice. Where c is 0 or infinite, which is where it is its own half, any number does for a finite
-    m: its root is near 1 then."""
-    half = number_like(0.5, m)
-    tiny = number_like(float(np.finfo(m.dtype).tiny), m)
-    root = exp(mul(m, switch(eq(mul(c, half), c), tiny, half)))
-    return mul(mul(c, root), root)
+    """Where exp(m) may be too large or small for the product, c is multiplied by its root, twice.
+    Where c is 0 or infinite, which is where it is its own half, any power of it does for a finite
+    m: one near 1."""
+    half, tiny = number_like(0.5, m), number_like(float(np.finfo(m.dtype).tiny), m)
+    is_far = gt(abs_(m), number_like(_limit(m.dtype), m))
+    step = switch(eq(mul(c, half), c), tiny, switch(is_far, half, 1))
+    root = exp(mul(m, step))
+    return mul(mul(c, root), switch(is_far, root, 1))
 
 
 def _along_product_with_exp(g: Variable, c: Variable, m: Variable) -> tuple[Variable, Variable]:
-    root = exp(mul(m, number_like(0.5, m)))
-    return mul(mul(g, root), root), mul(g, MUL_EXP(c, m))
+    is_far = gt(abs_(m), number_like(_limit(m.dtype), m))
+    root = exp(mul(m, switch(is_far, number_like(0.5, m), 1)))
+    return mul(mul(g, root), switch(is_far, root, 1)), mul(g, MUL_EXP(c, m))
 
 
 # c * exp(m), also where exp(m) alone is too large or too small

@@ -218,6 +218,8 @@ class Calculus:
         """The form as one scaled number. Where terms are added, the exponent is their maximum."""
         if isinstance(form, Scaled):
             return form
+        if isinstance(form, Sum) and len(form.terms) == 1:
+            return form.terms[0]
         if form not in self._collapsed:
             self._collapsed[form] = self._collapse(form, like)
         return self._collapsed[form]

@@ -53,10 +53,8 @@ def _exponent(r: Recogniser, node: Node) -> Variable | None:
 
 
 def _is_shifted(r: Recogniser, exponent: Variable) -> bool:
-    """Whether a maximum is subtracted from an exponent, or from twice the exponent."""
+    """Whether a maximum is subtracted from an exponent."""
     below = r.node(exponent)
-    if below is not None and below.op.name == "mul" and r.number(below.inputs[1]) is not None:
-        below = r.node(below.inputs[0])
     if below is None or below.op.name != "sub":
         return False
     return r.operand(below.inputs[1], "stop_gradient") is not None

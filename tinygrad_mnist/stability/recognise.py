@@ -35,8 +35,8 @@ from tinygrad_mnist.stability.forms import (
     zero_of_term,
 )
 
-# Ops that only select, move or repeat elements of their first input.
 LOGARITHMS = ("log", "log2", "log10", "log1p")
+# Ops that only select, move or repeat elements of their first input.
 VIEWS = ("dimshuffle", "reshape", "subtensor", "alloc")
 _LOG_CARRIERS = ("neg", "true_div", "cast", "identity", *VIEWS)
 _TERMS = 8  # of a sum that are kept apart
@@ -139,9 +139,7 @@ class Recogniser(Calculus):
         cancelled: list[Scaled] = []
         for form in forms:
             for term in form.terms if isinstance(form, Sum) else (self.collapse(form, like),):
-                if _is_zero(term):
-                    continue
-                if not _add_term(self, terms, term):
+                if not (_is_zero(term) or _add_term(self, terms, term)):
                     cancelled.append(term)
         if all(t.exponent is None for t in terms) and not (cancelled and len(terms) == 1):
             return None
@@ -150,7 +148,7 @@ class Recogniser(Calculus):
         if len(terms) == 1:
             return terms[0]
         total = Sum(tuple(terms))
-        return total if len(terms) <= _TERMS else self.collapse(total, like)
+        return total if len(terms) <= _TERMS else Sum((self.collapse(total, like),))
 
     def operands(self, node: Node) -> list[Form] | None:
         """The forms of a node's inputs, in its dtype; None if all are plain."""
