@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.graph.op import constant, register_op
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node, Op, Variable, Vjp
+from tinygrad_mnist.graph.variables import Node, Op, Variable, Vjp, no_slope
 from tinygrad_mnist.ops.elementwise import (
     add,
     eq,
@@ -77,9 +77,17 @@ def _largest_lower(node: Node) -> list[Variable]:
 
 
 # The maximum over params["axes"], which it keeps, for sums of exponentials: of no elements it is
-# -inf, since the sum of none is 0. It has no gradient.
+# -inf, since the sum of none is 0. Its gradient is zero: what is computed with it doesn't depend on
+# it.
 LARGEST = register_op(
-    Op("largest", _largest_infer, _largest_reference, lower=_largest_lower, shown="axes")
+    Op(
+        "largest",
+        _largest_infer,
+        _largest_reference,
+        vjp=no_slope,
+        lower=_largest_lower,
+        shown="axes",
+    )
 )
 
 
