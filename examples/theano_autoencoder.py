@@ -30,9 +30,9 @@ class DenoisingAutoencoder:
         return T.nnet.sigmoid(T.dot(hidden, self.w.T) + self.b_visible)
 
     def cost(self, x, level):
-        """The mean cross-entropy of an image, in nats, and its reconstruction."""
+        """The cross-entropy of an image and its reconstruction, in nats: the mean."""
         z = self.reconstruct(self.corrupt(x, level))
-        return T.mean(T.sum(T.nnet.binary_crossentropy(z, x), axis=1)), z
+        return T.mean(T.sum(T.nnet.binary_crossentropy(z, x), axis=1))
 
 
 def main(options):
@@ -41,7 +41,7 @@ def main(options):
     images, _ = share(*training)
     x, index = T.matrix("x"), T.lscalar("index")
     model = DenoisingAutoencoder(rng, 784, options.hidden)
-    cost, z = model.cost(x, options.corruption)
+    cost = model.cost(x, options.corruption)
     gradients = T.grad(cost, model.params)
     updates = [(p, p - options.rate * g) for p, g in zip(model.params, gradients, strict=True)]
     train = theano.function(

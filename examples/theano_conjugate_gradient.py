@@ -41,14 +41,14 @@ def main(options):
         theta.set_value(value.astype(theano.config.floatX), borrow=True)
         return np.mean([batch_gradient(i) for i in range(n_batches)], axis=0)
 
-    best = [1.0, None]
+    best = [1.0, theta.get_value()]
 
     def report(value):
         theta.set_value(value.astype(theano.config.floatX), borrow=True)
         now = error(*validation)
         print(f"validation error {now:.2%}", flush=True)
         if now < best[0]:
-            best[:] = now, value.copy()
+            best[:] = now, theta.get_value()
 
     found = scipy.optimize.minimize(
         cost_at,
@@ -59,7 +59,7 @@ def main(options):
         options={"maxiter": options.iterations},
     )
     slope = np.abs(gradient_at(found.x)).max()
-    theta.set_value(best[1].astype(theano.config.floatX))
+    theta.set_value(best[1])
     print(
         f"{found.nit} iterations: cost {found.fun:.5f}, largest slope {slope:.1e},"
         f" test error {error(*test):.2%}"

@@ -25,10 +25,7 @@ def load(data, images):
     data: see `arguments`. images: how many to train with; the other parts have a fifth of that.
     """
     parts = (images, images // 5, images // 5)
-    if data == "digits":
-        splits = load_digits(0, *parts)
-    else:
-        splits = load_data(data)
+    splits = load_digits(0, *parts) if data == "digits" else load_data(data)
     return [
         (np.asarray(x[:n], theano.config.floatX), np.asarray(y[:n], "int32"))
         for (x, y), n in zip(splits, parts, strict=True)

@@ -58,7 +58,5 @@ def main(options):
 
 if __name__ == "__main__":
     main(
-        arguments(
-            __doc__, epochs=100, batch=20, hidden=500, rate=0.05, l1=0.0, l2=1e-4, patience=5
-        )
+        arguments(__doc__, epochs=100, batch=20, hidden=500, rate=0.05, l1=0.0, l2=1e-4, patience=5)
     )

@@ -3,6 +3,8 @@
 python -m tinygrad_mnist.theano examples/theano_rmsprop_dropout.py --epochs 20
 """
 
+from itertools import pairwise
+
 import numpy as np
 import theano
 import theano.tensor as T
@@ -19,7 +21,7 @@ class Net:
     def __init__(self, seed, sizes, keep):
         rng, self.streams = np.random.RandomState(seed), MRG_RandomStreams(seed=seed)
         self.keep, self.layers = keep, []
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        for n_in, n_out in pairwise(sizes):
             start = rng.normal(0, np.sqrt(2.0 / n_in), (n_in, n_out))  # He's, for such units
             w = theano.shared(start.astype(theano.config.floatX), "w")
             self.layers.append((w, zeros(n_out, name="b")))
@@ -59,13 +61,12 @@ def main(options):
     answers = T.argmax(net.probabilities(x, training=False), axis=1)
     error = theano.function([x, y], T.mean(T.neq(answers, y)))
 
-    order = np.random.RandomState(options.seed)
+    rng, n_images = np.random.RandomState(options.seed), len(training[0])
     for epoch in range(1, options.epochs + 1):
-        batches = np.array_split(
-            order.permutation(len(training[0])), len(training[0]) // options.batch
-        )
-        costs = [train(training[0][chosen], training[1][chosen]) for chosen in batches]
-        print(f"epoch {epoch}: cost {np.mean(costs):.4f}, test error {error(*test):.2%}", flush=True)
+        order = rng.permutation(n_images)
+        batches = np.array_split(order, n_images // options.batch)
+        cost = np.mean([train(training[0][chosen], training[1][chosen]) for chosen in batches])
+        print(f"epoch {epoch}: cost {cost:.4f}, test error {error(*test):.2%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ a corrupted copy; then labels train all layers together.
 python -m tinygrad_mnist.theano examples/theano_stacked_autoencoder.py --pretraining 10 --epochs 20
 """
 
+from itertools import pairwise
+
 import numpy as np
 import theano
 import theano.tensor as T
@@ -66,7 +68,7 @@ def main(options):
 
     sizes = [784] + [options.hidden] * options.layers
     layers, h = [], x
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in pairwise(sizes):
         layers.append(Layer(rng, h, n_in, n_out))
         h = layers[-1].output
     pretrain(layers, images, options)
