@@ -37,7 +37,7 @@ def run(name: str, options: str, **environment: str) -> str:
 
 def last(text: str, label: str) -> float:
     """The number that follows the label where it is printed last."""
-    return float(re.findall(rf"{re.escape(label)} (\d+(?:\.\d+)?(?:e-\d+)?)", text)[-1])
+    return float(re.findall(rf"{re.escape(label)} (-?\d+(?:\.\d+)?(?:e-\d+)?)", text)[-1])
 
 
 DIGITS = "--data digits --images 2000"
@@ -76,6 +76,12 @@ def test_program(name: str) -> None:
     text = run(name, f"{DIGITS} {options}", **environment)
     for label, bound in bounds.items():
         assert last(text, label) < bound, (label, text)
+
+
+def test_rbm() -> None:
+    text = run("rbm", f"{DIGITS} --epochs 5 --hidden 100")
+    assert last(text, "pseudo-likelihood") > -140
+    assert last(text, "pixels by") > 270
 
 
 @pytest.mark.skipif(find_spec("scipy") is None, reason="needs SciPy, which searches the minimum")
