@@ -81,7 +81,6 @@ def test_unknown_settings() -> None:
 @pytest.mark.parametrize(
     ("name", "before", "value", "refused"),
     [
-        ("compute_test_value", "off", "off", "on"),
         ("mode", "FAST_RUN", "FAST_COMPILE", "SLOW_RUN"),
         ("optimizer", "fast_run", "fast_compile", "fast"),
         ("exception_verbosity", "low", "high", "none"),

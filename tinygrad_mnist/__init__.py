@@ -13,11 +13,15 @@ from tinygrad_mnist import printing, tensor
 from tinygrad_mnist._version import __version__
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
-from tinygrad_mnist.functions import Function, In, Out, Param, function
+from tinygrad_mnist.functions import Function, In, Out, Param, function, test_values
+from tinygrad_mnist.graph import pickling
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.printing import debugprint, pp
 from tinygrad_mnist.sharedvalue import shared
+
+# Modules that only register functions: for variables, and for `copyreg`.
+_REGISTERED = (test_values, pickling)
 
 __all__ = [
     "Constant",

@@ -17,6 +17,7 @@ _FLOATS = ("float32", "float64")
 DEVICES = ("cpu", "reference", "cuda", "cudasim", "auto")
 _GPU = re.compile(r"(?:gpu|cuda)(\d*)")  # Theano's names of "cuda", with a GPU's number
 _UNUSED = ("raise", "warn", "ignore")
+_TEST_VALUES = ("off", "raise", "warn", "ignore")
 MAX_THREADS = 256  # of the native team
 MAX_DEBUG = 5
 _COMMAND = "tinygrad-mnist"
@@ -25,6 +26,7 @@ _OWN: dict[str, type] = {
     "floatX": str,
     "device": str,
     "on_unused_input": str,
+    "compute_test_value": str,
     "threads": int,
     "plan_cache_size": int,
     "debug": int,
@@ -50,6 +52,9 @@ class Config:
         its tensor cores.
     on_unused_input: what `function` does about an input that no result depends on: `'raise'`,
         `'warn'` or `'ignore'`.
+    compute_test_value: whether expressions are computed for test values of their inputs as soon as
+        they are written (`functions/test_values.py`), and what happens where one is missing:
+        `'off'`, `'raise'`, `'warn'` or `'ignore'`.
 
     Theano's other settings (`settings.py`), also those in sections such as `warn.round`, are
     accepted and have no effect here; a value that asks for one is a warning. An unknown name or
@@ -63,6 +68,7 @@ class Config:
 
     __slots__ = (
         "_allow_tf32",
+        "_compute_test_value",
         "_debug",
         "_device",
         "_float_x",
@@ -85,6 +91,7 @@ class Config:
         self.plan_cache_size = 16
         self.debug = _debug_level()
         self.on_unused_input = "raise"
+        self.compute_test_value = "off"
         self.allow_tf32 = False
         self._theanos: dict[str, object] = {}
 
@@ -216,6 +223,15 @@ class Config:
     def on_unused_input(self, value: str) -> None:
         _check("on_unused_input", value, _UNUSED)
         self._on_unused = value
+
+    @property
+    def compute_test_value(self) -> str:
+        return self._compute_test_value
+
+    @compute_test_value.setter
+    def compute_test_value(self, value: str) -> None:
+        _check("compute_test_value", value, _TEST_VALUES)
+        self._compute_test_value = value
 
 
 class Section:

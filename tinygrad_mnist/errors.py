@@ -47,6 +47,10 @@ class MissingInputError(GraphError, ValueError):
     """An expression depends on a variable that the function has no value for."""
 
 
+class MissingTestValueError(GraphError, AttributeError):
+    """A variable has no test value."""
+
+
 class UnusedInputError(GraphError, ValueError):
     """A function has an input that none of its results depends on."""
 

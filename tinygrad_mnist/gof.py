@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.clone import clone, clone_get_equiv
 from tinygrad_mnist.graph.traversal import substitute, toposort
-from tinygrad_mnist.graph.variables import Constant, Input, Node, Variable, described
+from tinygrad_mnist.graph.variables import Constant, Node, Variable, described
 from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.printing.infix import pp
 
@@ -80,22 +81,6 @@ def is_in_ancestors(l_node: Node, f_node: Node) -> bool:
     return f_node in toposort(l_node.outputs)
 
 
-def clone(
-    i: Sequence[Variable], o: Sequence[Variable], copy_inputs: bool = True
-) -> tuple[list[Variable], list[Variable]]:
-    """A copy of the graph between inputs and outputs: its inputs and its outputs.
-
-    Inputs and what depends on them are copied; constants and shared variables are the same.
-    copy_inputs: False keeps the inputs.
-    """
-    given, wanted = _variables(i), _variables(o)
-    copies: dict[Variable, Variable] = {v: Input(v.type, v.name) for v in given}
-    copied = substitute(wanted, copies)
-    if copy_inputs:
-        return [copies[v] for v in given], copied
-    return list(given), substitute(copied, {copy: v for v, copy in copies.items()})
-
-
 def equal_computations(
     xs: Sequence[Variable],
     ys: Sequence[Variable],
@@ -159,6 +144,7 @@ __all__ = [
     "ancestors",
     "as_string",
     "clone",
+    "clone_get_equiv",
     "equal_computations",
     "inputs",
     "io_toposort",

@@ -52,7 +52,6 @@ SETTINGS: dict[str, Setting] = {
     "cast_policy": _choice(
         "custom", "numpy+floatX", instead="dtypes of results are those of 'custom'"
     ),
-    "compute_test_value": _choice("off", *_SEEN, instead="call x.eval({input: value})"),
     "compute_test_value_opt": _choice("off", *_SEEN, instead="call x.eval({input: value})"),
     "deterministic": _choice("default", "more"),
     "int_division": _choice("int", "raise", "floatX", instead="`/` is T.true_div"),

@@ -231,11 +231,15 @@ def test_arguments_that_do_not_fit() -> None:
         (lambda: stream.normal((3,), avg=T.fmatrix("m")), "m, is larger than the size of the draw"),
         (lambda: stream.normal((3, 1), avg=T.fmatrix("m")), "m, is larger than the size"),
         (lambda: stream.normal((3,), ndim=2), "size has 1 lengths, but ndim is 2"),
-        (lambda: stream.uniform((3,), low=T.dscalar("d")), "low is float64, wider than"),
         (lambda: stream.random_integers((3,), 0.5, 2), "random_integers: low is 0.5; it is of int"),
         (lambda: stream.choice((3,), T.fmatrix()), "choice takes a vector or an integer"),
-        (lambda: stream.choice((3,), 4, replace=False), "choice has replace=True and p=None only"),
-        (lambda: stream.choice((3,), 2, p=[0.5, 0.5]), "choice has replace=True and p=None only"),
+        (lambda: stream.choice((3,), 4, replace=2), "replace"),
+        (lambda: stream.choice((3,), 2, p=[[0.5, 0.5]]), "choice: p is a vector, not a"),
+        (lambda: stream.multinomial((3,), 2**25), "multinomial with n=33554432: it goes from"),
+        (lambda: stream.multinomial((3,), 1.5), "n of multinomial must be an integer scalar"),
+        (lambda: stream.multinomial((3,), pvals=0.5), "multinomial: pvals are a vector or more"),
+        (lambda: stream.permutation((3,), 2.5), "n of permutation must be an integer scalar"),
+        (lambda: stream.poisson((3,), T.fmatrix("m")), "an argument, .* is larger than the size"),
     ]:
         with pytest.raises(GraphTypeError, match=message):
             draw()

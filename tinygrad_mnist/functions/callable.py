@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_mnist.backends import Backend
+from tinygrad_mnist.backends import Backend, backend
 from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.arguments import Parameter, convert, read_arguments
 from tinygrad_mnist.functions.io import Outputs
@@ -253,6 +255,27 @@ class Function:
         if parameter.state is None and parameter.default is None:
             raise KeyError(f"{parameter.label} keeps no value from call to call")
         return parameter
+
+    # --- copies and pickles -----------------------------------------------------------------
+
+    def __getstate__(self) -> Any:
+        """What `function` made it of; plans and memory are made anew."""
+        return self._parameters, self._outputs, self._updates, self.name
+
+    def __setstate__(self, state: Any) -> None:
+        """A pickled function runs on `config.device` of the process that loads it."""
+        parameters, outputs, updates, name = state
+        type(self).__init__(self, parameters, outputs, updates, name, backend(config.device))
+
+    def __copy__(self) -> Function:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Function:
+        """On the same backend."""
+        memo[id(self)] = copied = type(self).__new__(type(self))
+        parameters, outputs, updates, name = deepcopy(self.__getstate__(), memo)
+        type(self).__init__(copied, parameters, outputs, updates, name, self._backend)
+        return copied
 
     def copy(
         self,

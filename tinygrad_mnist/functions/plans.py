@@ -21,6 +21,7 @@ from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.graph.access import ForkSafeLock
 from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.source import user_origins
+from tinygrad_mnist.graph.test_values import no_test_values
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 from tinygrad_mnist.profiling import watched
 
@@ -228,7 +229,7 @@ class PlanCache:
         return self._with_program(key, compiled)
 
     def _planned(self, key: Key, integers: Mapping[Variable, int]) -> Compiled:
-        with collection_paused():
+        with collection_paused(), no_test_values():
             return compile_plan(
                 self._outputs.variables,
                 self._updates,

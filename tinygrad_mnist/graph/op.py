@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import builtins
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,7 +17,10 @@ from tinygrad_mnist.graph.types import check_dtype, smallest_integer
 from tinygrad_mnist.graph.values import check_name, plain_array, shown
 from tinygrad_mnist.graph.variables import Constant, Op, Variable
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 OPS: dict[str, Op] = {}
+HOMES: dict[str, str] = {}  # the module whose import registers each op, for pickles that have it
 
 
 def register_op(op: Op) -> Op:
@@ -22,7 +28,27 @@ def register_op(op: Op) -> Op:
     if op.name in OPS:
         raise ValueError(f"the op {op.name!r} is registered twice")
     OPS[op.name] = op
+    HOMES[op.name] = _importing_module()
     return op
+
+
+def _importing_module() -> str:
+    """The module that is being imported, or the one of the calling function."""
+    frame = caller = sys._getframe(2)
+    while frame.f_code.co_name != "<module>" and frame.f_back is not None:
+        frame = frame.f_back
+    is_import = frame.f_code.co_name == "<module>"
+    return str((frame if is_import else caller).f_globals["__name__"])
+
+
+def named(function: F, op: str) -> F:
+    """The function that applies an op, with the name that it has in the module of the op: pickles
+    refer to a function by its name. One that Python has too, such as `abs`, ends in an underscore
+    there."""
+    function.__name__ = op
+    function.__qualname__ = f"{op}_" if hasattr(builtins, op) else op
+    function.__module__ = HOMES[op]
+    return function
 
 
 def as_variable(value: Any, name: str | None = None) -> Variable:

@@ -15,12 +15,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params, Reference
 from tinygrad_mnist.contracts.core.formula import Formula
 from tinygrad_mnist.graph.access import ReadWriteLock
 from tinygrad_mnist.graph.api import api_function
 from tinygrad_mnist.graph.layout import Layout, Offset
-from tinygrad_mnist.graph.operators import Operators
+from tinygrad_mnist.graph.operators import Operators, lookup
 from tinygrad_mnist.graph.source import (
     LOCATED,
     Origin,
@@ -333,7 +334,10 @@ class Op:
 
     def node(self, *inputs: Variable, **params: Any) -> Node:
         """Applies the op: infers the types of the results and remembers where it comes from."""
-        return self.rebuild(inputs, params)
+        node = self.rebuild(inputs, params)
+        if config.compute_test_value != "off":
+            lookup("compute_test_value")(node)
+        return node
 
     def rebuild(self, inputs: Sequence[Variable], params: Mapping[str, Any]) -> Node:
         """The same for inputs and parameters in containers."""
@@ -397,13 +401,6 @@ class SharedVariable(Variable):
         self._default_update: Variable | None = None
         self.device_copy: DeviceCopy | None = None
         self.version = 0
-
-    def __getstate__(self) -> Any:
-        """The host's value: a copy on a device is not part of what is pickled or copied."""
-        with ReadWriteLock(reads=[self]):
-            self.sync_to_host()
-            state: Any = super().__getstate__()
-        return state[0], {**state[1], "device_copy": None}
 
     @property
     def default_update(self) -> Any:

@@ -70,6 +70,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.gof": _GOF,
     "theano.gof.fg": _GOF,
     "theano.gof.graph": _GOF,
+    "theano.gof.op": ("functions.test_values:get_test_value", "graph.variables:Op"),
     "theano.gof.utils": _GOF,
     "theano.gradient": ("gradient", "autodiff:grad", "errors:DisconnectedInputError"),
     "theano.ifelse": ("ifelse", "tensor:ifelse"),

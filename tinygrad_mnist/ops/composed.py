@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
-from tinygrad_mnist.graph.op import constant, register_op
+from tinygrad_mnist.graph.op import constant, named, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import (
@@ -62,9 +62,8 @@ def define_composed(
     def apply(x: Variable) -> Variable:
         return op(as_float(x))
 
-    apply.__name__ = name
     apply.__doc__ = doc
-    return api_function(apply)
+    return api_function(named(apply, name))
 
 
 def polynomial(x: Variable, coefficients: Sequence[float]) -> Variable:

@@ -20,7 +20,7 @@ from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape, run_tape
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.graph.match import constant_value
-from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
+from tinygrad_mnist.graph.op import OPS, as_variable, constant, named, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, FLOATS, TensorType, check_dtype, compute_dtype, upcast
@@ -250,9 +250,8 @@ def define(
             raise GraphTypeError(f"{name}: {error}{at(user_source())}") from None
         return op(*inputs, dtype=dtype, compute=compute)
 
-    apply.__name__ = name
     apply.__doc__ = doc
-    return api_function(apply)
+    return api_function(named(apply, name))
 
 
 # --- the table ------------------------------------------------------------------------------
