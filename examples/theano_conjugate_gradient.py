@@ -33,18 +33,21 @@ def main(options):
     batch_gradient = theano.function([index], T.grad(cost, theta), givens=givens)
     error = theano.function([x, y], T.mean(T.neq(T.argmax(p_y, axis=1), y)))
 
-    def cost_at(value):
+    def move_to(value):
         theta.set_value(value.astype(theano.config.floatX), borrow=True)
-        return np.mean([batch_cost(i) for i in range(n_batches)])
+
+    def cost_at(value):
+        move_to(value)
+        return np.mean([batch_cost(i) for i in range(n_batches)], dtype="float64")
 
     def gradient_at(value):
-        theta.set_value(value.astype(theano.config.floatX), borrow=True)
-        return np.mean([batch_gradient(i) for i in range(n_batches)], axis=0)
+        move_to(value)
+        return np.mean([batch_gradient(i) for i in range(n_batches)], axis=0, dtype="float64")
 
     best = [1.0, theta.get_value()]
 
     def report(value):
-        theta.set_value(value.astype(theano.config.floatX), borrow=True)
+        move_to(value)
         now = error(*validation)
         print(f"validation error {now:.2%}", flush=True)
         if now < best[0]:
