@@ -66,7 +66,7 @@ def adamax(p, g, t, rate=0.005, beta1=0.9, beta2=0.999, epsilon=1e-8):
     return [(m, new_m), (u, new_u), (p, p - rate / (1 - beta1**t) * new_m / (new_u + epsilon))]
 
 
-def norm_constraint(p, g, t, rate=0.5, most=1.0):
+def norm_constraint(p, g, t, rate=0.5, most=1.5):
     """Gradient descent in which the weights into a unit keep a Euclidean norm of at most `most`."""
     new_p = p - rate * g
     if p.ndim == 2:

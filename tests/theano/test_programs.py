@@ -66,7 +66,7 @@ RULES = {
     "adadelta": 0.66,
     "adam": 0.6,
     "adamax": 0.66,
-    "norm_constraint": 0.82,
+    "norm_constraint": 0.69,
 }
 
 
