@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("compile",),
     ("backends", "printing"),
     ("sharedvalue", "profiling", "checking", "gof", "updates", "scalar", "safe_asarray"),
-    ("functions", "tensor"),
+    ("functions", "tensor", "ifelse"),
     ("gradient",),
     ("training", "datasets", "sandbox"),
     ("network3",),

@@ -40,6 +40,9 @@ NO_GRADIENT = {
     "stop_gradient": "it is there to stop gradients",
     "zero_grad": "it is there to give the gradient zero",
     "uniform": "a draw depends on no float",
+    "lazy_gradient": "it becomes a gradient, whose own gradient is taken, when a function runs",
+    **dict.fromkeys(("nonzero", "mask_indices", "repeated_indices"), BITS),
+    "unique": "elements that are equal could part",
     **dict.fromkeys(
         (
             "static_reshape",
@@ -88,7 +91,7 @@ def test_the_registry_is_filled() -> None:
 def test_an_op_has_a_value(name: str) -> None:
     op = OPS[name]
     assert op.name == name
-    assert op.reference is not None or op.specialise is not None
+    assert op.reference or op.specialise or op.host or op.lazy
 
 
 @pytest.mark.parametrize("name", sorted(OPS))

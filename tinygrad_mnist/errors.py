@@ -75,6 +75,10 @@ class MissingKernelError(GraphError, NotImplementedError):
     """A backend has no kernel of the wanted name."""
 
 
+class NanGuardError(GraphError, AssertionError):
+    """A function in the mode 'nan_guard' met a NaN, an infinity or a very large number."""
+
+
 class NonFiniteCostError(ValueError, FloatingPointError):
     """The cost of a training step is NaN or infinite."""
 

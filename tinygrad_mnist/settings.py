@@ -45,8 +45,6 @@ _ALGORITHM = (
     *("deterministic", "fft"),
 )
 
-_PROFILE = "fn.profile(...) times a function, DEBUG=2 every run of a program"
-
 SETTINGS: dict[str, Setting] = {
     # What is computed and shown beside the results.
     "cast_policy": _choice(
@@ -57,9 +55,9 @@ SETTINGS: dict[str, Setting] = {
     "int_division": _choice("int", "raise", "floatX", instead="`/` is T.true_div"),
     "mode": _choice(
         *("FAST_RUN", "FAST_COMPILE", "Mode", "DebugMode", "DEBUG_MODE", "FAST_RUN_NOGC"),
-        *("STABILIZE", "SANITY_CHECK", "ProfileMode", "PROFILE_MODE"),
+        *("STABILIZE", "SANITY_CHECK", "ProfileMode", "PROFILE_MODE", "NanGuardMode", "nan_guard"),
     ),
-    "profile": _choice(False, True, instead=_PROFILE),
+    "profile": _choice(False, True),
     "profile_memory": _choice(False, True, instead="fn.plan lists all buffers"),
     "profile_optimizer": _choice(False, True, instead="DEBUG=3 prints what is rewritten"),
     "warn_float64": _choice(*_SEEN, instead="look at x.dtype"),

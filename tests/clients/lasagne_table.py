@@ -4,7 +4,8 @@ It runs in an environment of its own, outside the suite:
 
     python -m venv lasagne-env
     lasagne-env/bin/pip install .
-    lasagne-env/bin/pip install --no-deps lasagne==0.1
+    lasagne-env/bin/pip install "setuptools<81" wheel  # Lasagne 0.1 imports pkg_resources
+    lasagne-env/bin/pip install --no-deps --no-build-isolation lasagne==0.1
     lasagne-env/bin/python tests/clients/lasagne_table.py
 
 A layer *builds* if its output is an expression, *runs* if the values are finite and of the shape

@@ -11,7 +11,7 @@ from helpers.wrong_inputs import WRONG, raised_on_purpose
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.errors import GraphTypeError, ShapeError
+from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
 X = np.ones(3, "float32")
@@ -80,19 +80,6 @@ def test_arguments_of_function(argument: str, name: str) -> None:
     else:
         problem = None
     assert problem is None
-
-
-@pytest.mark.parametrize(
-    "bound",
-    [lambda x, y: x[: T.cast(y, "int32")], lambda x, y: x[T.cast(y, "int64") :],
-     lambda x, y: T.zeros((T.cast(y, "int32"),)) + x.sum()],
-)  # fmt: skip
-def test_a_float_as_a_bound_is_named(bound: Callable[[Any, Any], Any], device: str) -> None:
-    x, y = T.vector("x"), T.scalar("y")
-    function = theano.function([x, y], bound(x, y))
-    what = r"`y` is a float32 scalar; a slice bound, .* must be an integer"
-    with pytest.raises(GraphTypeError, match=rf"(?s){what}.*made at {__file__}"):
-        function(X, 2)
 
 
 LATE: dict[str, tuple[Callable[[Any], Any], str]] = {

@@ -69,4 +69,6 @@ def planning_for_cuda() -> Iterator[None]:
 def plan_of(function: Function, *arguments: Any) -> Plan:
     """The plan that a function made inside `planning_for_cuda` has for these arguments."""
     function(*arguments)
-    return function.plan
+    plan = function.plan
+    assert isinstance(plan, Plan)
+    return plan

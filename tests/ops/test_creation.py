@@ -228,8 +228,8 @@ def test_a_length_of_1_broadcasts(device: str) -> None:
 
 
 ERRORS: list[tuple[Any, type[Exception], str]] = [
-    (lambda: T.arange(T.scalar()), TypeError, "an argument of arange must be an integer scalar"),
-    (lambda: T.arange(0, T.scalar("x"), 0.5), TypeError, "x is float32 scalar: an argument of"),
+    (lambda: T.arange(T.ivector()), TypeError, "an argument of arange must be an integer scalar"),
+    (lambda: T.arange(0, T.vector("x"), 0.5), TypeError, "x is float32 vector: an argument of"),
     (lambda: T.arange(0, 1, 0.0), ValueError, "the step of arange is 0"),
     (lambda: T.zeros((2, 1.5)), TypeError, "a length in a shape must be an integer scalar"),
     (lambda: T.zeros(3, dtype="float16"), TypeError, "no dtype 'float16'"),

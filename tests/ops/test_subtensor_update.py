@@ -255,7 +255,7 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: T.set_subtensor(T.fmatrix()[0], T.dvector()), TypeError, "doesn't go into"),
     (lambda: T.inc_subtensor(T.vector("x", "int8")[0], 300), TypeError, "int16 doesn't go into"),
     (lambda: T.matrix()[T.ivector(), T.imatrix(), 0], TypeError, "3 indices for 2 dimensions"),
-    (lambda: T.vector()[np.zeros((2, 2), bool)], TypeError, "a boolean mask can't be an index"),
+    (lambda: T.vector()[np.zeros((2, 2), bool)], TypeError, "2 indices for 1 dimensions"),
     (lambda: T.matrix()[[0, 1, 2], [0, 1]], ValueError, r"\(3,\), \(2,\) can't index together"),
     (lambda: T.take(T.vector(), [0], axis=1), TypeError, "axis 1 is out of range"),
 ]

@@ -31,6 +31,7 @@ def test_a_call_is_profiled(device: str) -> None:
     assert min(c.seconds for c in profile.calls) > 0
     assert profile.backend == function.device
     assert profile.roofline is None
+    assert profile.step_seconds is not None
     assert profile.step_seconds > 0
     assert profile.kernel_share > 0
     assert count.get_value().tolist() == [1 + 2 * 4]  # updates are carried out

@@ -20,6 +20,8 @@ KINDS: dict[str, tuple[bool, ...]] = {
     "tensor3": (False,) * 3,
     "tensor4": (False,) * 4,
     "tensor5": (False,) * 5,
+    "tensor6": (False,) * 6,
+    "tensor7": (False,) * 7,
 }
 PLURALS = {kind: "matrices" if kind == "matrix" else f"{kind}s" for kind in KINDS}
 DTYPES = {

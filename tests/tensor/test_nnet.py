@@ -133,6 +133,19 @@ def test_the_likeliest_class(device: str) -> None:
         np.testing.assert_array_equal(result, (Z + B).argmax(axis=1))
 
 
+def test_a_confusion_matrix(device: str) -> None:
+    """Classes that come only as right or only as predicted ones have a row and a column too."""
+    actual, pred = T.ivector("actual"), T.lvector("pred")
+    compute = theano.function([actual, pred], T.nnet.confusion_matrix(actual, pred))
+    matrix, classes = compute([2, 0, 2, 2, 0, 1], np.array([0, 0, 2, 2, 0, 7]))
+    np.testing.assert_array_equal(classes, [0, 1, 2, 7])
+    right = [[2, 0, 0, 0], [0, 0, 0, 1], [1, 0, 2, 0], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(matrix, right)
+    matrix, classes = compute(np.zeros(0, "int32"), np.zeros(0, "int64"))
+    assert matrix.shape == (0, 0)
+    assert classes.shape == (0,)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_confident_mistake_stays_finite(device: str, dtype: str) -> None:
     z, b, y = T.matrix("z", dtype), T.vector("b", dtype), T.ivector("y")

@@ -22,7 +22,8 @@ from helpers.wrong_inputs import (
 )
 
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.tensor import extra_ops, nnet
+from tinygrad_mnist.ifelse import IfElse, ifelse
+from tinygrad_mnist.tensor import extra_ops, nlinalg, nnet, slinalg
 from tinygrad_mnist.tensor.nnet import abstract_conv, bn, conv, neighbours
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 from tinygrad_mnist.tensor.signal import conv as signal_conv
@@ -96,6 +97,8 @@ ONE = [
     "triu",
     "vertical_stack",
     "horizontal_stack",
+    "flatnonzero",
+    "nonzero_values",
 ]
 TWO = [
     "add",
@@ -225,6 +228,7 @@ def _tensor() -> dict[str, Call]:
         "batched_dot": call(T.batched_dot, T.tensor3("a"), T.tensor3("b")),
         "cast": call(T.cast, m, "float64"),
         "clip": call(T.clip, m, 0, 1),
+        "compress": call(T.compress, [1, 0], m, 0),
         "concatenate": call(T.concatenate, [m, m]),
         "constant": call(T.constant, 3.0),
         "diag": call(T.diag, v),
@@ -238,6 +242,7 @@ def _tensor() -> dict[str, Call]:
         "hessian": call(T.hessian, (x**2).sum(), x),
         "jacobian": call(T.jacobian, x**2, x),
         "join": call(T.join, 0, m, m),
+        "nonzero": call(T.nonzero, m, False),
         "outer": call(T.outer, v, x),
         "repeat": call(T.repeat, m, 2),
         "reshape": call(T.reshape, m, (4,)),
@@ -248,6 +253,7 @@ def _tensor() -> dict[str, Call]:
         "tile": call(T.tile, m, (2,)),
         "transpose": call(T.transpose, m, 1, 0),
         "x[i]": call(lambda key: m[key], 0),
+        "x[mask]": call(lambda mask: m[mask, 0], [True, False]),
         "x[i, j]": call(lambda i, j: four[i, j], 0, 1),
         "x[a:b:c]": call(lambda start, stop, step: m[start:stop:step], 0, 1, 1),
         "x.sum": call(lambda axis, dtype, keepdims: m.sum(axis, dtype, keepdims), 0, None, False),
@@ -284,6 +290,36 @@ def _nnet() -> dict[str, Call]:
         "prepend_scalar_to_each_row": call(nnet.prepend_scalar_to_each_row, 1, m),
         "sigmoid_binary_crossentropy": call(nnet.sigmoid_binary_crossentropy, m, m),
         "softmax_with_bias": call(nnet.softmax_with_bias, m, v),
+    }
+
+
+def _linear_algebra() -> dict[str, Call]:
+    m, v = T.matrix("m"), T.vector("v")
+    functions = ("det", "matrix_inverse", "pinv", "eig", "trace", "extract_diag", "matrix_dot")
+    calls = {name: call(getattr(nlinalg, name), m) for name in functions}
+    return calls | {
+        "alloc_diag": call(nlinalg.alloc_diag, v),
+        "nlinalg.diag": call(nlinalg.diag, v),
+        "eigh": call(nlinalg.eigh, m, "L"),
+        "lstsq": call(nlinalg.lstsq, m, v, -1.0),
+        "matrix_power": call(nlinalg.matrix_power, m, 2),
+        "norm": call(nlinalg.norm, v, 2),
+        "norm of a matrix": call(nlinalg.norm, m, 1),
+        "qr": call(nlinalg.qr, m, "r"),
+        "svd": call(nlinalg.svd, m, True, True),
+        "tensorinv": call(nlinalg.tensorinv, m, 1),
+        "tensorsolve": call(nlinalg.tensorsolve, m, v, None),
+        "cholesky": call(slinalg.cholesky, m, True, "nan"),
+        "eigvalsh": call(slinalg.eigvalsh, m, None, True),
+        "expm": call(slinalg.expm, m),
+        "kron": call(slinalg.kron, m, v),
+        "solve": call(slinalg.solve, m, v, "general"),
+        "solve_lower_triangular": call(slinalg.solve_lower_triangular, m, v),
+        "solve_upper_triangular": call(slinalg.solve_upper_triangular, m, v),
+        "Solve": call(lambda structure, lower: slinalg.Solve(structure, lower)(m, v), "general", 0),
+        "ifelse": call(ifelse, T.scalar("s"), m, m, None),
+        "ifelse of lists": call(ifelse, T.scalar("s"), [m], [m]),
+        "IfElse": call(IfElse, 1),
     }
 
 
@@ -341,10 +377,18 @@ def _others() -> dict[str, Call]:
         "matrices": call(T.matrices, "x", "y"),
         "cpu_contiguous": call(extra_ops.cpu_contiguous, m),
         "extra_ops.repeat": call(extra_ops.repeat, m, 2),
+        "repeats": call(extra_ops.repeat, m, [1, 2], 0),
+        "unique": call(extra_ops.unique, m, True, True, True),
+        "Unique": call(lambda *flags: extra_ops.Unique(*flags)(m), False, False, False),
     }
 
 
-CALLS = {**_tensor(), **{f"nnet.{name}": c for name, c in _nnet().items()}, **_others()}
+CALLS = {
+    **_tensor(),
+    **{f"nnet.{name}": c for name, c in _nnet().items()},
+    **_linear_algebra(),
+    **_others(),
+}
 
 
 def problem(wrong: WrongCall, computes: bool) -> str | None:
@@ -383,9 +427,11 @@ def test_the_error_is_the_packages_own(name: str) -> None:
         (nnet, {name.removeprefix("nnet.") for name in CALLS}),
         (pool, CALLS),
         (extra_ops, CALLS),
+        (nlinalg, CALLS),
+        (slinalg, CALLS),
         (abstract_conv, {name.removeprefix("nnet.") for name in CALLS}),
     ],
-    ids=["tensor", "nnet", "pool", "extra_ops", "abstract_conv"],
+    ids=["tensor", "nnet", "pool", "extra_ops", "nlinalg", "slinalg", "abstract_conv"],
 )
 def test_every_public_function_is_called(module: ModuleType, known: Any) -> None:
     names = {
@@ -393,6 +439,7 @@ def test_every_public_function_is_called(module: ModuleType, known: Any) -> None
         for name in module.__all__
         if callable(getattr(module, name))
         and name not in (*T.constructors.__all__, *NO_FUNCTIONS, *OF_PYTHON_FUNCTIONS)
+        and "op_of" not in getattr(module, name).__qualname__
     }
     assert names - set(known) == set()
 

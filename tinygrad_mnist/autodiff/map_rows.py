@@ -17,11 +17,12 @@ from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
+from tinygrad_mnist.graph.variables import Choice, Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops.elementwise import identity
 from tinygrad_mnist.ops.index import getitem
 from tinygrad_mnist.ops.join import stack
 from tinygrad_mnist.ops.reduce import sum_
+from tinygrad_mnist.ops.shape import length
 
 MAX_ROWS = 10_000
 
@@ -84,8 +85,13 @@ def _infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
 
 
 def _specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> list[Variable]:
+    return host.specialised(_written_out(node, inputs[0].type.static_shape[0]))
+
+
+def _written_out(node: Node, count: int) -> list[Variable]:
+    """The results of a node for a number of rows."""
     graph: RowGraph = node.params["graph"]
-    n_arrays, count = len(graph.rows), inputs[0].type.static_shape[0]
+    n_arrays = len(graph.rows)
     if count > MAX_ROWS:
         raise ShapeError(f"{count} rows; a Jacobian has at most {MAX_ROWS}, each written out")
     arrays, closures = node.inputs[:n_arrays], node.inputs[n_arrays:]
@@ -93,7 +99,7 @@ def _specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> lis
     if not rows:  # one row of zeros, cut off again
         rows = [graph.applied([sum_(a, axis=0) for a in arrays], closures)]
     stacked = [stack(*of_rows) for of_rows in zip(*rows, strict=True)]
-    return host.specialised(stacked if count else [getitem(v, slice(0, 0)) for v in stacked])
+    return stacked if count else [getitem(v, slice(0, 0)) for v in stacked]
 
 
 def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
@@ -118,4 +124,13 @@ def _vjp(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable | N
 
 
 # arrays with as many rows, what all rows share -> the results of every row, stacked; params graph
-MAP_ROWS = register_op(Op("map_rows", _infer, None, multi_vjp=_vjp, specialise=_specialise))
+MAP_ROWS = register_op(
+    Op(
+        "map_rows",
+        _infer,
+        None,
+        multi_vjp=_vjp,
+        specialise=_specialise,
+        choice=Choice(lambda node: length(node.inputs[0], 0), int, _written_out),
+    )
+)

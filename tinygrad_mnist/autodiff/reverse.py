@@ -11,12 +11,13 @@ from tinygrad_mnist.autodiff.undefined import DisconnectedType, NullType
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import DisconnectedInputError, GraphTypeError, NullTypeGradError
 from tinygrad_mnist.graph.collection import collection_paused
-from tinygrad_mnist.graph.op import as_variable, constant
+from tinygrad_mnist.graph.op import OPS, as_variable, constant
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.values import choice, flag, several, shown
 from tinygrad_mnist.graph.variables import Constant, Variable, described
-from tinygrad_mnist.ops.elementwise import cast
-from tinygrad_mnist.ops.shape import broadcast_like
+from tinygrad_mnist.ops.elementwise import cast, stop_gradient
+from tinygrad_mnist.ops.lazy import is_lazy, lazy_gradient
+from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle
 
 R = TypeVar("R")
 # Variables to differentiate with respect to, and results in the same form.
@@ -81,8 +82,13 @@ def grad(
     seeds = {v: g for v, g in seeds.items() if v not in cut}
     stop |= cut
     with collection_paused():
-        found = stable_gradients(seeds, variables, stop)
-        linked = connected(seeds, stop) if None in found else set()
+        if any(map(is_lazy, seeds)):
+            linked = connected(seeds, stop)
+            waiting = lazy_gradient(_weighted(seeds), variables, stop)
+            found = [g if v in linked else None for v, g in zip(variables, waiting, strict=True)]
+        else:
+            found = stable_gradients(seeds, variables, stop)
+            linked = connected(seeds, stop) if None in found else set()
         gradients: list[Variable | None] = []
         for v, g in zip(variables, found, strict=True):
             if v in cut or (g is None and v not in linked):
@@ -148,6 +154,18 @@ def _seeds(cost: Variable | None, known: Mapping[Variable, Any]) -> dict[Variabl
         _check_variable(v)
         seeds[v] = _known_gradient(v, g)
     return seeds
+
+
+def _weighted(seeds: Mapping[Variable, Variable]) -> Variable:
+    """A scalar whose gradients are those that follow from `seeds`."""
+    products = [
+        OPS["sum"](v * stop_gradient(g), axes=tuple(range(v.ndim))) for v, g in seeds.items()
+    ]
+    scalars = [dimshuffle(p) for p in products]
+    total = scalars[0]
+    for other in scalars[1:]:
+        total = total + other
+    return total
 
 
 def _known_gradient(v: Variable, given: Any) -> Variable:

@@ -46,10 +46,10 @@ class ReferenceProgram:
                 memory[number] = np.empty(buffer.shape, dtype=buffer.dtype)
         yield
         for call in self._plan.calls:
-            inputs = [_array(memory, v, slots) for v in call.inputs]
+            inputs = [view_elements(memory, v, slots) for v in call.inputs]
             results = _results(call, inputs)
             for view, result in zip(call.outputs, results, strict=True):
-                _array(memory, view, slots)[...] = result
+                view_elements(memory, view, slots)[...] = result
             yield
 
     def sweep(
@@ -59,7 +59,7 @@ class ReferenceProgram:
         for step, row in enumerate(slots.tolist()):
             with interrupts_deferred():
                 try:
-                    self.run(_of_step(arrays, stacked, step), row)
+                    self.run(of_step(arrays, stacked, step), row)
                 except IndexOutOfRangeError as error:
                     return error
                 progress += 1
@@ -74,7 +74,7 @@ class ReferenceProgram:
         for step, row in enumerate(slots.tolist()):
             with interrupts_deferred():
                 try:
-                    current = _of_step(arrays, stacked, step)
+                    current = of_step(arrays, stacked, step)
                     points.append([perf_counter() for _ in self._calls(current, row)])
                 except IndexOutOfRangeError as error:
                     failure = error
@@ -96,7 +96,7 @@ def _results(call: KernelCall, inputs: Sequence[Array]) -> list[Array]:
         raise range_error(call) from None
 
 
-def _of_step(arrays: Sequence[Array], stacked: Sequence[bool], step: int) -> list[Array]:
+def of_step(arrays: Sequence[Array], stacked: Sequence[bool], step: int) -> list[Array]:
     """The arrays of one step of a sweep."""
     return [
         a[step : step + 1].reshape(a.shape[1:]) if s else a
@@ -104,7 +104,7 @@ def _of_step(arrays: Sequence[Array], stacked: Sequence[bool], step: int) -> lis
     ]
 
 
-def _array(memory: dict[int, Array], view: View, slots: Sequence[int]) -> Array:
+def view_elements(memory: dict[int, Array], view: View, slots: Sequence[int]) -> Array:
     """The elements of a view as a NumPy array over the buffer's memory."""
     layout = view.layout
     flat = memory[view.buffer].reshape(-1)

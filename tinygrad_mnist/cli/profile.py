@@ -87,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
     step = book.network.training_function(share_data([data])[0], book.recipe.eta, book.recipe.lmbda)
     repeats = -(-options.steps // steps)
     profile = step.profile(range(steps), sweep=True, repeats=repeats, roofline=True)
+    assert isinstance(profile, Profile)  # no network is cut
     _show(profile)
     if options.trace is not None:
         profile.to_chrome_trace(options.trace)

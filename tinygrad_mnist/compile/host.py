@@ -8,17 +8,17 @@ call. Both end up in one small Python function of the inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.errors import GraphTypeError, IndexOutOfRangeError, ShapeError
+from tinygrad_mnist.errors import IndexOutOfRangeError, ShapeError
 from tinygrad_mnist.graph.layout import Offset
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import INTEGERS
-from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable, described
+from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
 
 # Arithmetic that host integers may go through, as Python expressions. Those of the first kind may
 # leave the range of their dtype: then they wrap around, as on a device.
@@ -95,7 +95,17 @@ def _unparenthesised(text: str) -> str:
 
 def _is_arithmetic(v: Variable) -> bool:
     """Whether the host can compute `v` from what it is made of."""
-    return v.node is not None and v.node.op.name in _ARITHMETIC and v.dtype in INTEGERS
+    node = v.node
+    return (
+        node is not None
+        and node.op.name in _ARITHMETIC
+        and all(u.dtype in INTEGERS for u in (v, *node.inputs))
+    )
+
+
+class UnknownIntegerError(Exception):
+    """An integer that a shape or a slice depends on is the result of a computation: the plan is cut
+    before it (see `compile.cuts`)."""
 
 
 @dataclass(frozen=True)
@@ -135,15 +145,19 @@ class HostTrace:
     # --- what ops ask (graph.variables.HostValues) ------------------------------------------
 
     def knows(self, scalar: Variable) -> bool:
+        return next(self.unknown(scalar), None) is None
+
+    def unknown(self, scalar: Variable) -> Iterator[Variable]:
+        """What the host would have to know to compute `scalar`."""
         stack = [scalar]
         while stack:
             v = stack.pop()
             if v in self._traced or v in self._values or self._constant(v) is not None:
                 continue
             if v.node is None or not _is_arithmetic(v):
-                return False
-            stack.extend(v.node.inputs)
-        return True
+                yield v
+            else:
+                stack.extend(v.node.inputs)
 
     def by_value(self, scalar: Variable) -> int:
         traced = self._trace(scalar)
@@ -190,7 +204,7 @@ class HostTrace:
                 if leaf is not None:
                     self._traced[v] = leaf
                 else:
-                    pending = [x for x in self._arguments(v, scalar) if x not in self._traced]
+                    pending = [x for x in self._arguments(v) if x not in self._traced]
                     if pending:
                         stack.extend(pending)
                         continue
@@ -198,17 +212,12 @@ class HostTrace:
             stack.pop()
         return self._traced[scalar]
 
-    def _arguments(self, v: Variable, scalar: Variable) -> Sequence[Variable]:
-        """What `v`, met on the way to `scalar`, is computed from; an error where the host can't."""
-        node = v.node
-        if node is None or not _is_arithmetic(v):
-            what = "a slice bound, an index or a length"
-            if v.dtype in INTEGERS:
-                message = f"{v} can't be {what}: these come from integer scalars and shapes"
-            else:
-                message = f"{described(v)}; {what} must be an integer"
-            raise GraphTypeError(f"{message}{at(scalar.source)}")
-        return node.inputs
+    def _arguments(self, v: Variable) -> Sequence[Variable]:
+        """What `v` is computed from; UnknownIntegerError where the host can't."""
+        if not _is_arithmetic(v):
+            raise UnknownIntegerError(f"{v} is not known before a plan computes it")
+        assert v.node is not None
+        return v.node.inputs
 
     def _leaf(self, v: Variable) -> _Scalar | None:
         """What is known of `v` without looking at how it is computed."""

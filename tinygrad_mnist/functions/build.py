@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
 
-from tinygrad_mnist.backends import backend
+from tinygrad_mnist.backends import Backend, backend
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import (
     ArgumentError,
@@ -39,7 +40,8 @@ from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.values import check_name, choice, flag, shown
 from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
 
-# Theano's modes choose how much to optimise and to check; here there is one way to make a plan.
+# Those of Theano's modes that choose how much to optimise and to check; here there is one way to
+# make a plan.
 MODES = (
     "FAST_RUN",
     "FAST_COMPILE",
@@ -52,6 +54,15 @@ MODES = (
     "ProfileMode",
     "PROFILE_MODE",
 )
+NAN_GUARD = ("nan_guard", "NanGuardMode")  # names of that mode, whose module few programs load
+
+
+@runtime_checkable
+class Guard(Protocol):
+    """A mode that watches what a backend computes, such as `NanGuardMode`."""
+
+    def guarded(self, backend: Backend) -> Backend:
+        """The backend with this guard."""
 
 
 def function(
@@ -88,14 +99,18 @@ def function(
     float, None Python floats only. on_unused_input: 'raise', 'warn' or 'ignore'; None takes
     `config.on_unused_input`.
 
-    mode: None, the name of one of Theano's modes or a `Mode`, which all mean the same here.
-    profile: True records the time of every kernel call; `fn.profile` then has them.
+    mode: the name of one of Theano's modes or a `Mode`, which all mean the same here; or
+    'nan_guard' or a `NanGuardMode`, which stops at the first kernel call that makes a NaN.
+    profile: True records the time of every kernel call; `fn.profile` then has them. None takes
+    `config.mode` and `config.profile`.
     accept_inplace has no effect: no graph has operations in place.
 
     Raises GraphTypeError, MissingInputError or UnusedInputError, naming the variable and its line;
     GivensError for givens that replace an input, or what an earlier replacement is made of.
     """
     check_name(name, "the name of a function")
+    mode = config.setting("mode") if mode is None else mode
+    profile = bool(config.setting("profile")) if profile is None else profile
     _check_options(mode, profile, on_unused_input)
     check_downcast(allow_input_downcast, "allow_input_downcast")
     new_values = updates_from(updates)
@@ -128,20 +143,29 @@ def function(
         on_unused,
     )
     kind = ProfiledFunction if profile else Function
-    return kind(signature.parameters, wanted, new_values, name, backend(config.device))
+    return kind(signature.parameters, wanted, new_values, name, _backend_for(mode))
+
+
+def _backend_for(mode: Any) -> Backend:
+    """The backend of `config.device`, with the guard that a mode may be."""
+    if isinstance(mode, str) and mode in NAN_GUARD:
+        mode = import_module("tinygrad_mnist.functions.nanguard").NanGuardMode()
+    chosen = backend(config.device)
+    return mode.guarded(chosen) if isinstance(mode, Guard) else chosen
 
 
 def _check_options(mode: Any, profile: Any, on_unused: str | None) -> None:
     is_mode = hasattr(mode, "linker") and hasattr(mode, "optimizer")  # an object as Theano's `Mode`
-    if not (mode is None or isinstance(mode, str) or is_mode):
+    if not (mode is None or isinstance(mode, str | Guard) or is_mode):
         raise GraphTypeError(
             f"mode is None, a string or a Mode, not {shown(mode)}; it comes third, so give updates "
             "by name"
         )
-    if isinstance(mode, str) and mode not in MODES:
+    if isinstance(mode, str) and mode not in (*MODES, *NAN_GUARD):
         raise ArgumentError(
             f"there is no mode {mode!r}; there are None, {', '.join(map(repr, MODES))}, all the "
-            "same (config.device = 'reference' makes functions that run in plain NumPy)"
+            f"same, and {NAN_GUARD[0]!r} (config.device = 'reference' makes functions that run in "
+            "plain NumPy)"
         )
     if profile is not None:
         flag(profile, "profile")

@@ -9,12 +9,14 @@ from typing import Any
 
 from tinygrad_mnist.backends import Backend, backend
 from tinygrad_mnist.compile.plan import Plan
+from tinygrad_mnist.compile.segmented import SegmentedPlan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.arguments import Parameter, convert, read_arguments
+from tinygrad_mnist.functions.cached import Key, Workspace
 from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.functions.maker import FunctionGraph, Maker
-from tinygrad_mnist.functions.plans import Key, PlanCache, Workspace
+from tinygrad_mnist.functions.plans import PlanCache
 from tinygrad_mnist.functions.signature import Signature
 from tinygrad_mnist.functions.states import states_set
 from tinygrad_mnist.functions.sweep import Sweep, steps_from
@@ -22,7 +24,7 @@ from tinygrad_mnist.functions.updates import swaps_from
 from tinygrad_mnist.graph.access import ReadWriteLock
 from tinygrad_mnist.graph.traversal import leaves, substitute
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
-from tinygrad_mnist.profiling import Profile, profile_runs
+from tinygrad_mnist.profiling import Profile, SegmentedProfile, profile_runs
 
 
 class Function:
@@ -125,6 +127,8 @@ class Function:
 
         Returns what a call returns, each array with a leading axis of steps, always fresh.
 
+        A function that is cut (see docs/architecture.md) goes back to Python at every step.
+
         An interrupt, or an error in one step, leaves shared variables as of the last whole step,
         and `functions.swept(error)` has the outputs of the steps until then.
 
@@ -149,38 +153,47 @@ class Function:
         sweep: bool = False,
         roofline: bool = False,
         **kwargs: Any,
-    ) -> Profile:
+    ) -> Profile | SegmentedProfile:
         """Times every kernel call of `fn(...)`, or of `fn.sweep(...)`: prints as a table.
 
         The calls are carried out, updates included: once to make the plan, then `repeats` times as
         they are and as often with each kernel call timed, in turn. roofline: also measure that of
         the machine, which takes a second; the table then shows the share of it that each call
-        reaches.
+        reaches. Of a function that is cut, each plan has a table.
 
         Raises ValueError where the steps of a sweep need several plans.
         """
         run = self.sweep if sweep else self
         return profile_runs(
-            self._title, self._backend, lambda: run(*args, **kwargs), repeats, roofline
+            self._title,
+            self._backend,
+            lambda: run(*args, **kwargs),
+            repeats,
+            roofline,
+            lambda: self._cache.segments is not None,
         )
 
     # --- plans ------------------------------------------------------------------------------
 
     @property
     def plans(self) -> list[Plan]:
-        """The plans that are kept, the last used first."""
-        return [cached.plan for cached in self._cache.plans]
+        """The plans that are kept, the last used first; of a function that is cut, those of all
+        segments."""
+        return self._cache.all_plans()
 
     @property
-    def plan(self) -> Plan:
-        """The plan of the last call; a function has none before its first."""
-        if not self._cache.plans:
+    def plan(self) -> Plan | SegmentedPlan:
+        """The plan of the last call, or those of its segments; a function has none before its
+        first."""
+        plans = self._cache.last_plans()
+        if not plans:
             raise ValueError("a function has no plan before its first call, which gives the shapes")
-        return self._cache.plans[0].plan
+        return plans[0] if self._cache.segments is None else SegmentedPlan(tuple(plans))
 
     def plan_for(self, *args: Any) -> Plan:
         """The plan of a call with these arguments, of which the shapes count; nothing is computed.
-        The first call uses it."""
+        The first call uses it. Raises ValuesNeededError for a function that is cut, whose plans
+        depend on values."""
         values = self._without_states(self._signature.bind(args, {}))
         with self._workspace.lock, self._variables_lock:
             _, key, integers = self._read(values)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import GraphTypeError
-from tinygrad_mnist.functions.build import MODES
+from tinygrad_mnist.functions.build import MODES, NAN_GUARD
 
 
 class Mode(str):
@@ -53,8 +53,10 @@ def get_mode(orig_string: str | None) -> Mode:
         return name
     if name == "Mode":
         return FAST_RUN
-    if not isinstance(name, str) or name not in MODES:
-        raise GraphTypeError(f"there is no mode {name!r}; there are {', '.join(MODES)}")
+    if not isinstance(name, str) or name not in (*MODES, *NAN_GUARD):
+        raise GraphTypeError(
+            f"there is no mode {name!r}; there are {', '.join((*MODES, *NAN_GUARD))}"
+        )
     return predefined_modes.get(name) or Mode(name=name)
 
 

@@ -3,158 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
-from tinygrad_mnist.backends import Arena, Backend, Operand, Program
+from tinygrad_mnist.backends import Arena, Backend
 from tinygrad_mnist.backends.base import bound_buffers
-from tinygrad_mnist.backends.interrupts import interrupts_deferred
+from tinygrad_mnist.compile.cuts import Remainder
 from tinygrad_mnist.compile.host import is_host_scalar
 from tinygrad_mnist.compile.pipeline import Compiled, compile_plan
 from tinygrad_mnist.compile.plan import OUTPUT, SHARED, Plan
 from tinygrad_mnist.compile.report import report_plan
+from tinygrad_mnist.compile.specialise import ValuesNeededError
 from tinygrad_mnist.config import config
-from tinygrad_mnist.contracts.core.base import Array
+from tinygrad_mnist.functions.cached import (
+    Binding,
+    CachedPlan,
+    Key,
+    OutputBinding,
+    Shape,
+    SharedBinding,
+    Slots,
+    slots_of,
+)
 from tinygrad_mnist.functions.io import Outputs
-from tinygrad_mnist.graph.access import ForkSafeLock
+from tinygrad_mnist.functions.segments import CutCall, Ready, Segments
 from tinygrad_mnist.graph.collection import collection_paused
-from tinygrad_mnist.graph.source import user_origins
+from tinygrad_mnist.graph.source import Origins, user_origins
 from tinygrad_mnist.graph.test_values import no_test_values
+from tinygrad_mnist.graph.traversal import leaves
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
-from tinygrad_mnist.profiling import watched
-
-Shape = tuple[int, ...]
-Key = tuple[Shape, ...]
-Slots = tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class OutputBinding:
-    """Binds a buffer to an array that the caller gets.
-
-    buffer, shape, dtype: of the plan. owned: the array that every call returns, for an output that
-    is borrowed; None where each call makes a fresh one.
-    """
-
-    buffer: int
-    shape: Shape
-    dtype: str
-    owned: Array | None = None
-
-    def array(self) -> Array:
-        """The array for the next call."""
-        return np.empty(self.shape, self.dtype) if self.owned is None else self.owned
-
-
-@dataclass(frozen=True, eq=False)
-class SharedBinding:
-    """Binds a buffer to a shared variable.
-
-    is_updated: whether the plan changes it. on_device: whether the backend takes the variable
-    itself and keeps its value on a device.
-    """
-
-    variable: SharedVariable
-    is_updated: bool
-    on_device: bool
-
-    def operand(self) -> Operand:
-        """The operand that a program gets for the buffer."""
-        if self.on_device:
-            return self.variable
-        return self.variable.storage_to_write if self.is_updated else self.variable.storage
-
-
-Binding = int | SharedBinding | OutputBinding  # an int is the number of an input
-
-
-@dataclass(frozen=True, eq=False)
-class CachedPlan:
-    """A plan with its program.
-
-    key: the shapes of inputs and shared variables that it is for. bindings: one per bound buffer.
-    owned: the arrays of borrowed outputs. name: of the function. bare_program: the program without
-    timing.
-    """
-
-    key: Key
-    compiled: Compiled
-    bare_program: Program
-    bindings: tuple[Binding, ...]
-    owned: tuple[Array, ...]
-    name: str
-
-    @property
-    def program(self) -> Program:
-        """The program that runs the plan. It times its calls while a profile is recorded."""
-        return watched(self.bare_program, self.name, self.plan)
-
-    @property
-    def plan(self) -> Plan:
-        return self.compiled.plan
-
-    def slots(self, integers: Mapping[Variable, int]) -> Slots | None:
-        """The slots of a call with these integers, or None where the guards don't hold."""
-        return slots_of(self.plan, integers)
-
-    def run(self, arrays: Sequence[Array], slots: Slots) -> list[Array]:
-        """Runs the plan once for arrays of the inputs; returns its outputs.
-
-        The new values of shared variables whose shape changes are outputs too, after the others.
-        """
-        operands, outputs = self._bind(arrays)
-        if self.compiled.resized:
-            with interrupts_deferred():
-                self.program.run(operands, slots)
-                for shared, number in self.compiled.resized:
-                    shared.set_value(outputs[number])
-        else:
-            self.program.run(operands, slots)
-        return outputs
-
-    def _bind(self, arrays: Sequence[Array]) -> tuple[list[Operand], list[Array]]:
-        """An operand per bound buffer of a call, and the call's outputs."""
-        operands: list[Operand] = []
-        results: dict[int, Array] = {}
-        for binding in self.bindings:
-            if isinstance(binding, int):
-                array = arrays[binding]
-                if any(np.may_share_memory(array, owned) for owned in self.owned):
-                    array = array.copy()  # a borrowed output that this call overwrites
-                operands.append(array)
-            elif isinstance(binding, SharedBinding):
-                operands.append(binding.operand())
-            else:
-                results[binding.buffer] = binding.array()
-                operands.append(results[binding.buffer])
-        return operands, [results[number] for number in self.plan.outputs]
-
-
-def slots_of(plan: Plan, integers: Mapping[Variable, int]) -> Slots | None:
-    """The slots of a call with these integers, or None where the plan's guards don't hold."""
-    host = plan.host
-    try:
-        guards, slots = host.function(*[integers[v] for v in host.inputs])
-    except (IndexError, ZeroDivisionError):  # compiling for these integers raises it again
-        return None
-    return slots if guards == host.guards else None
-
-
-class Workspace:
-    """The arena in which the plans of a function run, and the lock that a run holds."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.arena = backend.arena()
-        self.lock = ForkSafeLock()
 
 
 class PlanCache:
     """The plans that a function keeps, the last used first, and the arena that they run in.
 
     inputs, shared: the leaves, in the order of a key. outputs, updates: the expressions. name: of
-    the function, for reports.
+    the function, for reports. segments: the parts of the function where it is cut.
+
+    For a part of a function that is cut: what: its expressions, before known values were replaced.
+    part: its number. made_at: the lines of the function.
     """
 
     def __init__(
@@ -166,7 +54,11 @@ class PlanCache:
         backend: Backend,
         arena: Arena,
         name: str,
+        what: Remainder | None = None,
+        part: int = 1,
+        made_at: Origins | None = None,
     ) -> None:
+        self.segments: Segments | None = None
         self.plans: list[CachedPlan] = []
         self._arena = arena
         self._inputs = tuple(inputs)
@@ -176,7 +68,10 @@ class PlanCache:
         self._updates = dict(updates)
         self._backend = backend
         self._name = name
-        self._made_at = user_origins()  # the line that makes the function
+        self._what = what
+        self._part = part
+        # The line that makes the function.
+        self._made_at = user_origins() if made_at is None else made_at
         self._ahead: tuple[Key, Compiled] | None = None  # planned, and not called yet
 
     def key(self, shapes: Sequence[Shape]) -> Key:
@@ -191,8 +86,9 @@ class PlanCache:
         for v in self._shared_scalars:
             integers[v] = int(v.storage)
 
-    def find(self, key: Key, integers: Mapping[Variable, int]) -> tuple[CachedPlan, Slots]:
-        """The plan for a call and the call's slots; a new plan where none fits."""
+    def find(self, key: Key, integers: Mapping[Variable, int]) -> tuple[Ready, Slots]:
+        """The plan for a call and the call's slots; a new plan where none fits. A CutCall for a
+        function that is cut."""
         for position, cached in enumerate(self.plans):
             if cached.key == key:
                 slots = cached.slots(integers)
@@ -200,7 +96,13 @@ class PlanCache:
                     if position:
                         self.plans.insert(0, self.plans.pop(position))
                     return cached, slots
-        cached = self._compile(key, integers)
+        try:
+            if self.segments is not None:
+                return CutCall(self.segments, integers), ()
+            cached = self._compile(key, integers)
+        except ValuesNeededError:
+            self.segments = self._cut(key, integers)
+            return CutCall(self.segments, integers), ()
         self.plans.insert(0, cached)
         del self.plans[config.plan_cache_size :]
         host = cached.plan.host
@@ -218,7 +120,54 @@ class PlanCache:
     def clear(self) -> None:
         """Removes all plans, and with them the arena's memory."""
         self.plans.clear()
+        self.segments = None
         self._ahead = None
+
+    def last_plans(self) -> list[Plan]:
+        """The plans of the last call, in order: one, or several of a function that is cut."""
+        if self.segments is not None:
+            return self.segments.last_plans()
+        return [cached.plan for cached in self.plans[:1]]
+
+    def all_plans(self) -> list[Plan]:
+        """The plans that are kept, the last used first; of a function that is cut, those of its
+        parts."""
+        kept = [cached.plan for cached in self.plans]
+        return kept if self.segments is None else [*kept, *self.segments.all_plans()]
+
+    def _cut(self, key: Key, integers: Mapping[Variable, int]) -> Segments:
+        """The parts of a function that is cut."""
+        what = self._what or Remainder([*self._outputs.variables, *self._updates.values()])
+        cuts = what.cuts(self._shapes(key), integers)
+        return Segments(self._inputs, what, cuts, self._plans_of_part)
+
+    def _plans_of_part(
+        self, inputs: Sequence[Variable], what: Remainder, is_end: bool
+    ) -> PlanCache:
+        """The plans of a part of the function; the end has its outputs and updates."""
+        expressions = what.substituted()
+        n = len(self._outputs.variables)
+        if is_end:
+            outputs = self._outputs.computing(expressions[:n])
+            updates = dict(zip(self._updates, expressions[n:], strict=True))
+        else:
+            outputs, updates = Outputs(tuple(expressions), (False,) * len(expressions)), {}
+        used = leaves(expressions)
+        return PlanCache(
+            inputs,
+            [v for v in self._shared if v in used or v in updates],
+            outputs,
+            updates,
+            self._backend,
+            self._arena,
+            self._name,
+            what,
+            self._part + is_end,
+            self._made_at,
+        )
+
+    def _shapes(self, key: Key) -> dict[Variable, Shape]:
+        return dict(zip((*self._inputs, *self._shared), key, strict=True))
 
     def _compile(self, key: Key, integers: Mapping[Variable, int]) -> CachedPlan:
         ahead, self._ahead = self._ahead, None
@@ -233,13 +182,18 @@ class PlanCache:
             return compile_plan(
                 self._outputs.variables,
                 self._updates,
-                dict(zip((*self._inputs, *self._shared), key, strict=True)),
+                self._shapes(key),
                 integers,
                 self._backend.name,
                 self._backend.kernels,
                 self._backend.fuses,
                 self._made_at,
             )
+
+    @property
+    def _title(self) -> str:
+        """The name of the function in reports, with the number of the part if it is one."""
+        return self._name if self._what is None else f"{self._name}, segment {self._part}"
 
     def _with_program(self, key: Key, compiled: Compiled) -> CachedPlan:
         plan = compiled.plan
@@ -248,9 +202,9 @@ class PlanCache:
         begin = perf_counter()
         program = self._backend.program(plan, self._arena)
         compiled = compiled.with_stage("program", perf_counter() - begin)
-        report_plan(self._name, compiled)
+        report_plan(self._title, compiled)
         borrowed = tuple(array for array in owned if array is not None)
-        return CachedPlan(key, compiled, program, bindings, borrowed, self._name)
+        return CachedPlan(key, compiled, program, bindings, borrowed, self._title)
 
     def _binding(self, plan: Plan, number: int) -> Binding:
         buffer = plan.buffers[number]

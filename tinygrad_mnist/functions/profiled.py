@@ -11,8 +11,10 @@ import numpy as np
 
 from tinygrad_mnist.backends.base import Backend, Timings
 from tinygrad_mnist.functions.callable import Function
-from tinygrad_mnist.profiling import Profile, recording
+from tinygrad_mnist.profiling import Profile, SegmentedProfile, recording
 from tinygrad_mnist.profiling.watch import Recorded
+
+Measured = Profile | SegmentedProfile  # of a function without and with cuts
 
 
 class RecordedProfile:
@@ -22,7 +24,7 @@ class RecordedProfile:
     calls so far. fct_call_time: their seconds in all. Both have Theano's names.
     """
 
-    def __init__(self, name: str, backend: Backend, measure: Callable[..., Profile]) -> None:
+    def __init__(self, name: str, backend: Backend, measure: Callable[..., Measured]) -> None:
         self.fct_callcount = 0
         self.fct_call_time = 0.0
         self._name = name
@@ -31,7 +33,7 @@ class RecordedProfile:
         self._records: list[Recorded] = []
         self._is_measuring = False
 
-    def __call__(self, *args: Any, **options: Any) -> Profile:
+    def __call__(self, *args: Any, **options: Any) -> Measured:
         self._is_measuring = True
         try:
             return self._measure(*args, **options)

@@ -1,4 +1,7 @@
-"""Many steps of a function in few native calls, and the completed steps of an interrupted sweep."""
+"""Many steps of a function in few native calls, and the completed steps of an interrupted sweep.
+
+A function that is cut needs a call for every plan of every step.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from tinygrad_mnist.backends import Operand
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphError, GraphTypeError, ShapeError
 from tinygrad_mnist.functions.arguments import Parameter, argument_array, is_stacked
-from tinygrad_mnist.functions.plans import CachedPlan, PlanCache, SharedBinding, Slots
+from tinygrad_mnist.functions.cached import CachedPlan, SharedBinding, Slots
+from tinygrad_mnist.functions.plans import PlanCache
+from tinygrad_mnist.functions.segments import CutCall
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.variables import SharedVariable, Variable
 
@@ -88,6 +93,13 @@ def steps_from(
     return Steps(lengths.pop(), arrays, stacked, integers, columns)
 
 
+class _StepInputs(NamedTuple):
+    """The inputs of a plan, and which of them have a leading axis of steps."""
+
+    arrays: Sequence[Array]
+    stacked: Sequence[bool]
+
+
 class Sweep:
     """One sweep, cut into segments of steps that share a plan; a segment is one native call.
 
@@ -129,8 +141,8 @@ class Sweep:
 
     def _run_segment(self, begin: int) -> None:
         try:
-            cached, rows = self._next_segment(begin)
-            bound, stacked = self._bind(cached, begin, begin + len(rows))
+            cached, rows, inputs = self._next_segment(begin)
+            bound, stacked = self._bind(cached, inputs, begin, begin + len(rows))
         except GraphError as error:
             if begin == 0:  # as for a call
                 raise
@@ -140,14 +152,19 @@ class Sweep:
         if failure is not None:
             raise _with_step(failure, int(self._progress[0])) from failure
 
-    def _next_segment(self, begin: int) -> tuple[CachedPlan, list[Slots]]:
-        """The plan of step `begin`, and the slots of that step and of those after it that share the
-        plan."""
+    def _next_segment(self, begin: int) -> tuple[CachedPlan, list[Slots], _StepInputs]:
+        """The plan of step `begin`, the slots of that step and of those after it that share the
+        plan, and the inputs of the plan."""
+        if self._cache.segments is not None:
+            return self._next_cut_step(begin)
         end = min(self._steps.n, begin + MAX_SEGMENT)
         integers = self._steps.integers
         columns = [(v, values[begin:end]) for v, values in self._steps.columns.items()]
         integers.update((v, values[0]) for v, values in columns)
         cached, slots = self._cache.find(self._key, integers)
+        if isinstance(cached, CutCall):
+            return self._next_cut_step(begin)
+        assert isinstance(cached, CachedPlan)
         self._check_sweepable(cached)
         rows = [slots]
         for step in range(1, end - begin):
@@ -156,7 +173,23 @@ class Sweep:
             if following is None:
                 break
             rows.append(following)
-        return cached, rows
+        return cached, rows, _StepInputs(self._steps.arrays, self._steps.stacked)
+
+    def _next_cut_step(self, begin: int) -> tuple[CachedPlan, list[Slots], _StepInputs]:
+        """The same for a function that is cut: the last plan of one step. The plans before it have
+        run, and changed nothing."""
+        arrays = [
+            a[begin] if s else a
+            for a, s in zip(self._steps.arrays, self._steps.stacked, strict=True)
+        ]
+        integers = self._steps.integers
+        integers.update((v, values[begin]) for v, values in self._steps.columns.items())
+        self._cache.read_shared_scalars(integers)
+        call, _ = self._cache.find(self._key, integers)
+        assert isinstance(call, CutCall)
+        cached, given, slots = call.ready([np.asarray(a) for a in arrays])
+        self._check_shapes_stay(cached)
+        return cached, [slots], _StepInputs(given, [False] * len(given))
 
     def _check_sweepable(self, cached: CachedPlan) -> None:
         for v in cached.plan.host.inputs:
@@ -165,13 +198,18 @@ class Sweep:
                     f"a slice or shape depends on {v}, which the function updates, so its calls "
                     f"can't be swept{at(v.source)}"
                 )
+        self._check_shapes_stay(cached)
+
+    def _check_shapes_stay(self, cached: CachedPlan) -> None:
         if cached.compiled.resized:
             shared = cached.compiled.resized[0][0]
             raise GraphTypeError(
                 f"the update of {shared} changes its shape, so the calls can't be swept"
             )
 
-    def _bind(self, cached: CachedPlan, begin: int, end: int) -> tuple[list[Operand], list[bool]]:
+    def _bind(
+        self, cached: CachedPlan, inputs: _StepInputs, begin: int, end: int
+    ) -> tuple[list[Operand], list[bool]]:
         """An operand per bound buffer for a segment of steps, and which of them have a leading axis
         of steps."""
         position = {buffer: i for i, buffer in enumerate(cached.plan.outputs)}
@@ -187,7 +225,7 @@ class Sweep:
                 bound.append(binding.operand())
                 stacked.append(False)
             elif isinstance(binding, int):
-                array, has_steps = self._steps.arrays[binding], self._steps.stacked[binding]
+                array, has_steps = inputs.arrays[binding], inputs.stacked[binding]
                 bound.append(array[begin:end] if has_steps else array)
                 stacked.append(has_steps)
             else:

@@ -8,9 +8,11 @@ from tinygrad_mnist.graph.source import on_behalf_of
 from tinygrad_mnist.graph.variables import Node, Variable
 
 
-def toposort(outputs: Iterable[Variable], up_to: Container[Variable] = ()) -> list[Node]:
+def toposort(
+    outputs: Iterable[Variable], up_to: Container[Variable] = (), lazily: bool = False
+) -> list[Node]:
     """The nodes that `outputs` depend on, each after those it depends on. The walk stops at the
-    variables in `up_to`."""
+    variables in `up_to`. lazily: of the inputs of a lazy op, only the first counts."""
     order: list[Node] = []
     opened: set[Node] = set()  # nodes whose inputs are on the stack, or done
     done: set[Node] = set()
@@ -27,7 +29,8 @@ def toposort(outputs: Iterable[Variable], up_to: Container[Variable] = ()) -> li
                     order.append(node)
                 continue
             opened.add(node)
-            for v in reversed(node.inputs):
+            inputs = node.inputs[:1] if lazily and node.op.lazy else node.inputs
+            for v in reversed(inputs):
                 parent = v.node
                 if parent is not None and parent not in done and v not in up_to:
                     stack.append(parent)

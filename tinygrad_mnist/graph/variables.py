@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -258,6 +258,19 @@ Part = Callable[[Params, Layout], Layout]
 Written = Callable[[Variable], Formula]
 Infix = Callable[[Node, Written], Formula]
 Specialise = Callable[[Node, Sequence[Variable], HostValues], Sequence[Variable]]
+Host = Callable[[Params, Sequence[Array]], Sequence[Array]]
+
+
+class Choice(NamedTuple):
+    """How a value decides what a node computes.
+
+    decides: the value, a scalar. kind: turns it into what is decided, such as `bool`. results: the
+    expressions that replace the node's results for that.
+    """
+
+    decides: Callable[[Node], Variable]
+    kind: Callable[[Any], int]
+    results: Callable[[Node, int], Sequence[Variable]]
 
 
 def no_slope(node: Node, g: Variable) -> list[Variable | None]:
@@ -298,6 +311,10 @@ class Op:
     shown: name of the parameter that is shown behind the op's name, as in `sum{0}`.
     infix: `(node, formula of an operand) -> formula` of the node in an expression. Without it an
         elementwise op is written as an operator or function, any other as `name(inputs)`.
+    host: for an op that NumPy computes on the host, `(params, arrays) -> arrays`. The lengths of
+        its results may depend on values. It cuts the plan: see `compile.cuts`.
+    lazy: it cuts the plan too. Only its first input is computed before it.
+    choice: for an op that is replaced by other expressions when a value is known.
     updated_part: for an op whose kernel updates its first input in place: `(params, layout of the
         input) -> layout of the part that the kernel works on`; None where that is all of it.
     """
@@ -316,6 +333,9 @@ class Op:
     tape_op: str | None = None
     view: View | None = None
     checks: Checks | None = None
+    host: Host | None = None
+    lazy: bool = False
+    choice: Choice | None = None
     updated_part: Part | None = None
     shown: str | None = None
     infix: Infix | None = None

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.config import config
-from tinygrad_mnist.contracts.core.base import Params
+from tinygrad_mnist.contracts.core.base import Array, Params
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
-from tinygrad_mnist.graph.op import as_variable, constant, register_op
+from tinygrad_mnist.graph.op import OPS, as_variable, constant, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.source import error_context, user_source
 from tinygrad_mnist.graph.types import (
+    BOOL,
     FLOATS,
     TensorType,
     check_dtype,
@@ -30,7 +31,7 @@ from tinygrad_mnist.graph.types import (
 from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.graph.variables import Constant, HostValues, Node, Op, Variable
 from tinygrad_mnist.ops import infix
-from tinygrad_mnist.ops.elementwise import abs_, cast, eq, settle_constants, switch
+from tinygrad_mnist.ops.elementwise import abs_, cast, eq, mul, settle_constants, switch
 from tinygrad_mnist.ops.shape import (
     alloc,
     as_integer_scalar,
@@ -149,12 +150,39 @@ _ARANGE = register_op(
 )
 
 
+def _float_arange(params: Params, arrays: Sequence[Array]) -> list[Array]:
+    start, stop, step = (a.item() for a in arrays)
+    if step == 0:
+        raise ShapeError("the step of arange is 0")
+    return [np.arange(start, stop, step).astype(params["dtype"])]
+
+
+def _float_arange_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    steps = cast(arange(length(g, 0)), g.dtype)
+    total = [dimshuffle(OPS["sum"](v, axes=(0,))) for v in (g, mul(g, steps))]
+    return [total[0], None, total[1]]
+
+
+# start, stop and step, floats of one dtype -> the range; params dtype
+_FLOAT_ARANGE = register_op(
+    Op(
+        "float_arange",
+        _arange_infer,
+        None,
+        vjp=_float_arange_vjp,
+        host=_float_arange,
+        infix=infix.arange,
+    )
+)
+
+
 @api_function
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None) -> Variable:
     """The numbers from `start` (0 if left out) up to but not including `stop`.
 
-    Integers may be symbolic scalars of the host; they give int64. Floats must be numbers, since
-    they determine the number of elements. The result of Python floats is floatX.
+    All may be symbolic scalars. Integers give int64, unless one of them has a wider dtype; floats
+    give their common dtype, Python floats floatX. Where a float is symbolic, NumPy computes the
+    range on the host.
     """
     if stop is None:
         start, stop = 0, start
@@ -169,12 +197,14 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
 def _float_range(given: Sequence[Variable], dtype: str | None) -> Variable:
     numbers = []
     for v in given:
-        if v.ndim or not isinstance(v, Constant):
-            raise GraphTypeError(
-                f"{v} is {v.type}: an argument of arange must be an integer scalar or a number, "
-                "because it determines the number of elements"
-            )
-        numbers.append(v.value.item())
+        if v.ndim or v.dtype == BOOL:
+            raise GraphTypeError(f"{v} is {v.type}: an argument of arange must be a number")
+        numbers += [v.value.item()] if isinstance(v, Constant) else []
+    if len(numbers) < len(given):
+        settled = settle_constants(given)
+        chosen = upcast(*(v.dtype for v in settled))
+        numbered = _FLOAT_ARANGE(*(cast(v, chosen) for v in settled), dtype=chosen)
+        return numbered if dtype is None else cast(numbered, _dtype(dtype))
     if numbers[2] == 0:
         raise ShapeError("the step of arange is 0")
     if not all(map(isfinite, numbers)):

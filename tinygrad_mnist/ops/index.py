@@ -162,7 +162,7 @@ def _resolve(
             bounds = list(symbolic)
             first = bounds.pop(0) if entry[1] else None
             last = bounds.pop(0) if entry[2] else None
-            step = entry[3]
+            step = entry[3] if entry[3] is not None else _step(bounds.pop(0), host)
             start, count = host.slice(first, last, step, lengths[axis])
             if abs(step) > lengths[axis]:  # at most one element
                 step = 1
@@ -188,6 +188,13 @@ def _resolve(
     pattern[at:at] = range(before, before + common.ndim)
     vectors = tuple(_flat(v, common.static_shape) for v in arrays.values())
     return _ResolvedKey(region, tuple(flags), vectors, axes, common, tuple(pattern), order, before)
+
+
+def _step(step: Variable, host: HostValues) -> int:
+    value = host.by_value(step)
+    if value == 0:
+        raise ShapeError("the step of a slice is 0")
+    return value
 
 
 def _flat(array: Variable, shape: tuple[int, ...]) -> Variable:
@@ -368,14 +375,15 @@ _SET = _define_write("set_subtensor", _set_vjp)
 
 @api_function
 def getitem(x: Variable, key: Any) -> Variable:
-    """`x[key]` as NumPy has it: integers, slices, `...`, None, and integer arrays.
+    """`x[key]` as NumPy has it: integers, slices, `...`, None, integer arrays and boolean masks.
 
-    Bounds of slices are integers that the host computes: numbers, function inputs, shapes, and
-    arithmetic on these. Indices and index arrays may be any integers. Index arrays broadcast
-    together, where their types allow it. Raises GraphTypeError for any other key, such as a boolean
-    mask, and ShapeError for arrays that don't fit each other.
+    Bounds of slices that the host can compute (numbers, function inputs, shapes, and arithmetic on
+    these) move a view. Other bounds, and masks, are computed by a plan of their own first. Index
+    arrays broadcast together, where their types allow it. Raises GraphTypeError for any other key,
+    and ShapeError for arrays that don't fit each other; a function raises IndexOutOfRangeError for
+    a mask of another shape than the axes that it is for.
     """
-    index, operands = parse_key(key, x.ndim)
+    index, operands = parse_key(key, x)
     counts = _known_counts(x.type, index, operands)
     return _SUBTENSOR(x, *operands, index=index, **({"counts": counts} if counts else {}))
 
@@ -393,7 +401,8 @@ def _known_counts(
             numbers = [int(b.known_value) for b in bounds]
             start = numbers.pop(0) if entry[1] else None
             stop = numbers.pop(0) if entry[2] else None
-            counts.append((axis, n, len(range(n)[start : stop : entry[3]])))
+            step = numbers.pop(0) if entry[3] is None else entry[3]
+            counts.append((axis, n, len(range(n)[start:stop:step])))
         axis += entry[0] in ("slice", "index", "array")
     return tuple(counts)
 

@@ -11,15 +11,12 @@ from functools import reduce
 from operator import mul
 from typing import Any
 
-import numpy as np
-
 from tinygrad_mnist.contracts.core.base import Params
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
-from tinygrad_mnist.graph.fold import known_array
 from tinygrad_mnist.graph.layout import StaticSlice
-from tinygrad_mnist.graph.op import as_variable, constant, register_op
+from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
-from tinygrad_mnist.graph.types import INTEGERS, TensorType, tensor_type, upcast
+from tinygrad_mnist.graph.types import INTEGERS, TensorType, upcast
 from tinygrad_mnist.graph.values import axis_number, integer, is_integer, several
 from tinygrad_mnist.graph.variables import (
     Constant,
@@ -32,7 +29,7 @@ from tinygrad_mnist.graph.variables import (
 from tinygrad_mnist.ops import infix
 from tinygrad_mnist.ops.creation import zeros_like
 from tinygrad_mnist.ops.elementwise import cast, settle_constants, sum_to
-from tinygrad_mnist.ops.index import take
+from tinygrad_mnist.ops.nonzero import REPEATED_INDICES
 from tinygrad_mnist.ops.shape import (
     alloc,
     as_integer_scalar,
@@ -236,17 +233,16 @@ def split(x: Any, splits_size: Any, n_splits: int | None = None, axis: int = 0) 
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     """Repeats every element along `axis` (None: of the flattened array) `repeats` times.
 
-    repeats: an int or an integer scalar; or a vector with a number for each element along the axis,
-    which has to be known when a plan is made: a list, an array, or made of shapes.
+    repeats: an int or an integer scalar; or a vector with a number for each element along the axis.
     """
     variable = as_variable(x)
     if axis is None:
         variable, axis = flatten(variable), 0
     at = axis_number(axis, variable.ndim)
     wanted = as_variable(repeats)
-    if wanted.ndim == 1 and wanted.dtype in INTEGERS and wanted.type.shape[0] != 1:
-        return take(variable, _REPEATED(wanted, length(variable, at)), at)
-    times = as_integer_scalar(wanted[0] if wanted.ndim == 1 else wanted, "repeats")
+    if wanted.ndim > 0 and wanted.type.shape != (1,):
+        return _repeated_each(variable, wanted, at)
+    times = as_integer_scalar(wanted[0] if wanted.ndim else wanted, "repeats")
     lengths = [length(variable, d) for d in range(variable.ndim)]
     if variable.ndim == MAX_DIMS:
         repeated = _copies(variable, at + 1, times)
@@ -257,29 +253,13 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     return reshape(repeated, lengths)
 
 
-def _repeated_specialise(
-    node: Node, inputs: Sequence[Variable], host: HostValues
-) -> list[Variable]:
-    times, n = known_array(inputs[0]), host.by_value(node.inputs[1])
-    if times is None:
+def _repeated_each(x: Variable, repeats: Variable, axis: int) -> Variable:
+    """Every element along an axis as often as the vector `repeats` says."""
+    if repeats.ndim != 1 or repeats.dtype not in INTEGERS:
         raise GraphTypeError(
-            f"{described(node.inputs[0])}; a vector of repeats must be known when a plan is made, "
-            "because the length of the result depends on it"
+            f"{described(repeats)}; repeats must be an integer scalar or a vector of integers"
         )
-    if len(times) != n or (n and times.min() < 0):
-        raise ShapeError(f"repeats {times} for an axis of length {n}: one number >= 0 for each")
-    return [constant(np.repeat(np.arange(n), times), "int64")]
-
-
-# a vector of repeats, the length of the axis -> the index of each element of the result
-_REPEATED = register_op(
-    Op(
-        "repeated",
-        lambda params, types: [tensor_type("int64", (False,))],
-        None,
-        specialise=_repeated_specialise,
-    )
-)
+    return x[(slice(None),) * axis + (REPEATED_INDICES(repeats, length(x, axis)),)]
 
 
 def _copies(x: Variable, axis: int, n: Variable) -> Variable:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,10 +13,12 @@ from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
 from tinygrad_mnist.graph.values import is_integer, plain_array
 from tinygrad_mnist.graph.variables import Constant, Variable, described
+from tinygrad_mnist.ops.nonzero import mask_indices
 from tinygrad_mnist.ops.shape import MAX_INT64, as_integer_scalar
 
 # One entry of a node's `index` per item of the key, with the operands that follow the array:
-#   ("slice", has_start, has_stop, step)   a bound each           keeps an axis
+#   ("slice", has_start, has_stop, step)   a bound each           keeps an axis; the step is an int,
+#                                                                 or None if it is an operand too
 #   ("index",)                             an integer scalar      takes one element of an axis
 #   ("array",)                             an integer array       picks from an axis
 #   ("new",)                                                      adds an axis of length 1
@@ -32,7 +34,10 @@ def with_operands(
     pairs = []
     used = 0
     for entry in index:
-        count = entry[1] + entry[2] if entry[0] == "slice" else entry[0] in ("index", "array")
+        if entry[0] == "slice":
+            count = entry[1] + entry[2] + (entry[3] is None)
+        else:
+            count = entry[0] in ("index", "array")
         pairs.append((entry, tuple(given[used : used + count])))
         used += count
     return pairs
@@ -47,6 +52,7 @@ def key_text(index: Sequence[Entry], operands: Sequence[str]) -> str:
             _, has_start, has_stop, step = entry
             start = texts.pop(0) if has_start else ""
             stop = texts.pop(0) if has_stop else ""
+            step = texts.pop(0) if step is None else step
             entries.append(f"{start}:{stop}" + (f":{step}" if step != 1 else ""))
         else:
             entries.append({"new": "None", "gap": "..."}.get(entry[0]) or texts[0])
@@ -87,12 +93,13 @@ def _expand(key: tuple[Any, ...], ndim: int) -> list[Any]:
 
 
 def _slice_entry(item: slice) -> tuple[Entry, list[Variable]]:
-    step = 1 if item.step is None else item.step
+    step: Any = 1 if item.step is None else item.step
     if isinstance(step, Constant):
         step = step.value[()]
-    if not is_integer(step):
+    is_symbolic = isinstance(step, Variable) and step.ndim == 0 and step.dtype in INTEGERS
+    if not is_integer(step) and not is_symbolic:
         raise GraphTypeError(f"{described(step)}; the step of a slice must be a nonzero integer")
-    if step == 0:
+    if not is_symbolic and step == 0:
         raise GraphTypeError(
             f"the step of a slice must be a nonzero integer, not 0{at(user_source())}"
         )
@@ -101,7 +108,10 @@ def _slice_entry(item: slice) -> tuple[Entry, list[Variable]]:
         for b in (item.start, item.stop)
         if b is not None
     ]
-    return ("slice", item.start is not None, item.stop is not None, int(step)), bounds
+    given = (item.start is not None, item.stop is not None)
+    if is_symbolic:
+        return ("slice", *given, None), [*bounds, step]
+    return ("slice", *given, int(step)), bounds
 
 
 def _within_int64(bound: Any) -> Any:
@@ -111,17 +121,35 @@ def _within_int64(bound: Any) -> Any:
     return bound
 
 
-def _index_array(item: Any) -> Variable:
+class _MaskPart(NamedTuple):
+    """A boolean mask in a key, as one of the index vectors that it stands for."""
+
+    mask: Variable
+    number: int
+
+
+def _without_masks(key: tuple[Any, ...]) -> Iterator[Any]:
+    """The items of a key; for each mask, one for each of its axes."""
+    for item in key:
+        if _is_array(item):
+            array = _array(item)
+            if array.dtype == BOOL:
+                yield from (_MaskPart(array, number) for number in range(array.ndim))
+                continue
+        yield item
+
+
+def _array(item: Any) -> Variable:
+    """An index array as a variable."""
     if not has_variables(item):
         item = plain_array(item, "an index")
         if item.size == 0 and item.dtype == "float64":  # an empty list
             item = item.astype("int64")
-    array = as_variable(item)
-    if array.dtype == BOOL:
-        raise GraphTypeError(
-            "a boolean mask can't be an index: the shape of the result would depend on data; "
-            "choose with T.switch, or by integers"
-        )
+    return as_variable(item)
+
+
+def _index_array(item: Any) -> Variable:
+    array = _array(item)
     if array.dtype not in INTEGERS:
         raise GraphTypeError(
             f"an index array must hold integers, not {array.dtype}{at(user_source())}"
@@ -129,12 +157,20 @@ def _index_array(item: Any) -> Variable:
     return array
 
 
-def parse_key(key: Any, ndim: int) -> tuple[tuple[Entry, ...], list[Variable]]:
-    """The entries of a key and their operands."""
+def parse_key(key: Any, x: Variable) -> tuple[tuple[Entry, ...], list[Variable]]:
+    """The entries of a key for the array `x`, and their operands."""
     index: list[Entry] = []
     operands: list[Variable] = []
-    for item in _expand(key if isinstance(key, tuple) else (key,), ndim):
-        if item is None:
+    vectors: list[Variable] = []  # of the mask that comes at present
+    items = _without_masks(key if isinstance(key, tuple) else (key,))
+    for item in _expand(tuple(items), x.ndim):
+        if isinstance(item, _MaskPart):
+            if item.number == 0:
+                axis = sum(entry[0] in ("slice", "index", "array") for entry in index)
+                vectors = mask_indices(item.mask, x, axis)
+            index.append(("array",))
+            operands.append(vectors[item.number])
+        elif item is None:
             index.append(("new",))
         elif item is Ellipsis:
             index.append(("gap",))

@@ -157,6 +157,13 @@ def reshape(x: Any, newshape: Any, ndim: int | None = None) -> Variable:
     return _RESHAPE(variable, *lengths, broadcastable=broadcastable)
 
 
+def without_broadcasting(x: Variable, broadcastable: tuple[bool, ...]) -> Variable:
+    """`x` with fewer axes that broadcast: those of `broadcastable`."""
+    if x.broadcastable == broadcastable:
+        return x
+    return _RESHAPE(x, *(length(x, i) for i in range(x.ndim)), broadcastable=broadcastable)
+
+
 def shape_scalars(lengths: Any, ndim: int | None = None) -> list[Variable]:
     """The integer scalars of a shape given as a tuple, one integer, or a symbolic vector."""
     if isinstance(lengths, Variable) and lengths.ndim == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tinygrad_mnist.compile.listing import scaled, show_origins
@@ -19,6 +19,7 @@ from tinygrad_mnist.compile.plan import (
     show_view,
     what_it_does,
 )
+from tinygrad_mnist.compile.segmented import SegmentedPlan
 from tinygrad_mnist.graph.source import Origins
 from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
 from tinygrad_mnist.printing.labels import expressions_of, operation
@@ -37,17 +38,17 @@ def dot(obj: Any) -> str:
     """A drawing in DOT, for Graphviz to lay out.
 
     obj: a variable or a list of variables: their graph, every variable with op, dtype and shape
-    (where known). A function: the plan of its last call, kernels as boxes with FLOPs and bytes,
-    and between them the buffers that they read and write. A plan: the same. Tooltips, which SVG
-    shows, name the user's line.
+    (where known). A function: the plan of its last call, or those of its segments, kernels as boxes
+    with FLOPs and bytes, and between them the buffers that they read and write. A plan: the same.
+    Tooltips, which SVG shows, name the user's line.
 
     Raises ValueError for a function before its first call, TypeError for other objects.
     """
-    if isinstance(obj, Plan):
-        return _plan(obj)
-    if hasattr(obj, "expressions"):
-        plan: Plan = obj.plan
-        return _plan(plan)
+    plan = obj.plan if hasattr(obj, "expressions") else obj
+    if isinstance(plan, Plan):
+        return _drawing(_plan(plan))
+    if isinstance(plan, SegmentedPlan):
+        return _drawing(_segments(plan))
     return _graph(expressions_of(obj, "dot"))
 
 
@@ -126,28 +127,39 @@ def _variable_attributes(v: Variable, is_result: bool) -> str:
 # --- plans --------------------------------------------------------------------------------------
 
 
-def _plan(plan: Plan) -> str:
-    """A drawing with a node for each content of a buffer: every write makes a new one."""
+def _segments(segmented: SegmentedPlan) -> Iterator[str]:
+    """The plans of a function that is cut, each in a frame."""
+    for number, plan in enumerate(segmented.plans, 1):
+        yield f"subgraph cluster_{number} {{"
+        yield f"  label={quoted(f'segment {number}')};"
+        yield from (f"  {line}" for line in _plan(plan, f"s{number}_"))
+        yield "}"
+
+
+def _plan(plan: Plan, prefix: str = "") -> list[str]:
+    """A node for each content of a buffer: every write makes a new one. prefix: of the names of
+    nodes."""
     present: dict[int, str] = {}  # the node of each buffer's present content
     lines: list[str] = []
 
     def content(number: int, written: bool) -> str:
         if written or number not in present:
-            present[number] = f"b{len(lines)}"
+            present[number] = f"{prefix}b{len(lines)}"
             lines.append(f"{present[number]} {_buffer_attributes(plan, number, written)};")
         return present[number]
 
     for number, call in enumerate(plan.calls):
-        lines.append(f"k{number} {_call_attributes(plan, number, call)};")
+        kernel = f"{prefix}k{number}"
+        lines.append(f"{kernel} {_call_attributes(plan, number, call)};")
         for view in dict.fromkeys(call.inputs):
-            lines.append(f"{content(view.buffer, False)} -> k{number}{_part(plan, view)};")
+            lines.append(f"{content(view.buffer, False)} -> {kernel}{_part(plan, view)};")
         for view in call.outputs:
             before = present.get(view.buffer)
             name = content(view.buffer, True)
-            lines.append(f"k{number} -> {name}{_part(plan, view)};")
+            lines.append(f"{kernel} -> {name}{_part(plan, view)};")
             if before is not None and not _is_whole(plan, view):
                 lines.append(f'{before} -> {name} [style="dotted"];')
-    return _drawing(lines)
+    return lines
 
 
 def _call_attributes(plan: Plan, number: int, call: KernelCall) -> str:

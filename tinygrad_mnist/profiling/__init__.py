@@ -6,6 +6,7 @@
 from tinygrad_mnist.profiling.measure import profile_runs
 from tinygrad_mnist.profiling.records import CallProfile, KernelProfile, Profile
 from tinygrad_mnist.profiling.roofline import Roofline, measure_roofline
+from tinygrad_mnist.profiling.segmented import SegmentedProfile
 from tinygrad_mnist.profiling.watch import recording, watched
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "KernelProfile",
     "Profile",
     "Roofline",
+    "SegmentedProfile",
     "measure_roofline",
     "profile_runs",
     "recording",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -10,18 +10,26 @@ import numpy as np
 from tinygrad_mnist.backends.base import Backend, Timings
 from tinygrad_mnist.profiling.records import Profile, dtype_of
 from tinygrad_mnist.profiling.roofline import measure_roofline
+from tinygrad_mnist.profiling.segmented import SegmentedProfile
 from tinygrad_mnist.profiling.watch import Recorded, recording
 
 
 def profile_runs(
-    name: str, backend: Backend, run: Callable[[], object], repeats: int, roofline: bool
-) -> Profile:
+    name: str,
+    backend: Backend,
+    run: Callable[[], object],
+    repeats: int,
+    roofline: bool,
+    is_cut: Callable[[], bool] = lambda: False,
+) -> Profile | SegmentedProfile:
     """The profile of `run`, a call or a sweep of one function.
 
     It is called once to make the plan. Then it is called `repeats` times as it is and as often with
-    every kernel call timed, alternately. roofline: measure that of the machine, too.
+    every kernel call timed, alternately. roofline: measure that of the machine, too. is_cut:
+    whether the function is cut, which is known after the first call; each of its plans then has a
+    profile.
 
-    Raises ValueError if its steps need several plans.
+    Raises ValueError if its steps need several plans and it isn't cut.
     """
     if repeats < 1:
         raise ValueError(f"repeats is {repeats}; it must be at least 1")
@@ -35,20 +43,34 @@ def profile_runs(
         with recording() as recorded:
             run()
         records += recorded
-    if len({id(record.plan) for record in records}) != 1:
+    by_plan: dict[int, list[Recorded]] = {}
+    for record in records:
+        by_plan.setdefault(id(record.plan), []).append(record)
+    if is_cut():
+        parts = [_profile(r, backend, roofline, None) for r in by_plan.values()]
+        return SegmentedProfile(name, tuple(parts), float(np.median(plain)))
+    if len(by_plan) != 1:
         raise ValueError(
             f"{name} runs several plans here, or none, since shapes change from step to step: "
             "profile steps that share a plan"
         )
+    n_steps = sum(len(record.timings.begins) for record in records)
+    return _profile(records, backend, roofline, float(np.median(plain)) * repeats / n_steps)
+
+
+def _profile(
+    records: Sequence[Recorded], backend: Backend, roofline: bool, step_seconds: float | None
+) -> Profile:
+    """The profile of runs of one plan."""
     plan = records[0].plan
     parts = zip(*(record.timings for record in records), strict=True)
     timings = Timings(*map(np.concatenate, parts))
     dtypes = sorted({dtype_of(call) for call in plan.calls})
     return Profile(
-        name,
+        records[0].name,
         plan,
         timings,
-        step_seconds=float(np.median(plain)) * repeats / len(timings.begins),
+        step_seconds,
         backend=backend.name,
         target=backend.target,
         threads=backend.threads,

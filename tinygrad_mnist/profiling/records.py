@@ -80,13 +80,14 @@ class Profile:
 
     name: of the function. plan: the plan that ran. timings: of every step that was timed.
     step_seconds: time of a step that was not timed call by call, Python included: the median over
-    the repeats. backend, target, threads: where it ran. roofline: of the machine, or None.
+    the repeats; None for a segment of a function that is cut. backend, target, threads: where it
+    ran. roofline: of the machine, or None.
     """
 
     name: str
     plan: Plan
     timings: Timings
-    step_seconds: float
+    step_seconds: float | None
     backend: str
     target: str
     threads: int
@@ -238,8 +239,9 @@ def summary(profile: Profile) -> list[str]:
     lines = [
         f"a step, timed call by call: {profile.timed_seconds * 1e6:.1f} us, "
         f"of which the calls take {profile.kernel_share:.0%}",
-        f"a step, not timed call by call: {profile.step_seconds * 1e6:.1f} us",
     ]
+    if profile.step_seconds is not None:
+        lines.append(f"a step, not timed call by call: {profile.step_seconds * 1e6:.1f} us")
     if profile.roofline is not None:
         peaks = ", ".join(
             f"{peak / 1e9:.1f} GFLOP/s in {dtype}" for dtype, peak in profile.roofline.peaks.items()

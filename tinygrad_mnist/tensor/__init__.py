@@ -49,6 +49,7 @@ from tinygrad_mnist.tensor import (
     elementwise,
     extra_ops,
     nnet,
+    selection,
     shared_randomstreams,
     signal,
     xlogx,
@@ -59,6 +60,7 @@ from tinygrad_mnist.tensor.classes import *  # noqa: F403
 from tinygrad_mnist.tensor.constants import as_tensor_variable, constant
 from tinygrad_mnist.tensor.constructors import *  # noqa: F403
 from tinygrad_mnist.tensor.elementwise import *  # noqa: F403
+from tinygrad_mnist.tensor.selection import *  # noqa: F403
 from tinygrad_mnist.tensor.sort import *  # noqa: F403
 
 second = fill
@@ -124,5 +126,6 @@ __all__ += classes.__all__
 __all__ += constructors.__all__
 __all__ += elementwise.__all__
 __all__ += _sort.__all__
+__all__ += selection.__all__
 
 __getattr__ = attribute_finder("theano.tensor", __name__)

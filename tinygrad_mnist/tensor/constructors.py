@@ -34,6 +34,8 @@ _KINDS: dict[str, tuple[bool, ...]] = {
     "tensor3": (False,) * 3,
     "tensor4": (False,) * 4,
     "tensor5": (False,) * 5,
+    "tensor6": (False,) * 6,
+    "tensor7": (False,) * 7,
 }
 
 
@@ -128,6 +130,8 @@ col = _kind("col", "A matrix input with one column, which broadcasts.")
 tensor3 = _kind("tensor3", "An input with three dimensions.")
 tensor4 = _kind("tensor4", "An input with four dimensions.")
 tensor5 = _kind("tensor5", "An input with five dimensions.")
+tensor6 = _kind("tensor6", "An input with six dimensions.")
+tensor7 = _kind("tensor7", "An input with seven dimensions.")
 
 scalars = _plural(scalar, "scalars")
 vectors = _plural(vector, "vectors")
@@ -137,6 +141,8 @@ cols = _plural(col, "cols")
 tensor3s = _plural(tensor3, "tensor3s")
 tensor4s = _plural(tensor4, "tensor4s")
 tensor5s = _plural(tensor5, "tensor5s")
+tensor6s = _plural(tensor6, "tensor6s")
+tensor7s = _plural(tensor7, "tensor7s")
 
 bscalar, wscalar, iscalar, lscalar, fscalar, dscalar = _typed(scalar)
 bvector, wvector, ivector, lvector, fvector, dvector = _typed(vector)
@@ -146,6 +152,8 @@ bcol, wcol, icol, lcol, fcol, dcol = _typed(col)
 btensor3, wtensor3, itensor3, ltensor3, ftensor3, dtensor3 = _typed(tensor3)
 btensor4, wtensor4, itensor4, ltensor4, ftensor4, dtensor4 = _typed(tensor4)
 btensor5, wtensor5, itensor5, ltensor5, ftensor5, dtensor5 = _typed(tensor5)
+btensor6, wtensor6, itensor6, ltensor6, ftensor6, dtensor6 = _typed(tensor6)
+btensor7, wtensor7, itensor7, ltensor7, ftensor7, dtensor7 = _typed(tensor7)
 
 bscalars, wscalars, iscalars, lscalars, fscalars, dscalars = _typed_plurals(scalars)
 bvectors, wvectors, ivectors, lvectors, fvectors, dvectors = _typed_plurals(vectors)
@@ -155,6 +163,8 @@ bcols, wcols, icols, lcols, fcols, dcols = _typed_plurals(cols)
 btensor3s, wtensor3s, itensor3s, ltensor3s, ftensor3s, dtensor3s = _typed_plurals(tensor3s)
 btensor4s, wtensor4s, itensor4s, ltensor4s, ftensor4s, dtensor4s = _typed_plurals(tensor4s)
 btensor5s, wtensor5s, itensor5s, ltensor5s, ftensor5s, dtensor5s = _typed_plurals(tensor5s)
+btensor6s, wtensor6s, itensor6s, ltensor6s, ftensor6s, dtensor6s = _typed_plurals(tensor6s)
+btensor7s, wtensor7s, itensor7s, ltensor7s, ftensor7s, dtensor7s = _typed_plurals(tensor7s)
 
 # fmt: off
 __all__ = [  # noqa: RUF022 - a row per kind
@@ -175,5 +185,9 @@ __all__ = [  # noqa: RUF022 - a row per kind
     "tensor4s", "btensor4s", "wtensor4s", "itensor4s", "ltensor4s", "ftensor4s", "dtensor4s",
     "tensor5", "btensor5", "wtensor5", "itensor5", "ltensor5", "ftensor5", "dtensor5",
     "tensor5s", "btensor5s", "wtensor5s", "itensor5s", "ltensor5s", "ftensor5s", "dtensor5s",
+    "tensor6", "btensor6", "wtensor6", "itensor6", "ltensor6", "ftensor6", "dtensor6",
+    "tensor6s", "btensor6s", "wtensor6s", "itensor6s", "ltensor6s", "ftensor6s", "dtensor6s",
+    "tensor7", "btensor7", "wtensor7", "itensor7", "ltensor7", "ftensor7", "dtensor7",
+    "tensor7s", "btensor7s", "wtensor7s", "itensor7s", "ltensor7s", "ftensor7s", "dtensor7s",
 ]
 # fmt: on

@@ -10,13 +10,16 @@ from tinygrad_mnist.ops.diagonal import fill_diagonal, fill_diagonal_offset, to_
 from tinygrad_mnist.ops.elementwise import identity
 from tinygrad_mnist.ops.join import repeat
 from tinygrad_mnist.ops.positions import bincount, diff, ravel_multi_index, unravel_index
+from tinygrad_mnist.ops.selection import Unique, compress, unique
 from tinygrad_mnist.ops.sort import searchsorted
 
 cpu_contiguous = identity  # every array that a function returns is contiguous
 
 __all__ = [
+    "Unique",
     "bartlett",
     "bincount",
+    "compress",
     "cpu_contiguous",
     "cumprod",
     "cumsum",
@@ -28,5 +31,6 @@ __all__ = [
     "searchsorted",
     "squeeze",
     "to_one_hot",
+    "unique",
     "unravel_index",
 ]

@@ -15,10 +15,11 @@ from tinygrad_mnist.ops.crossentropy import (
     crossentropy_categorical_1hot,
     sigmoid_binary_crossentropy,
 )
-from tinygrad_mnist.ops.elementwise import add, cast, int_div, mod, mul, sigmoid, softplus
+from tinygrad_mnist.ops.elementwise import add, cast, eq, int_div, mod, mul, sigmoid, softplus
 from tinygrad_mnist.ops.join import concatenate
 from tinygrad_mnist.ops.linalg import dot, tensordot
 from tinygrad_mnist.ops.reduce import argmax, max_and_argmax, sum_
+from tinygrad_mnist.ops.selection import unique
 from tinygrad_mnist.ops.shape import alloc, dimshuffle, flatten, length, reshape
 from tinygrad_mnist.ops.softmax import log_softmax, softmax
 
@@ -161,9 +162,26 @@ def prepend_0_to_each_row(mat: Any) -> Variable:
     return prepend_scalar_to_each_row(0, mat)
 
 
+def confusion_matrix(actual: Any, pred: Any) -> list[Variable]:
+    """How often each class is predicted as each: the matrix (actual classes, predicted ones), and
+    the classes that come in either vector, in ascending order.
+
+    actual, pred: vectors of integers. The number of classes depends on data: see `T.nonzero`.
+    """
+    right, found = _vector(actual, "actual"), _vector(pred, "pred")
+    classes = unique(concatenate([right, found]))
+    assert isinstance(classes, Variable)
+    is_right, is_found = (
+        cast(eq(dimshuffle(v, 0, "x"), dimshuffle(classes, "x", 0)), "int64")
+        for v in (right, found)
+    )
+    return [dot(dimshuffle(is_right, 1, 0), is_found), classes]
+
+
 __all__ = [
     "binary_crossentropy",
     "categorical_crossentropy",
+    "confusion_matrix",
     "crossentropy_categorical_1hot",
     "crossentropy_softmax_1hot",
     "crossentropy_softmax_1hot_with_bias",
