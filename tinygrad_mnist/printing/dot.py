@@ -20,8 +20,9 @@ from tinygrad_mnist.compile.plan import (
     what_it_does,
 )
 from tinygrad_mnist.compile.segmented import SegmentedPlan
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import Origins
-from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.printing.labels import expressions_of, operation
 
 _COLOURS = {
