@@ -1,8 +1,9 @@
-"""Theano's settings that have no effect here: their types, and the values that are accepted.
+"""Theano's settings that are not this package's own: their types, and the values that are accepted.
 
-They say what happens here anyway, how to compile, or what to print. A value that asks for something
-that isn't here is accepted with a warning, which says what to do instead. Settings that act are
-properties of `config.Config`.
+Most have no effect: they say what happens here anyway, how to compile, or what to print. A value
+that asks for something that isn't here is accepted with a warning, which says what to do instead.
+`mode`, `profile` and those of `NanGuardMode` are what `function` takes where it is given none. All
+other settings that act are properties of `config.Config`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _NUMPY = ("None", "ignore", "warn", "raise", "call", "print", "log")
 _ALGORITHM = (
     *("none", "small", "large", "fft", "fft_tiling", "winograd", "winograd_non_fused", "auto"),
     *("guess_once", "guess_on_shape_change", "time_once", "time_on_shape_change"),
-    *("deterministic", "fft"),
+    "deterministic",
 )
 
 SETTINGS: dict[str, Setting] = {
@@ -158,7 +159,7 @@ SETTINGS: dict[str, Setting] = {
     **_in("DebugMode", "", "check_preallocated_output"),
     **_in("DebugMode", True, "check_c check_finite check_py warn_input_not_reused"),
     **_in("NanGuardMode", True, "big_is_error inf_is_error nan_is_error"),
-    "NanGuardMode.action": _choice("raise", "warn", "pdb"),
+    "NanGuardMode.action": _choice("raise", "warn", "pdb", instead="the error can be caught"),
     **_in("ProfileMode", 15, "n_apply_to_print n_ops_to_print"),
     **_in("profiling", 20, "n_apply n_ops"),
     **_in("profiling", 1024, "min_memory_size"),

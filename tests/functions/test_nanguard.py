@@ -146,3 +146,13 @@ def test_wrong_modes() -> None:
         NanGuardMode(nan_is_error="yes")  # type: ignore[arg-type]
     with pytest.raises(GraphTypeError, match="'nan_guard'"):
         theano.function([], T.zeros(1), mode="nan")
+
+
+def test_the_settings_say_what_is_looked_for(device: str) -> None:
+    x = T.dscalar("x")
+    with theano.config.change_flags({"NanGuardMode.nan_is_error": False}):
+        assert np.isnan(theano.function([x], T.log(x), mode="nan_guard")(-1))
+        with pytest.raises(AssertionError, match="infinity"):
+            theano.function([x], T.log(x), mode="nan_guard")(0)
+    with pytest.raises(AssertionError, match="NaN"):
+        theano.function([x], T.log(x), mode="nan_guard")(-1)

@@ -13,7 +13,7 @@ import pytest
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import In, Out
-from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.errors import GraphTypeError, NanGuardError
 
 A = np.arange(6.0).reshape(2, 3)
 
@@ -149,3 +149,11 @@ def test_what_is_compiled_is_not_written() -> None:
     before = len(pickle.dumps(function))
     function(A)
     assert len(pickle.dumps(function)) < before + 100
+
+
+def test_a_guard_against_nan_stays(again: Again) -> None:
+    x = T.dscalar("x")
+    guarded = again(theano.function([x], T.log(x), mode="nan_guard"))
+    assert guarded(1) == 0
+    with pytest.raises(NanGuardError):
+        guarded(-1)

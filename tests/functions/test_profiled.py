@@ -49,3 +49,13 @@ def test_sweeps_and_errors(device: str) -> None:
     copied: Any = function.copy()
     copied(1)
     assert (copied.profile.fct_callcount, function.profile.fct_callcount) == (1, 2)
+
+
+def test_a_long_training_keeps_its_last_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = T.dscalar("x")
+    f = theano.function([x], x * 2, profile=True)
+    for _ in range(1005):
+        f(1)
+    assert f.profile.fct_callcount == 1005
+    (profile,) = f.profile.profiles
+    assert len(profile.timings.begins) == 1000

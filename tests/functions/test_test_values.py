@@ -14,6 +14,7 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import GraphTypeError, ShapeError
 from tinygrad_mnist.functions.test_values import get_test_value
 from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.ifelse import ifelse
 from tinygrad_mnist.network3 import ConvPoolLayer
 from tinygrad_mnist.sandbox.rng_mrg import MRG_RandomStreams
 
@@ -160,3 +161,24 @@ def test_layers_and_draws() -> None:
     np.testing.assert_allclose(get_test_value(draw), draw.eval(), rtol=1e-6)
     with pytest.raises(ShapeError, match=LINE):
         layer.set_inpt(x[:, :60], x, 2)
+
+
+def test_what_is_cut_has_a_test_value(device: str) -> None:
+    """The branch that is taken, a gradient through it, and derivatives that the engine makes of
+    variables of its own."""
+    with theano.config.change_flags(compute_test_value="raise"):
+        y = T.dvector("y")
+        y.tag.test_value = np.array([1.0, 2.0, -4.0])
+        chosen = ifelse(y.sum() > 0, y, y * 2)
+        np.testing.assert_array_equal(chosen.tag.test_value, [2, 4, -8])
+        slope = T.grad((chosen**2).sum(), y)
+        np.testing.assert_array_equal(slope.tag.test_value, [8, 16, -32])
+        positive = y[y > 0]
+        np.testing.assert_array_equal(positive.tag.test_value, [1, 2])
+        rows = T.jacobian(y**2, y)
+        np.testing.assert_array_equal(rows.tag.test_value, np.diag([2, 4, -8]))
+        matrix = T.hessian((y**3).sum(), y)
+        np.testing.assert_array_equal(matrix.tag.test_value, np.diag([6, 12, -24]))
+        along = T.Rop(y**2, y, T.ones_like(y))
+        np.testing.assert_array_equal(along.tag.test_value, [2, 4, -8])
+        T.verify_grad(lambda v: v**2, [np.ones(3)], rng=np.random.default_rng(0))

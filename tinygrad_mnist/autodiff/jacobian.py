@@ -12,12 +12,14 @@ from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at
+from tinygrad_mnist.graph.test_values import tested_at_the_end
 from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.creation import eye
 from tinygrad_mnist.ops.shape import dimshuffle, length
 
 
+@tested_at_the_end
 def jacobian(
     expression: Variable,
     wrt: Variables,

@@ -16,6 +16,7 @@ from tinygrad_mnist.autodiff.reverse import (
 )
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.collection import collection_paused
+from tinygrad_mnist.graph.test_values import tested_at_the_end
 from tinygrad_mnist.graph.traversal import substitute
 from tinygrad_mnist.graph.values import several
 from tinygrad_mnist.graph.variables import Variable
@@ -41,6 +42,7 @@ def Lop(  # noqa: N802
     return grad(None, wrt, consider_constant, disconnected_inputs, known_grads=known)
 
 
+@tested_at_the_end
 def Rop(f: Variables, wrt: Variables, eval_points: Any) -> Any:  # noqa: N802
     """The Jacobian of `f` by `wrt` times eval_points: the derivative of `f` where `wrt` moves in
     the direction eval_points.

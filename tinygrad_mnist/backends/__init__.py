@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from tinygrad_mnist.backends.base import Arena, Backend, Operand, Program
+from tinygrad_mnist.backends.base import Arena, Backend, Guard, Guarded, Operand, Program
 from tinygrad_mnist.backends.cpu import CpuBackend
 from tinygrad_mnist.backends.reference import ReferenceBackend
 from tinygrad_mnist.config import config, device_of
@@ -40,4 +40,14 @@ def _refuse(name: str) -> None:
 
 config.refuse_devices(_refuse)
 
-__all__ = ["BACKENDS", "GPUS", "Arena", "Backend", "Operand", "Program", "backend"]
+__all__ = [
+    "BACKENDS",
+    "GPUS",
+    "Arena",
+    "Backend",
+    "Guard",
+    "Guarded",
+    "Operand",
+    "Program",
+    "backend",
+]

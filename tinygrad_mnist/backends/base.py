@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from tinygrad_mnist.compile.plan import CONSTANT, TEMPORARY, KernelCall, Plan
 from tinygrad_mnist.contracts.core.base import Array
@@ -62,6 +62,21 @@ class Arena(Protocol):
     @property
     def nbytes(self) -> int:
         """Bytes that are allocated at present: what the largest program needs, once one has run."""
+
+
+@runtime_checkable
+class Guard(Protocol):
+    """A mode that watches what a backend computes, such as `NanGuardMode`."""
+
+    def guarded(self, backend: Backend) -> Backend:
+        """The backend with this guard."""
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A backend with a guard."""
+
+    guard: Guard
 
 
 class Backend(Protocol):

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from tinygrad_mnist.backends import Backend, backend
+from tinygrad_mnist.backends import Backend, Guard, backend
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import (
     ArgumentError,
@@ -56,14 +56,6 @@ MODES = (
     "PROFILE_MODE",
 )
 NAN_GUARD = ("nan_guard", "NanGuardMode")  # names of that mode, whose module few programs load
-
-
-@runtime_checkable
-class Guard(Protocol):
-    """A mode that watches what a backend computes, such as `NanGuardMode`."""
-
-    def guarded(self, backend: Backend) -> Backend:
-        """The backend with this guard."""
 
 
 def function(

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_mnist.backends import Backend, backend
+from tinygrad_mnist.backends import Backend, Guarded, backend
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.compile.segmented import SegmentedPlan
 from tinygrad_mnist.config import config
@@ -262,7 +262,7 @@ class Function:
         input: `In(s, value=f.container[s], update=...)` gives another function the same one."""
         kept = [(p, p.state) for p in self._stateful if p.state is not None]
         by_variable: dict[Any, SharedVariable] = {p.variable: state for p, state in kept}
-        return by_variable | {p.name: state for p, state in kept}
+        return by_variable | {p.name: state for p, state in kept if p.name is not None}
 
     def _kept(self, key: Any) -> Parameter:
         parameter = self._signature.find(key)
@@ -274,12 +274,16 @@ class Function:
 
     def __getstate__(self) -> Any:
         """What `function` made it of; plans and memory are made anew."""
-        return self._parameters, self._outputs, self._updates, self.name
+        guard = self._backend.guard if isinstance(self._backend, Guarded) else None
+        return self._parameters, self._outputs, self._updates, self.name, guard
 
     def __setstate__(self, state: Any) -> None:
-        """A pickled function runs on `config.device` of the process that loads it."""
-        parameters, outputs, updates, name = state
-        type(self).__init__(self, parameters, outputs, updates, name, backend(config.device))
+        """A pickled function runs on `config.device` of the process that loads it, with its guard
+        if it has one."""
+        parameters, outputs, updates, name, guard = state
+        chosen = backend(config.device)
+        chosen = guard.guarded(chosen) if guard else chosen
+        type(self).__init__(self, parameters, outputs, updates, name, chosen)
 
     def __copy__(self) -> Function:
         return self.copy()
@@ -287,7 +291,7 @@ class Function:
     def __deepcopy__(self, memo: dict[int, Any]) -> Function:
         """On the same backend."""
         memo[id(self)] = copied = type(self).__new__(type(self))
-        parameters, outputs, updates, name = deepcopy(self.__getstate__(), memo)
+        parameters, outputs, updates, name, _ = deepcopy(self.__getstate__(), memo)
         type(self).__init__(copied, parameters, outputs, updates, name, self._backend)
         return copied
 

@@ -19,6 +19,7 @@ from tinygrad_mnist.backends.base import Arena, Operand, Program, Timings, bound
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
 from tinygrad_mnist.backends.reference import of_step, view_elements
 from tinygrad_mnist.compile.plan import CONSTANT, INPUT, SHARED, KernelCall, Plan, show_call
+from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError, NanGuardError
 from tinygrad_mnist.graph.shared import SharedVariable
@@ -36,19 +37,21 @@ class NanGuardMode:
     variable that has one. The error names the call and the user's lines; shared variables stay as
     they were.
 
-    nan_is_error, inf_is_error, big_is_error: what is looked for. optimizer, linker: of Theano, have
-    no effect.
+    nan_is_error, inf_is_error, big_is_error: what is looked for; None takes the setting of that
+    name in `config.NanGuardMode`. optimizer, linker: of Theano, have no effect.
     """
 
-    nan_is_error: bool = True
-    inf_is_error: bool = True
-    big_is_error: bool = True
+    nan_is_error: bool | None = None
+    inf_is_error: bool | None = None
+    big_is_error: bool | None = None
     optimizer: Any = None
     linker: Any = None
 
     def __post_init__(self) -> None:
         for name in ("nan_is_error", "inf_is_error", "big_is_error"):
-            flag(getattr(self, name), name)
+            given = getattr(self, name)
+            wanted = config.setting(f"NanGuardMode.{name}") if given is None else given
+            object.__setattr__(self, name, flag(wanted, name))
 
     def guarded(self, backend: Backend) -> Backend:
         """The backend with this guard."""
@@ -73,7 +76,7 @@ class GuardedBackend:
 
     def __init__(self, backend: Backend, mode: NanGuardMode) -> None:
         self._backend = backend
-        self._mode = mode
+        self.guard = mode
         self.name = backend.name
         self.fuses = backend.fuses
         self.keeps_shared = backend.keeps_shared
@@ -106,7 +109,7 @@ class GuardedBackend:
         self._backend.prepare([_of_one_call(p, c)[0] for p in plans for c in p.calls])
 
     def program(self, plan: Plan, arena: Any) -> Program:
-        return GuardedProgram(plan, arena, self._backend, self._mode)
+        return GuardedProgram(plan, arena, self._backend, self.guard)
 
 
 def _of_one_call(plan: Plan, call: KernelCall) -> tuple[Plan, list[int]]:

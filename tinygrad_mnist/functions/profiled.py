@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, TextIO
 
 import numpy as np
 
-from tinygrad_mnist.backends.base import Backend, Timings
+from tinygrad_mnist.backends.base import Backend
 from tinygrad_mnist.functions.callable import Function
 from tinygrad_mnist.profiling import Profile, SegmentedProfile, recording
+from tinygrad_mnist.profiling.measure import of_each_plan, profile_of
 from tinygrad_mnist.profiling.watch import Recorded
+
+_KEPT = 1000  # runs whose times are kept, so that a long training does not fill the memory
 
 Measured = Profile | SegmentedProfile  # of a function without and with cuts
 
@@ -21,7 +25,8 @@ class RecordedProfile:
     """The `profile` of a function that records its calls.
 
     Called, it measures anew, as `profile` of other functions does. fct_callcount: the number of
-    calls so far. fct_call_time: their seconds in all. Both have Theano's names.
+    calls so far. fct_call_time: their seconds in all. Both have Theano's names. The times of kernel
+    calls are kept for the last runs.
     """
 
     def __init__(self, name: str, backend: Backend, measure: Callable[..., Measured]) -> None:
@@ -30,7 +35,7 @@ class RecordedProfile:
         self._name = name
         self._backend = backend
         self._measure = measure
-        self._records: list[Recorded] = []
+        self._records: deque[Recorded] = deque(maxlen=_KEPT)
         self._is_measuring = False
 
     def __call__(self, *args: Any, **options: Any) -> Measured:
@@ -49,29 +54,21 @@ class RecordedProfile:
             result = call()
         self.fct_call_time += perf_counter() - begin
         self.fct_callcount += 1
-        self._records += records
+        self._records.extend(records)
         return result
 
     @property
     def profiles(self) -> list[Profile]:
-        """A profile for each plan that ran, in the order of their first runs."""
-        by_plan: dict[int, list[Recorded]] = {}
-        for record in self._records:
-            by_plan.setdefault(id(record.plan), []).append(record)
-        return [self._profile(records) for records in by_plan.values()]
+        """A profile for each plan that ran, in the order of their first runs that are kept."""
+        return [self._profile(records) for records in of_each_plan(self._records)]
 
     def _profile(self, records: list[Recorded]) -> Profile:
-        parts = zip(*(record.timings for record in records), strict=True)
-        timings = Timings(*map(np.concatenate, parts))
-        return Profile(
-            self._name,
-            records[0].plan,
-            timings,
-            step_seconds=float(np.median(timings.ends - timings.begins)),
-            backend=self._backend.name,
-            target=self._backend.target,
-            threads=self._backend.threads,
+        """step_seconds: as measured with the timing of calls."""
+        ends, begins = (
+            np.concatenate([getattr(r.timings, name) for r in records])
+            for name in ("ends", "begins")
         )
+        return profile_of(records, self._backend, float(np.median(ends - begins)))
 
     def summary(self, file: TextIO | None = None) -> None:
         """Prints the number of calls, their time, and a table for each plan; by default to standard

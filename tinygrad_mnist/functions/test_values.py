@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.compile.specialise import specialise
+from tinygrad_mnist.compile.specialise import ValuesNeededError, specialise
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import MissingTestValueError
 from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.graph.op import as_variable
-from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.operators import api_function, lookup
 from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at, error_context
 from tinygrad_mnist.graph.test_values import are_paused, no_test_values
-from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.traversal import leaves, toposort
 from tinygrad_mnist.graph.types import static_type
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Constant, Input, Node, Variable
 
 
 def get_test_value(v: Any) -> Array:
@@ -56,10 +56,8 @@ def compute_test_value(node: Node) -> None:
     if are_paused():
         return
     try:
-        values = [
-            v.get_value(borrow=True) if isinstance(v, SharedVariable) else get_test_value(v)
-            for v in node.inputs
-        ]
+        with no_test_values():
+            results = _results(node)
     except MissingTestValueError as error:
         message = f"the test value of {node.op.name} can't be computed: {error}"
         if config.compute_test_value == "raise":
@@ -67,8 +65,28 @@ def compute_test_value(node: Node) -> None:
         if config.compute_test_value == "warn":
             warnings.warn(message, stacklevel=4)
         return
-    for v, value in zip(node.outputs, _computed(node, values), strict=True):
+    for v, value in zip(node.outputs, results, strict=True):
         v.tag.test_value = value
+
+
+def _results(node: Node) -> list[Array]:
+    """The node's results for the test values of its inputs."""
+    if node.op.lazy:
+        return _by_function(node)
+    values = [
+        v.get_value(borrow=True) if isinstance(v, SharedVariable) else get_test_value(v)
+        for v in node.inputs
+    ]
+    try:
+        return _computed(node, values)
+    except ValuesNeededError:  # what the node is made of is cut: see `compile/cuts.py`
+        return _by_function(node)
+
+
+def _by_function(node: Node) -> list[Array]:
+    """The node's results for the test values of all inputs that lead to it."""
+    inputs = {v: get_test_value(v) for v in leaves(node.outputs) if isinstance(v, Input)}
+    return [lookup("eval")(v, inputs) for v in node.outputs]
 
 
 def _computed(node: Node, values: Sequence[Array]) -> list[Array]:
@@ -76,8 +94,7 @@ def _computed(node: Node, values: Sequence[Array]) -> list[Array]:
     inputs = [_known(v, value) for v, value in zip(node.inputs, values, strict=True)]
     types = [v.type for v in node.outputs]
     twin = Node(node.op, inputs, node.params, types, node.origins)
-    with no_test_values():
-        outputs = specialise(twin.outputs, {}, {}).outputs
+    outputs = specialise(twin.outputs, {}, {}).outputs
     known: dict[Variable, Array] = {}
 
     def value_of(v: Variable) -> Array:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.functions import Function, function
+from tinygrad_mnist.graph.test_values import no_test_values
 from tinygrad_mnist.graph.types import FLOATS, tensor_type
 from tinygrad_mnist.graph.values import integer, several, shown
 from tinygrad_mnist.graph.variables import Input, Variable
@@ -123,6 +124,7 @@ class numeric_grad:  # noqa: N801
         return worst
 
 
+@no_test_values()
 def verify_grad(
     fun: Callable[..., Variable],
     pt: Sequence[Any],

@@ -36,16 +36,17 @@ def fold(variable: Variable) -> Variable:
     return constant
 
 
-def known_array(v: Variable) -> Array | None:
-    """The value of a variable of known shape that depends only on constants; None for others."""
-    values: dict[Variable, Array] = {}
+def computed_constant(v: Variable) -> Array | None:
+    """The value of what depends on constants alone; None for anything else."""
+    values: dict[Variable, Array] = {v: v.value} if isinstance(v, Constant) else {}
     for node in toposort([v]):
-        inputs = [values.get(x, x.known_value) for x in node.inputs]
-        if node.op.reference is None or not _is_fixed(node) or any(a is None for a in inputs):
+        values.update({x: x.value for x in node.inputs if isinstance(x, Constant)})
+        if node.op.reference is None or not all(x in values for x in node.inputs):
             return None
-        values.update(zip(node.outputs, node.op.evaluate(node, inputs), strict=True))
-    found: Array | None = values.get(v, v.known_value)
-    return found
+        arrays = [values[x] for x in node.inputs]
+        with np.errstate(all="ignore"):
+            values.update(zip(node.outputs, node.op.evaluate(node, arrays), strict=True))
+    return values.get(v)
 
 
 def _is_fixed(node: Node) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -75,7 +74,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.gof.op": ("functions.test_values:get_test_value", "graph.variables:Op"),
     "theano.gof.utils": _GOF,
     "theano.gradient": ("gradient", "autodiff:grad", "errors:DisconnectedInputError"),
-    "theano.ifelse": ("ifelse", "tensor:ifelse"),
+    "theano.ifelse": ("ifelse",),
     "theano.misc": (),
     "theano.misc.safe_asarray": ("safe_asarray:_asarray",),
     "theano.printing": ("printing", "printing.text"),
@@ -102,14 +101,14 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.tensor.elemwise": ("tensor", *_VARIABLES),
     "theano.tensor.extra_ops": ("tensor.extra_ops", "tensor"),
     "theano.tensor.nlinalg": ("tensor.nlinalg",),
-    "theano.tensor.nnet": ("tensor.nnet", "tensor.nnet.abstract_conv:conv2d_grad_wrt_inputs"),
+    "theano.tensor.nnet": ("tensor.nnet",),
     "theano.tensor.nnet.abstract_conv": ("tensor.nnet.abstract_conv", "tensor.nnet"),
     "theano.tensor.nnet.bn": ("tensor.nnet.bn",),
     "theano.tensor.nnet.conv": ("tensor.nnet.conv",),
     "theano.tensor.nnet.neighbours": ("tensor.nnet.neighbours",),
     "theano.tensor.nnet.nnet": ("tensor.nnet",),
     "theano.tensor.nnet.sigm": ("tensor.nnet",),
-    "theano.tensor.raw_random": ("tensor.raw_random",),
+    "theano.tensor.raw_random": (),
     "theano.tensor.shared_randomstreams": ("tensor.shared_randomstreams",),
     "theano.tensor.sharedvar": (*_VARIABLES, "sharedvalue:tensor_constructor=shared"),
     "theano.tensor.signal": ("tensor.signal",),
@@ -163,7 +162,7 @@ def find(module: str, name: str, without: str | None = None) -> Any:
     if not name.startswith("__"):
         for source in MODULES[module]:
             own, theirs = _split(source)
-            if own == without or (theirs and name not in theirs) or not _exists(own):
+            if own == without or (theirs and name not in theirs):
                 continue
             try:
                 value = getattr(import_module(own), theirs.get(name, name))
@@ -200,14 +199,6 @@ def _split(source: str) -> tuple[str, dict[str, str]]:
     return f"{_PACKAGE}.{own}".rstrip("."), {theirs: ours or theirs for theirs, _, ours in names}
 
 
-@cache
-def _exists(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it would be in
-        return False
-
-
 def _public(module: str) -> list[str]:
     """The public names of a module of Theano."""
     return sorted({name for source in MODULES[module] for name in _names(source)})
@@ -216,11 +207,10 @@ def _public(module: str) -> list[str]:
 def _names(source: str) -> Iterator[str]:
     """The public names of a source."""
     own, theirs = _split(source)
+    found = import_module(own)
     if theirs:
-        found = import_module(own) if _exists(own) else None
-        yield from (name for name, ours in theirs.items() if hasattr(found, ours))
-    elif _exists(own):
-        found = import_module(own)
+        yield from theirs
+    else:
         yield from getattr(found, "__all__", [n for n in vars(found) if not re.match("_", n)])
 
 

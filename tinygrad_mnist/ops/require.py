@@ -12,10 +12,10 @@ import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.graph.fold import computed_constant
 from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.source import at, user_source
-from tinygrad_mnist.graph.traversal import toposort
-from tinygrad_mnist.graph.variables import Constant, Op, Variable
+from tinygrad_mnist.graph.variables import Op, Variable
 from tinygrad_mnist.ops.elementwise import cast
 
 
@@ -47,21 +47,9 @@ def require(value: Variable, condition: Variable, message: str) -> Variable:
     message: says what is wrong otherwise, and names the op. Raises ArgumentError with it and the
     user's line for a false constant.
     """
-    holds = known_value(condition)
+    holds = computed_constant(condition)
     if holds is None:
         return _REQUIRE(value, cast(condition, "int8"), message=message)
     if not holds.all():
         raise ArgumentError(f"{message}{at(user_source())}")
     return value
-
-
-def known_value(x: Variable) -> Array | None:
-    """The value of what depends on constants alone; None for anything else."""
-    values: dict[Variable, Array] = {x: x.value} if isinstance(x, Constant) else {}
-    for node in toposort([x]):
-        values.update({v: v.value for v in node.inputs if isinstance(v, Constant)})
-        if node.op.reference is None or not all(v in values for v in node.inputs):
-            return None
-        arrays = [values[v] for v in node.inputs]
-        values.update(zip(node.outputs, node.op.evaluate(node, arrays), strict=True))
-    return values.get(x)

@@ -6,7 +6,6 @@ and gradients have all their digits where one share is close to 1 and the others
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,13 +29,11 @@ from tinygrad_mnist.ops.elementwise import (
     switch,
     true_div,
 )
-from tinygrad_mnist.ops.exponential import expm1
+from tinygrad_mnist.ops.exponential import LN2, expm1
 from tinygrad_mnist.ops.logical import isinf
 from tinygrad_mnist.ops.reduce import any_, max_, reduced_type, sum_
 from tinygrad_mnist.ops.shape import dimshuffle, static_broadcast
 from tinygrad_mnist.ops.softmax import SOFTMAX
-
-_LN2 = math.log(2)
 
 
 def top(x: Variable, axes: tuple[int, ...]) -> Variable:
@@ -248,12 +245,12 @@ SHARE = register_op(
 def _log_rest(x: Array, axes: tuple[int, ...]) -> Array:
     with np.errstate(all="ignore"):
         log_share = _log_share(x, axes)
-        most = log_share > -_LN2
+        most = log_share > -LN2
         others = np.where(most, -np.inf, x)
         largest = np.maximum(_largest(others, axes), np.finfo(x.dtype).min)
         total = np.log(np.exp(others - largest).sum(axis=axes, keepdims=True)) + largest
         near = total - x + log_share
-        result: Array = np.where(most, near, np.log1p(-np.exp(np.minimum(log_share, -_LN2))))
+        result: Array = np.where(most, near, np.log1p(-np.exp(np.minimum(log_share, -LN2))))
         return result
 
 
@@ -267,7 +264,7 @@ def _log_rest_lower(node: Node) -> list[Variable]:
     """Where the share is more than 1/2, the others' sum relative to it, plus its own logarithm."""
     x, axes = node.inputs[0], node.params["axes"]
     log_share = LOG_SHARE(x, axes=axes)
-    most = gt(log_share, -_LN2)
+    most = gt(log_share, -LN2)
     others = switch(most, -np.inf, x)
     largest = top(others, axes)
     total = add(sub(largest, x), LOG_SUM_EXP(others, largest, axes=axes))
@@ -279,7 +276,7 @@ def _log_rest_vjp(node: Node, g: Variable) -> list[Variable | None]:
     be infinite, and so it is kept apart as g[m] * exp(odds)."""
     x, z, axes = node.inputs[0], node.outputs[0], node.params["axes"]
     log_share = LOG_SHARE(x, axes=axes)
-    p, odds, most = exp(log_share), sub(log_share, z), gt(log_share, -_LN2)
+    p, odds, most = exp(log_share), sub(log_share, z), gt(log_share, -LN2)
     w = switch(most, 0, mul(g, exp(minimum(odds, 0))))
     g_most = sum_(switch(most, g, 0), axes, keepdims=True)
     odds_of_most = sum_(switch(most, odds, 0), axes, keepdims=True)

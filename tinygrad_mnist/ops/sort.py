@@ -92,10 +92,9 @@ def topk_and_argtopk(
     """The `kth` greatest elements along `axis` (None: of the flattened array), and their indices.
 
     kth: an int or an integer scalar of the host, not 0; if it is negative, the |kth| least
-    elements. Both come in descending
-    order of the elements, whatever `sorted` is; NaN counts as greater than all numbers. idx_dtype:
-    of the indices. Raises GraphTypeError, ArgumentError, also when a function is called with a
-    shorter axis.
+    elements. Both come in descending order of the elements, whatever `sorted` is; NaN counts as
+    greater than all numbers. idx_dtype: of the indices. Raises GraphTypeError, ArgumentError, also
+    when a function is called with a shorter axis.
     """
     flag(sorted, "sorted")
     if check_dtype(idx_dtype) not in INTEGERS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -43,11 +43,9 @@ def profile_runs(
         with recording() as recorded:
             run()
         records += recorded
-    by_plan: dict[int, list[Recorded]] = {}
-    for record in records:
-        by_plan.setdefault(id(record.plan), []).append(record)
+    by_plan = of_each_plan(records)
     if is_cut():
-        parts = [_profile(r, backend, roofline, None) for r in by_plan.values()]
+        parts = [profile_of(r, backend, None, roofline) for r in by_plan]
         return SegmentedProfile(name, tuple(parts), float(np.median(plain)))
     if len(by_plan) != 1:
         raise ValueError(
@@ -55,13 +53,25 @@ def profile_runs(
             "profile steps that share a plan"
         )
     n_steps = sum(len(record.timings.begins) for record in records)
-    return _profile(records, backend, roofline, float(np.median(plain)) * repeats / n_steps)
+    return profile_of(records, backend, float(np.median(plain)) * repeats / n_steps, roofline)
 
 
-def _profile(
-    records: Sequence[Recorded], backend: Backend, roofline: bool, step_seconds: float | None
+def of_each_plan(records: Iterable[Recorded]) -> list[list[Recorded]]:
+    """The runs of each plan, in the order of the first ones."""
+    by_plan: dict[int, list[Recorded]] = {}
+    for record in records:
+        by_plan.setdefault(id(record.plan), []).append(record)
+    return list(by_plan.values())
+
+
+def profile_of(
+    records: Sequence[Recorded],
+    backend: Backend,
+    step_seconds: float | None = None,
+    roofline: bool = False,
 ) -> Profile:
-    """The profile of runs of one plan."""
+    """The profile of runs of one plan. step_seconds: a step's seconds without timing of its calls;
+    roofline: measure that of the machine, too."""
     plan = records[0].plan
     parts = zip(*(record.timings for record in records), strict=True)
     timings = Timings(*map(np.concatenate, parts))

@@ -27,7 +27,7 @@ from tinygrad_mnist.ops.elementwise import (
     sub,
     switch,
 )
-from tinygrad_mnist.ops.exponential import expm1
+from tinygrad_mnist.ops.exponential import LN2, expm1
 from tinygrad_mnist.ops.join import stack
 from tinygrad_mnist.ops.logical import and_, isinf
 from tinygrad_mnist.ops.reduce import sum_
@@ -469,9 +469,6 @@ def _scaled(factor: Factor, v: Variable) -> Variable:
     return neg(v) if factor == -1.0 else mul(as_operand(factor, v), v)
 
 
-_LN2 = math.log(2)
-
-
 def log1mexp(x: Variable) -> Variable:
     """log(1 - exp(x)), accurate for x close to 0 and far from it; NaN for x > 0."""
-    return switch(gt(x, -_LN2), log(neg(expm1(x))), log1p(neg(exp(x))))
+    return switch(gt(x, -LN2), log(neg(expm1(x))), log1p(neg(exp(x))))

@@ -232,9 +232,9 @@ def is_number(form: Form) -> bool:
     return isinstance(form, Scaled) and form.exponent is None and isinstance(form.factor, float)
 
 
-_COPIES = (
-    16  # of what is done with pieces, beside one for each branch of a switch or part of a join
-)
+# How often what is done with pieces is copied, beside once for each branch of a switch or part of a
+# join.
+_COPIES = 16
 _PIECES = 40  # that lie within each other
 
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph import op
+from tinygrad_mnist.graph.fold import computed_constant
 from tinygrad_mnist.graph.match import made_by
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import check_dtype
 from tinygrad_mnist.graph.values import MOST_DIMENSIONS, check_name, flag, integer
 from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.elementwise import settle_constants
-from tinygrad_mnist.ops.require import known_value
 from tinygrad_mnist.ops.shape import dimshuffle
 
 
@@ -93,7 +93,7 @@ def get_scalar_constant_value(
         value = variable.value
     elif (known := _known_length(variable)) is not None:
         value = np.asarray(known)
-    elif is_computed and (computed := known_value(variable)) is not None:
+    elif is_computed and (computed := computed_constant(variable)) is not None:
         value = computed
     else:
         raise NotScalarConstantError(f"{variable} is not known before a function computes it")

@@ -77,7 +77,6 @@ def _location_and_scale(avg: Any, std: Any, dtype: str | None) -> tuple[Variable
 
 # --- a truncated normal ---------------------------------------------------------------------------
 
-_TRUNCATED = 2.0  # standard deviations
 _BELOW = 0.022750131948179195  # the probability that a normal float is below -2
 
 

@@ -9,15 +9,13 @@ from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.variables import Constant, Variable
-from tinygrad_mnist.ops.creation import arange, full
+from tinygrad_mnist.ops.creation import full
 from tinygrad_mnist.ops.cumsum import cumsum
 from tinygrad_mnist.ops.elementwise import (
-    add,
     cast,
     eq,
     ge,
     gt,
-    int_div,
     le,
     log,
     lt,
@@ -34,7 +32,6 @@ from tinygrad_mnist.ops.require import require
 from tinygrad_mnist.ops.shape import (
     as_integer_scalar,
     dimshuffle,
-    flatten,
     length,
     reshape,
     shape_scalars,
@@ -172,9 +169,7 @@ def chosen_of_rows(source: Source, size: Any, replace: bool, p: Any, dtype: str)
     wanted = as_integer_scalar(size, "the size of choice")
     if replace:
         drawn = source.draw([length(rows, 0), wanted], rows.dtype)
-        low, _ = _bounds(rows)
-        above = ge(dimshuffle(drawn, 0, 1, "x"), dimshuffle(low, 0, "x", 1))
-        return cast(sub(sum_(cast(above, "int64"), axis=2), 1), dtype)
+        return cast(_category(dimshuffle(rows, 0, "x", 1), drawn), dtype)
     drawn = source.draw([length(rows, 0), length(rows, 1)], "float64")
     order = argsort(_waiting_times(drawn, rows))
     order = require(order, le(wanted, min_(_available(wanted, rows))), _TOO_MANY)
@@ -189,12 +184,3 @@ def permutation(source: Source, size: Any, n: Any, ndim: int | None, dtype: str)
     count = as_integer_scalar(n, "n of permutation")
     lengths = [] if size is None else lengths_of(size, ndim)
     return cast(argsort(source.draw([*lengths, count], "float64")), dtype)
-
-
-def shuffled(x: Variable, order: Variable) -> Variable:
-    """The elements of each row of `x`, the last axis, in the order of that row."""
-    n = length(x, x.ndim - 1)
-    flat, indices = flatten(x), flatten(order)
-    row = int_div(arange(length(indices, 0)), n)
-    taken = flat[add(indices, mul(row, n))]
-    return reshape(taken, [length(x, axis) for axis in range(x.ndim)])

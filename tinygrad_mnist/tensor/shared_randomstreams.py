@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.values import flag
 from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.ops.positions import take_along
 from tinygrad_mnist.tensor import distributions, random_choice
 from tinygrad_mnist.tensor.random_source import Source
 
@@ -168,7 +169,7 @@ class RandomStreams(Source):
         x = as_variable(input)
         shape = x.shape
         order = self.permutation(shape[:-1], shape[x.ndim - 1], ndim=x.ndim - 1)
-        shuffled = random_choice.shuffled(x, order)
+        shuffled = take_along(x, order, -1)
         vars(shuffled)["permutation"] = order
         return shuffled
 
