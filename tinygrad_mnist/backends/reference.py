@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -69,19 +69,34 @@ class ReferenceProgram:
         self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed; see `Program`."""
-        points: list[list[float]] = []
-        failure = None
-        for step, row in enumerate(slots.tolist()):
-            with interrupts_deferred():
-                try:
-                    current = of_step(arrays, stacked, step)
-                    points.append([perf_counter() for _ in self._calls(current, row)])
-                except IndexOutOfRangeError as error:
-                    failure = error
-                    break
-                progress += 1
-        times = np.array(points).reshape(len(points), len(self._plan.calls) + 1)
-        return Timings(times[:, 0], np.diff(times, axis=1), times[:, -1]), failure
+        return timed_steps(self._calls, len(self._plan.calls), arrays, stacked, slots, progress)
+
+
+def timed_steps(
+    calls: Callable[[Sequence[Operand], Sequence[int]], Iterable[object]],
+    n_calls: int,
+    arrays: Sequence[Operand],
+    stacked: Sequence[bool],
+    slots: Array,
+    progress: Array,
+) -> tuple[Timings, IndexOutOfRangeError | None]:
+    """A sweep with every call timed, for programs that run their calls one by one; see `Program`.
+
+    calls: `(operands of a step, its slots)`: pauses before the first call and after every one.
+    """
+    points: list[list[float]] = []
+    failure = None
+    for step, row in enumerate(slots.tolist()):
+        with interrupts_deferred():
+            try:
+                current = of_step(arrays, stacked, step)
+                points.append([perf_counter() for _ in calls(current, row)])
+            except IndexOutOfRangeError as error:
+                failure = error
+                break
+            progress += 1
+    times = np.array(points).reshape(len(points), n_calls + 1)
+    return Timings(times[:, 0], np.diff(times, axis=1), times[:, -1]), failure
 
 
 def _results(call: KernelCall, inputs: Sequence[Array]) -> list[Array]:

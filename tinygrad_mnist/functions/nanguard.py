@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from tinygrad_mnist.backends import Backend
 from tinygrad_mnist.backends.base import Arena, Operand, Program, Timings, bound_buffers
 from tinygrad_mnist.backends.interrupts import interrupts_deferred
-from tinygrad_mnist.backends.reference import of_step, view_elements
+from tinygrad_mnist.backends.reference import timed_steps, view_elements
 from tinygrad_mnist.compile.plan import CONSTANT, INPUT, SHARED, KernelCall, Plan, show_call
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
@@ -219,16 +218,4 @@ class GuardedProgram:
         self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed, checks included; see `Program`."""
-        points: list[list[float]] = []
-        failure = None
-        for step, row in enumerate(slots.tolist()):
-            with interrupts_deferred():
-                try:
-                    current = of_step(arrays, stacked, step)
-                    points.append([perf_counter() for _ in self._calls(current, row)])
-                except IndexOutOfRangeError as error:
-                    failure = error
-                    break
-                progress += 1
-        times = np.array(points).reshape(len(points), len(self._plan.calls) + 1)
-        return Timings(times[:, 0], np.diff(times, axis=1), times[:, -1]), failure
+        return timed_steps(self._calls, len(self._plan.calls), arrays, stacked, slots, progress)
