@@ -272,9 +272,9 @@ def _copies(x: Variable, axis: int, n: Variable) -> Variable:
 
 def _tiled_by_axis(x: Variable, times: Sequence[Variable]) -> Variable:
     """`tile`, one axis after the other."""
-    ndim = max(len(times), x.ndim)
+    ndim = len(times)
     x = dimshuffle(x, *("x",) * (ndim - x.ndim), *range(x.ndim))
-    for axis, n in enumerate(times, ndim - len(times)):
+    for axis, n in enumerate(times):
         if not (isinstance(n, Constant) and n.value.item() == 1):
             lengths = [length(x, d) for d in range(ndim)]
             lengths[axis] = n * lengths[axis]
@@ -282,19 +282,21 @@ def _tiled_by_axis(x: Variable, times: Sequence[Variable]) -> Variable:
     return x
 
 
-def tile(x: Any, reps: Any) -> Variable:
+def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
     """`x` repeated as a whole, `reps` times along each axis. reps: ints and integer scalars. If
     they are fewer than the axes they are for the last ones; if they are more, `x` gets new axes in
-    front."""
+    front. ndim: the axes of the result, if it has more. ArgumentError if it has fewer than reps."""
     variable = as_variable(x)
     times = [
         as_integer_scalar(n, "a number in reps")
         for n in (reps if isinstance(reps, list | tuple) else [reps])
     ]
-    ndim = max(len(times), variable.ndim)
+    if ndim is not None and integer(ndim, "the ndim of tile") < len(times):
+        raise ArgumentError(f"tile with {len(times)} reps has at least that many axes, not {ndim}")
+    ndim = max(len(times), variable.ndim, ndim or 0)
+    times = [as_variable(1)] * (ndim - len(times)) + times
     if 2 * ndim > MAX_DIMS:
         return _tiled_by_axis(variable, times)
-    times = [as_variable(1)] * (ndim - len(times)) + times
     added = ndim - variable.ndim
     lengths = [as_variable(1)] * added + [length(variable, d) for d in range(variable.ndim)]
     pattern: list[Any] = []
