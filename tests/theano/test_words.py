@@ -17,7 +17,7 @@ def test_call(call: Call, device: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("names", FACTS)
+@pytest.mark.parametrize("names", FACTS, ids=lambda names: names.split()[0])
 def test_fact(names: str, device: str) -> None:
     FACTS[names](device)
 

@@ -30,7 +30,7 @@ _COMPILE = (
     "functions.clone",
     "errors:UnusedInputError",
     "graph.variables:SharedVariable Variable",
-    "sharedvalue:shared shared_constructor=shared",
+    "sharedvalue:shared",
     "tensor:shape specify_shape",
     "gof:is_same_graph",
 )
@@ -71,7 +71,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.gof.fg": _GOF,
     "theano.gof.graph": _GOF,
     "theano.gof.op": ("functions.test_values:get_test_value", "graph.variables:Op"),
-    "theano.gof.utils": _GOF,
+    "theano.gof.utils": (),
     "theano.gradient": ("gradient", "autodiff:grad", "errors:DisconnectedInputError"),
     "theano.ifelse": ("ifelse", "tensor:ifelse"),
     "theano.misc": (),

@@ -1,6 +1,16 @@
 """Tables of calls for every one of Theano's names, and facts about those that compute nothing."""
 
-from helpers.theano_names import arrays, elementwise, images, matrices, networks, reductions
+from helpers.theano_names import (
+    arrays,
+    derivatives,
+    elementwise,
+    images,
+    matrices,
+    networks,
+    programs,
+    reductions,
+    variables,
+)
 
 CALLS = [
     *elementwise.CALLS,
@@ -10,3 +20,4 @@ CALLS = [
     *images.CALLS,
     *matrices.CALLS,
 ]
+FACTS = [derivatives, programs, variables]
