@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from helpers.theano_names import CALLS
-from helpers.theano_names.case import FACTS, Call, check, present, resolve
+from helpers.theano_names import CALLS, FACTS
+from helpers.theano_names.case import Call, check, present, resolve
 
 DEVICES = ("cpu", "reference")
 

@@ -139,8 +139,13 @@ class TheanoModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         value = _public(self.__name__) if name == "__all__" else find(self.__name__, name)
         if callable(value) or isinstance(value, ModuleType):  # others, as `cuda_enabled`, change
-            setattr(self, name, value)
+            vars(self)[name] = value
         return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Python binds a submodule that is imported; a function of its name, as `var`, comes first.
+        if not isinstance(value, TheanoModule):
+            super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
         return sorted({*vars(self), *_children(self.__name__), *_public(self.__name__)})

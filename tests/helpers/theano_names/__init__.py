@@ -2,15 +2,16 @@
 
 from helpers.theano_names import (
     arrays,
-    derivatives,
+    derivatives,  # noqa: F401 - registers facts, as `programs` and `variables`
     elementwise,
     images,
     matrices,
     networks,
-    programs,
+    programs,  # noqa: F401
     reductions,
-    variables,
+    variables,  # noqa: F401
 )
+from helpers.theano_names.case import FACTS
 
 CALLS = [
     *elementwise.CALLS,
@@ -20,4 +21,5 @@ CALLS = [
     *images.CALLS,
     *matrices.CALLS,
 ]
-FACTS = [derivatives, programs, variables]
+
+__all__ = ["CALLS", "FACTS"]

@@ -280,7 +280,7 @@ CREATION = [
     Call("tensor.arange", lambda: np.arange(7, dtype="int64"), (), lambda f: f(7)),
     Call(
         "tensor.arange",
-        lambda: np.arange(2, 9, 3, "float64"),
+        lambda: np.array([2.0, 5.0, 8.0]),
         (),
         lambda f: f(2, 9, 3, "float64"),
         dtype="float64",
@@ -304,7 +304,7 @@ PRODUCTS = [
     Call("tensor.outer", np.outer, (V, A[:, 0])),
     Call(
         "tensor.tensordot",
-        lambda a, b: np.tensordot(a, b, [[2], [0]]),
+        lambda a, b: np.tensordot(a, b, ([2], [0])),
         (X, SQUARE),
         lambda f, a, b: f(a, b, axes=[[2], [0]]),
     ),

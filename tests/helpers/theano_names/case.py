@@ -134,7 +134,7 @@ def _slopes(
     gradients = theano.gradient.grad(
         cost, [inputs[i] for i in floats], disconnected_inputs="ignore"
     )
-    slope = sum(T.sum(g * d) for g, d in zip(gradients, directions.values(), strict=True))
+    slope = T.sum([T.sum(g * d) for g, d in zip(gradients, directions.values(), strict=True)])
 
     def moved(step: float) -> float:
         at = [a + step * directions[i] if i in floats else a for i, a in enumerate(arguments)]

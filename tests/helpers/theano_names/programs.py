@@ -144,7 +144,7 @@ def ordered_updates(device: str) -> None:
     updates.update({})
     assert list(updates) == [b, a]
     made(device, [], [], updates=updates)()
-    assert (a.get_value(), b.get_value()) == (3.0, 4.0)
+    assert [v.get_value().item() for v in (a, b)] == [3.0, 4.0]
     with pytest.raises(KeyError):
         updates.update({a: a})
     with pytest.raises(TypeError):
@@ -235,6 +235,7 @@ def formulas(device: str) -> None:
 def trees(device: str) -> None:
     x = T.dscalar("x")
     tree = theano.printing.debugprint(T.exp(x) + 1, -1, False, "str")
+    assert tree is not None
     assert "exp" in tree
     assert "x" in tree
     stream = io.StringIO()
