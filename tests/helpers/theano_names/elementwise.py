@@ -147,6 +147,7 @@ CALLS = [
         lambda f, a: f(a, "half_away_from_zero"),
         gradient=False,
     ),
+    Call("tensor.floor", np.int32, (INTEGERS,)),
     Call("tensor.cast", np.int32, (X * 3,), lambda f, x: f(x, "int32")),
     Call("tensor.clip", lambda x: np.clip(x, -0.5, 0.8), (X,), lambda f, x: f(x, -0.5, 0.8)),
     Call("tensor.clip", np.clip, (X, -POSITIVE, POSITIVE), lambda f, x, a, b: f(x, min=a, max=b)),

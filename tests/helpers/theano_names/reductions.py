@@ -88,6 +88,7 @@ CALLS = [
     Call("tensor.ptp", lambda a: np.ptp(a, 1), (X,), lambda f, a: f(a, axis=1)),
     Call("tensor.cumsum", lambda x: x.cumsum(), (X,)),
     Call("tensor.cumsum", lambda x: x.cumsum(1), (X,), lambda f, x: f(x, axis=1)),
+    Call("tensor.cumsum", lambda x: x.cumsum(0), (INTEGERS,), lambda f, x: f(x, 0), dtype="int64"),
     Call("tensor.cumprod", lambda x: x.cumprod(), (ROWS,)),
     Call("tensor.cumprod", lambda x: x.cumprod(-1), (X,), lambda f, x: f(x, -1)),
     Call("tensor.cov", np.cov, (ROWS,)),
