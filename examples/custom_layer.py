@@ -7,7 +7,7 @@ the engine derives the gradient.
 
 import numpy as np
 
-import tinygrad_mnist.tensor as T  # noqa: N812
+import tinygrad_mnist.tensor as T
 from tinygrad_mnist import config, shared
 from tinygrad_mnist.network3 import Network, SoftmaxLayer, load_data_shared
 

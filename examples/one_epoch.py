@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_mnist as theano
-import tinygrad_mnist.tensor as T  # noqa: N812
+import tinygrad_mnist.tensor as T
 from tinygrad_mnist.datasets import load_mnist
 from tinygrad_mnist.tensor.nnet import conv2d, softmax
 from tinygrad_mnist.tensor.signal import pool

@@ -2,12 +2,13 @@
 
 The first scores are far beyond 88, where exp overflows in float32. The engine computes stable
 forms of such expressions and of their gradients (docs/stability.md).
+
+python -m tinygrad_mnist.theano examples/theano_logistic.py
 """
 
 import numpy as np
-
-import tinygrad_mnist as theano
-import tinygrad_mnist.tensor as T  # noqa: N812
+import theano
+import theano.tensor as T
 
 STEPS = 500
 

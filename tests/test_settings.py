@@ -47,11 +47,11 @@ def test_every_setting_is_accepted(name: str) -> None:
 
 
 def test_a_value_that_asks_for_what_is_not_here() -> None:
-    message = r"profile = True has no effect here: fn\.profile"
+    message = r"warn_float64 = 'warn' has no effect here: look at x\.dtype"
     with pytest.warns(UserWarning, match=message) as record:
-        CONFIG.profile = True
+        CONFIG.warn_float64 = "warn"
     assert record[0].filename == __file__
-    assert CONFIG.profile is True
+    assert CONFIG.warn_float64 == "warn"
 
 
 def test_values_as_programs_write_them() -> None:

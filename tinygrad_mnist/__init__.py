@@ -15,7 +15,8 @@ from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import Function, In, Out, Param, function, test_values
 from tinygrad_mnist.graph import pickling
-from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.graph.shared import SharedVariable
+from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.printing import debugprint, pp
 from tinygrad_mnist.sharedvalue import shared

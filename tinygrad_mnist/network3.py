@@ -4,8 +4,7 @@ The names and arguments are those of the book's network3, so a program written f
 `from tinygrad_mnist import network3` in place of `import network3`:
 
     training_data, validation_data, test_data = load_data_shared()
-    net = Network([FullyConnectedLayer(n_in=784, n_out=100),
-                   SoftmaxLayer(n_in=100, n_out=10)], 10)
+    net = Network([FullyConnectedLayer(n_in=784, n_out=100), SoftmaxLayer(n_in=100, n_out=10)], 10)
     net.SGD(training_data, 60, 10, 0.1, validation_data, test_data)
 
 A layer is any object with `params`, `set_inpt(inpt, inpt_dropout, mini_batch_size)` and, after that
@@ -33,7 +32,8 @@ from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import BOOK_PLACE, Splits, as_path, load_data
 from tinygrad_mnist.functions import Function, function, prepare, swept
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.shared import SharedVariable
+from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.sharedvalue import shared
 from tinygrad_mnist.tensor import tanh
 from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax

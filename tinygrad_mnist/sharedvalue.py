@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.storage import aligned_copy
 from tinygrad_mnist.graph.types import check_dtype, tensor_type
 from tinygrad_mnist.graph.values import check_name, flag, plain_array, several
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 
 
 def shared(

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.values import shown
-from tinygrad_mnist.graph.variables import SharedVariable
 
 
 class OrderedUpdates(OrderedDict[SharedVariable, Any]):

@@ -12,8 +12,9 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import Out
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.functions.clone import clone, clone_replace, rebuild_collect_shared
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.traversal import leaves, toposort
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
 

@@ -8,7 +8,7 @@ from helpers.expressions import STEP, AnyArray, Case, evaluate
 from helpers.op_cases import cases_of_ops, directional_difference
 
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist import gradient
+from tinygrad_mnist import function, gradient
 from tinygrad_mnist.errors import ArgumentError, DisconnectedInputError, GraphTypeError
 
 _rng = np.random.default_rng(17)
@@ -118,6 +118,20 @@ def test_rop_can_be_differentiated(device: str) -> None:
     ]
     result = evaluate(device, [x, v], gradient_, *values)
     np.testing.assert_allclose(result, expected, rtol=1e-7)
+
+
+def test_rop_of_what_is_linear_has_the_inputs_that_fold_away() -> None:
+    """As in Theano, though the values of `w` have no say in the derivative."""
+    x, w, v = T.dvector("x"), T.dmatrix("w"), T.dmatrix("v")
+    product = function([w, v, x], T.Rop(T.dot(x, w), w, v))
+    np.testing.assert_array_equal(product([[1, 1]], [[2, 3]], [5]), [10, 15])
+    both = function([x, w, v], T.Rop([x[0] * w, T.sum(x)], w, v))
+    of_matrix, of_sum = both([4], [[1, 1]], [[2, 3]])
+    np.testing.assert_array_equal(of_matrix, [[8, 12]])
+    assert of_sum == 0
+    theirs = T.Rop(w, w, v)
+    assert theirs is v
+    assert not v.mentions
 
 
 def test_wrong_arguments() -> None:

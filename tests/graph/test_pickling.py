@@ -22,9 +22,10 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import HOMES, OPS
 from tinygrad_mnist.graph.pickling import find_op
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.traversal import leaves, toposort
 from tinygrad_mnist.graph.types import tensor_type
-from tinygrad_mnist.graph.variables import Constant, Op, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Op, Variable
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
 A = np.arange(6, dtype="float32").reshape(2, 3)

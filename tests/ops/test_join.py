@@ -253,11 +253,13 @@ def test_repeats_that_do_not_fit(device: str, repeats: list[int]) -> None:
         function(M)
 
 
-def test_repeats_that_only_a_call_computes(device: str) -> None:
+@pytest.mark.parametrize("repeats", [[1, 2], [1, 2, 3, 4], [1, 2, -1]])
+def test_repeats_of_a_call_that_do_not_fit(device: str, repeats: list[int]) -> None:
     x, n = T.dmatrix("x"), T.lvector("n")
     function = theano.function([x, n], T.repeat(x, n, axis=0))
-    with pytest.raises(TypeError, match=r"(?s)`n` is an int64 vector; a vector of repeats must be"):
-        function(M, [1, 2, 3])
+    with pytest.raises(ValueError, match=r"(?s)for an axis of length 3: one number.*made at"):
+        function(M, repeats)
+    np.testing.assert_array_equal(function(M, [0, 2, 1]), np.repeat(M, [0, 2, 1], axis=0))
 
 
 def test_stack_with_the_axis_by_position(device: str) -> None:

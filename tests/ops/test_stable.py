@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from helpers.expressions import Case, make_tests
 
-from tinygrad_mnist.ops.share import LOG_REST, LOG_SHARE, LOG_SUM_EXP, REST, SHARE
+from tinygrad_mnist.ops.elementwise import eq, log
+from tinygrad_mnist.ops.share import LARGEST, LOG_REST, LOG_SHARE, LOG_SUM_EXP, REST, SHARE
 from tinygrad_mnist.ops.stable import (
     EXP_DIFFERENCE,
     LOGADDEXP,
+    MUL_EXP,
     MUL_LOG,
     hyperbolic_tangent,
     logistic,
@@ -27,6 +29,10 @@ def softmax(x, axes):  # type: ignore[no-untyped-def]
     return powers / powers.sum(axis=axes, keepdims=True)
 
 
+def mul_log(y, x):  # type: ignore[no-untyped-def]
+    return MUL_LOG(y, log(x), eq(x, 0))
+
+
 CASES = [
     Case("logistic", logistic, lambda x: 1 / (1 + np.exp(-x)), (X,)),
     Case("hyperbolic_tangent", hyperbolic_tangent, np.tanh, (X,)),
@@ -39,10 +45,19 @@ CASES = [
          (X, X + np.float32(1) / 1024), gradient=False, tolerance=1e-3),
     Case("exp_difference of a row", EXP_DIFFERENCE, lambda x, y: np.exp(x) - np.exp(y), (ROW, Y),
          stretched=(0,)),
-    Case("mul_log", MUL_LOG, lambda y, x: y * x, (X, Y)),
-    Case("mul_log of a row", MUL_LOG, lambda y, x: y * x, (ROW, Y), stretched=(0,)),
-    Case("mul_log of zeros", MUL_LOG, lambda y, x: np.where(y == 0, 0, y * x),
-         (np.array([0.0, 1, 0]), np.array([-np.inf, -np.inf, 3])), gradient=False),
+    Case("mul_log", mul_log, lambda y, x: y * np.log(x), (X, POSITIVE)),
+    Case("mul_log of a row", mul_log, lambda y, x: y * np.log(x), (ROW, POSITIVE), stretched=(0,)),
+    Case("mul_log of zeros", mul_log, lambda y, x: np.array([0, -np.inf, 0, np.nan]),
+         (np.array([0.0, 1, 0, 0]), np.array([0, 0, 3, np.inf])), gradient=False),
+    Case("mul_exp", MUL_EXP, lambda c, m: c * np.exp(m), (X, Y)),
+    Case("mul_exp of a row", MUL_EXP, lambda c, m: c * np.exp(m), (X, ROW), stretched=(1,)),
+    Case("mul_exp of zeros", MUL_EXP, lambda c, m: np.array([0, 0, np.nan, np.nan, np.inf]),
+         (np.array([0.0, 0, 0, 0, 1]), np.array([1e4, -np.inf, np.inf, np.nan, 1e4])),
+         gradient=False),
+    Case("largest", lambda x: LARGEST(x, axes=(1,)), lambda x: x.max(1, keepdims=True), (X,),
+         gradient=False),
+    Case("largest of none", lambda x: LARGEST(x, axes=(1,)), lambda x: np.full((3, 1), -np.inf),
+         (X[:, :0],), gradient=False),
     Case("log_sum_exp", lambda x: LOG_SUM_EXP(x, x.max(axis=1, keepdims=True), axes=(1,)),
          lambda x: np.log(np.exp(x - x.max(1, keepdims=True)).sum(1, keepdims=True)), (X,),
          gradient=False),

@@ -19,12 +19,12 @@ from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
 from tinygrad_mnist.ops.shape import static_broadcast, static_reshape
 from tinygrad_mnist.ops.slices import STATIC_SLICE
 from tinygrad_mnist.ops.softmax import log_softmax
+from tinygrad_mnist.rewrite.cross_entropy import CROSS_ENTROPY
 from tinygrad_mnist.rewrite.engine import Context, Rule, apply_rules
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
-from tinygrad_mnist.rewrite.stabilise import STABILISE
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
-RULES = {rule.name: rule for rule in [*SIMPLIFY, *STABILISE]}
+RULES = {rule.name: rule for rule in [*SIMPLIFY, *CROSS_ENTROPY]}
 XENT_IDENTITY = {"epilogue": Tape.identity("float64")}
 
 

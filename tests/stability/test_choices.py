@@ -153,6 +153,61 @@ def test_other_choices(cost: Unary, values: list[float], wanted: list[float], dt
     np.testing.assert_allclose(result[fine], np.array(wanted)[fine], rtol=1e-5)
 
 
+# --- sums that a switch leaves out ----------------------------------------------------------------
+
+
+def softmax(x: Any) -> Any:
+    return T.exp(x) / T.exp(x).sum(axis=1, keepdims=True)
+
+
+# Of each row: all are read as sums of exponentials, and get ops of their own.
+ROWS: dict[str, Unary] = {
+    "log(sum(exp))": lambda x: T.log(T.exp(x).sum(axis=1)),
+    "log(mean(exp))": lambda x: T.log(T.exp(x).mean(axis=1)),
+    "log of three terms": lambda x: T.log(T.exp(x[:, 0]) + T.exp(x[:, 1]) + T.exp(x[:, 2])),
+    "log of two terms": lambda x: T.log(T.exp(x[:, 0]) + T.exp(x[:, 1])),
+    "softmax": lambda x: softmax(x)[:, 0],
+    "its log": lambda x: T.log(softmax(x))[:, 0],
+    "1 - softmax": lambda x: (1 - softmax(x))[:, 0],
+    "its log ": lambda x: T.log(1 - softmax(x))[:, 1],
+    "entropy": lambda x: -T.sum(softmax(x) * T.log(softmax(x)), axis=1),
+    "weighted sum": lambda x: T.log((x**2 * T.exp(x)).sum(axis=1)),
+    "weighted mean": lambda x: (x * T.exp(x)).sum(axis=1) / T.exp(x).sum(axis=1),
+    "shifted": lambda x: T.log(T.exp(x - x.max(axis=1, keepdims=True)).sum(axis=1)),
+    "difference": lambda x: T.exp(x[:, 0]) - T.exp(x[:, 1]),
+    "log of a difference": lambda x: T.log(T.exp(x[:, 1]) - T.exp(x[:, 0])),
+    "product": lambda x: T.prod(1 / (1 + T.exp(-x)), axis=1),
+    "attention": lambda x: T.sum(softmax(x) * x, axis=1),
+    "of logarithms": lambda x: T.log(T.exp(T.log(T.exp(x))).sum(axis=1)),
+}
+BAD_ROWS = [
+    [-np.inf, -np.inf, -np.inf],
+    [np.nan, np.nan, np.nan],
+    [np.inf, np.inf, np.inf],
+    [np.nan, 1.0, -np.inf],
+    [np.inf, -np.inf, 0.0],
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", ROWS)
+def test_rows_that_a_switch_leaves_out(form: str, dtype: str) -> None:
+    x, b = T.matrix("x", dtype=dtype), T.vector("b", dtype="bool")
+    values = np.array([[1, 2, 3], *BAD_ROWS, [-1, 0, 0.5]]).astype(dtype)
+    fine = np.isin(np.arange(len(values)), [0, len(values) - 1])
+    choices: list[Callable[[Any, Any], Any]] = [
+        lambda b, e: T.switch(b, e, 0),
+        lambda b, e: T.switch(b, T.switch(b, e, 1), 0) * 1.0,
+        lambda b, e: T.switch(b.dimshuffle(0, "x"), e.dimshuffle(0, "x"), 0)[::-1],
+    ]
+    (alone,) = theano.function([x], [T.grad(T.sum(ROWS[form](x)), x)])(values[fine])
+    for choose in choices:
+        slope = T.grad(T.sum(choose(b, ROWS[form](x))), x)
+        result = theano.function([x, b], slope)(values, fine)
+        np.testing.assert_allclose(result[fine], alone, 1e-6)
+        np.testing.assert_array_equal(result[~fine], 0)
+
+
 # --- zeros ----------------------------------------------------------------------------------------
 
 NORMS: dict[str, Unary] = {

@@ -197,3 +197,42 @@ def test_time_is_linear(step: Any) -> None:
     seconds(10)
     short = min(seconds(300) for _ in range(3))
     assert min(seconds(3000) for _ in range(2)) < 30 * short + 0.1
+
+
+NESTED: dict[str, Any] = {
+    "switch": lambda v, x, i: T.switch(x > i, v + 1, v * 2),
+    "both branches": lambda v, x, i: T.switch(x > i, -v, v) / 3.0,
+    "joined": lambda v, x, i: T.concatenate([v, v[::-1]])[:2] * 2 + 1,
+    "sum": lambda v, x, i: T.switch(x > 0, v + v, v - 2 * v),
+    "views": lambda v, x, i: (v / T.sum(v, keepdims=True))[::-1],
+    "tanh": lambda v, x, i: -(1 + T.tanh(-v)),
+    "logarithms": lambda v, x, i: x * (T.log(v * v) + v),
+    "views of a softmax": lambda v, x, i: v[::-1] if i else v / T.sum(v),
+}
+
+
+@pytest.mark.parametrize("n", [20, 400])
+@pytest.mark.parametrize("step", NESTED)
+def test_nested_choices_take_linear_time(step: str, n: int) -> None:
+    """Each has several ways to what is below."""
+    x = T.dvector("x")
+    v = T.exp(x)
+    for i in range(n):
+        v = NESTED[step](v, x, i)
+    begin = time.process_time()
+    (result,) = stabilise([T.log(v)])
+    assert time.process_time() - begin < 0.02 * n
+    assert len(toposort([result])) < 200 * n
+
+
+def test_a_form_does_not_depend_on_what_was_asked_before() -> None:
+    """Neither on outputs before, nor on how deep it lies."""
+    x = T.dvector("x")
+    v = T.exp(x)
+    for _ in range(100):
+        v = v * 1.01 + T.exp(-x)
+    outputs = [T.log(v), T.sum(v), 1 / v]
+    alone = [ops(stabilise([output])[0]) for output in outputs]
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        together = stabilise([outputs[i] for i in order])
+        assert [ops(v) for v in together] == [alone[i] for i in order]

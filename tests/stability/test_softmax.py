@@ -211,6 +211,31 @@ def test_two_terms(dtype: str) -> None:
         assert (errors(result, exact, dtype) <= allowed).all()
 
 
+@pytest.mark.parametrize("n", [2, 7, 8, 9, 17, 40])
+def test_terms_added_one_by_one(n: int) -> None:
+    """Also more terms than are kept apart."""
+    x = T.dmatrix("x")
+    sum_ = T.exp(x[:, 0])
+    for i in range(1, n):
+        sum_ = sum_ + T.exp(x[:, i])
+    cost = T.log(sum_)
+    values = np.random.default_rng(n).normal(size=(4, n)) * 1000
+    function = theano.function([x], [cost, T.exp(x[:, 1]) / sum_, T.grad(T.sum(cost), x)])
+    value, share, gradient = function(values)
+    top = values.max(axis=1, keepdims=True)
+    wanted = top + np.log(np.exp(values - top).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(value, wanted[:, 0], 1e-13)
+    np.testing.assert_allclose(gradient, np.exp(values - wanted), atol=1e-12)
+    np.testing.assert_allclose(share, np.exp(values - wanted)[:, 1], atol=1e-12)
+
+
+def test_many_parts_of_a_join() -> None:
+    x = T.dmatrix("x")
+    shares = [SOFTMAXES["keepdims"](x, 1)[:, :: 1 if i % 2 else -1] for i in range(30)]
+    result = theano.function([x], T.log(T.concatenate(shares)))([[1000.0, 0.0]])
+    np.testing.assert_array_equal(result, [[-1000, 0], [0, -1000]] * 15)
+
+
 CONSTANTS = [(1.0, 1.0), (0.5, 0.5), (1e-8, 1.0), (3.0, 2.0)]
 
 

@@ -285,6 +285,7 @@ def _nnet() -> dict[str, Call]:
         "abstract_conv2d": call(nnet.abstract_conv2d, t, t),
         "conv2d": call(nnet.conv2d, t, t),
         "conv2d_transpose": call(nnet.conv2d_transpose, t, t, (2, 2, 3, 3)),
+        "confusion_matrix": call(nnet.confusion_matrix, y, y),
         "h_softmax": call(nnet.h_softmax, m, 2, 4, 2, 2, m, v, T.tensor3("w"), m),
         "h_softmax of targets": call(nnet.h_softmax, m, 2, 4, 2, 2, m, v, T.tensor3("w"), m, y),
         "prepend_scalar_to_each_row": call(nnet.prepend_scalar_to_each_row, 1, m),

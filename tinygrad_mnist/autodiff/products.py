@@ -68,6 +68,9 @@ def Rop(f: Variables, wrt: Variables, eval_points: Any) -> Any:  # noqa: N802
         zeros = {u: zero_gradient(v) for u, v in zip(left, floats, strict=True)}
         derivatives = dict(zip(floats, substitute(results, zeros), strict=True))
         of_all = [derivatives[v] if v in derivatives else zero_gradient(v) for v in functions]
+    for v, derivative in zip(functions, of_all, strict=True):
+        if all(derivative is not point for point in points):
+            derivative.mentions = (*derivative.mentions, v)  # as in Theano: inputs of v are used
     return in_form(f, of_all)
 
 

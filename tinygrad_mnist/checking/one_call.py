@@ -12,8 +12,8 @@ from tinygrad_mnist.compile.host import HostProgram
 from tinygrad_mnist.compile.plan import SHARED, Buffer, KernelCall, Plan, View
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec
 from tinygrad_mnist.graph.layout import Layout
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.types import tensor_type
-from tinygrad_mnist.graph.variables import SharedVariable
 
 
 class OneCall:

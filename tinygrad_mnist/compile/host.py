@@ -16,9 +16,10 @@ import numpy as np
 
 from tinygrad_mnist.errors import IndexOutOfRangeError, ShapeError
 from tinygrad_mnist.graph.layout import Offset
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import INTEGERS
-from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Input, Variable
 
 # Arithmetic that host integers may go through, as Python expressions. Those of the first kind may
 # leave the range of their dtype: then they wrap around, as on a device.

@@ -18,8 +18,9 @@ from tinygrad_mnist.compile.in_place import may_overwrite, save_copies
 from tinygrad_mnist.compile.memory import place_buffers
 from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Plan, View
 from tinygrad_mnist.graph.layout import contiguous
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import Origins
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 
 # By temporaries: the bound buffers that replace them.
 _Replaced = dict[int, int]

@@ -10,8 +10,9 @@ from tinygrad_mnist.compile.plan import KernelCall, Plan
 from tinygrad_mnist.compile.schedule import draft_calls
 from tinygrad_mnist.compile.specialise import specialise
 from tinygrad_mnist.errors import ShapeError
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import Origins, at, in_order
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.rewrite.engine import Context, Stage
 from tinygrad_mnist.rewrite.passes import PASSES, PLAIN_PASSES, rewrite
 from tinygrad_mnist.stability import stabilise

@@ -17,9 +17,10 @@ from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.contracts.index.check_range import CHECK_RANGE
 from tinygrad_mnist.errors import ArgumentError, IndexOutOfRangeError, MissingKernelError
 from tinygrad_mnist.graph.layout import contiguous
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import toposort
-from tinygrad_mnist.graph.variables import Constant, Node, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
 from tinygrad_mnist.ops.gather import GATHER
 from tinygrad_mnist.ops.kernels import TAPE
 from tinygrad_mnist.ops.slices import ASSEMBLE

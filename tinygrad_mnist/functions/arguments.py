@@ -12,10 +12,11 @@ import numpy as np
 from tinygrad_mnist.compile.host import is_host_scalar
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import BroadcastError, GraphTypeError
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import BOOL, INTEGERS
 from tinygrad_mnist.graph.values import plain_array
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 
 _RANGES = {dtype: (np.iinfo(dtype).min, np.iinfo(dtype).max) for dtype in INTEGERS}
 

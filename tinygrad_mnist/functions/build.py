@@ -34,11 +34,12 @@ from tinygrad_mnist.functions.updates import (
 )
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves, mentions, substitute
 from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.values import check_name, choice, flag, shown
-from tinygrad_mnist.graph.variables import Input, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Input, Variable
 
 # Those of Theano's modes that choose how much to optimise and to check; here there is one way to
 # make a plan.

@@ -13,7 +13,8 @@ from tinygrad_mnist.compile.pipeline import Compiled
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.graph.access import ForkSafeLock
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.shared import SharedVariable
+from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.profiling import watched
 
 Shape = tuple[int, ...]

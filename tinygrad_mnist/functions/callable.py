@@ -22,8 +22,9 @@ from tinygrad_mnist.functions.states import states_set
 from tinygrad_mnist.functions.sweep import Sweep, steps_from
 from tinygrad_mnist.functions.updates import swaps_from
 from tinygrad_mnist.graph.access import ReadWriteLock
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.traversal import leaves, substitute
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.profiling import Profile, SegmentedProfile, profile_runs
 
 

@@ -17,10 +17,11 @@ from tinygrad_mnist.functions.updates import (
     updates_from,
 )
 from tinygrad_mnist.graph.clone import Equivalents, clone_leaf, clone_node, variables_of
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves, toposort
 from tinygrad_mnist.graph.values import flag, shown
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 
 
 def clone(

@@ -9,9 +9,10 @@ from typing import Any
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, MissingValueError
 from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.values import check_name, flag, several, shown
-from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Variable
 
 
 @dataclass(frozen=True, eq=False)

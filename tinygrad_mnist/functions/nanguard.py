@@ -21,10 +21,10 @@ from tinygrad_mnist.backends.reference import of_step, view_elements
 from tinygrad_mnist.compile.plan import CONSTANT, INPUT, SHARED, KernelCall, Plan, show_call
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError, NanGuardError
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.types import FLOATS, tensor_type
 from tinygrad_mnist.graph.values import flag
-from tinygrad_mnist.graph.variables import SharedVariable
 
 _BIG = 1e10  # as Theano has it
 

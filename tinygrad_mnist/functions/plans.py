@@ -29,10 +29,11 @@ from tinygrad_mnist.functions.cached import (
 from tinygrad_mnist.functions.io import Outputs
 from tinygrad_mnist.functions.segments import CutCall, Ready, Segments
 from tinygrad_mnist.graph.collection import collection_paused
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import Origins, user_origins
 from tinygrad_mnist.graph.test_values import no_test_values
 from tinygrad_mnist.graph.traversal import leaves
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 
 
 class PlanCache:

@@ -12,8 +12,9 @@ from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.config import config
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.cached import CachedPlan, Key, Shape, Slots
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.traversal import leaves
-from tinygrad_mnist.graph.variables import Constant, Input, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Input, Variable
 
 Integers = Mapping[Variable, int]
 

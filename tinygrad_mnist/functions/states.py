@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.functions.sweep import swept
-from tinygrad_mnist.graph.variables import SharedVariable
+from tinygrad_mnist.graph.shared import SharedVariable
 
 
 @contextmanager

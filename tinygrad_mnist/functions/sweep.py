@@ -18,8 +18,9 @@ from tinygrad_mnist.functions.arguments import Parameter, argument_array, is_sta
 from tinygrad_mnist.functions.cached import CachedPlan, SharedBinding, Slots
 from tinygrad_mnist.functions.plans import PlanCache
 from tinygrad_mnist.functions.segments import CutCall
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 
 # Steps whose slots are computed ahead, so that a long sweep starts at once and needs no big table.
 MAX_SEGMENT = 10_000

@@ -20,11 +20,12 @@ from tinygrad_mnist.errors import MissingTestValueError
 from tinygrad_mnist.functions.arguments import Parameter, convert
 from tinygrad_mnist.graph.op import as_variable
 from tinygrad_mnist.graph.operators import api_function
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at, error_context
 from tinygrad_mnist.graph.test_values import are_paused, no_test_values
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import static_type
-from tinygrad_mnist.graph.variables import Constant, Node, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
 
 def get_test_value(v: Any) -> Array:

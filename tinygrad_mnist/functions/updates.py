@@ -9,10 +9,11 @@ import numpy as np
 
 from tinygrad_mnist.errors import ArgumentError, GivensError, GraphTypeError
 from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at
 from tinygrad_mnist.graph.traversal import leaves, substitute, toposort
 from tinygrad_mnist.graph.values import shown
-from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.elementwise import cast
 
 Pairs = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None

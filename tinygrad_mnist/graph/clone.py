@@ -7,10 +7,11 @@ from copy import copy
 from typing import Any
 
 from tinygrad_mnist.errors import GraphTypeError
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import on_behalf_of
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.values import shown
-from tinygrad_mnist.graph.variables import Input, Node, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Input, Node, Variable
 
 Equivalents = dict[Any, Any]  # variables and nodes with those that are in their place
 

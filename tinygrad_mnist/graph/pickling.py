@@ -24,18 +24,12 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.op import HOMES, OPS
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import Origins
 from tinygrad_mnist.graph.storage import aligned_copy
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import (
-    Constant,
-    Input,
-    Node,
-    Op,
-    SharedVariable,
-    Variable,
-)
+from tinygrad_mnist.graph.variables import Constant, Input, Node, Op, Variable
 
 Reduced = tuple[Any, ...]  # what `__reduce__` returns
 # A node with the numbers of its inputs, its parameters, the types of its results and its lines.

@@ -21,15 +21,17 @@ _DTYPES = (
 )
 _TYPE = "graph.types:Type=TensorType"
 _VARIABLES = (
-    "graph.variables:TensorVariable=Variable TensorConstant=Constant Variable Constant "
-    "TensorSharedVariable=SharedVariable ScalarSharedVariable=SharedVariable SharedVariable"
+    "graph.variables:TensorVariable=Variable TensorConstant=Constant Variable Constant",
+    "graph.shared:TensorSharedVariable=SharedVariable ScalarSharedVariable=SharedVariable "
+    "SharedVariable",
 )
 _COMPILE = (
     "functions:function In Out Param Function SymbolicInput=In SymbolicOutput=Out",
     "functions.mode",
     "functions.clone",
     "errors:UnusedInputError",
-    "graph.variables:SharedVariable Variable",
+    "graph.shared:SharedVariable",
+    "graph.variables:Variable",
     "sharedvalue:shared",
     "tensor:shape specify_shape",
     "gof:is_same_graph",
@@ -97,7 +99,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "gradient:Lop Rop consider_constant hessian jacobian numeric_grad verify_grad",
     ),
     "theano.tensor.basic": ("tensor", _DTYPES),
-    "theano.tensor.elemwise": ("tensor", _VARIABLES),
+    "theano.tensor.elemwise": ("tensor", *_VARIABLES),
     "theano.tensor.extra_ops": ("tensor.extra_ops", "tensor"),
     "theano.tensor.nlinalg": ("tensor.nlinalg",),
     "theano.tensor.nnet": ("tensor.nnet", "tensor.nnet.abstract_conv:conv2d_grad_wrt_inputs"),
@@ -109,7 +111,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.tensor.nnet.sigm": ("tensor.nnet",),
     "theano.tensor.raw_random": ("tensor.raw_random",),
     "theano.tensor.shared_randomstreams": ("tensor.shared_randomstreams",),
-    "theano.tensor.sharedvar": (_VARIABLES, "sharedvalue:tensor_constructor=shared"),
+    "theano.tensor.sharedvar": (*_VARIABLES, "sharedvalue:tensor_constructor=shared"),
     "theano.tensor.signal": ("tensor.signal",),
     "theano.tensor.signal.conv": ("tensor.signal.conv",),
     "theano.tensor.signal.downsample": ("tensor.signal.downsample",),
@@ -119,7 +121,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.tensor.subtensor": ("tensor",),
     "theano.tensor.type": ("tensor:TensorType",),
     "theano.tensor.utils": (),
-    "theano.tensor.var": (_VARIABLES,),
+    "theano.tensor.var": (*_VARIABLES,),
     "theano.updates": ("updates",),
     "theano.version": ("names.version:version short_version=version full_version=version",),
 }

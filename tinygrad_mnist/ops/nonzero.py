@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array, Params
-from tinygrad_mnist.errors import IndexOutOfRangeError
+from tinygrad_mnist.errors import IndexOutOfRangeError, ShapeError
 from tinygrad_mnist.graph.op import register_op
 from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.variables import HostValues, Node, Op, Variable
@@ -27,6 +27,8 @@ NONZERO = register_op(
 
 def _repeated_indices(params: Params, arrays: Sequence[Array]) -> list[Array]:
     repeats, length = arrays
+    if len(repeats) not in (1, length) or (len(repeats) and repeats.min() < 0):
+        raise ShapeError(f"repeats {repeats} for an axis of length {length}: one number >= 0 each")
     return [np.repeat(np.arange(int(length)), repeats)]
 
 

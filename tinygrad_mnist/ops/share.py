@@ -14,25 +14,26 @@ import numpy as np
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec, Params
 from tinygrad_mnist.graph.op import constant, register_op
 from tinygrad_mnist.graph.types import TensorType
-from tinygrad_mnist.graph.variables import Node, Op, Variable
+from tinygrad_mnist.graph.variables import Node, Op, Variable, Vjp, no_slope
 from tinygrad_mnist.ops.elementwise import (
     add,
     eq,
     exp,
     gt,
     log1p,
-    maximum,
     minimum,
     mul,
     neg,
+    neq,
     stop_gradient,
     sub,
     switch,
     true_div,
 )
 from tinygrad_mnist.ops.exponential import expm1
-from tinygrad_mnist.ops.reduce import max_, reduced_type, sum_
-from tinygrad_mnist.ops.shape import dimshuffle
+from tinygrad_mnist.ops.logical import isinf
+from tinygrad_mnist.ops.reduce import any_, max_, reduced_type, sum_
+from tinygrad_mnist.ops.shape import dimshuffle, static_broadcast
 from tinygrad_mnist.ops.softmax import SOFTMAX
 
 _LN2 = math.log(2)
@@ -40,20 +41,57 @@ _LN2 = math.log(2)
 
 def top(x: Variable, axes: tuple[int, ...]) -> Variable:
     """The maximum over axes, which it keeps; a finite number, and a constant for gradients."""
-    return stop_gradient(finite(max_(x, axes, keepdims=True)))
+    return stop_gradient(finite(LARGEST(x, axes=axes)))
 
 
 def finite(v: Variable) -> Variable:
-    """An infinity as the largest finite number: x - x would be NaN for an infinite x."""
-    largest = float(np.finfo(v.dtype).max)
-    return minimum(maximum(v, -largest), largest)
+    """v, and 0 in place of an infinity: x - x would be NaN there, but where 0 is subtracted from
+    exponents, their exponentials are those of the program."""
+    return switch(isinf(v), 0, v)
+
+
+# --- the largest exponent ----------------------------------------------------------------------
+
+
+def _largest_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
+    return [reduced_type(params, types[0], types[0].dtype)]
+
+
+def _largest(x: Array, axes: tuple[int, ...]) -> Array:
+    result: Array = x.max(axis=axes, keepdims=True, initial=-np.inf)
+    return result
+
+
+def _largest_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    return [_largest(inputs[0], params["axes"])]
+
+
+def _largest_lower(node: Node) -> list[Variable]:
+    (x,), z, axes = node.inputs, node.outputs[0], node.params["axes"]
+    if all(x.type.static_shape[a] for a in axes):
+        return [max_(x, axes, keepdims=True)]
+    nothing = constant(np.full((1,) * x.ndim, -np.inf), x.dtype)
+    return [static_broadcast(nothing, z.type.static_shape, z.broadcastable)]
+
+
+# The maximum over params["axes"], which it keeps, for sums of exponentials: of no elements it is
+# -inf, since the sum of none is 0. Its gradient is zero: what is computed with it doesn't depend on
+# it.
+LARGEST = register_op(
+    Op(
+        "largest",
+        _largest_infer,
+        _largest_reference,
+        vjp=no_slope,
+        lower=_largest_lower,
+        shown="axes",
+    )
+)
 
 
 # --- the logarithm of a sum of exponentials -------------------------------------------------------
-
-
-def _lse_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
-    return [reduced_type(params, types[0], types[0].dtype)]
 
 
 def _lse_reference(
@@ -81,11 +119,24 @@ def _lse_vjp(node: Node, g: Variable) -> list[Variable | None]:
     return [mul(g, exp(sub(sub(x, top), z))), None]
 
 
+def _lse_masked_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    slope, _ = _lse_vjp(node, g)
+    return [switch(eq(g, 0), 0, slope), None]
+
+
 # x, its maximum over params["axes"] -> log(sum(exp(x - maximum))) over these axes, which it keeps.
 # It has all its digits where it is close to 0, that is, where one term is much larger than the
 # others. No gradient passes through the maximum: it has no say in what callers make of the two.
 LOG_SUM_EXP = register_op(
-    Op("log_sum_exp", _lse_infer, _lse_reference, _lse_vjp, lower=_lse_lower, shown="axes")
+    Op(
+        "log_sum_exp",
+        _largest_infer,
+        _lse_reference,
+        _lse_vjp,
+        _lse_masked_vjp,
+        lower=_lse_lower,
+        shown="axes",
+    )
 )
 
 
@@ -96,8 +147,18 @@ def _same_type(params: Params, types: Sequence[TensorType]) -> list[TensorType]:
     return [types[0]]
 
 
+def _masked(vjp: Vjp) -> Vjp:
+    """The vjp of a share with a result of 0 wherever the gradient of all shares of a sum is 0."""
+
+    def masked_vjp(node: Node, g: Variable) -> list[Variable | None]:
+        is_used = any_(neq(g, 0), node.params["axes"], keepdims=True)
+        return [None if term is None else switch(is_used, term, 0) for term in vjp(node, g)]
+
+    return masked_vjp
+
+
 def _log_share(x: Array, axes: tuple[int, ...]) -> Array:
-    largest = x.max(axis=axes, keepdims=True)
+    largest = _largest(x, axes)
     (total,) = _lse_reference({"axes": axes}, [x, largest], [ArraySpec(x.dtype.name, x.shape)])
     result: Array = x - largest - total
     return result
@@ -132,6 +193,7 @@ LOG_SHARE = register_op(
         _same_type,
         _log_share_reference,
         _log_share_vjp,
+        _masked(_log_share_vjp),
         lower=_log_share_lower,
         shown="axes",
     )
@@ -168,7 +230,15 @@ def _share_vjp(node: Node, g: Variable) -> list[Variable | None]:
 
 # exp(x) / sum(exp(x)), the sum over params["axes"]
 SHARE = register_op(
-    Op("share", _same_type, _share_reference, _share_vjp, lower=_share_lower, shown="axes")
+    Op(
+        "share",
+        _same_type,
+        _share_reference,
+        _share_vjp,
+        _masked(_share_vjp),
+        lower=_share_lower,
+        shown="axes",
+    )
 )
 
 
@@ -180,7 +250,7 @@ def _log_rest(x: Array, axes: tuple[int, ...]) -> Array:
         log_share = _log_share(x, axes)
         most = log_share > -_LN2
         others = np.where(most, -np.inf, x)
-        largest = np.maximum(others.max(axis=axes, keepdims=True), np.finfo(x.dtype).min)
+        largest = np.maximum(_largest(others, axes), np.finfo(x.dtype).min)
         total = np.log(np.exp(others - largest).sum(axis=axes, keepdims=True)) + largest
         near = total - x + log_share
         result: Array = np.where(most, near, np.log1p(-np.exp(np.minimum(log_share, -_LN2))))
@@ -225,6 +295,7 @@ LOG_REST = register_op(
         _same_type,
         _log_rest_reference,
         _log_rest_vjp,
+        _masked(_log_rest_vjp),
         lower=_log_rest_lower,
         shown="axes",
     )
@@ -253,5 +324,13 @@ def _rest_vjp(node: Node, g: Variable) -> list[Variable | None]:
 
 # 1 - share(x), over params["axes"]
 REST = register_op(
-    Op("rest", _same_type, _rest_reference, _rest_vjp, lower=_rest_lower, shown="axes")
+    Op(
+        "rest",
+        _same_type,
+        _rest_reference,
+        _rest_vjp,
+        _masked(_rest_vjp),
+        lower=_rest_lower,
+        shown="axes",
+    )
 )

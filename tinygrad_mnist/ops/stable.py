@@ -6,6 +6,7 @@ where the plain one's doesn't.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,10 +23,12 @@ from tinygrad_mnist.ops.elementwise import (
     define,
     eq,
     exp,
+    gt,
     lt,
     maximum,
     mul,
     neg,
+    number_like,
     softplus,
     sub,
     sum_to,
@@ -116,23 +119,85 @@ EXP_DIFFERENCE = _compose(
     "exp_difference",
     _difference,
     lambda x, y: switch(
-        eq(x, y),
-        sub(x, y),
+        eq(sub(x, y), 0),
+        0,
         switch(lt(abs_(sub(x, y)), 1), mul(exp(y), expm1(sub(x, y))), sub(exp(x), exp(y))),
     ),
     lambda g, x, y: (mul(g, exp(x)), neg(mul(g, exp(y)))),
 )
 
 
-def _product(y: Array, x: Array) -> Array:
-    product: Array = np.where((y == 0) & np.isinf(x), 0, y * x)
-    return product
+def _limit(dtype: str) -> float:
+    """Up to which size of m exp(m) is surely a normal number."""
+    return 0.98 * math.log(float(np.finfo(dtype).max))
 
 
-# y * x where an infinite x, a logarithm of 0, counts as finite beside y = 0
-MUL_LOG = _compose(
-    "mul_log",
-    _product,
-    lambda y, x: switch(and_(eq(y, 0), isinf(x)), 0, mul(y, x)),
-    lambda g, y, x: (mul(g, x), mul(g, y)),
+def _product_with_exp(c: Array, m: Array) -> Array:
+    one, half = c.dtype.type(1), c.dtype.type(0.5)
+    is_far = np.abs(m) > _limit(c.dtype.name)
+    step = np.where(c * half == c, np.finfo(c.dtype).tiny, np.where(is_far, half, one))
+    root: Array = np.exp(m * step)
+    return c * root * np.where(is_far, root, one)
+
+
+def _product_with_exp_lowered(c: Variable, m: Variable) -> Variable:
+    """Where exp(m) may be too large or small for the product, c is multiplied by its root, twice.
+    Where c is 0 or infinite, which is where it is its own half, any power of it does for a finite
+    m: one near 1."""
+    half, tiny = number_like(0.5, m), number_like(float(np.finfo(m.dtype).tiny), m)
+    is_far = gt(abs_(m), number_like(_limit(m.dtype), m))
+    step = switch(eq(mul(c, half), c), tiny, switch(is_far, half, 1))
+    root = exp(mul(m, step))
+    return mul(mul(c, root), switch(is_far, root, 1))
+
+
+def _along_product_with_exp(g: Variable, c: Variable, m: Variable) -> tuple[Variable, Variable]:
+    is_far = gt(abs_(m), number_like(_limit(m.dtype), m))
+    root = exp(mul(m, switch(is_far, number_like(0.5, m), 1)))
+    return mul(mul(g, root), switch(is_far, root, 1)), mul(g, MUL_EXP(c, m))
+
+
+# c * exp(m), also where exp(m) alone is too large or too small
+MUL_EXP = _compose("mul_exp", _product_with_exp, _product_with_exp_lowered, _along_product_with_exp)
+
+
+# --- products with logarithms ---------------------------------------------------------------------
+
+
+def _mul_log_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    y, x, is_log_of_0 = inputs
+    with np.errstate(all="ignore"):
+        result = np.where((y == 0) & is_log_of_0 & np.isinf(x), 0, y * x)
+    return [np.broadcast_to(result, outputs[0].shape).astype(outputs[0].dtype)]
+
+
+def _mul_log_lower(node: Node) -> list[Variable]:
+    y, x, is_log_of_0 = node.inputs
+    return [switch(and_(and_(eq(y, 0), is_log_of_0), isinf(x)), 0, mul(y, x))]
+
+
+def _mul_log_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    y, x, _ = node.inputs
+    return [sum_to(mul(g, x), y), sum_to(mul(g, y), x), None]
+
+
+def _mul_log_masked_vjp(node: Node, g: Variable) -> list[Variable | None]:
+    y, x, _ = node.inputs
+    along_y, along_x = (switch(eq(g, 0), 0, mul(g, v)) for v in (x, y))
+    return [sum_to(along_y, y), sum_to(along_x, x), None]
+
+
+# y, x, bools -> y * x, and 0 where y is 0 and x is infinite because a logarithm in it is one of 0.
+# The bools say where that is.
+MUL_LOG = register_op(
+    Op(
+        "mul_log",
+        _infer,
+        _mul_log_reference,
+        _mul_log_vjp,
+        _mul_log_masked_vjp,
+        lower=_mul_log_lower,
+    )
 )

@@ -20,8 +20,9 @@ from tinygrad_mnist.compile.plan import (
     what_it_does,
 )
 from tinygrad_mnist.compile.segmented import SegmentedPlan
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import Origins
-from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.printing.labels import expressions_of, operation
 
 _COLOURS = {
@@ -40,11 +41,12 @@ def dot(obj: Any) -> str:
     obj: a variable or a list of variables: their graph, every variable with op, dtype and shape
     (where known). A function: the plan of its last call, or those of its segments, kernels as boxes
     with FLOPs and bytes, and between them the buffers that they read and write. A plan: the same.
-    Tooltips, which SVG shows, name the user's line.
+    Tooltips, which SVG shows, name the user's line. A function has no plan before its first call;
+    then its results and updates are drawn.
 
-    Raises ValueError for a function before its first call, TypeError for other objects.
+    Raises TypeError for other objects.
     """
-    plan = obj.plan if hasattr(obj, "expressions") else obj
+    plan = obj.plan if hasattr(obj, "expressions") and obj.plans else obj
     if isinstance(plan, Plan):
         return _drawing(_plan(plan))
     if isinstance(plan, SegmentedPlan):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.rewrite.algebra import ALGEBRA
+from tinygrad_mnist.rewrite.cross_entropy import CROSS_ENTROPY
 from tinygrad_mnist.rewrite.engine import Context, apply_rules, check_type
 from tinygrad_mnist.rewrite.fuse import (
     fuse_epilogues,
@@ -16,7 +17,6 @@ from tinygrad_mnist.rewrite.fuse import (
 from tinygrad_mnist.rewrite.lower import lower
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
 from tinygrad_mnist.rewrite.sparse import SPARSE, join_disjoint_parts
-from tinygrad_mnist.rewrite.stabilise import STABILISE
 from tinygrad_mnist.rewrite.tapes import join_results, make_tapes
 
 Pass = Callable[[Sequence[Variable], Context], list[Variable]]
@@ -26,7 +26,10 @@ _SIMPLIFY = SIMPLIFY + ALGEBRA
 # Every pass gives a graph with the same results; after `lower` all ops have kernels or are views.
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("simplify", lambda outputs, context: apply_rules(outputs, _SIMPLIFY, context)),
-    ("stabilise", lambda outputs, context: apply_rules(outputs, STABILISE, context, _SIMPLIFY)),
+    (
+        "cross_entropy",
+        lambda outputs, context: apply_rules(outputs, CROSS_ENTROPY, context, _SIMPLIFY),
+    ),
     ("sparse", lambda outputs, context: _sparse(outputs, context)),
     ("lower", lower),
     ("fuse_pools", fuse_pools),

@@ -11,8 +11,6 @@ import math
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.ops.elementwise import (
     add,
@@ -22,7 +20,6 @@ from tinygrad_mnist.ops.elementwise import (
     log,
     log1p,
     maximum,
-    minimum,
     mul,
     neg,
     softplus,
@@ -32,14 +29,24 @@ from tinygrad_mnist.ops.elementwise import (
 )
 from tinygrad_mnist.ops.exponential import expm1
 from tinygrad_mnist.ops.join import stack
-from tinygrad_mnist.ops.logical import isinf
-from tinygrad_mnist.ops.reduce import max_, sum_
+from tinygrad_mnist.ops.logical import and_, isinf
+from tinygrad_mnist.ops.reduce import sum_
 from tinygrad_mnist.ops.shape import broadcast_like, dimshuffle
-from tinygrad_mnist.ops.share import LOG_REST, LOG_SHARE, LOG_SUM_EXP, REST, SHARE, finite, top
+from tinygrad_mnist.ops.share import (
+    LARGEST,
+    LOG_REST,
+    LOG_SHARE,
+    LOG_SUM_EXP,
+    REST,
+    SHARE,
+    finite,
+    top,
+)
 from tinygrad_mnist.ops.softmax import LOG_SOFTMAX, SOFTMAX
 from tinygrad_mnist.ops.stable import (
     EXP_DIFFERENCE,
     LOGADDEXP,
+    MUL_EXP,
     hyperbolic_tangent,
     logistic,
 )
@@ -54,15 +61,21 @@ from tinygrad_mnist.stability.forms import (
     Sigmoid,
     Sum,
     Total,
+    as_operand,
     exponent_between,
     filled,
     is_number,
+    is_usable,
+    log_of_numbers,
+    log_size,
     minus,
     over,
     same,
     shifted,
     times,
     total_exponent,
+    within_range,
+    zero_of,
 )
 
 
@@ -110,18 +123,21 @@ class Calculus:
     def _monomial(self, a: Scaled, b: Scaled) -> Scaled:
         factor = times(a.factor, b.factor)
         if b.exponent is not None and self._same(a.exponent, minus(b.exponent)):
-            return Scaled(factor, None)
-        return Scaled(factor, total_exponent(a.exponent, b.exponent))
+            return Scaled(factor, None if a.exponent is None else zero_of(a.exponent))
+        exponent = total_exponent(a.exponent, b.exponent)
+        if isinstance(a.factor, float) and isinstance(b.factor, float):
+            return within_range(factor, exponent, log_size(a.factor) + log_size(b.factor))
+        return Scaled(factor, exponent)
 
     def _multiple(self, a: Form, factor: Factor, like: Variable) -> Form:
         if isinstance(a, Scaled):
-            return Scaled(times(a.factor, factor), a.exponent)
+            return self._monomial(a, Scaled(factor, None))
         if isinstance(a, Sigmoid):
             return Sigmoid(times(a.factor, factor), a.argument)
         if isinstance(a, Share):
             return replace(a, factor=times(a.factor, factor))
         if isinstance(a, Sum) and isinstance(factor, float):
-            return Sum(tuple(Scaled(times(t.factor, factor), t.exponent) for t in a.terms))
+            return Sum(tuple(self._monomial(t, Scaled(factor, None)) for t in a.terms))
         return self._multiple(self.collapse(a, like), factor, like)
 
     def quotient(self, a: Form, b: Form, like: Variable) -> Form:
@@ -134,17 +150,21 @@ class Calculus:
         if named is not None:
             return named
         if isinstance(b, Sigmoid) and not isinstance(b.factor, Variable):
-            inverse = Sum((Scaled(1 / b.factor, None), Scaled(1 / b.factor, minus(b.argument))))
+            c = over(1.0, b.factor)
+            inverse = Sum((Scaled(c, None), Scaled(c, minus(b.argument))))
             return self.product(a, inverse, like)
         if isinstance(b, Scaled) and b.exponent is None and isinstance(b.factor, float):
-            return self._multiple(a, 1 / b.factor, like)
-        if isinstance(b, Scaled) and isinstance(a, Sum):
+            return self._multiple(a, over(1.0, b.factor), like)
+        if isinstance(b, Scaled) and isinstance(b.factor, float) and isinstance(a, Sum):
             return Sum(tuple(self._ratio(t, b) for t in a.terms))
         return self._ratio(self.collapse(a, like), self.collapse(b, like))
 
     def _ratio(self, a: Scaled, b: Scaled) -> Scaled:
         exponent = exponent_between(a.exponent, b.exponent, self.leaves)
-        return Scaled(over(a.factor, b.factor), exponent)
+        factor = over(a.factor, b.factor)
+        if isinstance(a.factor, float) and isinstance(b.factor, float):
+            return within_range(factor, exponent, log_size(a.factor) - log_size(b.factor))
+        return Scaled(factor, exponent)
 
     def _named_quotient(self, a: Form, b: Form, like: Variable) -> Form | None:
         """a / b where it has a name."""
@@ -174,7 +194,7 @@ class Calculus:
         exponent = exponent_between(term.exponent, other.exponent, self.leaves)
         assert isinstance(term.factor, float)
         assert isinstance(other.factor, float)
-        offset = math.log(term.factor / other.factor)
+        offset = log_of_numbers(term.factor, other.factor)
         return Sigmoid(over(a.factor, term.factor), shifted(exponent, offset, like))
 
     def _tanh(self, a: Sum, b: Sum) -> Form | None:
@@ -188,13 +208,18 @@ class Calculus:
         exponent = exponent_between(first.exponent, second.exponent, self.leaves)
         if not (b.is_positive and third.factor == fourth.factor) or exponent is None:
             return None
-        value = hyperbolic_tangent(mul(exponent, 0.5))
-        return Scaled(times(over(first.factor, third.factor), value), None)
+        ratio = Scaled(over(first.factor, third.factor), exponent)
+        if not is_usable(ratio, exponent.dtype):
+            return None
+        value = hyperbolic_tangent(mul(exponent, as_operand(0.5, exponent)))
+        return Scaled(times(ratio.factor, value), None)
 
     def collapse(self, form: Form, like: Variable) -> Scaled:
         """The form as one scaled number. Where terms are added, the exponent is their maximum."""
         if isinstance(form, Scaled):
             return form
+        if isinstance(form, Sum) and len(form.terms) == 1:
+            return form.terms[0]
         if form not in self._collapsed:
             self._collapsed[form] = self._collapse(form, like)
         return self._collapsed[form]
@@ -218,7 +243,9 @@ class Calculus:
         largest = functools.reduce(maximum, map(_where_nonzero, factors, exponents))
         top = _stopped(largest, functools.reduce(maximum, exponents), factors)
         if form.is_difference:
-            parts = [mul(f, expm1(sub(m, top))) for f, m in zip(factors, exponents, strict=True)]
+            parts = [
+                _scaled(f, expm1(sub(m, top))) for f, m in zip(factors, exponents, strict=True)
+            ]
         else:
             parts = [_weighted(f, m, top) for f, m in zip(factors, exponents, strict=True)]
         return Scaled(functools.reduce(add, parts), top)
@@ -227,8 +254,8 @@ class Calculus:
         """The sum of factor * exp(exponent) over axes, which it keeps."""
         if factor == 1.0:
             return Total(exponent, axes)
-        largest = max_(_where_nonzero(factor, exponent), axes, keepdims=True)
-        top = _stopped(largest, max_(exponent, axes, keepdims=True), [factor])
+        largest = LARGEST(_where_nonzero(factor, exponent), axes=axes)
+        top = _stopped(largest, LARGEST(exponent, axes=axes), [factor])
         return Scaled(sum_(_weighted(factor, exponent, top), axes, keepdims=True), top)
 
     def _collapse_pieces(self, form: Pieces) -> Scaled:
@@ -340,13 +367,21 @@ class Calculus:
         assert isinstance(larger.factor, float)
         if larger.factor < 0:
             larger, smaller = smaller, larger
-        between = exponent_between(smaller.exponent, larger.exponent, self.leaves)
-        distance = filled(0, like) if between is None else between
         return _plus(
-            _plus(larger.exponent, log1mexp(distance), like),
+            _plus(larger.exponent, log1mexp(self._distance(smaller, larger, like)), like),
             self.log_of_factor(larger.factor),
             like,
         )
+
+    def _distance(self, smaller: Scaled, larger: Scaled, like: Variable) -> Variable:
+        """The exponent of smaller / larger; 0 where both are 0, whose difference is 0."""
+        a, b = smaller.exponent, larger.exponent
+        between = exponent_between(a, b, self.leaves)
+        if between is None:
+            return filled(0, like)
+        if a is None or b is None:
+            return between
+        return switch(and_(eq(a, -math.inf), eq(b, -math.inf)), 0, between)
 
     # --- values -----------------------------------------------------------------------------------
 
@@ -355,7 +390,7 @@ class Calculus:
         if isinstance(form, Scaled):
             if form.exponent is None:
                 return filled(form.factor, like) if isinstance(form.factor, float) else form.factor
-            return _scaled(form.factor, exp(form.exponent))
+            return _times_exp(form.factor, form.exponent)
         if isinstance(form, Pieces):
             return form.build([self.whole(self.value(part, v), v) for part, v in form.parts])
         if isinstance(form, Sum) and form.is_difference:
@@ -405,11 +440,16 @@ def _stopped(largest: Variable, otherwise: Variable, factors: Sequence[Factor]) 
 def _weighted(factor: Factor, exponent: Variable, top: Variable) -> Variable:
     """factor * exp(exponent - top), also where that exponential is too large, as it may be only
     where the factor is 0."""
-    below = sub(exponent, top)
+    return _times_exp(factor, sub(exponent, top))
+
+
+def _times_exp(factor: Factor, exponent: Variable) -> Variable:
+    """factor * exp(exponent)."""
     if isinstance(factor, float):
-        return exp(below) if factor == 1.0 else mul(factor, exp(below))
-    limit = 0.9 * math.log(float(np.finfo(below.dtype).max))
-    return mul(factor, exp(minimum(below, limit)))
+        if abs(factor) == 1:
+            return _scaled(factor, exp(exponent))
+        factor = filled(factor, exponent)
+    return MUL_EXP(factor, exponent)
 
 
 def _without_zero(part: Scaled, like: Variable) -> Scaled:
@@ -420,13 +460,13 @@ def _without_zero(part: Scaled, like: Variable) -> Scaled:
 def _plus(a: Variable | None, b: Factor, like: Variable) -> Variable:
     if a is None:
         return filled(b, like) if isinstance(b, float) else b
-    return a if b == 0.0 else add(a, b)
+    return a if b == 0.0 else add(a, as_operand(b, a))
 
 
 def _scaled(factor: Factor, v: Variable) -> Variable:
     if factor == 1.0:
         return v
-    return neg(v) if factor == -1.0 else mul(factor, v)
+    return neg(v) if factor == -1.0 else mul(as_operand(factor, v), v)
 
 
 _LN2 = math.log(2)

@@ -4,18 +4,32 @@ The common form is the scaled number, v = factor * exp(exponent). Products and q
 numbers add and subtract exponents, and a logarithm returns the exponent, so nothing overflows on
 the way. The other forms keep what would be lost in a scaled number: the terms of a sum, which may
 cancel or divide one of them, and functions that have a name and a kernel.
+
+All variables of a form have the dtype of the value. A number takes the dtype of the variable
+beside it; as an operand of the user it could be wider, and widen the result.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tinygrad_mnist.graph.op import constant
 from tinygrad_mnist.graph.variables import Constant, Variable
-from tinygrad_mnist.ops.elementwise import add, mul, neg, sub, true_div
+from tinygrad_mnist.ops.elementwise import (
+    add,
+    maximum,
+    mul,
+    neg,
+    number_like,
+    stop_gradient,
+    sub,
+    true_div,
+)
 from tinygrad_mnist.rewrite.engine import identity
 
 Factor = float | Variable  # a float is a constant of the user's program
@@ -97,6 +111,16 @@ class Pieces:
     parts: tuple[tuple[Form, Variable], ...]
     build: Callable[[Sequence[Variable]], Variable]
 
+    @cached_property
+    def n_leaves(self) -> int:
+        """The number of forms that are no pieces again."""
+        return sum(f.n_leaves if isinstance(f, Pieces) else 1 for f, _ in self.parts)
+
+    @cached_property
+    def depth(self) -> int:
+        """How many pieces lie within each other."""
+        return 1 + max(f.depth if isinstance(f, Pieces) else 0 for f, _ in self.parts)
+
     def each(self, change: Callable[[Form, Variable], Form]) -> Pieces:
         """The pieces with another form for each part."""
         return Pieces(tuple((change(form, v), v) for form, v in self.parts), self.build)
@@ -118,16 +142,29 @@ def times(a: Factor, b: Factor) -> Factor:
         return b if a == 1.0 else a
     if a == -1.0 or b == -1.0:
         return negative(b if a == -1.0 else a)
-    return mul(a, b)
+    return mul(*_operands(a, b))
 
 
 def over(a: Factor, b: Factor) -> Factor:
     """a / b."""
     if b == 1.0:
         return a
-    if isinstance(a, float) and isinstance(b, float) and b != 0:
-        return a / b
-    return true_div(a, b)
+    if isinstance(a, float) and isinstance(b, float):
+        with np.errstate(all="ignore"):
+            return float(np.divide(a, b))
+    return true_div(*_operands(a, b))
+
+
+def _operands(a: Factor, b: Factor) -> tuple[Variable, Variable]:
+    """Two factors, at least one of which is a variable."""
+    like = a if isinstance(a, Variable) else b
+    assert isinstance(like, Variable)
+    return as_operand(a, like), as_operand(b, like)
+
+
+def as_operand(c: Factor, like: Variable) -> Variable:
+    """A factor as an operand beside `like`, in its dtype."""
+    return number_like(c, like) if isinstance(c, float) else c
 
 
 def negative(a: Factor) -> Factor:
@@ -151,16 +188,38 @@ def exponent_between(
     a: Variable | None, b: Variable | None, leaves: Container[Variable]
 ) -> Variable | None:
     """a - b."""
-    if b is None or same(a, b, leaves):
-        return a if b is None else None
-    return minus(b) if a is None else sub(a, b)
+    if a is None or b is None:
+        return a if b is None else minus(b)
+    return zero_of(a) if same(a, b, leaves) else sub(a, b)
+
+
+def zero_of(v: Variable) -> Variable:
+    """v - v, without a gradient: what is left of an exponent that cancels. It is NaN where `v` is
+    NaN or infinite, and so is the result then."""
+    return stop_gradient(sub(v, v))
+
+
+def zero_of_term(term: Scaled) -> Variable | None:
+    """The same for a term that another one cancels, which is no number where it is NaN or infinite;
+    None for a number."""
+    zero = None
+    if term.exponent is not None:
+        zero = zero_of(maximum(term.exponent, lowest(term.exponent)))
+    if isinstance(term.factor, Variable):
+        zero = total_exponent(zero, zero_of(term.factor))
+    return zero
+
+
+def lowest(v: Variable) -> Variable:
+    """The least finite number in the dtype of `v`."""
+    return number_like(float(np.finfo(v.dtype).min), v)
 
 
 def shifted(exponent: Variable | None, c: float, like: Variable) -> Variable:
     """exponent + c."""
     if exponent is None:
         return filled(c, like)
-    return exponent if c == 0 else add(exponent, c)
+    return exponent if c == 0 else add(exponent, as_operand(c, exponent))
 
 
 def filled(c: float, like: Variable) -> Variable:
@@ -171,6 +230,50 @@ def filled(c: float, like: Variable) -> Variable:
 def is_number(form: Form) -> bool:
     """Whether it is a constant of the user's program."""
     return isinstance(form, Scaled) and form.exponent is None and isinstance(form.factor, float)
+
+
+_COPIES = (
+    16  # of what is done with pieces, beside one for each branch of a switch or part of a join
+)
+_PIECES = 40  # that lie within each other
+
+
+def is_usable(form: Form, dtype: str) -> bool:
+    """Whether a form is small enough to work with, and none of its numbers is 0, infinite or NaN in
+    that dtype. Such a number may come of multiplying in another order than the program does."""
+    if isinstance(form, Pieces):
+        fits = form.n_leaves - len(form.parts) <= _COPIES and form.depth <= _PIECES
+        return fits and all(is_number(f) or is_usable(f, v.dtype) for f, v in form.parts)
+    if isinstance(form, Sum):
+        return all(is_usable(t, dtype) for t in form.terms)
+    if isinstance(form, Total | Rest) or isinstance(form.factor, Variable):
+        return True
+    info = np.finfo(dtype)
+    is_plain = isinstance(form, Scaled) and form.exponent is None
+    least = info.smallest_subnormal if is_plain else info.tiny
+    return float(least) <= abs(form.factor) <= float(info.max)
+
+
+def within_range(factor: Factor, exponent: Variable | None, log_factor: float) -> Scaled:
+    """factor * exp(exponent). A factor that is no number of the dtype, though its logarithm is,
+    becomes a part of the exponent."""
+    form = Scaled(factor, exponent)
+    if exponent is None or not math.isfinite(log_factor) or is_usable(form, exponent.dtype):
+        return form
+    assert isinstance(factor, float)
+    return Scaled(math.copysign(1, factor), add(exponent, as_operand(log_factor, exponent)))
+
+
+def log_size(factor: float) -> float:
+    """The logarithm of |factor|."""
+    return math.log(abs(factor)) if factor else -math.inf
+
+
+def log_of_numbers(a: float, b: float) -> float:
+    """log(a / b), also where a / b is no number."""
+    ratio = over(a, b)
+    assert isinstance(ratio, float)
+    return math.log(ratio) if 0 < ratio < math.inf else math.log(a) - math.log(b)
 
 
 def is_probability(form: Form) -> bool:

@@ -26,7 +26,8 @@ _EXPONENTIALS = ("exp", "exp2", "expm1", "sinh", "cosh")
 _STEEP_OPS = frozenset(
     (
         *_EXPONENTIALS,
-        *("log", "log1p", "log2", "log10", "mul_log", "sqrt", "true_div", "pow", "mod", "prod"),
+        *("log", "log1p", "log2", "log10", "mul_log", "mul_exp", "sqrt", "true_div", "pow", "mod"),
+        "prod",
         *("tan", "arcsin", "arccos", "arctan2", "arccosh", "arctanh", "norm_root"),
     )
 )
@@ -34,11 +35,14 @@ _STEEP_OPS = frozenset(
 _LINEAR = frozenset(
     ("add", "sub", "neg", "identity", "cast", "switch", "maximum", "minimum", "sgn")
 )
-# Ops beside the elementwise ones through which a gradient of 0 reaches the same elements.
+# Ops beside the elementwise ones through which a gradient of 0 reaches the same elements, and a row
+# of zeros the same row.
 _CARRIERS = frozenset(
     (
         *("dimshuffle", "reshape", "alloc", "subtensor", "inc_subtensor", "set_subtensor"),
-        *("join", "split", "sum", "prod", "max", "min", "mul_log", "logaddexp", "log_sum_exp"),
+        *("join", "split", "sum", "prod", "max", "min"),
+        *("mul_log", "mul_exp", "logaddexp", "exp_difference"),
+        *("log_sum_exp", "log_share", "share", "log_rest", "rest"),
     )
 )
 _DEPTH = 8  # of the expressions that are searched for an infinity

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import abs_, cast, mul, pow_, sqr, sqrt, switch
 from tinygrad_mnist.ops.exponential import LN2
@@ -20,8 +22,10 @@ from tinygrad_mnist.stability.forms import (
     Sigmoid,
     Sum,
     Total,
+    as_operand,
     is_probability,
     minus,
+    within_range,
 )
 from tinygrad_mnist.stability.recognise import VIEWS, Reader, Recogniser
 
@@ -44,11 +48,16 @@ def _exponent(r: Recogniser, node: Node) -> Variable | None:
     if below is not None and below.op.name == "minimum":
         if not r.is_deep and any(r.number(v) is not None for v in below.inputs):
             return None
-        below = r.node(below.inputs[0])
+        x = below.inputs[0]
+    return None if _is_shifted(r, x) else cast(node.inputs[0], node.outputs[0].dtype)
+
+
+def _is_shifted(r: Recogniser, exponent: Variable) -> bool:
+    """Whether a maximum is subtracted from an exponent."""
+    below = r.node(exponent)
     if below is None or below.op.name != "sub":
-        return cast(x, node.outputs[0].dtype)
-    is_shifted = r.operand(below.inputs[1], "stop_gradient") is not None
-    return None if is_shifted else cast(x, node.outputs[0].dtype)
+        return False
+    return r.operand(below.inputs[1], "stop_gradient") is not None
 
 
 @_reads("exp")
@@ -61,21 +70,28 @@ def _exponential(r: Recogniser, exponent: Variable) -> Form:
     """The form of exp(exponent), also where the exponent is the logarithm of a probability."""
     z = r.operand(exponent, "log_softmax")
     if z is not None:
-        return Share(1.0, z, (1,), is_op=True)
+        return Share(1.0, cast(z, exponent.dtype), (1,), is_op=True)
     made = r.node(exponent)
     if made is not None and made.op.name == "log_share":
         return Share(1.0, made.inputs[0], made.params["axes"])
     z = r.operand(exponent, "softplus")
     if z is not None:
-        return Sum((Scaled(1.0, None), Scaled(1.0, z)))
+        return Sum((Scaled(1.0, None), Scaled(1.0, cast(z, exponent.dtype))))
     below = r.operand(exponent, "neg")
     z = None if below is None else r.operand(below, "softplus")
-    return Scaled(1.0, exponent) if z is None else Sigmoid(1.0, minus(z))
+    return Scaled(1.0, exponent) if z is None else Sigmoid(1.0, minus(cast(z, exponent.dtype)))
 
 
 @_reads("exp2")
 def _exp2(r: Recogniser, node: Node) -> Form | None:
-    return Scaled(1.0, mul(cast(node.inputs[0], node.outputs[0].dtype), LN2))
+    x = cast(node.inputs[0], node.outputs[0].dtype)
+    return Scaled(1.0, mul(x, as_operand(LN2, x)))
+
+
+@_reads("mul_exp")
+def _mul_exp(r: Recogniser, node: Node) -> Form | None:
+    factor, exponent = node.inputs
+    return None if _is_shifted(r, exponent) else Scaled(r.plain(factor).factor, exponent)
 
 
 @_reads("expm1")
@@ -91,7 +107,7 @@ def _sigmoid(r: Recogniser, node: Node) -> Form | None:
 
 @_reads("softmax")
 def _softmax(r: Recogniser, node: Node) -> Form | None:
-    return Share(1.0, node.inputs[0], (1,), is_op=True)
+    return Share(1.0, cast(node.inputs[0], node.outputs[0].dtype), (1,), is_op=True)
 
 
 @_reads("share")
@@ -143,7 +159,7 @@ def _one_and_tanh(r: Recogniser, node: Node) -> Form | None:
         c = r.number(node.inputs[1 - position])
         if c is None:
             continue
-        found = _multiple_of_tanh(r, node.inputs[position])
+        found = _multiple_of_tanh(r, node.inputs[position], node.outputs[0].dtype)
         if found is None:
             return None
         k, y = found
@@ -159,24 +175,29 @@ def _one_and_tanh(r: Recogniser, node: Node) -> Form | None:
     return None
 
 
-def _multiple_of_tanh(r: Recogniser, v: Variable) -> tuple[float, Variable] | None:
-    """(k, y) for k * tanh(y)."""
-    y = r.operand(v, "tanh")
-    if y is not None:
-        return 1.0, y
-    inner = r.operand(v, "neg")
-    if inner is not None:
-        found = _multiple_of_tanh(r, inner)
-        return None if found is None else (-found[0], found[1])
+_TANH_DEPTH = 12
+
+
+def _multiple_of_tanh(
+    r: Recogniser, v: Variable, dtype: str, depth: int = _TANH_DEPTH
+) -> tuple[float, Variable] | None:
+    """(k, y) for k * tanh(y), y in that dtype."""
     node = r.node(v)
-    if node is None or node.op.name not in ("mul", "true_div"):
+    if node is None or not depth:
+        return None
+    if node.op.name == "tanh":
+        return 1.0, cast(node.inputs[0], dtype)
+    if node.op.name == "neg":
+        found = _multiple_of_tanh(r, node.inputs[0], dtype, depth - 1)
+        return None if found is None else (-found[0], found[1])
+    if node.op.name not in ("mul", "true_div"):
         return None
     a, b = node.inputs
     k = r.number(b)
     if k is None and node.op.name == "mul":
         a, b = b, a
         k = r.number(b)
-    found = None if k is None or k == 0 else _multiple_of_tanh(r, a)
+    found = None if k is None or k == 0 else _multiple_of_tanh(r, a, dtype, depth - 1)
     if found is None or k is None:
         return None
     return (found[0] * k if node.op.name == "mul" else found[0] / k), found[1]
@@ -209,18 +230,19 @@ def _pow(r: Recogniser, node: Node) -> Form | None:
     power = r.number(node.inputs[1])
     if power is not None:
         return _power(r, node, power)
-    form = r.form(node.inputs[0])
+    dtype = node.outputs[0].dtype
+    form = r.form_in(node.inputs[0], dtype)
     if form is None:
         return None
     base = r.collapse(form, node.outputs[0])
     if base.factor != 1.0 or base.exponent is None:
         return None
-    return Scaled(1.0, mul(base.exponent, node.inputs[1]))
+    return Scaled(1.0, mul(base.exponent, cast(node.inputs[1], dtype)))
 
 
 def _power(r: Recogniser, node: Node, power: float) -> Form | None:
-    form = r.form(node.inputs[0])
-    if form is None or power == 0:
+    form = r.form_in(node.inputs[0], node.outputs[0].dtype)
+    if form is None or power == 0 or not np.isfinite(power):
         return None
     if abs(power) == 1:
         return form if power == 1 else r.quotient(ONE, form, node.outputs[0])
@@ -230,13 +252,16 @@ def _power(r: Recogniser, node: Node, power: float) -> Form | None:
     factor = base.factor
     if base.exponent is None or (isinstance(factor, float) and factor < 0 and power % 1):
         return None
+    exponent = mul(base.exponent, as_operand(power, base.exponent))
     if isinstance(factor, float):
-        factor = float(factor**power)
-    elif power in (2.0, 0.5):
+        with np.errstate(all="ignore"):
+            log_factor = power * float(np.log(abs(factor)))
+            return within_range(float(np.power(factor, power)), exponent, log_factor)
+    if power in (2.0, 0.5):
         factor = sqr(factor) if power == 2 else sqrt(factor)
     else:
-        factor = pow_(factor, power)
-    return Scaled(factor, mul(base.exponent, power))
+        factor = pow_(factor, as_operand(power, factor))
+    return Scaled(factor, exponent)
 
 
 @_reads("abs")

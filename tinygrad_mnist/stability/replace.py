@@ -36,6 +36,13 @@ def stabilise(
             return current.outputs
         if applied is not None:
             applied[rule.__name__] += 1
-        return (recogniser.whole(new, old),)
+        return (_checked(rule.__name__, old, recogniser.whole(new, old)),)
 
     return rebuild(outputs, emit, up_to=leaves)
+
+
+def _checked(rule: str, old: Variable, new: Variable) -> Variable:
+    """A replacement must have the type of what it replaces; if not, the rule is wrong."""
+    if new.dtype != old.dtype or new.broadcastable != old.broadcastable:
+        raise AssertionError(f"the rule {rule} turns {old.type} into {new.type}: {old}")
+    return new

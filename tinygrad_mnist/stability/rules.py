@@ -13,12 +13,9 @@ from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import (
     abs_,
     cast,
-    exp,
     log1p,
-    mul,
     neg,
     stop_gradient,
-    sub,
     true_div,
 )
 from tinygrad_mnist.ops.exponential import LN2, LN10
@@ -32,7 +29,7 @@ from tinygrad_mnist.stability.forms import (
     Sigmoid,
     Sum,
     Total,
-    is_number,
+    as_operand,
     is_probability,
     same,
 )
@@ -56,17 +53,8 @@ def _value(r: Recogniser, node: Node, form: Form | None) -> Variable | None:
         return None
     z = node.outputs[0]
     value = r.value(form, z)
-    if isinstance(form, Scaled) and is_number(form):
-        value = mul(value, _one_or_nan(r, node))
     r.learn(value, form)
     return value
-
-
-def _one_or_nan(r: Recogniser, node: Node) -> Variable:
-    """What is left of exponentials that cancel: 1 where they are finite numbers."""
-    exponents = [r.collapse(r.form_or_plain(v), v).exponent for v in node.inputs]
-    m = next(m for m in exponents if m is not None)
-    return exp(stop_gradient(sub(m, m)))
 
 
 # --- products and quotients -----------------------------------------------------------------------
@@ -106,8 +94,8 @@ def quotient(r: Recogniser, node: Node) -> Variable | None:
         return _value(r, node, r.form(node.outputs[0]))
     if a is None:
         return _of_equals(r, node)
-    if r.deep_form(node.inputs[1]) is not None:  # a probability by a sum of probabilities
-        return _value(r, node, r.deep_form(node.outputs[0]))
+    if r.deep.form(node.inputs[1]) is not None:  # a probability by a sum of probabilities
+        return _value(r, node, r.deep.form(node.outputs[0]))
     return _unit_sigmoid(r, node)
 
 
@@ -124,18 +112,27 @@ def power(r: Recogniser, node: Node) -> Variable | None:
     x = node.inputs[0]
     p = 0.5 if node.op.name == "sqrt" else r.number(node.inputs[1])
     if r.form(x) is None:
-        return _root_of_squares(r, x) if p == 0.5 and x.type.is_float else None
+        if p != 0.5 or not x.type.is_float:
+            return None
+        return _root_of_squares(r, x, node.outputs[0].dtype)
     if p is not None and p >= 1:
         return None
     return _value(r, node, r.form(node.outputs[0]))
 
 
-def _root_of_squares(r: Recogniser, x: Variable) -> Variable | None:
+def _root_of_squares(r: Recogniser, x: Variable, dtype: str) -> Variable | None:
     """sqrt(sqr(x)) is |x|; other norms have the gradient 0 at 0."""
-    operand = r.operand(x, "sqr")
-    if operand is not None and operand.type.is_float:
-        return abs_(operand)
-    return norm_root(x) if _is_sum_of_squares(r, x) else None
+    node = r.node(x)
+    if node is not None and node.inputs[0].type.is_float and _is_square(r, node):
+        return abs_(cast(node.inputs[0], dtype))
+    return norm_root(cast(x, dtype)) if _is_sum_of_squares(r, x) else None
+
+
+def _is_square(r: Recogniser, node: Node) -> bool:
+    """Whether it makes the square of its first input."""
+    if node.op.name == "mul":
+        return node.inputs[0] is node.inputs[1]
+    return node.op.name == "sqr" or (node.op.name == "pow" and r.number(node.inputs[1]) == 2)
 
 
 _SQUARES_DEPTH = 12
@@ -147,13 +144,11 @@ def _is_sum_of_squares(r: Recogniser, v: Variable, depth: int = _SQUARES_DEPTH) 
     if node is None or not depth:
         return False
     name = node.op.name
-    if name == "sqr":
+    if _is_square(r, node):
         return True
     if name == "pow":
         p = r.number(node.inputs[1])
         return p is not None and p > 1 and p % 2 == 0
-    if name == "mul" and node.inputs[0] is node.inputs[1]:
-        return True
     if name == "add":
         return all(_is_sum_of_squares(r, u, depth - 1) for u in node.inputs)
     if name in ("mul", "true_div"):
@@ -224,8 +219,8 @@ def logarithm(r: Recogniser, node: Node) -> Variable | None:
 def logarithm_of_one_plus(r: Recogniser, node: Node) -> Variable | None:
     """log(1 + x) for a form x."""
     x, z = node.inputs[0], node.outputs[0]
-    form = r.deep_form(x)
-    whole = None if form is None else r.deep_sum([ONE, form], z)
+    form = r.deep.form(x)
+    whole = None if form is None else r.deep.sum_of([ONE, form], z)
     return None if whole is None or _is_moderate(r, x, whole) else r.log(whole, z)
 
 
@@ -243,11 +238,11 @@ def logarithm_to_base_10(r: Recogniser, node: Node) -> Variable | None:
 
 def _to_base(r: Recogniser, node: Node, base: float) -> Variable | None:
     result = _log(r, node.inputs[0], node.outputs[0])
-    return None if result is None else true_div(result, base)
+    return None if result is None else true_div(result, as_operand(base, result))
 
 
 def _log(r: Recogniser, x: Variable, like: Variable) -> Variable | None:
-    form = r.deep_form(x)
+    form = r.deep.form(x)
     if form is None:
         if x.type.is_discrete:
             return None
@@ -290,8 +285,6 @@ def _without_one(r: Recogniser, v: Variable) -> Variable | None:
 
 # --- products with logarithms ---------------------------------------------------------------------
 
-_LOG_DEPTH = 12
-
 
 def product_with_log(r: Recogniser, node: Node) -> Variable | None:
     """y * log(x) is 0 where both y and x are 0."""
@@ -299,22 +292,9 @@ def product_with_log(r: Recogniser, node: Node) -> Variable | None:
         return None
     for y, x in both_orders(node.inputs):
         number = r.number(y)
-        if _has_log(r, x) and (number is None or number == 0) and not _has_log(r, y):
-            dtype = node.outputs[0].dtype
-            return MUL_LOG(cast(y, dtype), cast(x, dtype))
+        if (number is None or number == 0) and r.log_of_0(y) is None:
+            is_log_of_0 = r.log_of_0(x)
+            if is_log_of_0 is not None:
+                dtype = node.outputs[0].dtype
+                return MUL_LOG(cast(y, dtype), cast(x, dtype), is_log_of_0)
     return None
-
-
-def _has_log(r: Recogniser, v: Variable, depth: int = _LOG_DEPTH) -> bool:
-    """Whether `v` is a logarithm, or a sum or multiple of one: it may be infinite."""
-    node = r.node(v)
-    if node is None or not depth:
-        return False
-    name = node.op.name
-    if name in ("log", "log2", "log10", "log1p"):
-        return True
-    if name in ("add", "sub", "mul", "mul_log"):
-        return any(_has_log(r, u, depth - 1) for u in node.inputs)
-    if name in ("neg", "true_div", "cast", "identity", *VIEWS):
-        return _has_log(r, node.inputs[0], depth - 1)
-    return False

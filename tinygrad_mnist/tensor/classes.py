@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_mnist.graph.variables import Constant, Op, SharedVariable, Variable
+from tinygrad_mnist.graph.shared import SharedVariable
+from tinygrad_mnist.graph.variables import Constant, Op, Variable
 
 TensorVariable = Variable
 TensorConstant = Constant

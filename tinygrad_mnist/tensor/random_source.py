@@ -13,9 +13,10 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.fold import fold
 from tinygrad_mnist.graph.op import as_variable
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.types import check_dtype, upcast
 from tinygrad_mnist.graph.values import integer
-from tinygrad_mnist.graph.variables import Constant, SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Constant, Variable
 from tinygrad_mnist.ops.elementwise import add, cast
 from tinygrad_mnist.ops.random import UNIFORM
 from tinygrad_mnist.ops.shape import shape, shape_scalars

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import function
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.values import integer, is_masked, plain_array, shown
-from tinygrad_mnist.graph.variables import SharedVariable, Variable
+from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.imagedata import wrong_label, wrong_pixel
 from tinygrad_mnist.training.device import on_host
 

@@ -19,7 +19,7 @@ from tinygrad_mnist.compile.depends import dependencies
 from tinygrad_mnist.compile.plan import CONSTANT, OUTPUT, SHARED, TEMPORARY, Plan
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import IndexOutOfRangeError
-from tinygrad_mnist.graph.variables import SharedVariable
+from tinygrad_mnist.graph.shared import SharedVariable
 
 # Steps of a large recording: one graph runs so many steps and advances the counter once.
 STEPS_TOGETHER = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinygrad_mnist.backends.cuda.gpu import Gpu, Memory
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.graph.variables import SharedVariable
+from tinygrad_mnist.graph.shared import SharedVariable
 
 
 class Resident:

@@ -19,8 +19,8 @@ from tinygrad_mnist.ops.fused import SOFTMAX_XENT, SOFTMAX_XENT_GRAD
 from tinygrad_mnist.ops.softmax import SOFTMAX
 from tinygrad_mnist.rewrite.engine import Context, Replacement, Rule, rule_into
 
-STABILISE: list[Rule] = []
-_rule = rule_into(STABILISE)
+CROSS_ENTROPY: list[Rule] = []
+_rule = rule_into(CROSS_ENTROPY)
 
 
 @_rule("exp")
