@@ -17,7 +17,7 @@ from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import INTEGERS, TensorType, upcast
-from tinygrad_mnist.graph.values import axis_number, integer, is_integer, several
+from tinygrad_mnist.graph.values import MOST_DIMENSIONS, axis_number, integer, is_integer, several
 from tinygrad_mnist.graph.variables import (
     Constant,
     HostValues,
@@ -291,9 +291,11 @@ def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
         as_integer_scalar(n, "a number in reps")
         for n in (reps if isinstance(reps, list | tuple) else [reps])
     ]
-    if ndim is not None and integer(ndim, "the ndim of tile") < len(times):
-        raise ArgumentError(f"tile with {len(times)} reps has at least that many axes, not {ndim}")
-    ndim = max(len(times), variable.ndim, ndim or 0)
+    least = max(len(times), variable.ndim)
+    ndim = least if ndim is None else integer(ndim, "the ndim of tile", len(times))
+    if max(ndim, least) > MOST_DIMENSIONS:
+        raise ArgumentError(f"tile to {ndim} axes; arrays have at most {MOST_DIMENSIONS}")
+    ndim = max(ndim, least)
     times = [as_variable(1)] * (ndim - len(times)) + times
     if 2 * ndim > MAX_DIMS:
         return _tiled_by_axis(variable, times)

@@ -76,7 +76,7 @@ def types_make_variables(device: str) -> None:
     x, y = row("x"), T.tensor("float64", broadcastable=(True, False), name="y")
     assert x.type == y.type == row == T.TensorType(dtype="float64", broadcastable=(True, False))
     assert (x.name, y.name, row.ndim, row.dtype) == ("x", "y", 2, "float64")
-    assert T.TensorType("float64", (True, False), "rows").name == "rows"
+    assert resolve("tensor.TensorType")("float64", (True, False), "rows").name == "rows"
     value = MATRIX[:1]
     np.testing.assert_array_equal(evaluate(device, [x, y], x + y, value, value), value * 2)
 
