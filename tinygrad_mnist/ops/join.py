@@ -37,6 +37,7 @@ from tinygrad_mnist.ops.shape import (
     flatten,
     length,
     reshape,
+    shape_scalars,
     static_reshape,
 )
 from tinygrad_mnist.ops.slices import assemble, static_slice
@@ -111,8 +112,11 @@ def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
         raise GraphTypeError("scalars can't be concatenated; T.stack makes a vector of them")
     if len(set(ndims)) > 1:
         raise GraphTypeError(f"arrays with {', '.join(map(str, ndims))} dimensions can't be joined")
+    along = axis_number(axis, ndims[0])
+    if len(parts) == 1:
+        return parts[0]
     dtype = upcast(*(v.dtype for v in parts))
-    return _JOIN(*(cast(v, dtype) for v in parts), axis=axis_number(axis, ndims[0]))
+    return _JOIN(*(cast(v, dtype) for v in parts), axis=along)
 
 
 def join(axis: int, *tensors: Any) -> Variable:
@@ -283,14 +287,18 @@ def _tiled_by_axis(x: Variable, times: Sequence[Variable]) -> Variable:
 
 
 def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
-    """`x` repeated as a whole, `reps` times along each axis. reps: ints and integer scalars. If
-    they are fewer than the axes they are for the last ones; if they are more, `x` gets new axes in
-    front. ndim: the axes of the result, if it has more. ArgumentError if it has fewer than reps."""
+    """`x` repeated as a whole, `reps` times along each axis.
+
+    reps: ints and integer scalars, or a vector of `ndim` integers. If they are fewer than the axes
+    they are for the last ones; if they are more, `x` gets new axes in front. ndim: the axes of the
+    result, if it has more. Raises ArgumentError if it has fewer than reps.
+    """
     variable = as_variable(x)
-    times = [
-        as_integer_scalar(n, "a number in reps")
-        for n in (reps if isinstance(reps, list | tuple) else [reps])
-    ]
+    if isinstance(reps, Variable) and reps.ndim == 1:
+        times = shape_scalars(reps, ndim)
+    else:
+        given = reps if isinstance(reps, list | tuple) else [reps]
+        times = [as_integer_scalar(n, "a number in reps") for n in given]
     least = max(len(times), variable.ndim)
     ndim = least if ndim is None else integer(ndim, "the ndim of tile", len(times))
     if max(ndim, least) > MOST_DIMENSIONS:

@@ -114,6 +114,8 @@ SHAPES = [
     Call("tensor.tile", lambda x: np.tile(x, (2, 1, 2)), (A,), lambda f, x: f(x, (2, 1, 2))),
     Call("tensor.tile", lambda x: np.tile(x, (1, 1, 2)), (V,), lambda f, x: f(x, reps=2, ndim=3)),
     Call("tensor.tile", lambda x: np.tile(x, (1, 1, 1, 3, 2)), (A,), lambda f, x: f(x, (3, 2), 5)),
+    Call("tensor.tile", np.tile, (A, np.array([2, 3])), lambda f, x, reps: f(x, reps, ndim=2)),
+    Call("tensor.stack", lambda a: a, (A,), lambda f, a: f([a]).squeeze()),
     Call("tensor.repeat", lambda x: np.repeat(x, 2), (A,), lambda f, x: f(x, 2)),
     Call(
         "tensor.repeat",
