@@ -46,6 +46,19 @@ def test_every_name_is_here_or_says_what_to_use(module: str) -> None:
         assert str(error.value) == f"{module} has no {name!r} here: {why}"
 
 
+@pytest.mark.usefixtures("drop_in")
+def test_the_function_stays_where_a_module_has_its_name() -> None:
+    """`import theano.tensor.var` leaves `theano.tensor.var` a function, as in Theano."""
+    functions = set()
+    for module in MODULES:
+        importlib.import_module(module)
+        parent, _, name = module.rpartition(".")
+        if parent:
+            found = getattr(importlib.import_module(parent), name)
+            functions |= set() if isinstance(found, ModuleType) else {module}
+    assert functions >= {"theano.tensor.var", "theano.tensor.sort", "theano.compile.function"}
+
+
 def test_modules_are_built_of_modules_that_exist() -> None:
     assert set(table().names) <= set(MODULES)
     for module in MODULES:

@@ -46,11 +46,11 @@ class In:
     value: Any = None
     update: Any = None
     mutable: bool | None = None
-    borrow: bool | None = None
     strict: bool = False
     allow_downcast: bool | None = None
-    implicit: bool | None = None
     autoname: bool = True
+    implicit: bool | None = None
+    borrow: bool | None = None
 
     def __post_init__(self) -> None:
         v = self.variable

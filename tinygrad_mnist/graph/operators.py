@@ -199,7 +199,7 @@ class Operators(Protocols, Generic[V]):
     def clip(self, a_min: Any, a_max: Any) -> V:
         return lookup("clip")(self, a_min, a_max)
 
-    def round(self, mode: str = "half_to_even") -> V:
+    def round(self, mode: str | None = None) -> V:
         return lookup("round")(self, mode)
 
     def arccos(self) -> V:
@@ -314,7 +314,7 @@ class Operators(Protocols, Generic[V]):
         keepdims: bool = False,
         acc_dtype: str | None = None,
     ) -> V:
-        return lookup("mean")(self, axis, dtype, keepdims, acc_dtype)
+        return lookup("mean")(self, axis, dtype, keepdims=keepdims, acc_dtype=acc_dtype)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> V:
         return lookup("max")(self, axis, keepdims)

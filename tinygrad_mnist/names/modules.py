@@ -31,7 +31,7 @@ _COMPILE = (
     "errors:UnusedInputError",
     "graph.shared:SharedVariable",
     "graph.variables:Variable",
-    "sharedvalue:shared shared_constructor=shared",
+    "sharedvalue:shared",
     "tensor:shape specify_shape",
     "gof:is_same_graph",
 )
@@ -72,7 +72,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "theano.gof.fg": _GOF,
     "theano.gof.graph": _GOF,
     "theano.gof.op": ("functions.test_values:get_test_value", "graph.variables:Op"),
-    "theano.gof.utils": _GOF,
+    "theano.gof.utils": (),
     "theano.gradient": ("gradient", "autodiff:grad", "errors:DisconnectedInputError"),
     "theano.ifelse": ("ifelse",),
     "theano.misc": (),
@@ -140,8 +140,13 @@ class TheanoModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         value = _public(self.__name__) if name == "__all__" else find(self.__name__, name)
         if callable(value) or isinstance(value, ModuleType):  # others, as `cuda_enabled`, change
-            setattr(self, name, value)
+            vars(self)[name] = value
         return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Python binds a submodule that is imported; a function of its name, as `var`, comes first.
+        if not isinstance(value, TheanoModule):
+            super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
         return sorted({*vars(self), *_children(self.__name__), *_public(self.__name__)})

@@ -79,14 +79,16 @@ def full_like(model: Any, fill_value: Any, dtype: str | None = None) -> Variable
 
 
 @api_function
-def zeros_like(model: Any, dtype: str | None = None) -> Variable:
-    """Zeros in the shape of `model`, in its dtype or another."""
+def zeros_like(model: Any, dtype: str | None = None, opt: bool = False) -> Variable:
+    """Zeros in the shape of `model`, in its dtype or another. opt: how Theano builds them; it has
+    no effect."""
     return full_like(model, 0, dtype)
 
 
 @api_function
-def ones_like(model: Any, dtype: str | None = None) -> Variable:
-    """Ones in the shape of `model`, in its dtype or another."""
+def ones_like(model: Any, dtype: str | None = None, opt: bool = False) -> Variable:
+    """Ones in the shape of `model`, in its dtype or another. opt: how Theano builds them; it has no
+    effect."""
     return full_like(model, 1, dtype)
 
 

@@ -302,9 +302,9 @@ minimum: ApiFunction = define(
 
 
 @api_function
-def clip(x: Any, low: Any, high: Any) -> Variable:
-    """x where it lies between `low` and `high`, else the nearer of them; NaN stays NaN."""
-    return minimum(maximum(x, low), high)
+def clip(x: Any, min: Any, max: Any) -> Variable:
+    """x where it lies between `min` and `max`, else the nearer of them; NaN stays NaN."""
+    return minimum(maximum(x, min), max)
 
 
 @api_function

@@ -17,7 +17,7 @@ from tinygrad_mnist.graph.layout import StaticSlice
 from tinygrad_mnist.graph.op import as_variable, register_op
 from tinygrad_mnist.graph.operators import api_function
 from tinygrad_mnist.graph.types import INTEGERS, TensorType, upcast
-from tinygrad_mnist.graph.values import axis_number, integer, is_integer, several
+from tinygrad_mnist.graph.values import MOST_DIMENSIONS, axis_number, integer, is_integer, several
 from tinygrad_mnist.graph.variables import (
     Constant,
     HostValues,
@@ -37,6 +37,7 @@ from tinygrad_mnist.ops.shape import (
     flatten,
     length,
     reshape,
+    shape_scalars,
     static_reshape,
 )
 from tinygrad_mnist.ops.slices import assemble, static_slice
@@ -111,8 +112,11 @@ def concatenate(tensor_list: Sequence[Any], axis: int = 0) -> Variable:
         raise GraphTypeError("scalars can't be concatenated; T.stack makes a vector of them")
     if len(set(ndims)) > 1:
         raise GraphTypeError(f"arrays with {', '.join(map(str, ndims))} dimensions can't be joined")
+    along = axis_number(axis, ndims[0])
+    if len(parts) == 1:
+        return parts[0]
     dtype = upcast(*(v.dtype for v in parts))
-    return _JOIN(*(cast(v, dtype) for v in parts), axis=axis_number(axis, ndims[0]))
+    return _JOIN(*(cast(v, dtype) for v in parts), axis=along)
 
 
 def join(axis: int, *tensors: Any) -> Variable:
@@ -272,9 +276,9 @@ def _copies(x: Variable, axis: int, n: Variable) -> Variable:
 
 def _tiled_by_axis(x: Variable, times: Sequence[Variable]) -> Variable:
     """`tile`, one axis after the other."""
-    ndim = max(len(times), x.ndim)
+    ndim = len(times)
     x = dimshuffle(x, *("x",) * (ndim - x.ndim), *range(x.ndim))
-    for axis, n in enumerate(times, ndim - len(times)):
+    for axis, n in enumerate(times):
         if not (isinstance(n, Constant) and n.value.item() == 1):
             lengths = [length(x, d) for d in range(ndim)]
             lengths[axis] = n * lengths[axis]
@@ -282,19 +286,27 @@ def _tiled_by_axis(x: Variable, times: Sequence[Variable]) -> Variable:
     return x
 
 
-def tile(x: Any, reps: Any) -> Variable:
-    """`x` repeated as a whole, `reps` times along each axis. reps: ints and integer scalars. If
-    they are fewer than the axes they are for the last ones; if they are more, `x` gets new axes in
-    front."""
+def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
+    """`x` repeated as a whole, `reps` times along each axis.
+
+    reps: ints and integer scalars, or a vector of `ndim` integers. If they are fewer than the axes
+    they are for the last ones; if they are more, `x` gets new axes in front. ndim: the axes of the
+    result, if it has more. Raises ArgumentError if it has fewer than reps.
+    """
     variable = as_variable(x)
-    times = [
-        as_integer_scalar(n, "a number in reps")
-        for n in (reps if isinstance(reps, list | tuple) else [reps])
-    ]
-    ndim = max(len(times), variable.ndim)
+    if isinstance(reps, Variable) and reps.ndim == 1:
+        times = shape_scalars(reps, ndim)
+    else:
+        given = reps if isinstance(reps, list | tuple) else [reps]
+        times = [as_integer_scalar(n, "a number in reps") for n in given]
+    least = max(len(times), variable.ndim)
+    ndim = least if ndim is None else integer(ndim, "the ndim of tile", len(times))
+    if max(ndim, least) > MOST_DIMENSIONS:
+        raise ArgumentError(f"tile to {ndim} axes; arrays have at most {MOST_DIMENSIONS}")
+    ndim = max(ndim, least)
+    times = [as_variable(1)] * (ndim - len(times)) + times
     if 2 * ndim > MAX_DIMS:
         return _tiled_by_axis(variable, times)
-    times = [as_variable(1)] * (ndim - len(times)) + times
     added = ndim - variable.ndim
     lengths = [as_variable(1)] * added + [length(variable, d) for d in range(variable.ndim)]
     pattern: list[Any] = []

@@ -96,23 +96,23 @@ def _test(op: ApiFunction, x: Any) -> Variable:
 
 
 @api_function
-def isnan(x: Any) -> Variable:
-    """Whether x is NaN."""
-    return _test(_ISNAN, x)
+def isnan(a: Any) -> Variable:
+    """Whether `a` is NaN."""
+    return _test(_ISNAN, a)
 
 
 @api_function
-def isinf(x: Any) -> Variable:
-    """Whether x is infinite, of either sign."""
-    return _test(_ISINF, x)
+def isinf(a: Any) -> Variable:
+    """Whether `a` is infinite, of either sign."""
+    return _test(_ISINF, a)
 
 
 def isclose(
-    x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Variable:
-    """Whether |x - y| <= atol + rtol |y|. An infinity is close only to itself; NaN is close to NaN
+    """Whether |a - b| <= atol + rtol |b|. An infinity is close only to itself; NaN is close to NaN
     if `equal_nan` is true, else to nothing."""
-    a, b = as_variable(x), as_variable(y)
+    a, b = as_variable(a), as_variable(b)
     size = abs_(b)
     near = le(abs_(sub(a, b)), add(atol, mul(rtol, size)))
     close = or_(and_(near, lt(size, np.inf)), eq(a, b))
@@ -120,7 +120,7 @@ def isclose(
 
 
 def allclose(
-    x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Variable:
     """Whether `isclose` holds for all elements."""
-    return all_(isclose(x, y, rtol, atol, equal_nan))
+    return all_(isclose(a, b, rtol, atol, equal_nan))

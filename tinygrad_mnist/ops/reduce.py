@@ -257,16 +257,18 @@ def mean(
     input: Any,
     axis: Axis = None,
     dtype: str | None = None,
+    op: bool = False,
     keepdims: bool = False,
     acc_dtype: str | None = None,
 ) -> Variable:
     """The mean over `axis` (None: all); of integers and bool it is float64, or `dtype`, a float
-    dtype. acc_dtype: in which it is added up and divided, by default that of the result."""
+    dtype. acc_dtype: in which it is added up and divided, by default that of the result.
+    op: how Theano computes it; it has no effect."""
     variable = _as_float(input) if dtype is None else cast(input, dtype)
     if variable.dtype not in FLOATS:
         raise GraphTypeError(f"a mean is a float; it can't be {variable.dtype}")
     if acc_dtype is not None:
-        return cast(mean(input, axis, acc_dtype, keepdims), variable.dtype)
+        return cast(mean(input, axis, acc_dtype, keepdims=keepdims), variable.dtype)
     axes = normalise_axes(axis, variable.ndim)
     total = _SUM(variable, axes=axes)
     return _drop(total, axes, keepdims) / cast(_count(variable, axes), variable.dtype)

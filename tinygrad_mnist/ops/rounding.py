@@ -53,10 +53,11 @@ def trunc(x: Any) -> Variable:
 
 
 @api_function
-def round_(x: Any, mode: str = "half_to_even") -> Variable:
-    """The integer nearest to x. Halves go to the even integer, or with the mode
-    'half_away_from_zero' away from zero."""
-    return _rounded(_MODES[choice(mode, _MODES, "the mode of round")], x)
+def round_(a: Any, mode: str | None = None) -> Variable:
+    """The integer nearest to `a`. Halves go to the even integer (the mode 'half_to_even', or None),
+    or with the mode 'half_away_from_zero' away from zero."""
+    mode = "half_to_even" if mode is None else mode
+    return _rounded(_MODES[choice(mode, _MODES, "the mode of round")], a)
 
 
 def round_half_to_even(x: Any) -> Variable:
@@ -69,9 +70,9 @@ def round_half_away_from_zero(x: Any) -> Variable:
     return round_(x, "half_away_from_zero")
 
 
-def iround(x: Any, mode: str = "half_to_even") -> Variable:
+def iround(a: Any, mode: str | None = None) -> Variable:
     """`round` as int64."""
-    return cast(round_(x, mode), "int64")
+    return cast(round_(a, mode), "int64")
 
 
 def ceil_intdiv(a: Any, b: Any) -> Variable:

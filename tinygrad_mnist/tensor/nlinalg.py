@@ -122,10 +122,13 @@ def qr(a: Any, mode: str = "reduced") -> Variable | list[Variable]:
     return r if chosen == "r" else [q, r]
 
 
-def lstsq(a: Any, b: Any, rcond: float = -1.0) -> list[Variable]:
+def lstsq(a: Any = None, b: Any = None, rcond: float = -1.0) -> Any:
     """The least-squares solution of a x = b: [x, residuals, rank of a, singular values of a], as
     `numpy.linalg.lstsq` has them. rcond: singular values below this part of the largest one count
-    as 0. No gradient passes."""
+    as 0. No gradient passes. Without operands it is the function itself: `lstsq()(a, b, rcond)`, as
+    Theano has it."""
+    if a is None and b is None:
+        return lstsq
     matrix, right = _of_one_dtype(as_matrix(a, "lstsq"), as_matrix_or_vector(b, "lstsq"))
     return list(LSTSQ.node(matrix, right, rcond=number(rcond, "rcond")).outputs)
 

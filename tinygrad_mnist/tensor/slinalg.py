@@ -82,9 +82,11 @@ def solve_upper_triangular(a: Any, b: Any) -> Variable:
 def Solve(  # noqa: N802
     A_structure: str = GENERAL,  # noqa: N803
     lower: bool = False,
+    overwrite_A: bool = False,  # noqa: N803
+    overwrite_b: bool = False,
 ) -> Callable[[Any, Any], Variable]:
     """`solve` as Theano's op: `Solve('upper_triangular')(a, b)`. 'symmetric' counts as 'general',
-    so `lower` has no effect."""
+    so `lower` has no effect; neither have `overwrite_A` and `overwrite_b`."""
     flag(lower, "lower")
     structures = {
         GENERAL: GENERAL,

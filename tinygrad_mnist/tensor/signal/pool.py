@@ -74,9 +74,15 @@ def max_pool_2d_same_size(input: Any, patch_size: Any) -> Variable:
 
 class Pool:
     """`Pool(ignore_border, mode)(x, ws, stride, pad)` is
-    `pool_2d(x, ws, ignore_border, stride, pad, mode)`. ndim: only 2."""
+    `pool_2d(x, ws, ignore_border, stride, pad, mode)`. ndim: only 2. openmp has no effect."""
 
-    def __init__(self, ignore_border: bool = False, mode: str = "max", ndim: int = 2) -> None:
+    def __init__(
+        self,
+        ignore_border: bool = False,
+        mode: str = "max",
+        ndim: int = 2,
+        openmp: bool | None = None,
+    ) -> None:
         if integer(ndim, "ndim of Pool") != 2:
             raise ArgumentError(f"ndim of Pool is {ndim}; only 2 is supported")
         self.ignore_border = flag(ignore_border, "ignore_border")
