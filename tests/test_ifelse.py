@@ -318,3 +318,35 @@ def test_wrong_arguments(make: Any, kind: type[Exception], message: str) -> None
     with pytest.raises(kind, match=message) as caught:
         make(T.dscalar("c"), T.dvector("x"))
     assert isinstance(caught.value, GraphTypeError)
+
+
+def test_a_gradient_that_waits_for_what_the_host_computes(device: str) -> None:
+    """The condition of one choice is a determinant, that of the next is the first one's result."""
+    a, v = T.dmatrix("a"), T.dscalar("v")
+    det = T.nlinalg.det(a)
+    first = ifelse(det > 0, v * 2, v)
+    second = ifelse(first > 0, T.sin(first), first * 3)
+    compute = theano.function([a, v], [second, T.grad(second, v)])
+    for matrix, value in ((np.eye(2) * 2, 3.0), (-np.eye(3), 3.0), (np.eye(2), -1.0)):
+        inner = (2 if np.linalg.det(matrix) > 0 else 1) * value
+        slope = inner / value * (np.cos(inner) if inner > 0 else 3)
+        right = [np.sin(inner) if inner > 0 else inner * 3, slope]
+        np.testing.assert_allclose(compute(matrix, value), right, rtol=1e-12)
+
+
+def test_an_inverse_that_is_chosen(device: str) -> None:
+    a = T.dmatrix("a")
+    chosen = ifelse(T.nlinalg.det(a) > 0, T.nlinalg.matrix_inverse(a), a)
+    scaled = ifelse(chosen.sum() > 0, T.nlinalg.det(chosen) * chosen, chosen)
+    compute = theano.function([a], [scaled.sum(), T.grad(scaled.sum(), a)])
+    matrix = np.array([[2.0, 0.5], [0.25, 1.0]])
+    value, gradient = compute(matrix)
+
+    def at(m: Any) -> float:
+        inverse = np.linalg.inv(m)
+        return float((np.linalg.det(inverse) * inverse).sum())
+
+    assert value == pytest.approx(at(matrix))
+    direction = np.array([[0.3, -0.2], [0.1, 0.4]])
+    slope = (at(matrix + 1e-6 * direction) - at(matrix - 1e-6 * direction)) / 2e-6
+    assert (gradient * direction).sum() == pytest.approx(slope, rel=1e-6)

@@ -264,3 +264,33 @@ def test_a_step_of_0(device: str) -> None:
     function = theano.function([x, i], x[::i])
     with pytest.raises(ValueError, match=r"(?s)the step of a slice is 0.*test_index.py"):
         function(V, 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "broadcasts"),
+    [
+        (slice(None, None, -1), True),
+        (slice(0, 1), True),
+        (slice(None, 1), True),
+        (slice(None, 5, 2), True),
+        (slice(1, None), False),
+        (slice(0, 0), False),
+    ],
+)
+def test_a_slice_of_an_axis_that_broadcasts(key: slice, broadcasts: bool, device: str) -> None:
+    """Where it takes the one element, the axis of the result broadcasts too."""
+    row, x = T.row("row", dtype="float64"), T.dmatrix("x")
+    part = row[key]
+    assert part.broadcastable == (broadcasts, False)
+    value = np.array([[1.0, 2.0]])
+    np.testing.assert_array_equal(evaluate(device, [row], part, value), value[key])
+    if broadcasts:
+        added = evaluate(device, [row, x], part + x, value, np.ones((3, 2)))
+        np.testing.assert_array_equal(added, value[key] + np.ones((3, 2)))
+
+
+def test_a_list_with_slices_is_a_tuple(device: str) -> None:
+    x = T.dmatrix("x")
+    value = np.arange(6.0).reshape(2, 3)
+    flipped = evaluate(device, [x], x[[slice(None), slice(None, None, -1)]], value)
+    np.testing.assert_array_equal(flipped, value[:, ::-1])

@@ -166,3 +166,11 @@ def test_the_old_module_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["cuda"].cuda_enabled
     with pytest.raises(AttributeError, match="no 'CudaNdarray' here: there are no arrays of a GPU"):
         names["cuda"].CudaNdarray  # noqa: B018
+
+
+def test_a_reload_keeps_the_settings() -> None:
+    import theano
+
+    with theano.config.change_flags(floatX="float32"):
+        assert importlib.reload(theano) is sys.modules["theano"]
+        assert run("import theano\nfloatX = theano.config.floatX")["floatX"] == "float32"

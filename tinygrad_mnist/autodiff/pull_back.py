@@ -9,6 +9,7 @@ from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.source import gradients_of, on_behalf_of
 from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.variables import Node, Variable
+from tinygrad_mnist.ops.broadcasting import rebroadcast
 from tinygrad_mnist.ops.elementwise import add, cast, identity
 from tinygrad_mnist.stability import stabilise
 from tinygrad_mnist.stability.masks import Masks
@@ -102,6 +103,7 @@ def pull_back(
                 if g is None or v not in reached or v in seeds:
                     continue
                 _check(node, v, g)
+                g = _broadcasting_as(g, v)
                 gradients[v] = _sum(gradients[v], g) if v in gradients else g
     return gradients
 
@@ -134,6 +136,14 @@ def _sum(first: Variable, second: Variable) -> Variable:
     if is_undefined(first) or is_undefined(second):
         return first if is_undefined(first) else second
     return add(first, second)
+
+
+def _broadcasting_as(g: Variable, v: Variable) -> Variable:
+    """The gradient, whose axes broadcast at least where those of its variable do."""
+    if is_undefined(g):
+        return g
+    flags = tuple(a or b for a, b in zip(g.broadcastable, v.broadcastable, strict=True))
+    return rebroadcast(g, flags) if flags != g.broadcastable else g
 
 
 def _check(node: Node, v: Variable, g: Variable) -> None:

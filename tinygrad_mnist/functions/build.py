@@ -191,8 +191,9 @@ def _inputs_from(
         raise GraphTypeError(f"the inputs of a function are a list, not {shown(inputs)}")
     given = [i if isinstance(i, In) else In(i) for i in inputs]
     variables = [i.variable for i in given]
-    if len(set(variables)) != len(variables):
-        raise DuplicateInputError("a variable is twice among the inputs")
+    for number, v in enumerate(variables):
+        if v in variables[:number]:
+            raise DuplicateInputError(f"{v} is twice among the inputs{at(v.source)}")
     found = _Inputs(variables, [], {})
     for number, i in enumerate(given):
         where = f" of {function_name}" if function_name else ""

@@ -50,7 +50,8 @@ class _Part:
     def __init__(
         self, make: MakePlans, available: Sequence[Variable], what: Remainder, is_end: bool
     ) -> None:
-        used = set(leaves(what.substituted()))
+        # Gradients that wait read what is known though nothing that is substituted does.
+        used = {*leaves(what.substituted()), *what.known.values()}
         self._inputs = [v for v in available if v in used]
         self.plans = make(self._inputs, what, is_end)
 

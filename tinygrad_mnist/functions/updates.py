@@ -40,7 +40,8 @@ def updates_from(pairs: Pairs) -> Updates:
     updates: Updates = {}
     for target, value in pairs_of(pairs, "updates"):
         if not isinstance(target, SharedVariable):
-            raise GraphTypeError(f"{target!r} can't be updated; only shared variables can")
+            where = at(target.source) if isinstance(target, Variable) else ""
+            raise GraphTypeError(f"{target!r} can't be updated; only shared variables can{where}")
         add_update(updates, target, as_variable(value))
     return updates
 

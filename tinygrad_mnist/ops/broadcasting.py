@@ -34,7 +34,7 @@ def _rebroadcast_specialise(
 
 
 def _rebroadcast_vjp(node: Node, g: Variable) -> list[Variable | None]:
-    return [_rebroadcast(g, node.inputs[0].broadcastable)]
+    return [rebroadcast(g, node.inputs[0].broadcastable)]
 
 
 # x -> x, whose axes broadcast as params["broadcastable"] says
@@ -50,7 +50,8 @@ _REBROADCAST = register_op(
 )
 
 
-def _rebroadcast(x: Variable, flags: tuple[bool, ...]) -> Variable:
+def rebroadcast(x: Variable, flags: tuple[bool, ...]) -> Variable:
+    """`x` with axes that broadcast where `flags` says; a function checks that they are 1 long."""
     return x if x.broadcastable == flags else _REBROADCAST(x, broadcastable=flags)
 
 
@@ -58,7 +59,7 @@ def _changed(x: Any, axes: Sequence[Any], broadcasts: bool) -> Variable:
     variable = as_variable(x)
     chosen = axis_numbers(axes, variable.ndim)
     flags = enumerate(variable.broadcastable)
-    return _rebroadcast(variable, tuple(broadcasts if i in chosen else b for i, b in flags))
+    return rebroadcast(variable, tuple(broadcasts if i in chosen else b for i, b in flags))
 
 
 def addbroadcast(x: Any, *axes: Any) -> Variable:
@@ -79,7 +80,7 @@ def patternbroadcast(x: Any, broadcastable: Any) -> Variable:
     flags = tuple(flag(b, "a value in broadcastable") for b in given)
     if len(flags) != variable.ndim:
         raise ArgumentError(f"broadcastable has {len(flags)} flags; {variable.type} was given")
-    return _rebroadcast(variable, flags)
+    return rebroadcast(variable, flags)
 
 
 def Rebroadcast(*axes: tuple[int, bool]) -> Callable[[Any], Variable]:  # noqa: N802

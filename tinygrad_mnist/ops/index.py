@@ -383,9 +383,38 @@ def getitem(x: Variable, key: Any) -> Variable:
     and ShapeError for arrays that don't fit each other; a function raises IndexOutOfRangeError for
     a mask of another shape than the axes that it is for.
     """
-    index, operands = parse_key(key, x)
+    if isinstance(key, list) and any(isinstance(item, slice) for item in key):
+        key = tuple(key)  # as Theano has it
+    index, operands = _whole_where_one(x.type, *parse_key(key, x))
     counts = _known_counts(x.type, index, operands)
     return _SUBTENSOR(x, *operands, index=index, **({"counts": counts} if counts else {}))
+
+
+def _whole_where_one(
+    x: TensorType, index: Sequence[Entry], operands: Sequence[Variable]
+) -> tuple[tuple[Entry, ...], list[Variable]]:
+    """The key with `:` for the slices that take the one element of an axis that broadcasts, so that
+    the axis of the result broadcasts too."""
+    entries: list[Entry] = []
+    kept: list[Variable] = []
+    axis = 0
+    for entry, bounds in with_operands(index, operands):
+        is_known = entry[0] == "slice" and all(isinstance(b, Constant) for b in bounds)
+        if is_known and x.broadcastable[axis] and _count(entry, bounds, 1) == 1:
+            entry, bounds = FULL, ()
+        entries.append(entry)
+        kept.extend(bounds)
+        axis += entry[0] in ("slice", "index", "array")
+    return tuple(entries), kept
+
+
+def _count(entry: Entry, bounds: Sequence[Variable], n: int) -> int:
+    """How many of `n` elements a slice takes whose bounds are numbers."""
+    numbers = [int(b.known_value) for b in bounds]
+    start = numbers.pop(0) if entry[1] else None
+    stop = numbers.pop(0) if entry[2] else None
+    step = numbers.pop(0) if entry[3] is None else entry[3]
+    return len(range(n)[start:stop:step])
 
 
 def _known_counts(
@@ -398,11 +427,7 @@ def _known_counts(
     for entry, bounds in with_operands(index, operands):
         n = x.shape[axis] if entry[0] == "slice" else None
         if n is not None and entry != FULL and all(isinstance(b, Constant) for b in bounds):
-            numbers = [int(b.known_value) for b in bounds]
-            start = numbers.pop(0) if entry[1] else None
-            stop = numbers.pop(0) if entry[2] else None
-            step = numbers.pop(0) if entry[3] is None else entry[3]
-            counts.append((axis, n, len(range(n)[start:stop:step])))
+            counts.append((axis, n, _count(entry, bounds, n)))
         axis += entry[0] in ("slice", "index", "array")
     return tuple(counts)
 

@@ -170,8 +170,10 @@ def add_to_places(node: Node, context: Context) -> Replacement:
     pairs = (node.inputs,) if node.op.name == "sub" else both_orders(node.inputs)
     for x, v in pairs:
         found = _sparse(v)
-        if found is None or x.dtype != v.dtype or x.type.shape != z.type.shape:
+        if found is None or x.dtype != v.dtype:
             continue
+        if x.type.shape != z.type.shape or v.type.shape != z.type.shape:
+            continue  # a place of one that is stretched is several places of the sum
         parts = list(_parts(found))
         if node.op.name == "sub":
             parts = [neg(part) for part in parts]

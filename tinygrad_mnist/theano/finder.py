@@ -49,7 +49,8 @@ class TheanoFinder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname == "theano":
             begin()
-            del sys.modules[fullname]  # the import puts it back; else it would ask for its loader
+            if target is None:  # an import, which puts it back; else it would ask for its loader
+                del sys.modules[fullname]
             return ModuleSpec(fullname, _TheanoAlias(fullname), is_package=True)
         if fullname.partition(".")[0] == "theano":
             module, _, name = fullname.rpartition(".")
