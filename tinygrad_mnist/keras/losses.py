@@ -30,7 +30,7 @@ from tinygrad_mnist.graph.values import (
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras.identifiers import find
 from tinygrad_mnist.optimizers.base import fraction, not_negative
-from tinygrad_mnist.stability.forms import Form, Share, Sigmoid
+from tinygrad_mnist.stability.forms import Form, Pieces, Share, Sigmoid
 from tinygrad_mnist.stability.readers import READERS
 from tinygrad_mnist.stability.recognise import Recogniser
 
@@ -118,8 +118,8 @@ def binary_crossentropy(
     if flag(from_logits, "from_logits"):
         values = T.nnet.nnet.sigmoid_binary_crossentropy(pred, true)
     else:
-        is_sigmoid = isinstance(_probability(pred), Sigmoid | Share)
-        sure = pred if is_sigmoid else T.clip(pred, _EPSILON, 1 - _EPSILON)
+        is_stable = _is_made_of(_form(pred), Sigmoid, Share)
+        sure = pred if is_stable else T.clip(pred, _EPSILON, 1 - _EPSILON)
         values = T.nnet.binary_crossentropy(sure, true)
     return _mean_of_last(values, axis)
 
@@ -376,18 +376,25 @@ def _log_probabilities(pred: Variable, from_logits: bool) -> Variable:
     """The logarithms of probabilities along the last axis, or of the softmax of logits."""
     if flag(from_logits, "from_logits"):
         return T.nnet.logsoftmax(pred)
-    form = _probability(pred)
-    if isinstance(form, Share) and form.axes == (pred.ndim - 1,):
-        return T.log(pred)
     total = T.sum(pred, axis=pred.ndim - 1, keepdims=True)
+    form = _form(pred)
+    if isinstance(form, Share) and form.axes == (pred.ndim - 1,) and _is_made_of(form, Share):
+        return T.log(pred)
+    if _is_made_of(form, Share):  # over axes that views have moved, or joined with others
+        return T.log(pred) - T.log(T.maximum(total, _EPSILON))
     scaled = pred / T.switch(T.eq(total, 0), 1, total)
     return T.log(T.clip(scaled, _EPSILON, 1 - _EPSILON))
 
 
-def _probability(pred: Variable) -> Form | None:
-    """The form of a variable that is a softmax or a sigmoid, or None."""
-    form = Recogniser((), READERS).form(pred)
-    return form if isinstance(form, Share | Sigmoid) and form.factor == 1.0 else None
+def _form(pred: Variable) -> Form | None:
+    return Recogniser((), READERS).form(pred)
+
+
+def _is_made_of(form: Form | None, *kinds: type[Form]) -> bool:
+    """Whether a form is one of these kinds, without a factor, or views and joins of such."""
+    if isinstance(form, Pieces):
+        return all(_is_made_of(part, *kinds) for part, _ in form.parts)
+    return isinstance(form, kinds) and isinstance(form, Share | Sigmoid) and form.factor == 1.0
 
 
 MSE = mse = mean_squared_error

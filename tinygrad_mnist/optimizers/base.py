@@ -13,7 +13,7 @@ from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.shared import SharedVariable
-from tinygrad_mnist.graph.values import check_name, number, shown
+from tinygrad_mnist.graph.values import check_name, number, several, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.optimizers.schedules import LearningRateSchedule
 from tinygrad_mnist.optimizers.setting import Setting
@@ -257,7 +257,8 @@ def _unknown(optimizer: str, given: str, known: Sequence[str]) -> str:
 
 
 def _parameters(params: Any) -> list[SharedVariable]:
-    given: list[Any] = [params] if isinstance(params, Variable) else list(params)
+    is_one = isinstance(params, Variable)
+    given = [params] if is_one else list(several(params, "params", "shared variables"))
     for w in given:
         if not isinstance(w, SharedVariable):
             raise GraphTypeError(f"params has {shown(w)}; only shared variables can be trained")
