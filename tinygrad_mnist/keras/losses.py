@@ -35,6 +35,7 @@ from tinygrad_mnist.stability.readers import READERS
 from tinygrad_mnist.stability.recognise import Recogniser
 
 _EPSILON = 1e-7  # Keras's: how near a probability of unknown origin may be to 0 and 1
+_LEAST_SUM = 1e-30  # of a row that is scaled: 1 / sum, its slope, is finite in float32
 _REDUCTIONS = ("sum_over_batch_size", "sum", "none", "mean", "mean_with_sample_weight")
 
 # --- values per sample ----------------------------------------------------------------------------
@@ -382,7 +383,7 @@ def _log_probabilities(pred: Variable, from_logits: bool) -> Variable:
         return T.log(pred)
     if _is_made_of(form, Share):  # over axes that views have moved, or joined with others
         return T.log(pred) - T.log(T.maximum(total, _EPSILON))
-    scaled = pred / T.switch(T.eq(total, 0), 1, total)
+    scaled = pred / T.switch(abs(total) < _LEAST_SUM, 1, total)
     return T.log(T.clip(scaled, _EPSILON, 1 - _EPSILON))
 
 
