@@ -181,7 +181,8 @@ def _aligned(v: Variable, ndim: int) -> Variable:
 
 
 def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable]:
-    """A tape that is a result, and that only one other tape reads, becomes a result of that one."""
+    """A tape that is a result, and that only one other tape reads, becomes a result of that one.
+    So does a chain of such tapes."""
     fused = _fused_tapes(outputs)
     absorbed = {tape for group in fused.values() for tape in group}
     fresh: dict[Variable, Variable] = {}
@@ -202,9 +203,12 @@ def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable
 
 
 def _fused_tapes(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
-    """Tapes, each with those that join it. No other node reads these, so no cycle arises."""
+    """Tapes, each with those that join it, in the order in which they are computed. No other node
+    reads these, so no cycle arises."""
     counts, results = uses(outputs), Counter(outputs)
     fused: dict[Node, list[Node]] = {}
+    # Of each tape with those that join it: the operands, and the number of instructions.
+    sizes: dict[Node, tuple[set[Variable], int]] = {}
     for node in toposort(outputs):
         tape = _plain_tape(node)
         if tape is None:
@@ -212,21 +216,23 @@ def _fused_tapes(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
         operands, length = set(node.inputs), len(tape.instructions)
         for v in dict.fromkeys(node.inputs):
             inner = v.node
-            if inner is None or inner in fused or not results[v]:
+            if inner not in sizes or not results[v]:
                 continue
             inner_tape = _plain_tape(inner)
+            inner_operands, inner_length = sizes[inner]
             if (
                 inner_tape is None
                 or counts[v] != node.inputs.count(v) + results[v]
                 or not v.dtype == inner_tape.dtype == tape.dtype
                 or v.type.shape != node.outputs[0].type.shape
-                or len(operands | set(inner.inputs)) - 1 > MAX_INPUTS
-                or length + len(inner_tape.instructions) > MAX_INSTRUCTIONS
+                or len(operands | inner_operands) - 1 > MAX_INPUTS
+                or length + inner_length > MAX_INSTRUCTIONS
             ):
                 continue
-            operands = operands.union(inner.inputs) - {v}
-            length += len(inner_tape.instructions)
-            fused.setdefault(node, []).append(inner)
+            operands = (operands | inner_operands) - {v}
+            length += inner_length
+            fused.setdefault(node, []).extend([*fused.pop(inner, ()), inner])
+        sizes[node] = operands, length
     return fused
 
 
