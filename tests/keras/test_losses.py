@@ -188,6 +188,16 @@ def test_by_name() -> None:
     assert isinstance(losses.get("MAE"), losses.MeanAbsoluteError)
 
 
+@pytest.mark.parametrize("name", ["CategoricalCrossentropy", "BinaryCrossentropy"])
+def test_made_again_of_the_config(name: str) -> None:
+    cls = getattr(losses, name)
+    made = cls(from_logits=True, label_smoothing=0.25, reduction="sum", name="mine")
+    assert cls.from_config(made.get_config()).get_config() == made.get_config()
+    assert losses.get({"class_name": name, "config": made.get_config()}).reduction == "sum"
+    mean = losses.MeanSquaredError(reduction="sum")
+    assert losses.MeanSquaredError.from_config(mean.get_config()).reduction == "sum"
+
+
 def test_a_function_is_a_loss() -> None:
     def own(y_true: Any, y_pred: Any) -> Any:
         return T.sum(abs(y_true - y_pred), axis=1)

@@ -89,6 +89,8 @@ def test_by_name() -> None:
     assert metrics.for_shapes("mae", (None,), (None, 1)).name == "mae"
     made = {"class_name": "TopKCategoricalAccuracy", "config": {"k": 2}}
     assert metrics.get(made).arguments == {"k": 2}
+    config = metrics.get(made).get_config()
+    assert metrics.TopKCategoricalAccuracy.from_config(config).get_config() == config
     assert metrics.get(metrics.Accuracy).name == "accuracy"
 
     def largest(y_true: Any, y_pred: Any) -> Any:

@@ -1,6 +1,8 @@
 """What all optimizers share: the rate, schedules, clipping, weight decay, state, errors."""
 
 import copy
+import inspect
+import json
 import pickle
 from typing import Any
 
@@ -252,6 +254,37 @@ def test_pickles_and_copies_go_on(make: Any, again: Any) -> None:
     assert float(optimizer.learning_rate) == 0.5
 
 
+@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"learning_rate": schedules.PolynomialDecay(0.5, 10, power=2.0), "clipnorm": 0.5},
+        {"weight_decay": 0.25, "name": "mine", "epsilon": 0.5, "beta_1": 0.25, "rho": 0.25},
+    ],
+)
+def test_made_again_of_the_config(make: Any, options: dict[str, Any]) -> None:
+    known = {*inspect.signature(make).parameters, "clipnorm", "weight_decay", "name"}
+    optimizer = make(**{name: value for name, value in options.items() if name in known})
+    config = json.loads(json.dumps(optimizer.get_config()))
+    again = make.from_config(config)
+    assert again.get_config() == optimizer.get_config()
+    gradients = [np.array([3.0, -2.0])]
+    np.testing.assert_array_equal(moved(again, gradients), moved(optimizer, gradients))
+
+
+def test_a_rate_computed_of_the_rate() -> None:
+    optimizer = optimizers.SGD(0.5)
+    optimizer.learning_rate = optimizer.learning_rate * 0.5
+    assert float(optimizer.learning_rate) == 0.25
+
+
+def test_functions_show_their_arguments() -> None:
+    names = list(inspect.signature(optimizers.adam).parameters)
+    assert names[:5] == ["cost", "params", "learning_rate", "beta_1", "beta_2"]
+    assert pickle.loads(pickle.dumps(optimizers.adam)) is optimizers.adam
+
+
 # --- errors ---------------------------------------------------------------------------------------
 
 WRONG: list[tuple[Any, dict[str, Any], str]] = [
@@ -260,6 +293,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (optimizers.SGD, {"learning_rate": "fast"}, "learning_rate is 'fast'"),
     (optimizers.SGD, {"learning_rate": None}, "learning_rate is None"),
     (optimizers.SGD, {"learning_rate": T.vector()}, "it is a scalar"),
+    (optimizers.SGD, {"learning_rate": {"class_name": "Decay"}}, "it can be 'ExponentialDecay'"),
     (optimizers.SGD, {"learning_rate": lambda: 0.1}, "LearningRateSchedule"),
     (optimizers.SGD, {"momentum": 1.5}, r"momentum is 1.5; it must be in 0..1"),
     (optimizers.SGD, {"nesterov": "yes"}, "nesterov is 'yes'"),

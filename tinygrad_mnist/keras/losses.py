@@ -175,6 +175,15 @@ class LossFunction(Loss):
         super().__init__(name or getattr(fn, "__name__", type(fn).__name__), reduction)
         self.fn, self.arguments = fn, arguments
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments with which the loss was made."""
+        return {"name": self.name, "reduction": self.reduction, **self.arguments}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Loss:
+        """A loss made with these arguments."""
+        return cls(**config)
+
     def call(self, y_true: Any, y_pred: Any) -> Variable:
         values: Variable = T.as_tensor_variable(self.fn(y_true, y_pred, **self.arguments))
         return values

@@ -85,6 +85,15 @@ class Metric:
         self.fn, self.arguments = fn, arguments
         self.name = name or getattr(fn, "__name__", type(fn).__name__)
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments with which the metric was made, and its name."""
+        return {"name": self.name, **self.arguments}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """A metric made with these arguments."""
+        return cls(**config)
+
     def values(self, y_true: Any, y_pred: Any) -> Variable:
         """One value per sample: the mean of what the function gives for it."""
         values: Variable = T.as_tensor_variable(self.fn(y_true, y_pred, **self.arguments))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -15,7 +16,7 @@ from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.values import check_name, number, several, shown
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.optimizers.schedules import LearningRateSchedule
+from tinygrad_mnist.optimizers.schedules import LearningRateSchedule, schedule_of
 from tinygrad_mnist.optimizers.setting import Setting
 from tinygrad_mnist.sharedvalue import shared
 
@@ -85,7 +86,7 @@ class Optimizer:
     @property
     def learning_rate(self) -> Any:
         """The shared scalar; of a schedule, the rate of the next step as a float. A number that is
-        assigned counts from the next call on."""
+        assigned counts from the next call on; so does a variable's present value."""
         if isinstance(self._rate, LearningRateSchedule):
             return float(self._rate(int(self.iterations.get_value())))
         return self._rate
@@ -97,7 +98,7 @@ class Optimizer:
                 f"the learning rate of {self.name} is {shown(self._rate)}, so it can't be set; "
                 "an optimizer made with a number has one that can"
             )
-        self._rate.set_value(_checked_rate(value))
+        self._rate.set_value(_checked_rate(value.eval() if isinstance(value, Variable) else value))
 
     lr = learning_rate
 
@@ -138,6 +139,28 @@ class Optimizer:
     ) -> tuple[Variable, Sequence[Variable]]:
         """The new values of a parameter and of its state. w, g: the parameter and its gradient."""
         raise NotImplementedError(f"{type(self).__name__} has no rule")
+
+    # --- arguments --------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments with which the optimizer was made, as numbers, texts and dicts; the rate is
+        the present one. Raises GraphTypeError for a rate that is a variable of the caller."""
+        if isinstance(self._rate, LearningRateSchedule):
+            schedule = type(self._rate).__name__
+            rate: Any = {"class_name": schedule, "config": self._rate.get_config()}
+        elif isinstance(self._rate, Setting):
+            rate = float(self._rate)
+        else:
+            raise GraphTypeError(f"the learning rate of {self.name} is a variable: {self._rate}")
+        own = inspect.signature(type(self)).parameters
+        common = (*Options.__annotations__, "weight_decay")
+        names = [name for name in (*own, *common) if name not in ("learning_rate", "lr", "options")]
+        return {"learning_rate": rate, **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Optimizer:
+        """An optimizer made with these arguments."""
+        return cls(**config)
 
     # --- state ------------------------------------------------------------------------------------
 
@@ -233,6 +256,8 @@ def _checked_rate(value: Any) -> float:
 
 
 def _as_rate(value: Any) -> Variable | LearningRateSchedule:
+    if isinstance(value, Mapping):
+        value = schedule_of(value)
     if isinstance(value, LearningRateSchedule):
         return value
     if isinstance(value, Variable):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_mnist.optimizers.base import Optimizer, Updates
@@ -17,24 +19,22 @@ from tinygrad_mnist.optimizers.rules import (
 )
 
 
-class _Rule:
-    """A function that makes an optimizer and returns its updates."""
+def _updates_of(optimizer: type[Optimizer]) -> Callable[..., Updates]:
+    def updates(cost: Any, params: Any, *args: Any, **options: Any) -> Updates:
+        return optimizer(*args, **options).updates(cost, params)
 
-    def __init__(self, optimizer: type[Optimizer]) -> None:
-        self.optimizer = optimizer
-        self.__name__ = optimizer.__name__.lower()
-        self.__doc__ = (
-            f"`{optimizer.__name__}(*args, **options).updates(cost, params)`: a list of pairs, a "
-            "shared variable and its new value, with those of new state.\n\n"
-            "Pass a shared scalar as `learning_rate` to change it between two calls."
-        )
-
-    def __call__(self, cost: Any, params: Any, *args: Any, **options: Any) -> Updates:
-        return self.optimizer(*args, **options).updates(cost, params)
-
-    def __repr__(self) -> str:
-        return f"<function {self.__name__}(cost, params, ...)>"
+    own = inspect.signature(optimizer).parameters.values()
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    required = [inspect.Parameter(name, kind) for name in ("cost", "params")]
+    updates.__name__ = updates.__qualname__ = optimizer.__name__.lower()
+    updates.__signature__ = inspect.Signature([*required, *own])  # type: ignore[attr-defined]
+    updates.__doc__ = (
+        f"`{optimizer.__name__}(...).updates(cost, params)`: a list of pairs, a shared variable "
+        "and its new value, with those of new state.\n\n"
+        "Pass a shared scalar as `learning_rate` to change the rate between two calls."
+    )
+    return updates
 
 
-sgd, rmsprop, adagrad, adadelta = map(_Rule, (SGD, RMSprop, Adagrad, Adadelta))
-adam, adamw, adamax, nadam = map(_Rule, (Adam, AdamW, Adamax, Nadam))
+sgd, rmsprop, adagrad, adadelta = map(_updates_of, (SGD, RMSprop, Adagrad, Adadelta))
+adam, adamw, adamax, nadam = map(_updates_of, (Adam, AdamW, Adamax, Nadam))

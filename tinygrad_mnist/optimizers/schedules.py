@@ -7,14 +7,14 @@ expression; so one plan serves all steps. For a number it returns a float.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ArgumentError
-from tinygrad_mnist.graph.values import flag, number, several
+from tinygrad_mnist.graph.values import choice, flag, number, several
 from tinygrad_mnist.graph.variables import Variable
 
 
@@ -199,6 +199,27 @@ def _positive(value: Any, what: str) -> float:
     if not 0 < checked < math.inf:
         raise ArgumentError(f"{what} is {value}; it must be greater than 0")
     return checked
+
+
+_TABLE = {
+    cls.__name__: cls
+    for cls in (
+        ExponentialDecay,
+        InverseTimeDecay,
+        PolynomialDecay,
+        CosineDecay,
+        PiecewiseConstantDecay,
+    )
+}
+
+
+def schedule_of(description: Mapping[str, Any]) -> LearningRateSchedule:
+    """The schedule that a dict of "class_name" and "config" describes, as Keras writes it.
+
+    Raises GraphTypeError and ArgumentError, which list the names.
+    """
+    name = choice(description.get("class_name"), _TABLE, "the 'class_name' of a schedule")
+    return _TABLE[name].from_config(dict(description.get("config", {})))
 
 
 __all__ = [
