@@ -112,6 +112,19 @@ def test_one_plan_of_fused_kernels() -> None:
     assert "softmax_xent" in kernels[0]
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int8", "uint16", "int32", "uint32", "int64", "float32", "float64"]
+)
+def test_labels_of_every_dtype(dtype: str, shape: tuple[int, ...]) -> None:
+    z, y = T.dmatrix("z"), T.TensorType(dtype, (False,) * len(shape))("y")
+    values, labels = logits(2.0), np.array([0, 1, 1, 0])
+    loss = losses.SparseCategoricalCrossentropy(reduction=None)(y, T.nnet.softmax(z))
+    found = theano.function([z, y], loss)(values, labels.reshape(shape).astype(dtype))
+    shares = np.exp(values) / np.exp(values).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, -np.log(shares[np.arange(4), labels]), rtol=1e-12)
+
+
 @pytest.mark.parametrize("axis", [-1, 1, 2, -2])
 @pytest.mark.parametrize("make", ["softmax", "logits", "plain"])
 def test_classes_along_any_axis(axis: int, make: str) -> None:

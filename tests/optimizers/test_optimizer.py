@@ -285,6 +285,23 @@ def test_functions_show_their_arguments() -> None:
     assert pickle.loads(pickle.dumps(optimizers.adam)) is optimizers.adam
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (0, 3), (1, 1), (2, 3, 4, 5)])
+@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("options", [{}, {"clipnorm": 0.5}, {"weight_decay": 0.25}])
+def test_parameters_of_every_shape(make: Any, options: dict[str, Any], shape: Any) -> None:
+    """The elements move as those of a vector do."""
+    values = np.random.default_rng(0).normal(size=shape)
+    found = []
+    for start in (values, values.reshape(-1)):
+        w, g = theano.shared(start), theano.shared(np.asarray(np.cos(start)))
+        train = theano.function([], updates=make(**options).updates([g], [w]))
+        for _ in range(3):
+            train()
+        found.append(w.get_value())
+    assert found[0].shape == shape
+    np.testing.assert_allclose(found[0].reshape(-1), found[1], rtol=1e-12)
+
+
 # --- errors ---------------------------------------------------------------------------------------
 
 WRONG: list[tuple[Any, dict[str, Any], str]] = [

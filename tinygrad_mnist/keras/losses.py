@@ -88,7 +88,8 @@ def sparse_categorical_crossentropy(
 ) -> Variable:
     """-log of the probability that y_pred gives the class y_true.
 
-    y_true: integers, an axis less than y_pred has, or that axis with length 1. y_pred: as for
+    y_true: integers, an axis less than y_pred has, or that axis with length 1. They are indices:
+    one out of range is an IndexError when a function runs, and -1 is the last class. y_pred: as for
     `categorical_crossentropy`. Raises GraphTypeError where the axes don't fit.
     """
     pred = _classes_last(_floats(y_pred), axis)
@@ -345,7 +346,8 @@ def classes_of(y_true: Any, ndim: int, axis: int, what: str) -> Variable:
         raise GraphTypeError(
             f"{what} takes a class per sample, with {ndim - 1} axes here; y_true is {true.type}"
         )
-    return true if true.type.is_discrete else T.cast(true, "int64")
+    is_integer = true.type.is_discrete and true.dtype != "bool"  # a bool would be a mask
+    return true if is_integer else T.cast(true, "int64")
 
 
 def _without(v: Variable, axis: int) -> list[Variable]:
