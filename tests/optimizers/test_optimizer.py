@@ -135,8 +135,18 @@ def test_a_rate_reads_like_keras_variable() -> None:
     assert float(rate) == rate.get_value() == 0.25
 
 
-def test_lr_is_the_old_name() -> None:
-    assert float(optimizers.SGD(lr=0.25).learning_rate) == 0.25
+def test_arguments_of_keras_before_3() -> None:
+    """`lr` is the rate; `decay` divides it; an epsilon of None is the default."""
+    optimizer = optimizers.SGD(lr=0.5, decay=0.5, momentum=0.0, nesterov=False)
+    assert float(optimizer.lr) == 0.5
+    w = theano.shared(np.float32(0), "w")
+    train = theano.function([], updates=optimizer.updates([np.float32(1)], [w]))
+    for n in range(4):
+        before = w.get_value()
+        train()
+        assert before - w.get_value() == pytest.approx(0.5 / (1 + 0.5 * n))
+    adam = optimizers.Adam(lr=0.001, beta_1=0.9, beta_2=0.999, epsilon=None, decay=0.0)
+    assert adam.epsilon == 1e-7
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -314,7 +324,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (optimizers.SGD, {"learning_rate": lambda: 0.1}, "LearningRateSchedule"),
     (optimizers.SGD, {"momentum": 1.5}, r"momentum is 1.5; it must be in 0..1"),
     (optimizers.SGD, {"nesterov": "yes"}, "nesterov is 'yes'"),
-    (optimizers.SGD, {"decay": 1e-6}, "InverseTimeDecay"),
+    (optimizers.SGD, {"decay": -1e-6}, "decay is -1e-06"),
     (optimizers.SGD, {"momentun": 0.9}, "SGD has no argument 'momentun'"),
     (optimizers.SGD, {"clipnorm": 0}, "clipnorm is 0"),
     (optimizers.SGD, {"clipnorm": -1}, "clipnorm is -1"),

@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
     global_clipnorm: float | None
     name: str | None
     lr: Rate
+    decay: float
 
 
 class DecayOptions(Options, total=False):
@@ -51,6 +52,7 @@ class Optimizer:
     name. clipvalue: each gradient is cut to this range around 0. clipnorm: a gradient with a larger
     L2 norm is scaled to this norm; global_clipnorm: all gradients together are. Only one of the
     three may be given. weight_decay: before each step, parameters lose this share times the rate.
+    decay: that of Keras before 3: the rate is divided by 1 + decay * step, counted from 0.
 
     Raises TypeError and ValueError for arguments of the wrong kind or out of range.
     """
@@ -62,12 +64,15 @@ class Optimizer:
         known = (*Options.__annotations__, "weight_decay")
         for given in options:
             if given not in known:
-                raise GraphTypeError(_unknown(type(self).__name__, given, known))
+                raise GraphTypeError(
+                    f"{type(self).__name__} has no argument {given!r}; all take {', '.join(known)}"
+                )
         if "lr" in options:
             learning_rate = options["lr"]
         self.name = options.get("name") or type(self).__name__.lower()
         check_name(self.name, "the name of an optimizer")
         self.weight_decay = _optional(options, "weight_decay", zero=True)
+        self.decay = not_negative(options.get("decay", 0.0), "decay")
         self.clipnorm = _optional(options, "clipnorm")
         self.clipvalue = _optional(options, "clipvalue")
         self.global_clipnorm = _optional(options, "global_clipnorm")
@@ -118,11 +123,11 @@ class Optimizer:
         parameters = _parameters(params)
         gradients = self._clipped(_gradients(cost, parameters))
         updates: Updates = [(self.iterations, self.iterations + 1)]
-        wide = T.cast(self._current_rate(), "float64")
-        scalars = self.scalars(wide, T.cast(self.iterations + 1, "float64"), updates)
+        rate = self._current_rate()
+        scalars = self.scalars(rate, T.cast(self.iterations + 1, "float64"), updates)
         for i, (w, g) in enumerate(zip(parameters, gradients, strict=True)):
             state = self._state_of(w, i)
-            old = self._decayed(w, wide)
+            old = self._decayed(w, rate)
             own = [T.cast(scalar, w.dtype) for scalar in scalars]
             new, new_state = self.rule(old, T.cast(g, w.dtype), state, *own)
             pairs = [*zip(state, new_state, strict=True), (w, new)]
@@ -199,10 +204,13 @@ class Optimizer:
 
     # --- what all rules share ---------------------------------------------------------------------
 
-    def _current_rate(self) -> Any:
-        if isinstance(self._rate, LearningRateSchedule):
-            return T.as_tensor_variable(self._rate(self.iterations))
-        return self._rate
+    def _current_rate(self) -> Variable:
+        """The rate of the step, of float64."""
+        rate: Any = self._rate
+        if isinstance(rate, LearningRateSchedule):
+            rate = rate(self.iterations)
+        wide = T.cast(T.as_tensor_variable(rate), "float64")
+        return wide / (1 + self.decay * self.iterations) if self.decay else wide
 
     def _decayed(self, w: SharedVariable, rate: Variable) -> Variable:
         is_named = any(pattern.search(w.name or "") for pattern in self._undecayed_names)
@@ -240,6 +248,12 @@ def not_negative(value: Any, what: str) -> float:
     return checked
 
 
+def small_number(epsilon: Any) -> float:
+    """An epsilon; None is Keras's 1e-7, as it was its default before 3. Raises TypeError,
+    ValueError."""
+    return 1e-7 if epsilon is None else not_negative(epsilon, "epsilon")
+
+
 def _optional(options: DecayOptions, what: str, zero: bool = False) -> float | None:
     value = options.get(what)
     if value is None:
@@ -270,15 +284,6 @@ def _as_rate(value: Any) -> Variable | LearningRateSchedule:
             "schedules.LearningRateSchedule, called with the step's number"
         )
     return Setting(_checked_rate(value), config.floatX, "learning_rate")
-
-
-def _unknown(optimizer: str, given: str, known: Sequence[str]) -> str:
-    if given == "decay":
-        return (
-            f"{optimizer} has no argument decay; learning_rate=schedules.InverseTimeDecay("
-            "rate, decay_steps=1, decay_rate=decay) is the same"
-        )
-    return f"{optimizer} has no argument {given!r}; all take {', '.join(known)}"
 
 
 def _parameters(params: Any) -> list[SharedVariable]:

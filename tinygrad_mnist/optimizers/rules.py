@@ -24,6 +24,7 @@ from tinygrad_mnist.optimizers.base import (
     Updates,
     fraction,
     not_negative,
+    small_number,
 )
 from tinygrad_mnist.sharedvalue import shared
 
@@ -69,14 +70,14 @@ class RMSprop(Optimizer):
         learning_rate: Any = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
-        epsilon: float = 1e-7,
+        epsilon: float | None = 1e-7,
         centered: bool = False,
         **options: Unpack[DecayOptions],
     ) -> None:
         super().__init__(learning_rate, **options)
         self.rho = fraction(rho, "rho")
         self.momentum = fraction(momentum, "momentum", end=True)
-        self.epsilon = not_negative(epsilon, "epsilon")
+        self.epsilon = small_number(epsilon)
         self.centered = flag(centered, "centered")
         optional = {"average": self.centered, "momentum": bool(self.momentum)}
         self.slots = ("velocity", *(slot for slot, used in optional.items() if used))
@@ -105,14 +106,14 @@ class Adagrad(Optimizer):
         self,
         learning_rate: Any = 0.001,
         initial_accumulator_value: float = 0.1,
-        epsilon: float = 1e-7,
+        epsilon: float | None = 1e-7,
         **options: Unpack[DecayOptions],
     ) -> None:
         super().__init__(learning_rate, **options)
         self.initial_accumulator_value = not_negative(
             initial_accumulator_value, "initial_accumulator_value"
         )
-        self.epsilon = not_negative(epsilon, "epsilon")
+        self.epsilon = small_number(epsilon)
 
     def initial(self, slot: str, w: SharedVariable) -> float:
         return self.initial_accumulator_value
@@ -136,12 +137,12 @@ class Adadelta(Optimizer):
         self,
         learning_rate: Any = 0.001,
         rho: float = 0.95,
-        epsilon: float = 1e-7,
+        epsilon: float | None = 1e-7,
         **options: Unpack[DecayOptions],
     ) -> None:
         super().__init__(learning_rate, **options)
         self.rho = fraction(rho, "rho")
-        self.epsilon = not_negative(epsilon, "epsilon")
+        self.epsilon = small_number(epsilon)
 
     def rule(self, w: Variable, g: Variable, state: State, *scalars: Variable) -> Step:
         (rate,) = scalars
@@ -159,13 +160,13 @@ class _Moments(Optimizer):
         learning_rate: Any = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
-        epsilon: float = 1e-7,
+        epsilon: float | None = 1e-7,
         **options: Unpack[DecayOptions],
     ) -> None:
         super().__init__(learning_rate, **options)
         self.beta_1 = fraction(beta_1, "beta_1")
         self.beta_2 = fraction(beta_2, "beta_2")
-        self.epsilon = not_negative(epsilon, "epsilon")
+        self.epsilon = small_number(epsilon)
 
     def _mean(self, m: Variable, g: Variable) -> Variable:
         return m + (g - m) * (1 - self.beta_1)
@@ -187,7 +188,7 @@ class Adam(_Moments):
         learning_rate: Any = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
-        epsilon: float = 1e-7,
+        epsilon: float | None = 1e-7,
         amsgrad: bool = False,
         **options: Unpack[DecayOptions],
     ) -> None:
@@ -215,7 +216,7 @@ class AdamW(Adam):
         weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
-        epsilon: float = 1e-7,
+        epsilon: float | None = 1e-7,
         amsgrad: bool = False,
         **options: Unpack[Options],
     ) -> None:
@@ -256,7 +257,7 @@ class Nadam(_Moments):
         learning_rate: Any = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
-        epsilon: float = 1e-7,
+        epsilon: float | None = 1e-7,
         **options: Unpack[DecayOptions],
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
