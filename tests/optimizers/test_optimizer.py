@@ -177,6 +177,13 @@ def test_a_schedule_of_the_users_own() -> None:
     for _ in range(3):
         train()
     assert w.get_value() == pytest.approx(-(1 + 1 / 2 + 1 / 3))
+    assert optimizers.SGD(Halving()).learning_rate == 1
+
+    class Symbolic(schedules.LearningRateSchedule):
+        def __call__(self, step: Any) -> Any:
+            return T.exp(-T.cast(step, "float64"))
+
+    assert optimizers.SGD(Symbolic()).learning_rate == 1
 
 
 def test_a_schedule_is_made_again_of_its_config() -> None:

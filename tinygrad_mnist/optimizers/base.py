@@ -93,7 +93,8 @@ class Optimizer:
         """The shared scalar; of a schedule, the rate of the next step as a float. A number that is
         assigned counts from the next call on; so does a variable's present value."""
         if isinstance(self._rate, LearningRateSchedule):
-            return float(self._rate(int(self.iterations.get_value())))
+            rate = self._rate(int(self.iterations.get_value()))
+            return float(rate.eval() if isinstance(rate, Variable) else rate)
         return self._rate
 
     @learning_rate.setter
