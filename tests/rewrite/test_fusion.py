@@ -282,6 +282,41 @@ def test_a_step_of_adam_is_one_tape() -> None:
             np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
+_A, _B, _C = (T.dmatrix(name) for name in "abc")
+_TOTAL, _PRODUCT = _A + _B, T.exp(_A * _B)
+_SCALED, _SQUARE = _TOTAL * 2.0, T.sqr(_B)
+_ROOT = T.sqrt(T.exp(_SCALED))
+
+# Results, and how many each call of the plan has.
+JOINED: list[tuple[str, list[Any], list[int]]] = [
+    ("a chain", [_TOTAL, _SCALED, _ROOT], [3]),
+    ("a chain in another order", [_ROOT, _TOTAL, _SCALED], [3]),
+    ("a result twice", [_ROOT, _TOTAL, _SCALED, _TOTAL], [3, 1]),
+    ("chains that meet", [_TOTAL, _SCALED, _C * 3, T.maximum(_SCALED, _C * 3)], [4]),
+    ("a result with two readers", [_TOTAL, T.exp(_TOTAL), T.sin(_TOTAL)], [1, 1, 1]),
+    ("a shared value", [_PRODUCT + _C, _PRODUCT * _C], [2]),
+    ("of a chain", [_SQUARE, T.exp(_SQUARE) + _C, T.exp(_SQUARE) * _C], [3]),
+    ("and a sum of it", [_PRODUCT + _C, _PRODUCT * _C, T.sum(_PRODUCT)], [1, 1, 1, 1]),
+    ("and a reader of another shape", [_PRODUCT + _C, _PRODUCT[:1] * 2], [1, 1]),
+    ("and a reader that is read", [_PRODUCT + _C, T.exp(_PRODUCT * _C).sum()], [1, 1, 1]),
+]
+
+
+@pytest.mark.parametrize(
+    ("results", "counts"), [p[1:] for p in JOINED], ids=[name for name, *_ in JOINED]
+)
+def test_results_that_join(results: list[Any], counts: list[int]) -> None:
+    values = [np.random.default_rng(n).normal(size=(3, 5)) for n in range(3)]
+    expected = evaluate("reference", [_A, _B, _C], results, *values, on_unused_input="ignore")
+    for device in ("fused", "cpu"):
+        with making_functions_for(device):
+            function = theano.function([_A, _B, _C], results, on_unused_input="ignore")
+            found = function(*values)
+        for got, right in zip(found, expected, strict=True):
+            np.testing.assert_allclose(got, right, rtol=1e-12)
+        assert [len(call.outputs) for call in function.plan.calls] == counts
+
+
 def test_many_results_are_cut() -> None:
     """A tape takes in others up to its limits; what doesn't fit stays a call of its own."""
     inputs = [T.dvector(f"x{i}") for i in range(20)]

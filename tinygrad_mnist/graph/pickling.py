@@ -178,7 +178,8 @@ class Leaf:
         if isinstance(v, Constant):
             return _load_constant, (v.value, v.weak, v.type, v.name, v.origins)
         if isinstance(v, SharedVariable):  # the host's value: a copy on a device is not written
-            return _load_shared, (v.get_value(), v.type, v.name, v.origins)
+            own = () if type(v) is SharedVariable else (type(v),)
+            return _load_shared, (v.get_value(), v.type, v.name, v.origins, *own)
         return _load_leaf, (type(v), v.type, v.name, v.origins)
 
 
@@ -206,9 +207,14 @@ def _load_constant(
 
 
 def _load_shared(
-    value: Array, type: TensorType, name: str | None, origins: Origins
+    value: Array,
+    type: TensorType,
+    name: str | None,
+    origins: Origins,
+    cls: type[SharedVariable] = SharedVariable,
 ) -> SharedVariable:
-    shared = SharedVariable(aligned_copy(value, type.dtype), type, name)
+    shared = cls.__new__(cls)
+    SharedVariable.__init__(shared, aligned_copy(value, type.dtype), type, name)
     shared._origins = origins
     return shared
 
@@ -282,6 +288,11 @@ def _reduce_type(type: TensorType) -> Reduced:
 def _interned(*fields: Any) -> TensorType:
     """Equal types are one."""
     return TensorType(*fields)
+
+
+def keep_class(cls: type[SharedVariable]) -> None:
+    """Pickles and copies of a subclass of SharedVariable are of that subclass."""
+    copyreg.pickle(cls, _reduce_variable)
 
 
 for _class in (Variable, Input, Constant, SharedVariable):

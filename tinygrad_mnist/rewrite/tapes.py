@@ -181,8 +181,10 @@ def _aligned(v: Variable, ndim: int) -> Variable:
 
 
 def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable]:
-    """A tape that is a result, and that only one other tape reads, becomes a result of that one."""
-    fused = _fused_tapes(outputs)
+    """A tape that is a result, and that only one other tape reads, becomes a result of that one.
+    So does a chain of such tapes. Results that share a value become one tape, too."""
+    results = Counter(outputs)
+    fused = _fused_tapes(outputs, results)
     absorbed = {tape for group in fused.values() for tape in group}
     fresh: dict[Variable, Variable] = {}
     for node in toposort(outputs):
@@ -192,42 +194,83 @@ def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable
         members = (node, *group)
         with on_behalf_of(merged(*(member.origins for member in members))):
             if group:
-                context.fired["result of another tape"] += len(group)
-                results = _with_fused(node, group, fresh)
+                olds = [node.outputs[0], *(m.outputs[0] for m in group if results[m.outputs[0]])]
+                context.fired["result of another tape"] += len(olds) - 1
+                new = _with_fused(node, group, olds, fresh)
             else:
-                results = copied(node, [fresh.get(v, v) for v in node.inputs]).outputs
-        olds = [v for member in members for v in member.outputs]
-        fresh.update(zip(olds, results, strict=True))
+                olds = list(node.outputs)
+                new = copied(node, [fresh.get(v, v) for v in node.inputs]).outputs
+        fresh.update(zip(olds, new, strict=True))
     return [fresh.get(v, v) for v in outputs]
 
 
-def _fused_tapes(outputs: Sequence[Variable]) -> dict[Node, list[Node]]:
-    """Tapes, each with those that join it. No other node reads these, so no cycle arises."""
-    counts, results = uses(outputs), Counter(outputs)
+@dataclass
+class _Member:
+    """A tape: what it computes, and its size with those that join it."""
+
+    tape: Tape
+    operands: set[Variable]
+    length: int
+
+
+def _fused_tapes(
+    outputs: Sequence[Variable], results: Mapping[Variable, int]
+) -> dict[Node, list[Node]]:
+    """Tapes, each with those that join it, in the order in which they are computed. No other node
+    reads these, so no cycle arises."""
+    counts, order = uses(outputs), toposort(outputs)
     fused: dict[Node, list[Node]] = {}
-    for node in toposort(outputs):
+    tapes: dict[Node, _Member] = {}
+    for node in order:
         tape = _plain_tape(node)
         if tape is None:
             continue
-        operands, length = set(node.inputs), len(tape.instructions)
+        tapes[node] = _Member(tape, set(node.inputs), len(tape.instructions))
         for v in dict.fromkeys(node.inputs):
             inner = v.node
-            if inner is None or inner in fused or not results[v]:
+            if inner not in tapes or not results[v]:
                 continue
-            inner_tape = _plain_tape(inner)
-            if (
-                inner_tape is None
-                or counts[v] != node.inputs.count(v) + results[v]
-                or not v.dtype == inner_tape.dtype == tape.dtype
-                or v.type.shape != node.outputs[0].type.shape
-                or len(operands | set(inner.inputs)) - 1 > MAX_INPUTS
-                or length + len(inner_tape.instructions) > MAX_INSTRUCTIONS
-            ):
-                continue
-            operands = operands.union(inner.inputs) - {v}
-            length += len(inner_tape.instructions)
-            fused.setdefault(node, []).append(inner)
+            if counts[v] == node.inputs.count(v) + results[v] and _join(node, [inner], tapes):
+                fused.setdefault(node, []).extend([*fused.pop(inner, ()), inner])
+    absorbed = {tape for group in fused.values() for tape in group}
+    readers: dict[Variable, list[Node]] = {}
+    for node in order:
+        for v in set(node.inputs):
+            readers.setdefault(v, []).append(node)
+
+    def is_last(v: Variable) -> bool:
+        return bool(results[v]) and counts[v] == results[v]
+
+    for node in tapes:
+        v = node.outputs[0]
+        *others, last = readers.get(v, [node])
+        group = {node, *others, last}
+        if not others or results[v] or not group <= tapes.keys() or group & absorbed:
+            continue
+        if all(is_last(reader.outputs[0]) for reader in readers[v]) and _join(
+            last, [node, *others], tapes
+        ):
+            joined = [m for tape in (node, *others) for m in (*fused.pop(tape, ()), tape)]
+            fused[last] = [*joined, *fused.get(last, ())]
+            absorbed |= {node, *others}
     return fused
+
+
+def _join(node: Node, joining: Sequence[Node], tapes: Mapping[Node, _Member]) -> bool:
+    """Whether tapes may join the tape of a node; then its size counts them."""
+    host, members = tapes[node], [tapes[inner] for inner in joining]
+    results = [inner.outputs[0] for inner in joining]
+    operands = host.operands.union(*(member.operands for member in members)) - set(results)
+    length = host.length + sum(member.length for member in members)
+    if len(operands) > MAX_INPUTS or length > MAX_INSTRUCTIONS:
+        return False
+    dtype, shape = host.tape.dtype, node.outputs[0].type.shape
+    if any(v.dtype != dtype or v.type.shape != shape for v in results):
+        return False
+    if any(member.tape.dtype != dtype for member in members):
+        return False
+    host.operands, host.length = operands, length
+    return True
 
 
 def _plain_tape(node: Node) -> Tape | None:
@@ -239,18 +282,19 @@ def _plain_tape(node: Node) -> Tape | None:
 
 
 def _with_fused(
-    node: Node, fused: Sequence[Node], fresh: Mapping[Variable, Variable]
+    node: Node,
+    fused: Sequence[Node],
+    olds: Sequence[Variable],
+    fresh: Mapping[Variable, Variable],
 ) -> Sequence[Variable]:
-    """The results of a tape and then those of the tapes fused into it, from one tape."""
+    """One tape of a tape and those fused into it; its results are those in the place of `olds`."""
     builder = TapeBuilder(node.params["tape"].dtype)
     values: dict[Variable, int] = {}
-    members = (*fused, node)
-    for member in members:
+    for member in (*fused, node):
         loaded = [
             values[v] if v in values else builder.load(fresh.get(v, v)) for v in member.inputs
         ]
         values[member.outputs[0]] = builder.append(member.params["tape"], loaded, member.inputs)
-    olds = [member.outputs[0] for member in (node, *fused)]
     joined = TAPE.node(
         *builder.operands,
         tape=builder.finish(*(values[v] for v in olds)),
