@@ -11,7 +11,6 @@ round, so that other positions would win.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any, NamedTuple, TypeGuard
 
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
@@ -299,33 +298,14 @@ def _sum_at_winners(node: Node, unpool: Node, context: Context) -> Variable:
     context.fired["sum of pool2d_grad"] += 1
     g, winners = unpool.inputs
     axes = [axis for axis in range(4) if node.params["axes_mask"] >> axis & 1]
-    positions = prod(unpool.params["window"])
     shape, broadcastable = winners.type.static_shape, winners.broadcastable
     if shape[4] == 1:
         winners = static_reshape(winners, shape[:4], broadcastable[:4])
     else:
         g, axes = dimshuffle(g, 0, 1, 2, 3, "x"), [*axes, 4]
     type = TensorType(g.dtype, broadcastable[: winners.ndim], winners.type.shape)
-    tape = _times_ones(g.dtype, min(positions, 8))
+    times_ones = (Instruction("bit_count", (1,)), Instruction("mul", (0, 2)))
+    tape = Tape(g.dtype, 2, times_ones, (3,))
     total = plain_reduce("sum", TAPE(g, winners, tape=tape, types=(type,)), axes, g.dtype)
     result = node.outputs[0].type
     return static_reshape(total, result.static_shape, result.broadcastable)
-
-
-def _times_ones(dtype: str, bits: int) -> Tape:
-    """i0 times the number of ones among the lowest `bits` of the integer i1, the others being 0.
-
-    It is i1 - floor(i1 / 2) - floor(i1 / 4) - ... (Legendre's formula), exact in floats.
-    """
-    code: list[Instruction] = []
-
-    def emit(op: str, *args: int, immediate: float = 0.0) -> int:
-        code.append(Instruction(op, args, immediate))
-        return 1 + len(code)
-
-    ones = 1
-    for k in range(1, bits):
-        part = emit("mul", 1, emit("const", immediate=0.5**k))
-        ones = emit("sub", ones, emit("floor", part))
-    product = emit("mul", 0, ones)
-    return Tape(dtype, 2, tuple(code), (product,))

@@ -143,11 +143,24 @@ TGM_INLINE V round_away(V a) {
   return whole + with_sign_of((vabs(a - whole) >= T(0.5)) ? splat(T(1)) : V{}, a);
 }
 
+// The ones among the bits of a byte; other numbers are clipped, and NaN counts as 0.
+template <class V>
+TGM_INLINE V bit_count(V a) {
+  using T = Element<V>;
+  a = a > T(0) ? a : V{};
+  a = a < T(255) ? a : splat(T(255));
+  auto n = __builtin_convertvector(a, decltype(a == a));
+  n -= n >> 1 & 0x55;                // in pairs of bits
+  n = (n & 0x33) + (n >> 2 & 0x33);  // in fours
+  return __builtin_convertvector((n + (n >> 4)) & 0x0f, V);
+}
+
 TGM_VECTOR_OP(SqrtOp, vsqrt(a))
 TGM_VECTOR_OP(FloorOp, vfloor(a))
 TGM_VECTOR_OP(CeilOp, vceil(a))
 TGM_VECTOR_OP(RoundOp, vround(a))
 TGM_VECTOR_OP(RoundAwayOp, round_away(a))
+TGM_VECTOR_OP(BitCountOp, bit_count(a))
 TGM_VECTOR_OP(TruncOp, vtrunc(a))
 TGM_VECTOR_OP(ExpOp, vexp(a))
 TGM_VECTOR_OP(LogOp, vlog(a))
@@ -338,6 +351,7 @@ constexpr BlockOps float_ops() {
   all[Opcode::Round] = unary<T, RoundOp>();
   all[Opcode::RoundAway] = unary<T, RoundAwayOp>();
   all[Opcode::Trunc] = unary<T, TruncOp>();
+  all[Opcode::BitCount] = unary<T, BitCountOp>();
   all[Opcode::IsNan] = unary<T, IsNanOp>();
   all[Opcode::IsInf] = unary<T, IsInfOp>();
   all[Opcode::Div] = binary<T, DivOp>();
