@@ -103,12 +103,13 @@ def _convolution(v: Variable) -> _Biased | None:
 
 
 def _poolable(v: Variable, params: Any, readers: Readers, context: Context) -> bool:
-    """Whether `v` is a convolution that a pool with these parameters may join."""
+    """Whether `v` is a convolution that a pool with these parameters may join, if the pool alone
+    reads `v`."""
     found = _convolution(v)
     return (
         found is not None
         and _whole_blocks(params)
-        and len(readers[found.conv.outputs[0]]) == 1
+        and (found.bias is None or len(readers[found.conv.outputs[0]]) == 1)
         and found.kernel.name in context.kernels
     )
 
