@@ -1,5 +1,6 @@
 #include "kernels/tape/operations.hpp"
 
+#include "math/bit_count.hpp"
 #include "math/error_function.hpp"
 #include "math/exponential.hpp"
 #include "math/inverse_trigonometric.hpp"
@@ -141,18 +142,6 @@ TGM_INLINE V round_away(V a) {
   using T = Element<V>;
   const V whole = vtrunc(a);
   return whole + with_sign_of((vabs(a - whole) >= T(0.5)) ? splat(T(1)) : V{}, a);
-}
-
-// The ones among the bits of a byte; other numbers are clipped, and NaN counts as 0.
-template <class V>
-TGM_INLINE V bit_count(V a) {
-  using T = Element<V>;
-  a = a > T(0) ? a : V{};
-  a = a < T(255) ? a : splat(T(255));
-  auto n = __builtin_convertvector(a, decltype(a == a));
-  n -= n >> 1 & 0x55;                // in pairs of bits
-  n = (n & 0x33) + (n >> 2 & 0x33);  // in fours
-  return __builtin_convertvector((n + (n >> 4)) & 0x0f, V);
 }
 
 TGM_VECTOR_OP(SqrtOp, vsqrt(a))
