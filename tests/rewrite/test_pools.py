@@ -229,6 +229,26 @@ def test_other_activations_stay_before_the_pool(activation: str, bias: str) -> N
     assert "pool2d_grad" in [call.kernel for call in function.plan.calls]
 
 
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("slope", [0.1, 0.3, 1e-30, 1.0, 2.5, -0.5])
+def test_leaky_relu_at_inference(slope: float, bias: str) -> None:
+    """It moves if it rises: the maximum of the results is the result of the maximum, with the same
+    bits. Normal numbers, so that products round."""
+    rng = np.random.default_rng(12)
+    values = [rng.normal(size=s).astype("float32") for s in ((3, 2, 9, 11), (6, 2, 3, 3))]
+    dense = relu(conv2d(X, W) + BIAS, slope)
+    y = pooled(dense, (2, 2))
+    for device in ("fused", "cpu"):
+        with making_functions_for(device):
+            function = theano.function([X, W, B], y)
+            result = function(*values, BIASES[bias])
+        wanted = evaluate(device, [X, W, B], dense, *values, BIASES[bias])[:, :, :6, :8]
+        wanted = wanted.reshape(3, 6, 3, 2, 4, 2).max((3, 5))
+        np.testing.assert_array_equal(result, wanted)
+        kernels = [call.kernel for call in function.plan.calls]
+        assert ("pool2d" in kernels) == (slope < 0)
+
+
 READ_TOO: dict[str, Callable[[Any, Any, Any], list[Any]]] = {
     "the convolution with its bias": lambda z, a, y: [T.sum(z)],
     "the activation": lambda z, a, y: [a],

@@ -4,18 +4,20 @@ Between the two there may be a bias per channel, and ReLU: `pool(relu(conv + b))
 tutorials, uses the same kernels as `relu(pool(conv) + b)`. The kernel adds the bias before it
 compares, since the addition rounds and may make unequal neighbours equal. ReLU moves behind the
 pool: where a window's maximum is positive, the same positions win with ReLU as without; elsewhere
-no gradient passes ReLU, so it doesn't matter who wins. Other activations stay where they are: they
-round, so that other positions would win.
+no gradient passes ReLU, so it doesn't matter who wins. Leaky ReLU rounds, so that other positions
+would win; it moves where nobody asks who wins, since it never falls. Other activations stay where
+they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf, isfinite
 from typing import Any, NamedTuple, TypeGuard
 
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 from tinygrad_mnist.graph.match import both_orders, constant_value, made_by
-from tinygrad_mnist.graph.traversal import toposort
+from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.conv import CONV2D, CONV2D_GRAD_FILTER, CONV2D_GRAD_INPUT
@@ -118,12 +120,11 @@ def _poolable(v: Variable, params: Any, readers: Readers, context: Context) -> b
 
 
 class _Relu(NamedTuple):
-    """A pool over ReLU, and what its gradients pass.
+    """A pool over ReLU, leaky or not, and what its gradients pass.
 
     z: what goes into ReLU. slopes: the nodes `switch(ReLU's slope, gradient of the pool, 0)`.
     """
 
-    node: Node
     z: Variable
     slopes: tuple[Node, ...]
 
@@ -140,19 +141,17 @@ def move_relu(outputs: Sequence[Variable], context: Context) -> list[Variable]:
         return list(outputs)
     slopes = {slope for relu in moved.values() for slope in relu.slopes}
     pooled: dict[Variable, Variable] = {}  # by what is pooled: ReLU's input and its result
+    fresh: dict[Variable, Variable] = {}
 
     def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable]:
+        fresh.update(zip(node.inputs, inputs, strict=True))
         if node in moved:
             context.fired["relu_behind_pool2d"] += 1
-            relu, z, _ = moved[node]
-            inner = inputs[0].node
-            assert inner is not None
-            position = relu.inputs.index(z)
-            pool = POOL2D.rebuild([inner.inputs[position]], node.params)
-            operands = list(inner.inputs)
-            operands[position] = pooled[z] = pool.outputs[0]
-            pooled[relu.outputs[0]] = relu.op.rebuild(operands, relu.params).outputs[0]
-            return [pooled[relu.outputs[0]], *pool.outputs[1:]]
+            y, z = node.inputs[0], moved[node].z
+            pool = POOL2D.rebuild([fresh[z]], node.params)
+            pooled[z] = pool.outputs[0]
+            (pooled[y],) = substitute(inputs, {fresh[z]: pooled[z]})
+            return [pooled[y], *pool.outputs[1:]]
         if node in slopes:
             return [_slope_before_unpooling(node, inputs, pooled)]
         return copied(node, inputs).outputs
@@ -178,19 +177,56 @@ def _slope_before_unpooling(
 def _movable(pool: Node, readers: Readers, context: Context) -> _Relu | None:
     """The ReLU before a pool, if it may move behind it."""
     y = pool.inputs[0]
-    relu = made_by(y, "maximum")
-    if relu is None:
-        return None
-    z = next((v for v, c in both_orders(relu.inputs) if constant_value(c) == 0), None)
+    z = _under_relu(y)
+    if z is None and not any(readers[winners] for winners in pool.outputs[1:]):
+        z = _under_leaky_relu(y)
     if z is None or z.dtype != y.dtype or z.type.shape != y.type.shape:
         return None
     slopes = _slopes(pool, z, readers, context)
     if slopes is None or not _poolable(z, pool.params, readers, context):
         return None
-    conditions = {slope.inputs[0].node for slope in slopes}
-    if not set(readers[z]) <= {relu, *conditions} or not set(readers[y]) <= {pool, *conditions}:
-        return None
-    return _Relu(relu, z, slopes)
+    # All that reads z leads to the pool or is a slope, and so is all that reads what does.
+    allowed = {pool, *(slope.inputs[0].node for slope in slopes)}
+    for node in reversed(toposort([y], [z])):
+        is_constant = constant_value(node.outputs[0]) is not None
+        if not (is_constant or set(readers[node.outputs[0]]) <= allowed):
+            return None
+        allowed.add(node)
+    return _Relu(z, slopes) if set(readers[z]) <= allowed else None
+
+
+def _under_relu(y: Variable) -> Variable | None:
+    """z, if y is max(0, z) or max(z, 0)."""
+    node = made_by(y, "maximum")
+    pairs = both_orders(node.inputs) if node else ()
+    return next((z for z, bound in pairs if constant_value(bound) == 0), None)
+
+
+def _under_leaky_relu(y: Variable) -> Variable | None:
+    """z, if y is z * switch(z > 0, 1, switch(z < 0, slope, slope at 0)) with a positive slope."""
+    product = made_by(y, "mul")
+    for z, factor in both_orders(product.inputs) if product else ():
+        outer = made_by(factor, "switch")
+        inner = made_by(outer.inputs[2], "switch") if outer else None
+        if outer is None or inner is None:
+            continue
+        slope, at_0 = (constant_value(v) for v in inner.inputs[1:])
+        if (
+            _compares_with_0(outer.inputs[0], "gt", z)
+            and _compares_with_0(inner.inputs[0], "lt", z)
+            and constant_value(outer.inputs[1]) == 1
+            and slope is not None
+            and at_0 is not None
+            and 0 < slope < inf
+            and isfinite(at_0)
+        ):
+            return z
+    return None
+
+
+def _compares_with_0(v: Variable, op: str, z: Variable) -> bool:
+    node = made_by(v, op)
+    return node is not None and node.inputs[0] is z and constant_value(node.inputs[1]) == 0
 
 
 def _slopes(pool: Node, z: Variable, readers: Readers, context: Context) -> tuple[Node, ...] | None:
@@ -217,13 +253,12 @@ def _is_slope(node: Node, unpool: Node, z: Variable, y: Variable) -> bool:
     """Whether a node is switch(y > 0, gradient of the pool, 0), or with z > 0 or z >= 0."""
     if node.op.name != "switch" or node.inputs[1] is not unpool.outputs[0]:
         return False
-    condition = made_by(node.inputs[0], "gt", "ge")
-    if condition is None or constant_value(node.inputs[2]) != 0:
-        return False
-    x, bound = condition.inputs
-    if constant_value(bound) != 0:
-        return False
-    return x is z or (x is y and condition.op.name == "gt")
+    condition = node.inputs[0]
+    return constant_value(node.inputs[2]) == 0 and (
+        _compares_with_0(condition, "gt", y)
+        or _compares_with_0(condition, "gt", z)
+        or _compares_with_0(condition, "ge", z)
+    )
 
 
 # --- what the kernels take in -------------------------------------------------------------------
