@@ -43,6 +43,7 @@
   X(Trunc, "trunc", 1, Float)          \
   X(IsNan, "isnan", 1, Float)          \
   X(IsInf, "isinf", 1, Float)          \
+  X(BitCount, "bit_count", 1, Float)   \
   X(LogicalNot, "logical_not", 1, Any) \
   X(BitNot, "bit_not", 1, Integer)     \
   X(Add, "add", 2, Any)                \

@@ -141,6 +141,13 @@ class FormMatcher {
     return is_biased(maximum->arg[sum]);
   }
 
+  bool is_times_bit_count() const {
+    const Instruction* product = instruction(result_, Opcode::Mul);
+    if (tape_.n_inputs != 2 || product == nullptr || product->arg[0] != 0) return false;
+    const Instruction* count = instruction(product->arg[1], Opcode::BitCount);
+    return count != nullptr && count->arg[0] == 1;
+  }
+
  private:
   // decay, if `value` is x + decay * old; else -1.
   int32_t decay_of(int32_t value, int32_t old) const {
@@ -184,6 +191,8 @@ void find_form(Tape& tape) {
     tape.form = TapeForm::Descent;
   } else if (matcher.match(tape.bias_activation)) {
     tape.form = TapeForm::BiasActivation;
+  } else if (matcher.is_times_bit_count()) {
+    tape.form = TapeForm::TimesBitCount;
   }
 }
 

@@ -33,7 +33,8 @@ struct Instruction {
 //   Identity         x
 //   Descent          old - rate * x, or old - rate * (x + decay * old)
 //   BiasActivation   activation(x + input 1), of exactly two inputs
-enum class TapeForm : char { Other, Identity, Descent, BiasActivation };
+//   TimesBitCount    x * bit_count(input 1), of exactly two inputs
+enum class TapeForm : char { Other, Identity, Descent, BiasActivation, TimesBitCount };
 
 // The values of a tape of this form. `old` is an input, the others are inputs or constants.
 struct Descent {

@@ -70,6 +70,7 @@ NO_GRADIENT = {
             "check_range",
             "integer_gemm",
             "conv2d_pool",
+            "conv2d_bias_pool",
             "conv2d_pool_grad_input",
             "conv2d_pool_grad_filter",
             "batch_norm",

@@ -1,7 +1,8 @@
-"""conv2d, conv2d_pool: convolution and epilogue, with a max-pool before the epilogue or without.
+"""conv2d, conv2d_pool, conv2d_bias_pool: convolution, a max-pool or none, and epilogue.
 
 Shapes: x (N, C, H, W), w (O, C, KH, KW) -> y (N, O, OH, OW), or behind a pool y (N, O, PH, PW) [,
-winners uint8 (N, O, PH, PW, nbytes)]; float32 or float64, any strides.
+winners uint8 (N, O, PH, PW, nbytes)]; bias (O,), added before the pool; float32 or float64, any
+strides.
 Algorithm: a direct convolution. Tiles of positions and filters are in registers, pixels and weights
 in shared memory (forward.py). With a pool a thread has all positions of its windows, and forms
 maxima and winners before the epilogue; the convolution is never stored. Windows of more than
@@ -22,6 +23,7 @@ MAX_POSITIONS = 16
 
 @factory("conv2d")
 @factory("conv2d_pool")
+@factory("conv2d_bias_pool")
 def conv2d(call: Call) -> Launches:
     """One kernel."""
     conv = convolution(call)

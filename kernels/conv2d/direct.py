@@ -13,7 +13,7 @@ from typing import Any
 from ..core.call import Call, Function, Launch, grid_1d
 from ..core.device import cuda, device, multiply_adds, uint32
 from ..core.integers import blocks_for
-from .geometry import Convolution, place, scalar_type, wrapped
+from .geometry import Convolution, bias_of_filter, place, scalar_type, wrapped
 
 THREADS = 128
 
@@ -72,12 +72,13 @@ def _pool() -> tuple[Function, Function]:
 
 
 def _sum(conv: Convolution) -> Function:
-    """`sum_at(n, o, y, x, p)`: one position of the convolution."""
+    """`sum_at(n, o, y, x, p)`: one position of the convolution, with the bias."""
     channels, (kernel_rows, kernel_columns) = conv.channels, conv.kernel
     (height, width), (stride_y, stride_x) = conv.image, conv.stride
     before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
     pixel, weight, dtype = place(conv.x), place(conv.w), scalar_type(conv)
     multiply_add = multiply_adds[conv.x.dtype]
+    bias_at, with_bias = bias_of_filter(conv)
 
     @device
     def sum_at(n: Any, o: Any, y: Any, x: Any, p: Any) -> Any:
@@ -93,6 +94,6 @@ def _sum(conv: Convolution) -> Function:
                         value = p[0][pixel(n, uint32(c), row, column)]
                     factor = p[1][weight(o, uint32(c), uint32(r), uint32(q))]
                     total = multiply_add(value, factor, total)
-        return total
+        return with_bias(total, bias_at(o, p))
 
     return sum_at

@@ -22,7 +22,7 @@ from ..core.device import (
     uint32,
     uint64,
 )
-from .geometry import Convolution, scalar_type, window_maximum
+from .geometry import Convolution, bias_of_filter, scalar_type, window_maximum
 from .staging import SharedLayout, first_of_block, shared_layout, staging
 from .tiling import (
     Tiling,
@@ -66,7 +66,7 @@ def tiled(call: Call, conv: Convolution, tiling: Tiling) -> Launch:
             cuda.syncthreads()
             add_channels(tile, sums, pixel, weight, c)
         cuda.syncthreads()
-        put_results(tile, sums, thread)
+        put_results(tile, sums, thread, o, p)
         cuda.syncthreads()
         finish(tile, thread, n, o, y, x, p)
 
@@ -276,7 +276,8 @@ def _row_tap_by_tap(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> 
 
 
 def _results(conv: Convolution, tiling: Tiling) -> Function:
-    """`put(tile, sums, thread)`: stores a thread's results to shared memory.
+    """`put(tile, sums, thread, o, p)`: stores a thread's results to shared memory. o: the block's
+    first filter.
 
     With splits, sum number k is stored at [k][thread]. Without, maxima of the block's windows are
     stored as [image][filter][row][column], and their winners after all of them.
@@ -287,7 +288,7 @@ def _results(conv: Convolution, tiling: Tiling) -> Function:
         n_sums = rows * columns * filters
 
         @device
-        def put_sums(tile: Any, sums: Any, thread: Any) -> None:
+        def put_sums(tile: Any, sums: Any, thread: Any, o: Any, p: Any) -> None:
             for k in range(n_sums):
                 tile[uint64(uint32(thread + uint32(k * threads)))] = sums[k]
 
@@ -300,10 +301,10 @@ def _results(conv: Convolution, tiling: Tiling) -> Function:
     per_image = plane * tiling.block_filters
     n_outputs, has_winners = outputs_of_block(conv, tiling), conv.has_winners
     max_and_mask, positions = window_maximum(conv), conv.positions
-    dtype = scalar_type(conv)
+    (bias_at, with_bias), dtype = bias_of_filter(conv), scalar_type(conv)
 
     @device
-    def put(tile: Any, sums: Any, thread: Any) -> None:
+    def put(tile: Any, sums: Any, thread: Any, o: Any, p: Any) -> None:
         values = cuda.local.array(positions, dtype)
         i = uint32(uint32(thread % uint32(tile_columns)) * uint32(window_columns))
         rest = uint32(thread // uint32(tile_columns))
@@ -311,15 +312,18 @@ def _results(conv: Convolution, tiling: Tiling) -> Function:
         i = uint32(i + uint32(row * uint32(block_columns)))
         rest = uint32(rest // uint32(tile_rows))
         i = uint32(i + uint32(uint32(rest % uint32(n_images)) * uint32(per_image)))
-        i = uint32(i + uint32(uint32(rest // uint32(n_images)) * uint32(filters * plane)))
+        group = uint32(rest // uint32(n_images))
+        i = uint32(i + uint32(group * uint32(filters * plane)))
+        first = uint32(o + uint32(group * uint32(filters)))
         for wr in range(window_rows):
             for wc in range(window_columns):
                 corner = (wr * pool_rows * columns + wc * pool_columns) * filters
                 for f in range(filters):
+                    bias = bias_at(uint32(first + uint32(f)), p)
                     for r in range(pool_rows):
                         for q in range(pool_columns):
                             value = sums[corner + (r * columns + q) * filters + f]
-                            values[r * pool_columns + q] = value
+                            values[r * pool_columns + q] = with_bias(value, bias)
                     best, mask = max_and_mask(values)
                     j = uint64(uint32(i + uint32(f * plane + wr * block_columns + wc)))
                     tile[j] = best
@@ -343,7 +347,7 @@ def _finish(call: Call, conv: Convolution, tiling: Tiling) -> Function:
             e = uint32(thread + uint32(k))
             i, is_inside = element(e, n, o, y, x)
             if is_inside and e < uint32(total):
-                value, mask = result(tile, e)
+                value, mask = result(tile, e, o, p)
                 end(value, i, p)
                 if has_winners:
                     for b in range(n_bytes):
@@ -391,11 +395,12 @@ def _element(conv: Convolution, tiling: Tiling) -> Function:
 
 
 def _result(conv: Convolution, tiling: Tiling) -> Function:
-    """`result(tile, e)`: maximum and winners of element e of the block."""
+    """`result(tile, e, o, p)`: maximum and winners of element e of the block. o: the block's first
+    filter."""
     n_outputs, has_winners = outputs_of_block(conv, tiling), conv.has_winners
 
     @device
-    def result(tile: Any, e: Any) -> Any:
+    def result(tile: Any, e: Any, o: Any, p: Any) -> Any:
         if has_winners:
             return tile[uint64(e)], uint32(tile[uint64(uint32(e + uint32(n_outputs)))])
         return tile[uint64(e)], uint32(0)
@@ -412,9 +417,10 @@ def _split_sum(conv: Convolution, tiling: Tiling) -> Function:
     columns = thread_positions(conv, tiling)[1]
     positions, per_split = conv.positions, threads // splits
     max_and_mask, dtype = window_maximum(conv), scalar_type(conv)
+    bias_at, with_bias = bias_of_filter(conv)
 
     @device
-    def result(tile: Any, e: Any) -> Any:
+    def result(tile: Any, e: Any, o: Any, p: Any) -> Any:
         values = cuda.local.array(positions, dtype)
         column, rest = uint32(e % uint32(block_columns)), uint32(e // uint32(block_columns))
         row, rest = uint32(rest % uint32(block_rows)), uint32(rest // uint32(block_rows))
@@ -430,13 +436,14 @@ def _split_sum(conv: Convolution, tiling: Tiling) -> Function:
         )
         corner = uint32(uint32(corner * uint32(filters)) + uint32(f % uint32(filters)))
         i = uint64(uint32(owner + uint32(corner * uint32(threads))))
+        bias = bias_at(uint32(o + f), p)
         for r in range(pool_rows):
             for q in range(pool_columns):
                 j = i + uint64((r * columns + q) * filters * threads)
                 value = tile[j]
                 for s in range(1, splits):
                     value += tile[j + uint64(s * per_split)]
-                values[r * pool_columns + q] = value
+                values[r * pool_columns + q] = with_bias(value, bias)
         return max_and_mask(values)
 
     return result

@@ -13,11 +13,12 @@ Pair = tuple[int, int]
 
 
 class Convolution(NamedTuple):
-    """A forward call of contract conv2d or conv2d_pool.
+    """A forward call of contract conv2d, conv2d_pool or conv2d_bias_pool.
 
     x (images, channels, *image), w (filters, channels, *kernel): operands; if filters are flipped,
     the strides of w are. pool: positions of a window, (1, 1) without a pool. pooled: windows.
-    has_winners: whether their bit mask is output 1.
+    has_winners: whether their bit mask is output 1. bias (filters,): added to every position
+    before the pool; None without one.
     """
 
     x: Operand
@@ -27,6 +28,7 @@ class Convolution(NamedTuple):
     pool: Pair
     pooled: Pair
     has_winners: bool
+    bias: Operand | None = None
 
     @property
     def images(self) -> int:
@@ -87,6 +89,7 @@ def convolution(call: Call) -> Convolution:
         tuple(params.get("pool", (1, 1))),
         (y[2], y[3]),
         len(call.outputs) > 1,
+        call.inputs[2] if call.kernel == "conv2d_bias_pool" else None,
     )
 
 
@@ -119,6 +122,37 @@ def place(operand: Operand) -> Function:
         return uint64(uint32(i + uint32(d * uint32(s3))))
 
     return at
+
+
+def bias_of_filter(conv: Convolution) -> tuple[Function, Function]:
+    """`bias_at(o, p)`: the bias of filter o, or of the last one where there is no filter o; and
+    `with_bias(value, bias)`: the sum. Without a bias the value stays as it is, also where it is -0.
+    """
+    dtype = scalar_type(conv)
+    if conv.bias is None:
+
+        @device
+        def nothing(o: Any, p: Any) -> Any:
+            return dtype(0)
+
+        @device
+        def unchanged(value: Any, bias: Any) -> Any:
+            return value
+
+        return nothing, unchanged
+
+    base, (step,), last = wrapped(conv.bias.base), map(wrapped, conv.bias.strides), conv.filters - 1
+
+    @device
+    def bias_at(o: Any, p: Any) -> Any:
+        i = min(uint32(o), uint32(last))
+        return p[2][uint64(uint32(uint32(base) + uint32(i * uint32(step))))]
+
+    @device
+    def with_bias(value: Any, bias: Any) -> Any:
+        return value + bias
+
+    return bias_at, with_bias
 
 
 def window_maximum(conv: Convolution) -> Function:

@@ -24,6 +24,7 @@ from ..core.device import (
     rint,
     rounded,
     trunc,
+    uint32,
 )
 from . import trigonometry
 from .quotient import QUOTIENTS
@@ -186,7 +187,14 @@ def _float_rounding(name: str) -> dict[str, Function]:
         whole = dtype(floor(quotient))
         return dtype(whole + one) if dtype(quotient - whole) > half else whole
 
-    return {"round": device(nearest), **_named(round_away, mod, int_div)}
+    def bit_count(x: Any) -> Any:
+        # Of a byte; other numbers are clipped, and NaN counts as 0.
+        n = uint32(dtype(min(x, dtype(255)))) if x > zero else uint32(0)
+        n = uint32(n - uint32(uint32(n >> uint32(1)) & uint32(0x55)))
+        n = uint32(uint32(n & uint32(0x33)) + uint32(uint32(n >> uint32(2)) & uint32(0x33)))
+        return dtype(uint32(uint32(n + uint32(n >> uint32(4))) & uint32(0x0F)))
+
+    return {"round": device(nearest), **_named(round_away, mod, int_div, bit_count)}
 
 
 def _integers() -> dict[str, Function]:

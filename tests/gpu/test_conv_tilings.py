@@ -15,6 +15,7 @@ from helpers.native import expect
 
 from tinygrad_mnist.backends.cuda.simulator import enable_simulator
 from tinygrad_mnist.checking.one_call import OneCall
+from tinygrad_mnist.contracts import CONTRACTS
 
 # Each convolution is another one, for kernels are kept by what they compute. A tiling: filters and
 # windows of a thread; tiles, images and groups of filters of a block; splits; channels at a time.
@@ -40,13 +41,18 @@ TILINGS = [
 ]
 
 
-def run(monkeypatch: pytest.MonkeyPatch, case: Case, tiling: tuple[Any, ...], inputs: Any) -> Any:
-    """The call's outputs with this tiling, and those of the reference."""
+def choose(monkeypatch: pytest.MonkeyPatch, tiling: tuple[Any, ...]) -> None:
+    """All forward convolutions have this tiling."""
     if MODE == "sim":
         enable_simulator()
-    name = "conv2d_pool" if case.pool else "conv2d"
     chosen = import_module("tinygrad_mnist.kernels.conv2d.tiling").Tiling(*tiling)
     monkeypatch.setattr("tinygrad_mnist.kernels.conv2d.conv2d.choose", lambda conv: chosen)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, case: Case, tiling: tuple[Any, ...], inputs: Any) -> Any:
+    """The call's outputs with this tiling, and those of the reference."""
+    choose(monkeypatch, tiling)
+    name = "conv2d_pool" if case.pool else "conv2d"
     rng = np.random.default_rng(3)
     tail = epilogue("two_extras", rng, case.y.shape, case.dtype, bias_axis=1, whole=True)
     outputs = [case.y, case.winners] if case.pool else [case.y]
@@ -78,3 +84,29 @@ def test_values(case: Case, tiling: tuple[Any, ...], monkeypatch: pytest.MonkeyP
     results, exact = run(monkeypatch, case, tiling, inputs)
     for result, wanted in zip(results, exact, strict=True):
         np.testing.assert_array_equal(result, wanted)
+
+
+@pytest.mark.sim
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("case", "tiling"),
+    [(c, t) for c, t in TILINGS if c.pool],
+    ids=lambda v: "" if isinstance(v, tuple) else None,
+)
+def test_a_bias_that_rounds(
+    case: Case, tiling: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sums are small integers, exact in any order; with the bias they are rounded to multiples
+    of 4, so positions tie that differ without it."""
+    choose(monkeypatch, tiling)
+    rng = np.random.default_rng(4)
+    large = {"float32": 2.0**25, "float64": 2.0**54}[case.dtype]
+    x, w = (case.operand(rng, spec, False, True) for spec in (case.x, case.w))
+    bias = (large * rng.choice([-1, 1], case.o)).astype(case.dtype)
+    outputs = [case.y, case.winners]
+    call = OneCall("conv2d_bias_pool", [x, w, bias], outputs, case.params())
+    wanted = CONTRACTS["conv2d_bias_pool"].reference(case.params(), [x, w, bias], outputs)
+    for result, exact in zip(call.run(BACKEND), wanted, strict=True):
+        np.testing.assert_array_equal(result, exact)
+    unbiased = CONTRACTS["conv2d_pool"].reference(case.params(), [x, w], outputs)[1]
+    assert (wanted[1] != unbiased).any()

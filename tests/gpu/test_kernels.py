@@ -39,7 +39,7 @@ def test_values(case: Case) -> None:
 def rounds_once(case: Case) -> bool:
     """Whether every product of a case must be part of a multiply-add: those of forward
     convolutions, for exact ties; but an epilogue may have products of its own."""
-    if case.kernel not in ("conv2d", "conv2d_pool"):
+    if case.kernel not in ("conv2d", "conv2d_pool", "conv2d_bias_pool"):
         return False
     tail = case.problem()[2]["epilogue"]
     return not any(instruction.op in ("mul", "sqr") for instruction in tail.instructions)

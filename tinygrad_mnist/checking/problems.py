@@ -158,7 +158,7 @@ def variants(request: Request) -> Iterator[Request]:
         yield from (replace(request, op=name) for name in REDUCTIONS)
     elif request.kernel.startswith("average_pool2d") and request.op is None:
         yield from (replace(request, op=name) for name in COUNTS)
-    elif request.kernel == "conv2d_pool" and not request.whole:
+    elif request.kernel in ("conv2d_pool", "conv2d_bias_pool") and not request.whole:
         yield from (replace(request, whole=whole) for whole in (False, True))
     else:
         yield request
@@ -222,13 +222,16 @@ class _Convolution:
 _BOOK = {"shape": (10, 20, 12, 12), "filters": (40, 20, 5, 5)}
 
 
-@_builds("conv2d", "conv2d_pool", **_BOOK)
+@_builds("conv2d", "conv2d_pool", "conv2d_bias_pool", **_BOOK)
 def _conv2d(make: _Maker) -> Problem:
     conv = _Convolution(make)
     outputs = [_spec(make, conv.y)]
     if "pool" in conv.params and make.request.whole:
         outputs.append(ArraySpec("uint8", (*conv.y, mask_bytes(conv.pool))))
-    return Problem([make.values(conv.x), make.values(conv.w)], outputs, conv.params)
+    operands = [make.values(conv.x), make.values(conv.w)]
+    if make.request.kernel == "conv2d_bias_pool":
+        operands.append(make.values(conv.w[:1]))
+    return Problem(operands, outputs, conv.params)
 
 
 @_builds("conv2d_grad_input", "conv2d_pool_grad_input", **_BOOK)

@@ -20,6 +20,8 @@ def _types_infer(params: Params, types: Sequence[TensorType]) -> list[TensorType
 
 # x, w, epilogue operands -> pooled [, winners]; params of conv2d, pool, winners, types
 CONV2D_POOL = define_kernel("conv2d_pool", _types_infer)
+# x, w, bias (O,), epilogue operands -> pooled [, winners]; params of CONV2D_POOL
+CONV2D_BIAS_POOL = define_kernel("conv2d_bias_pool", _types_infer)
 # w, g (pooled), winners, epilogue operands -> gradient of the images
 CONV2D_POOL_GRAD_INPUT = define_kernel("conv2d_pool_grad_input", _types_infer)
 # x, g (pooled), winners, epilogue operands -> gradient of the filters

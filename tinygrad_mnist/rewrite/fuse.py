@@ -1,30 +1,20 @@
 """Fuse: kernels take in what surrounds them, where the backend has the fused form.
 
-Three families: a max-pool joins the convolution before it (and its gradient the convolution's
-gradients); a reshape or dimshuffle moves behind the tape that follows it; a tape joins the kernel
-whose result it works on, as epilogue, where the kernel's contract has one, or the reduction that
-reads it, as prologue. So bias and activation, and the SGD update, cost no pass over memory of their
-own.
+A reshape or dimshuffle moves behind the tape that follows it; a tape joins the kernel whose result
+it works on, as epilogue, where the kernel's contract has one, or the reduction that reads it, as
+prologue. So bias and activation, and the SGD update, cost no pass over memory of their own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
-from tinygrad_mnist.ops.conv import CONV2D, CONV2D_GRAD_FILTER, CONV2D_GRAD_INPUT
-from tinygrad_mnist.ops.fused import (
-    CONV2D_POOL,
-    CONV2D_POOL_GRAD_FILTER,
-    CONV2D_POOL_GRAD_INPUT,
-)
 from tinygrad_mnist.ops.kernels import REDUCE, TAPE, full_type
-from tinygrad_mnist.ops.pool import POOL2D, POOL2D_GRAD
 from tinygrad_mnist.ops.shape import dimshuffle, static_reshape
 from tinygrad_mnist.rewrite.engine import Context, copied, rebuild, uses
 from tinygrad_mnist.rewrite.tapes import MAX_INPUTS, TapeBuilder
@@ -39,87 +29,6 @@ def n_kernel_inputs(node: Node) -> int | None:
     if not contract.has_epilogue:
         return None
     return contract.n_kernel_inputs(node.params, len(node.inputs))
-
-
-# --- convolution and pooling --------------------------------------------------------------------
-
-
-def _whole_blocks(params: Any) -> bool:
-    """Whether a pool's windows are blocks side by side, what doesn't fill one left out."""
-    return bool(
-        params["window"] == params["stride"]
-        and params["padding"] == (0, 0)
-        and params["ignore_border"]
-    )
-
-
-def fuse_pools(outputs: Sequence[Variable], context: Context) -> list[Variable]:
-    """conv2d then max-pool is one kernel, and so are their gradients; unread masks are dropped."""
-    counts = uses(outputs)
-
-    def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable]:
-        if node.op is POOL2D:
-            return _fuse_forward(node, inputs, counts, context)
-        if node.op in (CONV2D_GRAD_INPUT, CONV2D_GRAD_FILTER):
-            return [_fuse_gradient(node, inputs, context)]
-        return copied(node, inputs).outputs
-
-    return rebuild(outputs, emit)
-
-
-def _fuse_forward(
-    node: Node, inputs: list[Variable], counts: Counter[Variable], context: Context
-) -> Sequence[Variable]:
-    winners = counts[node.outputs[1]] > 0 if len(node.outputs) > 1 else False
-    conv = inputs[0].node
-    types = tuple(v.type for v in node.outputs[: 1 + winners])
-    if (
-        conv is not None
-        and conv.op is CONV2D
-        and counts[node.inputs[0]] == 1
-        and _whole_blocks(node.params)
-        and CONV2D_POOL.name in context.kernels
-    ):
-        context.fired["conv2d_then_pool2d"] += 1
-        kept = {k: conv.params[k] for k in ("stride", "padding", "flip", "epilogue")}
-        fused = CONV2D_POOL.rebuild(
-            conv.inputs, {**kept, "pool": node.params["window"], "types": types}
-        )
-        results = fused.outputs
-    else:
-        results = POOL2D.rebuild(inputs, {**node.params, "winners": winners}).outputs
-    return results if winners else [*results, *node.outputs[1:]]
-
-
-def _fuse_gradient(node: Node, inputs: list[Variable], context: Context) -> Variable:
-    """conv2d_grad_*(.., pool2d_grad(g, winners)) works at the winners only."""
-    pool = inputs[1].node
-    fused = CONV2D_POOL_GRAD_INPUT if node.op is CONV2D_GRAD_INPUT else CONV2D_POOL_GRAD_FILTER
-    params = node.params
-    if (
-        pool is None
-        or pool.op is not POOL2D_GRAD
-        or not _whole_blocks({**pool.params, "ignore_border": True})
-        or fused.name not in context.kernels
-        or not _blocks_cover_output(pool)
-    ):
-        return copied(node, inputs).outputs[0]
-    context.fired[f"{node.op.name} of pool2d_grad"] += 1
-    g, winners = pool.inputs
-    kept = {k: params[k] for k in ("stride", "padding", "flip", "epilogue")}
-    types = (node.outputs[0].type,)
-    return fused.rebuild(
-        [inputs[0], g, winners],
-        {**kept, "pool": pool.params["window"], "types": types},
-    ).outputs[0]
-
-
-def _blocks_cover_output(pool: Node) -> bool:
-    """Whether the pooled size is that of whole blocks only (borders ignored)."""
-    size = pool.outputs[0].type.static_shape[2:]
-    pooled = pool.inputs[0].type.static_shape[2:]
-    window = pool.params["window"]
-    return all(p == n // w for p, n, w in zip(pooled, size, window, strict=True))
 
 
 # --- views behind tapes -------------------------------------------------------------------------

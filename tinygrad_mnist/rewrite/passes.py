@@ -10,11 +10,11 @@ from tinygrad_mnist.rewrite.cross_entropy import CROSS_ENTROPY
 from tinygrad_mnist.rewrite.engine import Context, apply_rules, check_type
 from tinygrad_mnist.rewrite.fuse import (
     fuse_epilogues,
-    fuse_pools,
     fuse_prologues,
     sink_views,
 )
 from tinygrad_mnist.rewrite.lower import lower
+from tinygrad_mnist.rewrite.pools import fuse_pools
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
 from tinygrad_mnist.rewrite.sparse import SPARSE, join_disjoint_parts
 from tinygrad_mnist.rewrite.tapes import join_results, make_tapes

@@ -6,6 +6,9 @@
 //   x (N, C, H, W), w (O, C, KH, KW), extras (N, O, PH, PW)
 //     -> y (N, O, PH, PW) [, winners uint8 (N, O, PH, PW, ceil(pool_h * pool_w / 8))]
 //
+// conv2d_bias_pool: the same with the bias of each filter, added to the sum of every position
+// before positions are compared: x, w, bias (O,), extras -> y [, winners].
+//
 // Bit i of the winners says that position i of the window equals the maximum: ties are all set, and
 // of a window with NaNs the NaNs.
 //
@@ -31,6 +34,10 @@ template void accumulate(const Taps<double>&, const Group<double>*, int64_t, dou
 namespace {
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.in[1], args); }
+
+// How many inputs come before the extras, and the bias among them; null: none.
+int32_t n_own(const Args& args) { return args.n_in - args.tapes[0]->n_inputs + 1; }
+const Tensor* bias_of(const Args& args) { return n_own(args) > 2 ? args.in + 2 : nullptr; }
 
 template <class T>
 using Mask = decltype(Vec<T>{} == Vec<T>{});
@@ -100,13 +107,25 @@ TGM_INLINE void pool_four(const Accumulators<T, V>& sums, T* maxima, T* marks, i
   }
 }
 
-// The windows of n groups of sums [pixel][vector][lane].
+// Adds to every pixel's sums a bias for each vector: `bias(v)`.
+template <class T, int V, class Bias>
+TGM_INLINE void add_bias(Accumulators<T, V>& sums, Bias bias) {
+#pragma GCC unroll 32
+  for (int v = 0; v < V; v++) {
+    const Vec<T> b = bias(v);
+#pragma GCC unroll 4
+    for (int p = 0; p < kPixels; p++) sums.at[p][v] += b;
+  }
+}
+
+// The windows of n groups of sums [pixel][vector][lane]; bias: [vector][lane], or null.
 template <class T, int V>
-TGM_NOINLINE void pool_groups(const T* sums, int64_t n, T* maxima, T* marks) {
+TGM_NOINLINE void pool_groups(const T* sums, int64_t n, const T* bias, T* maxima, T* marks) {
   constexpr int64_t row = V * kLanes<T>;
   for (int64_t g = 0; g < n; g++, sums += kPixels * row, maxima += row) {
     Accumulators<T, V> acc;
     acc.read(sums, row);
+    if (bias) add_bias<T, V>(acc, [&](int v) { return load(bias + v * kLanes<T>); });
     pool_four<T, V>(acc, maxima, marks, kLanes<T>);
     if (marks) marks += row;
   }
@@ -145,6 +164,7 @@ struct Work {
   PaddedPlanes padded;
   int64_t window_groups;  // of pixels, of a window of the pool
   T* filters;             // [block][tap][filter]
+  T* bias;                // [block][filter]; null: none
   int64_t* offsets;       // [tap], in the image
   T* images;              // with zeros around; none without padding
   int64_t* window;        // [pixel]: offset from the window's first; the last pixel repeats
@@ -152,13 +172,15 @@ struct Work {
   int64_t sums_size;      // of a chunk
   size_t bytes;
 
-  Work(const ConvShape& s, char* workspace)
+  Work(const ConvShape& s, const Args& args) : Work(s, args, args.workspace) {}
+  Work(const ConvShape& s, const Args& args, char* workspace)
       : units(s.O, s.N, s.PH * s.PW, s.flops_per_position()),
         padded{s.pad_h, s.pad_w, s.padded_h(), s.padded_w(), s.padded_h() * s.padded_w()},
         window_groups(ceil_div(s.pool_size(), kPixels)),
         sums_size(std::max(kGroups, window_groups) * kPixels * kMaxFilterVectors * kLanes<T>) {
     WorkspaceLayout layout{workspace};
     filters = layout.take<T>(units.blocks.packed_size(s.taps()));
+    bias = bias_of(args) ? layout.take<T>(units.blocks.packed_size(1)) : nullptr;
     offsets = layout.take<int64_t>(s.taps());
     images = layout.take<T>(s.is_padded() ? s.N * s.C * padded.plane : 0);
     window = layout.take<int64_t>(s.pooled ? window_groups * kPixels : 0);
@@ -195,7 +217,7 @@ struct Images {
 template <class T>
 void pack_blocks(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tensor &x = args.in[0], &w = args.in[1];
-  const Work<T> work(s, args.workspace);
+  const Work<T> work(s, args);
   const FilterBlocks<T>& blocks = work.units.blocks;
   if (chunk >= blocks.count) {
     const Span span = span_of(s.N, chunk - blocks.count, n_chunks - blocks.count);
@@ -206,6 +228,12 @@ void pack_blocks(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_
   }
   pack_filters(FilterView<T>::of(w), blocks.first(chunk), blocks.size(chunk),
                blocks.width(chunk) * kLanes<T>, work.filters + blocks.first(chunk) * s.taps());
+  if (const Tensor* bias = bias_of(args)) {
+    const int64_t first = blocks.first(chunk), size = blocks.size(chunk);
+    T* const to = work.bias + first;
+    std::fill(to + size, to + blocks.width(chunk) * kLanes<T>, T(0));
+    copy_elements(to, 1, bias->as<T>() + first * bias->stride[0], bias->stride[0], size);
+  }
   if (chunk > 0) return;
   const Images<T> images(s, x, work);
   for (int64_t t = 0; t < s.taps(); t++) {
@@ -227,13 +255,13 @@ class FilterVectors {
  public:
   FilterVectors(const ConvShape& s, const Args& args, int64_t chunk)
       : s_(s),
-        work_(s, args.workspace),
+        work_(s, args),
         images_(s, args.in[0], work_),
         winners_(args.n_out > 1 ? args.out + 1 : nullptr),
         sums_(work_.sums + chunk * work_.sums_size) {}
 
   void run(const Args& args, int64_t chunk, int64_t n_chunks) {
-    run_units(work_.units, args, 2, chunk, n_chunks, [&](const Unit& unit, T* values) {
+    run_units(work_.units, args, n_own(args), chunk, n_chunks, [&](const Unit& unit, T* values) {
       const Positions<T> positions = images_.positions(s_, unit.image);
       if (!s_.pooled) {
         return convolve_positions(work_.taps(s_, unit.block), positions, unit.positions, values);
@@ -269,7 +297,7 @@ class FilterVectors {
       }
       if (s_.pool_size() == kPixels) {
         with_width<kMaxFilterVectors>(taps.vectors, [&]<int V>() {
-          pool_groups<T, V>(sums_, windows, maxima, winners_ ? marks : nullptr);
+          pool_groups<T, V>(sums_, windows, bias_at(unit, 0), maxima, winners_ ? marks : nullptr);
         });
       } else {
         for (int64_t i = 0; i < windows; i++) {
@@ -280,6 +308,12 @@ class FilterVectors {
     }
   }
 
+  // The bias of a vector of the unit's filters; null: none.
+  const T* bias_at(const Unit& unit, int64_t vector) const {
+    const int64_t first = work_.units.blocks.first(unit.block) + vector * kLanes<T>;
+    return work_.bias ? work_.bias + first : nullptr;
+  }
+
   // One window of any size, with winners of any number of bytes.
   void pool_window(const Unit& unit, int64_t q, const T* sums, T* maxima) {
     constexpr int L = kLanes<T>;
@@ -287,7 +321,9 @@ class FilterVectors {
     const int64_t n = s_.pool_size(), h = q / s_.PW, w = q % s_.PW;
     const int64_t vectors = blocks.width(unit.block), filters = blocks.size(unit.block);
     for (int64_t v = 0; v < vectors; v++) {
-      auto pixel = [&](int64_t p) { return load(sums + (p * vectors + v) * L); };
+      const T* const bias = bias_at(unit, v);
+      const Vec<T> b = bias ? load(bias) : splat(-T(0));  // x + -0 is x, also where x is -0
+      auto pixel = [&](int64_t p) { return load(sums + (p * vectors + v) * L) + b; };
       const Vec<T> top = pool_maximum<T>(n, pixel);
       store(maxima + v * L, top);
       if (!winners_) continue;
@@ -328,10 +364,10 @@ void run_position_vectors(const PositionVectors<T>& planes, const ConvShape& s, 
                           int64_t chunk, int64_t n_chunks) {
   const Tensor* winners = args.n_out > 1 ? args.out + 1 : nullptr;
   alignas(64) T values[kTileElements], marks[kTileElements];
-  auto store_group = [&]<int F>(const Accumulators<T, F>& sums, int64_t offset, int64_t pitch) {
-    sums.write(values + offset, kLanes<T>, pitch);
-  };
-  auto pool_group = [&]<int F>(const Accumulators<T, F>& sums, int64_t offset, int64_t pitch) {
+  auto store_group = [&]<int F>(const Accumulators<T, F>& sums, int64_t, int64_t offset,
+                                int64_t pitch) { sums.write(values + offset, kLanes<T>, pitch); };
+  auto pool_group = [&]<int F>(const Accumulators<T, F>& sums, int64_t, int64_t offset,
+                               int64_t pitch) {
     pool_four<T, F>(sums, values + offset, winners ? marks + offset : nullptr, pitch);
   };
   auto finish = [&](const PlaneTile& tile) {
@@ -342,9 +378,18 @@ void run_position_vectors(const PositionVectors<T>& planes, const ConvShape& s, 
     finish_tile(*args.tapes[0],
                 {reinterpret_cast<const char*>(values), tile.pitch, 1, tile.image, first, size,
                  tile.windows.first, tile.count()},
-                args.in + 2, args.out[0]);
+                args.in + n_own(args), args.out[0]);
   };
   // Loops of their own: in a common one, registers that both need are not enough.
+  if (const Tensor* bias = bias_of(args)) {
+    auto pool_biased_group = [&]<int F>(Accumulators<T, F>& sums, int64_t first, int64_t offset,
+                                        int64_t pitch) {
+      const T* const b = bias->as<T>() + first * bias->stride[0];
+      add_bias<T, F>(sums, [&](int f) { return splat(b[f * bias->stride[0]]); });
+      pool_four<T, F>(sums, values + offset, winners ? marks + offset : nullptr, pitch);
+    };
+    return planes.run(args.in[0], chunk, n_chunks, pool_biased_group, finish);
+  }
   if (s.pooled) return planes.run(args.in[0], chunk, n_chunks, pool_group, finish);
   planes.run(args.in[0], chunk, n_chunks, store_group, finish);
 }
@@ -369,7 +414,7 @@ template <class T>
 int64_t chunks(const Args& args) {
   const ConvShape s = shape(args);
   const PositionVectors<T> planes(s, nullptr);
-  return planes.fits() ? planes.chunks() : Work<T>(s, nullptr).units.chunks();
+  return planes.fits() ? planes.chunks() : Work<T>(s, args, nullptr).units.chunks();
 }
 
 template <class T>
@@ -384,7 +429,7 @@ template <class T>
 size_t work_bytes(const Args& args) {
   const ConvShape s = shape(args);
   const PositionVectors<T> planes(s, nullptr);
-  return planes.fits() ? planes.workspace_bytes : Work<T>(s, nullptr).bytes;
+  return planes.fits() ? planes.workspace_bytes : Work<T>(s, args, nullptr).bytes;
 }
 
 constexpr Phase kPack{TGM_BY_DTYPE(pack_chunks), TGM_BY_DTYPE(pack)};
@@ -400,6 +445,11 @@ extern const Kernel conv2d_kernel = {
 extern const Kernel conv2d_pool_kernel = {
     "conv2d_pool", 2, {kPack, kRun}, TGM_BY_DTYPE(work_bytes), [](const Args& args) {
       return check_conv(args, {0, 1, kOut, kOut + 1});
+    }};
+
+extern const Kernel conv2d_bias_pool_kernel = {
+    "conv2d_bias_pool", 2, {kPack, kRun}, TGM_BY_DTYPE(work_bytes), [](const Args& args) {
+      return check_conv(args, {0, 1, kOut, kOut + 1, 2});
     }};
 
 }  // namespace tgm::TGM_TARGET

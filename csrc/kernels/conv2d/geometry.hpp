@@ -59,9 +59,12 @@ inline ConvShape conv_shape(const Tensor& x, const Tensor& w, const Args& args) 
 struct ConvRoles {
   int x, w, y;
   int winners = -1;  // -1: the kernel has no pool
+  int bias = -1;     // -1: none
 
   bool pooled() const { return winners >= 0; }
-  int n_own() const { return pooled() && winners < kOut ? 3 : 2; }  // inputs before the extras
+  int n_own() const {  // inputs before the extras
+    return bias >= 0 || (pooled() && winners < kOut) ? 3 : 2;
+  }
 };
 
 inline const char* check_conv_ints(const Args& args, bool pooled) {
@@ -108,6 +111,10 @@ inline const char* check_conv(const Args& args, const ConvRoles& roles) {
   if (!why && has_winners) {
     const char* name = operand_name(roles.winners, "winners");
     why = check_operand(operand(args, roles.winners), name, DType::UInt8, 5, y_shape);
+  }
+  if (!why && roles.bias >= 0) {
+    const char* name = operand_name(roles.bias, "bias");
+    why = check_operand(operand(args, roles.bias), name, dtype, 1, w_shape);
   }
   return why ? why : check_epilogue(args, n_own);
 }

@@ -41,6 +41,7 @@ struct PlaneBlock {
   int64_t n_taps;
   const T* filters;
   int64_t filter_step;  // from tap to tap
+  int64_t first;        // number of the first filter
 };
 
 // The block's filters at `count` windows, `group` at a time: at[p][f] of the sums are those of
@@ -61,7 +62,7 @@ TGM_NOINLINE void convolve_planes(const PlaneBlock<T>& block, int64_t count, int
       sums.add_products([&](int p) { return load(pixels[p]); },
                         [&](int f) { return splat(filters[f]); });
     }
-    store_group.template operator()<F>(sums, offset + q, pitch);
+    store_group.template operator()<F>(sums, block.first, offset + q, pitch);
   }
 }
 
@@ -121,8 +122,9 @@ class PositionVectors {
     }
   }
 
-  // Runs the chunk's tiles. store_group.operator()<F>(sums, offset, pitch) takes the sums of a
-  // group of F filters, whose results begin at `offset`; finish(tile) the complete tile.
+  // Runs the chunk's tiles. store_group.operator()<F>(sums, first, offset, pitch) takes the sums of
+  // a group of F filters from `first` on, whose results begin at `offset`; finish(tile) the
+  // complete tile.
   template <class Store, class Finish>
   void run(const Tensor& x, int64_t chunk, int64_t n_chunks, const Store& store_group,
            const Finish& finish) const {
@@ -142,7 +144,8 @@ class PositionVectors {
         for (int64_t i = block; i < end; i++) {
           const Span span = span_of(s_.O, i, blocks);
           const int64_t offset = (span.first - tile.filters.first) * tile.pitch;
-          const PlaneBlock<T> planes{strip, across, taps_, s_.taps(), filters_ + span.first, s_.O};
+          const PlaneBlock<T> planes{strip, across,    taps_, s_.taps(), filters_ + span.first,
+                                     s_.O,  span.first};
           with_width<kMaxFilterVectors>(span.last - span.first, [&]<int F>() {
             convolve_planes<T, F>(planes, tile.count(), group_, offset, tile.pitch, store_group);
           });

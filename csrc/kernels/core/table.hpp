@@ -14,6 +14,7 @@
   X(batch_norm_grad)         \
   X(check_range)             \
   X(conv2d)                  \
+  X(conv2d_bias_pool)        \
   X(conv2d_grad_filter)      \
   X(conv2d_grad_input)       \
   X(conv2d_pool)             \

@@ -11,6 +11,7 @@
 #include "kernels/core/with_type.hpp"
 #include "kernels/reduce/operations.hpp"
 #include "kernels/reduce/problem.hpp"
+#include "math/bit_count.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {
@@ -43,7 +44,10 @@ class Reducer {
     }
     if (along_ >= 0 && !p_.reduced[along_] && !p_.reduced[inner_]) along_ = -1;
     is_direct_ = p_.prologue->is_identity() && p_.operands[0].dtype == p_.prologue->dtype &&
-                 (p_.operands[0].stride[inner_] == 1 || p_.shape[inner_] == 1);
+                 has_unit_step(0);
+    is_counted_ = p_.prologue->form == TapeForm::TimesBitCount &&
+                  p_.operands[0].dtype == p_.prologue->dtype &&
+                  p_.operands[1].dtype == DType::UInt8 && has_unit_step(0) && has_unit_step(1);
   }
 
   // Goes through the results: all kept dimensions except the innermost and the one that tiles run
@@ -71,6 +75,10 @@ class Reducer {
       at_[d] = 0;
     }
     return false;
+  }
+
+  bool has_unit_step(int32_t operand) const {
+    return p_.operands[operand].stride[inner_] == 1 || p_.shape[inner_] == 1;
   }
 
   bool is_empty(bool reduced) const {
@@ -112,6 +120,9 @@ class Reducer {
       operands[i].stride[1] = p_.operands[i].stride[inner_];
       operands[i].stride[0] = along_ < 0 ? 0 : p_.operands[i].stride[along_];
     }
+    if constexpr (std::is_floating_point_v<T>) {
+      if (is_counted_) return counted_rows(operands, n, length);
+    }
     Box box;
     box.ndim = 2;
     box.shape[0] = n;
@@ -126,6 +137,18 @@ class Reducer {
     tile.stride[0] = length;
     tile.stride[1] = 1;
     run_tape_box(*p_.prologue, box, operands, &tile);
+    return {tile_, length};
+  }
+
+  // The bias gradient behind a max-pool: its rows are short, so that to start the interpreter for
+  // each would cost more than the sum.
+  Rows<T> counted_rows(const Tensor* operands, int64_t n, int64_t length) {
+    const T* x = operands[0].as<T>();
+    const uint8_t* bytes = operands[1].as<uint8_t>();
+    for (int64_t r = 0; r < n; r++) {
+      times_bit_count(x, bytes, tile_ + r * length, length);
+      x += operands[0].stride[0], bytes += operands[1].stride[0];
+    }
     return {tile_, length};
   }
 
@@ -228,8 +251,9 @@ class Reducer {
 
   const ReduceProblem& p_;
   const int32_t inner_;
-  int32_t along_;  // outer dimension that tiles run along; -1: there is none
-  bool is_direct_;
+  int32_t along_;    // outer dimension that tiles run along; -1: there is none
+  bool is_direct_;   // the rows are those of operand 0
+  bool is_counted_;  // they are those of operand 0 times bit counts of operand 1
   T* results_;
   Sum* parts_;
   int64_t at_[kMaxDims];

@@ -1,5 +1,6 @@
 #include "kernels/tape/operations.hpp"
 
+#include "math/bit_count.hpp"
 #include "math/error_function.hpp"
 #include "math/exponential.hpp"
 #include "math/inverse_trigonometric.hpp"
@@ -148,6 +149,7 @@ TGM_VECTOR_OP(FloorOp, vfloor(a))
 TGM_VECTOR_OP(CeilOp, vceil(a))
 TGM_VECTOR_OP(RoundOp, vround(a))
 TGM_VECTOR_OP(RoundAwayOp, round_away(a))
+TGM_VECTOR_OP(BitCountOp, bit_count(a))
 TGM_VECTOR_OP(TruncOp, vtrunc(a))
 TGM_VECTOR_OP(ExpOp, vexp(a))
 TGM_VECTOR_OP(LogOp, vlog(a))
@@ -338,6 +340,7 @@ constexpr BlockOps float_ops() {
   all[Opcode::Round] = unary<T, RoundOp>();
   all[Opcode::RoundAway] = unary<T, RoundAwayOp>();
   all[Opcode::Trunc] = unary<T, TruncOp>();
+  all[Opcode::BitCount] = unary<T, BitCountOp>();
   all[Opcode::IsNan] = unary<T, IsNanOp>();
   all[Opcode::IsInf] = unary<T, IsInfOp>();
   all[Opcode::Div] = binary<T, DivOp>();

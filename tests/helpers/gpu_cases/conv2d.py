@@ -12,6 +12,7 @@ from helpers.gpu_cases.case import AnyArray, Case, Problem
 from helpers.layouts import relaid
 
 from tinygrad_mnist.checking.one_call import poisoned
+from tinygrad_mnist.contracts import ArraySpec
 
 Values = Callable[[np.random.Generator, Convolution], tuple[AnyArray, AnyArray]]
 VALUES = ("sim", "gpu")  # whose machine code is like that of another case
@@ -73,8 +74,10 @@ def made(
     kind: str = "identity",
     winners: bool = True,
     spread: bool = False,
+    biased: bool = False,
 ) -> Callable[[np.random.Generator], Problem]:
-    """A call. kind: of epilogue. spread: whether outputs have strides that no kernel expects."""
+    """A call. kind: of epilogue. spread: whether outputs have strides that no kernel expects.
+    biased: whether a bias is added before the pool."""
 
     def make(rng: np.random.Generator) -> Problem:
         x, w = values(rng, c)
@@ -85,7 +88,9 @@ def made(
         ]
         if tail.output is not None:
             outputs[0] = tail.output
-        return [x, w, *tail.extras], outputs, c.params(tail.tape)
+        is_whole = values not in (normal, constant)
+        bias = [c.operand(rng, ArraySpec(c.dtype, (c.o,)), spread, is_whole)] if biased else []
+        return [x, w, *bias, *tail.extras], outputs, c.params(tail.tape)
 
     return make
 
@@ -95,6 +100,8 @@ def case(name: str, c: Convolution, *args: object, **options: object) -> Case:
     settings = {key: options.pop(key) for key in ("modes", "wants", "registers") if key in options}
     settings.setdefault("modes", VALUES)
     kernel = "conv2d_pool" if c.pool else "conv2d"
+    if options.get("biased"):
+        kernel = "conv2d_bias_pool"
     make = made(c, *args, **options)  # type: ignore[arg-type]
     return Case(name, kernel, make, doubles=c.dtype == "float64", **settings)  # type: ignore[arg-type]
 
@@ -166,6 +173,15 @@ CASES = [
         blank,
         modes=("compile",),
     ),
+    # A bias before the pool: in registers, with splits, one element a thread.
+    *(case(f"bias-{n}", c, biased=True) for n, c in SHAPES if c.pool),
+    case("bias-strided", POOLED, strided, spread=True, biased=True),
+    case("bias-relu", replace(POOLED, o=5), whole, "bias_relu", biased=True),
+    case("bias-no-winners", POOLED, winners=False, biased=True),
+    case("bias-float64", replace(POOLED, dtype="float64"), normal, biased=True),
+    case("bias-special", POOLED, special, biased=True),
+    case("bias-ties", POOLED, constant, biased=True, modes=ALL),
+    case("bias-layer2", CONV2, normal, biased=True, modes=REAL, registers=64, wants=CODE),
     case("many-images", Convolution(5, 1, (4, 4), 2, (3, 3), pool=(2, 2))),
     # The book's layers: a mini-batch of ten, and many images at once.
     case("layer1", CONV1, normal, "bias_relu", modes=("gpu",)),

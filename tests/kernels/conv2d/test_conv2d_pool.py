@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygrad_mnist.checking.one_call import poisoned
+from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.contracts.core.tape import Instruction, Tape
 
 
 @pytest.mark.covers("conv2d_pool")
@@ -92,3 +94,95 @@ def test_nan_wins_its_window(pool, target):
     assert np.isnan(y[0, :, 0, 0]).all()
     assert (winners[0, :, 0, 0, 0] == 0b1100).all()
     assert not np.isnan(y[0, :, 1:]).any()
+
+
+@pytest.mark.covers("conv2d_bias_pool")
+@pytest.mark.parametrize("target", TARGETS)
+@settings(max_examples=50)
+@given(
+    case=cases(pooled=True),
+    kind=st.sampled_from(EPILOGUES),
+    strided=st.booleans(),
+    winners=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_convolution_with_a_bias(case, target, kind, strided, winners, seed):
+    # Small integers, as above. The bias of some filters is NaN or infinite.
+    rng = np.random.default_rng(seed)
+    x, w = (case.operand(rng, spec, strided, whole=True) for spec in (case.x, case.w))
+    bias = case.operand(rng, ArraySpec(case.dtype, (case.o,)), strided, whole=True)
+    bias[rng.random(case.o) < 0.1] = rng.choice([np.nan, np.inf, -np.inf])
+    tail = epilogue(kind, rng, case.y.shape, case.dtype, bias_axis=1, whole=True)
+    inputs, params = [x, w, bias, *tail.extras], case.params(tail.tape)
+    specs = [case.y, case.winners] if winners else [case.y]
+    exact = expect("conv2d_bias_pool", inputs, specs, params)
+    outputs = [relaid(poisoned(spec), rng) if strided else poisoned(spec) for spec in specs]
+    if tail.output is not None:
+        outputs[0] = tail.output
+    results = run_kernel("conv2d_bias_pool", inputs, outputs, params, target)
+    for result, expected in zip(results, exact, strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("case", AWKWARD)
+def test_a_bias_is_added_before_positions_are_compared(case, pool, dtype, target):
+    """The values are close to one another, the biases large: the sums round, and most windows have
+    several winners that differ without the bias."""
+    rng = np.random.default_rng(4)
+    case = replace(case, dtype=dtype)
+    x = 1 + np.finfo(dtype).eps * case.operand(rng, case.x, False, whole=True)
+    w, bias = case.operand(rng, case.w, False), case.operand(rng, replace(case, c=1).w, False)
+    bias = 64 * bias[:, 0, 0, 0]
+    tail = Tape(dtype, 2, (Instruction("add", (0, 1)),), (2,))
+    column = np.broadcast_to(bias[:, None, None], case.y.shape)
+    dense = run_kernel("conv2d", [x, w, column], [case.y], case.params(tail), target)
+    case = replace(case, pool=pool)
+    params = {"window": pool, "stride": pool, "padding": (0, 0)}
+    expected = run_kernel("pool2d", dense, [case.y, case.winners], params, target)
+    unbiased = run_kernel("conv2d_pool", [x, w], [case.y, case.winners], case.params(), target)
+    for threads in (1, 2, 4):
+        fused = run_kernel(
+            "conv2d_bias_pool",
+            [x, w, bias],
+            [case.y, case.winners],
+            case.params(),
+            target,
+            threads,
+        )
+        np.testing.assert_array_equal(fused[0], expected[0])
+        np.testing.assert_array_equal(fused[1], expected[1])
+    if case.y.size > 100 and case.padding == (0, 0):
+        assert (expected[1] != unbiased[1]).any()
+
+
+@pytest.mark.parametrize("pool", [(2, 2), (3, 2)])
+@pytest.mark.parametrize("channels", [1, 20])
+def test_zeros_keep_their_signs_without_a_bias(pool, channels):
+    """What stands in for a bias where there is none changes nothing."""
+    case = Case(1, channels, (9, 9), 9, (3, 3), pool=pool)
+    tiny = np.float32(1e-30)
+    x, w = np.full(case.x.shape, tiny), np.full(case.w.shape, -tiny)
+    [dense] = run_kernel(
+        "conv2d", [x, w], [replace(case, pool=None).y], replace(case, pool=None).params()
+    )
+    [y] = run_kernel("conv2d_pool", [x, w], [case.y], case.params())
+    assert np.signbit(dense).all()
+    assert np.signbit(y).all()
+
+
+@pytest.mark.parametrize(
+    ("bias", "message"),
+    [
+        (np.zeros(4, np.float32), r"input 2 \(bias\) must have size 5 on axis 0, not 4"),
+        (np.zeros(5), r"input 2 \(bias\) must be float32"),
+        (np.zeros((5, 1), np.float32), r"input 2 \(bias\) must have 1 dimensions"),
+    ],
+)
+def test_a_wrong_bias_is_refused(bias, message):
+    case = Case(1, 2, (6, 6), 5, (3, 3), pool=(2, 2))
+    x, w = np.zeros(case.x.shape, np.float32), np.zeros(case.w.shape, np.float32)
+    with pytest.raises(ValueError, match=message):
+        run_kernel("conv2d_bias_pool", [x, w, bias], [case.y], case.params())

@@ -233,3 +233,38 @@ def test_wrong_calls_are_refused() -> None:
     params = reduce_params(9, (1,), unary("neg"))
     with pytest.raises(ValueError, match="reduce: op must be"):
         run_kernel("reduce", [x], [ArraySpec("float32", (3, 1))], params)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((3, 4, 5, 5), (0, 2, 3)),
+        ((2, 3, 13, 13), (0, 2, 3)),
+        ((5, 2, 1, 1), (0, 2, 3)),
+        ((2, 3, 4, 4), (0, 2, 3)),
+        ((1, 2, 70, 70), (2, 3)),
+        ((40, 33), (0,)),
+        ((9, 17), (0, 1)),
+    ],
+)
+@pytest.mark.parametrize("layout", ["plain", "strided x", "strided bytes"])
+def test_times_bit_count(
+    layout: str, shape: tuple[int, ...], axes: tuple[int, ...], dtype: str, target: str
+) -> None:
+    """x times the ones of a byte, for which sums have code of their own: rows shorter and longer
+    than a vector. Small integers, so that all sums are exact."""
+    rng = np.random.default_rng(5)
+    x = rng.integers(-3, 4, shape).astype(dtype)
+    marks = rng.integers(0, 256, shape).astype("uint8")
+    if layout != "plain":
+        wide = np.repeat(x if layout == "strided x" else marks, 2, axis=-1)
+        x, marks = (wide[..., ::2], marks) if layout == "strided x" else (x, wide[..., ::2])
+    code = (Instruction("bit_count", (1,)), Instruction("mul", (0, 2)))
+    params = reduce_params(SUM, axes, Tape(dtype, 2, code, (3,)))
+    [result] = run_kernel(
+        "reduce", [x, marks], [ArraySpec(dtype, kept(shape, axes))], params, target
+    )
+    ones = np.unpackbits(marks[..., None], axis=-1).sum(-1)
+    np.testing.assert_array_equal(result, (x * ones).sum(axes, keepdims=True))

@@ -260,3 +260,20 @@ def test_wrong_calls_are_refused(arrays: list[tuple[int, ...]], tape: Tape, mess
     inputs = [np.zeros(shape, np.float32) for shape in arrays]
     with pytest.raises(ValueError, match=message):
         run_kernel("elementwise", inputs, [ArraySpec("float32", (3, 4))], {"tape": tape})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bit_count_of_every_byte(dtype: str, target: str) -> None:
+    """In a tape of floats, of bytes and of what isn't one."""
+    tape = Tape(dtype, 1, (Instruction("bit_count", (0,)),), (1,))
+    bytes_ = np.arange(256, dtype=np.uint8)
+    (result,) = run_kernel(
+        "elementwise", [bytes_], [ArraySpec(dtype, (256,))], {"tape": tape}, target
+    )
+    np.testing.assert_array_equal(result, [bin(n).count("1") for n in range(256)])
+    others = np.array([np.nan, -np.inf, -1, 0.9, 3.9, 255.5, 256, 1e30, np.inf], dtype)
+    (result,) = run_kernel(
+        "elementwise", [others], [ArraySpec(dtype, (9,))], {"tape": tape}, target
+    )
+    np.testing.assert_array_equal(result, [0, 0, 0, 0, 2, 8, 8, 8, 8])

@@ -5,6 +5,7 @@
     conv2d_grad_filter: x, g, extras                             -> dw (O, C, KH, KW)
 
     conv2d_pool:             x, w, extras          -> y (N, O, PH, PW) [, winners]
+    conv2d_bias_pool:        x, w, bias (O,), extras -> y [, winners]
     conv2d_pool_grad_input:  w, g, winners, extras -> dx     (g, winners: of the pooled shape)
     conv2d_pool_grad_filter: x, g, winners, extras -> dw
 
@@ -15,7 +16,10 @@ not (cross-correlation). The result goes through the `epilogue` tape, whose extr
 output's shape; the output may alias an extra of the same view.
 
 The pool has windows of `pool` = (ph, pw) that don't overlap; incomplete ones are dropped; the
-epilogue follows it. `winners` is the bit mask that `pool2d` describes. The gradients with
+epilogue follows it. `winners` is the bit mask that `pool2d` describes. `conv2d_bias_pool` adds the
+bias of its filter to each position before positions are compared: the addition rounds, so positions
+that differ without the bias may tie with it. Its maxima and winners are those of `pool2d` behind
+`conv2d` with the bias in the epilogue, bit for bit. The gradients with
 `winners` equal those of the dense kernels with the gradient of the pool put in between, up to
 the order of the sum and to this: a zero gradient adds nothing, even where the other factor is
 inf or NaN (0 * inf would be NaN); a gradient that is itself NaN or inf always counts. In
@@ -144,9 +148,23 @@ def conv2d_pool_reference(
 ) -> list[Array]:
     """epilogue(max-pool(convolution), extras...) and, where wanted, the winners."""
     x, w, *extras = inputs
+    return _pooled(params, convolve(params, x, w), extras, outputs)
+
+
+def conv2d_bias_pool_reference(
+    params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
+    """epilogue(max-pool(convolution + bias), extras...) and, where wanted, the winners."""
+    x, w, bias, *extras = inputs
+    return _pooled(params, convolve(params, x, w) + bias[:, None, None], extras, outputs)
+
+
+def _pooled(
+    params: Params, dense: Array, extras: Sequence[Array], outputs: Sequence[ArraySpec]
+) -> list[Array]:
     pooled = (outputs[0].shape[2], outputs[0].shape[3])
     pool: Pair = params["pool"]
-    y, winners = max_pool(convolve(params, x, w), pooled, pool, pool, (0, 0))
+    y, winners = max_pool(dense, pooled, pool, pool, (0, 0))
     return [apply_epilogue(params, y, extras, outputs[0]), winners][: len(outputs)]
 
 
@@ -261,6 +279,17 @@ CONV2D_POOL = register(
         _POOL_INTS,
         _TAPES,
         kernel_inputs=2,
+        base=False,
+    )
+)
+CONV2D_BIAS_POOL = register(
+    Contract(
+        "conv2d_bias_pool",
+        conv2d_bias_pool_reference,
+        conv2d_flops,
+        _POOL_INTS,
+        _TAPES,
+        kernel_inputs=3,
         base=False,
     )
 )

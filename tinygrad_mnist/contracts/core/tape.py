@@ -105,6 +105,16 @@ def _round_away(x: Array) -> Array:
     return np.asarray(whole + np.copysign(np.abs(x - whole) >= 0.5, x))
 
 
+_ONES = np.array([n.bit_count() for n in range(256)])
+
+
+def _bit_count(x: Array) -> Array:
+    """The number of ones among the bits of a byte, such as a mask of winners; other numbers are
+    rounded down and clipped to [0, 255], and NaN counts as 0."""
+    byte = np.where(x > 0, np.minimum(x, 255), 0).astype(np.uint8)
+    return np.asarray(_ONES[byte].astype(x.dtype))
+
+
 def _switch(condition: Array, a: Array, b: Array) -> Array:
     return np.asarray(np.where(np.asarray(condition != 0), a, b))
 
@@ -150,6 +160,7 @@ OPCODES: dict[str, Opcode] = {
     "trunc": Opcode(1, np.trunc, FLOATS),
     "isnan": Opcode(1, np.isnan, FLOATS),
     "isinf": Opcode(1, np.isinf, FLOATS),
+    "bit_count": Opcode(1, _bit_count, FLOATS),
     "logical_not": Opcode(1, np.logical_not, _NUMBERS),
     "bit_not": Opcode(1, np.invert, _INTEGERS),
     "add": Opcode(2, np.add, _NUMBERS),
