@@ -3,11 +3,12 @@
 from tinygrad_mnist.datasets.digits import draw_digits, load_digits
 from tinygrad_mnist.datasets.download import DOWNLOAD, cache_folder
 from tinygrad_mnist.datasets.expand import expand_mnist, save_splits, shift_images
-from tinygrad_mnist.datasets.idx import read_idx_folder
 from tinygrad_mnist.datasets.pickles import read_pickle
+from tinygrad_mnist.datasets.search import read_folder as read_idx_folder
 from tinygrad_mnist.datasets.sources import (
     BOOK_PLACE,
     DIGITS,
+    FASHION,
     Location,
     load_data,
     load_mnist,
@@ -28,6 +29,7 @@ __all__ = [
     "BOOK_PLACE",
     "DIGITS",
     "DOWNLOAD",
+    "FASHION",
     "Attempt",
     "DatasetError",
     "DatasetNotFoundError",
