@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("functions", "tensor", "ifelse"),
     ("gradient",),
     ("training", "datasets", "sandbox"),
+    ("keras",),
     ("network3",),
     ("models", "theano"),
     ("cli",),

@@ -22,6 +22,7 @@ from tinygrad_mnist.datasets.splits import (
     Labels,
     Pair,
     Splits,
+    as_bytes,
     as_path,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "Location",
     "Pair",
     "Splits",
+    "as_bytes",
     "as_path",
     "cache_folder",
     "draw_digits",

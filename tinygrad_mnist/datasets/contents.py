@@ -6,10 +6,11 @@ import bz2
 import codecs
 import gzip
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tinygrad_mnist.datasets.splits import DatasetError
 
@@ -26,6 +27,7 @@ _UNPACK: dict[bytes, tuple[str, Callable[[bytes], bytes]]] = {
     _XZ: ("xz", lzma.decompress),
     _BZIP2: ("bzip2", bz2.decompress),
 }
+_SHOWN = 8  # names in an archive that a message lists
 _START = 4096  # bytes that are enough to tell what a file is
 
 ZIP = b"PK\x03\x04"
@@ -74,9 +76,7 @@ def unpack(raw: bytes, path: Path) -> bytes:
                 f"{path}: the {name} data are truncated or damaged ({error})"
             ) from None
         if data.startswith(tuple(_UNPACK)):
-            inner = next(n for m, (n, _) in _UNPACK.items() if data.startswith(m))
-            what = "doubly gzipped" if name == inner == "gzip" else "packed twice"
-            raise DatasetError(f"{path}: {what} ({inner} within {name}); unpack it once")
+            raise DatasetError(f"{path}: {_twice(name, data)}; unpack it once")
         return data
     return raw
 
@@ -92,7 +92,7 @@ def read_bytes(path: Path) -> bytes:
 def read_start(path: Path, length: int = _START) -> bytes:
     """The first `length` bytes of the file's contents, unpacked as by `read_bytes`.
 
-    They are empty for packed data that can't be unpacked.
+    They are the packed bytes themselves where those can't be unpacked.
     """
     openers: dict[bytes, Callable[..., Any]] = {_GZIP: gzip.open, _XZ: lzma.open, _BZIP2: bz2.open}
     with path.open("rb") as file:
@@ -103,7 +103,7 @@ def read_start(path: Path, length: int = _START) -> bytes:
                 with opener(path, "rb") as unpacked:
                     return bytes(unpacked.read(length))
             except (EOFError, OSError, ValueError, lzma.LZMAError, zlib.error):
-                return b""
+                break
     return start
 
 
@@ -164,3 +164,55 @@ def describe(start: bytes) -> str:
         first = start.decode(errors="replace").strip().partition("\n")[0]
         return f"text that begins with {first[:40]!r}"
     return "unknown data"
+
+
+def names_in_zip(path: Path) -> list[str] | None:
+    """The names of the files in a zip archive; None if it is none, or is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return None
+
+
+def array_names(path: Path) -> list[str] | None:
+    """The names of the arrays in an .npz file; None for other files."""
+    names = names_in_zip(path)
+    if not names or not all(name.endswith(".npy") for name in names):
+        return None
+    return [name.removesuffix(".npy") for name in names]
+
+
+def describe_file(path: Path) -> str:
+    """What a file is, in words, for messages."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_START)
+        start = read_start(path)
+    except OSError:
+        return "a file that can't be read"
+    for magic, (name, _) in _UNPACK.items():
+        if raw.startswith(magic) and start.startswith(tuple(_UNPACK)):
+            return f"damaged {name} data" if start == raw else _twice(name, start)
+    if not raw.startswith(ZIP):
+        return describe(start)
+    names = names_in_zip(path)
+    if names is None:
+        return "a zip archive, cut or damaged,"
+    if any(name.endswith("data.pkl") for name in names):
+        return "a PyTorch file"
+    kind = "a zip archive of" if array_names(path) is None else "an .npz file of the arrays"
+    return f"{kind} {', '.join(name.removesuffix('.npy') for name in names[:_SHOWN])}"
+
+
+def _twice(outer: str, start: bytes) -> str:
+    """The words for data packed by `outer` within which are the packed data `start`."""
+    inner = next(name for magic, (name, _) in _UNPACK.items() if start.startswith(magic))
+    what = "doubly gzipped" if outer == inner == "gzip" else "packed twice"
+    return f"{what} ({inner} within {outer})"
+
+
+def refuse(path: Path, wanted: str) -> NoReturn:
+    """Raises DatasetError that says what the file is in place of `wanted`, or how it is damaged."""
+    read_bytes(path)
+    raise DatasetError(f"{path}: {describe_file(path)}, not {wanted}; {READABLE}")

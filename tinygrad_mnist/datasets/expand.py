@@ -7,7 +7,6 @@ import os
 import pickle
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinygrad_mnist.datasets.splits import (
     SIDE,
@@ -16,6 +15,7 @@ from tinygrad_mnist.datasets.splits import (
     Labels,
     Pair,
     Splits,
+    as_bytes,
     as_path,
     checked_pair,
 )
@@ -95,7 +95,7 @@ def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
     if target.name.endswith(".npz"):
         arrays = {}
         for name, pair in zip(Splits._fields, parts, strict=True):
-            arrays[f"{name}_images"] = _as_bytes(pair.images, f"{target}, {name} part")
+            arrays[f"{name}_images"] = as_bytes(pair.images, f"{target}, {name} part")
             arrays[f"{name}_labels"] = pair.labels.astype(np.uint8)
         with part.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -105,11 +105,3 @@ def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
     else:
         raise DatasetError(f"{target}: the name must end in .npz or .pkl.gz")
     part.replace(target)
-
-
-def _as_bytes(images: Images, what: str) -> NDArray[np.uint8]:
-    scaled = images * np.float32(256)
-    pixels: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
-    if not np.array_equal(pixels, scaled):
-        raise DatasetError(f"{what}: pixels that are not byte / 256 don't fit into .npz")
-    return pixels

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_mnist.datasets.contents import READABLE, describe, foreign, read_bytes
+from tinygrad_mnist.datasets.contents import READABLE, describe_file
 from tinygrad_mnist.datasets.splits import DatasetError
 
 _UNSIGNED_BYTE = 8
@@ -49,19 +49,14 @@ def parse_labels(data: bytes, path: Path) -> NDArray[Any]:
     return _values(data, path)
 
 
-def read_labels(path: Path) -> NDArray[Any]:
-    """`parse_labels` of the file at `path`."""
-    return parse_labels(read_bytes(path), path)
-
-
 def _check_magic(data: bytes, path: Path, wanted: list[int], meaning: str) -> None:
     found = struct.unpack(">I", data[:4])[0] if len(data) >= 4 else None
     if found in wanted:
         return
-    hint = ""
-    if not is_idx(data) and (foreign(data[:4096]) or describe(data[:4096]) != "unknown data"):
-        hint = f"{describe(data[:4096])}, not an IDX file; "
-    advice = f"; {READABLE}" if hint else ""
+    what = "unknown data" if is_idx(data) else describe_file(path)
+    hint, advice = "", ""
+    if what != "unknown data":
+        hint, advice = f"{what}, not an IDX file; ", f"; {READABLE}"
     raise DatasetError(
         f"{path}: {hint}the file starts with magic number {found}, not {wanted[0]}"
         f" (IDX, {meaning}){advice}"

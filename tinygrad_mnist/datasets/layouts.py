@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from tinygrad_mnist.datasets import naming
 from tinygrad_mnist.datasets.arrays import convention, image_bytes, label_numbers, labelled
-from tinygrad_mnist.datasets.contents import ZIP, read_bytes
+from tinygrad_mnist.datasets.contents import ZIP, array_names, describe_file, read_bytes
 from tinygrad_mnist.datasets.idx import parse_images, parse_labels
 from tinygrad_mnist.datasets.naming import IMAGES, LABELS, TABLE, TEST, TRAIN
-from tinygrad_mnist.datasets.npz import array_names, is_data_set, parse_array, read_npz
+from tinygrad_mnist.datasets.npz import is_data_set, parse_array, read_npz
 from tinygrad_mnist.datasets.pickles import read_pickle
 from tinygrad_mnist.datasets.splits import Bytes, DatasetError, Splits, divided
 from tinygrad_mnist.datasets.table import has_labels, read_table, table_problem
@@ -202,7 +202,8 @@ def _single_files(folder: Path, incomplete: list[Incomplete]) -> Iterator[DataSe
         if is_data_set(path):
             yield DataSet(path, "", path.name, partial(read_npz, path))
         elif path.name == "mnist.npz":
-            incomplete.append(Incomplete(path, path.name, "not a whole .npz of a data set", True))
+            problem = f"{describe_file(path)}, damaged or not a data set"
+            incomplete.append(Incomplete(path, path.name, problem, True))
 
 
 def _tables(family: str, roles: dict[Role, list[Path]]) -> tuple[list[DataSet], list[Incomplete]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist.datasets.arrays import Convention, labelled
+from tinygrad_mnist.datasets.contents import array_names, refuse
 from tinygrad_mnist.datasets.splits import (
     Bytes,
     DatasetError,
@@ -27,23 +28,6 @@ _SPELLINGS = (
     ("{}_images", "{}_labels", ("train", "val", "test")),
 )
 _ERRORS = (EOFError, KeyError, ValueError, OSError, zipfile.BadZipFile, zlib.error)
-
-
-def names_in_zip(path: Path) -> list[str] | None:
-    """The names of the files in a zip archive; None if it is none, or is damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return None
-
-
-def array_names(path: Path) -> list[str] | None:
-    """The names of the arrays in an .npz file; None for other files."""
-    names = names_in_zip(path)
-    if not names or not all(name.endswith(".npy") for name in names):
-        return None
-    return [name.removesuffix(".npy") for name in names]
 
 
 def _spelling(names: list[str]) -> tuple[str, str, tuple[str, str, str]] | None:
@@ -69,6 +53,8 @@ def read_npz(path: Path) -> Splits:
     """
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such file")
+    if array_names(path) is None:
+        refuse(path, "a data set that save_splits wrote, nor Keras's mnist.npz")
     parts: dict[str, Bytes] = {}
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -88,7 +74,9 @@ def read_npz(path: Path) -> Splits:
     except DatasetError:
         raise
     except _ERRORS as error:
-        raise DatasetError(f"{path}: not a data set that save_splits wrote ({error})") from None
+        raise DatasetError(
+            f"{path}: damaged, or not a data set that save_splits wrote ({error})"
+        ) from None
     training, validation, test = (parts.get(name) for name in names)
     assert training is not None
     return divided(training, test, validation)
@@ -107,4 +95,4 @@ def parse_array(data: bytes, path: Path) -> NDArray[Any]:
                 return array
     except _ERRORS as error:
         raise DatasetError(f"{path}: not an .npz file of one array ({error})") from None
-    raise DatasetError(f"{path}: holds the arrays {', '.join(names)}, not one")
+    raise DatasetError(f"{path}: an .npz file of the arrays {', '.join(names)}, not of one")

@@ -12,12 +12,12 @@ from typing import NamedTuple
 from tinygrad_mnist.datasets import naming
 from tinygrad_mnist.datasets.contents import (
     READABLE,
-    ZIP,
+    array_names,
     delimiter,
-    describe,
+    describe_file,
     foreign,
-    read_bytes,
     read_start,
+    refuse,
 )
 from tinygrad_mnist.datasets.idx import is_idx
 from tinygrad_mnist.datasets.layouts import (
@@ -33,7 +33,7 @@ from tinygrad_mnist.datasets.layouts import (
     read_tables,
     set_of_file,
 )
-from tinygrad_mnist.datasets.npz import array_names, names_in_zip, read_npz
+from tinygrad_mnist.datasets.npz import read_npz
 from tinygrad_mnist.datasets.pickles import read_pickle
 from tinygrad_mnist.datasets.splits import (
     DatasetError,
@@ -42,7 +42,7 @@ from tinygrad_mnist.datasets.splits import (
     as_path,
 )
 
-_DEPTH = 3  # levels of subfolders: data/torchvision/MNIST/raw
+_DEPTH = 4  # levels of subfolders: downloads/data/torchvision/MNIST/raw
 _FOLDERS = 500  # looked into, at most
 _SHOWN = 8  # entries of a folder that a message lists
 
@@ -155,22 +155,6 @@ def _nothing_in(folder: Path, incomplete: list[Incomplete]) -> str:
     return f"{problem}{there}; {READABLE}"
 
 
-def describe_file(path: Path) -> str:
-    """What a file is, in words, for messages."""
-    try:
-        start = read_start(path)
-    except OSError:
-        return "a file that can't be read"
-    arrays, names = array_names(path), names_in_zip(path)
-    if arrays:
-        return f"an .npz file of the arrays {', '.join(arrays[:_SHOWN])}"
-    if start.startswith(ZIP) and names:
-        if any(name.endswith("data.pkl") for name in names):
-            return "a PyTorch file"
-        return f"a zip archive of {', '.join(names[:_SHOWN])}"
-    return describe(start)
-
-
 def read_file(path: Path) -> Splits:
     """The data set of which `path` is a file, or the whole.
 
@@ -184,17 +168,19 @@ def read_file(path: Path) -> Splits:
     if whole is not None:
         return whole.load()
     start = read_start(path)
-    if path.suffix == ".npz" or (start.startswith(ZIP) and array_names(path)):
-        return read_npz(path)
     name = naming.parse(path.name)
-    if is_idx(start) or (name is not None and name.kind != naming.TABLE and not foreign(start)):
+    is_role = name is not None and name.kind != naming.TABLE
+    arrays = array_names(path)
+    if is_idx(start) or (is_role and arrays and len(arrays) == 1):
+        kind = "IDX" if is_idx(start) else ".npz"
         raise DatasetError(
-            f"{path}: one IDX file of four; name the folder that holds them; beside it"
-            f" is not all of {', '.join(ROLES.values())}"
+            f"{path}: one {kind} file of four; name the folder that holds them; beside it are"
+            f" not all of {', '.join(ROLES.values())}"
         )
-    if delimiter(start) and not foreign(start):
+    if path.suffix == ".npz" or arrays:
+        return read_npz(path)
+    if foreign(start) or is_role:
+        refuse(path, "a data set")
+    if delimiter(start):
         return read_tables(name.family if name else "", [path], [])
-    if foreign(start):
-        read_bytes(path)  # damaged and doubly packed files are named for that
-        raise DatasetError(f"{path}: {describe_file(path)}, not a data set; {READABLE}")
     return read_pickle(path)

@@ -87,8 +87,21 @@ class Bytes(NamedTuple):
 
 
 def as_floats(pixels: NDArray[np.uint8]) -> Images:
-    """Bytes of shape (n, ...) as float32 rows (n, 784), byte / 256 as in the book's file."""
-    return pixels.reshape(len(pixels), -1).astype(np.float32) / np.float32(256)
+    """Bytes of shape (n, 28, 28) as float32 rows (n, 784), byte / 256 as in the book's file."""
+    return pixels.reshape(len(pixels), PIXELS).astype(np.float32) / np.float32(256)
+
+
+def as_bytes(images: Images, source: str) -> NDArray[np.uint8]:
+    """The bytes of which `as_floats` makes `images`.
+
+    Raises DatasetError, beginning with `source`, for pixels that are no multiple of 1/256 in
+    0..255/256.
+    """
+    scaled = images * np.float32(256)
+    pixels: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
+    if not np.array_equal(pixels, scaled):
+        raise DatasetError(f"{source}: pixels that are not byte / 256 don't fit into bytes")
+    return pixels
 
 
 def divided(training: Bytes, test: Bytes | None = None, validation: Bytes | None = None) -> Splits:

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist.datasets.arrays import Convention, image_bytes, labelled
-from tinygrad_mnist.datasets.contents import READABLE, delimiter, describe, read_bytes, read_start
+from tinygrad_mnist.datasets.contents import (
+    READABLE,
+    delimiter,
+    describe_file,
+    read_bytes,
+    read_start,
+    refuse,
+)
 from tinygrad_mnist.datasets.splits import PIXELS, Bytes, DatasetError
 
 _LABEL_NAMES = ("label", "class", "digit", "target", "y")
@@ -65,7 +72,7 @@ def table_problem(path: Path) -> str | None:
     """Why the file is no table of images, by its first row; None if it is one."""
     start = read_start(path, _START)
     mark = delimiter(start)
-    return f"{describe(start)}" if mark is None else _Columns(_first_line(start), mark).problem
+    return describe_file(path) if mark is None else _Columns(_first_line(start), mark).problem
 
 
 def has_labels(path: Path) -> bool:
@@ -86,7 +93,7 @@ def read_table(path: Path, rules: Convention) -> Bytes:
     data = read_bytes(path)
     mark = delimiter(data[:_START])
     if mark is None:
-        raise DatasetError(f"{path}: {describe(data[:_START])}, not a CSV file; {READABLE}")
+        refuse(path, "a CSV file")
     columns = _Columns(_first_line(data), mark)
     if columns.problem is not None:
         raise DatasetError(f"{path}: {columns.problem}; {READABLE}")

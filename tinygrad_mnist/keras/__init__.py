@@ -1,0 +1,1 @@
+"""`keras`: Keras's names on this package's engine."""
