@@ -22,6 +22,7 @@ from tinygrad_mnist.datasets import (
     DIGITS,
     DOWNLOAD,
     FASHION,
+    SEEN,
     DatasetError,
     DatasetNotFoundError,
     Splits,
@@ -240,4 +241,7 @@ def _data_place(filename: str | None) -> str:
             return str(error)
         places = "; ".join(f"{attempt.place}: {attempt.problem}" for attempt in error.attempts)
         return f"{places}; else generated digits" if error.nowhere else places
-    return f"{location.path} ({location.place})"
+    seen = [
+        f"; {at.place}: {at.problem}" for at in location.attempts if at.problem.startswith(SEEN)
+    ]
+    return f"{location.path} ({location.place}){''.join(seen)}"

@@ -57,7 +57,6 @@ _MARKUP = (
     ((b"<!doctype html", b"<html", b"<head", b"<body", b"<script"), "a web page (HTML)"),
     ((b"<?xml", b"<error"), "an XML document"),
     ((b"{", b"["), "JSON text"),
-    ((b"@relation",), "an ARFF file"),
 )
 
 
@@ -146,6 +145,8 @@ def foreign(start: bytes) -> str | None:
             return name
     if b"<html" in text[:1024] and _is_text(start):
         return "a web page (HTML)"
+    if b"@relation" in text and _is_text(start):
+        return "an ARFF file"
     return None
 
 
@@ -215,4 +216,7 @@ def _twice(outer: str, start: bytes) -> str:
 def refuse(path: Path, wanted: str) -> NoReturn:
     """Raises DatasetError that says what the file is in place of `wanted`, or how it is damaged."""
     read_bytes(path)
-    raise DatasetError(f"{path}: {describe_file(path)}, not {wanted}; {READABLE}")
+    what = describe_file(path)
+    archive = what.startswith(("a zip archive", "a tar archive", "a 7z archive", "a RAR archive"))
+    advice = "unpack it and name the folder; " if archive else ""
+    raise DatasetError(f"{path}: {what}, not {wanted}; {advice}{READABLE}")

@@ -34,8 +34,10 @@ _WHOLE_TABLE = re.compile(
     r"(?P<family>[\w-]*mnist(?:[-_](?:784|data))?)\.csv(?:\.(?:gz|xz|bz2))?", re.IGNORECASE
 )
 _PICKLE = re.compile(r".*mnist.*\.(?:pkl|pickle)(?:\.gz)?", re.IGNORECASE)
-# Endings of files that are about a data file.
-_ABOUT = re.compile(r".*\.(?:md5|sha\d*|asc|sig|txt|json|py|torrent)", re.IGNORECASE)
+# Endings of files that are about a data file, and of QMNIST's labels as text beside those in IDX.
+_ABOUT = re.compile(
+    r".*\.(?:md5|sha\d*|asc|sig|txt|json|py|torrent)|.*labels\.[ct]sv(?:\.gz)?", re.IGNORECASE
+)
 #: Words in names that say that a data set is another one than MNIST.
 OTHER_SETS = re.compile(r"[a-z]mnist|fashion|kuzushiji|k49|sign[-_]|cifar|svhn", re.IGNORECASE)
 #: Subfolders into which a search looks that nobody asked for by name.

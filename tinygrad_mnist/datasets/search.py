@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,7 @@ from tinygrad_mnist.datasets.splits import (
 
 _DEPTH = 4  # levels of subfolders: downloads/data/torchvision/MNIST/raw
 _FOLDERS = 500  # looked into, at most
+_LISTED = 100  # files that are looked at for a message
 _SHOWN = 8  # entries of a folder that a message lists
 
 
@@ -144,15 +145,21 @@ def _nothing_in(folder: Path, incomplete: list[Incomplete]) -> str:
     faults = [f"{item.path}: {item.problem}" for item in incomplete if item.fault]
     problem = "; ".join(faults) or f"{folder}: no file {' or '.join(ROLES.values())} (.gz or plain)"
     seen = [f"{item.path.name} is {item.problem}" for item in incomplete if not item.fault]
-    named = {item.path.name for item in incomplete}
-    for entry in entries(folder):
-        if entry.name not in named:
-            seen.append(
-                f"{entry.name} is {describe_file(Path(entry)) if entry.is_file() else 'a folder'}"
-            )
+    seen += other_files(folder, {item.path for item in incomplete})
     more = f" and {len(seen) - _SHOWN} more" if len(seen) > _SHOWN else ""
     there = f"; not a data set: {', '.join(seen[:_SHOWN])}{more}" if seen else ""
     return f"{problem}{there}; {READABLE}"
+
+
+def other_files(folder: Path, known: Collection[Path]) -> list[str]:
+    """What each file in a folder and its subfolders is, but for the `known` ones, for messages."""
+    return [
+        f"{path.relative_to(folder)} is {describe_file(path)}"
+        for level in _levels(folder, lambda name: True)
+        for place in level
+        for path in map(Path, entries(place))
+        if path.is_file() and path not in known and naming.parse(path.name) is None
+    ][:_LISTED]
 
 
 def read_file(path: Path) -> Splits:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinygrad_mnist.datasets.contents import describe_file
 from tinygrad_mnist.datasets.digits import load_digits
 from tinygrad_mnist.datasets.download import (
     DOWNLOAD,
@@ -18,6 +19,7 @@ from tinygrad_mnist.datasets.download import (
     download,
     verify_cache,
 )
+from tinygrad_mnist.datasets.layouts import entries
 from tinygrad_mnist.datasets.naming import LIKELY_FOLDER, OTHER_SETS
 from tinygrad_mnist.datasets.search import read_file, read_folder, search
 from tinygrad_mnist.datasets.splits import (
@@ -37,6 +39,9 @@ DIGITS = "digits"
 FASHION = FASHION_MNIST.name
 #: Folders that are searched, and their subfolders with likely names.
 NEARBY = ("./data/", "./")
+#: How the problem of a place begins that has files, but not the data set.
+SEEN = "seen and not taken"
+_SHOWN = 8  # files that a message lists
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,12 @@ def _nearby(original: Original, place: str) -> Location | Attempt:
         return Location(result.wanted[0].path, place)
     seen = [f"{item.path}: {item.problem}" for item in result.incomplete]
     seen += [f"{item.path}: another data set" for item in result.others]
-    problem = f"seen and not taken: {'; '.join(seen)}" if seen else "no data set"
+    known = {item.path for item in result.incomplete} | {item.path for item in result.others}
+    for path in map(Path, entries(folder)):
+        likely = folder.name == "data" or "mnist" in path.name.lower()
+        if path.is_file() and path not in known and likely:
+            seen.append(f"{path}: {describe_file(path)}")
+    problem = f"{SEEN}: {'; '.join(seen[:_SHOWN])}" if seen else "no data set"
     return Attempt(place, problem, fault=any(item.fault for item in result.incomplete))
 
 

@@ -13,6 +13,7 @@ from tinygrad_mnist.datasets.contents import (
     READABLE,
     delimiter,
     describe_file,
+    foreign,
     read_bytes,
     read_start,
     refuse,
@@ -70,8 +71,11 @@ def _first_line(data: bytes) -> str:
 
 def table_problem(path: Path) -> str | None:
     """Why the file is no table of images, by its first row; None if it is one."""
-    start = read_start(path, _START)
-    mark = delimiter(start)
+    try:
+        start = read_start(path, _START)
+    except OSError as error:
+        return f"can't be read ({error.strerror})"
+    mark = None if foreign(start) else delimiter(start)
     return describe_file(path) if mark is None else _Columns(_first_line(start), mark).problem
 
 
