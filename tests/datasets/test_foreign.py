@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import pickle
+import random
 import tarfile
 import warnings
 import zipfile
@@ -15,9 +17,15 @@ import numpy as np
 import pytest
 from helpers.mnist_layouts import PACK, check, idx, original, table, write_four
 
-from tinygrad_mnist.datasets import DatasetError, DatasetNotFoundError, load_mnist
+from tinygrad_mnist.datasets import (
+    DatasetError,
+    DatasetNotFoundError,
+    load_digits,
+    load_mnist,
+    save_splits,
+)
 
-DATA = original(24, 8)
+DATA = original(12, 4)
 HTML = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head></html>\n"
 NAMES = (
     "train-images-idx3-ubyte",
@@ -305,7 +313,7 @@ def test_counts_that_differ(tmp_path: Path, layout: str, part: str) -> None:
         (DATA.images.astype(str), DATA.labels, "images are <U3 of shape"),
         (DATA.images, np.array(3), "labels are not integers (n,)"),
         (np.array(3), DATA.labels, "images are int64 of shape ()"),
-        (np.zeros((24, 32, 32, 3), "u1"), DATA.labels, "images of 32 x 32 x 3 pixels"),
+        (np.zeros((12, 32, 32, 3), "u1"), DATA.labels, "images of 32 x 32 x 3 pixels"),
     ],
 )
 def test_arrays_of_something_else(
@@ -355,3 +363,63 @@ def test_tables_of_something_else(tmp_path: Path, text: str, words: str, packing
 def test_pickles_keep_their_own_errors(tmp_path: Path) -> None:
     (tmp_path / "mnist.pkl").write_bytes(pickle.dumps([1, 2], protocol=0))
     assert "not three pairs" in message(tmp_path / "mnist.pkl")
+
+
+def write_all(folder: Path) -> list[Path]:
+    """A folder for each kind of file."""
+    for packing in PACK:
+        write_four(folder / f"idx{packing}", DATA, packing=packing)
+    for name in ("npz", "kmnist", "csv", "pickle"):
+        (folder / name).mkdir()
+    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), DATA, strict=True))
+    np.savez_compressed(folder / "npz" / "mnist.npz", **arrays)
+    for part, images, labels in (("train", *DATA[:2]), ("test", *DATA[2:])):
+        np.savez_compressed(folder / "kmnist" / f"kmnist-{part}-imgs.npz", images)
+        np.savez(folder / "kmnist" / f"kmnist-{part}-labels.npz", labels)
+        (folder / "csv" / f"{part}.csv").write_text(table(images, labels))
+    save_splits(folder / "pickle" / "mnist.pkl.gz", load_digits(0, 10, 2, 2))
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(data))
+    return rng.choice(
+        [
+            data[:at],
+            data[:at] + rng.randbytes(1) + data[at + 1 :],
+            data[:at] + data[at + rng.randrange(60) :],
+            data[: at % 64] + rng.randbytes(3) + data[at % 64 + 3 :],
+            data[: at % 64] + rng.randbytes(at % 40),
+        ]
+    )
+
+
+@pytest.mark.filterwarnings("ignore:passed over")
+@pytest.mark.parametrize("seed", range(10))
+def test_damage_anywhere_gives_data_or_an_error_of_the_file(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    files = write_all(tmp_path)
+    for _ in range(40):
+        path = rng.choice(files)
+        whole = path.read_bytes()
+        path.write_bytes(damaged(whole, rng))
+        for given in (path, path.parent):
+            with contextlib.suppress(DatasetError):
+                assert len(load_mnist(given)) == 3
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("flag", [0x01, 0x00])
+def test_archives_of_other_kinds(tmp_path: Path, flag: int) -> None:
+    """An encrypted array, and one packed by an unknown method."""
+    path = tmp_path / "mnist.npz"
+    np.savez(path, **dict(zip(("x_train", "y_train", "x_test", "y_test"), DATA, strict=True)))
+    data = bytearray(path.read_bytes())
+    central = data.index(b"PK\x01\x02")
+    if flag:
+        data[6] |= flag
+        data[central + 8] |= flag
+    else:
+        data[8] = data[central + 10] = 97
+    path.write_bytes(data)
+    assert "damaged, or not a data set that save_splits wrote" in message(path)

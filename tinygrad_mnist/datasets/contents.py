@@ -172,7 +172,7 @@ def names_in_zip(path: Path) -> list[str] | None:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except Exception:  # a damaged archive can raise any exception
         return None
 
 
