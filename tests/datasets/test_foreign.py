@@ -89,6 +89,7 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
         "an ARFF file",
     ),
     "text": (b"Not found\n", "text that begins with 'Not found'"),
+    "sentence": (b"Sorry, the file is gone\n", "text that begins with 'Sorry, the file is gone'"),
     "zeros": (bytes(5000), "a file of zeros"),
     "csv": (b"PassengerId,Survived,Pclass\n1,0,3\n", "a CSV file"),
 }
@@ -230,6 +231,23 @@ def test_an_incomplete_set_above_a_whole_one_is_said(tmp_path: Path, missing: st
     with pytest.warns(UserWarning, match=f"passed over: .*: no file {missing}") as caught:
         check(load_mnist(tmp_path), DATA)
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("missing", NAMES)
+def test_another_set_does_not_take_the_place_of_an_incomplete_one(
+    tmp_path: Path, missing: str
+) -> None:
+    (write_four(tmp_path / "MNIST" / "raw", DATA) / missing).unlink()
+    write_four(tmp_path / "FashionMNIST" / "raw", DATA)
+    with pytest.raises(DatasetNotFoundError, match=f"no file {missing}"):
+        load_mnist(tmp_path)
+
+
+@pytest.mark.parametrize("family", ["kmnist", "emnist-letters", "qmnist"])
+def test_an_incomplete_set_of_another_family(tmp_path: Path, family: str) -> None:
+    write_four(tmp_path, DATA, f"{family}-{{part}}-{{kind}}-idx{{n}}-ubyte", test="test")
+    (tmp_path / f"{family}-test-labels-idx1-ubyte").unlink()
+    assert message(tmp_path).startswith(f"{tmp_path}: no file {family}-t10k-labels-idx1-ubyte")
 
 
 def test_a_folder_without_data_lists_what_is_there(tmp_path: Path) -> None:

@@ -241,6 +241,8 @@ HEADERS: dict[str, list[str] | None] = {
     "positions": ["label", *(f"{r}x{c}" for r in range(1, 29) for c in range(1, 29))],
     "quoted": ['"label"', *(f'"{name}"' for name in PIXEL_NAMES)],
     "capital": ["Label", *PIXEL_NAMES],
+    "numbers": [str(k) for k in range(785)],
+    "another label": ["number", *PIXEL_NAMES],
     "none": None,
 }
 
@@ -317,6 +319,19 @@ def test_a_contest_without_labels_for_its_test_images(tmp_path: Path, given: str
     (tmp_path / "train.csv").unlink()
     with pytest.raises(DatasetError, match=r"test\.csv: 784 columns of pixels and no labels"):
         load_mnist(tmp_path / "test.csv")
+
+
+def test_the_contest_and_all_of_mnist_are_not_mixed(tmp_path: Path) -> None:
+    """The contest's training images include test images of mnist_test.csv."""
+    (tmp_path / "train.csv").write_text(table(DATA.images, DATA.labels, HEADERS["kaggle"]))
+    (tmp_path / "test.csv").write_text(table(DATA.test_images, None, PIXEL_NAMES))
+    other = original(24, 8, seed=1)
+    (tmp_path / "mnist_train.csv").write_text(table(other.images, other.labels))
+    (tmp_path / "mnist_test.csv").write_text(table(other.test_images, other.test_labels))
+    check(load_mnist(tmp_path), other)
+    check(load_mnist(tmp_path / "mnist_test.csv"), other)
+    with pytest.warns(UserWarning, match="images without labels"):
+        check(load_mnist(tmp_path / "train.csv"), sevenths(DATA))
 
 
 def test_letters_in_tables_are_transposed_too(tmp_path: Path) -> None:

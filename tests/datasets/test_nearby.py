@@ -15,8 +15,10 @@ from tinygrad_mnist.datasets import (
     DatasetError,
     DatasetNotFoundError,
     load_data,
+    load_digits,
     load_mnist,
     locate,
+    save_splits,
     sources,
 )
 
@@ -159,6 +161,30 @@ def test_arrays_of_any_name_are_not_taken_for_mnist() -> None:
     with pytest.raises(DatasetNotFoundError, match=r"results\.npz: another data set"):
         load_mnist()
     check(load_mnist("results.npz"), OTHER)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["train_labels.npy", "test_images.png", "train_images.tar", "mnist_net.pkl", "mnist.npz",
+     "train", "mnist_expanded.npz", "test_labels.bin"],
+)  # fmt: skip
+def test_files_of_other_projects_are_no_faults(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is warned of, and they are not read."""
+    if name == "mnist_expanded.npz":
+        save_splits(name, load_digits(0, 10, 2, 2))
+    elif name.endswith(".npz"):
+        np.savez(name, weights=np.zeros(3))
+    elif name == "train":
+        write_four(Path(name), OTHER)
+    else:
+        Path(name).write_bytes(b"something else")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DatasetNotFoundError) as e:
+            load_mnist()
+    assert e.value.nowhere
 
 
 FASHION_FOLDERS = [

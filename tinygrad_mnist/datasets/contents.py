@@ -28,6 +28,7 @@ _UNPACK: dict[bytes, tuple[str, Callable[[bytes], bytes]]] = {
     _BZIP2: ("bzip2", bz2.decompress),
 }
 _SHOWN = 8  # names in an archive that a message lists
+_FEW = 4  # delimiters in a line
 _START = 4096  # bytes that are enough to tell what a file is
 
 ZIP = b"PK\x03\x04"
@@ -107,12 +108,20 @@ def read_start(path: Path, length: int = _START) -> bytes:
 
 
 def delimiter(start: bytes) -> str | None:
-    """What separates the columns of a table in text, by its first line; None for other data."""
-    line = start.removeprefix(b"\xef\xbb\xbf").lstrip().splitlines()[:1]
-    if not line or not _is_text(line[0]):
+    """What separates the columns of a table in text; None for other data.
+
+    A line of few columns may be a sentence with a comma, so the next one must have as many.
+    """
+    lines = start.removeprefix(b"\xef\xbb\xbf").strip().splitlines()
+    if not lines or not _is_text(lines[0]):
         return None
-    counts = {mark: line[0].count(mark.encode()) for mark in ",;\t"}
+    counts = {mark: lines[0].count(mark.encode()) for mark in ",;\t"}
     best = max(counts, key=counts.__getitem__)
+    few = 0 < counts[best] < _FEW
+    if few and any(line.count(best.encode()) != counts[best] for line in lines[1:2]):
+        return None
+    if few and len(lines) == 1 and b" " in lines[0]:
+        return None
     return best if counts[best] else None
 
 

@@ -55,7 +55,7 @@ class DataSet:
 class Incomplete(NamedTuple):
     """Files that are a part of a data set, or are called like one.
 
-    fault: whether they are MNIST's by their names, and not only called train.csv, say.
+    fault: whether they are MNIST's beyond doubt, and not only called train.csv, say.
     """
 
     path: Path
@@ -133,7 +133,7 @@ def data_sets(folder: Path) -> tuple[list[DataSet], list[Incomplete]]:
         complete += four
         incomplete += rest
     complete += _single_files(folder, incomplete)
-    for family in sorted(files):
+    for family in sorted(files, key=lambda family: (family != naming.MNIST, family)):
         found, rest = _tables(family, files[family])
         complete += found
         incomplete += rest
@@ -154,7 +154,8 @@ def four_files(
         wanted = " or ".join(prefix + name for name in missing)
         there = ", ".join(paths[0].name for paths in found.values())
         problem = f"no file {wanted} (.gz or plain) beside {there}"
-        return [], [Incomplete(folder, names, problem, True)]
+        fault = any(naming.says_idx(paths[0].name) for paths in found.values())
+        return [], [Incomplete(folder, names, problem, fault)]
     path = found[TRAIN, IMAGES][0]
     return [DataSet(path, family, names, partial(_read_four, family, found))], []
 
@@ -202,8 +203,8 @@ def _single_files(folder: Path, incomplete: list[Incomplete]) -> Iterator[DataSe
         if is_data_set(path):
             yield DataSet(path, "", path.name, partial(read_npz, path))
         elif path.name == "mnist.npz":
-            problem = f"{describe_file(path)}, damaged or not a data set"
-            incomplete.append(Incomplete(path, path.name, problem, True))
+            problem = f"{describe_file(path)}, not a data set"
+            incomplete.append(Incomplete(path, path.name, problem, array_names(path) is None))
 
 
 def _tables(family: str, roles: dict[Role, list[Path]]) -> tuple[list[DataSet], list[Incomplete]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 IMAGES, LABELS, TABLE = "images", "labels", "table"
 TRAIN, TEST = "train", "test"
+MNIST = "mnist"
 
 # "train-images-idx3-ubyte.gz" and the ways in which it is spelled elsewhere: another part before
 # it, "test" for "t10k", dots and underscores for dashes, endings added or lost, " (1)" of a second
@@ -33,7 +34,11 @@ _TABLE = re.compile(
 _WHOLE_TABLE = re.compile(
     r"(?P<family>[\w-]*mnist(?:[-_](?:784|data))?)\.csv(?:\.(?:gz|xz|bz2))?", re.IGNORECASE
 )
-_PICKLE = re.compile(r".*mnist.*\.(?:pkl|pickle)(?:\.gz)?", re.IGNORECASE)
+# "mnist.pkl.gz", "mnist_py3k.pkl.gz"; not a pickled network
+_PICKLE = re.compile(r"mnist(?:[-_.]?py\w*)?\.(?:pkl|pickle)(?:\.gz)?", re.IGNORECASE)
+# Without "idx" or "ubyte" in the name, these endings are data: train_images.png is not.
+_DATA_SUFFIX = re.compile(r"(?:\.(?:idx\d?|ubyte|bin|dat|npz|gz|xz|bz2))*", re.IGNORECASE)
+_IDX = re.compile(r"idx|ubyte", re.IGNORECASE)
 # Endings of files that are about a data file, and of QMNIST's labels as text beside those in IDX.
 _ABOUT = re.compile(
     r".*\.(?:md5|sha\d*|asc|sig|txt|json|py|torrent)|.*labels\.[ct]sv(?:\.gz)?", re.IGNORECASE
@@ -48,7 +53,8 @@ LIKELY_FOLDER = re.compile(r"mnist|fashion|^raw$|^gzip$|^input_data$", re.IGNORE
 class Name:
     """What the name of a file says.
 
-    family: the words before the part, in lower case; empty for MNIST's own names.
+    family: the words before the part, in lower case; empty for MNIST's four files. It tells
+        mnist_train.csv from a contest's train.csv, whose images are others.
     part: TRAIN or TEST; None for a table of all images. kind: IMAGES, LABELS or TABLE.
     """
 
@@ -66,12 +72,21 @@ def parse(name: str, folder: str = "") -> Name | None:
     if found := _WHOLE_TABLE.fullmatch(name):
         return Name(_family(found), None, TABLE)
     if found := _FILE.fullmatch(name):
-        part = found["part"]
+        family, part = _family(found), _part(found["part"])
     elif (found := _IN_FOLDER.fullmatch(name)) and _part(folder) is not None:
-        return Name("", _part(folder), _kind(found))
+        family, part = "", _part(folder)
     else:
         return None
-    return Name(_family(found), _part(part), _kind(found))
+    if not (says_idx(name) or _DATA_SUFFIX.fullmatch(found["suffix"])):
+        return None
+    # MNIST's four files have its name in front of them or not.
+    kind = LABELS if found["kind"].lower().startswith("label") else IMAGES
+    return Name("" if family == MNIST else family, part, kind)
+
+
+def says_idx(name: str) -> bool:
+    """Whether the name is one of an IDX file, whatever its ending."""
+    return _IDX.search(name) is not None
 
 
 def is_pickle(name: str) -> bool:
@@ -81,7 +96,7 @@ def is_pickle(name: str) -> bool:
 
 def _family(found: re.Match[str]) -> str:
     family = (found["family"] or "").lower().replace("_", "-").strip("-. ")
-    return "" if re.fullmatch(r"mnist(-784|-data)?", family) else family
+    return MNIST if re.fullmatch(r"mnist(-784|-data)?", family) else family
 
 
 def _part(word: str) -> str | None:
@@ -89,7 +104,3 @@ def _part(word: str) -> str | None:
     if word.startswith("train"):
         return TRAIN
     return TEST if word in ("t10k", "test", "testing") else None
-
-
-def _kind(found: re.Match[str]) -> str:
-    return LABELS if found["kind"].lower().startswith("label") else IMAGES

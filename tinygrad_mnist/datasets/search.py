@@ -127,7 +127,7 @@ def read_folder(folder: Path) -> Splits:
     folder = as_path(folder)
     result = search(folder, lambda names: not naming.OTHER_SETS.search(names))
     sets = result.wanted or result.others
-    if not sets:
+    if not result.wanted and (not sets or any(item.fault for item in result.incomplete)):
         raise DatasetNotFoundError(_nothing_in(folder, result.incomplete))
     if not result.wanted and len({item.family or str(item.path.parent) for item in sets}) > 1:
         choices = ", ".join(str(item.path) for item in sets[:_SHOWN])
@@ -142,9 +142,10 @@ def read_folder(folder: Path) -> Splits:
 
 def _nothing_in(folder: Path, incomplete: list[Incomplete]) -> str:
     """The message that there is no data set in a folder: what is missing, and what is there."""
-    faults = [f"{item.path}: {item.problem}" for item in incomplete if item.fault]
-    problem = "; ".join(faults) or f"{folder}: no file {' or '.join(ROLES.values())} (.gz or plain)"
-    seen = [f"{item.path.name} is {item.problem}" for item in incomplete if not item.fault]
+    parts = [item for item in incomplete if item.path.is_dir()]
+    problem = "; ".join(f"{item.path}: {item.problem}" for item in parts)
+    problem = problem or f"{folder}: no file {' or '.join(ROLES.values())} (.gz or plain)"
+    seen = [f"{item.path.name} is {item.problem}" for item in incomplete if item not in parts]
     seen += other_files(folder, {item.path for item in incomplete})
     more = f" and {len(seen) - _SHOWN} more" if len(seen) > _SHOWN else ""
     there = f"; not a data set: {', '.join(seen[:_SHOWN])}{more}" if seen else ""

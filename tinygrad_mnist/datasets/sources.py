@@ -138,8 +138,11 @@ def _nearby(original: Original, place: str) -> Location | Attempt:
     def wanted(names: str) -> bool:
         if original is FASHION_MNIST:
             return "fashion" in names.lower()
-        # Many .npz files have arrays called x_train, so the name must say MNIST.
-        return not OTHER_SETS.search(names) and (".npz" not in names or "mnist" in names.lower())
+        # Many .npz files have arrays called x_train, so the name must say MNIST. The expanded set
+        # is not what is searched for.
+        lower = names.lower()
+        likely = "expanded" not in lower and (".npz" not in lower or "mnist" in lower)
+        return likely and not OTHER_SETS.search(names)
 
     result = search(folder, wanted, lambda name: LIKELY_FOLDER.search(name) is not None)
     if result.wanted:

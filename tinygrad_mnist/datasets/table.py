@@ -20,7 +20,7 @@ from tinygrad_mnist.datasets.contents import (
 )
 from tinygrad_mnist.datasets.splits import PIXELS, Bytes, DatasetError
 
-_LABEL_NAMES = ("label", "class", "digit", "target", "y")
+_LABEL_NAMES = ("label", "labels", "class", "digit", "target", "y")
 _INDEX_NAMES = ("", "unnamed: 0", "index", "id")
 _START = 4096 * 4
 
@@ -37,6 +37,17 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+def _is_header(cells: list[str]) -> bool:
+    """Whether a row has the names of columns: a label's, mostly words, or a count from 0 or 1.
+
+    One word among numbers is a damaged cell.
+    """
+    numbers = [cell for cell in cells if _is_number(cell)]
+    counts = [[str(k + start) for k in range(len(numbers))] for start in (0, 1)]
+    has_label = any(cell.lower() in _LABEL_NAMES for cell in cells)
+    return has_label or 2 * len(numbers) < len(cells) or numbers in counts
+
+
 class _Columns:
     """Where a table has its label and pixels, by its first row.
 
@@ -46,16 +57,13 @@ class _Columns:
 
     def __init__(self, first: str, mark: str) -> None:
         cells = _cells(first, mark)
-        self.header = 0 if all(map(_is_number, cells)) else 1
+        self.header = int(_is_header(cells))
         names = [cell.lower() for cell in cells] if self.header else []
-        self.label: int | None = None
-        others: list[int] = []
-        if names:
-            self.label = next((names.index(n) for n in _LABEL_NAMES if n in names), None)
-            others = [k for k, name in enumerate(names) if name in _INDEX_NAMES]
-        elif len(cells) == PIXELS + 1:
-            self.label = 0
-        self.pixels = [k for k in range(len(cells)) if k != self.label and k not in others]
+        self.label = next((names.index(n) for n in _LABEL_NAMES if n in names), None)
+        columns = [k for k in range(len(cells)) if not names or names[k] not in _INDEX_NAMES]
+        if self.label is None and len(columns) == PIXELS + 1:
+            self.label = columns[0]
+        self.pixels = [k for k in columns if k != self.label]
         self.problem = None
         if len(self.pixels) != PIXELS:
             shown = ", ".join(cells[:5]) + (", …" if len(cells) > 5 else "")
@@ -88,9 +96,9 @@ def has_labels(path: Path) -> bool:
 def read_table(path: Path, rules: Convention) -> Bytes:
     """The images and labels in a CSV file, packed or not, with or without a header.
 
-    With a header, the label is the column of that name (also class, digit, target or y), and a
-    column of row numbers is left out; without one, the first column. The rest are 784 pixels from 0
-    to 255, row by row.
+    The label is the column of that name (also class, digit, target or y), else the first one. A
+    column of row numbers with a known name is left out. The rest are 784 pixels from 0 to 255, row
+    by row.
 
     Raises DatasetError, naming the file and the row, for anything else.
     """
