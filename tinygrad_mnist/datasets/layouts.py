@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,10 @@ ROLES: dict[Role, str] = {
     (TEST, IMAGES): "t10k-images-idx3-ubyte",
     (TEST, LABELS): "t10k-labels-idx1-ubyte",
 }
+
+
+#: The name of Keras's file.
+KERAS = "mnist.npz"
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,9 @@ def data_sets(folder: Path) -> tuple[list[DataSet], list[Incomplete]]:
         four, rest = four_files(folder, family, files[family])
         complete += four
         incomplete += rest
-    complete += _single_files(folder, incomplete)
+    for found, rest in (_pickles(folder), _npz_files(folder)):
+        complete += found
+        incomplete += rest
     for family in sorted(files, key=lambda family: (family != naming.MNIST, family)):
         found, rest = _tables(family, files[family])
         complete += found
@@ -189,22 +195,27 @@ def _array(path: Path, parse: Callable[[bytes, Path], NDArray[Any]]) -> NDArray[
     return parse_array(data, path) if is_npz else parse(data, path)
 
 
-def _single_files(folder: Path, incomplete: list[Incomplete]) -> Iterator[DataSet]:
-    """The pickles of MNIST in a folder, and then its .npz files of a whole data set."""
-    files = [entry for entry in entries(folder) if entry.is_file()]
-    for entry in sorted(files, key=lambda entry: len(entry.name)):
-        if naming.is_pickle(entry.name):
-            path = Path(entry)
-            yield DataSet(path, "", path.name, partial(read_pickle, path))
-    for entry in sorted(files, key=lambda entry: (entry.name != "mnist.npz", entry.name)):
-        path = Path(entry)
-        if path.suffix != ".npz" or naming.parse(path.name) is not None:
+def _pickles(folder: Path) -> tuple[list[DataSet], list[Incomplete]]:
+    """The pickles of MNIST in a folder, by their names; shorter names come first."""
+    paths = [Path(entry) for entry in entries(folder) if entry.is_file()]
+    found = [path for path in paths if naming.is_pickle(path.name)]
+    found.sort(key=lambda path: len(path.name))
+    return [DataSet(path, "", path.name, partial(read_pickle, path)) for path in found], []
+
+
+def _npz_files(folder: Path) -> tuple[list[DataSet], list[Incomplete]]:
+    """The .npz files of a whole data set in a folder; mnist.npz comes first."""
+    found: list[DataSet] = []
+    rest: list[Incomplete] = []
+    for path in map(Path, entries(folder)):
+        if path.suffix != ".npz" or not path.is_file() or naming.parse(path.name) is not None:
             continue
         if is_data_set(path):
-            yield DataSet(path, "", path.name, partial(read_npz, path))
-        elif path.name == "mnist.npz":
+            found.append(DataSet(path, "", path.name, partial(read_npz, path)))
+        elif path.name == KERAS:
             problem = f"{describe_file(path)}, not a data set"
-            incomplete.append(Incomplete(path, path.name, problem, array_names(path) is None))
+            rest.append(Incomplete(path, path.name, problem, array_names(path) is None))
+    return sorted(found, key=lambda item: item.path.name != KERAS), rest
 
 
 def _tables(family: str, roles: dict[Role, list[Path]]) -> tuple[list[DataSet], list[Incomplete]]:

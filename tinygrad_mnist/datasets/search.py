@@ -62,16 +62,12 @@ class Search(NamedTuple):
 
 def _levels(folder: Path, enter: Callable[[str], bool]) -> Iterator[list[Path]]:
     """The folder, then its subfolders, then theirs, and so on."""
-    level, count = [folder], 0
+    level, left = [folder], _FOLDERS
     for _ in range(_DEPTH + 1):
         yield level
-        below = []
-        for parent in level:
-            for entry in entries(parent):
-                count += 1 if entry.is_dir() else 0
-                if count < _FOLDERS and entry.is_dir(follow_symlinks=True) and enter(entry.name):
-                    below.append(Path(entry))
-        level = below
+        below = [entry for parent in level for entry in entries(parent) if entry.is_dir()]
+        level = [Path(entry) for entry in below[:left] if enter(entry.name)]
+        left -= len(below[:left])
 
 
 def search(

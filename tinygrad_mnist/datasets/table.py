@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_mnist.datasets.arrays import Convention, image_bytes, labelled
+from tinygrad_mnist.datasets.arrays import Convention, labelled
 from tinygrad_mnist.datasets.contents import (
     READABLE,
     delimiter,
@@ -116,7 +116,6 @@ def read_table(path: Path, rules: Convention) -> Bytes:
         )
     values = _numbers(data, mark, columns, path)
     images, labels = values[:, 1:], values[:, 0]
-    image_bytes(images[:0], str(path))
     return labelled((images, str(path)), (labels, str(path)), rules)
 
 
@@ -127,10 +126,16 @@ def _numbers(data: bytes, mark: str, columns: _Columns, path: Path) -> NDArray[A
     if not lines:
         raise DatasetError(f"{path}: a CSV file without rows below its header")
     used = [columns.label or 0, *columns.pixels]
-    width = used if len(used) < lines[0].count(mark) + 1 or columns.label else None
+    every = used == list(range(lines[0].count(mark) + 1))
     try:
         return np.loadtxt(
-            lines, np.float32, comments=None, delimiter=mark, usecols=width, quotechar='"', ndmin=2
+            lines,
+            np.float32,
+            comments=None,
+            delimiter=mark,
+            usecols=None if every else used,
+            quotechar='"',
+            ndmin=2,
         )
     except (ValueError, IndexError) as error:
         raise DatasetError(
