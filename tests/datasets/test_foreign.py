@@ -224,6 +224,18 @@ def test_an_incomplete_set(tmp_path: Path, missing: str, nested: str) -> None:
     assert "notes.txt is text that begins with 'Downloaded on Monday'" in text
 
 
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_a_foreign_file_in_an_incomplete_set(tmp_path: Path, kind: str, given: str) -> None:
+    """The only file of four is named for what it is, even where the others are missing."""
+    data, words = FOREIGN[kind]
+    path = tmp_path / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(data)
+    text = message(tmp_path if given == "folder" else path)
+    assert path.name in text
+    assert words in text
+
+
 @pytest.mark.parametrize("missing", NAMES)
 def test_an_incomplete_set_above_a_whole_one_is_said(tmp_path: Path, missing: str) -> None:
     (write_four(tmp_path, original(8, 4, seed=5)) / missing).unlink()

@@ -31,6 +31,8 @@ _SHOWN = 8  # names in an archive that a message lists
 _FEW = 4  # delimiters in a line
 _START = 4096  # bytes that are enough to tell what a file is
 
+#: What `describe` calls one of the four files.
+IDX_FILE = "an IDX file"
 ZIP = b"PK\x03\x04"
 _SIGNATURES = (
     (ZIP, "a zip archive"),
@@ -165,7 +167,7 @@ def describe(start: bytes) -> str:
     if known is not None:
         return known
     if start[:2] == b"\0\0" and start[3:4] in (b"\1", b"\2", b"\3", b"\4"):
-        return "an IDX file"
+        return IDX_FILE
     if start[:1] == b"\x80":
         return "a pickle"
     if delimiter(start):

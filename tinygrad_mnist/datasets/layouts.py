@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinygrad_mnist.datasets import naming
 from tinygrad_mnist.datasets.arrays import convention, image_bytes, label_numbers, labelled
-from tinygrad_mnist.datasets.contents import ZIP, array_names, describe_file, read_bytes
+from tinygrad_mnist.datasets.contents import IDX_FILE, ZIP, array_names, describe_file, read_bytes
 from tinygrad_mnist.datasets.idx import parse_images, parse_labels
 from tinygrad_mnist.datasets.naming import IMAGES, LABELS, TABLE, TEST, TRAIN
 from tinygrad_mnist.datasets.npz import is_data_set, parse_array, read_npz
@@ -158,12 +158,19 @@ def four_files(
     if missing:
         prefix = f"{family}-" if family else ""
         wanted = " or ".join(prefix + name for name in missing)
-        there = ", ".join(paths[0].name for paths in found.values())
+        there = ", ".join(_named(paths[0]) for paths in found.values())
         problem = f"no file {wanted} (.gz or plain) beside {there}"
         fault = any(naming.says_idx(paths[0].name) for paths in found.values())
         return [], [Incomplete(folder, names, problem, fault)]
     path = found[TRAIN, IMAGES][0]
     return [DataSet(path, family, names, partial(_read_four, family, found))], []
+
+
+def _named(path: Path) -> str:
+    """The name of a file, and what it is if it is no file of four."""
+    what = describe_file(path)
+    known = what == IDX_FILE or len(array_names(path) or ()) == 1
+    return path.name if known else f"{path.name}, which is {what}"
 
 
 def _read_four(family: str, files: dict[Role, list[Path]]) -> Splits:
