@@ -15,7 +15,7 @@ MNIST = "mnist"
 _FILE = re.compile(
     r"(?:(?P<family>.*?)[-_. ])??(?P<part>train(?:ing)?|t10k|test(?:ing)?)"
     r"[-_. ]?(?P<kind>images?|imgs?|labels?)"
-    r"(?:[-_. ]?idx[123])?(?:[-_. ]?(?:ubyte|int))?(?:[-_ ]*\(\d+\)|[-_ ]copy)?"
+    r"(?:[-_. ]?idx[123])?(?:[-_. ]?(?:ubyte|int))?(?:[-_ ]*\(\d+\)|[-_ ](?:copy|\d+))?"
     r"(?P<suffix>(?:\.\w+)*)(?: \(\d+\))?",
     re.IGNORECASE,
 )
