@@ -15,8 +15,7 @@ from helpers.small_mnist import small_arrays, write_idx_folder
 from hypothesis import settings
 
 from tinygrad_mnist import config
-from tinygrad_mnist.datasets import DatasetNotFoundError
-from tinygrad_mnist.datasets.sources import locate
+from tinygrad_mnist.datasets import FASHION, DatasetNotFoundError, locate
 from tinygrad_mnist.network3 import Network
 from tinygrad_mnist.training import History
 
@@ -48,16 +47,25 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
 def mnist_path() -> Path:
     """The real MNIST, as a file or folder that `load_mnist` reads; no test downloads it.
 
-    It is looked for in `../data/mnist.pkl.gz`, `$TINYGRAD_MNIST_DATA` and the user's cache; where
-    it is in none of them, the test is skipped.
+    It is looked for in the usual places; where it is in none of them, the test is skipped.
     """
+    return _real_data(None)
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist_path() -> Path:
+    """The real Fashion-MNIST, as `mnist_path`."""
+    return _real_data(FASHION)
+
+
+def _real_data(name: str | None) -> Path:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about a damaged file in the cache: the reason names it
+        warnings.simplefilter("ignore")  # about damaged files: the reason names them
         try:
-            return locate(fetch=False).path.resolve()
+            return locate(name, fetch=False).path.resolve()
         except DatasetNotFoundError as error:
             places = "; ".join(f"{a.place}: {a.problem}" for a in error.attempts)
-            pytest.skip(f"needs MNIST ({places})")
+            pytest.skip(f"needs {name or 'MNIST'} ({places})")
 
 
 @pytest.fixture

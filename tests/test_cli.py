@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -228,14 +229,15 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     mirrors = ("http://127.0.0.1:9/", "http://127.0.0.1:9/again/")
-    monkeypatch.setattr(download.download, "__defaults__", (mirrors,))
+    monkeypatch.setattr(sources, "MNIST", replace(sources.MNIST, mirrors=mirrors))
     monkeypatch.setattr(sources, "load_digits", few_digits)
     return tmp_path
 
 
 FALLBACK = (
-    "tinygrad-mnist: MNIST is not in ../data/mnist.pkl.gz, $TINYGRAD_MNIST_DATA or the cache, and"
-    " can't be downloaded (Connection refused): this run uses generated digits instead"
+    "tinygrad-mnist: MNIST is not in ../data/mnist.pkl.gz, $TINYGRAD_MNIST_DATA, ./data/, ./ or"
+    " the cache, and can't be downloaded (Connection refused): this run uses generated digits"
+    " instead"
 )
 
 
@@ -283,7 +285,7 @@ def test_test_images_of_another_data_set(
 def test_what_is_wrong_is_never_passed_over_for_generated_digits(
     offline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in download.SHA256:
+    for name in download.MNIST.sha256:
         path = cache_folder() / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"damaged")

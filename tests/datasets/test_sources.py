@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def mirror(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     folder = nowhere / "mirror"
     write_idx_folder(folder, small_arrays())
     sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-    monkeypatch.setattr(download, "SHA256", sums)
+    monkeypatch.setattr(sources, "MNIST", replace(sources.MNIST, sha256=sums))
     handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -65,7 +66,7 @@ def mirror(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, *mirrors: str) -> None:
-    monkeypatch.setattr(download.download, "__defaults__", (mirrors,))
+    monkeypatch.setattr(sources, "MNIST", replace(sources.MNIST, mirrors=mirrors))
 
 
 def test_one_error_lists_every_place(nowhere: Path) -> None:
@@ -77,7 +78,9 @@ def test_one_error_lists_every_place(nowhere: Path) -> None:
     assert f"{cache_folder()} (cache): nothing downloaded yet" in text
     assert f"download from {DEAD_MIRROR}: Connection refused" in text
     assert "the name 'digits' means generated digits" in text
-    assert len(e.value.attempts) == 4
+    assert "./data/: no such folder" in text
+    assert "./: no data set" in text
+    assert len(e.value.attempts) == 6
     assert e.value.nowhere
     assert isinstance(e.value, FileNotFoundError)
 
@@ -102,7 +105,7 @@ def test_download_goes_on_to_the_next_mirror(
 ) -> None:
     use(monkeypatch, DEAD_MIRROR, mirror)
     assert load_mnist().training.images.shape == (50, 784)
-    assert sorted(path.name for path in cache_folder().iterdir()) == sorted(download.SHA256)
+    assert sorted(path.name for path in cache_folder().iterdir()) == sorted(download.MNIST.sha256)
 
 
 def test_a_wrong_download_is_not_kept(
@@ -148,7 +151,7 @@ def test_a_set_variable_is_not_passed_over(
     monkeypatch.setenv("TINYGRAD_MNIST_DATA", str(nowhere / "typo"))
     with pytest.raises(DatasetNotFoundError, match="typo: no such file or folder") as e:
         load_mnist()
-    assert str(e.value).count("not tried, since $TINYGRAD_MNIST_DATA") == 2
+    assert str(e.value).count("not tried, since $TINYGRAD_MNIST_DATA") == 4
     assert not e.value.nowhere
     (nowhere / "typo").mkdir()
     with pytest.raises(DatasetError, match="typo: no file train-images-idx3-ubyte or"):
@@ -258,4 +261,4 @@ def test_importing_needs_neither_pooch_nor_the_engine() -> None:
 def test_the_known_sums_are_those_of_the_real_files(mnist_path: Path) -> None:
     if not mnist_path.is_dir():
         pytest.skip(f"needs the four original files, not {mnist_path}")
-    assert download.verify_cache(mnist_path) is None
+    assert download.verify_cache(download.MNIST, mnist_path) is None

@@ -21,6 +21,8 @@ from tinygrad_mnist.datasets import (
     BOOK_PLACE,
     DIGITS,
     DOWNLOAD,
+    FASHION,
+    SEEN,
     DatasetError,
     DatasetNotFoundError,
     Splits,
@@ -132,9 +134,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--data",
             metavar="PATH",
-            help="a folder of IDX files, a pickle such as mnist.pkl.gz, or the word"
-            f" {DIGITS} for generated digits; default: the usual places, then a download, then"
-            f" {DIGITS} if there is no network",
+            help="a file or folder in any of MNIST's layouts (IDX, mnist.npz, mnist.pkl.gz, CSV);"
+            f" or a name: {FASHION}, or {DIGITS} for generated digits; default: the usual places,"
+            f" then a download, then {DIGITS} if there is no network",
         )
     return parser
 
@@ -187,12 +189,12 @@ def _load(options: argparse.Namespace) -> tuple[Splits, str]:
     try:
         splits = load_data(options.data)
     except DatasetNotFoundError as error:
-        if not error.nowhere:
+        if options.data is not None or not error.nowhere:
             raise
         failures = {at.problem for at in error.attempts if at.place.startswith(DOWNLOAD)}
         print(
-            f"tinygrad-mnist: MNIST is not in {BOOK_PLACE}, $TINYGRAD_MNIST_DATA or the cache, and"
-            f" can't be downloaded ({'; '.join(sorted(failures))}): this run"
+            f"tinygrad-mnist: MNIST is not in {BOOK_PLACE}, $TINYGRAD_MNIST_DATA, ./data/, ./ or"
+            f" the cache, and can't be downloaded ({'; '.join(sorted(failures))}): this run"
             " uses generated digits instead",
             file=sys.stderr,
             flush=True,
@@ -239,4 +241,7 @@ def _data_place(filename: str | None) -> str:
             return str(error)
         places = "; ".join(f"{attempt.place}: {attempt.problem}" for attempt in error.attempts)
         return f"{places}; else generated digits" if error.nowhere else places
-    return f"{location.path} ({location.place})"
+    seen = [
+        f"; {at.place}: {at.problem}" for at in location.attempts if at.problem.startswith(SEEN)
+    ]
+    return f"{location.path} ({location.place}){''.join(seen)}"

@@ -106,7 +106,7 @@ def _images(name: str | None, n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[
         try:
             images, labels = read(locate(name, fetch=False).path).training
         except DatasetNotFoundError as error:
-            if not error.nowhere:
+            if name is not None or not error.nowhere:
                 raise
             note = "no MNIST found, the images are generated digits"
             print(f"tinygrad-mnist: {note}", file=sys.stderr)

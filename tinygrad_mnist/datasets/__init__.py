@@ -3,11 +3,13 @@
 from tinygrad_mnist.datasets.digits import draw_digits, load_digits
 from tinygrad_mnist.datasets.download import DOWNLOAD, cache_folder
 from tinygrad_mnist.datasets.expand import expand_mnist, save_splits, shift_images
-from tinygrad_mnist.datasets.idx import read_idx_folder
 from tinygrad_mnist.datasets.pickles import read_pickle
+from tinygrad_mnist.datasets.search import read_folder as read_idx_folder
 from tinygrad_mnist.datasets.sources import (
     BOOK_PLACE,
     DIGITS,
+    FASHION,
+    SEEN,
     Location,
     load_data,
     load_mnist,
@@ -21,6 +23,7 @@ from tinygrad_mnist.datasets.splits import (
     Labels,
     Pair,
     Splits,
+    as_bytes,
     as_path,
 )
 
@@ -28,6 +31,8 @@ __all__ = [
     "BOOK_PLACE",
     "DIGITS",
     "DOWNLOAD",
+    "FASHION",
+    "SEEN",
     "Attempt",
     "DatasetError",
     "DatasetNotFoundError",
@@ -36,6 +41,7 @@ __all__ = [
     "Location",
     "Pair",
     "Splits",
+    "as_bytes",
     "as_path",
     "cache_folder",
     "draw_digits",

@@ -11,9 +11,8 @@ import numpy as np
 
 from tinygrad_mnist.datasets.glyphs import GLYPHS
 from tinygrad_mnist.datasets.handwriting import Style, write
-from tinygrad_mnist.datasets.idx import as_floats
 from tinygrad_mnist.datasets.rendering import SIDE, Pixels, render
-from tinygrad_mnist.datasets.splits import CLASSES, Labels, Pair, Splits
+from tinygrad_mnist.datasets.splits import CLASSES, Labels, Pair, Splits, as_floats
 from tinygrad_mnist.graph.values import integer
 
 STYLE = Style()

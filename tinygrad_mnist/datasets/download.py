@@ -1,4 +1,4 @@
-"""The download of MNIST's four original files into the user's cache, each with its checksum."""
+"""The download of original files into the user's cache, each with its checksum."""
 
 from __future__ import annotations
 
@@ -6,32 +6,81 @@ import hashlib
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinygrad_mnist.datasets.splits import Attempt, DatasetNotFoundError, listing
 from tinygrad_mnist.folders import user_cache
 
-# Public copies of the four original files.
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+
+@dataclass(frozen=True)
+class Original:
+    """A data set as it is published: four gzipped files.
+
+    name: of the folder in the user's cache, and for --data. variable: of the environment, which
+    names a file or folder with the data. mirrors: addresses of folders with the files.
+    sha256: the sum of each file, by its name.
+    """
+
+    name: str
+    title: str
+    variable: str
+    mirrors: tuple[str, ...]
+    sha256: dict[str, str]
+
+    @property
+    def cache(self) -> Path:
+        """The user's cache folder for the downloaded files, by the platform's custom."""
+        return user_cache(self.name)
+
+
+MNIST = Original(
+    name="mnist",
+    title="MNIST",
+    variable="TINYGRAD_MNIST_DATA",
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    sha256={
+        "train-images-idx3-ubyte.gz": (
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+        ),
+        "train-labels-idx1-ubyte.gz": (
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+        ),
+        "t10k-images-idx3-ubyte.gz": (
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+        ),
+        "t10k-labels-idx1-ubyte.gz": (
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+        ),
+    },
 )
-# SHA-256 of the original gzip files.
-SHA256 = {
-    "train-images-idx3-ubyte.gz": (
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+FASHION_MNIST = Original(
+    name="fashion-mnist",
+    title="Fashion-MNIST",
+    variable="TINYGRAD_FASHION_MNIST_DATA",
+    mirrors=(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
     ),
-    "train-labels-idx1-ubyte.gz": (
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
-    ),
-    "t10k-images-idx3-ubyte.gz": (
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
-    ),
-    "t10k-labels-idx1-ubyte.gz": (
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
-    ),
-}
+    sha256={
+        "train-images-idx3-ubyte.gz": (
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+        ),
+        "train-labels-idx1-ubyte.gz": (
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+        ),
+        "t10k-images-idx3-ubyte.gz": (
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+        ),
+        "t10k-labels-idx1-ubyte.gz": (
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+        ),
+    },
+)
 #: The place of an `Attempt` that was a download.
 DOWNLOAD = "download"
 #: How long the first answer of all mirrors together may take.
@@ -40,19 +89,20 @@ _TIMEOUT_SECONDS = (10, 30)  # of a file: to connect, to wait for data
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for the downloaded files, by the platform's custom."""
-    return user_cache("mnist")
+    """The user's cache folder for MNIST's files, by the platform's custom."""
+    return MNIST.cache
 
 
-def verify_cache(folder: Path) -> Attempt | None:
+def verify_cache(original: Original, folder: Path) -> Attempt | None:
     """The problem of the downloaded files in `folder`, or None when all four are right."""
     place = f"{folder} (cache)"
-    missing = [name for name in SHA256 if not (folder / name).is_file()]
-    if len(missing) == len(SHA256):
+    names = original.sha256
+    missing = [name for name in names if not (folder / name).is_file()]
+    if len(missing) == len(names):
         return Attempt(place, "nothing downloaded yet")
     if missing:
         return Attempt(place, f"{', '.join(missing)} missing")
-    wrong = [name for name, known in SHA256.items() if _sha256(folder / name) != known]
+    wrong = [name for name, known in names.items() if _sha256(folder / name) != known]
     if wrong:
         return Attempt(place, f"{', '.join(wrong)}: wrong SHA-256, so not used", fault=True)
     return None
@@ -63,7 +113,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def download(folder: Path, mirrors: Iterable[str] = MIRRORS) -> None:
+def download(original: Original, folder: Path) -> None:
     """Fetch the four files into `folder`, each checked against its SHA-256.
 
     An existing file with the right sum stays; one with a wrong sum is replaced. All mirrors are
@@ -79,17 +129,18 @@ def download(folder: Path, mirrors: Iterable[str] = MIRRORS) -> None:
         attempts = [Attempt(DOWNLOAD, missing, fault=True)]
     else:
         attempts = []
-        for mirror, problem in _answers(list(mirrors)):
+        for mirror, problem in _answers(original):
             fault = False
             if problem is None:
-                problem, fault = _fetch_all(mirror, folder)
+                problem, fault = _fetch_all(original, mirror, folder)
             if problem is None:
                 return
             attempts.append(Attempt(f"{DOWNLOAD} from {mirror}", problem, fault))
-    raise DatasetNotFoundError(listing("MNIST can't be downloaded.", attempts), attempts)
+    headline = f"{original.title} can't be downloaded."
+    raise DatasetNotFoundError(listing(headline, attempts), attempts)
 
 
-def _answers(mirrors: list[str]) -> Iterator[tuple[str, str | None]]:
+def _answers(original: Original) -> Iterator[tuple[str, str | None]]:
     """Each mirror, when it answers, with its problem, or None where it has the first file.
 
     Looking up a name and trying each of its addresses may take minutes in a network that drops
@@ -97,9 +148,12 @@ def _answers(mirrors: list[str]) -> Iterator[tuple[str, str | None]]:
     own, which is abandoned when the time is over.
     """
     answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
-    for mirror in mirrors:
-        threading.Thread(target=lambda m=mirror: answers.put((m, _ask(m))), daemon=True).start()
-    waiting = list(mirrors)
+    first = next(iter(original.sha256))
+    for mirror in original.mirrors:
+        threading.Thread(
+            target=lambda m=mirror: answers.put((m, _ask(m + first))), daemon=True
+        ).start()
+    waiting = list(original.mirrors)
     deadline = time.monotonic() + ANSWER_SECONDS
     while waiting:
         try:
@@ -112,25 +166,25 @@ def _answers(mirrors: list[str]) -> Iterator[tuple[str, str | None]]:
         yield mirror, f"no answer in {ANSWER_SECONDS:g} seconds"
 
 
-def _ask(mirror: str) -> str | None:
-    """Why `mirror` can't be used, or None when it has the first file."""
+def _ask(address: str) -> str | None:
+    """Why the file at `address` can't be had, or None."""
     import pooch
 
     fetch = pooch.HTTPDownloader(timeout=ANSWER_SECONDS)
     try:
-        there = fetch(mirror + next(iter(SHA256)), None, None, check_only=True)
+        there = fetch(address, None, None, check_only=True)
     except OSError as error:  # the connection's errors are OSErrors too
         return reason(error)
     return None if there else "the server does not have the files"
 
 
-def _fetch_all(mirror: str, folder: Path) -> tuple[str | None, bool]:
+def _fetch_all(original: Original, mirror: str, folder: Path) -> tuple[str | None, bool]:
     """Fetch what `folder` lacks from one mirror; the problem, or None, and whether it is a fault
     of a file and not of the connection."""
     import pooch
 
     fetch = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)
-    for name, known in SHA256.items():
+    for name, known in original.sha256.items():
         try:
             pooch.retrieve(
                 mirror + name, f"sha256:{known}", fname=name, path=folder, downloader=fetch

@@ -5,27 +5,22 @@ from __future__ import annotations
 import gzip
 import os
 import pickle
-import zipfile
-import zlib
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinygrad_mnist.datasets.splits import (
+    SIDE,
     DatasetError,
-    DatasetNotFoundError,
     Images,
     Labels,
     Pair,
     Splits,
+    as_bytes,
     as_path,
-    check_labels,
     checked_pair,
 )
 from tinygrad_mnist.graph.values import shown
 
-SIDE = 28
 # (axis of the image, step): down, up, right, left.
 SHIFTS = ((0, 1), (0, -1), (1, 1), (1, -1))
 
@@ -100,7 +95,7 @@ def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
     if target.name.endswith(".npz"):
         arrays = {}
         for name, pair in zip(Splits._fields, parts, strict=True):
-            arrays[f"{name}_images"] = _as_bytes(pair.images, f"{target}, {name} part")
+            arrays[f"{name}_images"] = as_bytes(pair.images, f"{target}, {name} part")
             arrays[f"{name}_labels"] = pair.labels.astype(np.uint8)
         with part.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -110,38 +105,3 @@ def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
     else:
         raise DatasetError(f"{target}: the name must end in .npz or .pkl.gz")
     part.replace(target)
-
-
-def _as_bytes(images: Images, what: str) -> NDArray[np.uint8]:
-    scaled = images * np.float32(256)
-    pixels: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
-    if not np.array_equal(pixels, scaled):
-        raise DatasetError(f"{what}: pixels that are not byte / 256 don't fit into .npz")
-    return pixels
-
-
-def read_npz(path: Path) -> Splits:
-    """The data set in an `.npz` file that `save_splits` wrote.
-
-    Raises DatasetNotFoundError when there is no such file, DatasetError for other
-    contents; each message names the file.
-    """
-    if not path.is_file():
-        raise DatasetNotFoundError(f"{path}: no such file")
-    pairs = []
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            for name in Splits._fields:
-                pixels, labels = arrays[f"{name}_images"], arrays[f"{name}_labels"]
-                if pixels.dtype != np.uint8 or pixels.shape != (len(labels), SIDE * SIDE):
-                    raise DatasetError(f"{path}, {name} part: images are not bytes (n, 784)")
-                images = pixels.astype(np.float32) / np.float32(256)
-                if labels.ndim != 1 or labels.dtype.kind not in "biuf":
-                    raise DatasetError(f"{path}, {name} part: labels are not integers (n,)")
-                check_labels(labels, f"{path}, {name} part")
-                pairs.append(Pair(images, labels.astype(np.int64)))
-    except DatasetError:
-        raise
-    except (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetError(f"{path}: not a data set that save_splits wrote ({error})") from None
-    return Splits(*pairs)

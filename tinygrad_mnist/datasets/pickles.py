@@ -21,6 +21,14 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_mnist.datasets.contents import (
+    READABLE,
+    delimiter,
+    describe_file,
+    foreign,
+    read_start,
+    refuse,
+)
 from tinygrad_mnist.datasets.splits import (
     PIXELS,
     DatasetError,
@@ -195,6 +203,9 @@ def unpickle(path: Path) -> object:
     except MemoryError:
         raise DatasetError(f"{path}: its contents do not fit into memory") from None
     except Exception as error:  # a damaged pickle can raise any exception
+        what = describe_file(path)
+        if what.startswith("text"):
+            raise DatasetError(f"{path}: {what}, not a pickle of a data set; {READABLE}") from None
         raise DatasetError(f"{path}: not a pickle of a data set ({error})") from None
 
 
@@ -271,6 +282,9 @@ def read_pickle(path: Path) -> Splits:
     path = as_path(path)
     if not path.is_file():
         raise DatasetNotFoundError(f"{path}: no such file")
+    start = read_start(path)
+    if foreign(start) or delimiter(start):
+        refuse(path, "a pickle of a data set")
     contents = unpickle(path)
     if not isinstance(contents, list | tuple) or len(contents) != 3:
         raise DatasetError(f"{path}: not three pairs (training, validation, test)")

@@ -1,22 +1,27 @@
-"""Finds MNIST: in the usual places, else by a download. The name "digits" is for generated ones."""
+"""Finds MNIST and Fashion-MNIST: in the usual places, else by a download. The name "digits" is for
+generated ones."""
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinygrad_mnist.datasets.contents import describe_file
 from tinygrad_mnist.datasets.digits import load_digits
 from tinygrad_mnist.datasets.download import (
     DOWNLOAD,
-    cache_folder,
+    FASHION_MNIST,
+    MNIST,
+    Original,
     download,
     verify_cache,
 )
-from tinygrad_mnist.datasets.expand import read_npz
-from tinygrad_mnist.datasets.idx import IDX_NAMES, read_idx_folder
-from tinygrad_mnist.datasets.pickles import read_pickle
+from tinygrad_mnist.datasets.layouts import entries
+from tinygrad_mnist.datasets.naming import LIKELY_FOLDER, OTHER_SETS
+from tinygrad_mnist.datasets.search import read_file, read_folder, search
 from tinygrad_mnist.datasets.splits import (
     Attempt,
     DatasetError,
@@ -27,10 +32,16 @@ from tinygrad_mnist.datasets.splits import (
 )
 
 BOOK_PLACE = "../data/mnist.pkl.gz"
-VARIABLE = "TINYGRAD_MNIST_DATA"
 
 #: The name of the generated digits, in place of a file's name.
 DIGITS = "digits"
+#: The name of Fashion-MNIST, in place of a file's name.
+FASHION = FASHION_MNIST.name
+#: Folders that are searched, and their subfolders with likely names.
+NEARBY = ("./data/", "./")
+#: How the problem of a place begins that has files, but not the data set.
+SEEN = "seen and not taken"
+_SHOWN = 8  # files that a message lists
 
 
 @dataclass(frozen=True)
@@ -45,14 +56,16 @@ class Location:
 def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True) -> Location:
     """The place of the data set; downloads it if it is in none and `fetch` is true.
 
-    An explicit `filename` (a file, or a folder of IDX files) is the only place
-    tried. Otherwise, in this order: the book's place ../data/mnist.pkl.gz; the file
-    or folder in $TINYGRAD_MNIST_DATA, which must exist when it is set; the user's
-    cache, whose files must have the right SHA-256; a download into that cache.
+    An explicit `filename` (a file or folder) is the only place tried. Otherwise, in this order: the
+    book's place ../data/mnist.pkl.gz; the file or folder in $TINYGRAD_MNIST_DATA, which must exist
+    when it is set; ./data/ and ./, with subfolders such as MNIST/raw; the user's cache, whose files
+    must have the right SHA-256; a download into that cache. The name "fashion-mnist" is searched
+    for in the same way, with $TINYGRAD_FASHION_MNIST_DATA and a cache folder of its own.
 
+    Warns of damaged and incomplete files in the places that come before the one that is used.
     Raises DatasetNotFoundError, which lists each place and its problem.
     """
-    if filename is not None:
+    if filename is not None and filename != FASHION:
         path = as_path(filename)
         if not path.exists():
             hint = "; expand_mnist makes such data, save_splits writes them"
@@ -60,68 +73,106 @@ def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True
                 f"{path}: no such file or folder{hint if 'expanded' in path.name else ''}"
             )
         return Location(path, "the given name")
-    attempts = []
-    book = Path(BOOK_PLACE)
-    if book.exists():
-        return Location(book, "the book's place")
-    attempts.append(Attempt(f"{BOOK_PLACE} (the book's place)", "no such file"))
-
-    wish = os.environ.get(VARIABLE)
-    if wish:
-        if Path(wish).exists():
-            return Location(Path(wish), f"${VARIABLE}", tuple(attempts))
-        attempts.append(Attempt(f"${VARIABLE}={wish}", "no such file or folder", fault=True))
-    else:
-        attempts.append(Attempt(f"${VARIABLE}", "not set"))
-
-    cache = cache_folder()
-    if wish:
-        skipped = f"not tried, since ${VARIABLE} names another place"
-        attempts += [Attempt(f"{cache} (cache)", skipped), Attempt(DOWNLOAD, skipped)]
-    else:
-        problem = verify_cache(cache)
-        if problem is None:
-            return Location(cache, "the cache", tuple(attempts))
-        attempts.append(problem)
-        if problem.fault:
-            warnings.warn(f"{problem.place}: {problem.problem}", stacklevel=2)
-        try:
-            if fetch:
-                download(cache)
-                return Location(cache, "a download into the cache", tuple(attempts))
-            attempts.append(Attempt(DOWNLOAD, "not tried"))
-        except DatasetNotFoundError as error:
-            attempts += error.attempts
+    original = FASHION_MNIST if filename == FASHION else MNIST
+    attempts: list[Attempt] = []
+    for found in _places(original, fetch):
+        if isinstance(found, Location):
+            return Location(found.path, found.place, tuple(attempts))
+        attempts.append(found)
     raise DatasetNotFoundError(
-        listing("MNIST was found at none of these places:", attempts)
+        listing(f"{original.title} was found at none of these places:", attempts)
         + "\nPut the four IDX files into a folder and name it in"
-        f" ${VARIABLE} or as the file name; the name {DIGITS!r} means generated digits.",
+        f" ${original.variable} or as the file name; the name {DIGITS!r} means generated digits.",
         attempts,
     )
 
 
-def read(path: Path) -> Splits:
-    """The data set at `path`: a folder of IDX files, an .npz, or a pickle.
+def _places(original: Original, fetch: bool) -> Iterator[Location | Attempt]:
+    """Each place of a search in turn: where the data are, or why they are not."""
+    if original is MNIST:
+        book = Path(BOOK_PLACE)
+        if book.exists():
+            yield Location(book, "the book's place")
+        yield Attempt(f"{BOOK_PLACE} (the book's place)", "no such file")
+    wish = os.environ.get(original.variable)
+    if wish:
+        if Path(wish).exists():
+            yield Location(Path(wish), f"${original.variable}")
+        yield Attempt(f"${original.variable}={wish}", "no such file or folder", fault=True)
+        skipped = f"not tried, since ${original.variable} names another place"
+        for place in (*NEARBY, f"{original.cache} (cache)", DOWNLOAD):
+            yield Attempt(place, skipped)
+        return
+    yield Attempt(f"${original.variable}", "not set")
+    for place in NEARBY:
+        yield _warned(_nearby(original, place))
+    problem = verify_cache(original, original.cache)
+    if problem is None:
+        yield Location(original.cache, "the cache")
+        return
+    yield _warned(problem)
+    if not fetch:
+        yield Attempt(DOWNLOAD, "not tried")
+        return
+    try:
+        download(original, original.cache)
+    except DatasetNotFoundError as error:
+        yield from error.attempts
+    else:
+        yield Location(original.cache, "a download into the cache")
 
-    Raises DatasetError, naming the file, when it is none of these.
+
+def _warned(found: Location | Attempt) -> Location | Attempt:
+    """`found`, after a warning where something is wrong there."""
+    if isinstance(found, Attempt) and found.fault:
+        warnings.warn(f"{found.place}: {found.problem}", stacklevel=2)
+    return found
+
+
+def _nearby(original: Original, place: str) -> Location | Attempt:
+    """The data set in a folder that is searched without being asked for, or what is there."""
+    folder = Path(place)
+    if not folder.is_dir():
+        return Attempt(place, "no such folder")
+
+    def wanted(names: str) -> bool:
+        if original is FASHION_MNIST:
+            return "fashion" in names.lower()
+        # Many .npz files have arrays called x_train, so the name must say MNIST. The expanded set
+        # is not what is searched for.
+        lower = names.lower()
+        likely = "expanded" not in lower and (".npz" not in lower or "mnist" in lower)
+        return likely and not OTHER_SETS.search(names)
+
+    result = search(folder, wanted, lambda name: LIKELY_FOLDER.search(name) is not None)
+    if result.wanted:
+        return Location(result.wanted[0].path, place)
+    seen = [f"{item.path}: {item.problem}" for item in result.incomplete]
+    seen += [f"{item.path}: another data set" for item in result.others]
+    known = {item.path for item in result.incomplete} | {item.path for item in result.others}
+    for path in map(Path, entries(folder)):
+        likely = folder.name == "data" or "mnist" in path.name.lower()
+        if path.is_file() and path not in known and likely:
+            seen.append(f"{path}: {describe_file(path)}")
+    problem = f"{SEEN}: {'; '.join(seen[:_SHOWN])}" if seen else "no data set"
+    return Attempt(place, problem, fault=any(item.fault for item in result.incomplete))
+
+
+def read(path: Path) -> Splits:
+    """The data set at `path`: a file or folder in any layout that docs/data.md lists.
+
+    Raises DatasetError, naming the file and saying what it is, when it is none of these.
     """
-    if path.is_dir():
-        return read_idx_folder(path)
-    if path.suffix == ".npz":
-        return read_npz(path)
-    with path.open("rb") as file:
-        start = file.read(3)
-    if start == b"\0\0\x08" or any(name in path.name for name in IDX_NAMES):
-        raise DatasetError(f"{path}: one IDX file of four; name the folder that holds them")
-    return read_pickle(path)
+    return read_folder(path) if path.is_dir() else read_file(path)
 
 
 def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:
     """The data set as float32 images (n, 784), byte / 256, and int64 labels (n,).
 
-    `filename` may be a folder of IDX files (gzipped or not), the book's
-    mnist.pkl.gz or mnist_expanded.pkl.gz, or an .npz of `save_splits`. Without it
-    the data are searched for, and downloaded, as in `locate`.
+    `filename` may be a file or folder in any of the layouts that docs/data.md lists: IDX files
+    (gzipped or not), the book's mnist.pkl.gz or mnist_expanded.pkl.gz, an .npz of `save_splits` or
+    Keras, CSV files, and others. Without it the data are searched for, and downloaded, as in
+    `locate`. The name "fashion-mnist" means a search for Fashion-MNIST.
 
     Raises DatasetNotFoundError when there are none, DatasetError when a file can't
     be trusted; the message names each place or the file.
@@ -130,12 +181,13 @@ def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:
     try:
         return read(location.path)
     except DatasetError as error:
-        if filename is not None or not location.attempts:
+        if not location.attempts:
             raise
         found = Attempt(f"{location.path} ({location.place})", str(error).partition("\n")[0])
         attempts = (*location.attempts, found)
+        title = FASHION_MNIST.title if filename == FASHION else MNIST.title
         raise DatasetError(
-            listing("MNIST can't be loaded from any of these places:", attempts), attempts
+            listing(f"{title} can't be loaded from any of these places:", attempts), attempts
         ) from error
 
 

@@ -17,7 +17,8 @@ from tinygrad_mnist.imagedata import wrong_label, wrong_pixel
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
-PIXELS = 784
+SIDE = 28
+PIXELS = SIDE * SIDE
 CLASSES = 10
 
 
@@ -78,6 +79,54 @@ class Splits(NamedTuple):
     test: Pair
 
 
+class Bytes(NamedTuple):
+    """Images as their files hold them, uint8 of shape (n, 28, 28), and their labels, int64 (n,)."""
+
+    pixels: NDArray[np.uint8]
+    labels: Labels
+
+
+def as_floats(pixels: NDArray[np.uint8]) -> Images:
+    """Bytes of shape (n, 28, 28) as float32 rows (n, 784), byte / 256 as in the book's file."""
+    return pixels.reshape(len(pixels), PIXELS).astype(np.float32) / np.float32(256)
+
+
+def as_bytes(images: Images, source: str) -> NDArray[np.uint8]:
+    """The bytes of which `as_floats` makes `images`.
+
+    Raises DatasetError, beginning with `source`, for pixels that are no multiple of 1/256 in
+    0..255/256.
+    """
+    scaled = images * np.float32(256)
+    pixels: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
+    if not np.array_equal(pixels, scaled):
+        raise DatasetError(f"{source}: pixels that are not byte / 256 don't fit into bytes")
+    return pixels
+
+
+def divided(training: Bytes, test: Bytes | None = None, validation: Bytes | None = None) -> Splits:
+    """The three parts, in the files' order.
+
+    Without test images, the last seventh of the training images becomes the test part; without
+    validation images, the last sixth of the rest becomes the validation part. Both are rounded
+    down. So MNIST's 60,000 give 50,000 and 10,000, and all its 70,000 give 50,000, 10,000 and
+    10,000.
+    """
+    if test is None:
+        training, test = _cut(training, len(training.labels) // 7)
+    if validation is None:
+        training, validation = _cut(training, len(training.labels) // 6)
+    return Splits(
+        *(Pair(as_floats(part.pixels), part.labels) for part in (training, validation, test))
+    )
+
+
+def _cut(part: Bytes, last: int) -> tuple[Bytes, Bytes]:
+    """Everything but the `last` images, and these."""
+    at = len(part.labels) - last
+    return Bytes(part.pixels[:at], part.labels[:at]), Bytes(part.pixels[at:], part.labels[at:])
+
+
 def as_path(name: Any) -> Path:
     """A file's or folder's name as a path; TypeError for what is no name."""
     if not isinstance(name, str | os.PathLike):
@@ -85,10 +134,10 @@ def as_path(name: Any) -> Path:
     return Path(name)
 
 
-def check_labels(labels: NDArray[Any], source: str) -> None:
-    """Raises DatasetError for labels outside 0..9, fractional ones and NaN; `source` is the file's
-    name for the message."""
-    problem = wrong_label(labels, CLASSES)
+def check_labels(labels: NDArray[Any], source: str, classes: int = CLASSES) -> None:
+    """Raises DatasetError for labels outside 0..classes-1, fractional ones and NaN; `source` is the
+    file's name for the message."""
+    problem = wrong_label(labels, classes)
     if problem is not None:
         raise DatasetError(f"{source}: {problem}")
 
