@@ -174,3 +174,10 @@ def test_a_reload_keeps_the_settings() -> None:
     with theano.config.change_flags(floatX="float32"):
         assert importlib.reload(theano) is sys.modules["theano"]
         assert run("import theano\nfloatX = theano.config.floatX")["floatX"] == "float32"
+
+
+def test_what_is_absent_of_a_module_is_said_when_it_is_used() -> None:
+    """Keras 1 imports the module whether it needs it or not."""
+    conv3d2d = run("from theano.tensor.nnet import conv3d2d")["conv3d2d"]
+    with pytest.raises(AttributeError, match="no convolutions and poolings over three axes"):
+        conv3d2d.conv3d  # noqa: B018
