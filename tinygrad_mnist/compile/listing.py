@@ -4,9 +4,9 @@ values of constants."""
 from __future__ import annotations
 
 import os
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.graph.source import Origins
@@ -46,7 +46,10 @@ def show_origins(origins: Origins, names: Mapping[str, str]) -> str:
 
 def wrapped(text: str, width: int, first: str, others: str) -> list[str]:
     """Lines of a text, with these starts."""
-    lines = textwrap.wrap(
+    wrap = import_module(
+        "textwrap"
+    ).wrap  # takes a millisecond to load, and few programs print plans
+    lines = wrap(
         text,
         width,
         initial_indent=first,
