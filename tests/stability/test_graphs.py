@@ -221,8 +221,8 @@ def test_nested_choices_take_linear_time(step: str, n: int) -> None:
         v = NESTED[step](v, x, i)
     begin = time.process_time()
     (result,) = stabilise([T.log(v)])
-    # Exponential time would be minutes for 20. A collection of garbage in the process of the whole suite
-    # takes most of a second.
+    # Exponential time would be minutes for 20. A collection of garbage in the process of the whole
+    # suite takes most of a second.
     assert time.process_time() - begin < 10
     assert len(toposort([result])) < 200 * n
 
