@@ -16,6 +16,15 @@ TGM_INLINE int64_t element_count(const Tensor& tensor) {
   return count;
 }
 
+// The number of rows along an axis; 0 if there are no elements.
+TGM_INLINE int64_t rows_along(const Tensor& tensor, int64_t axis) {
+  int64_t rows = 1;
+  for (int32_t d = 0; d < tensor.ndim; d++) {
+    rows *= d == axis ? tensor.shape[d] > 0 : tensor.shape[d];
+  }
+  return rows;
+}
+
 // Dimensions after sorting and merging. Operands cross dimension k with the stride of their axis
 // `axis[k]`: of the axes that were merged, the innermost.
 struct LoopDims {

@@ -72,18 +72,10 @@ const Entry<T>* merge_sort(Entry<T>* row, Entry<T>* other, int64_t n) {
   return row;
 }
 
-// The number of rows along the axis; 0 if there are no elements.
-int64_t n_rows(const Args& args) {
-  const Tensor& x = args.in[0];
-  int64_t rows = 1;
-  for (int32_t d = 0; d < x.ndim; d++) rows *= d == args.ints[0] ? x.shape[d] > 0 : x.shape[d];
-  return rows;
-}
-
 int64_t chunks(const Args& args) {
   const int64_t length = args.in[0].shape[args.ints[0]];
   const int64_t passes = std::bit_width(static_cast<uint64_t>(length));
-  return chunks_for(n_rows(args), length * passes * kPackFlops);
+  return chunks_for(rows_along(args.in[0], args.ints[0]), length * passes * kPackFlops);
 }
 
 template <class T>
@@ -95,7 +87,7 @@ void sort_rows(const Args& args, int64_t chunk, int64_t n_chunks) {
   auto* entries = reinterpret_cast<Entry<T>*>(args.workspace) + chunk * 2 * length;
   int64_t shape[kMaxDims];
   for (int32_t d = 0; d < x.ndim; d++) shape[d] = d == axis ? 1 : x.shape[d];
-  const Span rows = span_of(n_rows(args), chunk, n_chunks);
+  const Span rows = span_of(rows_along(args.in[0], args.ints[0]), chunk, n_chunks);
   for (int64_t row = rows.first; row < rows.last; row++) {
     const T* from = x.as<const T>();
     int64_t* to = out.as<int64_t>();

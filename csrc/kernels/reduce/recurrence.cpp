@@ -15,16 +15,9 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-// The number of rows along the axis; 0 if there are no elements.
-int64_t n_rows(const Args& args) {
-  const Tensor& x = args.in[0];
-  int64_t rows = 1;
-  for (int32_t d = 0; d < x.ndim; d++) rows *= d == args.ints[0] ? x.shape[d] > 0 : x.shape[d];
-  return rows;
-}
-
 int64_t chunks(const Args& args) {
-  return chunks_for(n_rows(args), args.in[0].shape[args.ints[0]] * kPackFlops);
+  return chunks_for(rows_along(args.in[0], args.ints[0]),
+                    args.in[0].shape[args.ints[0]] * kPackFlops);
 }
 
 template <class T>
@@ -42,7 +35,7 @@ void run_rows(const Args& args, int64_t chunk, int64_t n_chunks) {
   const bool is_reversed = args.ints[1] != 0;
   int64_t shape[kMaxDims];
   for (int32_t d = 0; d < x.ndim; d++) shape[d] = d == axis ? 1 : x.shape[d];
-  const Span rows = span_of(n_rows(args), chunk, n_chunks);
+  const Span rows = span_of(rows_along(args.in[0], args.ints[0]), chunk, n_chunks);
   for (int64_t row = rows.first; row < rows.last; row++) {
     T* first[3];
     int64_t step[3];
