@@ -46,6 +46,22 @@ _ALGORITHM = (
     "deterministic",
 )
 
+# Those of Theano's modes that choose how much to optimise and to check; here there is one way to
+# make a plan.
+MODES = (
+    "FAST_RUN",
+    "FAST_COMPILE",
+    "Mode",
+    "DebugMode",
+    "DEBUG_MODE",
+    "FAST_RUN_NOGC",
+    "STABILIZE",
+    "SANITY_CHECK",
+    "ProfileMode",
+    "PROFILE_MODE",
+)
+NAN_GUARD = ("nan_guard", "NanGuardMode")  # names of that mode, whose module few programs load
+
 SETTINGS: dict[str, Setting] = {
     # What is computed and shown beside the results.
     "cast_policy": _choice(
@@ -54,10 +70,7 @@ SETTINGS: dict[str, Setting] = {
     "compute_test_value_opt": _choice("off", *_SEEN, instead="call x.eval({input: value})"),
     "deterministic": _choice("default", "more"),
     "int_division": _choice("int", "raise", "floatX", instead="`/` is T.true_div"),
-    "mode": _choice(
-        *("FAST_RUN", "FAST_COMPILE", "Mode", "DebugMode", "DEBUG_MODE", "FAST_RUN_NOGC"),
-        *("STABILIZE", "SANITY_CHECK", "ProfileMode", "PROFILE_MODE", "NanGuardMode", "nan_guard"),
-    ),
+    "mode": _choice(*MODES, *NAN_GUARD),
     "profile": _choice(False, True),
     "profile_memory": _choice(False, True, instead="fn.plan lists all buffers"),
     "profile_optimizer": _choice(False, True, instead="DEBUG=3 prints what is rewritten"),

@@ -40,22 +40,7 @@ from tinygrad_mnist.graph.traversal import leaves, mentions, substitute
 from tinygrad_mnist.graph.types import tensor_type
 from tinygrad_mnist.graph.values import check_name, choice, flag, shown
 from tinygrad_mnist.graph.variables import Input, Variable
-
-# Those of Theano's modes that choose how much to optimise and to check; here there is one way to
-# make a plan.
-MODES = (
-    "FAST_RUN",
-    "FAST_COMPILE",
-    "Mode",
-    "DebugMode",
-    "DEBUG_MODE",
-    "FAST_RUN_NOGC",
-    "STABILIZE",
-    "SANITY_CHECK",
-    "ProfileMode",
-    "PROFILE_MODE",
-)
-NAN_GUARD = ("nan_guard", "NanGuardMode")  # names of that mode, whose module few programs load
+from tinygrad_mnist.settings import MODES, NAN_GUARD
 
 
 def function(

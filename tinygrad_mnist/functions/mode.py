@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import GraphTypeError
-from tinygrad_mnist.functions.build import MODES, NAN_GUARD
+from tinygrad_mnist.settings import MODES, NAN_GUARD
 
 
 class Mode(str):

@@ -46,6 +46,7 @@ from tinygrad_mnist.ops.shape import (
     reshape,
     static_broadcast,
     static_reshape,
+    with_ndim,
 )
 from tinygrad_mnist.ops.slices import assemble, static_slice
 
@@ -458,7 +459,7 @@ def _write(op: Op, x: Any, y: Any) -> Variable:
     value = _settled(as_variable(y), x.dtype, op.name)
     if value.ndim > x.ndim:
         raise GraphTypeError(f"{op.name}: the value has {value.ndim} axes; {x.ndim} are indexed")
-    value = dimshuffle(value, *("x",) * (x.ndim - value.ndim), *range(value.ndim))
+    value = with_ndim(value, x.ndim)
     base, *given = node.inputs
     return op(base, value, *given, index=node.params["index"])
 

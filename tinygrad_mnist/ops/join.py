@@ -39,6 +39,7 @@ from tinygrad_mnist.ops.shape import (
     reshape,
     shape_scalars,
     static_reshape,
+    with_ndim,
 )
 from tinygrad_mnist.ops.slices import assemble, static_slice
 
@@ -277,7 +278,7 @@ def _copies(x: Variable, axis: int, n: Variable) -> Variable:
 def _tiled_by_axis(x: Variable, times: Sequence[Variable]) -> Variable:
     """`tile`, one axis after the other."""
     ndim = len(times)
-    x = dimshuffle(x, *("x",) * (ndim - x.ndim), *range(x.ndim))
+    x = with_ndim(x, ndim)
     for axis, n in enumerate(times):
         if not (isinstance(n, Constant) and n.value.item() == 1):
             lengths = [length(x, d) for d in range(ndim)]

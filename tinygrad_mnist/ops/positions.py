@@ -33,7 +33,7 @@ from tinygrad_mnist.ops.join import concatenate
 from tinygrad_mnist.ops.logical import and_
 from tinygrad_mnist.ops.reduce import max_
 from tinygrad_mnist.ops.require import require
-from tinygrad_mnist.ops.shape import dimshuffle, length, shape_scalars
+from tinygrad_mnist.ops.shape import dimshuffle, length, shape_scalars, with_ndim
 
 _MODES = ("raise", "wrap", "clip")
 _MOST_DIFFERENCES = 1000  # each of them is an op
@@ -43,7 +43,7 @@ def take_along(x: Variable, indices: Variable, axis: int) -> Variable:
     """The elements of `x` at `indices` along one axis, as `numpy.take_along_axis` has it. Where
     one of the two has fewer axes, or one that broadcasts, it is stretched."""
     ndim = max(x.ndim, indices.ndim)
-    x, indices = (dimshuffle(v, *("x",) * (ndim - v.ndim), *range(v.ndim)) for v in (x, indices))
+    x, indices = with_ndim(x, ndim), with_ndim(indices, ndim)
     at = axis_number(axis, ndim)
     return x[tuple(indices if d == at else _every(x, d) for d in range(ndim))]
 
@@ -81,7 +81,6 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Varia
     numbers = _within(numbers, length(array, 0), mode, "choose")
     left = max(0, numbers.ndim + 1 - array.ndim)
     array = dimshuffle(array, 0, *("x",) * left, *range(1, array.ndim))
-    numbers = dimshuffle(numbers, *("x",) * (array.ndim - numbers.ndim), *range(numbers.ndim))
     picked = take_along(array, numbers, 0)
     return dimshuffle(picked, *range(1, picked.ndim))
 

@@ -280,6 +280,11 @@ def dimshuffle(x: Any, *pattern: Any) -> Variable:
     return _DIMSHUFFLE(variable, pattern=axes)
 
 
+def with_ndim(x: Variable, ndim: int) -> Variable:
+    """`x` with axes in front that broadcast, up to `ndim` axes in all."""
+    return dimshuffle(x, *("x",) * (ndim - x.ndim), *range(x.ndim))
+
+
 def _pattern_entry(entry: Any) -> int | str:
     if isinstance(entry, str) and entry == "x":
         return entry

@@ -18,7 +18,7 @@ from tinygrad_mnist.graph.types import BOOL
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.elementwise import single_tape
 from tinygrad_mnist.ops.kernels import TAPE
-from tinygrad_mnist.ops.shape import dimshuffle
+from tinygrad_mnist.ops.shape import with_ndim
 from tinygrad_mnist.rewrite.engine import Context, copied, rebuild, uses
 
 MAX_INPUTS = 12  # operands of one tape: beyond this a row's operands crowd the first-level cache
@@ -170,14 +170,10 @@ def _write(
 
 
 def _finish(old: Variable, builder: TapeBuilder, value: int) -> Variable:
-    operands = [_aligned(v, old.ndim) for v in builder.operands]
+    operands = [with_ndim(v, old.ndim) for v in builder.operands]
     result = TAPE(*operands, tape=builder.finish(value), types=(old.type,))
     result.name = old.name
     return result
-
-
-def _aligned(v: Variable, ndim: int) -> Variable:
-    return v if v.ndim == ndim else dimshuffle(v, *("x",) * (ndim - v.ndim), *range(v.ndim))
 
 
 def join_results(outputs: Sequence[Variable], context: Context) -> list[Variable]:

@@ -29,7 +29,7 @@ from tinygrad_mnist.ops.matrices import (
     triangle,
 )
 from tinygrad_mnist.ops.matrices import solve as _solve
-from tinygrad_mnist.ops.shape import dimshuffle, length, reshape
+from tinygrad_mnist.ops.shape import dimshuffle, length, reshape, with_ndim
 
 __all__ = [
     "Cholesky",
@@ -125,7 +125,7 @@ def kron(a: Any, b: Any) -> Variable:
             f"{at(user_source())}"
         )
     ndim = max(left.ndim, right.ndim)
-    left, right = (dimshuffle(v, *("x",) * (ndim - v.ndim), *range(v.ndim)) for v in (left, right))
+    left, right = with_ndim(left, ndim), with_ndim(right, ndim)
     of_left = [p for axis in range(ndim) for p in (axis, "x")]
     of_right = [p for axis in range(ndim) for p in ("x", axis)]
     product = dimshuffle(left, *of_left) * dimshuffle(right, *of_right)
