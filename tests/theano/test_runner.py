@@ -104,7 +104,7 @@ def test_a_program_for_theano(tmp_path: Path) -> None:
     done = run([*THEANO, "program.py"], tmp_path, THEANO_FLAGS=flags)
     assert done.stdout.splitlines() == [
         "float32 True float32",
-        "(10, 1) tinygrad_mnist.network3",
+        "(10, 1) tinygrad_mnist.network3.network",
     ]
     lines = done.stderr.splitlines()
     assert lines[:3] == [

@@ -2,8 +2,6 @@
 
 from tinygrad_mnist.training.checks import (
     check_data,
-    check_last_layer,
-    check_layers,
     check_seed,
     check_settings,
     float_pairs,
@@ -14,6 +12,7 @@ from tinygrad_mnist.training.checks import (
 )
 from tinygrad_mnist.training.device import check_gpu, on_gpu
 from tinygrad_mnist.training.history import History
+from tinygrad_mnist.training.layers import check_last_layer, check_layers
 from tinygrad_mnist.training.progress import Reporter, chunks
 
 __all__ = [

@@ -52,47 +52,6 @@ def check_seed(value: Any) -> int:
     return seed
 
 
-def check_layers(layers: Any, mini_batch_size: int) -> None:
-    """Whether these are layers, and each fits the one before it, as far as their sizes are known.
-
-    Raises TypeError or ValueError, naming the layer by its number and class.
-    """
-    if not isinstance(layers, list | tuple):
-        raise TypeError(f"layers is {shown(layers)}; it must be a list of layers")
-    if not layers:
-        raise ValueError("layers is empty: a network needs at least one layer")
-    before = None
-    for number, layer in enumerate(layers):
-        title = f"layer {number} ({type(layer).__name__})"
-        if isinstance(layer, type) or not callable(getattr(layer, "set_inpt", None)):
-            raise TypeError(
-                f"layer {number} is {shown(layer)}; a layer is an object with params and a method"
-                " set_inpt(inpt, inpt_dropout, mini_batch_size)"
-            )
-        image_shape = getattr(layer, "image_shape", None)
-        if hasattr(layer, "filter_shape") and image_shape and image_shape[0] != mini_batch_size:
-            raise ValueError(
-                f"{title} has image_shape {image_shape}, but mini_batch_size is {mini_batch_size}"
-            )
-        n_in = getattr(layer, "n_in", None)
-        if before is not None and n_in is not None and n_in != before:
-            raise ValueError(f"{title} takes {n_in} values, the layer before gives {before}")
-        before = getattr(layer, "n_out", None)
-
-
-def check_last_layer(layer: Any) -> None:
-    """Whether a network can be trained with this as its last layer.
-
-    Raises TypeError, naming the layer's class and what it lacks.
-    """
-    for method in ("cost", "accuracy"):
-        if not callable(getattr(layer, method, None)):
-            raise TypeError(
-                f"the last layer, a {type(layer).__name__}, has no method `{method}`; to train, it"
-                " needs cost(net), accuracy(y) and y_out, as SoftmaxLayer has them"
-            )
-
-
 def pooled_shape(
     filter_shape: Sequence[int], image_shape: Sequence[int], poolsize: Sequence[int]
 ) -> tuple[int, int, int]:

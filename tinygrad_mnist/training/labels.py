@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from tinygrad_mnist.graph.source import in_layer
+from tinygrad_mnist.training.layers import params_of
 
 
 class LayerLabels:
@@ -28,7 +29,7 @@ class LayerLabels:
     def inside(self, number: int) -> AbstractContextManager[None]:
         """A context in which what is made is a part of the layer. It comes from the line that made
         the layer, or from the user's own line where the layer or its activation is the user's."""
-        origin = next((param.source for param in self._layers[number].params), None)
+        origin = next((param.source for param in params_of(self._layers[number])), None)
         return in_layer(self._labels[number], origin)
 
     def beside(self, number: int) -> AbstractContextManager[None]:
@@ -53,7 +54,7 @@ def _class_name(layer: Any) -> str:
 
 def _name_params(layer: Any, name: str) -> None:
     attributes = {id(value): key for key, value in getattr(layer, "__dict__", {}).items()}
-    for number, param in enumerate(layer.params):
+    for number, param in enumerate(params_of(layer)):
         attribute = attributes.get(id(param), str(number))
         is_default = hasattr(layer, "kind") and param.name == attribute
         if param.name is None or is_default:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinygrad_mnist.errors import NonFiniteCostError
 from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.training.layers import params_of
 
 
 def check_costs(
@@ -38,7 +39,7 @@ def check_costs(
 
 def _first_layer(layers: Sequence[Any]) -> str:
     for number, layer in enumerate(layers):
-        for param in layer.params:
+        for param in params_of(layer):
             if not np.isfinite(param.get_value(borrow=True)).all():
                 return (
                     f"the first layer that is not finite is layer {number}"

@@ -1,0 +1,232 @@
+"""A network of layers, and its training by stochastic gradient descent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.autodiff import grad
+from tinygrad_mnist.functions import Function, function, prepare
+from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.network3.data import Data, size
+from tinygrad_mnist.network3.gpu import check_flag, on_wanted_device
+from tinygrad_mnist.network3.run import Batches, Run
+from tinygrad_mnist.network3.shapes import values_per_image
+from tinygrad_mnist.training import (
+    History,
+    Reporter,
+    check_data,
+    check_last_layer,
+    check_layers,
+    check_seed,
+    check_settings,
+    positive_integer,
+)
+from tinygrad_mnist.training.labels import LayerLabels
+from tinygrad_mnist.training.layers import check_fit, outputs_of, params_of
+from tinygrad_mnist.training.nonfinite import check_costs
+from tinygrad_mnist.training.schedule import as_rate
+
+
+class Network:
+    """Layers, connected one after the other, and their training.
+
+    Parameters without a name get one by their layer: `conv1.w`, `fc2.b`, `softmax.w`.
+
+    layers: first to last, the last one with a `cost`, such as SoftmaxLayer.
+    mini_batch_size: number of images in every batch, in training and in evaluation.
+    seed: None keeps the weights that the layers drew from `numpy.random` when they
+        were made. A number gives them the weights that they would have drawn in this
+        order right after `numpy.random.seed(seed)`; the global generator is unchanged.
+
+    Raises ValueError when a layer does not fit the one before it or the mini-batch size.
+    """
+
+    train_mb: Function
+    validate_mb_accuracy: Function
+    test_mb_accuracy: Function
+    test_mb_predictions: Function
+    history: History
+
+    def __init__(
+        self, layers: Sequence[Any], mini_batch_size: int, seed: int | None = None
+    ) -> None:
+        check_flag()
+        self.mini_batch_size = positive_integer("mini_batch_size", mini_batch_size)
+        check_layers(layers, self.mini_batch_size)
+        self.layers = list(layers)
+        if seed is not None:
+            self._initialize(check_seed(seed))
+        self.params = [param for layer in self.layers for param in params_of(layer)]
+        self.x = T.matrix("x")
+        self.y = T.ivector("y")
+        self._labels = LayerLabels(self.layers)
+        self.output, self.output_dropout = self._connect()
+
+    def __repr__(self) -> str:
+        return f"Network([{', '.join(map(repr, self.layers))}], {self.mini_batch_size})"
+
+    def _connect(self) -> tuple[Variable, Variable]:
+        """Gives every layer the outputs of the one before it; returns those of the last."""
+        inpt: Variable = self.x
+        inpt_dropout: Variable = self.x
+        pixels = getattr(self.layers[0], "n_in", None)
+        before = pixels
+        for number, layer in enumerate(self.layers):
+            check_fit(number, layer, before)
+            with self._labels.inside(number):
+                layer.set_inpt(inpt, inpt_dropout, self.mini_batch_size)
+            inpt, inpt_dropout = outputs_of(number, layer)
+            before = getattr(layer, "n_out", None)
+            if pixels is not None:
+                before = values_per_image(inpt, self.x, self.mini_batch_size, pixels)
+        return inpt, inpt_dropout
+
+    def _initialize(self, seed: int) -> None:
+        rng = np.random.RandomState(seed)
+        for number, layer in enumerate(self.layers):
+            if not hasattr(layer, "initialize"):
+                raise TypeError(
+                    f"seed= needs a method initialize(rng), which layer {number}"
+                    f" ({type(layer).__name__}) doesn't have"
+                )
+            layer.initialize(rng)
+
+    def SGD(  # noqa: N802
+        self,
+        training_data: Data,
+        epochs: int,
+        mini_batch_size: int,
+        eta: float | Variable,
+        validation_data: Data,
+        test_data: Data | None,
+        lmbda: float | Variable = 0.0,
+        *,
+        progress: bool | None = None,
+        quiet: bool = False,
+        allow_nonfinite: bool = False,
+    ) -> History:
+        """Train by stochastic gradient descent on mini-batches, in the data's order.
+
+        training_data, validation_data, test_data: pairs of `load_data_shared`. Batches
+            are whole: images after the last whole one are not used. test_data may be None;
+            else it is evaluated when the validation accuracy is the best so far.
+        epochs: passes over the training data, at least 1.
+        mini_batch_size: that of the network.
+        eta: learning rate, a number or a scalar (shared) variable.
+        lmbda: strength of L2 regularisation; the cost has the term
+            0.5 * lmbda * (sum of squared weights) / (number of training batches).
+        progress: draw a bar on standard error; None: when that is a terminal.
+        quiet: print nothing on standard output.
+        allow_nonfinite: go on after a cost that is NaN or infinite. Otherwise training stops
+            when the sweep of up to 100 steps that it is in has ended.
+
+        Returns the History, also `self.history`. After a KeyboardInterrupt every parameter has its
+        value after the last whole step, and `self.history` has the measurements until then.
+
+        Raises TypeError or ValueError before the first step when a setting or the data don't fit;
+        the message names the setting, or the part of the data and the image. NonFiniteCostError
+        for a cost that is NaN or infinite names the step, the learning rate and the first layer
+        with a parameter that is not finite.
+        """
+        check_last_layer(self.layers[-1])
+        check_settings(epochs, mini_batch_size, self.mini_batch_size, eta, lmbda)
+        self._check_data("training_data", training_data)
+        self._check_data("validation_data", validation_data)
+        if test_data is not None:
+            self._check_data("test_data", test_data)
+        self.history = History()
+        start = time.perf_counter()
+        self.train_mb = self.training_function(training_data, eta, lmbda)
+        training = self._batches(self.train_mb, training_data)
+        validation, test = self._measurements(validation_data, test_data)
+        measured = [validation] if test is None else [validation, test]
+        prepare((batches.of, [0]) for batches in (training, *measured))
+        check = partial(check_costs, batches=training.count, eta=eta, layers=self.layers)
+        try:
+            with Reporter(epochs * training.count, mini_batch_size, progress, quiet) as report:
+                run = Run(
+                    training,
+                    validation,
+                    test,
+                    self.history,
+                    report,
+                    check_costs=None if allow_nonfinite else check,
+                )
+                run.epochs(0, epochs)
+        finally:
+            self.history.seconds = time.perf_counter() - start
+        return self.history
+
+    def _measurements(
+        self, validation_data: Data, test_data: Data | None
+    ) -> tuple[Batches, Batches | None]:
+        """The functions that give accuracies, which are also the network's attributes."""
+        self.validate_mb_accuracy = self._accuracy_function(validation_data, "validate_mb_accuracy")
+        validation = self._batches(self.validate_mb_accuracy, validation_data)
+        if test_data is None:
+            return validation, None
+        self.test_mb_accuracy = self._accuracy_function(test_data, "test_mb_accuracy")
+        self.test_mb_predictions = self._prediction_function(test_data)
+        return validation, self._batches(self.test_mb_accuracy, test_data)
+
+    def _batches(self, of: Function, data: Data) -> Batches:
+        return Batches(of, size(data) // self.mini_batch_size)
+
+    def _check_data(self, name: str, data: Any) -> None:
+        n_in = getattr(self.layers[0], "n_in", None)
+        n_out = getattr(self.layers[-1], "n_out", None)
+        check_data(name, data, self.mini_batch_size, n_in, n_out)
+
+    def _batch(self, values: Variable, i: Variable) -> Variable:
+        return values[i * self.mini_batch_size : (i + 1) * self.mini_batch_size]
+
+    def training_function(
+        self, data: Data, eta: float | Variable, lmbda: float | Variable
+    ) -> Function:
+        """train_mb(i): one step on mini-batch i; returns the cost before it."""
+        batches = size(data) // self.mini_batch_size
+        eta, lmbda = as_rate(eta), as_rate(lmbda)
+        last = len(self.layers) - 1
+        with self._labels.inside(last):
+            cost = self.layers[last].cost(self)
+        if isinstance(lmbda, Variable) or lmbda != 0:
+            cost = cost + 0.5 * lmbda * sum(self._squares()) / batches
+        gradients = dict(zip(self.params, grad(cost, self.params), strict=True))
+        updates = []
+        for number, layer in enumerate(self.layers):
+            with self._labels.beside(number):
+                updates += [(w, w - eta * gradients[w]) for w in params_of(layer)]
+        i = T.lscalar("i")
+        givens = {self.x: self._batch(data[0], i), self.y: self._batch(data[1], i)}
+        with on_wanted_device():
+            return function([i], cost, updates=updates, givens=givens, name="train_mb")
+
+    def _squares(self) -> Iterator[Variable]:
+        for number, layer in enumerate(self.layers):
+            if hasattr(layer, "w"):
+                with self._labels.inside(number):
+                    squares = (layer.w**2).sum()
+                yield squares
+
+    def _accuracy_function(self, data: Data, name: str) -> Function:
+        """f(i): fraction of right answers on mini-batch i."""
+        i = T.lscalar("i")
+        givens = {self.x: self._batch(data[0], i), self.y: self._batch(data[1], i)}
+        last = len(self.layers) - 1
+        with self._labels.inside(last):
+            accuracy = self.layers[last].accuracy(self.y)
+        with on_wanted_device():
+            return function([i], accuracy, givens=givens, name=name)
+
+    def _prediction_function(self, data: Data) -> Function:
+        """f(i): the classes, int64 (mini_batch_size,), given to the images of mini-batch i."""
+        i = T.lscalar("i")
+        givens = {self.x: self._batch(data[0], i)}
+        with on_wanted_device():
+            return function([i], self.layers[-1].y_out, givens=givens, name="test_mb_predictions")
