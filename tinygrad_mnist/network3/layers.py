@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -53,6 +54,23 @@ class _Layer:
 
     def _draw(self, normal: Normal) -> tuple[Any, Any]:
         raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor that are not the defaults, by name."""
+        arguments = inspect.signature(type(self)).parameters
+        return {
+            name: value
+            for name, argument in arguments.items()
+            if (value := getattr(self, name, argument.default)) is not argument.default
+            and value != argument.default
+        }
+
+    def __repr__(self) -> str:
+        given = (
+            f"{name}={getattr(v, '__name__', v) if callable(v) else repr(v)}"
+            for name, v in self.settings().items()
+        )
+        return f"{type(self).__name__}({', '.join(given)})"
 
     def initialize(self, rng: np.random.RandomState) -> None:
         """Give w and b new initial values, drawn from `rng` by the rule of the constructor."""

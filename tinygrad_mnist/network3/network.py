@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.functions import Function, function, prepare
+from tinygrad_mnist.graph.values import flag, several, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.network3.data import Data, size
 from tinygrad_mnist.network3.gpu import check_flag, on_wanted_device
+from tinygrad_mnist.network3.inference import (
+    Answers,
+    Evaluation,
+    evaluation,
+    labels_of,
+    pair_of,
+    rows_of,
+)
+from tinygrad_mnist.network3.layers import SoftmaxLayer
 from tinygrad_mnist.network3.run import Batches, Run
 from tinygrad_mnist.network3.shapes import values_per_image
+from tinygrad_mnist.network3.shuffle import Shuffled
 from tinygrad_mnist.training import (
     History,
     Reporter,
@@ -31,6 +43,9 @@ from tinygrad_mnist.training.labels import LayerLabels
 from tinygrad_mnist.training.layers import check_fit, outputs_of, params_of
 from tinygrad_mnist.training.nonfinite import check_costs
 from tinygrad_mnist.training.schedule import as_rate
+
+#: Is given the network and the number of the epoch that has ended; True ends the run.
+Callback = Callable[["Network", int], Any]
 
 
 class Network:
@@ -75,8 +90,7 @@ class Network:
         """Gives every layer the outputs of the one before it; returns those of the last."""
         inpt: Variable = self.x
         inpt_dropout: Variable = self.x
-        pixels = getattr(self.layers[0], "n_in", None)
-        before = pixels
+        before = pixels = self._pixels
         for number, layer in enumerate(self.layers):
             check_fit(number, layer, before)
             with self._labels.inside(number):
@@ -110,6 +124,9 @@ class Network:
         progress: bool | None = None,
         quiet: bool = False,
         allow_nonfinite: bool = False,
+        early_stopping: int | None = None,
+        shuffle: bool = False,
+        callbacks: Sequence[Callback] = (),
     ) -> History:
         """Train by stochastic gradient descent on mini-batches, in the data's order.
 
@@ -125,6 +142,12 @@ class Network:
         quiet: print nothing on standard output.
         allow_nonfinite: go on after a cost that is NaN or infinite. Otherwise training stops
             when the sweep of up to 100 steps that it is in has ended.
+        early_stopping: end after so many epochs in a row whose validation accuracy was not above
+            the best before them.
+        shuffle: take the images in a new order in each epoch, by `numpy.random`. A second copy of
+            the training data is kept.
+        callbacks: functions that are called after every epoch with the network and the epoch's
+            number; the run ends when one returns True.
 
         Returns the History, also `self.history`. After a KeyboardInterrupt every parameter has its
         value after the last whole step, and `self.history` has the measurements until then.
@@ -136,10 +159,15 @@ class Network:
         """
         check_last_layer(self.layers[-1])
         check_settings(epochs, mini_batch_size, self.mini_batch_size, eta, lmbda)
+        acts = self._after_epoch(early_stopping, callbacks)
+        shuffled = flag(shuffle, "shuffle")
         self._check_data("training_data", training_data)
         self._check_data("validation_data", validation_data)
         if test_data is not None:
             self._check_data("test_data", test_data)
+        orders = Shuffled(training_data) if shuffled else None
+        if orders is not None:
+            training_data = orders.data
         self.history = History()
         start = time.perf_counter()
         self.train_mb = self.training_function(training_data, eta, lmbda)
@@ -157,11 +185,89 @@ class Network:
                     self.history,
                     report,
                     check_costs=None if allow_nonfinite else check,
+                    before_epoch=[] if orders is None else [orders.draw],
+                    after_epoch=acts,
                 )
                 run.epochs(0, epochs)
         finally:
             self.history.seconds = time.perf_counter() - start
         return self.history
+
+    # --- after training ---------------------------------------------------------------------------
+
+    def predict(self, images: Any, probabilities: bool = False) -> NDArray[Any]:
+        """The network's answer for each image, int64 (n,); a scalar for one image.
+
+        images: an array of any number of images, (n, pixels) or with more axes, or one image; or a
+        shared variable of them. Pixels are in 0..1. probabilities: give the outputs of the last
+        layer, floatX (n, classes), instead.
+
+        Raises TypeError or ValueError where these are no images that the network takes.
+        """
+        rows, is_one = rows_of(images, self._pixels)
+        wanted = self.output if flag(probabilities, "probabilities") else self._y_out("predict")
+        (values,) = self._answers(wanted).of(rows)
+        return values[0] if is_one else values
+
+    def evaluate(self, data: Any) -> Evaluation:
+        """How the network answers for images with known labels: for all of them, also those that
+        fill no mini-batch.
+
+        data: a pair of images and labels: arrays, or as `load_data_shared` gives them.
+
+        Raises TypeError or ValueError where they don't fit the network or each other.
+        """
+        images, labels = pair_of(data)
+        rows, _ = rows_of(images, self._pixels)
+        classes = getattr(self.layers[-1], "n_out", None)
+        known = labels_of(labels, classes)
+        if len(known) != len(rows):
+            raise ValueError(f"{len(rows)} images, but {len(known)} labels")
+        if not len(rows):
+            raise ValueError("there are no images to evaluate")
+        wanted = [self._y_out("evaluate")]
+        has_cost = isinstance(self.layers[-1], SoftmaxLayer)
+        if has_cost:
+            wanted.append(T.log(self.output))
+        predictions, *logarithms = self._answers(*wanted).of(rows)
+        costs = -logarithms[0][np.arange(len(known)), known] if has_cost else None
+        classes = classes or int(max(known.max(), predictions.max())) + 1
+        return evaluation(predictions, known, classes, costs)
+
+    @property
+    def _pixels(self) -> int | None:
+        return getattr(self.layers[0], "n_in", None)
+
+    def _y_out(self, method: str) -> Variable:
+        layer = self.layers[-1]
+        if not hasattr(layer, "y_out"):
+            raise TypeError(
+                f"{method} needs `y_out` of the last layer, which a {type(layer).__name__} doesn't"
+                " have; predict(images, probabilities=True) gives its output"
+            )
+        return layer.y_out  # type: ignore[no-any-return]
+
+    def _answers(self, *wanted: Variable) -> Answers:
+        return Answers(self.x, wanted, self.mini_batch_size)
+
+    # --- parts of SGD -----------------------------------------------------------------------------
+
+    def _after_epoch(
+        self, early_stopping: int | None, callbacks: Sequence[Callback]
+    ) -> list[Callable[[int], bool]]:
+        """What is called after every epoch; True ends the run. Raises TypeError or ValueError."""
+        acts: list[Callable[[int], bool]] = []
+        if early_stopping is not None:
+            patience = positive_integer("early_stopping", early_stopping)
+            acts.append(lambda epoch: self.history.epochs_without_progress >= patience)
+        for callback in several(callbacks, "callbacks", "functions of (network, epoch)"):
+            if not callable(callback):
+                raise TypeError(f"callbacks has {shown(callback)}, which can't be called")
+            acts.append(partial(self._call_back, callback))
+        return acts
+
+    def _call_back(self, callback: Callback, epoch: int) -> bool:
+        return bool(callback(self, epoch))
 
     def _measurements(
         self, validation_data: Data, test_data: Data | None
@@ -179,9 +285,8 @@ class Network:
         return Batches(of, size(data) // self.mini_batch_size)
 
     def _check_data(self, name: str, data: Any) -> None:
-        n_in = getattr(self.layers[0], "n_in", None)
         n_out = getattr(self.layers[-1], "n_out", None)
-        check_data(name, data, self.mini_batch_size, n_in, n_out)
+        check_data(name, data, self.mini_batch_size, self._pixels, n_out)
 
     def _batch(self, values: Variable, i: Variable) -> Variable:
         return values[i * self.mini_batch_size : (i + 1) * self.mini_batch_size]

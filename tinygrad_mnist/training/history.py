@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The measurements of a training run. If an exception ends the run, the costs of all steps
     until then are here.
@@ -29,6 +29,23 @@ class History:
     test_accuracy: float | None = None
     seconds: float = 0.0
     _costs: list[NDArray[np.float64]] = field(default_factory=list, repr=False)
+
+    def __repr__(self) -> str:
+        best, test = self.best_validation_accuracy, self.test_accuracy
+        figures = [f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'}"]
+        if self.best_iteration is not None:
+            figures.append(f"validation {best:.2%} at iteration {self.best_iteration}")
+        if test is not None:
+            figures.append(f"test {test:.2%}")
+        if self.seconds:
+            figures.append(f"{self.seconds:.1f} s")
+        return f"History({', '.join(figures)})"
+
+    @property
+    def epochs_without_progress(self) -> int:
+        """Number of epochs after the first of those with the best validation accuracy."""
+        values = self.validation_accuracies
+        return len(values) - 1 - values.index(max(values)) if values else 0
 
     @property
     def costs(self) -> NDArray[np.float64]:
