@@ -238,6 +238,11 @@ class Function:
         private = {p.state for p in self._stateful if p.is_private}
         return [v for v in self._shared if v not in private]
 
+    @property
+    def updated(self) -> list[SharedVariable]:
+        """The shared variables that it changes, random streams' states among them."""
+        return list(self._updates)
+
     def __repr__(self) -> str:
         return f"<function {self.name or ''}({self._inputs}) on {self.device}>"
 

@@ -17,8 +17,10 @@ Source: M. Nielsen, Neural Networks and Deep Learning (2015), chapter 6.
 
 import sys
 
+from tinygrad_mnist.network3.checkpoint import Checkpoint
 from tinygrad_mnist.network3.data import Data, load_data_shared, share_data, size
 from tinygrad_mnist.network3.gpu import ModuleWithFlag
+from tinygrad_mnist.network3.inference import Evaluation
 from tinygrad_mnist.network3.layers import ConvPoolLayer, FullyConnectedLayer, SoftmaxLayer
 from tinygrad_mnist.network3.network import Network
 from tinygrad_mnist.tensor import tanh
@@ -30,8 +32,10 @@ from tinygrad_mnist.training.dropout import dropout_layer
 __all__ = [
     "GPU",
     "Activation",
+    "Checkpoint",
     "ConvPoolLayer",
     "Data",
+    "Evaluation",
     "FullyConnectedLayer",
     "History",
     "Network",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,9 +13,18 @@ from numpy.typing import NDArray
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
+from tinygrad_mnist.errors import SavedFileError
 from tinygrad_mnist.functions import Function, function, prepare
-from tinygrad_mnist.graph.values import flag, several, shown
+from tinygrad_mnist.graph.values import flag
 from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.network3.checkpoint import (
+    BEST,
+    Checkpoint,
+    RunState,
+    as_checkpoint,
+    run_settings,
+    shuffle_seed,
+)
 from tinygrad_mnist.network3.data import Data, size
 from tinygrad_mnist.network3.gpu import check_flag, on_wanted_device
 from tinygrad_mnist.network3.inference import (
@@ -27,8 +37,10 @@ from tinygrad_mnist.network3.inference import (
 )
 from tinygrad_mnist.network3.layers import SoftmaxLayer
 from tinygrad_mnist.network3.run import Batches, Run
+from tinygrad_mnist.network3.saving import described, fill, layers_of, param_names
 from tinygrad_mnist.network3.shapes import values_per_image
 from tinygrad_mnist.network3.shuffle import Shuffled
+from tinygrad_mnist.saving import Saved, load_arrays, save_arrays
 from tinygrad_mnist.training import (
     History,
     Reporter,
@@ -39,6 +51,7 @@ from tinygrad_mnist.training import (
     check_settings,
     positive_integer,
 )
+from tinygrad_mnist.training.checks import as_patience, functions_of
 from tinygrad_mnist.training.labels import LayerLabels
 from tinygrad_mnist.training.layers import check_fit, outputs_of, params_of
 from tinygrad_mnist.training.nonfinite import check_costs
@@ -127,6 +140,7 @@ class Network:
         early_stopping: int | None = None,
         shuffle: bool = False,
         callbacks: Sequence[Callback] = (),
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> History:
         """Train by stochastic gradient descent on mini-batches, in the data's order.
 
@@ -148,6 +162,8 @@ class Network:
             the training data is kept.
         callbacks: functions that are called after every epoch with the network and the epoch's
             number; the run ends when one returns True.
+        checkpoint: a file for the run's state, or a `Checkpoint`, which says how often it is
+            written and whether the run goes on from it.
 
         Returns the History, also `self.history`. After a KeyboardInterrupt every parameter has its
         value after the last whole step, and `self.history` has the measurements until then.
@@ -159,20 +175,27 @@ class Network:
         """
         check_last_layer(self.layers[-1])
         check_settings(epochs, mini_batch_size, self.mini_batch_size, eta, lmbda)
-        acts = self._after_epoch(early_stopping, callbacks)
-        shuffled = flag(shuffle, "shuffle")
         self._check_data("training_data", training_data)
         self._check_data("validation_data", validation_data)
         if test_data is not None:
             self._check_data("test_data", test_data)
-        orders = Shuffled(training_data) if shuffled else None
-        if orders is not None:
-            training_data = orders.data
+        patience = as_patience(early_stopping)
+        acts = [partial(callback, self) for callback in functions_of(callbacks)]
+        place = as_checkpoint(checkpoint)
+        saved = None if place is None else place.found()
+        orders = self._orders(training_data, flag(shuffle, "shuffle"), saved)
         self.history = History()
         start = time.perf_counter()
-        self.train_mb = self.training_function(training_data, eta, lmbda)
+        self.train_mb = self.training_function(orders.data if orders else training_data, eta, lmbda)
         training = self._batches(self.train_mb, training_data)
         validation, test = self._measurements(validation_data, test_data)
+        state = None
+        if place is not None:
+            settings = run_settings(training_data, eta, lmbda, orders.seed if orders else None)
+            state = RunState(place, self, settings)
+        if state is not None and saved is not None:
+            state.read(saved, training.count)
+        start -= self.history.seconds
         measured = [validation] if test is None else [validation, test]
         prepare((batches.of, [0]) for batches in (training, *measured))
         check = partial(check_costs, batches=training.count, eta=eta, layers=self.layers)
@@ -185,10 +208,13 @@ class Network:
                     self.history,
                     report,
                     check_costs=None if allow_nonfinite else check,
+                    patience=patience,
                     before_epoch=[] if orders is None else [orders.draw],
                     after_epoch=acts,
+                    begin=start,
+                    state=state,
                 )
-                run.epochs(0, epochs)
+                run.epochs(epochs)
         finally:
             self.history.seconds = time.perf_counter() - start
         return self.history
@@ -250,24 +276,52 @@ class Network:
     def _answers(self, *wanted: Variable) -> Answers:
         return Answers(self.x, wanted, self.mini_batch_size)
 
+    # --- files ------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the parameters and how the layers are made to one file, whole or not at all.
+
+        The file is in the safetensors format. A layer of one's own needs a method `settings()`,
+        which gives the arguments of its constructor by name; it, and an activation function of
+        one's own, are named again when the file is loaded.
+
+        Raises TypeError, naming the layer, for what can't be saved; OSError, naming the file.
+        """
+        description = described(self.layers, self.mini_batch_size)
+        arrays = {name: p.get_value() for p, name in param_names(self.layers).items()}
+        save_arrays(path, arrays, description)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        custom_objects: Mapping[str, Any] | None = None,
+        best: bool = False,
+    ) -> Network:
+        """The network of a file that `save`, or SGD's `checkpoint`, has written.
+
+        custom_objects: classes of layers and functions of one's own, by name. best: of a
+        checkpoint, the parameters of the epoch with the best validation accuracy.
+
+        Raises OSError if the file can't be read; SavedFileError, naming it, where it isn't a
+        network's, or needs what isn't known.
+        """
+        saved = load_arrays(path)
+        layers = layers_of(saved, custom_objects or {})
+        try:
+            network = cls(layers, saved.description["mini_batch_size"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise SavedFileError(f"{saved.path}: its layers make no network: {error}") from error
+        fill(saved, layers, BEST if flag(best, "best") else "")
+        return network
+
     # --- parts of SGD -----------------------------------------------------------------------------
 
-    def _after_epoch(
-        self, early_stopping: int | None, callbacks: Sequence[Callback]
-    ) -> list[Callable[[int], bool]]:
-        """What is called after every epoch; True ends the run. Raises TypeError or ValueError."""
-        acts: list[Callable[[int], bool]] = []
-        if early_stopping is not None:
-            patience = positive_integer("early_stopping", early_stopping)
-            acts.append(lambda epoch: self.history.epochs_without_progress >= patience)
-        for callback in several(callbacks, "callbacks", "functions of (network, epoch)"):
-            if not callable(callback):
-                raise TypeError(f"callbacks has {shown(callback)}, which can't be called")
-            acts.append(partial(self._call_back, callback))
-        return acts
-
-    def _call_back(self, callback: Callback, epoch: int) -> bool:
-        return bool(callback(self, epoch))
+    def _orders(self, data: Data, is_wanted: bool, saved: Saved | None) -> Shuffled | None:
+        """The copy of the data in new orders, those of a checkpoint if there is one."""
+        if not is_wanted:
+            return None
+        return Shuffled(data, None if saved is None else shuffle_seed(saved))
 
     def _measurements(
         self, validation_data: Data, test_data: Data | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist.functions import Function, swept
+from tinygrad_mnist.network3.checkpoint import RunState
 from tinygrad_mnist.training import History, Reporter, chunks
 
 _LINE_EVERY = 1000  # mini-batches
@@ -34,7 +36,9 @@ class Run:
     training: steps; a value is the cost before the step. validation, test: fractions of right
     answers; the test is done where the validation was at least the best so far. check_costs: is
     given the costs of some steps and the number of the first. before_epoch: is given the epoch's
-    number. after_epoch: the same; when it returns True, the run ends.
+    number. after_epoch: the same; when it returns True, the run ends. patience: it
+    also ends after so many epochs without progress. begin: when it began, by `perf_counter`. state: what is written to a
+    file now and then.
     """
 
     training: Batches
@@ -44,48 +48,84 @@ class Run:
     report: Reporter
     check_costs: Callable[[NDArray[Any], int], None] | None = None
     before_epoch: Sequence[Callable[[int], None]] = ()
-    after_epoch: Sequence[Callable[[int], bool | None]] = ()
+    after_epoch: Sequence[Callable[[int], Any]] = ()
+    patience: int | None = None
+    begin: float = 0.0
+    state: RunState | None = None
 
-    def epochs(self, first: int, last: int) -> None:
-        """Runs the epochs from `first` on and before `last`."""
-        for epoch in range(first, last):
-            self.report.status(f"Epoch {epoch}")
-            for act in self.before_epoch:
-                act(epoch)
-            self._train(epoch * self.training.count)
-            self._measure(epoch)
-            answers = [act(epoch) for act in self.after_epoch]
-            if any(answers):
-                break
+    def epochs(self, last: int) -> None:
+        """Runs what is left of the epochs before `last`, by the history."""
+        self.report.skip(self.history.steps)
+        try:
+            for epoch in range(self.history.epochs, last):
+                if self._is_over():
+                    break
+                self.report.status(f"Epoch {epoch}")
+                for act in self.before_epoch:
+                    act(epoch)
+                self._train(epoch * self.training.count)
+                self._measure(epoch)
+                answers = [act(epoch) for act in self.after_epoch]
+                if any(answers):
+                    break
+        except KeyboardInterrupt:
+            if self.history.is_whole:
+                self._write()
+            raise
         self._conclude()
 
+    def _is_over(self) -> bool:
+        return self.patience is not None and (self.history.epochs_without_progress >= self.patience)
+
     def _train(self, first: int) -> None:
-        """One pass over the training data, whose first step has the number `first`."""
-        for begin, end in chunks(first, first + self.training.count):
+        """The rest of a pass over the training data, whose first step has the number `first`."""
+        every = self.state.every if self.state is not None else None
+        for begin, end in chunks(self.history.steps, first + self.training.count, every):
             if begin % _LINE_EVERY == 0:
                 self.report.line(f"Training mini-batch number {begin}")
-            try:
-                costs = self.training.of.sweep(range(begin - first, end - first))
-            except BaseException as error:
-                if (done := swept(error)) is not None:
-                    self.history.record_costs(done.outputs)
-                raise
-            self.history.record_costs(costs)
+            costs = self._steps(range(begin - first, end - first))
             if self.check_costs is not None:
                 self.check_costs(costs, begin)
             self.report.advance(end - begin, float(costs[-1]))
+            if every is not None and end % every == 0:
+                self._write()
+
+    def _steps(self, batches: range) -> NDArray[Any]:
+        """Trains on mini-batches. The history gets the costs of all whole steps in any case."""
+        with self.history.being_written():
+            try:
+                costs: NDArray[Any] = self.training.of.sweep(batches)
+            except BaseException as error:
+                if (done := swept(error)) is not None:
+                    self.history.record_costs(done.outputs)
+                    self.history.is_whole = True
+                raise
+            self.history.record_costs(costs)
+        return costs
 
     def _measure(self, epoch: int) -> None:
         history, report = self.history, self.report
         report.status(f"Epoch {epoch}: validation")
-        accuracy = self.validation.mean()
+        accuracy, test = self.validation.mean(), None
         report.line(f"Epoch {epoch}: validation accuracy {accuracy:.2%}")
-        if not history.record_validation(accuracy, (epoch + 1) * self.training.count - 1):
-            return
-        report.line("This is the best validation accuracy to date.")
-        if self.test is not None:
-            history.record_test(self.test.mean())
-            report.line(f"The corresponding test accuracy is {history.test_accuracy:.2%}")
+        is_best = accuracy >= history.best_validation_accuracy
+        if is_best:
+            report.line("This is the best validation accuracy to date.")
+            if self.test is not None:
+                test = self.test.mean()
+                report.line(f"The corresponding test accuracy is {test:.2%}")
+        with history.being_written():
+            history.record_validation(accuracy, (epoch + 1) * self.training.count - 1)
+            if test is not None:
+                history.record_test(test)
+            if is_best and self.state is not None:
+                self.state.keep_best()
+        self._write()
+
+    def _write(self) -> None:
+        if self.state is not None:
+            self.history.seconds = time.perf_counter() - self.begin
+            self.state.write()
 
     def _conclude(self) -> None:
         history, report = self.history, self.report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.shared import SharedVariable
-from tinygrad_mnist.graph.values import integer, is_masked, plain_array, shown
+from tinygrad_mnist.graph.values import integer, is_masked, plain_array, several, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.imagedata import wrong_label, wrong_pixel
 from tinygrad_mnist.training.device import on_host
@@ -104,6 +104,20 @@ def check_settings(
         )
     _check_rate("eta", eta)
     _check_rate("lmbda", lmbda)
+
+
+def as_patience(early_stopping: Any) -> int | None:
+    """The epochs without progress after which a run ends. Raises TypeError or ValueError."""
+    return None if early_stopping is None else positive_integer("early_stopping", early_stopping)
+
+
+def functions_of(callbacks: Any) -> list[Callable[..., Any]]:
+    """What is called after every epoch. Raises TypeError, naming what can't be."""
+    given = list(several(callbacks, "callbacks", "functions of (network, epoch)"))
+    for callback in given:
+        if not callable(callback):
+            raise TypeError(f"callbacks has {shown(callback)}, which can't be called")
+    return given
 
 
 def check_data(

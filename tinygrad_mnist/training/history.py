@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +22,8 @@ class History:
     best_iteration: number of the last mini-batch before it was measured, or None.
     test_accuracy: the test accuracy measured with it, or None.
     seconds: duration of the run, compilation and evaluation included.
+    is_whole: whether all that the last steps and evaluations gave is in it; it isn't when an
+        exception came while it was noted.
     """
 
     validation_accuracies: list[float] = field(default_factory=list)
@@ -28,6 +32,7 @@ class History:
     best_iteration: int | None = None
     test_accuracy: float | None = None
     seconds: float = 0.0
+    is_whole: bool = True
     _costs: list[NDArray[np.float64]] = field(default_factory=list, repr=False)
 
     def __repr__(self) -> str:
@@ -56,6 +61,18 @@ class History:
     def epochs(self) -> int:
         """Number of epochs that ended."""
         return len(self.validation_accuracies)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps that ended."""
+        return sum(len(costs) for costs in self._costs)
+
+    @contextmanager
+    def being_written(self) -> Iterator[None]:
+        """A context in which steps run and are noted; it is whole only after its end."""
+        self.is_whole = False
+        yield
+        self.is_whole = True
 
     def record_costs(self, costs: ArrayLike) -> None:
         """Note the costs of the next steps."""

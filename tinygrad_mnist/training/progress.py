@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 _CHUNK = 100  # mini-batches between two updates of the bar; divides 1000, after which a line comes
 
 
-def chunks(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Cuts the mini-batches first..last into pieces between two updates of the bar."""
+def chunks(first: int, last: int, every: int | None = None) -> Iterator[tuple[int, int]]:
+    """Cuts the mini-batches first..last into pieces between two updates of the bar; also after
+    `every` of them, counted from 0."""
     while first < last:
-        end = min(last, (first // _CHUNK + 1) * _CHUNK)
+        ends = [(first // n + 1) * n for n in (_CHUNK, every) if n is not None]
+        end = min(last, *ends)
         yield first, end
         first = end
 
@@ -75,6 +77,11 @@ class Reporter:
         """Set the text of the bar."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=text)
+
+    def skip(self, steps: int) -> None:
+        """Move the bar to where an earlier run has ended."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=steps)
 
     def advance(self, steps: int, cost: float) -> None:
         """Move the bar on by `steps`, of which the last one cost `cost`."""
