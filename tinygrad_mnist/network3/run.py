@@ -36,9 +36,9 @@ class Run:
     training: steps; a value is the cost before the step. validation, test: fractions of right
     answers; the test is done where the validation was at least the best so far. check_costs: is
     given the costs of some steps and the number of the first. before_epoch: is given the epoch's
-    number. after_epoch: the same; when it returns True, the run ends. patience: it
-    also ends after so many epochs without progress. begin: when it began, by `perf_counter`. state: what is written to a
-    file now and then.
+    number. after_epoch: the same; when it returns True, the run ends. patience: it also ends after
+    so many epochs without progress. begin: when it began, by `perf_counter`. state: what is written
+    to a file now and then.
     """
 
     training: Batches
