@@ -34,8 +34,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gradient",),
     ("training", "datasets", "sandbox", "optimizers"),
     ("keras",),
-    ("network3",),
-    ("models", "theano"),
+    ("network3", "search"),
+    ("booknets", "theano"),
+    ("models", "tutorials"),
     ("cli",),
     ("__main__", "__init__"),
 )

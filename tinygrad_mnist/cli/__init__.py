@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
+from tinygrad_mnist.booknets import RECIPES, book_net
 from tinygrad_mnist.cli import check, compile, devices, profile
 from tinygrad_mnist.cli.arguments import add_device, positive, seed
 from tinygrad_mnist.config import config
@@ -31,7 +32,6 @@ from tinygrad_mnist.datasets import (
     locate,
 )
 from tinygrad_mnist.errors import DeviceError
-from tinygrad_mnist.models import RECIPES, book_net
 from tinygrad_mnist.network3 import share_data
 
 #: Epochs without --epochs: a few minutes on two cores, and close to what the net can reach.
