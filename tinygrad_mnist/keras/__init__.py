@@ -1,6 +1,7 @@
 """`keras`: Keras's names on this package's engine."""
 
 from tinygrad_mnist.keras import (
+    callbacks,
     datasets,
     initializers,
     losses,
@@ -9,4 +10,12 @@ from tinygrad_mnist.keras import (
     regularizers,
 )
 
-__all__ = ["datasets", "initializers", "losses", "metrics", "optimizers", "regularizers"]
+__all__ = [
+    "callbacks",
+    "datasets",
+    "initializers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+]
