@@ -33,8 +33,8 @@ class State:
 
 
 def running_line(state: State, logs: Mapping[str, float], style: Style) -> str:
-    """One line while the pass runs, with the time that is left. The bar becomes shorter, then values
-    are left out, so that it fits."""
+    """One line while the pass runs, with the time that is left. The bar becomes shorter, then
+    values are left out, so that it fits."""
     left = state.seconds
     if state.target:
         left = state.step_seconds * (state.target - state.step)
@@ -48,8 +48,8 @@ def running_line(state: State, logs: Mapping[str, float], style: Style) -> str:
 
 
 def final_lines(state: State, logs: Mapping[str, float], style: Style) -> str:
-    """The line of a pass that has ended. The bar becomes shorter so that it fits; what still doesn't
-    is continued on indented lines."""
+    """The line of a pass that has ended. The bar becomes shorter so that it fits; what still
+    doesn't is continued on indented lines."""
     count = _count(state)
     tail = f"{_duration(state.seconds)} {_rate(state.step_seconds)}"
     values = _values(logs)

@@ -84,4 +84,3 @@ def is_due(epoch: int, frequency: Any) -> bool:
     if isinstance(frequency, int | np.integer):
         return (epoch + 1) % int(frequency) == 0
     return epoch + 1 in list(frequency)
-

@@ -59,9 +59,7 @@ class Objective:
 
     def choose_metrics(self, true_shape: Shape, pred_shape: Shape) -> None:
         """Sets `metrics` to those that fit these shapes, samples first: "accuracy" has kinds."""
-        self.metrics = [
-            metrics.for_shapes(m.given, true_shape, pred_shape) for m in self.measures
-        ]
+        self.metrics = [metrics.for_shapes(m.given, true_shape, pred_shape) for m in self.measures]
 
     def cost(
         self, y: Variable, pred: Variable, weights: Variable | None, penalties: Sequence[Variable]
@@ -72,8 +70,8 @@ class Objective:
         cost = T.as_tensor_variable(self.loss(y, pred, weights))
         if cost.ndim:
             raise GraphTypeError(
-                f"the loss {self.loss.name} gives {cost.type} for a batch; it has to be a scalar, so"
-                " its reduction can't be 'none'"
+                f"the loss {self.loss.name} gives {cost.type} for a batch; it has to be a scalar, "
+                "so its reduction can't be 'none'"
             )
         if self.loss_weight is not None:
             cost = cost * self.loss_weight
@@ -135,4 +133,4 @@ def _flat(given: Any) -> Iterator[Any]:
 
 
 def _name(identifier: Any) -> str:
-    return identifier if isinstance(identifier, str) else metrics.get(identifier).name
+    return identifier if isinstance(identifier, str) else str(metrics.get(identifier).name)

@@ -39,9 +39,9 @@ def verbosity(verbose: Any) -> int:
 class Progress:
     """The progress line of one pass; a context manager.
 
-    verbose: 0 prints nothing, 1 a line with a bar, 2 a line when the pass has ended. On a terminal the
-    line with a bar is drawn again and again, by a thread that reads `snapshot`: the number of steps
-    and the means so far. Elsewhere it is printed once. target: number of steps, if known.
+    verbose: 0 prints nothing, 1 a line with a bar, 2 a line when the pass has ended. On a terminal
+    the line with a bar is drawn again and again, by a thread that reads `snapshot`: the number of
+    steps and the means so far. Elsewhere it is printed once. target: number of steps, if known.
     """
 
     def __init__(self, verbose: int, target: int | None, snapshot: Snapshot) -> None:

@@ -64,8 +64,8 @@ class Samples:
 class Reader:
     """Makes samples of what a user gives, and checks them.
 
-    objective: None where there are no labels, for `predict`. A model without an input shape is built
-    for that of the first images.
+    objective: None where there are no labels, for `predict`. A model without an input shape is
+    built for that of the first images.
     """
 
     def __init__(
@@ -110,6 +110,10 @@ class Reader:
             weights = np.ascontiguousarray(weights, dtype=config.floatX)
         return Samples(self._model.held_input(images), targets, weights)
 
+    def read_input(self, x: Any, *ignored: Any, where: str = "") -> Samples:
+        """The images of a batch, whose labels and weights don't count."""
+        return self.read(x, where=where)
+
 
 def split(
     x: Any, y: Any, sample_weight: Any, validation_split: Any
@@ -125,7 +129,8 @@ def split(
         raise ArgumentError(f"validation_split is {share}; it must be in 0..1")
     if y is None and not isinstance(x, np.ndarray):
         raise ArgumentError("validation_split needs x and y as arrays; x is an iterable of batches")
-    given = [None if a is None else numbers(a, n) for a, n in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))]
+    named = (("x", x), ("y", y), ("sample_weight", sample_weight))
+    given = [None if a is None else numbers(a, name) for name, a in named]
     n = max(len(a) for a in given if a is not None)
     end = int(np.floor(n * (1 - share)))
     if end in (0, n):

@@ -128,9 +128,9 @@ class BatchSource:
     """An iterable of batches: x, (x,), (x, y) or (x, y, sample_weight) each.
 
     Batches of equal shape are stacked and swept together, and no batch is taken from the iterable
-    beyond those that the steps of a pass need. steps: how many a pass has; the next one goes on where
-    this one stopped. Without it a pass ends with the iterable, and the next one begins anew. shuffle:
-    draws the order of the batches, where they are counted and not iterated.
+    beyond those that the steps of a pass need. steps: how many a pass has; the next one goes on
+    where this one stopped. Without it a pass ends with the iterable, and the next one begins anew.
+    shuffle: draws the order of the batches, where they are counted and not iterated.
 
     Raises TypeError for what is no iterable of batches, ValueError for an empty one.
     """
@@ -150,7 +150,9 @@ class BatchSource:
         self._steps = steps
         self._what = what
         if steps is None and is_endless(batches):
-            raise ArgumentError(f"{what} repeats without end, so the number of steps has to be given")
+            raise ArgumentError(
+                f"{what} repeats without end, so the number of steps has to be given"
+            )
         self._n_steps = steps or length_of(batches)
         self._iterator: Iterator[Any] | None = iter(self._batches)
         self._number = 0  # of the next batch since the iterator began
@@ -184,8 +186,8 @@ class BatchSource:
             self._iterator = None
 
     def _chunk(self, most: float) -> list[Samples]:
-        """The next batches of equal shapes, at most so many. An error of the iterable is raised once
-        the batches before it have been used."""
+        """The next batches of equal shapes, at most so many. An error of the iterable is raised
+        once the batches before it have been used."""
         chunk: list[Samples] = []
         nbytes = 0
         while len(chunk) < most and nbytes < CHUNK_BYTES:
@@ -223,10 +225,11 @@ class BatchSource:
 
 
 def warn_of_end() -> None:
+    """Says in Keras's words that data ended before the steps did."""
     warnings.warn(
-        "Your input ran out of data; interrupting training. Make sure that your dataset or generator "
-        "can generate at least `steps_per_epoch * epochs` batches. You may need to use the "
-        "`.repeat()` function when building your dataset.",
+        "Your input ran out of data; interrupting training. Make sure that your dataset or "
+        "generator can generate at least `steps_per_epoch * epochs` batches. You may need to "
+        "use the `.repeat()` function when building your dataset.",
         stacklevel=2,
     )
 
@@ -258,7 +261,9 @@ def _as_iterable(batches: Any, what: str, shuffle: bool) -> Iterable[Any]:
         return found
     if hasattr(batches, "__getitem__") and hasattr(batches, "__len__"):
         return _ByNumber(batches, shuffle)
-    raise GraphTypeError(f"{what} is {shown(batches)}, which is no array and no iterable of batches")
+    raise GraphTypeError(
+        f"{what} is {shown(batches)}, which is no array and no iterable of batches"
+    )
 
 
 class _ByNumber:

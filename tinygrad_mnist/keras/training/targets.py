@@ -43,8 +43,7 @@ def held_targets(y: Any, loss: losses.Loss | None, outputs: Tail, what: str = "y
         _check_one_hot(array, outputs, what)
     elif loss is not None and _is_known(loss) and array.shape[1:] != outputs:
         raise ArgumentError(
-            f"{what} is {array.shape}; {loss.name} compares it with the output, "
-            f"{_sized(outputs)}"
+            f"{what} is {array.shape}; {loss.name} compares it with the output, {_sized(outputs)}"
         )
     _check_finite(array, what)
     return np.ascontiguousarray(array, dtype=config.floatX)
@@ -56,8 +55,8 @@ def _classes(array: Array, outputs: Tail, what: str) -> Array:
         array = array.reshape(len(array), *outputs[:-1])
     if array.shape[1:] == outputs:
         raise ArgumentError(
-            f"{what} is {array.shape}, rows like one-hot ones; sparse_categorical_crossentropy takes"
-            f" a class per sample, (n,). Use categorical_crossentropy, or {what}.argmax(-1)"
+            f"{what} is {array.shape}, rows like one-hot ones; sparse_categorical_crossentropy "
+            f"takes a class per sample, (n,). Use categorical_crossentropy, or {what}.argmax(-1)"
         )
     if array.shape[1:] != outputs[:-1]:
         raise ArgumentError(
