@@ -10,7 +10,7 @@ from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import is_integer, several, shown
 from tinygrad_mnist.keras.layers.layer import Layer
 from tinygrad_mnist.keras.layers.signal import Shape, Signal
-from tinygrad_mnist.keras.layers.windows import ImageLayer, Pair, check_channels_last
+from tinygrad_mnist.keras.layers.windows import ImageLayer, Pair, check_channels_last, with_zeros
 from tinygrad_mnist.ops.shape import integer_pair
 
 
@@ -72,14 +72,10 @@ class ZeroPadding2D(ImageLayer):
             self.padding = _sides(padding)
 
     def apply(self, signal: Signal, training: bool) -> Signal:
-        (above, below), (left, right) = self.padding
         height, width, channels = self.image(signal)
-        x, shape = signal.variable, (height + above + below, width + left + right, channels)
-        if shape == signal.shape:
-            return signal
-        around = T.zeros((x.shape[0], channels, *shape[:2]), x.dtype)
-        inside = around[:, :, above : above + height, left : left + width]
-        return Signal(T.set_subtensor(inside, x), shape)
+        rows, columns = self.padding
+        y = with_zeros(signal.variable, (height, width), rows, columns)
+        return Signal(y, (height + sum(rows), width + sum(columns), channels))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "padding": [list(pair) for pair in self.padding]}

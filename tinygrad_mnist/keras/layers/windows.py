@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import choice, shown
+from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras.layers.layer import Layer
 from tinygrad_mnist.keras.layers.signal import IMAGE, Shape, Signal
 
@@ -18,6 +20,19 @@ def same_padding(n: int, window: int, stride: int) -> Pair:
     ceil(n / stride) windows, the odd one behind."""
     total = max((-(-n // stride) - 1) * stride + window - n, 0)
     return total // 2, total - total // 2
+
+
+def with_zeros(x: Variable, size: Pair, rows: Pair, columns: Pair) -> Variable:
+    """Images (batch, channels, *size) with rows of zeros (above, below) and columns (left, right)
+    around them, in one array that is written once."""
+    if not any((*rows, *columns)):
+        return x
+    height, width = size
+    lengths = (x.shape[0], x.shape[1], sum(rows) + height, sum(columns) + width)
+    (top, _), (left, _) = rows, columns
+    zeros = T.zeros(lengths, x.dtype)
+    inside = zeros[:, :, top : top + height, left : left + width]
+    return T.set_subtensor(inside, x)  # type: ignore[no-any-return]
 
 
 def padding_name(padding: Any) -> str:
