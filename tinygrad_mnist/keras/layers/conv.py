@@ -15,11 +15,11 @@ from tinygrad_mnist.keras.layers.windows import (
     ImageLayer,
     Pair,
     check_channels_last,
+    int_pair,
     padding_name,
     same_padding,
     with_zeros,
 )
-from tinygrad_mnist.ops.shape import integer_pair
 from tinygrad_mnist.tensor.nnet import conv2d
 
 _HELD = (3, 2, 0, 1)  # the engine's filters (filters, channels, height, width) among Keras's axes
@@ -56,10 +56,10 @@ class Conv2D(ImageLayer):
         with self.arguments():
             check_channels_last(data_format)
             self.filters = integer(filters, "filters", 1)
-            self.kernel_size = integer_pair(kernel_size, "kernel_size", 1)
-            self.strides = integer_pair(strides, "strides", 1)
+            self.kernel_size = int_pair(kernel_size, "kernel_size", 1)
+            self.strides = int_pair(strides, "strides", 1)
             self.padding = padding_name(padding)
-            self.dilation_rate = integer_pair(dilation_rate, "dilation_rate", 1)
+            self.dilation_rate = int_pair(dilation_rate, "dilation_rate", 1)
             self.groups = integer(groups, "groups", 1)
             if self.filters % self.groups:
                 raise ArgumentError(f"{filters} filters can't be divided into {groups} groups")

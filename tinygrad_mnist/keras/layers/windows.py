@@ -6,13 +6,22 @@ from typing import Any
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ArgumentError
-from tinygrad_mnist.graph.values import choice, shown
+from tinygrad_mnist.graph.values import choice, integer, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras.layers.layer import Layer
 from tinygrad_mnist.keras.layers.signal import IMAGE, Shape, Signal
 
 Pair = tuple[int, int]
 PADDINGS = ("valid", "same")
+
+
+def int_pair(value: Any, what: str, least: int) -> Pair:
+    """Two ints, given as a pair or as one for both. Raises GraphTypeError, ArgumentError."""
+    is_pair = isinstance(value, list | tuple)
+    if is_pair and len(value) != 2:
+        raise ArgumentError(f"{what} is {shown(value)}; it is an int or two, for rows and columns")
+    rows, columns = value if is_pair else (value, value)
+    return integer(rows, what, least), integer(columns, what, least)
 
 
 def same_padding(n: int, window: int, stride: int) -> Pair:
@@ -32,7 +41,7 @@ def with_zeros(x: Variable, size: Pair, rows: Pair, columns: Pair) -> Variable:
     (top, _), (left, _) = rows, columns
     zeros = T.zeros(lengths, x.dtype)
     inside = zeros[:, :, top : top + height, left : left + width]
-    return T.set_subtensor(inside, x)  # type: ignore[no-any-return]
+    return T.set_subtensor(inside, x)
 
 
 def padding_name(padding: Any) -> str:
