@@ -51,10 +51,15 @@ class Sequential(Trainer, Model):
                 )
             self._begin(layer.shape)
             return
+        before = self._signals, self.input_shape
         if not self._layers and not self._signals and (shape := _shape_for(layer)) is not None:
             self._begin((None, *shape))
         if self._signals:
-            self._signals.append(layer.connect(self._signals[-1], False))
+            try:
+                self._signals = [*self._signals, layer.connect(self._signals[-1], False)]
+            except Exception:
+                self._signals, self.input_shape = before
+                raise
         self._layers.append(layer)
         self._update()
 
