@@ -8,11 +8,14 @@ Each function returns the figure, which a notebook shows. The extra `plot` insta
 
 from tinygrad_mnist.plots.classes import confusion_matrix, plot_confusion_matrix, plot_digits
 from tinygrad_mnist.plots.curves import plot_history, plot_learning_rate
+from tinygrad_mnist.plots.maps import plot_feature_maps, plot_filters
 
 __all__ = [
     "confusion_matrix",
     "plot_confusion_matrix",
     "plot_digits",
+    "plot_feature_maps",
+    "plot_filters",
     "plot_history",
     "plot_learning_rate",
 ]
