@@ -1,7 +1,7 @@
 """Images of single digits from files, brought to the form of MNIST's.
 
 MNIST's digits are white on black. Each was scaled so that its longer side has 20 pixels, and put
-into 28x28 with its centre of mass in the middle (Y. LeCun et al., Proceedings of the IEEE 86, 1998).
+into 28x28 with its centre of mass in the middle (Y. LeCun et al., Proc. of the IEEE 86, 1998).
 """
 
 from __future__ import annotations
@@ -62,14 +62,15 @@ def _grey(image: Any) -> NDArray[np.uint8]:
     if image.mode.startswith(("I", "F")):  # 16 bits, or more
         levels = np.asarray(image, np.float64)
         top = 255 if levels.max() <= 255 else 65535 if levels.max() <= 65535 else levels.max()
-        return np.rint(np.clip(levels / top, 0, 1) * 255).astype(np.uint8)
+        return np.asarray(np.rint(np.clip(levels / top, 0, 1) * 255), np.uint8)
     if "A" not in image.getbands() and "transparency" not in image.info:
         return np.array(image.convert("L"))
     rgba = image.convert("RGBA")
     levels = np.asarray(rgba.convert("L"), np.float64)
     share = np.asarray(rgba.getchannel("A"), np.float64) / 255
     is_light = (levels * share).sum() > 127.5 * share.sum()
-    return np.rint(levels * share + (1 - share) * (0 if is_light else 255)).astype(np.uint8)
+    mixed = levels * share + (1 - share) * (0 if is_light else 255)
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
 def as_mnist(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[str]]:
