@@ -7,7 +7,7 @@ and 99.67 % with the vote.
 import numpy as np
 
 from tinygrad_mnist import function
-from tinygrad_mnist.models import book_net
+from tinygrad_mnist.booknets import book_net
 from tinygrad_mnist.network3 import load_data_shared, size
 
 mini_batch_size = 10

@@ -6,8 +6,8 @@ there. 60 epochs reach about 99.4 %.
 
 from pathlib import Path
 
+from tinygrad_mnist.booknets import book_net
 from tinygrad_mnist.datasets import expand_mnist, load_mnist, save_splits
-from tinygrad_mnist.models import book_net
 from tinygrad_mnist.network3 import load_data_shared
 
 path = Path("../data/mnist_expanded.npz")

@@ -27,7 +27,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # behind the installed package:
 from benchmarks.job import Job
 from benchmarks.ours import Steps
 from tinygrad_mnist import _native, config, network3
-from tinygrad_mnist.models import RECIPES, book_net
+from tinygrad_mnist.booknets import RECIPES, book_net
 
 LARGE = ("W5", "W6", "W7")
 STEPS, BATCHES = 100, 10

@@ -43,15 +43,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("functions", "tensor", "ifelse"),
     ("gradient",),
     ("training", "datasets", "sandbox", "optimizers", "saving", "onnx"),
+    ("plots",),
     ("keras",),
-    ("network3",),
-    ("models", "theano"),
+    ("network3", "search"),
+    ("booknets", "theano"),
+    ("models", "tutorials"),
     ("cli",),
     ("__main__", "__init__"),
 )
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # What a function may import when it runs: libraries that few programs need and that load slowly.
-LAZY = {"rich", "pooch", "subprocess", "shutil", "json", "onnx", "safetensors"}
+LAZY = {"rich", "pooch", "subprocess", "shutil", "json", "onnx", "safetensors", "matplotlib"}
 
 
 def modules() -> dict[str, ast.Module]:

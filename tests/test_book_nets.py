@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import config, network3
+from tinygrad_mnist.booknets import RECIPES, book_net
 from tinygrad_mnist.functions import Function
-from tinygrad_mnist.models import RECIPES, book_net
 
 BATCH, IMAGES, STEPS = 10, 100, 50
 

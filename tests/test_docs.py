@@ -23,7 +23,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import network3
-from tinygrad_mnist.models import book_net
+from tinygrad_mnist.booknets import book_net
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->\n\s*\Z")

@@ -9,7 +9,7 @@ from helpers.native import settings as native_settings
 from numpy.typing import NDArray
 
 from tinygrad_mnist import _native, config, network3
-from tinygrad_mnist.models import RECIPES, book_net
+from tinygrad_mnist.booknets import RECIPES, book_net
 from tinygrad_mnist.network3 import (
     Activation,
     ConvPoolLayer,

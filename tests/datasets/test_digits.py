@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinygrad_mnist.booknets import book_net
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import Splits, draw_digits, load_digits, load_mnist
 from tinygrad_mnist.datasets.glyphs import GLYPHS, Glyph
 from tinygrad_mnist.datasets.handwriting import Style, path_of, write
 from tinygrad_mnist.datasets.rendering import render
-from tinygrad_mnist.models import book_net
 from tinygrad_mnist.network3 import Network, share_data
 
 PLAIN = Style(

@@ -30,7 +30,7 @@ LEFT_OUT = "not ctrl_c and not interrupt"
 
 TRAIN = """
 import numpy as np
-from tinygrad_mnist.models import book_net
+from tinygrad_mnist.booknets import book_net
 from tinygrad_mnist.network3 import share_data
 
 def zeros(n):

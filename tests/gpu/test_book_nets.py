@@ -12,8 +12,8 @@ from helpers.gpu_plans import plan_of, planning_for_cuda
 
 from tinygrad_mnist import network3
 from tinygrad_mnist.backends.cuda.design import Design, design_plan
+from tinygrad_mnist.booknets import book_net
 from tinygrad_mnist.compile.plan import Plan
-from tinygrad_mnist.models import book_net
 
 pytestmark = pytest.mark.compile
 

@@ -15,10 +15,10 @@ import pytest
 from helpers.gpu import BACKEND
 
 from tinygrad_mnist import config, network3
+from tinygrad_mnist.booknets import RECIPES, BookNet, book_net
 from tinygrad_mnist.datasets import DatasetError, Splits, load_digits, load_mnist, locate
 from tinygrad_mnist.errors import IndexOutOfRangeError
 from tinygrad_mnist.functions import Function, swept
-from tinygrad_mnist.models import RECIPES, BookNet, book_net
 from tinygrad_mnist.network3 import ConvPoolLayer, FullyConnectedLayer, Network, ReLU, SoftmaxLayer
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}

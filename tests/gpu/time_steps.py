@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_mnist import config
 from tinygrad_mnist.backends.cuda import program
-from tinygrad_mnist.models import book_net
+from tinygrad_mnist.booknets import book_net
 from tinygrad_mnist.network3 import FullyConnectedLayer, Network, SoftmaxLayer, share_data
 
 SIZES = (1, 16, 64)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import config, function
-from tinygrad_mnist.models import book_net
+from tinygrad_mnist.booknets import book_net
 from tinygrad_mnist.training.schedule import annealed
 
 

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 
 from tinygrad_mnist.config import DEVICES, config, device_of
+
+
+class UsageError(ValueError):
+    """An argument names something that isn't there or doesn't fit; the command's exit code is 2."""
+
+
+def say(options: argparse.Namespace, text: str) -> None:
+    """Prints a line on standard error, unless the command is quiet."""
+    if not options.quiet:
+        print(text, file=sys.stderr, flush=True)
 
 
 def positive(text: str) -> int:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_mnist.booknets import RECIPES, book_net
 from tinygrad_mnist.cli.arguments import add_device, positive
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import DIGITS, DatasetNotFoundError, draw_digits, locate
 from tinygrad_mnist.datasets.sources import read
-from tinygrad_mnist.models import RECIPES, book_net
 from tinygrad_mnist.network3 import share_data
 from tinygrad_mnist.profiling import Profile
 from tinygrad_mnist.profiling.columns import Row, fitting, terminal_width

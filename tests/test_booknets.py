@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from helpers.small_mnist import small_arrays
 
+from tinygrad_mnist import booknets, models
+from tinygrad_mnist.booknets import RECIPES, book_net
 from tinygrad_mnist.config import config
 from tinygrad_mnist.functions import function
-from tinygrad_mnist.models import RECIPES, book_net
 from tinygrad_mnist.network3 import share_data
 
 CONV = [(20, 1, 5, 5), (20,), (40, 20, 5, 5), (40,)]
@@ -69,3 +70,7 @@ def test_train_uses_the_recipe(name: str) -> None:
 def test_an_unknown_name() -> None:
     with pytest.raises(ValueError, match="no network 'resnet'; there are fc, conv1, conv2, conv2-"):
         book_net("resnet")
+
+
+def test_the_former_name() -> None:
+    assert all(getattr(models, name) is getattr(booknets, name) for name in models.__all__)

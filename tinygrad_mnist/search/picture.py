@@ -1,0 +1,85 @@
+"""The score by each setting, as small pictures side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.search.space import key_of
+from tinygrad_mnist.search.table import shown
+
+_COLUMNS = 3  # pictures in a row
+_INCHES = (3.2, 2.6)
+_MOST_TICKS = 6  # a setting with no more values has a tick at each
+_DECADES = 50  # a setting whose largest value is this many times the smallest has a log axis
+
+
+def draw(
+    settings: Mapping[str, Sequence[Any]],
+    scores: Sequence[float],
+    metric: str,
+    path: str | os.PathLike[str] | None = None,
+) -> Any:
+    """matplotlib's Figure with a picture per setting: a dot for each run, and a line through the
+    means where values repeat.
+
+    settings: the values of each setting, one per run. path: where it is saved, if anywhere.
+
+    Raises ArgumentError without runs; ImportError where matplotlib isn't installed.
+    """
+    if not scores:
+        raise ArgumentError("there is no run with a score to draw")
+    try:
+        figures: Any = import_module("matplotlib.figure")
+    except ImportError as error:
+        raise ImportError(
+            "a picture needs matplotlib: pip install 'tinygrad_mnist[plot]'"
+        ) from error
+    columns = min(_COLUMNS, len(settings))
+    rows = -(-len(settings) // columns)
+    size = (columns * _INCHES[0], rows * _INCHES[1])
+    figure = figures.Figure(size, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axes in grid.flat[len(settings) :]:
+        axes.remove()
+    for axes, (name, values) in zip(grid.flat, settings.items(), strict=False):
+        _draw_setting(axes, values, np.array(scores))
+        axes.set_xlabel(name)
+        axes.grid(alpha=0.3)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(metric)
+    if path is not None:
+        figure.savefig(path, dpi=150)
+    return figure
+
+
+def _draw_setting(axes: Any, values: Sequence[Any], scores: np.ndarray[Any, Any]) -> None:
+    x = _positions(axes, values)
+    axes.scatter(x, scores, s=18, alpha=0.7)
+    places = np.unique(x)
+    if len(places) < len(x):
+        means = [scores[x == place].mean() for place in places]
+        axes.plot(places, means, color="C1", linewidth=1.2, label="mean")
+        axes.legend(frameon=False, fontsize="small")
+
+
+def _positions(axes: Any, values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """Where the values are on the horizontal axis: numbers where they belong, others in order."""
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        numbers = np.array(values, np.float64)
+        if numbers.min() > 0 and numbers.max() >= _DECADES * numbers.min():
+            axes.set_xscale("log")
+        if len(places := sorted(set(values))) <= _MOST_TICKS:
+            axes.set_xticks(places, [shown(place) for place in places], minor=False)
+            axes.minorticks_off()
+        return numbers
+    names = dict.fromkeys(key_of(value) for value in values)
+    order = {key: float(i) for i, key in enumerate(sorted(names))}
+    texts = {key_of(value): shown(value) for value in values}
+    axes.set_xticks(list(order.values()), [texts[key] for key in order])
+    return np.array([order[key_of(value)] for value in values])
