@@ -8,7 +8,7 @@ from helpers.native import TARGETS, run_kernel
 
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
-from tinygrad_mnist.contracts.tape import philox
+from tinygrad_mnist.contracts.core import philox
 
 FULL = 0xFFFFFFFF
 
