@@ -20,7 +20,17 @@ FAMILIES = {"core", "tape", "gemm", "conv2d", "pool2d", "reduce", "batch_norm", 
 # From the ground up; the modules of one row don't import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("settings", "names", "folders", "imagedata", "contracts", "kernels", "_version", "_native"),
+    (
+        "settings",
+        "names",
+        "files",
+        "folders",
+        "imagedata",
+        "contracts",
+        "kernels",
+        "_version",
+        "_native",
+    ),
     ("config",),
     ("graph",),
     ("ops",),
@@ -32,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sharedvalue", "profiling", "checking", "gof", "updates", "scalar", "safe_asarray"),
     ("functions", "tensor", "ifelse"),
     ("gradient",),
-    ("training", "datasets", "sandbox", "optimizers"),
+    ("training", "datasets", "sandbox", "optimizers", "saving", "onnx"),
     ("keras",),
     ("network3",),
     ("models", "theano"),
@@ -41,7 +51,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # What a function may import when it runs: libraries that few programs need and that load slowly.
-LAZY = {"rich", "pooch", "subprocess", "shutil", "json"}
+LAZY = {"rich", "pooch", "subprocess", "shutil", "json", "onnx", "safetensors"}
 
 
 def modules() -> dict[str, ast.Module]:

@@ -83,6 +83,10 @@ class NonFiniteCostError(ValueError, FloatingPointError):
     """The cost of a training step is NaN or infinite."""
 
 
+class SavedFileError(ValueError):
+    """A file of a model can't be read or doesn't fit; the message names it and says what it is."""
+
+
 class EnvironmentVariableError(ValueError):
     """An environment variable of this package has a value that is not allowed."""
 

@@ -15,7 +15,7 @@ from tinygrad_mnist.backends.cuda.cache import (
     source_folder,
     writable_folder,
     write_entry,
-    write_whole,
+    write_if_new,
 )
 from tinygrad_mnist.backends.cuda.code import kernel_names
 
@@ -79,7 +79,7 @@ def test_what_was_not_used_for_longest_is_removed(folder: Path) -> None:
 def test_sources_are_bounded_too(folder: Path) -> None:
     sources = source_folder()
     for n in range(4):
-        write_whole(sources / f"s{n}.py", bytes(100))
+        write_if_new(sources / f"s{n}.py", bytes(100))
         os.utime(sources / f"s{n}.py", (1e9 + n, 1e9 + n))
     (sources / "__pycache__").mkdir()
     write_entry("k", "t", {}, ())

@@ -19,6 +19,7 @@ from tinygrad_mnist.datasets.splits import (
     as_path,
     checked_pair,
 )
+from tinygrad_mnist.files import written_whole
 from tinygrad_mnist.graph.values import shown
 
 # (axis of the image, step): down, up, right, left.
@@ -83,7 +84,6 @@ def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
     1/256 in 0..255/256.
     """
     target = as_path(path)
-    part = target.with_name(target.name + ".part")
     if not isinstance(splits, list | tuple) or len(splits) != len(Splits._fields):
         raise DatasetError(f"{target}: the data must be three pairs, one per part")
     parts = Splits(
@@ -97,11 +97,10 @@ def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
         for name, pair in zip(Splits._fields, parts, strict=True):
             arrays[f"{name}_images"] = as_bytes(pair.images, f"{target}, {name} part")
             arrays[f"{name}_labels"] = pair.labels.astype(np.uint8)
-        with part.open("wb") as file:
+        with written_whole(target) as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     elif target.name.endswith(".pkl.gz"):
-        with gzip.open(part, "wb", compresslevel=1) as packed:
+        with written_whole(target) as file, gzip.open(file, "wb", compresslevel=1) as packed:
             pickle.dump(tuple(tuple(pair) for pair in parts), packed, protocol=4)
     else:
         raise DatasetError(f"{target}: the name must end in .npz or .pkl.gz")
-    part.replace(target)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tinygrad_mnist.files import write_whole
 from tinygrad_mnist.printing.dot import dot
 
 _TEXT = ("dot", "gv")  # formats that need no layout
@@ -43,7 +44,7 @@ def pydotprint(
     path = Path(outfile) if outfile is not None else Path(f"{_DEFAULT_OUTFILE}.{chosen}")
     text = dot(fct)
     if chosen in _TEXT:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     else:
         _lay_out(text, path, chosen)
     if print_output_file:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinygrad_mnist.backends.base import Timings
 from tinygrad_mnist.compile.plan import KernelCall, Plan, show_call
+from tinygrad_mnist.files import write_whole
 
 _PROCESS = 1
 _STEPS, _CALLS = 1, 2  # lanes
@@ -26,7 +26,7 @@ def write_trace(path: str | os.PathLike[str], events: Iterable[Event]) -> None:
     import json  # here and not above: few programs need it
 
     trace = {"traceEvents": list(events), "displayTimeUnit": "ns"}
-    Path(path).write_text(json.dumps(trace), encoding="utf-8")
+    write_whole(path, json.dumps(trace).encode())
 
 
 def trace_events(plan: Plan, timings: Timings, title: str, calls: str) -> Iterator[Event]:

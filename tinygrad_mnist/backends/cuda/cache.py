@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tinygrad_mnist import files
 from tinygrad_mnist.folders import user_cache
 
 CACHE = "TINYGRAD_MNIST_CUDA_CACHE"  # environment variables that name folders
@@ -152,22 +153,15 @@ def write_entry(stem: str, tools: str, facts: dict[str, Any], pieces: Sequence[b
     code = b"".join(pieces)
     head = {"sizes": [len(p) for p in pieces], "digest": _digest(facts, code), "facts": facts}
     path = writable_folder() / CODE / f"{stem}-{tools}"
-    write_whole(path, b"".join([_MAGIC, json.dumps(head).encode(), b"\n", code]))
+    write_if_new(path, b"".join([_MAGIC, json.dumps(head).encode(), b"\n", code]))
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file atomically: another process sees all of it or nothing."""
+def write_if_new(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all, and its folder, unless it is there with that content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.read_bytes() == content:
         return
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    files.write_whole(path, content, durable=False)  # a damaged entry is found and made again
 
 
 def kept_bytes() -> int:

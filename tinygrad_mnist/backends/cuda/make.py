@@ -8,7 +8,7 @@ from pkgutil import walk_packages
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tinygrad_mnist.backends.cuda.cache import source_folder, write_whole
+from tinygrad_mnist.backends.cuda.cache import source_folder, write_if_new
 from tinygrad_mnist.backends.cuda.design import Design
 from tinygrad_mnist.backends.cuda.operands import check_scratch
 from tinygrad_mnist.kernels.core.call import (
@@ -106,7 +106,7 @@ def _module(design: Design) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     path = source_folder() / f"{name.removeprefix('_tinygrad_mnist_')}.py"
-    write_whole(path, design.source.encode())
+    write_if_new(path, design.source.encode())
     spec = util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -1,0 +1,55 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str], durable: bool = True) -> Iterator[BinaryIO]:
+    """A binary file to write; it becomes the file `path` when the block ends without an error.
+
+    The bytes go to a new file in the same folder, which is then renamed. So other processes see the
+    old file or the new one, never a part, and after an error the folder is as it was. An existing
+    file keeps its permissions, and a symbolic link stays one. What is no regular file, such as a
+    pipe, is written directly. durable: wait until the bytes are on the disk, so that they outlast a
+    power failure.
+
+    Raises OSError, with the name `path`, if it can't be written.
+    """
+    target = Path(os.path.realpath(path))
+    mode = target.stat().st_mode if target.exists() else None
+    if mode is not None and not stat.S_ISREG(mode):
+        with open(path, "wb") as file:
+            yield file
+        return
+    if mode is not None and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+    part = target.with_name(f".{target.name[:40]}.{os.urandom(4).hex()}.part")
+    try:
+        with open(part, "xb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(part, stat.S_IMODE(mode))
+        os.replace(part, target)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError) and error.filename in (None, os.fspath(part)):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+        raise
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes, durable: bool = True) -> None:
+    """Writes `content` by `written_whole`."""
+    with written_whole(path, durable) as file:
+        file.write(content)
