@@ -198,12 +198,12 @@ def run_kernel(
     """
     apply_threads()
     arrays = [*inputs, *outputs]
-    views = [
+    views: list[tuple[Any, ...]] = [
         (k, a.dtype.name, list(a.shape), [s // a.itemsize for s in a.strides], 0, [])
         for k, a in enumerate(arrays)
     ]
     n = len(inputs)
-    call = (name, views[:n], views[n:], CONTRACTS[name].flat_ints(params), [])
+    call: tuple[Any, ...] = (name, views[:n], views[n:], CONTRACTS[name].flat_ints(params), [])
     buffers = [("bind", k) for k in range(len(arrays))]
     program = _native.Program(buffers, [call], [()], 0)
     program.run([a.ctypes.data for a in arrays], [])

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
-from tinygrad_mnist.cli import check, compile, devices, profile
+from tinygrad_mnist.cli import check, compile, devices, expand, profile
 from tinygrad_mnist.cli.arguments import add_device, positive, seed
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import (
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "check": check.run,
             "devices": devices.run,
             "compile": compile.run,
+            "expand": expand.run,
             "info": _info,
         }
         return commands[options.command](options)
@@ -127,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_parser(commands)
     devices.add_parser(commands)
     compile.add_parser(commands)
+    expand.add_parser(commands)
     info = commands.add_parser(
         "info", help="show versions, processor features and where the data are"
     )

@@ -3,19 +3,20 @@
     distort: images (n, h, w) uint8, float32 or float64; amounts (10,) float64; weights (r + 1,)
         float32 -> (n, h, w) of the images' dtype
 
-amounts: the lowest and the highest angle (radians, counterclockwise), translation (pixels), skew and
-factor of the size, each drawn uniformly, the translation and the factor for each axis; then alpha, by
-which the displacements are multiplied, and fill, the pixel outside of an image. weights: half of the
-Gaussian that smooths the displacements, from its middle on; none: no elastic distortion. params:
-seed; first, the number of the first image. An image's distortion depends on seed and number alone.
+amounts: the lowest and the highest angle (radians, counterclockwise), translation (pixels), skew
+and factor of the size, each drawn uniformly, the translation and the factor for each axis; then
+alpha, by which the displacements are multiplied, and fill, the pixel outside of an image. weights:
+half of the Gaussian that smooths the displacements, from its middle on; none: no elastic
+distortion. params: seed; first, the number of the first image. An image's distortion depends on
+seed and number alone.
 
-Pixel p of a result is the image at M (p - centre - translation) + centre + displacement, where M is
-the inverse of scaling, then skewing, then rotating. Between pixels it is interpolated linearly along
-both axes, also from the last pixel to `fill` beside it. uint8 is rounded, halves to even.
+Pixel p of a result is the image at M (p - centre - translation) + centre + displacement, where M
+is the inverse of scaling, then skewing, then rotating. Between pixels it is interpolated linearly
+along both axes, also from the last pixel to `fill` beside it. uint8 is rounded, halves to even.
 
-The displacements are random numbers from -1 to 1, smoothed along both axes; beyond the image they are
-0. Source: Simard, Steinkraus, Platt, Best Practices for Convolutional Neural Networks Applied to Visual
-Document Analysis, ICDAR 2003.
+The displacements are random numbers from -1 to 1, smoothed along both axes; beyond the image they
+are 0. Source: Simard, Steinkraus, Platt, Best Practices for Convolutional Neural Networks Applied
+to Visual Document Analysis, ICDAR 2003.
 
 Every pixel is computed in the same order with the same roundings on every instruction set.
 """
