@@ -71,11 +71,12 @@ def distorted(images: Any, distortions: Distortions, seed: int, first: int) -> N
         raise GraphTypeError(f"images are {array.dtype}; they must be {', '.join(_DTYPES)}")
     if array.dtype == np.uint8 and not 0 <= distortions.fill <= 255:
         raise ArgumentError(f"fill is {distortions.fill:g}; of uint8 images it must be in 0..255")
+    source = _planes(array)
     result = np.empty(array.shape, array.dtype.newbyteorder("="))
     if distortions.is_identity:
         result[...] = array
         return result
-    source, target = _planes(array), _planes(result)
+    target = _planes(result)
     n, height, width = source.shape
     weights = distortions.weights(max(height, width, 1))
     amounts = distortions.amounts()

@@ -101,14 +101,16 @@ double amount(const Args& args, int64_t i) {
   return args.in[1].as<const double>()[i * args.in[1].stride[0]];
 }
 
-// Where the source of output pixel (y, x) is, counted from the corner of the filled border:
-// (y0 + yy y + yx x, x0 + xy y + xx x).
+// Where the source of a pixel of the result is, both counted from the centre:
+// (yy (y - move_y) + yx (x - move_x), xy (y - move_y) + xx (x - move_x)).
 struct Map {
-  double y0, yy, yx, x0, xy, xx;
+  double yy, yx, xy, xx, move_y, move_x;
 };
 
+double centre(int64_t length) { return 0.5 * static_cast<double>(length - 1); }
+
 // The inverse of: scale, skew, rotate (counterclockwise) around the centre, then move.
-Map draw_map(const Args& args, const Problem& problem, const float* draws) {
+Map draw_map(const Args& args, const float* draws) {
   const auto between = [&](Amount which, int number) {
     const double low = amount(args, which), high = amount(args, which + 1);
     return low + (high - low) * static_cast<double>(draws[number]);
@@ -122,11 +124,8 @@ Map draw_map(const Args& args, const Problem& problem, const float* draws) {
   map.yx = sine / factor_y;
   map.xy = (skew * cosine - sine) / factor_x;
   map.xx = (skew * sine + cosine) / factor_x;
-  const double centre_y = 0.5 * static_cast<double>(problem.height - 1);
-  const double centre_x = 0.5 * static_cast<double>(problem.width - 1);
-  const double y = centre_y + between(kTranslation, 1), x = centre_x + between(kTranslation, 2);
-  map.y0 = 1 + centre_y - (map.yy * y + map.yx * x);
-  map.x0 = 1 + centre_x - (map.xy * y + map.xx * x);
+  map.move_y = between(kTranslation, 1);
+  map.move_x = between(kTranslation, 2);
   return map;
 }
 
@@ -136,18 +135,22 @@ TGM_INLINE Vec<float> clamped(Vec<float> v, float last) {
   return v < last ? v : splat(last);
 }
 
-// Sources of row y of the result.
+// Sources of row y of the result, counted from the corner of the filled border.
 template <class C>
 void locate_row(const Problem& problem, const Memory<C>& memory, const Map& map, int64_t y) {
-  const auto row = static_cast<double>(y);
-  const auto first_y = static_cast<float>(map.y0 + map.yy * row);
-  const auto first_x = static_cast<float>(map.x0 + map.xy * row);
+  const double centre_y = centre(problem.height), centre_x = centre(problem.width);
+  const double row = static_cast<double>(y) - centre_y - map.move_y;
+  // Of the middle of the row.
+  const auto middle_y = static_cast<float>(1 + centre_y + (map.yy * row - map.yx * map.move_x));
+  const auto middle_x = static_cast<float>(1 + centre_x + (map.xy * row - map.xx * map.move_x));
   const auto step_y = static_cast<float>(map.yx), step_x = static_cast<float>(map.xx);
   const auto stride = static_cast<int32_t>(problem.width + 3);
   Vec<float> x;
-  for (int lane = 0; lane < kLanes<float>; lane++) x[lane] = static_cast<float>(lane);
+  for (int lane = 0; lane < kLanes<float>; lane++) {
+    x[lane] = static_cast<float>(lane) - static_cast<float>(centre_x);
+  }
   for (int64_t i = 0; i < problem.width; i += kLanes<float>, x += kLanes<float>) {
-    Vec<float> at_y = first_y + step_y * x, at_x = first_x + step_x * x;
+    Vec<float> at_y = middle_y + step_y * x, at_x = middle_x + step_x * x;
     if (problem.elastic) {
       at_y += displacement(memory.fields[0], problem.gaussian, y, i);
       at_x += displacement(memory.fields[1], problem.gaussian, y, i);
@@ -234,7 +237,7 @@ void distort_images(const Args& args, int64_t chunk, int64_t n_chunks) {
     const int64_t number = args.ints[1] + i;
     float draws[kFirstOfField];
     fill_uniform(draws, kFirstOfField, 0, 1, number, seed);
-    const Map map = draw_map(args, problem, draws);
+    const Map map = draw_map(args, draws);
     if (problem.elastic) draw_fields(problem, memory, number, seed);
     load_image<T>(problem, args.in[0], i, memory.image);
     T* to = out.as<T>() + i * out.stride[0];
