@@ -1,4 +1,4 @@
-"""Philox4x32-10 on the device: the bits of `contracts/tape/philox.py`.
+"""Philox4x32-10 on the device: the bits of `contracts/core/philox.py`.
 
 UNIFORM[dtype](i, step, key_low, key_high) is element i of draw number `step`: a float32 of 24
 random bits, four from a block of 128, or a float64 of 53, two from a block. i, key_low, key_high:

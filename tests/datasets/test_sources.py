@@ -165,7 +165,7 @@ def test_a_given_name_is_the_only_place(nowhere: Path) -> None:
         load_mnist("absent.pkl.gz")
     assert not e.value.nowhere
     with pytest.raises(DatasetNotFoundError, match="expand_mnist makes such data"):
-        load_mnist("../data/mnist_expanded.pkl.gz")
+        load_mnist("../data/mnist_expanded.npz")
 
 
 def test_without_pooch_the_error_says_so(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from helpers.expressions import evaluate
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.contracts.tape.philox import philox4x32
+from tinygrad_mnist.contracts.core.philox import philox4x32
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
 # From Random123's kat_vectors: counter, key, result.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -187,6 +187,26 @@ def _native_call(call: KernelCall) -> tuple[Any, ...]:
         CONTRACTS[call.kernel].flat_ints(call.params),
         [_native_tape(t) for t in call.tapes],
     )
+
+
+def run_kernel(
+    name: str, inputs: Sequence[Array], outputs: Sequence[Array], params: Mapping[str, Any]
+) -> None:
+    """One call of a kernel on arrays of any strides, without a plan: it writes the outputs.
+
+    Raises ValueError where the operands don't fit the kernel.
+    """
+    apply_threads()
+    arrays = [*inputs, *outputs]
+    views: list[tuple[Any, ...]] = [
+        (k, a.dtype.name, list(a.shape), [s // a.itemsize for s in a.strides], 0, [])
+        for k, a in enumerate(arrays)
+    ]
+    n = len(inputs)
+    call: tuple[Any, ...] = (name, views[:n], views[n:], CONTRACTS[name].flat_ints(params), [])
+    buffers = [("bind", k) for k in range(len(arrays))]
+    program = _native.Program(buffers, [call], [()], 0)
+    program.run([a.ctypes.data for a in arrays], [])
 
 
 class CpuBackend:

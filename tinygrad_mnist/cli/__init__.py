@@ -13,7 +13,18 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
-from tinygrad_mnist.cli import check, compile, devices, evaluate, predict, profile, summary, train
+from tinygrad_mnist.cli import (
+    book,
+    check,
+    compile,
+    devices,
+    evaluate,
+    expand,
+    predict,
+    profile,
+    summary,
+    train,
+)
 from tinygrad_mnist.cli.arguments import UsageError
 from tinygrad_mnist.cli.data import add_data
 from tinygrad_mnist.config import config
@@ -42,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "check": check.run,
             "devices": devices.run,
             "compile": compile.run,
+            "expand": expand.run,
+            "book": book.run,
             "info": _info,
         }
         return commands[options.command](options)
@@ -63,14 +76,11 @@ def _parser() -> argparse.ArgumentParser:
         " handwritten digits.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    train.add_parser(commands)
-    evaluate.add_parser(commands)
-    predict.add_parser(commands)
-    summary.add_parser(commands)
-    profile.add_parser(commands)
-    check.add_parser(commands)
-    devices.add_parser(commands)
-    compile.add_parser(commands)
+    for command in (
+        *(train, evaluate, predict, summary, book, expand),
+        *(profile, check, devices, compile),
+    ):
+        command.add_parser(commands)
     info = commands.add_parser(
         "info", help="show versions, processor features and where the data are"
     )

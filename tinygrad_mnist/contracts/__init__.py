@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import batch_norm, conv2d, gemm, index, pool2d, reduce, tape
+from . import batch_norm, conv2d, distort, gemm, index, pool2d, reduce, tape
 from .core.base import CONTRACTS, Array, ArraySpec, Contract, Params
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Params",
     "batch_norm",
     "conv2d",
+    "distort",
     "gemm",
     "index",
     "pool2d",

@@ -1,26 +1,23 @@
-"""The book's expanded training set: every image, and its four shifts by one pixel."""
+"""Expanded training sets: the book's, which has every image and its four shifts by one pixel, and
+larger ones with random distortions."""
 
 from __future__ import annotations
 
-import gzip
-import os
-import pickle
+from typing import Any
 
 import numpy as np
 
+from tinygrad_mnist.datasets.augment import distorted
+from tinygrad_mnist.datasets.distortions import Distortions
 from tinygrad_mnist.datasets.splits import (
     SIDE,
-    DatasetError,
     Images,
     Labels,
     Pair,
-    Splits,
-    as_bytes,
-    as_path,
     checked_pair,
 )
-from tinygrad_mnist.files import written_whole
-from tinygrad_mnist.graph.values import shown
+from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.graph.values import integer, shown
 
 # (axis of the image, step): down, up, right, left.
 SHIFTS = ((0, 1), (0, -1), (1, 1), (1, -1))
@@ -71,36 +68,33 @@ def expand_mnist(training: tuple[Images, Labels], seed: int = 0) -> Pair:
     return expanded
 
 
-def save_splits(path: str | os.PathLike[str], splits: Splits) -> None:
-    """Write a data set that `load_mnist` reads, as `.npz` or as `.pkl.gz`.
+def expand_augmented(
+    training: tuple[Images, Labels], count: int, seed: int = 0, **amounts: Any
+) -> Pair:
+    """The training pair made `count` images large, with distortions, in an order shuffled once.
 
-    `.npz` holds the pixels as bytes (pixel * 256, exact for MNIST), so it is written
-    and read quickly; `.pkl.gz` has the layout of the book's files: three pairs of
-    float32 images and int64 labels.
-    The file appears only once it is complete.
+    Each image is included as it is, then once more for every round of distortions, until there are
+    `count`. amounts: `rotation`, `translation`, `skew`, `scale` and `elastic` of `augment`.
+    Distorted pixels are rounded to multiples of 1/256, from 0 to 255/256, so that files of bytes
+    hold them.
 
-    Raises DatasetError for another suffix, for labels that are not integers in 0..9,
-    for pixels that are NaN or infinite, and for `.npz` when a pixel is no multiple of
-    1/256 in 0..255/256.
+    Raises ValueError where there are more than `count` images already, or none.
     """
-    target = as_path(path)
-    if not isinstance(splits, list | tuple) or len(splits) != len(Splits._fields):
-        raise DatasetError(f"{target}: the data must be three pairs, one per part")
-    parts = Splits(
-        *(
-            checked_pair(pair, f"{target}, {name} part")
-            for name, pair in zip(Splits._fields, splits, strict=True)
-        )
-    )
-    if target.name.endswith(".npz"):
-        arrays = {}
-        for name, pair in zip(Splits._fields, parts, strict=True):
-            arrays[f"{name}_images"] = as_bytes(pair.images, f"{target}, {name} part")
-            arrays[f"{name}_labels"] = pair.labels.astype(np.uint8)
-        with written_whole(target) as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    elif target.name.endswith(".pkl.gz"):
-        with written_whole(target) as file, gzip.open(file, "wb", compresslevel=1) as packed:
-            pickle.dump(tuple(tuple(pair) for pair in parts), packed, protocol=4)
-    else:
-        raise DatasetError(f"{target}: the name must end in .npz or .pkl.gz")
+    images, labels = checked_pair(training, "the training pair")
+    n = len(images)
+    if not 0 < n <= (count := integer(count, "count", 1)):
+        raise ArgumentError(f"count is {count}; there are {n} training images")
+    distortions = Distortions(**amounts)
+    order = np.random.default_rng(seed).permutation(count)
+    expanded = Pair(np.empty((count, images.shape[1]), np.float32), np.empty(count, np.int64))
+    for start in range(0, count, n):
+        rows = order[start : start + n]
+        part = images[: len(rows)]
+        if start:
+            part = distorted(part, distortions, seed, start)
+            np.rint(part * 256, out=part)
+            np.clip(part, 0, 255, out=part)
+            part /= 256
+        expanded.images[rows] = part
+        expanded.labels[rows] = labels[: len(rows)]
+    return expanded

@@ -16,7 +16,7 @@ from tinygrad_mnist.datasets import naming
 from tinygrad_mnist.datasets.arrays import convention, image_bytes, label_numbers, labelled
 from tinygrad_mnist.datasets.contents import IDX_FILE, ZIP, array_names, describe_file, read_bytes
 from tinygrad_mnist.datasets.idx import parse_images, parse_labels
-from tinygrad_mnist.datasets.naming import IMAGES, LABELS, TABLE, TEST, TRAIN
+from tinygrad_mnist.datasets.naming import IMAGES, LABELS, TABLE, TEST, TRAIN, VALIDATION
 from tinygrad_mnist.datasets.npz import is_data_set, parse_array, read_npz
 from tinygrad_mnist.datasets.pickles import read_pickle
 from tinygrad_mnist.datasets.splits import Bytes, DatasetError, Splits, divided
@@ -32,6 +32,11 @@ ROLES: dict[Role, str] = {
     (TRAIN, LABELS): "train-labels-idx1-ubyte",
     (TEST, IMAGES): "t10k-images-idx3-ubyte",
     (TEST, LABELS): "t10k-labels-idx1-ubyte",
+}
+#: Two more files, which `save_idx` writes.
+VALIDATION_ROLES: dict[Role, str] = {
+    (VALIDATION, IMAGES): "validation-images-idx3-ubyte",
+    (VALIDATION, LABELS): "validation-labels-idx1-ubyte",
 }
 
 
@@ -154,7 +159,10 @@ def four_files(
     if not found:
         return [], []
     names = " ".join(paths[0].name for paths in found.values())
-    missing = [name for role, name in ROLES.items() if role not in found]
+    more = {role: roles[role] for role in VALIDATION_ROLES if roles.get(role)}
+    expected = {**ROLES, **VALIDATION_ROLES} if more else ROLES
+    found |= more
+    missing = [name for role, name in expected.items() if role not in found]
     if missing:
         prefix = f"{family}-" if family else ""
         wanted = " or ".join(prefix + name for name in missing)
@@ -175,7 +183,10 @@ def _named(path: Path) -> str:
 
 def _read_four(family: str, files: dict[Role, list[Path]]) -> Splits:
     training, test = (_read_pair(family, files, part) for part in (TRAIN, TEST))
-    return divided(training, test)
+    has_validation = (VALIDATION, IMAGES) in files
+    return divided(
+        training, test, _read_pair(family, files, VALIDATION) if has_validation else None
+    )
 
 
 def _read_pair(family: str, files: dict[Role, list[Path]], part: str) -> Bytes:

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 
 IMAGES, LABELS, TABLE = "images", "labels", "table"
-TRAIN, TEST = "train", "test"
+TRAIN, TEST, VALIDATION = "train", "test", "validation"
 MNIST = "mnist"
 
 # "train-images-idx3-ubyte.gz" and the ways in which it is spelled elsewhere: another part before
 # it, "test" for "t10k", dots and underscores for dashes, endings added or lost, " (1)" of a second
 # download.
 _FILE = re.compile(
-    r"(?:(?P<family>.*?)[-_. ])??(?P<part>train(?:ing)?|t10k|test(?:ing)?)"
+    r"(?:(?P<family>.*?)[-_. ])??(?P<part>train(?:ing)?|t10k|test(?:ing)?|validation)"
     r"[-_. ]?(?P<kind>images?|imgs?|labels?)"
     r"(?:[-_. ]?idx[123])?(?:[-_. ]?(?:ubyte|int))?(?:[-_ ]*\(\d+\)|[-_ ](?:copy|\d+))?"
     r"(?P<suffix>(?:\.\w+)*)(?: \(\d+\))?",
@@ -55,7 +55,7 @@ class Name:
 
     family: the words before the part, in lower case; empty for MNIST's four files. It tells
         mnist_train.csv from a contest's train.csv, whose images are others.
-    part: TRAIN or TEST; None for a table of all images. kind: IMAGES, LABELS or TABLE.
+    part: TRAIN, TEST or VALIDATION; None for a table of all images. kind: IMAGES, LABELS or TABLE.
     """
 
     family: str
@@ -103,4 +103,6 @@ def _part(word: str) -> str | None:
     word = word.lower()
     if word.startswith("train"):
         return TRAIN
+    if word == VALIDATION:
+        return VALIDATION
     return TEST if word in ("t10k", "test", "testing") else None

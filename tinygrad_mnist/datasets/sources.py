@@ -4,6 +4,7 @@ generated ones."""
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tinygrad_mnist.datasets.download import (
     download,
     verify_cache,
 )
+from tinygrad_mnist.datasets.expand import expand_mnist
 from tinygrad_mnist.datasets.layouts import entries
 from tinygrad_mnist.datasets.naming import LIKELY_FOLDER, OTHER_SETS
 from tinygrad_mnist.datasets.search import read_file, read_folder, search
@@ -32,6 +34,7 @@ from tinygrad_mnist.datasets.splits import (
 )
 
 BOOK_PLACE = "../data/mnist.pkl.gz"
+EXPANDED_PLACE = "../data/mnist_expanded.pkl.gz"
 
 #: The name of the generated digits, in place of a file's name.
 DIGITS = "digits"
@@ -172,11 +175,15 @@ def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:
     `filename` may be a file or folder in any of the layouts that docs/data.md lists: IDX files
     (gzipped or not), the book's mnist.pkl.gz or mnist_expanded.pkl.gz, an .npz of `save_splits` or
     Keras, CSV files, and others. Without it the data are searched for, and downloaded, as in
-    `locate`. The name "fashion-mnist" means a search for Fashion-MNIST.
+    `locate`. The name "fashion-mnist" means a search for Fashion-MNIST. If the book's
+    "../data/mnist_expanded.pkl.gz" is asked for and there is no such file, its data are made of
+    MNIST, and a line on standard error says so.
 
     Raises DatasetNotFoundError when there are none, DatasetError when a file can't
     be trusted; the message names each place or the file.
     """
+    if is_absent_expansion(filename):
+        return _expanded()
     location = locate(filename)
     try:
         return read(location.path)
@@ -189,6 +196,24 @@ def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:
         raise DatasetError(
             listing(f"{title} can't be loaded from any of these places:", attempts), attempts
         ) from error
+
+
+def is_absent_expansion(name: object) -> bool:
+    """Whether a name is that of the book's expanded data, and there is no such file."""
+    is_name = isinstance(name, str | os.PathLike) and Path(name) == Path(EXPANDED_PLACE)
+    return is_name and not Path(EXPANDED_PLACE).exists()
+
+
+def _expanded() -> Splits:
+    splits = load_mnist()
+    training = expand_mnist(splits.training)
+    print(
+        f"tinygrad_mnist: there is no {EXPANDED_PLACE}; its {len(training.labels):,} images"
+        " are made of MNIST; `tinygrad-mnist expand` writes the file",
+        file=sys.stderr,
+        flush=True,
+    )
+    return splits._replace(training=training)
 
 
 def load_data(name: str | os.PathLike[str] | None = None) -> Splits:

@@ -140,6 +140,7 @@ class Network:
         early_stopping: int | None = None,
         shuffle: bool = False,
         callbacks: Sequence[Callback] = (),
+        before_epoch: Callable[[int], Any] | None = None,
         checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     ) -> History:
         """Train by stochastic gradient descent on mini-batches, in the data's order.
@@ -162,6 +163,8 @@ class Network:
             the training data is kept.
         callbacks: functions that are called after every epoch with the network and the epoch's
             number; the run ends when one returns True.
+        before_epoch: is called before every epoch with its number; it may change the values of the
+            training data.
         checkpoint: a file for the run's state, or a `Checkpoint`, which says how often it is
             written and whether the run goes on from it.
 
@@ -180,10 +183,13 @@ class Network:
         if test_data is not None:
             self._check_data("test_data", test_data)
         patience = as_patience(early_stopping)
-        acts = [partial(callback, self) for callback in functions_of(callbacks)]
+        acts = [partial(callback, self) for callback in functions_of(callbacks, "callbacks")]
         place = as_checkpoint(checkpoint)
         saved = None if place is None else place.found()
+        before = [] if before_epoch is None else functions_of([before_epoch], "before_epoch")
         orders = self._orders(training_data, flag(shuffle, "shuffle"), saved)
+        if orders is not None:
+            before.append(orders.draw)
         self.history = History()
         start = time.perf_counter()
         self.train_mb = self.training_function(orders.data if orders else training_data, eta, lmbda)
@@ -209,7 +215,7 @@ class Network:
                     report,
                     check_costs=None if allow_nonfinite else check,
                     patience=patience,
-                    before_epoch=[] if orders is None else [orders.draw],
+                    before_epoch=before,
                     after_epoch=acts,
                     begin=start,
                     state=state,

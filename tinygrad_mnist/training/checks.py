@@ -111,12 +111,13 @@ def as_patience(early_stopping: Any) -> int | None:
     return None if early_stopping is None else positive_integer("early_stopping", early_stopping)
 
 
-def functions_of(callbacks: Any) -> list[Callable[..., Any]]:
-    """What is called after every epoch. Raises TypeError, naming what can't be."""
-    given = list(several(callbacks, "callbacks", "functions of (network, epoch)"))
-    for callback in given:
-        if not callable(callback):
-            raise TypeError(f"callbacks has {shown(callback)}, which can't be called")
+def functions_of(functions: Any, name: str) -> list[Callable[..., Any]]:
+    """What a run calls at its epochs. name: of the argument. Raises TypeError, naming what can't be
+    called."""
+    given = list(several(functions, name, "functions"))
+    for one in given:
+        if not callable(one):
+            raise TypeError(f"{name} has {shown(one)}, which can't be called")
     return given
 
 

@@ -6,6 +6,8 @@ the rate runs a step, in a call or a sweep, without going back to Python.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 import tinygrad_mnist.tensor as T  # noqa: N812
@@ -34,3 +36,14 @@ def annealed(peak: float, steps: int) -> Variable:
     t = T.cast(counter, "floatX") / steps
     rising, falling = t / _WARM_UP, (1 - t) / (1 - _WARM_UP)
     return peak * T.maximum(T.minimum(rising, falling), 0)
+
+
+def falling(first: float, last: float, steps: int) -> Variable:
+    """A rate that falls from `first` to `last` in so many steps, by a constant factor per step.
+
+    Returns a floatX scalar to use as `eta`; beyond `steps` it stays at `last`.
+    """
+    counter = shared(np.int64(0), name="step")
+    counter.default_update = counter + 1
+    t = T.minimum(T.cast(counter, "floatX") / steps, 1)
+    return first * T.exp(t * math.log(last / first))

@@ -21,6 +21,7 @@
   X(conv2d_pool_grad_filter) \
   X(conv2d_pool_grad_input)  \
   X(cumsum)                  \
+  X(distort)                 \
   X(elementwise)             \
   X(gather)                  \
   X(gemm)                    \

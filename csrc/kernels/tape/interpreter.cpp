@@ -10,7 +10,7 @@
 #include "kernels/core/tape_row.hpp"
 #include "kernels/tape/convert.hpp"
 #include "kernels/tape/operations.hpp"
-#include "kernels/tape/philox.hpp"
+#include "kernels/core/philox.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {

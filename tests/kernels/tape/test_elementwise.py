@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tinygrad_mnist import _native
 from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import CONTRACTS, ArraySpec
+from tinygrad_mnist.contracts.core import philox
 from tinygrad_mnist.contracts.core.tape import OPCODES, Instruction, Tape
-from tinygrad_mnist.contracts.tape import philox
 
 TAPE_DTYPES = ["float32", "float64", "int64"]
 FLOAT_OPS = [

@@ -7,8 +7,8 @@ import pytest
 from helpers.native import TARGETS, run_kernel
 
 from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.contracts.core import philox
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
-from tinygrad_mnist.contracts.tape import philox
 
 FULL = 0xFFFFFFFF
 

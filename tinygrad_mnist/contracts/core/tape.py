@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base import Array, ArraySpec
+from .philox import uniform
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,9 @@ OPCODES: dict[str, Opcode] = {
     "bit_or": Opcode(2, np.bitwise_or, _INTEGERS),
     "bit_xor": Opcode(2, np.bitwise_xor, _INTEGERS),
     "switch": Opcode(3, _switch, _NUMBERS),
+    "uniform": Opcode(1, uniform, FLOATS, flops=0, draws=True),
 }
-"""The operations by name. `const` reads its immediate. Random draws are added by `tape.philox`."""
+"""The operations by name. `const` reads its immediate."""
 
 COMPARISONS = ("eq", "neq", "lt", "le", "gt", "ge")
 TRUTHS = frozenset((*COMPARISONS, "isnan", "isinf", "logical_not", "logical_and", "logical_or"))

@@ -1,5 +1,5 @@
 """Elementwise work: tapes, conversions, copies and random numbers."""
 
-from . import elementwise, philox
+from . import elementwise
 
-__all__ = ["elementwise", "philox"]
+__all__ = ["elementwise"]

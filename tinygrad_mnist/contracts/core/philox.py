@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.base import Array
-from ..core.tape import FLOATS, OPCODES, Opcode
+from .base import Array
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -64,6 +63,3 @@ def uniform(dtype: str, index: NDArray[np.int64], step: int, key: int) -> Array:
         low = (words[inverse, 2 * lane + 1] >> 6).astype(np.float64)
         numbers = (high * 67108864.0 + low) * 2.0**-53
     return numbers.reshape(index.shape)
-
-
-OPCODES["uniform"] = Opcode(1, uniform, FLOATS, flops=0, draws=True)

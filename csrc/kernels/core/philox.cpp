@@ -1,4 +1,4 @@
-#include "kernels/tape/philox.hpp"
+#include "kernels/core/philox.hpp"
 
 #include "math/half_products.hpp"
 

@@ -1,0 +1,146 @@
+"""All runs of some experiments: how long they will take, and having them computed side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.book.experiments import (
+    EXPANDED,
+    EXPERIMENTS,
+    MINI_BATCH_SIZE,
+    VOTE,
+    VOTE_OF,
+    VOTERS,
+    Experiment,
+)
+from tinygrad_mnist.book.train import train
+from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.graph.values import integer, shown
+from tinygrad_mnist.network3 import Network, share_data
+from tinygrad_mnist.search import Results, search
+
+_IMAGES = {EXPANDED: 250_000}
+_PLAIN_IMAGES = 50_000
+_TIMED_STEPS = 40
+_VALIDATION_COST = 0.35  # of a step's time, for a batch that is only evaluated
+JOURNAL = "runs.jsonl"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which experiments are run, how often and how long.
+
+    names: of experiments, or VOTE, which needs VOTERS networks of VOTE_OF. runs: of each, with the
+    seeds 1, 2, ... epochs: of each run; None: the book's. folder: of results and networks. data: as
+    for `load_data`. early_stopping: as in SGD.
+
+    Raises ArgumentError for an unknown name, and other errors for numbers that are none.
+    """
+
+    names: tuple[str, ...] = (*EXPERIMENTS, VOTE)
+    runs: int = 3
+    epochs: int | None = None
+    folder: str = "runs/book"
+    data: str | None = None
+    early_stopping: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if name != VOTE and name not in EXPERIMENTS:
+                known = ", ".join((*EXPERIMENTS, VOTE))
+                raise ArgumentError(f"there is no experiment {shown(name)}; there are {known}")
+        integer(self.runs, "runs", 1)
+        if self.epochs is not None:
+            integer(self.epochs, "epochs", 1)
+
+    def experiments(self) -> Iterator[tuple[Experiment, int, int]]:
+        """Each experiment with its number of runs and of epochs, in the book's order."""
+        for name, experiment in EXPERIMENTS.items():
+            runs = self.runs if name in self.names else 0
+            if name == VOTE_OF and VOTE in self.names:
+                runs = max(runs, VOTERS)
+            if runs:
+                yield experiment, runs, self.epochs or experiment.epochs
+
+    def space(self, experiment: Experiment, runs: int, epochs: int) -> dict[str, Any]:
+        """The settings of an experiment's runs, for `search`."""
+        return {
+            "experiment": [experiment.name],
+            "seed": list(range(1, runs + 1)),
+            "epochs": [epochs],
+            "folder": [self.folder],
+            "data": [self.data],
+            "early_stopping": [self.early_stopping],
+        }
+
+
+def estimate(plan: Plan) -> dict[str, float]:
+    """Seconds that each run of an experiment will take on all threads of this process, by the time
+    of its first steps on images of noise."""
+    return {e.name: _seconds_of(e, epochs) for e, _, epochs in plan.experiments()}
+
+
+def _seconds_of(experiment: Experiment, epochs: int) -> float:
+    rng = np.random.default_rng(0)
+    n = _TIMED_STEPS * MINI_BATCH_SIZE
+    images, labels = rng.random((n, 784), np.float32), rng.integers(0, 10, n)
+    ((x, y),) = share_data([(images, labels)])
+    net = Network(experiment.layers(), MINI_BATCH_SIZE, 1)
+    step = net.training_function((x, y), experiment.eta, experiment.lmbda)
+    step.sweep(range(2))
+    begin = time.perf_counter()
+    step.sweep(range(_TIMED_STEPS))
+    seconds = (time.perf_counter() - begin) / _TIMED_STEPS
+    steps = _IMAGES.get(experiment.data, _PLAIN_IMAGES) // MINI_BATCH_SIZE
+    validation = _VALIDATION_COST * 10_000 // MINI_BATCH_SIZE
+    return epochs * (steps + validation) * seconds
+
+
+def run_all(
+    plan: Plan, executor: Executor | None = None, jobs: int | None = None, progress: bool = False
+) -> list[Results]:
+    """Has the runs computed, those that are not in the folder yet, and returns all of them.
+
+    executor, jobs: as for `search`. A finished run is on disk at once; one that was stopped goes on
+    from its checkpoint.
+    """
+    os.makedirs(plan.folder, exist_ok=True)
+    return [
+        search(
+            train,
+            plan.space(experiment, runs, epochs),
+            executor,
+            jobs,
+            metric="validation",
+            mode="max",
+            file=Path(plan.folder, JOURNAL),
+            progress=progress,
+        )
+        for experiment, runs, epochs in plan.experiments()
+    ]
+
+
+def running(folder: str | os.PathLike[str]) -> list[tuple[str, dict[str, Any]]]:
+    """How far the unfinished runs in a folder are: by name, epoch, of, validation, seconds."""
+    found = []
+    for path in sorted(Path(folder).glob("*.progress")):
+        try:
+            found.append((path.stem, json.loads(path.read_text())))
+        except (OSError, ValueError):  # it has just ended
+            continue
+    return found
+
+
+def seeds(results: Sequence[Results], name: str) -> list[int]:
+    """The seeds of the runs of an experiment that have ended well."""
+    runs = [run for of in results for run in of if run.error is None]
+    return sorted(run.settings["seed"] for run in runs if run.settings["experiment"] == name)

@@ -1,0 +1,131 @@
+"""One run of an experiment: a network trained from a seed, kept in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_mnist.book.experiments import (
+    DISTORTED,
+    EXPANDED,
+    EXPERIMENTS,
+    MINI_BATCH_SIZE,
+    Experiment,
+    scaled_tanh,
+)
+from tinygrad_mnist.datasets import Splits, augment, expand_mnist, load_data
+from tinygrad_mnist.files import write_whole
+from tinygrad_mnist.graph.shared import SharedVariable
+from tinygrad_mnist.network3 import Checkpoint, Network, share_data, size
+from tinygrad_mnist.training.schedule import falling
+
+CHECKPOINT_EVERY = 5000  # steps
+#: Functions that a saved network of an experiment may have.
+OWN = {"scaled_tanh": scaled_tanh}
+# Of the distorted images: what Cireșan et al. use for most digits.
+_DISTORTION: dict[str, Any] = {"rotation": 15.0, "scale": 0.15, "elastic": (36.0, 5.5)}
+
+
+def train(
+    experiment: str,
+    seed: int,
+    epochs: int,
+    folder: str,
+    data: str | None = None,
+    early_stopping: int | None = None,
+) -> dict[str, float]:
+    """Trains the network of an experiment; returns its figures.
+
+    seed: of the initial weights, and of the order or the distortions of the images. folder: gets
+    `NAME-SEED.safetensors`, the network of the best epoch; while the run goes on, a checkpoint,
+    from which it goes on if it was stopped, and how far it is. data: as for `load_data`.
+    """
+    recipe = EXPERIMENTS[experiment]
+    place = Path(folder, f"{experiment}-{seed}")
+    training, validation, test = share_data(_splits(recipe, data, seed))
+    net = Network(recipe.layers(), MINI_BATCH_SIZE, seed)
+    steps = epochs * (size(training) // MINI_BATCH_SIZE)
+    eta: Any = recipe.eta
+    if recipe.last_eta is not None:
+        eta = falling(recipe.eta, recipe.last_eta, steps)
+    checkpoint = Checkpoint(place.with_suffix(".checkpoint"), CHECKPOINT_EVERY, resume=True)
+    history = net.SGD(
+        training,
+        epochs,
+        MINI_BATCH_SIZE,
+        eta,
+        validation,
+        test,
+        recipe.lmbda,
+        quiet=True,
+        progress=False,
+        early_stopping=early_stopping,
+        callbacks=[partial(_note, place.with_suffix(".progress"), epochs)],
+        before_epoch=_distort(training[0], seed) if recipe.data == DISTORTED else None,
+        checkpoint=checkpoint,
+    )
+    Network.load(checkpoint.path, OWN, best=True).save(place.with_suffix(".safetensors"))
+    for suffix in (".checkpoint", ".progress"):
+        place.with_suffix(suffix).unlink(missing_ok=True)
+    assert history.test_accuracy is not None
+    return {
+        "validation": 100 * history.best_validation_accuracy,
+        "test": 100 * history.test_accuracy,
+        "epochs": history.epochs,
+        "train_seconds": history.seconds,
+    }
+
+
+def _splits(recipe: Experiment, data: str | None, seed: int) -> Splits:
+    splits = load_data(data)
+    if recipe.data != EXPANDED:
+        return splits
+    return splits._replace(training=expand_mnist(splits.training, seed))
+
+
+def _distort(images: SharedVariable, seed: int) -> Callable[[int], None]:
+    """Gives the images of each epoch distortions of their own."""
+    original = images.get_value()
+
+    def before(epoch: int) -> None:
+        changed = augment(original, seed=seed, first=epoch * len(original), **_DISTORTION)
+        images.set_value(changed, borrow=True)
+
+    return before
+
+
+def _note(path: Path, epochs: int, net: Network, epoch: int) -> None:
+    """Says how far the run is, for whoever watches."""
+    history = net.history
+    state = {
+        "epoch": epoch + 1,
+        "of": epochs,
+        "validation": 100 * history.validation_accuracies[-1],
+        "seconds": history.seconds,
+    }
+    write_whole(path, json.dumps(state).encode())
+
+
+def saved_network(folder: str | os.PathLike[str], experiment: str, seed: int) -> Network:
+    """The network that a finished run has left. Raises OSError and SavedFileError."""
+    return Network.load(Path(folder, f"{experiment}-{seed}.safetensors"), OWN)
+
+
+def vote(networks: list[Network], images: Any) -> np.ndarray[Any, Any]:
+    """The answer that most networks give for each image, int64 (n,); of equally many, the one whose
+    probabilities have the larger sum."""
+    votes = sum(_one_hot(net.predict(images)) for net in networks)
+    sums = sum(net.predict(images, probabilities=True) for net in networks)
+    # A vote counts more than all probabilities together.
+    total = votes * (1.0 + len(networks)) + sums
+    return np.asarray(total.argmax(axis=1))
+
+
+def _one_hot(answers: Any) -> Any:
+    return np.eye(10)[answers]

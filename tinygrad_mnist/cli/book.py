@@ -1,0 +1,168 @@
+"""`tinygrad-mnist book`: runs the experiments of chapter 6 and compares them with the book."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinygrad_mnist.book import EXPERIMENTS, Plan, Row, as_json, as_markdown, estimate, run_all
+from tinygrad_mnist.book.experiments import VOTE, VOTE_OF, VOTE_REPORTED, VOTERS
+from tinygrad_mnist.book.results import rows_of, vote_row
+from tinygrad_mnist.book.runs import running
+from tinygrad_mnist.cli.arguments import UsageError, add_device, positive, say
+from tinygrad_mnist.cli.data import add_data
+from tinygrad_mnist.config import config
+from tinygrad_mnist.datasets import load_data
+from tinygrad_mnist.files import write_whole
+from tinygrad_mnist.search import Results
+from tinygrad_mnist.search.worker import processors
+
+_WATCH_S = 1.0
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command to those of the command line."""
+    parser = commands.add_parser(
+        "book",
+        help="run the experiments of chapter 6 of the book, and compare their accuracies",
+        description="Train the networks of chapter 6 as the book does and print a table of their"
+        " test accuracies beside the book's. Finished runs, and checkpoints of unfinished ones, are"
+        " kept in a folder: the same command goes on from there.",
+    )
+    parser.add_argument("--list", action="store_true", help="list the experiments, and end")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="run these experiments alone")
+    parser.add_argument("--epochs", type=positive, help="of each run; default: the book's")
+    parser.add_argument("--runs", type=positive, default=3, help="of each; default: %(default)s")
+    parser.add_argument(
+        "--jobs", type=positive, help="runs at the same time; default: one per processor"
+    )
+    parser.add_argument(
+        "--early-stopping",
+        type=positive,
+        metavar="N",
+        help="end a run after N epochs without a better validation accuracy",
+    )
+    parser.add_argument(
+        "--folder", default="runs/book", help="of results and networks; default: %(default)s"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the table here, too, whenever a run ends: .md or .json",
+    )
+    parser.add_argument("--threads", type=positive, help="CPU threads, shared by all jobs")
+    add_device(parser)
+    add_data(parser, "--data")
+    parser.add_argument("--quiet", action="store_true", help="print only the table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    if options.list:
+        print(_listed())
+        return 0
+    if options.output is not None and options.output.suffix not in (".md", ".json"):
+        raise UsageError(f"--output {options.output}: its name must end in .md or .json")
+    config.device = options.device
+    if options.threads is not None:
+        config.threads = options.threads
+    names = tuple(options.only or (*EXPERIMENTS, VOTE))
+    plan = Plan(
+        names, options.runs, options.epochs, options.folder, options.data, options.early_stopping
+    )
+    jobs = options.jobs or (1 if config.device in ("cuda", "cudasim") else processors())
+    say(options, _forecast(plan, jobs))
+    rows: list[Row] = []
+    with _watched(plan.folder, options.quiet):
+        for name in names:
+            one = Plan((name,), plan.runs, plan.epochs, plan.folder, plan.data, plan.early_stopping)
+            results = _results(one, jobs, options)
+            rows += _rows(one, results)
+            if options.output is not None:
+                _write(options.output, rows)
+    print(as_markdown(rows), end="")
+    return 0
+
+
+def _results(plan: Plan, jobs: int, options: argparse.Namespace) -> list[Results]:
+    results = run_all(plan, jobs=jobs, progress=not options.quiet)
+    for failed in (run for of in results for run in of.failed):
+        print(f"tinygrad-mnist: {failed.settings['experiment']}: {failed.error}", file=sys.stderr)
+    return results
+
+
+def _rows(plan: Plan, results: Sequence[Results]) -> list[Row]:
+    if plan.names != (VOTE,):
+        return rows_of(results)
+    row = vote_row(results, plan.folder, load_data(plan.data).test)
+    return [] if row is None else [row]
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    text = as_markdown(rows) if path.suffix == ".md" else as_json(rows)
+    write_whole(path, text.encode())
+
+
+def _listed() -> str:
+    lines = []
+    for name, e in EXPERIMENTS.items():
+        reported = "" if e.reported is None else f"{e.reported:.2f} %"
+        lines.append(f"{name:<14} {reported:>8}  {e.epochs:>3} epochs, {e.data}: {e.summary}")
+    vote = f"{VOTERS} networks of {VOTE_OF}"
+    lines.append(f"{VOTE:<14} {VOTE_REPORTED:.2f} %              vote of {vote}")
+    return "\n".join(lines)
+
+
+def _forecast(plan: Plan, jobs: int) -> str:
+    """What will be run, and how long that takes if nothing has been done yet."""
+    seconds = estimate(plan)
+    runs = {e.name: n for e, n, _ in plan.experiments()}
+    total = sum(seconds[name] * n for name, n in runs.items())
+    each = ", ".join(f"{name} {n} x {_time(seconds[name])}" for name, n in runs.items())
+    at_once = "one at a time" if jobs == 1 else f"{jobs} at the same time"
+    return f"{sum(runs.values())} runs, {at_once}: about {_time(total)} in all ({each})"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def _watched(folder: str, quiet: bool) -> Iterator[None]:
+    """Shows how far each unfinished run is, while standard error is a terminal."""
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    ended = threading.Event()
+    with Live(console=Console(stderr=True), transient=True, redirect_stdout=False) as live:
+
+        def watch() -> None:
+            while not ended.wait(_WATCH_S):
+                live.update("\n".join(_line(name, state) for name, state in running(folder)))
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _line(name: str, state: dict[str, Any]) -> str:
+    left = state["seconds"] / state["epoch"] * (state["of"] - state["epoch"])
+    return (
+        f"{name}: epoch {state['epoch']} of {state['of']}, validation {state['validation']:.2f} %,"
+        f" {_time(left)} left"
+    )

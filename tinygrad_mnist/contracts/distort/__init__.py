@@ -1,0 +1,5 @@
+"""Random distortions of images."""
+
+from . import distort
+
+__all__ = ["distort"]
