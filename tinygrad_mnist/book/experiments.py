@@ -16,7 +16,6 @@ from tinygrad_mnist.network3 import (
     FullyConnectedLayer,
     ReLU,
     SoftmaxLayer,
-    linear,
     sigmoid,
     tanh,
 )
@@ -119,12 +118,6 @@ EXPERIMENTS = {
         ),
         Experiment(
             "tanh", f"{_CONV2}, 100 tanh", _with_two_convs(100, activation_fn=tanh), eta=0.03
-        ),
-        Experiment(
-            "linear",
-            f"{_CONV2}, 100 without activation",
-            _with_two_convs(100, activation_fn=linear),
-            eta=0.01,
         ),
         _relu("relu", f"{_CONV2}, 100 ReLU", 100, data=PLAIN, reported=99.23),
         _relu("expanded-100", f"{_CONV2}, 100 ReLU", 100, reported=99.37),

@@ -43,7 +43,7 @@ def train(
     """Trains the network of an experiment; returns its figures.
 
     seed: of the initial weights, and of the order or the distortions of the images. folder: gets
-    `NAME-SEED.safetensors`, the network of the best epoch; while the run goes on, a checkpoint,
+    `NAME-SEED.safetensors`, the network of the best epoch, and `NAME-SEED.csv`, its curves; while the run goes on, a checkpoint,
     from which it goes on if it was stopped, and how far it is. data: as for `load_data`.
     """
     recipe = EXPERIMENTS[experiment]
@@ -71,6 +71,7 @@ def train(
         checkpoint=checkpoint,
     )
     Network.load(checkpoint.path, OWN, best=True).save(place.with_suffix(".safetensors"))
+    write_whole(place.with_suffix(".csv"), history.to_csv().encode())
     for suffix in (".checkpoint", ".progress"):
         place.with_suffix(suffix).unlink(missing_ok=True)
     assert history.test_accuracy is not None

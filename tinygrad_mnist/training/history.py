@@ -62,6 +62,18 @@ class History:
         """Number of epochs that ended."""
         return len(self.validation_accuracies)
 
+    def to_csv(self) -> str:
+        """A line per epoch that ended: its number, the mean of its costs, and the accuracies. The
+        names of the columns are those of Keras's logs."""
+        costs = self.costs
+        per_epoch = len(costs) // max(self.epochs, 1)
+        lines = ["epoch,loss,val_accuracy,test_accuracy"]
+        accuracies = zip(self.validation_accuracies, self.test_accuracies, strict=True)
+        for epoch, (validation, test) in enumerate(accuracies):
+            loss = float(np.mean(costs[epoch * per_epoch : (epoch + 1) * per_epoch]))
+            lines.append(f"{epoch},{loss!r},{validation!r},{test!r}")
+        return "\n".join(lines) + "\n"
+
     @property
     def steps(self) -> int:
         """Number of steps that ended."""
