@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from tinygrad_mnist.book.train import train
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import integer, shown
 from tinygrad_mnist.network3 import Network, share_data
-from tinygrad_mnist.search import Results, search
+from tinygrad_mnist.search import Results, Run, search
 
 _IMAGES = {EXPANDED: 250_000}
 _PLAIN_IMAGES = 50_000
@@ -106,11 +106,14 @@ def _seconds_of(experiment: Experiment, epochs: int) -> float:
 
 
 def run_all(
-    plan: Plan, executor: Executor | None = None, jobs: int | None = None, progress: bool = False
+    plan: Plan,
+    executor: Executor | None = None,
+    jobs: int | None = None,
+    progress: bool | Callable[[Run], None] = False,
 ) -> list[Results]:
     """Has the runs computed, those that are not in the folder yet, and returns all of them.
 
-    executor, jobs: as for `search`. A finished run is on disk at once; one that was stopped goes on
+    executor, jobs, progress: as for `search`. A finished run is on disk at once; one that was stopped goes on
     from its checkpoint.
     """
     os.makedirs(plan.folder, exist_ok=True)

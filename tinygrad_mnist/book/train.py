@@ -43,8 +43,9 @@ def train(
     """Trains the network of an experiment; returns its figures.
 
     seed: of the initial weights, and of the order or the distortions of the images. folder: gets
-    `NAME-SEED.safetensors`, the network of the best epoch, and `NAME-SEED.csv`, its curves; while the run goes on, a checkpoint,
-    from which it goes on if it was stopped, and how far it is. data: as for `load_data`.
+    `NAME-SEED.safetensors`, the network of the best epoch, and `NAME-SEED.csv`, its curves; while
+    the run goes on, a checkpoint, from which it goes on if it was stopped, and how far it is. data:
+    as for `load_data`.
     """
     recipe = EXPERIMENTS[experiment]
     place = Path(folder, f"{experiment}-{seed}")

@@ -19,7 +19,7 @@ from tinygrad_mnist.cli.data import add_data
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import load_data
 from tinygrad_mnist.files import write_whole
-from tinygrad_mnist.search import Results
+from tinygrad_mnist.search import Results, Run
 from tinygrad_mnist.search.worker import processors
 
 _WATCH_S = 1.0
@@ -87,14 +87,21 @@ def run(options: argparse.Namespace) -> int:
             if options.output is not None:
                 _write(options.output, rows)
     print(as_markdown(rows), end="")
-    return 0
+    return 0 if len(rows) == len(names) else 1
 
 
 def _results(plan: Plan, jobs: int, options: argparse.Namespace) -> list[Results]:
-    results = run_all(plan, jobs=jobs, progress=not options.quiet)
+    results = run_all(plan, jobs=jobs, progress=False if options.quiet else _say_ended)
     for failed in (run for of in results for run in of.failed):
         print(f"tinygrad-mnist: {failed.settings['experiment']}: {failed.error}", file=sys.stderr)
     return results
+
+
+def _say_ended(run: Run) -> None:
+    """Prints the line of a run that has just ended."""
+    figures = run.error or "validation {validation:.2f} %, test {test:.2f} %".format(**run.values)
+    name = "{experiment}, seed {seed}".format(**run.settings)
+    print(f"{name}: {figures}, {_time(run.seconds)}", file=sys.stderr, flush=True)
 
 
 def _rows(plan: Plan, results: Sequence[Results]) -> list[Row]:
@@ -126,7 +133,9 @@ def _forecast(plan: Plan, jobs: int) -> str:
     total = sum(seconds[name] * n for name, n in runs.items())
     each = ", ".join(f"{name} {n} x {_time(seconds[name])}" for name, n in runs.items())
     at_once = "one at a time" if jobs == 1 else f"{jobs} at the same time"
-    return f"{sum(runs.values())} runs, {at_once}: about {_time(total)} in all ({each})"
+    count = sum(runs.values())
+    what = "run" if count == 1 else "runs"
+    return f"{count} {what}, {at_once}: about {_time(total)} in all ({each})"
 
 
 def _time(seconds: float) -> str:

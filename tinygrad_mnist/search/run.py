@@ -43,7 +43,7 @@ def search(
     file: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     retries: int = 1,
-    progress: bool | None = None,
+    progress: bool | Callable[[Run], None] | None = None,
 ) -> Results:
     """Calls the objective with different settings; returns the results, the best first.
 
@@ -66,7 +66,8 @@ def search(
         and this seed, they are taken from there; those that failed are computed again.
     threads: of a run, in place of its share of the processors.
     retries: how often a run is tried again after its worker was lost.
-    progress: whether a line for each run goes to standard error; by default if it is a terminal.
+    progress: whether a line for each run goes to standard error; by default if it is a terminal. Or
+        a function that is given each run when it has ended.
 
     A run that raises an exception has it as its `error`, and the others go on. Ctrl-C ends the
     processes; the runs that were finished are in the file, and `done_before(error)` returns them.
@@ -110,7 +111,7 @@ class _Search:
     seed: int
     metric: str | None
     mode: str
-    progress: bool | None
+    progress: bool | Callable[[Run], None] | None
     journal: Journal | None = None
     runs: list[Run] = field(default_factory=list)
     n_points: int = 0
@@ -184,7 +185,9 @@ class _Search:
         if self.journal is not None:
             self.journal.append(run.row())
         self._add(run)
-        if self.progress:
+        if callable(self.progress):
+            self.progress(run)
+        elif self.progress:
             print(f"{len(self.runs)}/{self.n_points}  {run.line()}", file=sys.stderr, flush=True)
 
     def _add(self, run: Run) -> None:
