@@ -6,7 +6,6 @@ import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from tinygrad_mnist.book import EXPERIMENTS, Plan, as_json, as_markdown, estimat
 from tinygrad_mnist.book.experiments import MINI_BATCH_SIZE, VOTE, VOTE_OF, VOTERS
 from tinygrad_mnist.book.results import Row, vote_row
 from tinygrad_mnist.book.runs import JOURNAL, running
-from tinygrad_mnist.book.train import saved_network, train, vote
+from tinygrad_mnist.book.train import saved_network, train
 from tinygrad_mnist.datasets import load_data
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.functions import function
@@ -96,29 +95,6 @@ def test_runs_are_taken_from_the_folder(
         again = rows_of(run_all(more, executor))
     assert [row.tests[:2] for row in again] == [row.tests for row in rows]
     assert len((tmp_path / "runs" / JOURNAL).read_text().splitlines()) == 7
-
-
-def test_a_vote() -> None:
-    class Fixed:
-        def __init__(self, rows: Any) -> None:
-            self.rows = np.array(rows, float)
-
-        def predict(self, images: Any, probabilities: bool = False) -> Any:
-            return self.rows if probabilities else self.rows.argmax(axis=1)
-
-    def rows(*given: dict[int, float]) -> Any:
-        table = np.zeros((len(given), 10))
-        for row, probabilities in zip(table, given, strict=True):
-            for label, p in probabilities.items():
-                row[label] = p
-        return table
-
-    nets: list[Any] = [
-        Fixed(rows({1: 0.5, 2: 0.4}, {3: 0.6}, {7: 0.9})),
-        Fixed(rows({1: 0.5, 2: 0.4}, {4: 0.7}, {8: 0.8, 7: 0.1})),
-        Fixed(rows({2: 1.0}, {5: 0.5}, {8: 0.5, 7: 0.4})),
-    ]
-    np.testing.assert_array_equal(vote(nets, None), [1, 4, 8])
 
 
 def test_the_vote_of_trained_networks(data: str, tmp_path: Path) -> None:

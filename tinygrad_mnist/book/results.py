@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.book.experiments import EXPERIMENTS, VOTE, VOTE_OF, VOTE_REPORTED, VOTERS
-from tinygrad_mnist.book.train import saved_network, vote
+from tinygrad_mnist.book.train import saved_network
+from tinygrad_mnist.network3 import Ensemble
 from tinygrad_mnist.search import Results
 from tinygrad_mnist.search.results import Run
 
@@ -66,8 +67,7 @@ def vote_row(results: Sequence[Results], folder: str | os.PathLike[str], test: A
     if len(runs) < VOTERS:
         return None
     networks = [saved_network(folder, VOTE_OF, run.settings["seed"]) for run in runs]
-    images, labels = test
-    right = float(np.mean(vote(networks, images) == labels))
+    right = Ensemble(networks).evaluate(test).accuracy
     return Row(
         VOTE,
         f"{VOTERS} networks of {VOTE_OF}",

@@ -113,8 +113,8 @@ def run_all(
 ) -> list[Results]:
     """Has the runs computed, those that are not in the folder yet, and returns all of them.
 
-    executor, jobs, progress: as for `search`. A finished run is on disk at once; one that was stopped goes on
-    from its checkpoint.
+    executor, jobs, progress: as for `search`. A finished run is on disk at once; one that was
+    stopped goes on from its checkpoint.
     """
     os.makedirs(plan.folder, exist_ok=True)
     return [

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tinygrad_mnist.book.experiments import (
     DISTORTED,
     EXPANDED,
@@ -117,17 +115,3 @@ def _note(path: Path, epochs: int, net: Network, epoch: int) -> None:
 def saved_network(folder: str | os.PathLike[str], experiment: str, seed: int) -> Network:
     """The network that a finished run has left. Raises OSError and SavedFileError."""
     return Network.load(Path(folder, f"{experiment}-{seed}.safetensors"), OWN)
-
-
-def vote(networks: list[Network], images: Any) -> np.ndarray[Any, Any]:
-    """The answer that most networks give for each image, int64 (n,); of equally many, the one whose
-    probabilities have the larger sum."""
-    votes = sum(_one_hot(net.predict(images)) for net in networks)
-    sums = sum(net.predict(images, probabilities=True) for net in networks)
-    # A vote counts more than all probabilities together.
-    total = votes * (1.0 + len(networks)) + sums
-    return np.asarray(total.argmax(axis=1))
-
-
-def _one_hot(answers: Any) -> Any:
-    return np.eye(10)[answers]

@@ -11,12 +11,13 @@ from tinygrad_mnist.cli import train_model
 from tinygrad_mnist.cli.arguments import UsageError, add_device, positive, say, seed
 from tinygrad_mnist.cli.data import add_data, load
 from tinygrad_mnist.config import config
-from tinygrad_mnist.network3 import share_data
+from tinygrad_mnist.network3 import Checkpoint, share_data
 
 #: Epochs without --epochs: a few minutes on two cores, and close to what the net can reach.
 DEFAULT_EPOCHS = {"fc": 30, "conv1": 10, "conv2": 10, "conv2-relu": 10, "dropout": 5}
 DEFAULT_NET = "conv2-relu"
 MINI_BATCH_SIZE = 10
+CHECKPOINT_EVERY = 5000  # mini-batches
 #: Runs with fewer epochs anneal the learning rate where the network has a peak for that.
 FULL_RUN = 20
 RATES = ("auto", "book", "annealed")
@@ -68,6 +69,21 @@ def add_parser(commands: Any) -> None:
         metavar="PATH",
         help="read the test images from here, such as MNIST's after training on digits",
     )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help=f"keep the run's state in this file: every {CHECKPOINT_EVERY:,} mini-batches, after"
+        " each epoch, and when Ctrl-C ends the run",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the file of --checkpoint, if it is there"
+    )
+    parser.add_argument(
+        "--early-stopping",
+        type=positive,
+        metavar="N",
+        help="end after N epochs without a better validation accuracy",
+    )
     add_data(parser, "--data", "--dataset")
     train_model.add_arguments(parser)
 
@@ -107,8 +123,17 @@ def run(options: argparse.Namespace) -> int:
     return _train_book_net(options, options.net or DEFAULT_NET, options.rate or "auto")
 
 
+def _checkpoint(options: argparse.Namespace) -> Checkpoint | None:
+    if options.checkpoint is None:
+        if options.resume:
+            raise UsageError("--resume needs --checkpoint FILE")
+        return None
+    return Checkpoint(options.checkpoint, CHECKPOINT_EVERY, options.resume)
+
+
 def _train_book_net(options: argparse.Namespace, name: str, wanted_rate: str) -> int:
     recipe = RECIPES[name]
+    checkpoint = _checkpoint(options)
     epochs = options.epochs or DEFAULT_EPOCHS[name]
     splits, kind = load(options)
     net = book_net(name, MINI_BATCH_SIZE, options.seed)
@@ -134,6 +159,8 @@ def _train_book_net(options: argparse.Namespace, name: str, wanted_rate: str) ->
         anneal,
         quiet=options.quiet,
         progress=False if options.quiet else None,
+        early_stopping=options.early_stopping,
+        checkpoint=checkpoint,
     )
     say(options, f"{time.perf_counter() - start:.0f} s")
     assert history.test_accuracy is not None

@@ -19,6 +19,7 @@ import sys
 
 from tinygrad_mnist.network3.checkpoint import Checkpoint
 from tinygrad_mnist.network3.data import Data, load_data_shared, share_data, size
+from tinygrad_mnist.network3.ensemble import Ensemble
 from tinygrad_mnist.network3.gpu import ModuleWithFlag
 from tinygrad_mnist.network3.inference import Evaluation
 from tinygrad_mnist.network3.layers import ConvPoolLayer, FullyConnectedLayer, SoftmaxLayer
@@ -35,6 +36,7 @@ __all__ = [
     "Checkpoint",
     "ConvPoolLayer",
     "Data",
+    "Ensemble",
     "Evaluation",
     "FullyConnectedLayer",
     "History",

@@ -40,6 +40,7 @@ from tinygrad_mnist.network3.run import Batches, Run
 from tinygrad_mnist.network3.saving import described, fill, layers_of, param_names
 from tinygrad_mnist.network3.shapes import values_per_image
 from tinygrad_mnist.network3.shuffle import Shuffled
+from tinygrad_mnist.network3.summary import summary_of
 from tinygrad_mnist.saving import Saved, load_arrays, save_arrays
 from tinygrad_mnist.training import (
     History,
@@ -265,6 +266,11 @@ class Network:
         costs = -logarithms[0][np.arange(len(known)), known] if has_cost else None
         classes = classes or int(max(known.max(), predictions.max())) + 1
         return evaluation(predictions, known, classes, costs)
+
+    def summary(self) -> None:
+        """Prints the layers with the shapes of their outputs, and the numbers of parameters."""
+        names = self._labels.names
+        print(summary_of(self.layers, names, self.x, self.mini_batch_size, self._pixels))
 
     @property
     def _pixels(self) -> int | None:

@@ -13,8 +13,16 @@ from tinygrad_mnist.graph.variables import Constant, Variable
 def values_per_image(
     output: Variable, x: Variable, mini_batch_size: int, pixels: int
 ) -> int | None:
-    """The number of values, for a mini-batch x of images with so many pixels; None where shapes
-    depend on values that aren't known before the network runs.
+    """The number of values that `output` has for an image; see `shape_of`."""
+    shape = shape_of(output, x, mini_batch_size, pixels)
+    return math.prod(shape) // mini_batch_size if shape else None
+
+
+def shape_of(
+    output: Variable, x: Variable, mini_batch_size: int, pixels: int
+) -> tuple[int, ...] | None:
+    """The shape of an output for a mini-batch x of images with so many pixels; None where it
+    depends on values that aren't known before the network runs.
 
     Raises ShapeError, with the user's line, where shapes in the layer don't fit each other.
     """
@@ -34,7 +42,5 @@ def values_per_image(
         (found,) = specialise([output], shapes, scalars).outputs
     except ValuesNeededError:
         return None
-    shape = found.type.shape
-    if not shape or None in shape:
-        return None
-    return math.prod(n for n in shape if n is not None) // mini_batch_size
+    shape = tuple(n for n in found.type.shape if n is not None)
+    return shape if len(shape) == found.ndim else None

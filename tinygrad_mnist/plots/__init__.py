@@ -6,7 +6,12 @@ plots.plot_history(model.fit(x, y, epochs=5), "curves.png")
 Each function returns the figure, which a notebook shows. The extra `plot` installs matplotlib.
 """
 
-from tinygrad_mnist.plots.classes import confusion_matrix, plot_confusion_matrix, plot_digits
+from tinygrad_mnist.plots.classes import (
+    confusion_matrix,
+    plot_confusion_matrix,
+    plot_digits,
+    plot_errors,
+)
 from tinygrad_mnist.plots.curves import plot_history, plot_learning_rate
 from tinygrad_mnist.plots.maps import plot_feature_maps, plot_filters
 
@@ -14,6 +19,7 @@ __all__ = [
     "confusion_matrix",
     "plot_confusion_matrix",
     "plot_digits",
+    "plot_errors",
     "plot_feature_maps",
     "plot_filters",
     "plot_history",

@@ -69,6 +69,38 @@ def plot_digits(
     return figures.finished(figure, path)
 
 
+def plot_errors(
+    evaluation: Any,
+    images: ArrayLike,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    n: int = 60,
+    columns: int | None = None,
+) -> Figure:
+    """Draws the images that a network answers wrongly, each with the answer and the label.
+
+    evaluation: what `evaluate` of a network or an ensemble of `network3` returns. images: those
+    that were evaluated. path, n, columns: as for `plot_digits`.
+
+    Raises GraphTypeError and ShapeError for wrong arguments, OSError, ImportError without
+    matplotlib.
+    """
+    for name in ("predictions", "labels"):
+        if not hasattr(evaluation, name):
+            raise GraphTypeError(
+                f"evaluation is {shown(evaluation)}; it must be what `evaluate` returns"
+            )
+    return plot_digits(
+        images,
+        evaluation.predictions,
+        evaluation.labels,
+        path,
+        n=n,
+        only_wrong=True,
+        columns=columns,
+    )
+
+
 def plot_confusion_matrix(
     labels: ArrayLike,
     predictions: ArrayLike,

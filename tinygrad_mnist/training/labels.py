@@ -22,7 +22,8 @@ class LayerLabels:
     def __init__(self, layers: Sequence[Any]) -> None:
         self._layers = list(layers)
         self._labels = []
-        for number, (layer, name) in enumerate(zip(layers, _names(layers), strict=True)):
+        self.names = _names(layers)
+        for number, (layer, name) in enumerate(zip(layers, self.names, strict=True)):
             self._labels.append(f"{name} (network3 layer {number})")
             _name_params(layer, name)
 
