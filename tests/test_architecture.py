@@ -57,7 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plots",),
     ("keras",),
     ("network3", "search"),
-    ("booknets", "theano"),
+    ("booknets", "theano", "book"),
     ("models", "tutorials"),
     ("cli",),
     ("__main__", "__init__"),

@@ -133,6 +133,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         ({"eta": 0.5, "lmbda": 0.0}, "with lmbda 0.1"),
         ({"eta": 0.5, "seed": 2}, "with training data"),
         ({"eta": 0.5, "shuffle": True}, "with seed of shuffling"),
+        ({"eta": annealed(0.5, 300)}, "with eta 0.5; this one has"),
     ):
         with pytest.raises(SavedFileError, match=message):
             train(network(), checkpoint=again, **options)
@@ -141,6 +142,13 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     network().save(path)
     with pytest.raises(SavedFileError, match="is no checkpoint of a run"):
         train(network(), checkpoint=again)
+
+
+def test_a_schedule_for_another_number_of_steps_is_refused(tmp_path: Path) -> None:
+    train(network(), epochs=1, eta=annealed(0.5, 300), checkpoint=tmp_path / "run")
+    again = Checkpoint(tmp_path / "run", resume=True)
+    with pytest.raises(SavedFileError, match=r"of a run with eta .*300.*; this one has .*450"):
+        train(network(), eta=annealed(0.5, 450), checkpoint=again)
 
 
 def test_arguments() -> None:

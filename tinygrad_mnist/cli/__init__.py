@@ -20,6 +20,7 @@ from tinygrad_mnist.cli import (
     devices,
     evaluate,
     expand,
+    plot,
     predict,
     profile,
     summary,
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "compile": compile.run,
             "expand": expand.run,
             "book": book.run,
+            "plot": plot.run,
             "info": _info,
         }
         return commands[options.command](options)
@@ -77,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (
-        *(train, evaluate, predict, summary, book, expand),
+        *(train, evaluate, predict, summary, plot, book, expand),
         *(profile, check, devices, compile),
     ):
         command.add_parser(commands)

@@ -19,6 +19,7 @@ from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.network3.data import Data
 from tinygrad_mnist.network3.inference import labels_of
 from tinygrad_mnist.network3.saving import Arrays, described, fill, fill_one, param_names
+from tinygrad_mnist.printing import pp
 from tinygrad_mnist.saving import Saved, load_arrays, save_arrays
 from tinygrad_mnist.training import History
 
@@ -155,10 +156,20 @@ def run_settings(data: Data, eta: Any, lmbda: Any, seed: int | None) -> Settings
     for array in (x.get_value(borrow=True), labels_of(y, None)):
         digest.update(np.ascontiguousarray(array).data)
     rates = {
-        name: "a variable" if isinstance(value, Variable) else float(value)
+        name: pp(value) if isinstance(value, Variable) else float(value)
         for name, value in (("eta", eta), ("lmbda", lmbda))
     }
     return {**rates, _SEED: seed, "training data": digest.hexdigest()}
+
+
+def curves_in(path: str | os.PathLike[str]) -> dict[str, list[float]] | None:
+    """The accuracies of a run's epochs by the names of Keras's logs; None for a file of a network
+    that is no checkpoint. Raises OSError and SavedFileError."""
+    arrays = load_arrays(path).arrays
+    names = {"val_accuracy": "validation_accuracies", "test_accuracy": "test_accuracies"}
+    if not all(f"history.{name}" in arrays for name in names.values()):
+        return None
+    return {key: arrays[f"history.{name}"].tolist() for key, name in names.items()}
 
 
 def shuffle_seed(saved: Saved) -> int | None:
