@@ -7,7 +7,7 @@ Networks Applied to Visual Document Analysis, ICDAR 2003.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -94,19 +94,21 @@ def distorted(images: Any, distortions: Distortions, seed: int, first: int) -> N
 
 
 def augmented(
-    data: tuple[Any, Any], epochs: int, *, initial_epoch: int = 0, seed: int = 0, **amounts: Any
-) -> Iterator[tuple[Any, Any]]:
-    """The data for each of the epochs, with images that are distorted anew each time.
+    data: tuple[Any, Any], *, seed: int = 0, **amounts: Any
+) -> Callable[[int | None], tuple[Any, Any]]:
+    """A function that distorts the data anew for each epoch.
 
     data: images and labels. The images may be a shared variable, as `network3.load_data_shared` has
-        them: then its value is replaced before each epoch, and restored in the end. Otherwise they
-        are an array, which stays as it is, and each epoch gets a new one.
-    epochs, initial_epoch: how many epochs in all, and the number of the first one, for a training
-        that goes on: each epoch has its own distortions.
+        them. Otherwise they are an array, which stays as it is.
     amounts: `rotation`, `translation`, `skew`, `scale`, `elastic` and `fill` of `augment`.
 
-        for images, labels in augmented((x_train, y_train), 12, rotation=10, elastic=(34, 4)):
-            model.fit(images, labels)
+    The result takes the number of an epoch, on which the distortions depend, so that a training can
+    go on where it ended. It returns the data with distorted images: a new array, or the same shared
+    variable with a new value. For None these are the images as they were.
+
+        distort = augmented((x_train, y_train), rotation=10, elastic=(34, 4))
+        for epoch in range(12):
+            train_an_epoch(*distort(epoch))
 
     Raises what `augment` raises, before the first epoch.
     """
@@ -114,26 +116,21 @@ def augmented(
         raise GraphTypeError(f"data is {shown(data)}; it must be a pair of images and labels")
     images, labels = data
     distortions = Distortions(**amounts)
-    epochs = integer(epochs, "epochs", 0)
-    initial_epoch = integer(initial_epoch, "initial_epoch", 0)
     shared = images if isinstance(images, SharedVariable) else None
     original = shared.get_value() if shared is not None else plain_array(images, "images")
     distorted(original[:0], distortions, seed, 0)
 
-    def each_epoch() -> Iterator[tuple[Any, Any]]:
-        try:
-            for epoch in range(initial_epoch, epochs):
-                changed = distorted(original, distortions, seed, epoch * len(original))
-                if shared is None:
-                    yield changed, labels
-                else:
-                    shared.set_value(changed)
-                    yield images, labels
-        finally:
-            if shared is not None:
-                shared.set_value(original)
+    def at_epoch(epoch: int | None) -> tuple[Any, Any]:
+        changed = original
+        if epoch is not None:
+            number = integer(epoch, "epoch", 0)
+            changed = distorted(original, distortions, seed, number * len(original))
+        if shared is None:
+            return changed, labels
+        shared.set_value(changed)
+        return images, labels
 
-    return each_epoch()
+    return at_epoch
 
 
 def _below_2_63(value: Any, what: str) -> int:
