@@ -131,6 +131,10 @@ def test_batches_and_threads_change_nothing(dtype: str, n: int, cut: int, seed: 
         assert (augment(x, seed=seed ^ 1, **ALL) != whole).any()
 
 
+def test_the_last_numbers() -> None:
+    assert augment(pictures(2, 784), first=2**63 - 2, seed=2**63 - 1, **ALL).shape == (2, 784)
+
+
 def test_one_thread_or_several(monkeypatch: pytest.MonkeyPatch) -> None:
     x = pictures(2000, 784)
     results = []
@@ -214,6 +218,7 @@ def test_rounding_and_fill_of_bytes() -> None:
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"seed": 2**63}, ValueError, "seed is"),
         ({"first": 1.5}, TypeError, "first is 1.5"),
+        ({"first": 2**63 - 1}, ValueError, "first is 9223372036854775807; numbers of images"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -20,6 +20,7 @@ from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.values import integer, plain_array, shown
 
 _SLAB = 1 << 23  # pixels of one native call; signals are seen between calls
+_MOST = 2**63
 _COMPUTED = {"float16": "float32"}  # other dtypes are computed as they are
 _DTYPES = ("uint8", "float16", "float32", "float64")
 
@@ -65,13 +66,17 @@ def augment(
 
 def distorted(images: Any, distortions: Distortions, seed: int, first: int) -> NDArray[Any]:
     """`augment`, with its arguments in one."""
-    seed, first = _below_2_63(seed, "seed"), _below_2_63(first, "first")
+    seed, first = integer(seed, "seed", 0), integer(first, "first", 0)
+    if seed >= _MOST:
+        raise ArgumentError(f"seed is {seed}; it must be below 2**63")
     array = plain_array(images, "images")
     if array.dtype.name not in _DTYPES:
         raise GraphTypeError(f"images are {array.dtype}; they must be {', '.join(_DTYPES)}")
     if array.dtype == np.uint8 and not 0 <= distortions.fill <= 255:
         raise ArgumentError(f"fill is {distortions.fill:g}; of uint8 images it must be in 0..255")
     source = _planes(array)
+    if first + len(source) > _MOST:
+        raise ArgumentError(f"first is {first}; numbers of images must be below 2**63")
     result = np.empty(array.shape, array.dtype.newbyteorder("="))
     if distortions.is_identity:
         result[...] = array
@@ -131,13 +136,6 @@ def augmented(
         return images, labels
 
     return at_epoch
-
-
-def _below_2_63(value: Any, what: str) -> int:
-    result = integer(value, what, 0)
-    if result >= 2**63:
-        raise ArgumentError(f"{what} is {result}; it must be below 2**63")
-    return result
 
 
 def _planes(images: NDArray[Any]) -> NDArray[Any]:
