@@ -131,6 +131,10 @@ def test_batches_and_threads_change_nothing(dtype: str, n: int, cut: int, seed: 
         assert (augment(x, seed=seed ^ 1, **ALL) != whole).any()
 
 
+def test_the_last_numbers() -> None:
+    assert augment(pictures(2, 784), first=2**63 - 2, seed=2**63 - 1, **ALL).shape == (2, 784)
+
+
 def test_one_thread_or_several(monkeypatch: pytest.MonkeyPatch) -> None:
     x = pictures(2000, 784)
     results = []
@@ -214,6 +218,7 @@ def test_rounding_and_fill_of_bytes() -> None:
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"seed": 2**63}, ValueError, "seed is"),
         ({"first": 1.5}, TypeError, "first is 1.5"),
+        ({"first": 2**63 - 1}, ValueError, "first is 9223372036854775807; numbers of images"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -223,36 +228,34 @@ def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], mess
 
 def test_augmented_arrays_differ_from_epoch_to_epoch() -> None:
     x, y = pictures(5, 784), np.arange(5)
-    epochs = list(augmented((x, y), 3, seed=4, **ALL))
-    for epoch, (images, labels) in enumerate(epochs):
+    at_epoch = augmented((x, y), seed=4, **ALL)
+    for epoch in (0, 1, 7, 0):
+        images, labels = at_epoch(epoch)
         assert labels is y
         np.testing.assert_array_equal(images, augment(x, seed=4, first=5 * epoch, **ALL))
-    (last,) = augmented((x, y), 3, initial_epoch=2, seed=4, **ALL)
-    np.testing.assert_array_equal(last[0], epochs[2][0])
+    np.testing.assert_array_equal(at_epoch(None)[0], x)
+    with pytest.raises(ValueError, match="epoch is -1"):
+        at_epoch(-1)
 
 
-def test_augmented_shared_data_train_a_network_and_are_restored() -> None:
+def test_augmented_shared_data_train_a_network() -> None:
     x, y = pictures(20, 784), np.arange(20) % 10
     data = network3.share_data([(x, y)] * 3)
     net = network3.Network([network3.SoftmaxLayer(784, 10)], 10, seed=0)
-    seen = []
-    for training in augmented(data[0], 2, **ALL):
-        assert training is not None
+    at_epoch = augmented(data[0], **ALL)
+    for epoch in range(2):
+        training = at_epoch(epoch)
         assert training[0] is data[0][0]
-        seen.append(training[0].get_value())
+        np.testing.assert_array_equal(training[0].get_value(), augment(x, first=20 * epoch, **ALL))
         net.SGD(training, 1, 10, 0.1, data[1], data[2], quiet=True)
-    np.testing.assert_array_equal(seen[1], augment(x, first=20, **ALL))
-    np.testing.assert_array_equal(data[0][0].get_value(), x)
-    for _ in augmented(data[0], 9, **ALL):
-        break
-    np.testing.assert_array_equal(data[0][0].get_value(), x)
+    np.testing.assert_array_equal(at_epoch(None)[0].get_value(), x)
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"data": np.zeros((2, 784))}, TypeError, "data is"),
-        ({"epochs": -1}, ValueError, "epochs is -1"),
+        ({"seed": -1}, ValueError, "seed is -1"),
         ({"rotation": -1}, ValueError, "rotation is -1"),
         ({"data": (shared(np.zeros((2, 3))), 0)}, ValueError, "images have shape"),
         ({"rotate": 1}, TypeError, "rotate"),
@@ -262,7 +265,7 @@ def test_wrong_arguments_of_augmented(
     arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        augmented(**{"data": (np.zeros((2, 784)), np.zeros(2)), "epochs": 1, **arguments})
+        augmented(**{"data": (np.zeros((2, 784)), np.zeros(2)), **arguments})
 
 
 def test_expansion_by_distortions() -> None:

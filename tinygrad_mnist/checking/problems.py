@@ -436,6 +436,14 @@ def _batch_norm_grad(make: _Maker) -> Problem:
     return Problem(operands, [_spec(make, (a, c, b)), *[_spec(make, (c,))] * 2], {})
 
 
+@_builds("distort", shape=(10, 28, 28))
+def _distort(make: _Maker) -> Problem:
+    shape = make.shape("N,H,W")
+    amounts = np.array([-0.3, 0.3, -2, 2, -0.2, 0.2, 0.8, 1.2, 20, 0])
+    operands = [make.values(shape), amounts, np.array([0.4, 0.2, 0.1], np.float32)]
+    return Problem(operands, [_spec(make, shape)], {"seed": make.request.seed, "first": 0})
+
+
 # --- indices and elementwise work ---------------------------------------------------------------
 
 _INDEXED = {"n_index": 1, "axis": 0}

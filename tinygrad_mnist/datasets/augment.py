@@ -7,7 +7,7 @@ Networks Applied to Visual Document Analysis, ICDAR 2003.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.values import integer, plain_array, shown
 
 _SLAB = 1 << 23  # pixels of one native call; signals are seen between calls
+_MOST = 2**63
 _COMPUTED = {"float16": "float32"}  # other dtypes are computed as they are
 _DTYPES = ("uint8", "float16", "float32", "float64")
 
@@ -65,13 +66,17 @@ def augment(
 
 def distorted(images: Any, distortions: Distortions, seed: int, first: int) -> NDArray[Any]:
     """`augment`, with its arguments in one."""
-    seed, first = _below_2_63(seed, "seed"), _below_2_63(first, "first")
+    seed, first = integer(seed, "seed", 0), integer(first, "first", 0)
+    if seed >= _MOST:
+        raise ArgumentError(f"seed is {seed}; it must be below 2**63")
     array = plain_array(images, "images")
     if array.dtype.name not in _DTYPES:
         raise GraphTypeError(f"images are {array.dtype}; they must be {', '.join(_DTYPES)}")
     if array.dtype == np.uint8 and not 0 <= distortions.fill <= 255:
         raise ArgumentError(f"fill is {distortions.fill:g}; of uint8 images it must be in 0..255")
     source = _planes(array)
+    if first + len(source) > _MOST:
+        raise ArgumentError(f"first is {first}; numbers of images must be below 2**63")
     result = np.empty(array.shape, array.dtype.newbyteorder("="))
     if distortions.is_identity:
         result[...] = array
@@ -94,19 +99,21 @@ def distorted(images: Any, distortions: Distortions, seed: int, first: int) -> N
 
 
 def augmented(
-    data: tuple[Any, Any], epochs: int, *, initial_epoch: int = 0, seed: int = 0, **amounts: Any
-) -> Iterator[tuple[Any, Any]]:
-    """The data for each of the epochs, with images that are distorted anew each time.
+    data: tuple[Any, Any], *, seed: int = 0, **amounts: Any
+) -> Callable[[int | None], tuple[Any, Any]]:
+    """A function that distorts the data anew for each epoch.
 
     data: images and labels. The images may be a shared variable, as `network3.load_data_shared` has
-        them: then its value is replaced before each epoch, and restored in the end. Otherwise they
-        are an array, which stays as it is, and each epoch gets a new one.
-    epochs, initial_epoch: how many epochs in all, and the number of the first one, for a training
-        that goes on: each epoch has its own distortions.
+        them. Otherwise they are an array, which stays as it is.
     amounts: `rotation`, `translation`, `skew`, `scale`, `elastic` and `fill` of `augment`.
 
-        for images, labels in augmented((x_train, y_train), 12, rotation=10, elastic=(34, 4)):
-            model.fit(images, labels)
+    The result takes the number of an epoch, on which the distortions depend, so that a training can
+    go on where it ended. It returns the data with distorted images: a new array, or the same shared
+    variable with a new value. For None these are the images as they were.
+
+        distort = augmented((x_train, y_train), rotation=10, elastic=(34, 4))
+        for epoch in range(12):
+            train_an_epoch(*distort(epoch))
 
     Raises what `augment` raises, before the first epoch.
     """
@@ -114,33 +121,21 @@ def augmented(
         raise GraphTypeError(f"data is {shown(data)}; it must be a pair of images and labels")
     images, labels = data
     distortions = Distortions(**amounts)
-    epochs = integer(epochs, "epochs", 0)
-    initial_epoch = integer(initial_epoch, "initial_epoch", 0)
     shared = images if isinstance(images, SharedVariable) else None
     original = shared.get_value() if shared is not None else plain_array(images, "images")
     distorted(original[:0], distortions, seed, 0)
 
-    def each_epoch() -> Iterator[tuple[Any, Any]]:
-        try:
-            for epoch in range(initial_epoch, epochs):
-                changed = distorted(original, distortions, seed, epoch * len(original))
-                if shared is None:
-                    yield changed, labels
-                else:
-                    shared.set_value(changed)
-                    yield images, labels
-        finally:
-            if shared is not None:
-                shared.set_value(original)
+    def at_epoch(epoch: int | None) -> tuple[Any, Any]:
+        changed = original
+        if epoch is not None:
+            number = integer(epoch, "epoch", 0)
+            changed = distorted(original, distortions, seed, number * len(original))
+        if shared is None:
+            return changed, labels
+        shared.set_value(changed)
+        return images, labels
 
-    return each_epoch()
-
-
-def _below_2_63(value: Any, what: str) -> int:
-    result = integer(value, what, 0)
-    if result >= 2**63:
-        raise ArgumentError(f"{what} is {result}; it must be below 2**63")
-    return result
+    return at_epoch
 
 
 def _planes(images: NDArray[Any]) -> NDArray[Any]:

@@ -145,7 +145,7 @@ void locate_row(const Problem& problem, const Memory<C>& memory, const Map& map,
   const auto middle_x = static_cast<float>(1 + centre_x + (map.xy * row - map.xx * map.move_x));
   const auto step_y = static_cast<float>(map.yx), step_x = static_cast<float>(map.xx);
   const auto stride = static_cast<int32_t>(problem.width + 3);
-  Vec<float> x;
+  Vec<float> x{};
   for (int lane = 0; lane < kLanes<float>; lane++) {
     x[lane] = static_cast<float>(lane) - static_cast<float>(centre_x);
   }

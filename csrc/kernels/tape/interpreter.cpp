@@ -7,10 +7,10 @@
 // from them alone; in boxes of short rows also operands that repeat in every row.
 #include "kernels/core/chunks.hpp"
 #include "kernels/core/dims.hpp"
+#include "kernels/core/philox.hpp"
 #include "kernels/core/tape_row.hpp"
 #include "kernels/tape/convert.hpp"
 #include "kernels/tape/operations.hpp"
-#include "kernels/core/philox.hpp"
 
 namespace tgm::TGM_TARGET {
 namespace {

@@ -58,7 +58,7 @@ def test_the_contract(
         assert np.abs(result.astype(int) - exact).max(initial=0) <= 1
         assert np.count_nonzero(result != exact) <= 5 + result.size // 100
     else:
-        np.testing.assert_allclose(result, exact, rtol=0, atol=5e-4)  # coordinates are floats
+        np.testing.assert_allclose(result, exact, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

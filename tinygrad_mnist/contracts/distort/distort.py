@@ -18,7 +18,8 @@ The displacements are random numbers from -1 to 1, smoothed along both axes; bey
 are 0. Source: Simard, Steinkraus, Platt, Best Practices for Convolutional Neural Networks Applied
 to Visual Document Analysis, ICDAR 2003.
 
-Every pixel is computed in the same order with the same roundings on every instruction set.
+Coordinates are float32, of float64 images too. Every pixel is computed in the same order with the
+same roundings on every instruction set.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ from ..core.philox import uniform
 
 _FIRST_OF_FIELD = 8  # numbers that an image draws before those of its fields
 _PLAIN_FLOPS = 32
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 
-def _sources(amounts: Array, draws: Array, height: int, width: int) -> Floats:
-    """The coordinates (2, h, w) that an image's pixels come from, without a displacement."""
+def _sources(amounts: Array, draws: Floats, height: int, width: int) -> Floats:
+    """The coordinates (2, h, w) that an image's pixels come from, without a displacement; counted
+    from the corner of the image's frame."""
     low, high = amounts[:8:2], amounts[1:8:2]
     amount = np.repeat(np.arange(4), [1, 2, 1, 2])  # drawn for: angle, y, x, skew, factor y, x
     drawn = low[amount] + (high - low)[amount] * draws[:6].astype(np.float64)
@@ -46,28 +48,34 @@ def _sources(amounts: Array, draws: Array, height: int, width: int) -> Floats:
     inverse = np.array([[cosine, sine], [skew * cosine - sine, skew * sine + cosine]])
     inverse /= factor[:, None]
     centre = np.array([height - 1, width - 1]) / 2
-    pixels = np.indices((height, width)).astype(np.float64)
-    moved = pixels - (centre + move)[:, None, None]
-    return np.asarray(np.einsum("ij,jyx->iyx", inverse, moved) + centre[:, None, None])
+    row = np.arange(height) - centre[0] - move[0]
+    middle = 1 + centre[:, None] + (inverse[:, :1] * row - inverse[:, 1:] * move[1])
+    x = np.arange(width, dtype=np.float32) - np.float32(centre[1])
+    step = inverse[:, 1].astype(np.float32)
+    return np.asarray(middle.astype(np.float32)[:, :, None] + step[:, None, None] * x)
 
 
-def _smoothed(field: Floats, weights: Array, axis: int) -> Floats:
+def _smoothed(field: Floats, weights: Floats, axis: int) -> Floats:
     """The field convolved with the Gaussian along an axis, zeros around it."""
     length = field.shape[axis]
-    distance = np.abs(np.subtract.outer(np.arange(length), np.arange(length)))
-    inside = distance < len(weights)
-    matrix = np.where(inside, weights.astype(np.float64)[np.where(inside, distance, 0)], 0)
-    return np.asarray(matrix @ field if axis == 0 else field @ matrix)
+    reach = min(len(weights), length) - 1
+    around = [(reach, reach) if a == axis else (0, 0) for a in range(2)]
+    rows = np.moveaxis(np.pad(field, around), axis, 0)
+    total = rows[reach : reach + length] * weights[0]
+    for k in range(1, reach + 1):
+        both = rows[reach - k : reach - k + length] + rows[reach + k : reach + k + length]
+        total += both * weights[k]
+    return np.asarray(np.moveaxis(total, 0, axis))
 
 
-def _sampled(image: Array, source: Floats, fill: float) -> Floats:
-    """The image at fractional coordinates, `fill` around it."""
+def _sampled(image: Array, source: Floats, fill: float) -> Array:
+    """The image, in its frame of `fill`, at fractional coordinates; in float64."""
     height, width = image.shape
     framed = np.pad(image.astype(np.float64), ((1, 2), (1, 2)), constant_values=fill)
-    limits = np.array([height + 1, width + 1], np.float64)[:, None, None]
-    at = np.clip(np.nan_to_num(source + 1, nan=0.0), 0, limits)
+    limits = np.array([height + 1, width + 1], np.float32)[:, None, None]
+    at = np.clip(np.nan_to_num(source, nan=0.0), 0, limits)
     y, x = corner = at.astype(np.int64)
-    part_y, part_x = at - corner
+    part_y, part_x = (at - corner.astype(np.float32)).astype(np.float64)
     upper = framed[y, x] * (1 - part_x) + framed[y, x + 1] * part_x
     lower = framed[y + 1, x] * (1 - part_x) + framed[y + 1, x + 1] * part_x
     return np.asarray(upper * (1 - part_y) + lower * part_y)
@@ -76,8 +84,9 @@ def _sampled(image: Array, source: Floats, fill: float) -> Floats:
 def distort_reference(
     params: Params, inputs: Sequence[Array], outputs: Sequence[ArraySpec]
 ) -> list[Array]:
-    """Every image by itself, in float64."""
+    """Every image by itself: coordinates in float32 as in the kernel, pixels in float64."""
     images, amounts, weights = inputs
+    weights = weights.astype(np.float32)
     _, height, width = images.shape
     pixels = height * width
     result = np.empty(images.shape, images.dtype)
@@ -86,9 +95,10 @@ def distort_reference(
         draws = uniform("float32", index, params["first"] + i, params["seed"])
         source = _sources(amounts, draws, height, width)
         if len(weights):
-            noise = 2 * draws[_FIRST_OF_FIELD:].astype(np.float64) - 1
+            noise = 2 * draws[_FIRST_OF_FIELD:] - 1
             for at, field in zip(source, noise.reshape(2, height, width), strict=True):
-                at += amounts[8] * _smoothed(_smoothed(field, weights, 1), weights, 0)
+                smooth = _smoothed(_smoothed(field, weights, 1), weights, 0)
+                at += smooth * np.float32(amounts[8])
         pixel = _sampled(image, source, amounts[9])
         result[i] = np.rint(pixel) if images.dtype.kind == "u" else pixel
     return [result]
