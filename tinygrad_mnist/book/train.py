@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from tinygrad_mnist.book.experiments import (
     Experiment,
     scaled_tanh,
 )
-from tinygrad_mnist.datasets import Splits, augment, expand_mnist, load_data
+from tinygrad_mnist.datasets import Splits, augmented, expand_mnist, load_data
 from tinygrad_mnist.files import write_whole
-from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.network3 import Checkpoint, Network, share_data, size
 from tinygrad_mnist.training.schedule import falling
 
@@ -53,6 +51,7 @@ def train(
     eta: Any = recipe.eta
     if recipe.last_eta is not None:
         eta = falling(recipe.eta, recipe.last_eta, steps)
+    is_distorted = recipe.data == DISTORTED
     checkpoint = Checkpoint(place.with_suffix(".checkpoint"), CHECKPOINT_EVERY, resume=True)
     history = net.SGD(
         training,
@@ -66,7 +65,7 @@ def train(
         progress=False,
         early_stopping=early_stopping,
         callbacks=[partial(_note, place.with_suffix(".progress"), epochs)],
-        before_epoch=_distort(training[0], seed) if recipe.data == DISTORTED else None,
+        before_epoch=augmented(training, seed=seed, **_DISTORTION) if is_distorted else None,
         checkpoint=checkpoint,
     )
     Network.load(checkpoint.path, OWN, best=True).save(place.with_suffix(".safetensors"))
@@ -87,17 +86,6 @@ def _splits(recipe: Experiment, data: str | None, seed: int) -> Splits:
     if recipe.data != EXPANDED:
         return splits
     return splits._replace(training=expand_mnist(splits.training, seed))
-
-
-def _distort(images: SharedVariable, seed: int) -> Callable[[int], None]:
-    """Gives the images of each epoch distortions of their own."""
-    original = images.get_value()
-
-    def before(epoch: int) -> None:
-        changed = augment(original, seed=seed, first=epoch * len(original), **_DISTORTION)
-        images.set_value(changed, borrow=True)
-
-    return before
 
 
 def _note(path: Path, epochs: int, net: Network, epoch: int) -> None:
