@@ -196,6 +196,7 @@ class Trainer:
             if validation is not None:
                 measured = self._measure(validation, callbacks)
                 logs.update((f"val_{name}", value) for name, value in measured.logs().items())
+                logs = dict(sorted(logs.items()))
             callbacks.on_epoch_batches(epoch, totals.batches())
             callbacks.on_epoch_end(epoch, logs)
             progress.finish(logs)
@@ -247,6 +248,7 @@ class Trainer:
 
     def _measure(self, source: Source, callbacks: Any, verbose: int = 0) -> Totals:
         """An evaluation on a source. Raises ValueError if it has run out of data."""
+        source.restart()
         callbacks.on_test_begin()
         totals = self._totals()
         with Progress(verbose, source.n_steps, totals.snapshot) as progress:
