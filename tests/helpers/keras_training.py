@@ -231,7 +231,7 @@ def results(keras: Any, case: Case, keeps_batches: bool = True) -> dict[str, Any
     """What a run gives: the logs of the first ten batches, the history, an evaluation, weights."""
     kept: list[dict[str, float]] = []
 
-    class Keep(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+    class Keep(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             kept.append({name: float(value) for name, value in logs.items()})
 
