@@ -164,7 +164,7 @@ def _draw(
     size = max(0.28, min(0.75, 8 / columns))  # of a tile, in inches
     across, down = size * whole.shape[1] / width, size * whole.shape[0] / width
     left, bottom = (0.4, 0.35) if labels is None else (0.6, 0.55)
-    wide, high = max(left + across + 0.95, 2.4), bottom + down + 0.4
+    wide, high = max(left + across + 1.1, 2.4), bottom + down + 0.4
     figure = figures.new_figure(wide, high)
     ax = figure.add_axes((left / wide, bottom / high, across / wide, down / high))
     image = ax.imshow(whole, interpolation="nearest", aspect="auto", **options)
