@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _POINT = 1 / 72  # inches
-_FONT = 8  # points
+_FONT = 9  # points
 _LINE = 1.35 * _FONT * _POINT
 _LETTER = 0.62 * _FONT * _POINT  # the mean width of one, with some room
 _TILE = 0.8  # inches
@@ -108,7 +108,7 @@ def plot_confusion_matrix(
                     ha="center",
                     va="center",
                     color="white" if dark else "black",
-                    fontsize=_FONT - 1 if count < 10_000 else _FONT - 3,
+                    fontsize=_FONT - 1 if count < 10_000 else _FONT - 2,
                 )
     _label_axes(ax, classes, names)
     ax.set_title(
