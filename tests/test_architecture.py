@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("functions", "tensor", "ifelse"),
     ("gradient",),
     ("training", "datasets", "sandbox", "optimizers"),
+    ("plots",),
     ("keras",),
     ("network3",),
     ("models", "theano"),
@@ -41,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # What a function may import when it runs: libraries that few programs need and that load slowly.
-LAZY = {"rich", "pooch", "subprocess", "shutil", "json"}
+LAZY = {"rich", "pooch", "subprocess", "shutil", "json", "matplotlib"}
 
 
 def modules() -> dict[str, ast.Module]:
