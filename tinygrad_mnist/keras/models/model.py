@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
-from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.values import flag, integer, plain_array, shown
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.keras.layers.layer import Layer, Weight
+from tinygrad_mnist.keras.layers.layer import BatchShape, Layer, Weight
 from tinygrad_mnist.keras.layers.signal import IMAGE, Array, Signal, Update, held
 from tinygrad_mnist.keras.models.summary import print_summary
 
@@ -63,6 +62,11 @@ class Model(Layer):
         self._trainable = flag(value, "trainable")
         for layer in self._layers:
             layer.trainable = self._trainable
+
+    def compute_output_shape(self, input_shape: Any) -> BatchShape:
+        for layer in self._layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return tuple(input_shape)
 
     # --- passes -----------------------------------------------------------------------------------
 
@@ -116,13 +120,6 @@ class Model(Layer):
             for layer in self._layers
             for path, weight in layer.named_weights()
         ]
-
-    @property
-    def trainable_weights(self) -> list[SharedVariable]:
-        return [v for layer in self._layers for v in layer.trainable_weights]
-
-    def penalties(self) -> list[Variable]:
-        return [term for layer in self._layers for term in layer.penalties()]
 
     # --- layers -----------------------------------------------------------------------------------
 
