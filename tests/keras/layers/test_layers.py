@@ -1,6 +1,7 @@
 """Dropout, layers of a user's own, activations as functions and as layers, names."""
 
 import copy
+import json
 import pickle
 from typing import Any
 
@@ -214,6 +215,34 @@ def test_an_activation_layer_comes_back() -> None:
     again = layers.Dense.from_config(layer.get_config())
     assert isinstance(again.activation, layers.LeakyReLU)
     assert again.activation.negative_slope == 0.25
+
+
+def doubled(x: Any) -> Any:
+    return x * 2
+
+
+class Halved(keras.initializers.Initializer):
+    def values(self, shape: Any) -> Any:
+        return np.full(shape, 0.5)
+
+
+def test_a_users_own_functions_come_back_by_their_names() -> None:
+    layer = layers.Dense(
+        2, activation=doubled, kernel_initializer=Halved(), kernel_regularizer=doubled
+    )
+    config = json.loads(json.dumps(layer.get_config()))
+    with pytest.raises(ValueError, match="there is no"):
+        layers.Dense.from_config(config)
+    again = layers.Dense.from_config(config, {"doubled": doubled, "Halved": Halved})
+    assert again.activation is again.kernel_regularizer is doubled
+    np.testing.assert_array_equal(again(np.ones((1, 3))), [[3.0, 3.0]])
+
+
+def test_values_of_initializers_in_a_configuration() -> None:
+    values = np.arange(6.0).reshape(3, 2)
+    layer = layers.Dense(2, kernel_initializer=keras.initializers.Constant(values))
+    again = layers.Dense.from_config(json.loads(json.dumps(layer.get_config())))
+    np.testing.assert_array_equal(again(np.eye(3)), values)
 
 
 # --- names and copies -----------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from tinygrad_mnist.graph.values import flag, integer, plain_array, several, sho
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras import initializers, regularizers
 from tinygrad_mnist.keras.layers.naming import auto_name
+from tinygrad_mnist.keras.layers.objects import with_custom_objects
 from tinygrad_mnist.keras.layers.signal import (
     Arrangement,
     Array,
@@ -393,8 +394,9 @@ class Layer:
     def from_config(
         cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> Layer:
-        """A layer made with these arguments."""
-        return cls(**config)
+        """A layer made with these arguments; custom_objects: a user's own functions and classes, by
+        the names that they have there."""
+        return cls(**with_custom_objects(config, custom_objects))
 
     def sublayers(self) -> Iterator[Layer]:
         """The layers inside this one: those that are its attributes, alone or in lists."""
