@@ -359,9 +359,10 @@ class Trainer:
             batch_size = integer(batch_size, f"{where}batch_size", 1)
         x, y, weights = (*data, None, None)[:3]
         step_for = partial(self._step, stage)
-        if is_iterable_of_batches(x) and y is None:
-            if weights is not None:
-                raise ArgumentError("sample_weight is a part of each batch where x is an iterable")
+        if is_iterable_of_batches(x) and (y is None or not isinstance(x, list | tuple)):
+            for name, given in (("y", y), ("sample_weight", weights)):
+                if given is not None:
+                    raise ArgumentError(f"{name} belongs in the batches of x, which is an iterable")
             read = reader.read_input if stage == "predict" else reader.read
             what = f"{where}x" if where == "" else "validation_data"
             return BatchSource(step_for, x, read, steps, bool(shuffle), what)
