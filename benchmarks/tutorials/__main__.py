@@ -1,0 +1,173 @@
+"""Time epochs of the tutorials' models beside Keras's on TensorFlow, interleaved in one run.
+
+python -m benchmarks.tutorials --keras PYTHON                 all models; about 15 minutes
+python -m benchmarks.tutorials --keras PYTHON --models convnet --images 12800
+
+PYTHON is the interpreter of an environment that has TensorFlow. Every process has its own model and
+trains one epoch at each turn; one that isn't at its turn is stopped. Without --keras, only this
+package is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import ratio
+from tinygrad_mnist import _native
+from tinygrad_mnist.datasets import load_mnist
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULT = ROOT / "benchmarks" / "results" / "tutorials.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the examples: its place, its batch, and how many images an epoch has here."""
+
+    place: str
+    batch: int
+    images: int = 60_000
+
+
+MODELS = {
+    "dense": Entry("keras_mnist_convnet.py:dense", 128),
+    "convnet": Entry("keras_mnist_convnet.py:convnet", 128, 12_800),
+    "deep": Entry("keras_deep_convnet.py:deep_convnet", 128, 2_560),
+    "fashion-dense": Entry("keras_fashion.py:dense", 32),
+    "fashion-conv": Entry("keras_fashion.py:convnet", 32, 9_600),
+    "strided": Entry("keras_codelab.py:strided", 128, 25_600),
+    "batch-norm": Entry("keras_codelab.py:batch_norm", 64, 12_800),
+}
+LIBRARIES = ("ours", "tensorflow", "tensorflow-jit")
+
+
+class Worker:
+    """A process of `worker.py`, stopped whenever it isn't asked for anything."""
+
+    def __init__(self, python: str, library: str, entry: Entry, data: str) -> None:
+        self._process = subprocess.Popen(
+            [
+                python,
+                str(Path(__file__).with_name("worker.py")),
+                library,
+                str(ROOT / "examples" / entry.place),
+                data,
+                str(entry.batch),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if library == "ours" else subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            process_group=0,
+        )
+
+    def ask(self, do: str) -> dict[str, Any]:
+        """The answer to a request. Raises RuntimeError if the process has ended."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+        self._process.stdin.write(json.dumps({"do": do}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the process has ended")
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+
+def measure(name: str, options: argparse.Namespace, folder: str) -> dict[str, Any]:
+    """The seconds of each library's epochs, and what else stands in a model's row."""
+    entry = MODELS[name]
+    images = min(entry.images, options.images or entry.images)
+    data = write_data(images, folder)
+    libraries = LIBRARIES if options.keras else LIBRARIES[:1]
+    workers: dict[str, Worker] = {}
+    try:
+        for library in libraries:
+            python = sys.executable if library == "ours" else options.keras
+            workers[library] = Worker(python, library, entry, data)
+        facts = {library: worker.ask("parameters") for library, worker in workers.items()}
+        first = {library: worker.ask("epoch") for library, worker in workers.items()}
+        times: dict[str, list[float]] = {library: [] for library in libraries}
+        for _ in range(options.rounds):
+            for library, worker in workers.items():
+                times[library].append(worker.ask("epoch")["seconds"])
+    finally:
+        for worker in workers.values():
+            worker.close()
+    return {
+        "batch": entry.batch,
+        "images": images,
+        "parameters": {library: fact["parameters"] for library, fact in facts.items()},
+        "versions": {library: fact["version"] for library, fact in facts.items()},
+        "first_epoch": first,
+        "seconds": times,
+    }
+
+
+def write_data(images: int, folder: str) -> str:
+    """The first images of MNIST, channels last, in 0..1, as a file that every worker reads."""
+    path = os.path.join(folder, f"{images}.npz")
+    if not os.path.exists(path):
+        splits = load_mnist()
+        x = np.concatenate([splits.training.images, splits.validation.images])[:images]
+        y = np.concatenate([splits.training.labels, splits.validation.labels])[:images]
+        x = np.asarray(x, np.float32).reshape(-1, 28, 28, 1)
+        np.savez(path, x=x, y=np.asarray(y, np.int64))
+    return path
+
+
+def row(name: str, result: dict[str, Any]) -> str:
+    """A model's line of the table: milliseconds a step, and the peers' times over ours."""
+    steps = -(-result["images"] // result["batch"])
+    seconds = result["seconds"]
+    cells = [name, str(result["batch"]), f"{1000 * median(seconds['ours']) / steps:.2f}"]
+    for library in LIBRARIES[1:]:
+        if library not in seconds:
+            continue
+        middle, low = ratio(seconds[library], seconds["ours"])
+        step = 1000 * median(seconds[library]) / steps
+        cells.append(f"{step:.2f} ({middle:.2f}, {low:.2f})")
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tutorials", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--keras", metavar="PYTHON", help="an interpreter that has TensorFlow")
+    parser.add_argument("--models", nargs="+", choices=tuple(MODELS), default=tuple(MODELS))
+    parser.add_argument("--images", type=int, help="at most so many images an epoch")
+    parser.add_argument("--rounds", type=int, default=7, help="timed epochs each; default: 7")
+    parser.add_argument("--output", type=Path, default=RESULT, help="default: %(default)s")
+    options = parser.parse_args()
+    kept = json.loads(options.output.read_text()) if options.output.exists() else {"models": {}}
+    kept["machine"] = f"{platform.machine()}, {os.cpu_count()} CPUs, {_native.target()}"
+    print("| model | batch | ours, ms/step | TensorFlow (ratio, lower quartile) | with XLA |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.models:
+            kept["models"][name] = measure(name, options, folder)
+            print(row(name, kept["models"][name]), flush=True)
+            options.output.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
