@@ -48,9 +48,7 @@ def _bytes(strings: NDArray[Any]) -> NDArray[Any]:
     return np.frombuffer(b"".join(texts), np.uint8).reshape(*strings.shape, length)
 
 
-def _decode_stack(
-    input_bytes: Stack, out_type: Any, little_endian: bool = True
-) -> Stack:
+def _decode_stack(input_bytes: Stack, out_type: Any, little_endian: bool = True) -> Stack:
     return Stack(_values(_bytes(input_bytes.rows), out_type, little_endian))
 
 

@@ -60,9 +60,7 @@ def _has_variable(*values: Any) -> bool:
 
 def like(value: Any, other: Any) -> Tensor:
     """A value as a tensor; Python's numbers and lists have the dtype of the other operand."""
-    if isinstance(value, np.ndarray | np.generic) or not isinstance(
-        other, np.ndarray | np.generic
-    ):
+    if isinstance(value, np.ndarray | np.generic) or not isinstance(other, np.ndarray | np.generic):
         return tensor(value)
     return tensor(value, other.dtype)
 

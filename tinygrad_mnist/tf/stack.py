@@ -235,9 +235,7 @@ def _visit(value: Any, change: Callable[[Stack], Any]) -> Any:
 
 def has_stack(*values: Any) -> bool:
     """Whether there is a stack among arguments, or in lists of them."""
-    return any(
-        type(v) is Stack or (type(v) in (list, tuple) and has_stack(*v)) for v in values
-    )
+    return any(type(v) is Stack or (type(v) in (list, tuple) and has_stack(*v)) for v in values)
 
 
 for _name in "add sub mul floordiv mod and or xor".split():

@@ -114,7 +114,10 @@ class Dataset:
         return self._spec()
 
     def __repr__(self) -> str:
-        ends = {INFINITE_CARDINALITY: "no end", UNKNOWN_CARDINALITY: "an unknown number of elements"}
+        ends = {
+            INFINITE_CARDINALITY: "no end",
+            UNKNOWN_CARDINALITY: "an unknown number of elements",
+        }
         count = ends.get(self._cardinality, f"{self._cardinality} elements")
         return f"<{type(self).__name__} of {count}>"
 
@@ -129,7 +132,9 @@ class Dataset:
             raise ArgumentError("from_tensor_slices needs arrays with rows, not scalars")
         if len({len(c) for c in columns}) > 1:
             lengths = ", ".join(str(len(c)) for c in columns)
-            raise ArgumentError(f"from_tensor_slices needs as many rows of each array, not {lengths}")
+            raise ArgumentError(
+                f"from_tensor_slices needs as many rows of each array, not {lengths}"
+            )
         return _of_columns(nest, columns)
 
     @staticmethod

@@ -55,7 +55,9 @@ class Mapped:
         stacks = pack(piece.form, [Stack(array) for array in arrays])
         try:
             with tracing():
-                called = self._function(*stacks) if type(stacks) is tuple else self._function(stacks)
+                called = (
+                    self._function(*stacks) if type(stacks) is tuple else self._function(stacks)
+                )
                 columns = [_column(leaf, len(piece)) for leaf in leaves(_no_lists(called))]
         except PerElement:
             return None
@@ -123,5 +125,3 @@ def filtered(blocks: Iterable[Block], predicate: Mapped) -> Iterator[Block]:
             )
         if holds.any():
             yield piece if holds.all() else piece[np.flatnonzero(holds)]
-
-

@@ -208,5 +208,3 @@ def _settled(block: Block) -> Block:
 def first_element(blocks: Blocks) -> Block | None:
     """A block of the first element alone."""
     return next(iter(islice((b[:1] for b in blocks if len(b)), 1)), None)
-
-
