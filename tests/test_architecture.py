@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gradient",),
     ("training", "datasets", "sandbox", "optimizers"),
     ("keras",),
-    ("network3",),
+    ("network3", "tf"),
     ("models", "theano"),
     ("cli",),
     ("__main__", "__init__"),

@@ -2,6 +2,7 @@
 
 from tinygrad_mnist.keras import (
     activations,
+    backend,
     datasets,
     initializers,
     layers,
@@ -10,6 +11,7 @@ from tinygrad_mnist.keras import (
     models,
     optimizers,
     regularizers,
+    utils,
 )
 from tinygrad_mnist.keras.layers import Input, InputLayer, Layer
 from tinygrad_mnist.keras.models import Model, Sequential
@@ -21,6 +23,7 @@ __all__ = [
     "Model",
     "Sequential",
     "activations",
+    "backend",
     "datasets",
     "initializers",
     "layers",
@@ -29,4 +32,5 @@ __all__ = [
     "models",
     "optimizers",
     "regularizers",
+    "utils",
 ]

@@ -18,8 +18,10 @@ from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.tf.operation import like, operation
 from tinygrad_mnist.tf.stack import Stack, has_stack
-from tinygrad_mnist.tf.tensors import Tensor, dtype_of, tensor
+from tinygrad_mnist.tf.tensors import DTYPES, Tensor, dtype_of, tensor
 from tinygrad_mnist.tf.tensors import divide as _divide
+
+_FLOAT32, _INT64 = DTYPES["float32"], DTYPES["int64"]
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Any:
@@ -220,13 +222,13 @@ def _arg(function: Any, x: Any, axis: Any, output_type: Any) -> Any:
 
 
 @operation(lambda x, axis=0, output_type="int64": T.cast(T.argmax(x, axis=axis), str(output_type)))
-def argmax(input: Any, axis: Any = None, output_type: Any = np.dtype("int64")) -> Any:
+def argmax(input: Any, axis: Any = None, output_type: Any = _INT64) -> Any:
     """The first index of the largest value along an axis (0)."""
     return _arg(np.argmax, input, axis, output_type)
 
 
 @operation(lambda x, axis=0, output_type="int64": T.cast(T.argmin(x, axis=axis), str(output_type)))
-def argmin(input: Any, axis: Any = None, output_type: Any = np.dtype("int64")) -> Any:
+def argmin(input: Any, axis: Any = None, output_type: Any = _INT64) -> Any:
     """The first index of the smallest value along an axis (0)."""
     return _arg(np.argmin, input, axis, output_type)
 
@@ -241,7 +243,7 @@ def expand_dims(input: Any, axis: int) -> Any:
     return np.expand_dims(tensor(input), axis)
 
 
-@operation(lambda x, axis=None: T.squeeze(x, axis))
+@operation(lambda x: T.squeeze(x))
 def squeeze(input: Any, axis: Any = None) -> Any:
     """Without the axes of length 1, or the given ones."""
     return np.squeeze(tensor(input), axis=_axes(axis))
@@ -275,7 +277,7 @@ def tile(input: Any, multiples: Any) -> Any:
 def gather(params: Any, indices: Any, axis: int = 0) -> Any:
     """The slices of an axis with these indices."""
     x, wanted = tensor(params), tensor(indices)
-    if wanted.size and not (0 <= wanted.min() and wanted.max() < x.shape[axis]):
+    if wanted.size and not (wanted.min() >= 0 and wanted.max() < x.shape[axis]):
         raise ArgumentError(f"indices {shown(indices)} are not all in 0..{x.shape[axis] - 1}")
     return np.take(x, wanted, axis=axis)
 
@@ -292,7 +294,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
     """The values, at least the one and at most the other."""
     x = tensor(t)
-    return np.clip(x, like(clip_value_min, x), like(clip_value_max, x))
+    return np.minimum(np.maximum(x, like(clip_value_min, x)), like(clip_value_max, x))
 
 
 @operation(lambda a, b: T.dot(a, b))
@@ -326,13 +328,13 @@ def shape(input: Any) -> Any:
 
 
 @operation()
-def zeros(shape: Any, dtype: Any = np.dtype("float32")) -> Any:
+def zeros(shape: Any, dtype: Any = _FLOAT32) -> Any:
     """Zeros of that shape."""
     return np.zeros(_axes(shape), dtype_of(dtype))
 
 
 @operation()
-def ones(shape: Any, dtype: Any = np.dtype("float32")) -> Any:
+def ones(shape: Any, dtype: Any = _FLOAT32) -> Any:
     """Ones of that shape."""
     return np.ones(_axes(shape), dtype_of(dtype))
 
@@ -346,6 +348,6 @@ def fill(dims: Any, value: Any) -> Any:
 @operation()
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> Any:
     """Numbers from `start` (0) to below `limit`."""
-    ends = (0, start) if limit is None else (start, limit)
-    kind = dtype_of(dtype) if dtype is not None else tensor([*ends, delta]).dtype
-    return np.arange(*ends, delta, dtype=kind)
+    first, last = (0, start) if limit is None else (start, limit)
+    kind = tensor([first, last, delta]).dtype if dtype is None else dtype_of(dtype)
+    return np.arange(first, last, delta).astype(kind)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.tf.stack import PerElement, Stack, by_row, elementwise, has_stack
-from tinygrad_mnist.tf.tensors import Tensor, tensor
+from tinygrad_mnist.tf.stack import Stack, by_row, elementwise, has_stack
+from tinygrad_mnist.tf.tensors import tensor
 
 Function = Callable[..., Any]
 
@@ -33,9 +33,9 @@ def operation(
             if has_stack(*operands, *options.values()):
                 if exact is not None and not options:
                     return elementwise(exact, *operands)
-                if stacked is not None and type(operands[0]) is Stack:
-                    if not has_stack(*operands[1:], *options.values()):
-                        return stacked(*operands, **options)
+                others = (*operands[1:], *options.values())
+                if stacked is not None and type(operands[0]) is Stack and not has_stack(*others):
+                    return stacked(*operands, **options)
                 return by_row(apply, *operands, **options)
             if _has_variable(*operands, *options.values()):
                 if symbolic is None:
@@ -58,11 +58,11 @@ def _has_variable(*values: Any) -> bool:
     )
 
 
-def like(value: Any, other: Any) -> Tensor:
-    """A value as a tensor; Python's numbers and lists have the dtype of the other operand."""
-    if isinstance(value, np.ndarray | np.generic) or not isinstance(other, np.ndarray | np.generic):
+def like(value: Any, other: Any) -> Any:
+    """An operand beside another: Python's numbers stay, since NumPy gives them the other's dtype;
+    a list gets it where that is a float's."""
+    if not isinstance(other, np.ndarray | np.generic) or isinstance(value, np.ndarray | np.generic):
         return tensor(value)
-    return tensor(value, other.dtype)
-
-
-__all__ = ["PerElement", "like", "operation"]
+    if isinstance(value, int | float | complex):
+        return value
+    return tensor(value, other.dtype if other.dtype.kind in "fc" else None)

@@ -37,7 +37,7 @@ EXACT = {
 _tracing: ContextVar[bool] = ContextVar("tracing", default=False)
 
 
-class PerElement(BaseException):  # noqa: N818  # not an error, and not for `except Exception`
+class PerElement(BaseException):  # not an error, and not for `except Exception`
     """A function needs the elements one by one."""
 
 
@@ -82,6 +82,9 @@ class Stack:
     def size(self) -> int:
         return int(np.prod(self.shape, dtype=int))
 
+    def numpy(self) -> Any:
+        raise PerElement
+
     def get_shape(self) -> tuple[int, ...]:
         return self.shape
 
@@ -90,7 +93,7 @@ class Stack:
         return Stack(self.rows.transpose(0, *range(self.ndim, 0, -1)))
 
     @property  # type: ignore[misc]
-    def __class__(self) -> Any:  # type: ignore[override]
+    def __class__(self) -> Any:
         """`isinstance` asks for it, where the stack's type isn't the one in question."""
         raise PerElement
 
@@ -160,7 +163,6 @@ for _name in (
     *("contains", "copy", "deepcopy", "reduce_ex", "format"),
 ):
     setattr(Stack, f"__{_name}__", _unknown)
-Stack.numpy = _unknown  # type: ignore[attr-defined]
 
 
 def _operator(function: Any, *, reflected: bool = False, exact: bool = True) -> Any:
@@ -207,7 +209,7 @@ def by_row(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
         raise PerElement
     results = []
     for i in range(n):
-        row, named = _visit((operands, options), lambda stack, i=i: tensor(stack.rows[i]))
+        row, named = _visit((operands, options), _row(i))
         result = function(*row, **named)
         if not isinstance(result, Tensor):
             raise PerElement
@@ -216,6 +218,10 @@ def by_row(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
     if any((x.shape, x.dtype) != (first.shape, first.dtype) for x in results):
         raise PerElement
     return Stack(np.stack(results))
+
+
+def _row(i: int) -> Callable[[Stack], Tensor]:
+    return lambda stack: tensor(stack.rows[i])
 
 
 def _visit(value: Any, change: Callable[[Stack], Any]) -> Any:
@@ -238,18 +244,18 @@ def has_stack(*values: Any) -> bool:
     return any(type(v) is Stack or (type(v) in (list, tuple) and has_stack(*v)) for v in values)
 
 
-for _name in "add sub mul floordiv mod and or xor".split():
-    _function = getattr(operator, f"{_name}_" if _name in ("and", "or") else _name)
-    setattr(Stack, f"__{_name}__", _operator(_function))
-    setattr(Stack, f"__r{_name}__", _operator(_function, reflected=True))
-for _name in "eq ne lt le gt ge neg pos abs invert".split():
+for _name in ("add", "sub", "mul", "floordiv", "mod", "and_", "or_", "xor"):
+    _function = getattr(operator, _name)
+    setattr(Stack, f"__{_name.rstrip('_')}__", _operator(_function))
+    setattr(Stack, f"__r{_name.rstrip('_')}__", _operator(_function, reflected=True))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert"):
     setattr(Stack, f"__{_name}__", _operator(getattr(operator, _name)))
-for _name in "pow matmul".split():
+for _name in ("pow", "matmul"):
     _function = getattr(operator, _name)
     setattr(Stack, f"__{_name}__", _operator(_function, exact=False))
     setattr(Stack, f"__r{_name}__", _operator(_function, reflected=True, exact=False))
-for _name in "lshift rshift divmod".split():
+for _name in ("lshift", "rshift", "divmod"):
     setattr(Stack, f"__{_name}__", _unknown)
     setattr(Stack, f"__r{_name}__", _unknown)
-Stack.__truediv__ = _operator(divide)  # type: ignore[attr-defined]
-Stack.__rtruediv__ = _operator(divide, reflected=True)  # type: ignore[attr-defined]
+for _name, _is_reflected in (("truediv", False), ("rtruediv", True)):
+    setattr(Stack, f"__{_name}__", _operator(divide, reflected=_is_reflected))

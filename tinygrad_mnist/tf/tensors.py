@@ -32,9 +32,10 @@ def dtype_of(value: Any) -> np.dtype[Any]:
     if isinstance(value, str) and value in DTYPES:
         return DTYPES[value]
     try:
-        return np.dtype(value)
+        kind: np.dtype[Any] = np.dtype(value)
     except TypeError:
         raise GraphTypeError(f"{shown(value)} is no dtype; it can be {', '.join(DTYPES)}") from None
+    return kind
 
 
 _OPERANDS = (np.ndarray, np.generic, int, float, complex, list, tuple)
@@ -60,7 +61,7 @@ class Tensor(np.ndarray[Any, Any]):
         return copied if self.ndim else copied[()]
 
     def get_shape(self) -> tuple[int, ...]:
-        return self.shape
+        return tuple(self.shape)
 
     def __getitem__(self, key: Any) -> Any:
         return tensor(super().__getitem__(key))
@@ -74,9 +75,6 @@ class Tensor(np.ndarray[Any, Any]):
     def __rtruediv__(self, other: Any) -> Any:
         return tensor(divide(other, self)) if isinstance(other, _OPERANDS) else NotImplemented
 
-    def __hash__(self) -> int:
-        raise TypeError("a tensor has no hash; its elements are compared one by one")
-
 
 def _new(name: str) -> Callable[[Any, Any], Any]:
     """The operator in place, which makes a new tensor."""
@@ -88,7 +86,8 @@ def _new(name: str) -> Callable[[Any, Any], Any]:
     return method
 
 
-for _name in "add sub mul truediv floordiv mod pow and_ or_ xor lshift rshift matmul".split():
+_OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor")
+for _name in (*_OPERATORS, "lshift", "rshift", "matmul"):
     setattr(Tensor, f"__i{_name.rstrip('_')}__", _new(_name))
 
 
@@ -115,9 +114,9 @@ def _array(value: Any) -> NDArray[Any]:
         return string
     array = np.asarray(value)
     if array.dtype.kind in "US":
-        encoded = np.empty(array.shape, object)
-        encoded.flat = [v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()]
-        return encoded
+        encoded = np.empty(array.size, object)
+        encoded[:] = [v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()]
+        return encoded.reshape(array.shape)
     if isinstance(value, np.ndarray | np.generic) or _has_numpy(value):
         return array
     if array.dtype == object and array.size and not isinstance(array.flat[0], bytes | str):

@@ -1,4 +1,4 @@
-"""Many elements of a data set side by side: whole arrays in place of one element after the other."""
+"""Many elements of a data set side by side: whole arrays in place of single elements."""
 
 from __future__ import annotations
 
@@ -33,10 +33,12 @@ class Block:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows: slice | NDArray[Any]) -> Block:
-        if isinstance(self.rows, range) and not isinstance(rows, slice):
-            return replace(self, rows=rows + self.rows.start)
-        return replace(self, rows=self.rows[rows])
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Block:
+        if isinstance(self.rows, np.ndarray):
+            return replace(self, rows=self.rows[rows])
+        if isinstance(rows, slice):
+            return replace(self, rows=self.rows[rows])
+        return replace(self, rows=rows + self.rows.start)
 
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """The columns of these rows alone; views where the rows are in order."""
@@ -111,8 +113,8 @@ def even(block: Block) -> Block:
         kinds = {x.dtype for x in column}
         if len(kinds) > 1:
             raise ValueError(
-                f"elements of different dtypes, {' and '.join(sorted(map(str, kinds)))}, can't be in"
-                f" one batch (part {leaf} of the elements)"
+                f"elements of different dtypes, {' and '.join(sorted(map(str, kinds)))}, can't be"
+                f" in one batch (part {leaf} of the elements)"
             )
         columns.append(np.stack([np.asarray(x) for x in column]))
     return block_of(block.form, columns)

@@ -39,7 +39,8 @@ def leaves(nest: Any) -> Iterator[Any]:
 
 def pack(form: Any, parts: Iterable[Any]) -> Any:
     """An element of the form of another, with other leaves."""
-    return change(form, lambda _, left=iter(parts): next(left))
+    left = iter(parts)
+    return change(form, lambda _: next(left))
 
 
 def change(nest: Any, function: Callable[[Any], Any]) -> Any:
