@@ -1,4 +1,4 @@
-"""What TensorFlow gives, kept in golden/data.json, for the programs of tests/helpers/tf_cases.py."""
+"""What TensorFlow gives, kept in golden/data.json, for programs of tests/helpers/tf_cases.py."""
 
 import json
 from pathlib import Path

@@ -74,7 +74,7 @@ class Mapped:
             with tracing():
                 called = _parts(_called(self._function, stacks))
                 columns = [_column(leaf, len(piece)) for leaf in leaves(called)]
-        except PerElement:
+        except (PerElement, Exception):  # an error is raised by the element that makes it
             return None
         form = change(called, lambda leaf: None)
         for i in (0, len(piece) - 1):
