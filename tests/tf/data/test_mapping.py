@@ -127,7 +127,7 @@ def arrays(draw: st.DrawFn) -> Any:
     return draw(hnp.arrays(dtype, shape, elements=elements))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(x=arrays(), names=st.lists(st.sampled_from(sorted(UNARY)), min_size=1, max_size=4))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_chains(x: Any, names: list[str]) -> None:
