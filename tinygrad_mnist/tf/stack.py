@@ -112,7 +112,7 @@ class Stack:
         raise PerElement
 
     def astype(self, dtype: Any, *options: Any, **named: Any) -> Any:
-        if options or named:
+        if options or named or not _is_exact(self.rows, np.dtype(dtype)):
             return by_row(lambda x: x.astype(dtype, *options, **named), self)
         return Stack(self.rows.astype(dtype))
 
@@ -165,6 +165,15 @@ class Stack:
             *operands,
             **options,
         )
+
+
+def _is_exact(rows: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether a cast gives the same for an array as for its rows. A float that no integer of the
+    dtype stands for becomes one or another, as the processor's instruction has it."""
+    if dtype.kind not in "iu" or rows.dtype.kind != "f":
+        return dtype.kind in "biufc" and rows.dtype.kind in "biufc"
+    limits = np.iinfo(dtype)
+    return bool(np.all((rows >= limits.min) & (rows < float(limits.max) + 1)))
 
 
 def _unknown(self: Any, *operands: Any) -> Any:
