@@ -56,7 +56,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("training", "datasets", "sandbox", "optimizers", "saving", "onnx"),
     ("plots",),
     ("keras",),
-    ("network3", "search"),
+    ("network3", "search", "tf"),
     ("booknets", "theano", "book"),
     ("models", "tutorials"),
     ("cli",),
