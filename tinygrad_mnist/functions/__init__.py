@@ -12,6 +12,6 @@ from tinygrad_mnist.functions.build import function
 from tinygrad_mnist.functions.callable import Function
 from tinygrad_mnist.functions.io import In, Out, Param
 from tinygrad_mnist.functions.prepare import prepare
-from tinygrad_mnist.functions.sweep import Swept, swept
+from tinygrad_mnist.functions.sweep import LiveSweep, Swept, swept
 
-__all__ = ["Function", "In", "Out", "Param", "Swept", "function", "prepare", "swept"]
+__all__ = ["Function", "In", "LiveSweep", "Out", "Param", "Swept", "function", "prepare", "swept"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from tinygrad_mnist.functions.maker import FunctionGraph, Maker
 from tinygrad_mnist.functions.plans import PlanCache
 from tinygrad_mnist.functions.signature import Signature
 from tinygrad_mnist.functions.states import states_set
-from tinygrad_mnist.functions.sweep import Sweep, steps_from
+from tinygrad_mnist.functions.sweep import LiveSweep, Sweep, steps_from
 from tinygrad_mnist.functions.updates import swaps_from
 from tinygrad_mnist.graph.access import ReadWriteLock
 from tinygrad_mnist.graph.shared import SharedVariable
@@ -118,13 +118,21 @@ class Function:
         self._cache.read_shared_scalars(integers)
         return arrays, self._cache.key([a.shape for a in arrays]), integers
 
-    def sweep(self, *args: Any, n_steps: int | None = None, **kwargs: Any) -> Any:
+    def sweep(
+        self,
+        *args: Any,
+        n_steps: int | None = None,
+        watch: Callable[[LiveSweep], object] | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Many calls in one: `fn.sweep(range(n))` is `[fn(i) for i in range(n)]`, without going
         back to Python in between where the backend can.
 
         A value with one axis more than its input has a value per step: a range, list or vector for
         a scalar, a stack of matrices for a matrix; all must be equally long. Others are the same in
-        each step. n_steps: number of steps, needed where no value has one per step.
+        each step. n_steps: number of steps, needed where no value has one per step. watch: is
+        called once, before the first step, with a `LiveSweep`; another thread may read from it how
+        many steps are done, and their outputs.
 
         Returns what a call returns, each array with a leading axis of steps, always fresh.
 
@@ -141,7 +149,7 @@ class Function:
             given = self._without_states(values)
             steps = steps_from(given, self._stateless, self._updates, n_steps)
             sweep = Sweep(self._cache, self._outputs.variables, self._updates, steps)
-            return sweep.run(self._outputs.returned)
+            return sweep.run(self._outputs.returned, watch)
 
     def _without_states(self, values: Sequence[Any]) -> list[Any]:
         """Values of the parameters that keep none."""

@@ -44,6 +44,29 @@ def swept(error: BaseException) -> Swept | None:
     return error.__dict__.get("swept")
 
 
+class LiveSweep:
+    """A sweep that is running, for another thread to read; see `Function.sweep`.
+
+    Both properties grow step by step where the backend counts as it goes: the GPU's counts when a
+    sweep, or its part with other shapes, has ended.
+    """
+
+    def __init__(self, sweep: Sweep, returned: Callable[[Sequence[Array]], Any]) -> None:
+        self._sweep = sweep
+        self._returned = returned
+
+    @property
+    def steps(self) -> int:
+        """How many steps ran whole."""
+        return self._sweep.completed
+
+    @property
+    def outputs(self) -> Any:
+        """The outputs of these steps, in the form in which `sweep` returns them. The arrays are
+        views of those that `sweep` will return."""
+        return self._returned(self._sweep.results(self.steps))
+
+
 @dataclass(frozen=True)
 class Steps:
     """The arguments of a sweep.
@@ -126,17 +149,33 @@ class Sweep:
         self._progress = np.zeros(1, dtype=np.int64)  # steps that ran whole
         self._results = [np.empty((0,) * (1 + v.ndim), v.dtype) for v in outputs]
 
-    def run(self, returned: Callable[[Sequence[Array]], Any]) -> Any:
-        """Runs all steps. returned: turns results into the form that a caller gets.
+    @property
+    def completed(self) -> int:
+        """How many steps ran whole, also while the sweep runs."""
+        return int(self._progress[0])
+
+    def results(self, steps: int) -> list[Array]:
+        """Views of the outputs of the first steps."""
+        return [r[:steps] for r in self._results]
+
+    def run(
+        self,
+        returned: Callable[[Sequence[Array]], Any],
+        watch: Callable[[LiveSweep], object] | None = None,
+    ) -> Any:
+        """Runs all steps. returned: turns results into the form that a caller gets. watch: is
+        called before the first.
 
         An exception that ends the sweep carries the completed steps: see `swept`.
         """
         try:
-            while (begin := int(self._progress[0])) < self._steps.n:
+            if watch is not None:
+                watch(LiveSweep(self, returned))
+            while (begin := self.completed) < self._steps.n:
                 self._run_segment(begin)
         except BaseException as error:
-            done = int(self._progress[0])
-            error.__dict__["swept"] = Swept(done, returned([r[:done] for r in self._results]))
+            done = self.completed
+            error.__dict__["swept"] = Swept(done, returned(self.results(done)))
             raise
         return returned(self._results)
 
@@ -151,7 +190,7 @@ class Sweep:
         table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)
         failure = cached.program.sweep(bound, stacked, table, self._progress)
         if failure is not None:
-            raise _with_step(failure, int(self._progress[0])) from failure
+            raise _with_step(failure, self.completed) from failure
 
     def _next_segment(self, begin: int) -> tuple[CachedPlan, list[Slots], _StepInputs]:
         """The plan of step `begin`, the slots of that step and of those after it that share the

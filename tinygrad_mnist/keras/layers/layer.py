@@ -1,0 +1,412 @@
+"""`keras.layers.Layer`: weights in Keras's shapes, whatever the engine holds, and how a layer is
+applied to a signal."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.config import config
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
+from tinygrad_mnist.functions import function
+from tinygrad_mnist.graph.shared import SharedVariable
+from tinygrad_mnist.graph.source import at, error_context, in_layer, user_source
+from tinygrad_mnist.graph.values import flag, integer, plain_array, several, shown
+from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.keras import initializers, regularizers
+from tinygrad_mnist.keras.layers.naming import auto_name
+from tinygrad_mnist.keras.layers.signal import Arrangement, Array, Shape, Signal
+from tinygrad_mnist.sharedvalue import shared
+
+BatchShape = tuple[int | None, ...]
+# Arguments of Keras's layers that are accepted if they change nothing.
+_UNSUPPORTED = (
+    "activity_regularizer",
+    "kernel_constraint",
+    "bias_constraint",
+    "beta_constraint",
+    "gamma_constraint",
+    "alpha_constraint",
+    "lora_rank",
+    "lora_alpha",
+    "quantization_config",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A weight of a layer: the variable that the engine holds, and how Keras shows it."""
+
+    name: str
+    variable: SharedVariable
+    shape: Shape
+    trainable: bool
+    regularizer: Callable[[Any], Any] | None
+    arrangement: Arrangement
+
+    def value(self) -> Array:
+        """A copy of the value, in Keras's shape and order."""
+        return self.arrangement.shown(self.variable.get_value())
+
+    def assign(self, value: Any) -> None:
+        """Sets the value, an array of Keras's shape. Raises ShapeError."""
+        array = plain_array(value, self.name)
+        if array.shape != self.shape:
+            raise ShapeError(f"{self.name} has the shape {self.shape}, not {array.shape}")
+        self.variable.set_value(self.arrangement.held(array).astype(self.variable.dtype))
+
+    def penalty(self) -> Variable | None:
+        """The regularizer's term of the cost."""
+        if self.regularizer is None:
+            return None
+        in_any_order = isinstance(self.regularizer, regularizers.Regularizer)
+        v = self.variable if in_any_order else self.arrangement.variable(self.variable)
+        return T.as_tensor_variable(self.regularizer(v))
+
+
+class Layer:
+    """A layer, which a user's class can extend: `build(input_shape)` makes weights by `add_weight`,
+    and `call(inputs)`, or `call(inputs, training)`, is an expression of a variable in Keras's
+    layout. `get_config` gives the arguments of its constructor.
+
+    name: default the class's name with a number. trainable: whether training changes the weights.
+    input_shape, batch_input_shape, input_dim: the shape of a model's input, for its first layer;
+    without the batch, with it, and of one axis. Other keywords of Keras's that this package doesn't
+    have raise GraphTypeError or ArgumentError.
+
+    The package's own layers define `apply`, a function of signals, instead of `call`.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        input_shape: Any = None,
+        batch_input_shape: Any = None,
+        batch_shape: Any = None,
+        batch_size: Any = None,
+        input_dim: Any = None,
+        **others: Any,
+    ) -> None:
+        self.source = user_source()
+        self._weights: list[Weight] = []
+        self._penalty_weights: list[Weight] = []
+        self.built = False
+        self.input_shape: BatchShape | None = None
+        self.output_shape: BatchShape | None = None
+        self.input_order: Array | None = None
+        with self.arguments():
+            self.name = auto_name(type(self).__name__) if name is None else _checked_name(name)
+            self.trainable = flag(trainable, "trainable")
+            check_unsupported(others)
+            check_dtype(dtype)
+            if batch_size is not None:
+                integer(batch_size, "batch_size", 1)
+            batch = batch_input_shape if batch_shape is None else batch_shape
+            self.given_shape = given_shape(input_shape, batch, input_dim)
+
+    @property
+    def label(self) -> str:
+        """How messages name the layer."""
+        kind = type(self).__name__
+        return f"layer {self.name!r} ({kind})"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def arguments(self) -> AbstractContextManager[None]:
+        """A context whose errors name this layer's class and the user's line."""
+        return error_context(type(self).__name__, user_source())
+
+    # --- weights ----------------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape: Any = (),
+        initializer: Any = "glorot_uniform",
+        dtype: Any = None,
+        trainable: bool = True,
+        *,
+        regularizer: Any = None,
+        name: str | None = None,
+        arrangement: Arrangement | None = None,
+    ) -> SharedVariable:
+        """A new weight: a shared variable in floatX.
+
+        shape: Keras's. arrangement: how the engine holds it; default as Keras. Raises
+        GraphTypeError, ArgumentError.
+        """
+        check_dtype(dtype)
+        lengths = tuple(integer(n, "a length", 0) for n in several(shape, "the shape of a weight"))
+        name = name or f"weight{len(self._weights) or ''}"
+        value = np.asarray(initializers.get(initializer)(lengths, dtype=config.floatX))
+        if value.shape != lengths:
+            raise ShapeError(
+                f"the initializer of {name} gives the shape {value.shape}, not {lengths}"
+            )
+        arrangement = arrangement or Arrangement()
+        array = arrangement.held(value.astype(config.floatX))
+        variable = shared(array, f"{self.name}/{name}")
+        found = regularizers.get(regularizer)
+        self._weights.append(
+            Weight(name, variable, lengths, flag(trainable, "trainable"), found, arrangement)
+        )
+        return variable
+
+    def named_weights(self) -> list[tuple[str, Weight]]:
+        """The weights in Keras's order, those that training changes first; each with its path, such
+        as 'dense/kernel'."""
+        first = [w for w in self._weights if w.trainable]
+        rest = [w for w in self._weights if not w.trainable]
+        return [(f"{self.name}/{w.name}", w) for w in (*first, *rest)]
+
+    @property
+    def weights(self) -> list[SharedVariable]:
+        """The variables of all weights, in Keras's order but as the engine holds them."""
+        return [w.variable for _, w in self.named_weights()]
+
+    @property
+    def variables(self) -> list[SharedVariable]:
+        """The same as `weights`."""
+        return self.weights
+
+    @property
+    def trainable_weights(self) -> list[SharedVariable]:
+        """The variables that training changes; none if `trainable` is False."""
+        return [w.variable for w in self._weights if w.trainable and self.trainable]
+
+    @property
+    def trainable_variables(self) -> list[SharedVariable]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[SharedVariable]:
+        """The other variables, such as moving averages."""
+        trained = {id(v) for v in self.trainable_weights}
+        return [v for v in self.weights if id(v) not in trained]
+
+    @property
+    def non_trainable_variables(self) -> list[SharedVariable]:
+        """The same as `non_trainable_weights`."""
+        return self.non_trainable_weights
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights' values, in Keras's shapes and orders."""
+        return [w.value() for _, w in self.named_weights()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets all weights to arrays as `get_weights` gives them. Raises ArgumentError, ShapeError;
+        then no weight has changed."""
+        named = self.named_weights()
+        given = list(weights)
+        if len(given) != len(named):
+            why = "" if self.built else ", as it is not built"
+            raise ArgumentError(
+                f"{self.label} has {len(named)} weights{why}; set_weights got {len(given)} "
+                f"arrays{at(user_source())}"
+            )
+        arrays = [plain_array(value, path) for value, (path, _) in zip(given, named, strict=True)]
+        for array, (path, weight) in zip(arrays, named, strict=True):
+            if array.shape != weight.shape:
+                raise ShapeError(
+                    f"{path} has the shape {weight.shape}, not {array.shape}{at(user_source())}"
+                )
+        for array, (_, weight) in zip(arrays, named, strict=True):
+            weight.assign(array)
+
+    def count_params(self) -> int:
+        """The number of elements of all weights. Raises ArgumentError before the layer is built."""
+        if not self.built:
+            raise ArgumentError(
+                f"{self.label} has no weights yet: its input's shape is not known"
+                f"{at(user_source())}"
+            )
+        return sum(prod(w.shape) for _, w in self.named_weights())
+
+    def penalties(self) -> list[Variable]:
+        """The terms that regularizers add to the cost; none for a layer that isn't trained."""
+        terms = [w.penalty() for w in self._weights if self.trainable]
+        return [t for t in terms if t is not None]
+
+    # --- how it is applied ------------------------------------------------------------------------
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Makes the weights, for inputs of Keras's shape `input_shape`, with None for the batch."""
+
+    def call(self, inputs: Variable) -> Any:
+        """The layer's expression of a variable in Keras's layout."""
+        raise NotImplementedError(f"{type(self).__name__} has to define call(inputs)")
+
+    def compute_output_shape(self, input_shape: Any) -> BatchShape:
+        """The shape of the outputs for inputs of Keras's shape; both with the batch."""
+        signal = Signal.input(batch_shape_of(input_shape, "input_shape")[1:])
+        return (None, *self.apply(self._prepared(signal), False).shape)
+
+    def apply(self, signal: Signal, training: bool) -> Signal:
+        """The layer's expression of a signal. training: whether it is for a training step."""
+        x = signal.in_keras_order()
+        y = self._called(x, training)
+        return Signal.from_keras(y, self._shape_of(x, signal.shape))
+
+    def _called(self, x: Variable, training: bool) -> Variable:
+        """What a user's `call` gives, which need not have the argument `training`."""
+        takes_training = "training" in inspect.signature(self.call).parameters
+        options = {"training": training} if takes_training else {}
+        return T.as_tensor_variable(self.call(x, **options))
+
+    def _shape_of(self, x: Variable, shape: Shape) -> Shape:
+        """The shape that a user's `call` gives samples of this shape."""
+        if type(self).compute_output_shape is not Layer.compute_output_shape:
+            return batch_shape_of(self.compute_output_shape((None, *shape)), "the shape")[1:]
+        sample = T.TensorType(config.floatX, (False,) * x.ndim)()
+        lengths = function([sample], self._called(sample, False).shape, on_unused_input="ignore")
+        return tuple(int(n) for n in lengths(np.zeros((2, *shape), config.floatX))[1:])
+
+    def connect(self, signal: Signal, training: bool) -> Signal:
+        """Applies the layer, which is built first if it isn't. Raises ShapeError where the signal
+        doesn't fit; the message names the layer."""
+        before = signal.updates
+        with in_layer(self.name, self.source):
+            result = self.apply(self._prepared(signal), training)
+        self.output_shape = (None, *result.shape)
+        return replace(result, updates=before + result.updates)
+
+    def _prepared(self, signal: Signal) -> Signal:
+        signal = replace(signal, updates=())
+        self.check_input(signal.shape)
+        if not self.built:
+            self.input_order = signal.order
+            self.input_shape = (None, *signal.shape)
+            self.build(self.input_shape)
+            self.built = True
+        if self.input_shape is None:  # built by the user
+            self.input_shape = (None, *signal.shape)
+        if not self._weights:
+            self.input_shape = (None, *signal.shape)
+            return signal
+        known = self.kept_lengths(self.input_shape[1:])
+        if self.kept_lengths(signal.shape) != known:
+            raise self.misfit(signal.shape, f"it was built for {self.input_shape[1:]}")
+        return signal.in_order(self.input_order) if len(signal.shape) == 1 else signal
+
+    def check_input(self, shape: Shape) -> None:
+        """Raises ShapeError where samples of this shape are not what the layer takes."""
+
+    def kept_lengths(self, shape: Sequence[int | None]) -> Sequence[int | None]:
+        """The lengths of a sample that the weights depend on."""
+        return shape[-1:]
+
+    def misfit(self, shape: Shape, why: str) -> ShapeError:
+        """An error for inputs of a shape that the layer can't take."""
+        return ShapeError(
+            f"{self.label} got samples of shape {shape}; {why}{at(self.source or user_source())}"
+        )
+
+    def __call__(self, inputs: Any, training: bool = False) -> Any:
+        """The outputs for a batch in Keras's layout: of an array an array, of a variable a
+        variable."""
+        is_training = flag(training, "training")
+        if isinstance(inputs, Variable):
+            return self._on_variable(inputs, is_training)
+        array = plain_array(inputs, "the inputs").astype(config.floatX)
+        x = T.TensorType(config.floatX, (False,) * array.ndim)()
+        result = self.connect(Signal.from_keras(x, array.shape[1:]), is_training)
+        return function([x], result.in_keras_order(), updates=list(result.updates))(array)
+
+    def _on_variable(self, x: Variable, training: bool) -> Variable:
+        lengths = x.type.shape[1:] if self.input_shape is None else self.input_shape[1:]
+        known = tuple(n for n in lengths if n is not None)
+        if len(known) < len(lengths):
+            raise ArgumentError(
+                f"{self.label} can't know the shape of the symbolic {x}; build the layer first"
+                f"{at(user_source())}"
+            )
+        return self.connect(Signal.from_keras(x, known), training).in_keras_order()
+
+    # --- its arguments ----------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments with which a layer like this one is made, as JSON has them."""
+        found: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        if self.given_shape is not None:
+            found["batch_input_shape"] = [None, *self.given_shape]
+        return found
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Layer:
+        """A layer made with these arguments."""
+        return cls(**config)
+
+    def sublayers(self) -> Iterator[Layer]:
+        """The layers inside this one."""
+        return iter(())
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise GraphTypeError(f"name is {shown(name)}; it must be text")
+    return name
+
+
+def check_unsupported(others: Mapping[str, Any]) -> None:
+    """Raises for keywords that no layer has, and for those of Keras's that are not supported unless
+    they are None, their default."""
+    for name, value in others.items():
+        if name not in _UNSUPPORTED:
+            raise GraphTypeError(f"there is no argument {name!r}")
+        if value is not None:
+            raise ArgumentError(f"{name} is {shown(value)}; it is not supported, so leave it out")
+
+
+def check_dtype(dtype: Any) -> None:
+    """Raises ArgumentError for a dtype that is not floatX."""
+    if dtype is not None and getattr(dtype, "name", dtype) != config.floatX:
+        raise ArgumentError(
+            f"dtype is {shown(dtype)}; layers compute in floatX, which is {config.floatX!r}"
+        )
+
+
+def given_shape(input_shape: Any, batch_shape: Any, input_dim: Any) -> Shape | None:
+    """The shape of a sample that the arguments of a first layer give; None if they don't."""
+    given = [v for v in (input_shape, batch_shape, input_dim) if v is not None]
+    if len(given) > 1:
+        raise ArgumentError(
+            "input_shape, batch_input_shape and input_dim are one; give one of them"
+        )
+    if input_dim is not None:
+        return (integer(input_dim, "input_dim", 1),)
+    if batch_shape is not None:
+        return batch_shape_of(batch_shape, "batch_input_shape")[1:]
+    if input_shape is None:
+        return None
+    if not isinstance(input_shape, list | tuple):
+        input_shape = (input_shape,)
+    return sample_shape(input_shape, "input_shape")
+
+
+def sample_shape(shape: Any, what: str) -> Shape:
+    """A shape without the batch, all of it known. Raises GraphTypeError, ArgumentError."""
+    lengths = several(shape, what)
+    if any(n is None for n in lengths):
+        raise ArgumentError(f"{what} is {shown(shape)}; only the batch's length can be None")
+    return tuple(integer(n, f"a length in {what}", 1) for n in lengths)
+
+
+def batch_shape_of(shape: Any, what: str) -> Shape:
+    """A shape with the batch, whose length counts as 0. Raises GraphTypeError, ArgumentError."""
+    lengths = several(shape, what)
+    if not lengths:
+        raise ArgumentError(f"{what} is {shown(shape)}; it begins with the batch's length, or None")
+    return (0, *sample_shape(lengths[1:], what))

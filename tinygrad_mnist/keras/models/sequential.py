@@ -1,0 +1,164 @@
+"""`keras.Sequential`: a stack of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError
+from tinygrad_mnist.graph.source import at, user_source
+from tinygrad_mnist.graph.values import several, shown
+from tinygrad_mnist.keras.layers.core import InputLayer
+from tinygrad_mnist.keras.layers.layer import BatchShape, Layer, batch_shape_of
+from tinygrad_mnist.keras.layers.serialization import deserialize, serialize
+from tinygrad_mnist.keras.layers.signal import Shape, Signal
+from tinygrad_mnist.keras.models.model import Model
+from tinygrad_mnist.keras.training import Trainer
+
+
+class Sequential(Trainer, Model):
+    """Layers, each applied to the outputs of the one before.
+
+    layers: a list; more are added by `add`. The input's shape comes from an `Input` at the
+    beginning, from the first layer's argument `input_shape`, from `build`, or from the first data.
+    Layers get their weights as soon as it is known.
+    """
+
+    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+        self._layers: list[Layer] = []
+        self._signals: list[Signal] = []  # the input, and the outputs of the layers; if built
+        super().__init__(name=name, trainable=trainable)
+        if layers is not None:
+            with self.arguments():
+                given = (
+                    [layers] if isinstance(layers, Layer) else several(layers, "layers", "layers")
+                )
+            for layer in given:
+                self.add(layer)
+
+    # --- its layers -------------------------------------------------------------------------------
+
+    def add(self, layer: Any) -> None:
+        """Adds a layer at the end. Raises GraphTypeError, ArgumentError, and ShapeError where it
+        doesn't fit the layer before."""
+        self._check_layer(layer)
+        if isinstance(layer, InputLayer):
+            if self._layers or self._signals:
+                raise ArgumentError(
+                    f"model {self.name!r} has an input or layers already; an Input comes first"
+                    f"{at(user_source())}"
+                )
+            self._begin(layer.shape)
+            return
+        if not self._layers and not self._signals and (shape := _shape_for(layer)) is not None:
+            self._begin((None, *shape))
+        if self._signals:
+            self._signals.append(layer.connect(self._signals[-1], False))
+        self._layers.append(layer)
+        self._update()
+
+    def _check_layer(self, layer: Any) -> None:
+        if not isinstance(layer, Layer):
+            hint = ""
+            if isinstance(layer, type) and issubclass(layer, Layer):
+                hint = f"; {layer.__name__} is a class, and {layer.__name__}(...) makes a layer"
+            raise GraphTypeError(
+                f"model {self.name!r} got {shown(layer)}, which is no layer{hint}"
+                f"{at(user_source())}"
+            )
+        if layer is self:
+            raise ArgumentError(
+                f"model {self.name!r} can't be a layer of itself{at(user_source())}"
+            )
+        if any(layer.name == other.name for other in self._layers):
+            raise ArgumentError(
+                f"model {self.name!r} has a layer {layer.name!r} already; names are unique"
+                f"{at(user_source())}"
+            )
+
+    def _begin(self, input_shape: BatchShape) -> None:
+        """Sets the input's shape."""
+        self.input_shape = input_shape
+        begin = Signal.input(tuple(int(n or 0) for n in input_shape[1:]))
+        self._signals = [replace(begin, order=self.input_order)]
+
+    def _update(self) -> None:
+        self.built = bool(self._signals and self._layers)
+        self.output_shape = (None, *self._signals[-1].shape) if self.built else None
+
+    def pop(self) -> Layer:
+        """Removes the last layer and returns it. Raises ArgumentError where there is none."""
+        if not self._layers:
+            raise ArgumentError(f"model {self.name!r} has no layers{at(user_source())}")
+        if self._signals:
+            self._signals.pop()
+        layer = self._layers.pop()
+        self._update()
+        return layer
+
+    # --- how it is applied ------------------------------------------------------------------------
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the weights for inputs of this shape, such as (None, 28, 28, 1); without a shape,
+        of that which the model has. Raises GraphTypeError, ArgumentError, ShapeError."""
+        if input_shape is None:
+            self.check_built("can't be built")
+            return
+        shape = batch_shape_of(input_shape, "input_shape")[1:]
+        if self._signals:
+            if self._signals[0].shape != shape:
+                raise ArgumentError(
+                    f"model {self.name!r} has inputs of shape {self.input_shape}, not {input_shape}"
+                    f"{at(user_source())}"
+                )
+            return
+        if not self._layers:
+            raise ArgumentError(f"model {self.name!r} has no layers{at(user_source())}")
+        self._begin((None, *shape))
+        try:
+            for layer in self._layers:
+                self._signals.append(layer.connect(self._signals[-1], False))
+        except Exception:
+            self._signals = []
+            raise
+        self._update()
+
+    def apply(self, signal: Signal, training: bool) -> Signal:
+        if signal.shape != self._signals[0].shape:
+            raise self.misfit(signal.shape, f"its inputs have the shape {self._signals[0].shape}")
+        for layer in self._layers:
+            signal = layer.connect(signal, training)
+        return signal
+
+    # --- as JSON ----------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The name, the layers and the input's shape, as JSON has them."""
+        shape = None if self.input_shape is None else list(self.input_shape)
+        return {
+            "name": self.name,
+            "layers": [serialize(layer) for layer in self._layers],
+            "build_input_shape": shape,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Sequential:
+        """A model of the same layers, with new weights."""
+        known = {"Sequential": cls, **(custom_objects or {})}
+        model = cls(name=config.get("name"))
+        shape = config.get("build_input_shape")
+        if shape is not None:
+            model._begin((None, *batch_shape_of(shape, "build_input_shape")[1:]))
+        for described in config.get("layers", ()):
+            model.add(deserialize(described, known))
+        return model
+
+
+def _shape_for(layer: Layer) -> Shape | None:
+    """The shape of the input that a first layer gives."""
+    if layer.given_shape is not None or not isinstance(layer, Model):
+        return layer.given_shape
+    return None if layer.input_shape is None else tuple(int(n or 0) for n in layer.input_shape[1:])
