@@ -7,7 +7,9 @@ from math import inf
 from typing import Any
 
 import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.values import axis_number, number, several, shown
 from tinygrad_mnist.keras import activations, initializers, regularizers
 from tinygrad_mnist.keras.layers.layer import BatchShape, Layer
@@ -218,8 +220,25 @@ def activated(signal: Signal, activation: Callable[..., Any], training: bool) ->
         return signal.of(activation(signal.variable))
     if activation in (activations.softmax, activations.log_softmax):
         return _along_axis(activation, signal, -1)
+    if _is_elementwise(activation, signal.variable.ndim):
+        return signal.of(T.as_tensor_variable(activation(signal.variable)))
     y = T.as_tensor_variable(activation(signal.in_keras_order()))
     return Signal.from_keras(y, signal.shape)
+
+
+def _is_elementwise(activation: Callable[..., Any], ndim: int) -> bool:
+    """Whether an expression certainly computes each element by itself: elementwise ops only, of its
+    argument and of numbers. Then any order of the axes will do."""
+    x = T.TensorType(config.floatX, (False,) * ndim)()
+    y = T.as_tensor_variable(activation(x))
+    dependent = {x}
+    for node in toposort([y]):
+        others = [v for v in node.inputs if v not in dependent]
+        if len(others) < len(node.inputs):
+            if node.op.tape_op is None or not all(all(v.broadcastable) for v in others):
+                return False
+            dependent.update(node.outputs)
+    return y in dependent and y.ndim == ndim
 
 
 def _along_axis(function: Callable[..., Any], signal: Signal, axis: int) -> Signal:

@@ -13,11 +13,13 @@ from tinygrad_mnist.keras.layers.objects import described
 from tinygrad_mnist.keras.layers.signal import Arrangement, Shape, Signal
 from tinygrad_mnist.keras.layers.windows import (
     ImageLayer,
+    Pair,
     check_channels_last,
+    int_pair,
     padding_name,
     same_padding,
+    with_zeros,
 )
-from tinygrad_mnist.ops.shape import integer_pair
 from tinygrad_mnist.tensor.nnet import conv2d
 
 _HELD = (3, 2, 0, 1)  # the engine's filters (filters, channels, height, width) among Keras's axes
@@ -54,10 +56,10 @@ class Conv2D(ImageLayer):
         with self.arguments():
             check_channels_last(data_format)
             self.filters = integer(filters, "filters", 1)
-            self.kernel_size = integer_pair(kernel_size, "kernel_size", 1)
-            self.strides = integer_pair(strides, "strides", 1)
+            self.kernel_size = int_pair(kernel_size, "kernel_size", 1)
+            self.strides = int_pair(strides, "strides", 1)
             self.padding = padding_name(padding)
-            self.dilation_rate = integer_pair(dilation_rate, "dilation_rate", 1)
+            self.dilation_rate = int_pair(dilation_rate, "dilation_rate", 1)
             self.groups = integer(groups, "groups", 1)
             if self.filters % self.groups:
                 raise ArgumentError(f"{filters} filters can't be divided into {groups} groups")
@@ -107,20 +109,24 @@ class Conv2D(ImageLayer):
             )
 
     def apply(self, signal: Signal, training: bool) -> Signal:
-        zeros = [(0, 0), (0, 0)]
+        height, width, _ = self.image(signal)
+        zeros: list[Pair] = [(0, 0), (0, 0)]
         if self.padding == "same":
             zeros = [
                 same_padding(n, k, s)
-                for n, k, s in zip(signal.shape[:2], self._window, self.strides, strict=True)
+                for n, k, s in zip((height, width), self._window, self.strides, strict=True)
             ]
+        x, around = signal.variable, (zeros[0][0], zeros[1][0])
+        if any(before != behind for before, behind in zeros):
+            x, around = with_zeros(x, (height, width), *zeros), (0, 0)
         size = [
             (n + sum(z) - k) // s + 1
-            for n, z, k, s in zip(signal.shape[:2], zeros, self._window, self.strides, strict=True)
+            for n, z, k, s in zip((height, width), zeros, self._window, self.strides, strict=True)
         ]
         y = conv2d(
-            signal.variable,
+            x,
             self.kernel,
-            border_mode=tuple(zeros),
+            border_mode=around,
             subsample=self.strides,
             filter_flip=False,
             filter_dilation=self.dilation_rate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -14,10 +14,10 @@ import numpy as np
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.config import config
-from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
+from tinygrad_mnist.errors import ArgumentError, GraphError, GraphTypeError, ShapeError
 from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.shared import SharedVariable
-from tinygrad_mnist.graph.source import at, error_context, in_layer, user_source
+from tinygrad_mnist.graph.source import at, error_context, in_layer, located, user_source
 from tinygrad_mnist.graph.values import flag, integer, plain_array, several, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras import initializers, regularizers
@@ -226,7 +226,7 @@ class Layer:
 
     def count_params(self) -> int:
         """The number of elements of all weights. Raises ArgumentError before the layer is built."""
-        if not self.built:
+        if not (self.built or self._weights):
             raise ArgumentError(
                 f"{self.label} has no weights yet: its input's shape is not known"
                 f"{at(user_source())}"
@@ -276,23 +276,30 @@ class Layer:
         """Applies the layer, which is built first if it isn't. Raises ShapeError where the signal
         doesn't fit; the message names the layer."""
         before = signal.updates
-        with in_layer(self.name, self.source):
+        with self._named_errors(), in_layer(self.name, self.source):
             result = self.apply(self._prepared(signal), training)
         self.output_shape = (None, *result.shape)
         return replace(result, updates=before + result.updates)
 
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """A context whose errors, if they are the engine's, name the layer and its line."""
+        try:
+            yield
+        except GraphError as error:
+            raise located(error, self.label, (self.source,)) from None
+
     def _prepared(self, signal: Signal) -> Signal:
         signal = replace(signal, updates=())
         self.check_input(signal.shape)
-        if not self.built:
-            self.input_order = signal.order
-            self.input_shape = (None, *signal.shape)
-            self.build(self.input_shape)
-            self.built = True
-        if self.input_shape is None:  # built by the user
-            self.input_shape = (None, *signal.shape)
+        batch_shape = (None, *signal.shape)
+        if not (self.built or self._weights):
+            self.input_order, self.input_shape = signal.order, batch_shape
+            self.build(batch_shape)
+        self.built = True
+        if not self._weights or self.input_shape is None:  # None: the user has called `build`
+            self.input_shape = batch_shape
         if not self._weights:
-            self.input_shape = (None, *signal.shape)
             return signal
         known = self.kept_lengths(self.input_shape[1:])
         if self.kept_lengths(signal.shape) != known:
@@ -318,7 +325,12 @@ class Layer:
         is_training = flag(training, "training")
         if isinstance(inputs, Variable):
             return self._on_variable(inputs, is_training)
-        array = plain_array(inputs, "the inputs").astype(config.floatX)
+        if isinstance(inputs, Layer):
+            raise GraphTypeError(
+                f"{self.label} got {inputs!r}; models are stacks of layers here: "
+                f"keras.Sequential([{inputs.name}, {self.name}, ...]){at(user_source())}"
+            )
+        array = plain_array(inputs, f"the input of {self.label}").astype(config.floatX)
         x = T.TensorType(config.floatX, (False,) * array.ndim)()
         result = self.connect(Signal.from_keras(x, array.shape[1:]), is_training)
         return function([x], result.in_keras_order(), updates=list(result.updates))(array)

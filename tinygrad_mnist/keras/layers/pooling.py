@@ -12,12 +12,12 @@ from tinygrad_mnist.keras.layers.signal import Shape, Signal
 from tinygrad_mnist.keras.layers.windows import (
     ImageLayer,
     check_channels_last,
+    int_pair,
     padding_name,
     same_padding,
 )
 from tinygrad_mnist.ops.average_pool import AVERAGE_POOL2D
 from tinygrad_mnist.ops.pool import POOL2D
-from tinygrad_mnist.ops.shape import integer_pair
 
 
 class _Pooling2D(ImageLayer):
@@ -35,10 +35,8 @@ class _Pooling2D(ImageLayer):
         super().__init__(**options)
         with self.arguments():
             check_channels_last(data_format)
-            self.pool_size = integer_pair(pool_size, "pool_size", 1)
-            self.strides = (
-                self.pool_size if strides is None else integer_pair(strides, "strides", 1)
-            )
+            self.pool_size = int_pair(pool_size, "pool_size", 1)
+            self.strides = self.pool_size if strides is None else int_pair(strides, "strides", 1)
             self.padding = padding_name(padding)
 
     def check_input(self, shape: Shape) -> None:

@@ -10,8 +10,13 @@ from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import is_integer, several, shown
 from tinygrad_mnist.keras.layers.layer import Layer
 from tinygrad_mnist.keras.layers.signal import Shape, Signal
-from tinygrad_mnist.keras.layers.windows import ImageLayer, Pair, check_channels_last
-from tinygrad_mnist.ops.shape import integer_pair
+from tinygrad_mnist.keras.layers.windows import (
+    ImageLayer,
+    Pair,
+    check_channels_last,
+    int_pair,
+    with_zeros,
+)
 
 
 class Flatten(Layer):
@@ -72,14 +77,10 @@ class ZeroPadding2D(ImageLayer):
             self.padding = _sides(padding)
 
     def apply(self, signal: Signal, training: bool) -> Signal:
-        (above, below), (left, right) = self.padding
         height, width, channels = self.image(signal)
-        x, shape = signal.variable, (height + above + below, width + left + right, channels)
-        if shape == signal.shape:
-            return signal
-        around = T.zeros((x.shape[0], channels, *shape[:2]), x.dtype)
-        inside = around[:, :, above : above + height, left : left + width]
-        return Signal(T.set_subtensor(inside, x), shape)
+        rows, columns = self.padding
+        y = with_zeros(signal.variable, (height, width), rows, columns)
+        return Signal(y, (height + sum(rows), width + sum(columns), channels))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "padding": [list(pair) for pair in self.padding]}
@@ -91,8 +92,6 @@ def _sides(padding: Any) -> tuple[Pair, Pair]:
         if len(padding) != 2:
             raise ArgumentError(f"padding is {shown(padding)}; it is for rows and for columns")
         rows, columns = padding
-        return integer_pair(rows, "padding of rows", 0), integer_pair(
-            columns, "padding of columns", 0
-        )
-    rows, columns = integer_pair(padding, "padding", 0)
+        return int_pair(rows, "padding of rows", 0), int_pair(columns, "padding of columns", 0)
+    rows, columns = int_pair(padding, "padding", 0)
     return (rows, rows), (columns, columns)

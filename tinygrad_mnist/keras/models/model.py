@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.errors import ArgumentError, ShapeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
 from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.values import flag, integer, plain_array, shown
@@ -32,9 +32,18 @@ class Pass:
 
 
 class Model(Layer):
-    """What all models have: their layers' weights, passes and a summary."""
+    """What all models have: their layers' weights, passes and a summary. `Sequential` is the kind
+    of model that there is."""
 
     _layers: list[Layer]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        if arguments or type(self).apply is Layer.apply:
+            raise GraphTypeError(
+                f"{type(self).__name__} can't be made of inputs and outputs, or of a method call: "
+                f"keras.Sequential(layers) is the kind of model that there is{at(user_source())}"
+            )
+        super().__init__(**options)
 
     @property
     def layers(self) -> list[Layer]:

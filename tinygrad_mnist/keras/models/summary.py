@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +11,8 @@ from tinygrad_mnist.graph.values import flag, integer
 from tinygrad_mnist.keras.layers.layer import Layer
 
 _WIDEST = 88
-_NARROWEST = 32
+_NARROW = 60  # columns below which a name and its type are on two lines
+_LEAST = 32
 
 
 def print_summary(
@@ -23,48 +24,47 @@ def print_summary(
 ) -> None:
     """Prints a model's table and totals; see `Model.summary`."""
     from rich.console import Console
+
+    width = None if line_length is None else integer(line_length, "line_length", _LEAST)
+    nested, flags = flag(expand_nested, "expand_nested"), flag(show_trainable, "show_trainable")
+    text = None if print_fn is None else io.StringIO()
+    console = Console(file=text, highlight=False, width=width)
+    console.print(f'[bold]Model: "{_literal(model.name)}"[/]')
+    console.print(_table(_rows(model, nested), width or min(_WIDEST, console.width), flags))
+    for what, weights in (
+        ("Total", model.weights),
+        ("Trainable", model.trainable_weights),
+        ("Non-trainable", model.non_trainable_weights),
+    ):
+        count = sum(w.host_array.size for w in weights)
+        console.print(f"[bold] {what} params:[/] [green]{count:,}[/] ({_size(weights)})")
+    if not model.built:
+        console.print(" Not built: the input's shape is not known yet.")
+    if print_fn is not None and text is not None:
+        for line in text.getvalue().splitlines():
+            print_fn(line)
+
+
+def _table(rows: Iterator[tuple[int, Layer]], width: int, flags: bool) -> Any:
+    """rich's table of layers, with their depths."""
     from rich.table import Table
 
-    is_wide, with_flags = (
-        flag(expand_nested, "expand_nested"),
-        flag(show_trainable, "show_trainable"),
-    )
-    console = (
-        Console(highlight=False)
-        if print_fn is None
-        else Console(highlight=False, force_terminal=False, color_system=None)
-    )
-    width = min(_WIDEST, console.width)
-    if line_length is not None:
-        width = integer(line_length, "line_length", _NARROWEST)
-        console.width = max(width, 1)
-    table = Table(width=width, show_lines=True)
+    narrow = width < _NARROW
+    padding = (0, 0 if narrow else 1)
+    table = Table(width=width, show_lines=True, show_edge=not narrow, padding=padding)
     table.add_column("Layer (type)", ratio=9, overflow="fold")
-    table.add_column("Output Shape", ratio=7, overflow="fold")
-    table.add_column("Param #", ratio=4, justify="right", overflow="fold")
-    if with_flags:
-        table.add_column("Trainable", ratio=3, justify="center")
-    for depth, layer in _rows(model, is_wide):
-        table.add_row(*_fields(layer, depth, with_flags))
-    with console.capture() as captured:
-        console.print(f'[bold]Model: "{_plain(model.name)}"[/]')
-        console.print(table)
-        for what, weights in (
-            ("Total", model.weights),
-            ("Trainable", model.trainable_weights),
-            ("Non-trainable", model.non_trainable_weights),
-        ):
-            console.print(
-                f"[bold] {what} params:[/] [green]{_count(weights):,}[/] ({_size(weights)})"
-            )
-        if not model.built:
-            console.print(" Not built yet: the input's shape is not known.")
-    text = captured.get()
-    if print_fn is None:
-        sys.stdout.write(text)
-        return
-    for line in text.splitlines():
-        print_fn(line)
+    table.add_column("Output Shape", ratio=5 if narrow else 7, overflow="fold")
+    table.add_column("Param #", ratio=None if narrow else 4, justify="right", no_wrap=True)
+    if flags:
+        table.add_column("Trainable", justify="center", no_wrap=not narrow)
+    for depth, layer in rows:
+        indent = "  " * depth
+        behind = f"\n{indent}" if narrow else " "
+        name = f"{indent}{_literal(layer.name)}{behind}([blue]{type(layer).__name__}[/])"
+        count = f"[green]{layer.count_params():,}[/]" if layer.built else "(unbuilt)"
+        trained = ("Y" if layer.trainable else "N") if layer.weights else "-"
+        table.add_row(name, _shape(layer), count, *([trained] if flags else []))
+    return table
 
 
 def _rows(layer: Layer, nested: bool, depth: int = 0) -> Iterator[tuple[int, Layer]]:
@@ -74,26 +74,13 @@ def _rows(layer: Layer, nested: bool, depth: int = 0) -> Iterator[tuple[int, Lay
             yield from _rows(inner, nested, depth + 1)
 
 
-def _plain(text: str) -> str:
+def _literal(text: str) -> str:
     """Text in which rich finds no markup."""
     return text.replace("[", r"\[")
 
 
-def _fields(layer: Layer, depth: int, with_flags: bool) -> list[str]:
-    indent = "  " * depth + ("└ " if depth else "")
-    shape = "?"
-    if layer.output_shape is not None:
-        shape = ", ".join(map(str, layer.output_shape))
-        shape = f"({shape},)" if len(layer.output_shape) == 1 else f"({shape})"
-    count = f"[green]{layer.count_params():,}[/]" if layer.built else "0 (unbuilt)"
-    fields = [f"{indent}{_plain(layer.name)} ([blue]{type(layer).__name__}[/])", shape, count]
-    if with_flags:
-        fields.append(("Y" if layer.trainable else "N") if layer.weights else "-")
-    return fields
-
-
-def _count(weights: list[SharedVariable]) -> int:
-    return sum(w.host_array.size for w in weights)
+def _shape(layer: Layer) -> str:
+    return "?" if layer.output_shape is None else str(tuple(layer.output_shape))
 
 
 def _size(weights: list[SharedVariable]) -> str:
