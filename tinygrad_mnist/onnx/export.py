@@ -65,7 +65,8 @@ def export(
     frozen = stabilise(_frozen(wanted, declared))
     converter = Converter()
     readers = _named(converter.graph, given, names or {}, "input")
-    ports = _named(converter.graph, wanted, names or {}, "output")
+    of_outputs = {v: name for v, name in (names or {}).items() if v not in given}
+    ports = _named(converter.graph, wanted, of_outputs, "output")
     for v, reader in zip(given, readers, strict=True):
         converter.set_input(declared[v], reader)
     for port, v in zip(ports, frozen, strict=True):
