@@ -102,6 +102,21 @@ def test_a_model(tmp_path: Path, name: str) -> None:
     assert "ScatterElements" not in operators(tmp_path / "model.onnx")
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("window", [1, 2, 3, (2, 4)])
+@pytest.mark.parametrize("kind", ["MaxPooling2D", "AveragePooling2D"])
+def test_same_padding_is_uneven(tmp_path: Path, kind: str, window: Any, stride: int) -> None:
+    """Pools and convolutions whose padding behind an image differs from that before it."""
+    found: list[Any] = [layers.Input((8, 7, 2))]
+    found.append(getattr(layers, kind)(window, stride, padding="same"))
+    found.append(layers.Conv2D(2, window, stride, padding="same"))
+    model: Any = keras.Sequential(found)
+    x = RNG.normal(size=(2, 8, 7, 2)).astype("float32")
+    model.export(tmp_path / "model.onnx")
+    (got,) = run(tmp_path / "model.onnx", [x])
+    check_near(got, model.predict(x, verbose=0))
+
+
 def test_only_onnx(tmp_path: Path) -> None:
     model: Any = keras.Sequential(MODELS["softmax"]())
     with pytest.raises(ValueError, match="format is 'tf_saved_model'"):
