@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("functions", "tensor", "ifelse"),
     ("gradient",),
     ("training", "datasets", "sandbox", "optimizers", "saving", "onnx"),
+    ("plots",),
     ("keras",),
     ("network3",),
     ("models", "theano"),
@@ -51,7 +52,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # What a function may import when it runs: libraries that few programs need and that load slowly.
-LAZY = {"rich", "pooch", "subprocess", "shutil", "json", "onnx", "safetensors"}
+LAZY = {
+    *("rich", "pooch", "subprocess", "shutil", "json", "matplotlib", "onnx", "safetensors"),
+}
 
 
 def modules() -> dict[str, ast.Module]:

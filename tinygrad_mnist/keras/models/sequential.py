@@ -160,7 +160,10 @@ class Sequential(Trainer, Saver, Model):
         if shape is not None:
             model._begin((None, *batch_shape_of(shape, "build_input_shape")[1:]))
         for described in config.get("layers", ()):
-            if shape is not None and described.get("class_name") == "Sequential":
+            is_model = (
+                isinstance(described, Mapping) and described.get("class_name") == "Sequential"
+            )
+            if shape is not None and is_model and isinstance(described.get("config"), Mapping):
                 # Built when it is added, so that it holds its weights in the order before it.
                 inner = {**described["config"], "build_input_shape": None}
                 described = {**described, "config": inner}
