@@ -77,7 +77,8 @@ class Worker:
 
     def ask(self, do: str) -> dict[str, Any]:
         """The answer to a request. Raises RuntimeError if the process has ended."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         os.killpg(self._process.pid, signal.SIGCONT)
         self._process.stdin.write(json.dumps({"do": do}) + "\n")
         self._process.stdin.flush()

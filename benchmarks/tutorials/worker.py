@@ -3,8 +3,8 @@
     python worker.py LIBRARY EXAMPLE.py:FUNCTION DATA.npz BATCH
 
 LIBRARY: `ours`; `tensorflow` or `tensorflow-jit`: Keras on TensorFlow, without and with XLA. There
-`tinygrad_mnist` in the example's import lines stands for TensorFlow's `tf` and `keras`; nothing else
-of the example is changed. So this file imports nothing of the project.
+`tinygrad_mnist` in the example's import lines stands for TensorFlow's `tf` and `keras`; nothing
+else of the example is changed. So this file imports nothing of the project.
 
 Requests and answers are lines of JSON on standard input and output:
     {"do": "epoch"}       one `fit` with epochs=1 -> its seconds and its logs
@@ -47,7 +47,8 @@ def model_of(place: str) -> Any:
     """The compiled model that a function in a file returns."""
     path, _, function = place.partition(":")
     spec = importlib.util.spec_from_file_location("example", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, function)()

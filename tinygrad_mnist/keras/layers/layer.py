@@ -189,6 +189,12 @@ class Layer:
         inner = [named for layer in self.sublayers() for named in layer.named_weights()]
         return [(f"{self.name}/{path}", w) for path, w in (*first, *rest, *inner)]
 
+    def named_streams(self) -> list[tuple[str, SharedVariable]]:
+        """The variables that count the steps of the layer's random streams; each with its path,
+        such as 'dropout/step'. They are saved with a model, but are no weights."""
+        inner = [named for layer in self.sublayers() for named in layer.named_streams()]
+        return [(f"{self.name}/{path}", step) for path, step in inner]
+
     @property
     def weights(self) -> list[SharedVariable]:
         """The variables of all weights, in Keras's order but as the engine holds them."""

@@ -11,6 +11,7 @@ import numpy as np
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
 from tinygrad_mnist.functions import function
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.values import flag, integer, plain_array, shown
 from tinygrad_mnist.graph.variables import Variable
@@ -131,6 +132,13 @@ class Model(Layer):
             (f"{layer.name}/{path}" if isinstance(layer, Model) else path, weight)
             for layer in self._layers
             for path, weight in layer.named_weights()
+        ]
+
+    def named_streams(self) -> list[tuple[str, SharedVariable]]:
+        return [
+            (f"{layer.name}/{path}" if isinstance(layer, Model) else path, step)
+            for layer in self._layers
+            for path, step in layer.named_streams()
         ]
 
     # --- layers -----------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from tinygrad_mnist.keras.layers.layer import BatchShape, Layer, batch_shape_of
 from tinygrad_mnist.keras.layers.serialization import deserialize, serialize
 from tinygrad_mnist.keras.layers.signal import Shape, Signal
 from tinygrad_mnist.keras.models.model import Model
+from tinygrad_mnist.keras.saving import Saver
 from tinygrad_mnist.keras.training import Trainer
 
 
-class Sequential(Trainer, Model):
+class Sequential(Trainer, Saver, Model):
     """Layers, each applied to the outputs of the one before.
 
     layers: a list; more are added by `add`. The input's shape comes from an `Input` at the
@@ -159,7 +160,10 @@ class Sequential(Trainer, Model):
         if shape is not None:
             model._begin((None, *batch_shape_of(shape, "build_input_shape")[1:]))
         for described in config.get("layers", ()):
-            if shape is not None and described.get("class_name") == "Sequential":
+            is_model = (
+                isinstance(described, Mapping) and described.get("class_name") == "Sequential"
+            )
+            if shape is not None and is_model and isinstance(described.get("config"), Mapping):
                 # Built when it is added, so that it holds its weights in the order before it.
                 inner = {**described["config"], "build_input_shape": None}
                 described = {**described, "config": inner}
