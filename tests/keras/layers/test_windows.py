@@ -22,7 +22,8 @@ IMAGES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3))
 def windows(x: Array, size: Any, strides: Any, padding: str, fill: float) -> Array:
     """(batch, rows, columns, channels, height, width): the windows of padded images."""
     if padding == "same":
-        around = [same_padding(n, k, s) for n, k, s in zip(x.shape[1:3], size, strides)]
+        lengths = zip(x.shape[1:3], size, strides, strict=True)
+        around = [same_padding(n, k, s) for n, k, s in lengths]
         x = np.pad(x, [(0, 0), *around, (0, 0)], constant_values=fill)
     found = np.lib.stride_tricks.sliding_window_view(x, size, (1, 2))
     return found[:, :: strides[0], :: strides[1]]

@@ -110,7 +110,8 @@ class Sequential(Trainer, Model):
         if input_shape is None:
             self.check_built("can't be built")
             return
-        shape = batch_shape_of(input_shape, "input_shape")[1:]
+        with self.arguments():
+            shape = batch_shape_of(input_shape, "input_shape")[1:]
         if self._signals:
             if self._signals[0].shape != shape:
                 raise ArgumentError(
@@ -158,6 +159,10 @@ class Sequential(Trainer, Model):
         if shape is not None:
             model._begin((None, *batch_shape_of(shape, "build_input_shape")[1:]))
         for described in config.get("layers", ()):
+            if shape is not None and described.get("class_name") == "Sequential":
+                # Built when it is added, so that it holds its weights in the order before it.
+                inner = {**described["config"], "build_input_shape": None}
+                described = {**described, "config": inner}
             model.add(deserialize(described, known))
         return model
 
