@@ -75,6 +75,10 @@ class MissingKernelError(GraphError, NotImplementedError):
     """A backend has no kernel of the wanted name."""
 
 
+class ExportError(GraphError, NotImplementedError):
+    """A graph has something that the format that it is exported to lacks."""
+
+
 class NanGuardError(GraphError, AssertionError):
     """A function in the mode 'nan_guard' met a NaN, an infinity or a very large number."""
 
