@@ -45,7 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("training", "datasets", "sandbox", "optimizers", "saving", "onnx"),
     ("plots",),
     ("keras",),
-    ("network3", "search"),
+    ("network3", "tf", "search"),
     ("booknets", "theano"),
     ("models", "tutorials"),
     ("cli",),

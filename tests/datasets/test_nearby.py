@@ -209,6 +209,30 @@ def test_fashion_mnist_by_name(folder: str) -> None:
     check(load_mnist(), OTHER)
 
 
+def test_mnist_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DatasetNotFoundError, match="MNIST was found at none of these"):
+        load_data("mnist")
+    write_four(Path("data", "FashionMNIST", "raw"), OTHER)
+    write_four(Path("data", "MNIST", "raw"), DATA)
+    check(load_data("mnist"), DATA)
+    check(load_mnist("mnist"), DATA)
+    monkeypatch.setenv("TINYGRAD_MNIST_DATA", str(write_four(tmp_path / "other", OTHER)))
+    check(load_data("mnist"), OTHER)
+    write_four(Path("mnist"), DATA)  # a folder of that name comes first
+    check(load_data("mnist"), DATA)
+
+
+def test_training_with_mnist_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "--net", "fc", "--epochs", "1", "--quiet", "--data", "mnist"]
+    assert cli.main(arguments) == 1
+    assert "MNIST was found at none of these places" in capsys.readouterr().err
+    write_four(Path("MNIST", "raw"), original(120, 40))
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out.endswith(" %\n")
+    assert cli.main(["info", "--data", "mnist"]) == 0
+    assert "MNIST/raw/train-images-idx3-ubyte (./)" in capsys.readouterr().out
+
+
 def test_fashion_mnist_in_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_four(tmp_path / "clothes", DATA)
     monkeypatch.setenv("TINYGRAD_FASHION_MNIST_DATA", str(folder))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import platform
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from tinygrad_mnist.backends import BACKENDS
+from tinygrad_mnist.backends.devices import processor
 from tinygrad_mnist.config import config
 
-_CPUINFO = Path("/proc/cpuinfo")
 _NAME = 12  # characters of the first column
 
 
@@ -39,7 +37,7 @@ def rows() -> Iterator[tuple[str, str]]:
     """The lines in two columns."""
     cpu = BACKENDS["cpu"]
     threads = "1 thread" if cpu.threads == 1 else f"{cpu.threads} threads"
-    yield "processor", f"{_processor()}: {threads}, SIMD target {cpu.target}"
+    yield "processor", f"{processor()}: {threads}, SIMD target {cpu.target}"
     availability: Any = import_module("tinygrad_mnist.backends.cuda.availability")
     missing = availability.missing()
     gpus = availability.gpus()
@@ -76,12 +74,3 @@ def _gpu(gpu: Any, is_used: bool) -> str:
 
 def _size(nbytes: int) -> str:
     return f", {nbytes / 2**20:.1f} MiB; may be removed" if nbytes else ", empty"
-
-
-def _processor() -> str:
-    """The processor's name, or its architecture where the system doesn't give a name."""
-    if _CPUINFO.exists():
-        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

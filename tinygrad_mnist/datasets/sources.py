@@ -35,8 +35,9 @@ BOOK_PLACE = "../data/mnist.pkl.gz"
 
 #: The name of the generated digits, in place of a file's name.
 DIGITS = "digits"
-#: The name of Fashion-MNIST, in place of a file's name.
+#: The names of Fashion-MNIST and of MNIST, in place of a file's name.
 FASHION = FASHION_MNIST.name
+NAME = MNIST.name
 #: Folders that are searched, and their subfolders with likely names.
 NEARBY = ("./data/", "./")
 #: How the problem of a place begins that has files, but not the data set.
@@ -56,17 +57,20 @@ class Location:
 def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True) -> Location:
     """The place of the data set; downloads it if it is in none and `fetch` is true.
 
-    An explicit `filename` (a file or folder) is the only place tried. Otherwise, in this order: the
-    book's place ../data/mnist.pkl.gz; the file or folder in $TINYGRAD_MNIST_DATA, which must exist
-    when it is set; ./data/ and ./, with subfolders such as MNIST/raw; the user's cache, whose files
-    must have the right SHA-256; a download into that cache. The name "fashion-mnist" is searched
-    for in the same way, with $TINYGRAD_FASHION_MNIST_DATA and a cache folder of its own.
+    An explicit `filename` (a file or folder) is the only place tried. Without one, or for the name
+    "mnist" where nothing has that name, in this order: the book's place ../data/mnist.pkl.gz; the
+    file or folder in $TINYGRAD_MNIST_DATA, which must exist when it is set; ./data/ and ./, with
+    subfolders such as MNIST/raw; the user's cache, whose files must have the right SHA-256; a
+    download into that cache. The name "fashion-mnist" is searched for in the same way, with
+    $TINYGRAD_FASHION_MNIST_DATA and a cache folder of its own.
 
     Warns of damaged and incomplete files in the places that come before the one that is used.
     Raises DatasetNotFoundError, which lists each place and its problem.
     """
     if filename is not None and filename != FASHION:
         path = as_path(filename)
+        if filename == NAME and not path.exists():
+            return locate(fetch=fetch)
         if not path.exists():
             hint = "; expand_mnist makes such data, save_splits writes them"
             raise DatasetNotFoundError(
@@ -172,7 +176,7 @@ def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:
     `filename` may be a file or folder in any of the layouts that docs/data.md lists: IDX files
     (gzipped or not), the book's mnist.pkl.gz or mnist_expanded.pkl.gz, an .npz of `save_splits` or
     Keras, CSV files, and others. Without it the data are searched for, and downloaded, as in
-    `locate`. The name "fashion-mnist" means a search for Fashion-MNIST.
+    `locate`, and with the name "mnist". The name "fashion-mnist" means a search for Fashion-MNIST.
 
     Raises DatasetNotFoundError when there are none, DatasetError when a file can't
     be trusted; the message names each place or the file.

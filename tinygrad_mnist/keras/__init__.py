@@ -2,6 +2,7 @@
 
 from tinygrad_mnist.keras import (
     activations,
+    backend,
     callbacks,
     datasets,
     initializers,
@@ -11,6 +12,7 @@ from tinygrad_mnist.keras import (
     models,
     optimizers,
     regularizers,
+    utils,
 )
 from tinygrad_mnist.keras.layers import Input, InputLayer, Layer
 from tinygrad_mnist.keras.models import Model, Sequential
@@ -22,6 +24,7 @@ __all__ = [
     "Model",
     "Sequential",
     "activations",
+    "backend",
     "callbacks",
     "datasets",
     "initializers",
@@ -31,4 +34,5 @@ __all__ = [
     "models",
     "optimizers",
     "regularizers",
+    "utils",
 ]

@@ -153,8 +153,8 @@ def get(identifier: Any) -> Activation:
     """
     if identifier is None:
         return linear
-    if callable(identifier):
-        return identifier  # type: ignore[no-any-return]
+    if callable(identifier):  # `tf.nn`'s functions take arrays too, and say which these are
+        return getattr(identifier, "of_variables", identifier)  # type: ignore[no-any-return]
     if isinstance(identifier, Mapping):
         raise ArgumentError(f"an activation is a name or a function, not {dict(identifier)}")
     return find(identifier, _TABLE, "activation")  # type: ignore[no-any-return]

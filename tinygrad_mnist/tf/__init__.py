@@ -1,0 +1,240 @@
+"""`tf`: the part of TensorFlow's names that texts about MNIST use, on this package's engine.
+
+    from tinygrad_mnist import tf
+
+`tf.keras`, `tf.nn`, `tf.data`, `tf.io`, `tf.config`, `tf.random`, and functions of arrays. This is
+not TensorFlow: what is missing raises an AttributeError that says so.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any, Literal
+
+from tinygrad_mnist import keras
+from tinygrad_mnist._version import __version__ as _version
+from tinygrad_mnist.tf import config, data, device_lib, errors, io, math, nn, random, test
+from tinygrad_mnist.tf.absent import finder
+from tinygrad_mnist.tf.data.structure import TensorSpec
+from tinygrad_mnist.tf.functions import (
+    abs,
+    add,
+    argmax,
+    argmin,
+    cast,
+    ceil,
+    clip_by_value,
+    concat,
+    constant,
+    convert_to_tensor,
+    cos,
+    divide,
+    equal,
+    exp,
+    expand_dims,
+    fill,
+    floor,
+    floordiv,
+    gather,
+    greater,
+    greater_equal,
+    identity,
+    less,
+    less_equal,
+    log,
+    logical_and,
+    logical_not,
+    logical_or,
+    matmul,
+    maximum,
+    minimum,
+    mod,
+    multiply,
+    negative,
+    not_equal,
+    one_hot,
+    ones,
+    ones_like,
+    pow,
+    range,
+    reduce_all,
+    reduce_any,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_std,
+    reduce_sum,
+    reduce_variance,
+    reshape,
+    round,
+    shape,
+    sign,
+    sin,
+    sqrt,
+    square,
+    squeeze,
+    stack,
+    subtract,
+    tile,
+    transpose,
+    where,
+    zeros,
+    zeros_like,
+)
+from tinygrad_mnist.tf.io import decode_raw, read_file
+from tinygrad_mnist.tf.nn import sigmoid, tanh
+from tinygrad_mnist.tf.tensors import DTYPES, Tensor
+
+#: What the namespace is; texts print it.
+__version__ = f"tinygrad_mnist {_version} (not TensorFlow)"
+
+float16, float32, float64 = DTYPES["float16"], DTYPES["float32"], DTYPES["float64"]
+int8, int16, int32, int64 = DTYPES["int8"], DTYPES["int16"], DTYPES["int32"], DTYPES["int64"]
+uint8, uint16, uint32 = DTYPES["uint8"], DTYPES["uint16"], DTYPES["uint32"]
+uint64, bool, string = DTYPES["uint64"], DTYPES["bool"], DTYPES["string"]
+DType = type(float32)
+
+
+def executing_eagerly() -> Literal[True]:
+    """True: an operation has its value at once."""
+    return True
+
+
+def enable_eager_execution(*options: Any, **named: Any) -> None:
+    """Does nothing: it is always so."""
+
+
+def enable_v2_behavior() -> None:
+    """Does nothing: it is always so."""
+
+
+set_random_seed = random.set_seed
+#: TensorFlow 1's names within version 2 are the same here.
+compat = SimpleNamespace(v1=sys.modules[__name__], v2=sys.modules[__name__])
+
+__all__ = [
+    "DType",
+    "Tensor",
+    "TensorSpec",
+    "abs",
+    "add",
+    "argmax",
+    "argmin",
+    "bool",
+    "cast",
+    "ceil",
+    "clip_by_value",
+    "compat",
+    "concat",
+    "config",
+    "constant",
+    "convert_to_tensor",
+    "cos",
+    "data",
+    "decode_raw",
+    "device_lib",
+    "divide",
+    "enable_eager_execution",
+    "enable_v2_behavior",
+    "equal",
+    "errors",
+    "executing_eagerly",
+    "exp",
+    "expand_dims",
+    "fill",
+    "float16",
+    "float32",
+    "float64",
+    "floor",
+    "floordiv",
+    "gather",
+    "greater",
+    "greater_equal",
+    "identity",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "io",
+    "keras",
+    "less",
+    "less_equal",
+    "log",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "math",
+    "matmul",
+    "maximum",
+    "minimum",
+    "mod",
+    "multiply",
+    "negative",
+    "nn",
+    "not_equal",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "pow",
+    "random",
+    "range",
+    "read_file",
+    "reduce_all",
+    "reduce_any",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_std",
+    "reduce_sum",
+    "reduce_variance",
+    "reshape",
+    "round",
+    "set_random_seed",
+    "shape",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "string",
+    "subtract",
+    "tanh",
+    "test",
+    "tile",
+    "transpose",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "where",
+    "zeros",
+    "zeros_like",
+]
+
+
+_PARTS = {
+    "config": config,
+    "data": data,
+    "io": io,
+    "keras": keras,
+    "math": math,
+    "nn": nn,
+    "random": random,
+    "test": test,
+}
+
+
+def _within(name: str) -> list[str]:
+    """The parts that have a name."""
+    return [f"tf.{part}.{name}" for part, module in _PARTS.items() if name in vars(module)]
+
+
+for _part, _module in _PARTS.items():
+    if _module is not keras:
+        vars(_module)["__getattr__"] = finder(f"tf.{_part}", vars(_module), _within)
+__getattr__ = finder("tf", __all__, _within)

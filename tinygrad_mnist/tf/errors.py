@@ -1,0 +1,5 @@
+"""`tf.errors`: the error of an iterator without further elements."""
+
+
+class OutOfRangeError(IndexError):
+    """There is no next element."""
