@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import random
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from tinygrad_mnist.cli.models import (
 )
 from tinygrad_mnist.keras import Sequential, losses, optimizers
 from tinygrad_mnist.keras.datasets.loading import keras_form
+from tinygrad_mnist.keras.utils import set_random_seed
 from tinygrad_mnist.plots import plot_history
 from tinygrad_mnist.plots.figures import checked_path
 from tinygrad_mnist.tutorials import TUTORIALS
@@ -72,8 +72,7 @@ def run(options: argparse.Namespace) -> int:
     name = options.model
     _check_paths(options)
     tutorial = TUTORIALS.get(name) if not Path(name).is_file() else None
-    np.random.seed(options.seed)  # noqa: NPY002  (from which weights and orders are drawn)
-    random.seed(options.seed)
+    set_random_seed(options.seed)
     model = model_of(name)
     _compile(model, options.optimizer, options.rate)
     if options.data is None and tutorial is not None and tutorial.dataset != "mnist":
