@@ -87,6 +87,7 @@ ON_IMAGES: list[Layers] = [
 # Of vectors of 6 numbers.
 ON_VECTORS: list[Layers] = [
     [("Dense", {"units": 3})],
+    [("Rescaling", {"scale": 0.1, "offset": -1})],
     [("Dense", {"units": 1, "use_bias": False, "activation": "sigmoid"})],
     [("BatchNormalization", {})],
     [("ReLU", {})],

@@ -98,7 +98,7 @@ def draw_curves(ax: Axes, what: str, curves: Sequence[Curve]) -> None:
         line.set(**{**style, "marker": _mark(style["marker"], curve.x)})
     _decorate(ax, what, np.concatenate([curve.x for curve in curves]))
     if len(curves) > 1:
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, loc="lower right" if "acc" in what else "upper right")
 
 
 def thinned(x: Values, values: Values, most: int = _BATCHES) -> tuple[Values, Values]:

@@ -28,8 +28,8 @@ DPI = 100
 _FORMATS = ("png", "svg", "pdf")
 
 
-def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty figure of a size in inches. Raises ImportError without matplotlib."""
+def figure_class() -> type[Figure]:
+    """matplotlib's class of figures. Raises ImportError without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -37,7 +37,12 @@ def new_figure(width: float, height: float, **options: Any) -> Figure:
             "pictures are drawn by matplotlib, which isn't installed; "
             "pip install 'tinygrad_mnist[plot]'"
         ) from error
-    figure = Figure(figsize=(width, height), dpi=DPI, **options)
+    return Figure
+
+
+def new_figure(width: float, height: float, **options: Any) -> Figure:
+    """An empty figure of a size in inches. Raises ImportError without matplotlib."""
+    figure = figure_class()(figsize=(width, height), dpi=DPI, **options)
     # Notebooks look for this method; matplotlib gives one to the figures of pyplot alone.
     vars(figure)["_repr_png_"] = functools.partial(image_bytes, figure, "png")
     return figure

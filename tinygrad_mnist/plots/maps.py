@@ -44,15 +44,14 @@ def plot_filters(
     count, channels = kept.shape[:2]
     n = integer((64 if channels == 1 else _ROWS) if n is None else n, "n", 1)
     drawn = kept[:n, :_CHANNELS]
-    title = f"{count} filters" if count <= n else f"{n} of {count} filters"
+    title = _counted(count, n, "filter")
     largest = float(np.abs(drawn).max()) or 1.0
     options: dict[str, Any] = {"cmap": "PuOr_r", "vmin": -largest, "vmax": largest}
     if channels == 1:
         return figures.finished(_draw(drawn[:, 0], title, **options), path)
-    across = f"{channels}" if channels <= _CHANNELS else f"{_CHANNELS} of {channels}"
     figure = _draw(
         drawn.reshape(-1, *drawn.shape[2:]),
-        f"{title}, {across} channels each",
+        f"{title} with {_counted(channels, _CHANNELS, 'channel')}",
         columns=drawn.shape[1],
         labels=("channel", "filter"),
         **options,
@@ -98,13 +97,19 @@ def plot_feature_maps(
         raise ShapeError(f"{kind} has the shape {array.shape}; maps are (height, width, maps)")
     count = array.shape[2]
     n = integer(n, "n", 1)
-    title = (f"{count} maps" if count <= n else f"{n} of {count} maps") + title
+    title = _counted(count, n, "map") + title
     drawn = np.moveaxis(array, 2, 0)[:n]
     return figures.finished(_draw(drawn, title, cmap="viridis"), path)
 
 
+def _counted(count: int, most: int, what: str) -> str:
+    cut = f"{most} of {count}" if count > most else f"{count}"
+    return f"{cut} {what}{'' if count == 1 else 's'}"
+
+
 def _filters(source: Any, channels_first: bool) -> Array:
     """Filters as (filters, channels, height, width)."""
+    arrays: list[Array]
     if hasattr(source, "get_weights"):
         arrays, channels_first = list(source.get_weights()), False
     elif (w := _first_filters(source)) is not None:
@@ -157,12 +162,14 @@ def _draw(
         top, left = i // columns * (height + gap), i % columns * (width + gap)
         whole[top : top + height, left : left + width] = tile
     size = max(0.28, min(0.75, 8 / columns))  # of a tile, in inches
-    figure = figures.new_figure(
-        max(columns * size, 2.2) + 1.4, rows * size * height / width + 0.9, layout="constrained"
-    )
-    ax = figure.subplots()
-    image = ax.imshow(whole, interpolation="nearest", **options)
-    figure.colorbar(image, ax=ax, fraction=0.05, aspect=max(8, min(20, 5 * rows)))
+    across, down = size * whole.shape[1] / width, size * whole.shape[0] / width
+    left, bottom = (0.4, 0.35) if labels is None else (0.6, 0.55)
+    wide, high = max(left + across + 1.1, 2.4), bottom + down + 0.4
+    figure = figures.new_figure(wide, high)
+    ax = figure.add_axes((left / wide, bottom / high, across / wide, down / high))
+    image = ax.imshow(whole, interpolation="nearest", aspect="auto", **options)
+    scale = ((left + across + 0.15) / wide, bottom / high, 0.12 / wide, down / high)
+    figure.colorbar(image, cax=figure.add_axes(scale)).ax.tick_params(labelsize="small")
     every = max(1, round(0.3 / size))
     shown_columns = np.arange(0, columns, every)
     first = np.arange(rows) * (columns if labels is None else 1)  # tile of each row, or its filter
@@ -173,5 +180,5 @@ def _draw(
     if labels is not None:
         ax.set_xlabel(labels[0])
         ax.set_ylabel(labels[1])
-    ax.set_title(title, fontsize="medium")
+    figure.text(0.5, 1 - 0.08 / high, title, ha="center", va="top")
     return figure

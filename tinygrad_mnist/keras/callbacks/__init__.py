@@ -8,7 +8,9 @@ from tinygrad_mnist.keras.callbacks.history import History
 from tinygrad_mnist.keras.callbacks.lambda_callback import LambdaCallback
 from tinygrad_mnist.keras.callbacks.learning_rates import LearningRateScheduler, ReduceLROnPlateau
 from tinygrad_mnist.keras.callbacks.model_checkpoint import ModelCheckpoint
+from tinygrad_mnist.keras.callbacks.plot_training import PlotTraining
 from tinygrad_mnist.keras.callbacks.terminate_on_nan import TerminateOnNaN
+from tinygrad_mnist.plots import plot_learning_rate
 
 __all__ = [
     "CSVLogger",
@@ -19,6 +21,8 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "PlotTraining",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
+    "plot_learning_rate",
 ]

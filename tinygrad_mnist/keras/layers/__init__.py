@@ -6,6 +6,7 @@ from tinygrad_mnist.keras.layers.activations import (
     LeakyReLU,
     PReLU,
     ReLU,
+    Rescaling,
     Softmax,
 )
 from tinygrad_mnist.keras.layers.conv import Conv2D
@@ -50,6 +51,7 @@ __all__ = [
     "MaxPooling2D",
     "PReLU",
     "ReLU",
+    "Rescaling",
     "Reshape",
     "Softmax",
     "ZeroPadding2D",

@@ -104,6 +104,21 @@ class ELU(_Elementwise):
         return {**super().get_config(), "alpha": self.alpha}
 
 
+class Rescaling(_Elementwise):
+    """x * scale + offset, such as of pixels 0..255 with scale=1 / 255."""
+
+    def __init__(self, scale: float, offset: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        with self.arguments():
+            self.scale, self.offset = number(scale, "scale"), number(offset, "offset")
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.scale + self.offset
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "scale": self.scale, "offset": self.offset}
+
+
 class PReLU(Layer):
     """x where it is positive, alpha * x elsewhere, with a trained alpha per element of a sample, or
     one for all along `shared_axes`, which count the batch as 0."""

@@ -37,6 +37,10 @@ _UNSUPPORTED = (
     "lora_rank",
     "lora_alpha",
     "quantization_config",
+    "autocast",
+    "synchronized",
+    "sparse",
+    "ragged",
 )
 
 
@@ -319,10 +323,10 @@ class Layer:
             f"{self.label} got samples of shape {shape}; {why}{at(self.source or user_source())}"
         )
 
-    def __call__(self, inputs: Any, training: bool = False) -> Any:
+    def __call__(self, inputs: Any, training: bool | None = False) -> Any:
         """The outputs for a batch in Keras's layout: of an array an array, of a variable a
         variable."""
-        is_training = flag(training, "training")
+        is_training = training is not None and flag(training, "training")
         if isinstance(inputs, Variable):
             return self._on_variable(inputs, is_training)
         if isinstance(inputs, Layer):
@@ -374,11 +378,11 @@ def _checked_name(name: Any) -> str:
 
 def check_unsupported(others: Mapping[str, Any]) -> None:
     """Raises for keywords that no layer has, and for those of Keras's that are not supported unless
-    they are None, their default."""
+    they are None or False, their defaults."""
     for name, value in others.items():
         if name not in _UNSUPPORTED:
             raise GraphTypeError(f"there is no argument {name!r}")
-        if value is not None:
+        if value is not None and value is not False:
             raise ArgumentError(f"{name} is {shown(value)}; it is not supported, so leave it out")
 
 

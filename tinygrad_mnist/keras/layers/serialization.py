@@ -18,6 +18,7 @@ _CLASSES: dict[str, type[Layer]] = {
         activations.LeakyReLU,
         activations.PReLU,
         activations.ReLU,
+        activations.Rescaling,
         activations.Softmax,
         conv.Conv2D,
         core.Dense,
