@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinygrad_mnist.contracts.pool2d.average_pool2d import INSIDE, SUM
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.onnx.convert import Converter, rule, unsupported
-from tinygrad_mnist.onnx.graph import Attribute, Value
+from tinygrad_mnist.onnx.graph import Value
 from tinygrad_mnist.ops.conv import Pair, padding_of
 from tinygrad_mnist.ops.pool import pooled_length
 
@@ -40,7 +42,7 @@ def _padding(node: Node, w: Variable) -> Pair:
     return padding_of(border, extent or (1, 1))
 
 
-def _geometry(node: Node, w: Variable) -> dict[str, Attribute]:
+def _geometry(node: Node, w: Variable) -> dict[str, Any]:
     """The attributes of a convolution, without those that have their default."""
     params, pads = node.params, _padding(node, w)
     attributes = {
@@ -79,11 +81,11 @@ def _conv_transpose(c: Converter, node: Node) -> list[Value]:
 # --- pools ----------------------------------------------------------------------------------------
 
 
-def _windows(node: Node) -> dict[str, Attribute]:
+def _windows(node: Node) -> dict[str, Any]:
     """The attributes of a pool. Where windows that are not whole count, the padding behind the
     image is what the last window lacks; where its size isn't known, ONNX rounds up."""
     (x,), params = node.inputs, node.params
-    attributes: dict[str, Attribute] = {
+    attributes: dict[str, Any] = {
         "kernel_shape": params["window"],
         "strides": params["stride"],
     }

@@ -177,6 +177,16 @@ class Optimizer:
         rate = [self._rate] if isinstance(self._rate, Setting) else []
         return [self.iterations, *rate, *(v for state in self._state.values() for v in state)]
 
+    @property
+    def state(self) -> Mapping[SharedVariable, State]:
+        """What the rule keeps for each parameter: a variable for each of `slots`."""
+        return self._state
+
+    def build(self, var_list: Iterable[SharedVariable]) -> None:
+        """Makes the state of parameters, if it isn't there yet."""
+        for i, w in enumerate(_parameters(list(var_list))):
+            self._state_of(w, i)
+
     def initial(self, slot: str, w: SharedVariable) -> float:
         """What all elements of a new state variable are."""
         return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ import numpy as np
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.values import flag, integer, is_integer, number, several, shown
 from tinygrad_mnist.keras import initializers, regularizers
 from tinygrad_mnist.keras.layers.activations import activated, activation_of, describe_activation
 from tinygrad_mnist.keras.layers.layer import BatchShape, Layer
 from tinygrad_mnist.keras.layers.objects import described
 from tinygrad_mnist.keras.layers.signal import IMAGE, Arrangement, Shape, Signal, held_axes
+from tinygrad_mnist.ops.shape import shape_scalars
 from tinygrad_mnist.tensor.nnet import conv2d
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
 
@@ -169,15 +172,23 @@ class Dropout(Layer):
     def _noise(self, signal: Signal) -> Any:
         x = signal.variable
         if self.noise_shape is None:
-            return self._stream.uniform(x.shape, ndim=x.ndim, dtype=config.floatX)
+            return self._drawn([x.shape[i] for i in range(x.ndim)])
         if len(self.noise_shape) != x.ndim:
             raise self.misfit(signal.shape, f"noise_shape has {len(self.noise_shape)} lengths")
         signal = signal.in_order(None)
         order = (0, *(a + 1 for a in held_axes(len(signal.shape))))
         given = [self.noise_shape[a] for a in order]
         lengths = [x.shape[i] if n is None else n for i, n in enumerate(given)]
-        noise = self._stream.uniform(lengths, ndim=x.ndim, dtype=config.floatX)
+        noise = self._drawn(lengths)
         return T.addbroadcast(noise, *(i for i, n in enumerate(given) if n == 1))
+
+    def _drawn(self, lengths: Sequence[Any]) -> Any:
+        """Numbers of the layer's one draw: they depend on the seed and the step, and not on how
+        often the layer was applied before."""
+        return self._stream.drawn(shape_scalars(lengths), config.floatX, 0)
+
+    def named_streams(self) -> list[tuple[str, SharedVariable]]:
+        return [(f"{self.name}/step", step) for step, _ in self._stream.updates()]
 
     def get_config(self) -> dict[str, Any]:
         shape = None if self.noise_shape is None else list(self.noise_shape)

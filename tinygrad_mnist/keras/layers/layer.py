@@ -173,6 +173,11 @@ class Layer:
         rest = [w for w in self._weights if not w.trainable]
         return [(f"{self.name}/{w.name}", w) for w in (*first, *rest)]
 
+    def named_streams(self) -> list[tuple[str, SharedVariable]]:
+        """The variables that count the steps of the layer's random streams; each with its path,
+        such as 'dropout/step'. They are saved with a model, but are no weights."""
+        return []
+
     @property
     def weights(self) -> list[SharedVariable]:
         """The variables of all weights, in Keras's order but as the engine holds them."""

@@ -117,6 +117,13 @@ class Model(Layer):
             for path, weight in layer.named_weights()
         ]
 
+    def named_streams(self) -> list[tuple[str, SharedVariable]]:
+        return [
+            (f"{layer.name}/{path}" if isinstance(layer, Model) else path, step)
+            for layer in self._layers
+            for path, step in layer.named_streams()
+        ]
+
     @property
     def trainable_weights(self) -> list[SharedVariable]:
         return [v for layer in self._layers for v in layer.trainable_weights]

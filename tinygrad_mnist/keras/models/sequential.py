@@ -14,10 +14,11 @@ from tinygrad_mnist.keras.layers.layer import BatchShape, Layer, batch_shape_of
 from tinygrad_mnist.keras.layers.serialization import deserialize, serialize
 from tinygrad_mnist.keras.layers.signal import Shape, Signal
 from tinygrad_mnist.keras.models.model import Model
+from tinygrad_mnist.keras.saving import Saver
 from tinygrad_mnist.keras.training import Trainer
 
 
-class Sequential(Trainer, Model):
+class Sequential(Trainer, Saver, Model):
     """Layers, each applied to the outputs of the one before.
 
     layers: a list; more are added by `add`. The input's shape comes from an `Input` at the

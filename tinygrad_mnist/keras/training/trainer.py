@@ -87,6 +87,11 @@ class Trainer:
         self.compiled = True
 
     @property
+    def compile_arguments(self) -> Mapping[str, Any]:
+        """What `compile` was given."""
+        return self._compile_arguments
+
+    @property
     def metrics(self) -> list[Any]:
         """The metrics of `compile` as objects."""
         return [] if self._objective is None else list(self._objective.metrics)
