@@ -92,7 +92,7 @@ def display_digits(digits: Any, predictions: Any, labels: Any, title: str, n: in
     count = integer(n, "n", 1)
     strip = np.reshape(np.asarray(digits)[:count], (-1, SIDE, SIDE))
     shown, true = _classes(predictions)[:count], _classes(labels)[:count]
-    figure, axes = pyplot.subplots(figsize=(13, 3))
+    figure, axes = pyplot.subplots(figsize=(13, 1.4))
     axes.imshow(np.hstack(list(strip)), cmap="gray_r")
     axes.set_yticks([])
     ticks = [SIDE * x + SIDE // 2 for x in range(len(strip))]

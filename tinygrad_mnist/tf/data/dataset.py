@@ -12,7 +12,15 @@ from tinygrad_mnist.graph.values import flag, integer, shown
 from tinygrad_mnist.tf.data import steps
 from tinygrad_mnist.tf.data.block import Block, block_of
 from tinygrad_mnist.tf.data.mapping import Mapped, filtered
-from tinygrad_mnist.tf.data.structure import TensorSpec, change, is_nest, leaves, pack
+from tinygrad_mnist.tf.data.structure import (
+    TensorSpec,
+    change,
+    common,
+    is_nest,
+    leaves,
+    pack,
+    spec_of,
+)
 from tinygrad_mnist.tf.errors import OutOfRangeError
 from tinygrad_mnist.tf.tensors import DTYPES, Tensor, dtype_of, tensor
 
@@ -109,7 +117,7 @@ class Dataset:
     def element_spec(self) -> Any:
         """The shapes and dtypes of an element's parts, as `TensorSpec`s.
 
-        Of `map` they are those of the first element, which is computed for it.
+        Those of `map` are found by calling its function for the first element.
         """
         return self._spec()
 
@@ -216,7 +224,7 @@ class Dataset:
             first = steps.first_element(self.blocks())
             if first is None:
                 raise ArgumentError("what map gives isn't known, since there is no element")
-            return change(mapped.element(next(first.elements())), spec_of)
+            return mapped.spec(next(first.elements()), self.element_spec)
 
         blocks = lambda: (made for _, made in mapped.blocks(self.blocks()))  # noqa: E731
         return Dataset(blocks, self._cardinality, spec)
@@ -358,7 +366,7 @@ class Dataset:
         return Dataset(
             lambda: (block for part in (self, dataset) for block in part.blocks()),
             known,
-            lambda: _common(self.element_spec, dataset.element_spec),
+            lambda: common(self.element_spec, dataset.element_spec),
         )
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
@@ -404,28 +412,8 @@ def _of_columns(nest: Any, columns: list[Any]) -> Dataset:
     return Dataset(lambda: iter((block,)), len(block), lambda: pack(nest, specs))
 
 
-def spec_of(value: Any) -> TensorSpec:
-    """The shape and dtype of an array."""
-    return TensorSpec(value.shape, DTYPES["string"] if value.dtype.kind in "OV" else value.dtype)
-
-
 def _with_length(spec: TensorSpec, length: int | None) -> TensorSpec:
     return spec if spec.shape is None else spec._replace(shape=(length, *spec.shape))
-
-
-def _common(first: Any, second: Any) -> Any:
-    """What two specs have in common; ArgumentError where the dtypes or the structures differ."""
-    ours, theirs = list(leaves(first)), list(leaves(second))
-    same = change(first, lambda _: None) == change(second, lambda _: None)
-    if not same or any(a.dtype != b.dtype for a, b in zip(ours, theirs, strict=True)):
-        raise ArgumentError(f"elements {first} and {second} can't be in one data set")
-    shapes = [
-        None
-        if a.shape is None or b.shape is None or len(a.shape) != len(b.shape)
-        else tuple(m if m == n else None for m, n in zip(a.shape, b.shape, strict=True))
-        for a, b in zip(ours, theirs, strict=True)
-    ]
-    return pack(first, [a._replace(shape=s) for a, s in zip(ours, shapes, strict=True)])
 
 
 def _shapes(types: Any, shapes: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist.tf.data.block import Block, block_of, pieces
-from tinygrad_mnist.tf.data.structure import change, is_nest, leaves, pack
+from tinygrad_mnist.tf.data.structure import TensorSpec, change, common, leaves, pack, spec_of
 from tinygrad_mnist.tf.stack import PerElement, Stack, tracing
 from tinygrad_mnist.tf.tensors import tensor
 
@@ -46,8 +46,25 @@ class Mapped:
 
     def element(self, element: Any) -> Any:
         """The function of one element; a tuple's parts are its arguments."""
-        result = self._function(*element) if type(element) is tuple else self._function(element)
-        return change(_no_lists(result), tensor)
+        return change(_parts(_called(self._function, element)), tensor)
+
+    def spec(self, element: Any, spec: Any) -> Any:
+        """The spec of what the function gives for elements of a spec, of which one is given.
+
+        A length that isn't the same for all elements is found by changing it: the function is
+        called for the element, and for one with other lengths where the spec has None.
+        """
+        found = change(self.element(element), spec_of)
+        if not any(s.shape is None or None in s.shape for s in leaves(spec)):
+            return found
+        wanted = iter(leaves(spec))
+        try:
+            other = change(
+                self.element(change(element, lambda x: _resized(x, next(wanted)))), spec_of
+            )
+        except Exception:  # the function needs these lengths, so nothing is known of others
+            return change(found, lambda s: s._replace(shape=None))
+        return common(found, other)
 
     def _at_once(self, piece: Block) -> Block | None:
         """The function of all elements; None where it needs them one by one."""
@@ -55,13 +72,11 @@ class Mapped:
         stacks = pack(piece.form, [Stack(array) for array in arrays])
         try:
             with tracing():
-                called = (
-                    self._function(*stacks) if type(stacks) is tuple else self._function(stacks)
-                )
-                columns = [_column(leaf, len(piece)) for leaf in leaves(_no_lists(called))]
-        except PerElement:
+                called = _parts(_called(self._function, stacks))
+                columns = [_column(leaf, len(piece)) for leaf in leaves(called)]
+        except (PerElement, Exception):  # an error is raised by the element that makes it
             return None
-        form = change(_no_lists(called), lambda leaf: None)
+        form = change(called, lambda leaf: None)
         for i in (0, len(piece) - 1):
             one = self.element(pack(piece.form, [tensor(array[i]) for array in arrays]))
             if change(one, lambda leaf: None) != form or not all(
@@ -71,16 +86,21 @@ class Mapped:
         return block_of(form, columns)
 
 
-def _no_lists(result: Any) -> Any:
-    """A function's result, its lists as tensors, as in TensorFlow; PerElement of a stack's."""
-    if is_nest(result):
-        if issubclass(type(result), dict):
-            return {name: _no_lists(part) for name, part in result.items()}
-        parts = [_no_lists(part) for part in result]
-        return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
-    if type(result) is list:
-        return np.stack([np.asarray(tensor(part)) for part in result])
-    return result
+def _called(function: Callable[..., Any], element: Any) -> Any:
+    return function(*element) if type(element) is tuple else function(element)
+
+
+def _resized(x: Any, spec: TensorSpec) -> Any:
+    """The array with another length of each axis where the spec has None: 1, or 2 for 1 and 0."""
+    for axis, length in enumerate(spec.shape or ()):
+        if length is None and x.shape[axis]:
+            x = np.take(x, [0, 0] if x.shape[axis] == 1 else [0], axis)
+    return x
+
+
+def _parts(result: Any) -> Any:
+    """A function's result; a list of parts is a tuple of them, as in TensorFlow."""
+    return tuple(result) if type(result) is list else result
 
 
 def _column(leaf: Any, count: int) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_mnist.tf.data.block import Block, block_of, even, joined, pieces, ragged
+from tinygrad_mnist.tf.data.block import ROWS, Block, block_of, even, joined, pieces, ragged
 from tinygrad_mnist.tf.data.structure import pack
 
 Blocks = Iterable[Block]
@@ -40,7 +40,8 @@ def batched(blocks: Blocks, size: int, drop_remainder: bool) -> Iterator[Block]:
         if count < size:
             continue
         together, whole = joined(rest), count - count % size
-        for piece in pieces(together[:whole], multiple=size):
+        rows = size if together.is_ragged else ROWS  # only those of one batch need one shape
+        for piece in pieces(together[:whole], rows, multiple=size):
             yield _batches(piece, size)
         count -= whole
         rest = [together[whole:]] if count else []
@@ -50,7 +51,8 @@ def batched(blocks: Blocks, size: int, drop_remainder: bool) -> Iterator[Block]:
 
 def _batches(block: Block, size: int) -> Block:
     columns = even(block).arrays()
-    return block_of(block.form, [c.reshape(-1, size, *c.shape[1:]) for c in columns])
+    count = len(block) // size
+    return block_of(block.form, [c.reshape(count, size, *c.shape[1:]) for c in columns])
 
 
 def unbatched(blocks: Blocks) -> Iterator[Block]:
@@ -62,7 +64,8 @@ def unbatched(blocks: Blocks) -> Iterator[Block]:
             if len(lengths) != 1 or None in lengths:
                 shapes = ", ".join(str(c.shape[1:]) for c in columns)
                 raise ValueError(f"elements of shapes {shapes} can't be taken apart into rows")
-            yield block_of(piece.form, [c.reshape(-1, *c.shape[2:]) for c in columns])
+            count = columns[0].shape[0] * columns[0].shape[1]
+            yield block_of(piece.form, [c.reshape(count, *c.shape[2:]) for c in columns])
 
 
 def _single(block: Block) -> Iterator[Block]:

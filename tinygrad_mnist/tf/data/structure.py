@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.tf.tensors import DTYPES
 
 
@@ -51,3 +52,23 @@ def change(nest: Any, function: Callable[[Any], Any]) -> Any:
         return {name: change(part, function) for name, part in nest.items()}
     parts = [change(part, function) for part in nest]
     return type(nest)(*parts) if hasattr(nest, "_fields") else tuple(parts)
+
+
+def spec_of(value: Any) -> TensorSpec:
+    """The shape and dtype of an array."""
+    return TensorSpec(value.shape, DTYPES["string"] if value.dtype.kind in "OV" else value.dtype)
+
+
+def common(first: Any, second: Any) -> Any:
+    """What two specs have in common; ArgumentError where the dtypes or the structures differ."""
+    ours, theirs = list(leaves(first)), list(leaves(second))
+    same = change(first, lambda _: None) == change(second, lambda _: None)
+    if not same or any(a.dtype != b.dtype for a, b in zip(ours, theirs, strict=True)):
+        raise ArgumentError(f"elements {first} and {second} can't be in one data set")
+    shapes = [
+        None
+        if a.shape is None or b.shape is None or len(a.shape) != len(b.shape)
+        else tuple(m if m == n else None for m, n in zip(a.shape, b.shape, strict=True))
+        for a, b in zip(ours, theirs, strict=True)
+    ]
+    return pack(first, [a._replace(shape=s) for a, s in zip(ours, shapes, strict=True)])
