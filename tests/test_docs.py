@@ -80,6 +80,8 @@ def names() -> dict[str, Any]:
 @pytest.mark.usefixtures("one_epoch", "graphviz")
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.name)
 def test_code_blocks_run(text: Path) -> None:
+    if text.name == "pictures.md":
+        pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra 'plot'")
     examples = blocks(text)
     examples[0].namespace.update(names())
     for example in filter(is_run, examples):

@@ -122,6 +122,76 @@ TRAINING = [
 ]
 
 
+def _normalised(filters: int, size: int, stride: int = 1) -> Layers:
+    conv = {"filters": filters, "kernel_size": size, "strides": stride, "padding": "same"}
+    return [
+        ("Conv2D", {**conv, "use_bias": False}),
+        ("BatchNormalization", {"scale": False}),
+        ("Activation", {"activation": "relu"}),
+    ]
+
+
+# The tutorials' models, small and without dropout, whose first losses are compared.
+LAST: Layers = [("Dense", {"units": 10, "activation": "softmax"})]
+IMAGES = (12, 12, 1)
+TRAINED: list[Layers] = [
+    [("Flatten", {}), *LAST],
+    [("Flatten", {}), ("Dense", {"units": 20, "activation": "sigmoid"}), *LAST],
+    [
+        ("Conv2D", {"filters": 4, "kernel_size": 3, "activation": "relu"}),
+        ("MaxPooling2D", {"pool_size": 2}),
+        ("Conv2D", {"filters": 5, "kernel_size": 3, "activation": "relu"}),
+        ("MaxPooling2D", {"pool_size": 2}),
+        ("Flatten", {}),
+        ("Dense", {"units": 16, "activation": "relu"}),
+        *LAST,
+    ],
+    [
+        ("Conv2D", {"filters": 3, "kernel_size": 6, "padding": "same", "activation": "relu"}),
+        ("Conv2D", {"filters": 4, "kernel_size": 5, "strides": 2, "padding": "same",
+                    "activation": "relu"}),
+        ("Conv2D", {"filters": 5, "kernel_size": 4, "strides": 2, "padding": "same",
+                    "activation": "relu"}),
+        ("Flatten", {}),
+        ("Dense", {"units": 16, "activation": "relu"}),
+        *LAST,
+    ],
+    [
+        *_normalised(3, 3), *_normalised(4, 6, 2), ("Flatten", {}),
+        ("Dense", {"units": 16, "use_bias": False}), ("BatchNormalization", {"scale": False}),
+        ("Activation", {"activation": "relu"}), *LAST,
+    ],
+    [
+        *_normalised(3, 3), ("AveragePooling2D", {"pool_size": 3, "padding": "same"}),
+        ("Conv2D", {"filters": 4, "kernel_size": 3, "padding": "same",
+                    "kernel_regularizer": "l2"}),
+        ("LeakyReLU", {"negative_slope": 0.1}), ("GlobalAveragePooling2D", {}), *LAST,
+    ],
+]  # fmt: skip
+RULES: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"learning_rate": 0.05}),
+    ("Adam", {"learning_rate": 0.01}),
+]
+STEPS = 10
+
+
+def training_data() -> tuple[Array, Array]:
+    """Images and labels of all steps: (STEPS, 16, *IMAGES), (STEPS, 16)."""
+    rng = np.random.default_rng(2)
+    return rng.random((STEPS, 16, *IMAGES), "float32"), rng.integers(0, 10, (STEPS, 16))
+
+
+def glorot(shapes: Sequence[Sequence[int]]) -> list[Array]:
+    """First weights: kernels as Glorot's, small biases."""
+    rng = np.random.default_rng(3)
+    found = []
+    for shape in shapes:
+        size = (6 / (np.prod(shape[:-1]) + shape[-1])) ** 0.5 if len(shape) > 1 else 0.05
+        low = -size if len(shape) > 1 else 0.01
+        found.append(rng.uniform(low, size, shape).astype("float32"))
+    return found
+
+
 def batch(shape: Sequence[int]) -> Array:
     """Three samples, with negative numbers."""
     rng = np.random.default_rng(0)

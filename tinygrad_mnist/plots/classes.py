@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _POINT = 1 / 72  # inches
-_FONT = 8  # points
+_FONT = 9  # points
 _LINE = 1.35 * _FONT * _POINT
 _LETTER = 0.62 * _FONT * _POINT  # the mean width of one, with some room
 _TILE = 0.8  # inches
@@ -95,6 +95,7 @@ def plot_confusion_matrix(
     errors = np.where(np.eye(classes, dtype=bool), np.nan, counts)
     most = max(np.nanmax(errors, initial=0), 1)
     ax.set_facecolor("#D9D9D9")
+    ax.grid(False)  # whatever the user's style
     image = ax.imshow(errors, cmap="Oranges", vmin=0, vmax=most)
     bar = figure.colorbar(image, ax=ax, label="errors", shrink=0.8)
     bar.ax.locator_params(axis="y", integer=True)
@@ -108,7 +109,7 @@ def plot_confusion_matrix(
                     ha="center",
                     va="center",
                     color="white" if dark else "black",
-                    fontsize=_FONT - 1 if count < 10_000 else _FONT - 3,
+                    fontsize=_FONT - 1 if count < 10_000 else _FONT - 2,
                 )
     _label_axes(ax, classes, names)
     ax.set_title(
@@ -179,7 +180,7 @@ def _draw_tiles(
             ha="center",
             va="top",
             fontsize=_FONT,
-            color=figures.WRONG if wrong[i] else "black",
+            color=figures.WRONG if wrong[i] else None,
             weight="bold" if wrong[i] else "normal",
         )
     ax.set_xlim(0, columns * across)

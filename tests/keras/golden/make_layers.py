@@ -1,4 +1,4 @@
-"""Writes layers.json: the outputs that Keras gives for the layers of tests/helpers/keras_layers.py.
+"""Writes layers.json: Keras's outputs and first losses for the layers of helpers/keras_layers.py.
 
 In an environment of its own:
 
@@ -29,8 +29,17 @@ def numbers(array):
     return {"shape": np.shape(array), "values": rounded}
 
 
+def losses(layers, rule, options):
+    made = model(cases.IMAGES, layers)
+    made.set_weights(cases.glorot([w.shape for w in made.weights]))
+    optimizer = getattr(keras.optimizers, rule)(**options)
+    made.compile(optimizer, loss="sparse_categorical_crossentropy")
+    steps = zip(*cases.training_data(), strict=True)
+    return [float(made.train_on_batch(x, y)) for x, y in steps]
+
+
 def main():
-    found = {"outputs": [], "training": []}
+    found = {"outputs": [], "training": [], "losses": []}
     for shape, layers in cases.CASES:
         found["outputs"].append(numbers(model(shape, layers)(cases.batch(shape)[:1])))
     for shape, layers in cases.TRAINING:
@@ -38,6 +47,8 @@ def main():
         y = made(cases.batch(shape), training=True)
         weights = [numbers(w) for w in made.get_weights()]
         found["training"].append({"output": numbers(y), "weights": weights})
+    for layers in cases.TRAINED:
+        found["losses"].append([losses(layers, *rule) for rule in cases.RULES])
     path = Path(__file__).with_name("layers.json")
     path.write_text(json.dumps(found) + "\n")
 

@@ -1,6 +1,7 @@
 """Dropout, layers of a user's own, activations as functions and as layers, names."""
 
 import copy
+import json
 import pickle
 from typing import Any
 
@@ -106,6 +107,54 @@ def test_a_layer_of_a_users_own() -> None:
     np.testing.assert_allclose(model(x, training=True), (half + 1) @ kernel, rtol=1e-4, atol=1e-5)
 
 
+class Residual(layers.Layer):
+    """inputs + relu(bn(conv(inputs))), the layers in an attribute and in a list."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.conv = layers.Conv2D(2, 3, padding="same", kernel_regularizer="l2")
+        self.behind = [layers.BatchNormalization(momentum=0.5), layers.ReLU()]
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        y = self.conv(inputs)
+        for layer in self.behind:
+            y = layer(y, training=training)
+        return inputs + y
+
+
+def test_layers_inside_a_users_layer() -> None:
+    model = keras.Sequential([Residual(input_shape=(5, 4, 2)), layers.Flatten(), layers.Dense(2)])
+    inner = model.layers[0]
+    assert inner.output_shape == (None, 5, 4, 2)
+    assert inner.count_params() == 9 * 4 + 2 + 8
+    assert len(model.trainable_weights) == 4 + 2
+    assert len(model.penalties()) == 1
+    assert model.named_weights()[0][0] == f"{inner.name}/{inner.conv.name}/kernel"
+    x = images(3, 5, 4, 2)
+    z = inner.conv(x)
+    np.testing.assert_allclose(inner(x), x + np.maximum(z / np.sqrt(1.001), 0), rtol=1e-4)
+    model(x, training=True)
+    np.testing.assert_allclose(
+        inner.behind[0].get_weights()[2], z.mean((0, 1, 2)) * 0.5, rtol=1e-4, atol=1e-6
+    )
+    inner.trainable = False
+    assert len(model.trainable_weights) == 2
+    assert model.penalties() == []
+
+
+def test_output_shapes_of_layers_that_are_not_built() -> None:
+    layer = layers.Dense(3)
+    assert layer.compute_output_shape((None, 4)) == (None, 3)
+    assert layer.compute_output_shape((None, 7, 5)) == (None, 7, 3)
+    assert not layer.built
+    assert layer.weights == []
+    conv = layers.Conv2D(2, 3, padding="same", strides=2)
+    assert conv.compute_output_shape((None, 7, 6, 1)) == (None, 4, 3, 2)
+    stack = keras.Sequential([conv, layers.Flatten(), layer])
+    assert stack.compute_output_shape((None, 7, 6, 1)) == (None, 3)
+    assert not stack.built
+
+
 def test_a_users_layer_comes_back_by_its_class() -> None:
     model = keras.Sequential([Scale(5.0, input_shape=(3,))])
     with pytest.raises(ValueError, match="there is no layer 'Scale'; custom_objects="):
@@ -166,6 +215,34 @@ def test_an_activation_layer_comes_back() -> None:
     again = layers.Dense.from_config(layer.get_config())
     assert isinstance(again.activation, layers.LeakyReLU)
     assert again.activation.negative_slope == 0.25
+
+
+def doubled(x: Any) -> Any:
+    return x * 2
+
+
+class Halved(keras.initializers.Initializer):
+    def values(self, shape: Any) -> Any:
+        return np.full(shape, 0.5)
+
+
+def test_a_users_own_functions_come_back_by_their_names() -> None:
+    layer = layers.Dense(
+        2, activation=doubled, kernel_initializer=Halved(), kernel_regularizer=doubled
+    )
+    config = json.loads(json.dumps(layer.get_config()))
+    with pytest.raises(ValueError, match="there is no"):
+        layers.Dense.from_config(config)
+    again = layers.Dense.from_config(config, {"doubled": doubled, "Halved": Halved})
+    assert again.activation is again.kernel_regularizer is doubled
+    np.testing.assert_array_equal(again(np.ones((1, 3))), [[3.0, 3.0]])
+
+
+def test_values_of_initializers_in_a_configuration() -> None:
+    values = np.arange(6.0).reshape(3, 2)
+    layer = layers.Dense(2, kernel_initializer=keras.initializers.Constant(values))
+    again = layers.Dense.from_config(json.loads(json.dumps(layer.get_config())))
+    np.testing.assert_array_equal(again(np.eye(3)), values)
 
 
 # --- names and copies -----------------------------------------------------------------------------

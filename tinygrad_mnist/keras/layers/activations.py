@@ -200,9 +200,7 @@ _LAYERS: dict[str, type[Layer]] = {
 }
 
 
-def activation_of(
-    identifier: Any, custom_objects: Mapping[str, Any] | None = None
-) -> Callable[..., Any]:
+def activation_of(identifier: Any) -> Callable[..., Any]:
     """The activation that a layer's argument means: what `activations.get` takes, or a layer
     without weights. Raises GraphTypeError, ArgumentError."""
     if isinstance(identifier, type) and issubclass(identifier, Layer):
@@ -213,8 +211,6 @@ def activation_of(
         )
     if isinstance(identifier, Mapping) and identifier.get("class_name") in _LAYERS:
         return _LAYERS[identifier["class_name"]].from_config(identifier["config"])
-    if custom_objects and isinstance(identifier, str):
-        return activations.deserialize(identifier, custom_objects)
     return activations.get(identifier)
 
 

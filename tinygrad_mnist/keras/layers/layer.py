@@ -6,6 +6,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -18,11 +20,21 @@ from tinygrad_mnist.errors import ArgumentError, GraphError, GraphTypeError, Sha
 from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at, error_context, in_layer, located, user_source
+from tinygrad_mnist.graph.traversal import substitute
 from tinygrad_mnist.graph.values import flag, integer, plain_array, several, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras import initializers, regularizers
 from tinygrad_mnist.keras.layers.naming import auto_name
-from tinygrad_mnist.keras.layers.signal import Arrangement, Array, Shape, Signal
+from tinygrad_mnist.keras.layers.objects import with_custom_objects
+from tinygrad_mnist.keras.layers.signal import (
+    Arrangement,
+    Array,
+    Shape,
+    Signal,
+    Update,
+    known_input,
+    known_shape,
+)
 from tinygrad_mnist.sharedvalue import shared
 
 BatchShape = tuple[int | None, ...]
@@ -42,6 +54,9 @@ _UNSUPPORTED = (
     "sparse",
     "ragged",
 )
+
+# Updates of the layers that a user's `call` applies; None outside of one.
+_updates: ContextVar[list[Update] | None] = ContextVar("updates", default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +93,8 @@ class Weight:
 class Layer:
     """A layer, which a user's class can extend: `build(input_shape)` makes weights by `add_weight`,
     and `call(inputs)`, or `call(inputs, training)`, is an expression of a variable in Keras's
-    layout. `get_config` gives the arguments of its constructor.
+    layout, which may apply layers that are its attributes. `get_config` gives the arguments of its
+    constructor.
 
     name: default the class's name with a number. trainable: whether training changes the weights.
     input_shape, batch_input_shape, input_dim: the shape of a model's input, for its first layer;
@@ -103,7 +119,6 @@ class Layer:
     ) -> None:
         self.source = user_source()
         self._weights: list[Weight] = []
-        self._penalty_weights: list[Weight] = []
         self.built = False
         self.input_shape: BatchShape | None = None
         self.output_shape: BatchShape | None = None
@@ -169,9 +184,10 @@ class Layer:
     def named_weights(self) -> list[tuple[str, Weight]]:
         """The weights in Keras's order, those that training changes first; each with its path, such
         as 'dense/kernel'."""
-        first = [w for w in self._weights if w.trainable]
-        rest = [w for w in self._weights if not w.trainable]
-        return [(f"{self.name}/{w.name}", w) for w in (*first, *rest)]
+        first = [(w.name, w) for w in self._weights if w.trainable]
+        rest = [(w.name, w) for w in self._weights if not w.trainable]
+        inner = [named for layer in self.sublayers() for named in layer.named_weights()]
+        return [(f"{self.name}/{path}", w) for path, w in (*first, *rest, *inner)]
 
     def named_streams(self) -> list[tuple[str, SharedVariable]]:
         """The variables that count the steps of the layer's random streams; each with its path,
@@ -191,7 +207,10 @@ class Layer:
     @property
     def trainable_weights(self) -> list[SharedVariable]:
         """The variables that training changes; none if `trainable` is False."""
-        return [w.variable for w in self._weights if w.trainable and self.trainable]
+        if not self.trainable:
+            return []
+        own = [w.variable for w in self._weights if w.trainable]
+        return own + [v for layer in self.sublayers() for v in layer.trainable_weights]
 
     @property
     def trainable_variables(self) -> list[SharedVariable]:
@@ -244,8 +263,10 @@ class Layer:
 
     def penalties(self) -> list[Variable]:
         """The terms that regularizers add to the cost; none for a layer that isn't trained."""
-        terms = [w.penalty() for w in self._weights if self.trainable]
-        return [t for t in terms if t is not None]
+        if not self.trainable:
+            return []
+        own = [term for w in self._weights if (term := w.penalty()) is not None]
+        return own + [term for layer in self.sublayers() for term in layer.penalties()]
 
     # --- how it is applied ------------------------------------------------------------------------
 
@@ -258,28 +279,34 @@ class Layer:
 
     def compute_output_shape(self, input_shape: Any) -> BatchShape:
         """The shape of the outputs for inputs of Keras's shape; both with the batch."""
-        signal = Signal.input(batch_shape_of(input_shape, "input_shape")[1:])
-        return (None, *self.apply(self._prepared(signal), False).shape)
+        shape = batch_shape_of(input_shape, "input_shape")[1:]
+        layer = copy(self)
+        if not (self.built or self._weights):  # weights of the copy's own
+            layer._weights = []
+        return (None, *layer.connect(Signal.input(shape), False).shape)
 
     def apply(self, signal: Signal, training: bool) -> Signal:
         """The layer's expression of a signal. training: whether it is for a training step."""
-        x = signal.in_keras_order()
-        y = self._called(x, training)
-        return Signal.from_keras(y, self._shape_of(x, signal.shape))
-
-    def _called(self, x: Variable, training: bool) -> Variable:
-        """What a user's `call` gives, which need not have the argument `training`."""
-        takes_training = "training" in inspect.signature(self.call).parameters
-        options = {"training": training} if takes_training else {}
-        return T.as_tensor_variable(self.call(x, **options))
-
-    def _shape_of(self, x: Variable, shape: Shape) -> Shape:
-        """The shape that a user's `call` gives samples of this shape."""
-        if type(self).compute_output_shape is not Layer.compute_output_shape:
-            return batch_shape_of(self.compute_output_shape((None, *shape)), "the shape")[1:]
-        sample = T.TensorType(config.floatX, (False,) * x.ndim)()
-        lengths = function([sample], self._called(sample, False).shape, on_unused_input="ignore")
-        return tuple(int(n) for n in lengths(np.zeros((2, *shape), config.floatX))[1:])
+        sample = known_input(signal.shape)  # its shape tells those of what `call` makes of it
+        token = _updates.set([])
+        try:
+            takes_training = "training" in inspect.signature(self.call).parameters
+            options = {"training": training} if takes_training else {}
+            y = T.as_tensor_variable(self.call(sample, **options))
+            updates = _updates.get() or []
+        finally:
+            _updates.reset(token)
+        if type(self).compute_output_shape is Layer.compute_output_shape:
+            shape = known_shape(y)
+        else:
+            given = self.compute_output_shape((None, *signal.shape))
+            shape = batch_shape_of(given, "the shape of the outputs")[1:]
+        if shape is None:
+            raise ArgumentError("what `call` gives doesn't depend on its inputs")
+        values = [y, *(value for _, value in updates)]
+        y, *new = substitute(values, {sample: signal.in_keras_order()})
+        pairs = zip((v for v, _ in updates), new, strict=True)
+        return replace(Signal.from_keras(y, shape), updates=tuple(pairs))
 
     def connect(self, signal: Signal, training: bool) -> Signal:
         """Applies the layer, which is built first if it isn't. Raises ShapeError where the signal
@@ -345,14 +372,19 @@ class Layer:
         return function([x], result.in_keras_order(), updates=list(result.updates))(array)
 
     def _on_variable(self, x: Variable, training: bool) -> Variable:
-        lengths = x.type.shape[1:] if self.input_shape is None else self.input_shape[1:]
-        known = tuple(n for n in lengths if n is not None)
-        if len(known) < len(lengths):
+        shape = known_shape(x)
+        if shape is None and self.input_shape is not None:
+            shape = batch_shape_of(self.input_shape, "input_shape")[1:]
+        if shape is None:
             raise ArgumentError(
                 f"{self.label} can't know the shape of the symbolic {x}; build the layer first"
                 f"{at(user_source())}"
             )
-        return self.connect(Signal.from_keras(x, known), training).in_keras_order()
+        result = self.connect(Signal.from_keras(x, shape), training)
+        collected = _updates.get()
+        if collected is not None:
+            collected.extend(result.updates)
+        return result.in_keras_order()
 
     # --- its arguments ----------------------------------------------------------------------------
 
@@ -367,12 +399,16 @@ class Layer:
     def from_config(
         cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> Layer:
-        """A layer made with these arguments."""
-        return cls(**config)
+        """A layer made with these arguments; custom_objects: a user's own functions and classes, by
+        the names that they have there."""
+        return cls(**with_custom_objects(config, custom_objects))
 
     def sublayers(self) -> Iterator[Layer]:
-        """The layers inside this one."""
-        return iter(())
+        """The layers inside this one: those that are its attributes, alone or in lists."""
+        for value in vars(self).values():
+            for one in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(one, Layer):
+                    yield one
 
 
 def _checked_name(name: Any) -> str:

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.config import config
+from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.shared import SharedVariable
-from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.graph.traversal import leaves
+from tinygrad_mnist.graph.variables import Constant, Variable
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -91,6 +93,23 @@ class Signal:
             return self
         variable = T.reshape(self.variable, (self.variable.shape[0], n), ndim=2)
         return Signal(variable, (n,), order, self.updates)
+
+
+def known_input(shape: Shape) -> Variable:
+    """A new input in floatX, a batch of samples of this shape; `known_shape` finds it."""
+    made: Variable = T.TensorType(config.floatX, (False,) * (len(shape) + 1))()
+    vars(made)["sample_shape"] = shape
+    return made
+
+
+def known_shape(x: Variable) -> Shape | None:
+    """The shape of a sample of a batch `x` that is made of a `known_input`, else None."""
+    inputs = [v for v in leaves([x]) if not isinstance(v, SharedVariable | Constant)]
+    shape = vars(inputs[0]).get("sample_shape") if len(inputs) == 1 else None
+    if shape is None or x is inputs[0]:
+        return shape
+    of_two = function(inputs, x.shape, no_default_updates=True, on_unused_input="ignore")
+    return tuple(int(n) for n in of_two(np.zeros((2, *shape), inputs[0].dtype))[1:])
 
 
 def same_order(a: Array | None, b: Array | None) -> bool:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
-from tinygrad_mnist.graph.shared import SharedVariable
+from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.values import flag, integer, plain_array, shown
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.keras.layers.layer import Layer, Weight
+from tinygrad_mnist.keras.layers.layer import BatchShape, Layer, Weight
 from tinygrad_mnist.keras.layers.signal import IMAGE, Array, Signal, Update, held
 from tinygrad_mnist.keras.models.summary import print_summary
 
@@ -64,6 +65,11 @@ class Model(Layer):
         for layer in self._layers:
             layer.trainable = self._trainable
 
+    def compute_output_shape(self, input_shape: Any) -> BatchShape:
+        for layer in self._layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return tuple(input_shape)
+
     # --- passes -----------------------------------------------------------------------------------
 
     def forward(self, x: Variable, training: bool) -> Pass:
@@ -73,10 +79,20 @@ class Model(Layer):
         result = self.connect(Signal(x, tuple(int(n or 0) for n in self.input_shape[1:])), training)
         return Pass(result.in_keras_order(), list(result.updates), self.penalties())
 
+    def __call__(self, inputs: Any, training: bool | None = False) -> Any:
+        """The outputs for a batch: of an array, as `held_input` takes it, an array; of a variable
+        in Keras's layout a variable."""
+        if isinstance(inputs, Variable | Layer):
+            return super().__call__(inputs, training)
+        held_batch = self.held_input(inputs)
+        x = T.TensorType(held_batch.dtype.name, (False,) * held_batch.ndim)()
+        result = self.forward(x, training is not None and flag(training, "training"))
+        return function([x], result.output, updates=result.updates)(held_batch)
+
     def held_input(self, x: Any) -> Array:
         """A batch of samples in floatX as the engine holds it, C-contiguous. A model without a
         shape is built for it. Raises GraphTypeError, ShapeError."""
-        array = plain_array(x, "x")
+        array = plain_array(x, f"the input of model {self.name!r}")
         if not self.built:
             if array.ndim < 2:
                 raise ShapeError(f"x has the shape {array.shape}; it needs a batch and features")
@@ -123,13 +139,6 @@ class Model(Layer):
             for layer in self._layers
             for path, step in layer.named_streams()
         ]
-
-    @property
-    def trainable_weights(self) -> list[SharedVariable]:
-        return [v for layer in self._layers for v in layer.trainable_weights]
-
-    def penalties(self) -> list[Variable]:
-        return [term for layer in self._layers for term in layer.penalties()]
 
     # --- layers -----------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ def _table(rows: Iterator[tuple[int, Layer]], width: int, flags: bool) -> Any:
 
 
 def _rows(layer: Layer, nested: bool, depth: int = 0) -> Iterator[tuple[int, Layer]]:
-    for inner in layer.sublayers():
+    for inner in getattr(layer, "layers", ()):
         yield depth, inner
         if nested:
             yield from _rows(inner, nested, depth + 1)

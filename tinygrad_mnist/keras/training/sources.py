@@ -47,6 +47,9 @@ class Source(Protocol):
     def runs(self, single: bool) -> Iterator[Run]:
         """The runs of the next pass. single: one step in each."""
 
+    def restart(self) -> None:
+        """Begins the next pass at the first batch, which is what evaluations do."""
+
     def release(self) -> None:
         """Gives memory back; a later pass loads the data anew."""
 
@@ -120,6 +123,9 @@ class ArraySource:
             [start + np.random.permutation(min(size, n - start)) for start in starts]  # noqa: NPY002
         )
 
+    def restart(self) -> None:
+        self._position = 0
+
     def release(self) -> None:
         self._step.resident.release()
 
@@ -158,6 +164,7 @@ class BatchSource:
         self._number = 0  # of the next batch since the iterator began
         self._next: Samples | None = None
         self._failure: Exception | None = None
+        self._has_run = False
         if self._take() is None:
             raise ArgumentError(f"{what} is an iterable without a batch")
 
@@ -168,6 +175,9 @@ class BatchSource:
     def runs(self, single: bool) -> Iterator[Run]:
         if self._iterator is None:
             self._iterator, self._number = iter(self._batches), 0
+            is_one_shot = self._iterator is self._batches
+            self._next = self._next if is_one_shot else None
+        self._has_run = True
         made = 0
         while self._steps is None or made < self._steps:
             left = math.inf if self._steps is None else self._steps - made
@@ -219,6 +229,11 @@ class BatchSource:
             self._number += 1
             self._next = self._read(*parts_of(element, where), where=where)
         return self._next
+
+    def restart(self) -> None:
+        """Does so where the iterable can be iterated anew; a generator goes on."""
+        if self._has_run:
+            self._iterator = None
 
     def release(self) -> None:
         """Keeps nothing but the batch that was taken to see what the data are like."""

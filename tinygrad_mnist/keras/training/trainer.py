@@ -201,6 +201,7 @@ class Trainer:
             if validation is not None:
                 measured = self._measure(validation, callbacks)
                 logs.update((f"val_{name}", value) for name, value in measured.logs().items())
+                logs = dict(sorted(logs.items()))
             callbacks.on_epoch_batches(epoch, totals.batches())
             callbacks.on_epoch_end(epoch, logs)
             progress.finish(logs)
@@ -252,6 +253,7 @@ class Trainer:
 
     def _measure(self, source: Source, callbacks: Any, verbose: int = 0) -> Totals:
         """An evaluation on a source. Raises ValueError if it has run out of data."""
+        source.restart()
         callbacks.on_test_begin()
         totals = self._totals()
         with Progress(verbose, source.n_steps, totals.snapshot) as progress:
@@ -362,9 +364,10 @@ class Trainer:
             batch_size = integer(batch_size, f"{where}batch_size", 1)
         x, y, weights = (*data, None, None)[:3]
         step_for = partial(self._step, stage)
-        if is_iterable_of_batches(x) and y is None:
-            if weights is not None:
-                raise ArgumentError("sample_weight is a part of each batch where x is an iterable")
+        if is_iterable_of_batches(x) and (y is None or not isinstance(x, list | tuple)):
+            for name, given in (("y", y), ("sample_weight", weights)):
+                if given is not None:
+                    raise ArgumentError(f"{name} belongs in the batches of x, which is an iterable")
             read = reader.read_input if stage == "predict" else reader.read
             what = f"{where}x" if where == "" else "validation_data"
             return BatchSource(step_for, x, read, steps, bool(shuffle), what)
