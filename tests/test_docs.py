@@ -4,7 +4,8 @@ MNIST is small and random there, training stops after an epoch, and where Graphv
 command of its name takes its place. A text may use `theano`, `T`, `np`, `network3`, and the
 training step `train_mb` of the book's first net with its `cost`, without having made them. A block
 behind the comment `<!-- not run: REASON -->` is left out; where the reason is `it is in FILE`, its
-lines have to be in that file.
+lines have to be in that file. One behind `<!-- run with PACKAGE -->` is left out where the package
+isn't installed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,13 @@ REPOSITORY = Path(__file__).parents[1]
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->\n\s*\Z")
 
 
+RUN_WITH = re.compile(r"<!-- run with (\w+) -->\n\s*\Z")
+
+
 def is_run(example: Example) -> bool:
-    return not NOT_RUN.search(example.document.text[: example.region.start])
+    before = example.document.text[: example.region.start]
+    needed = RUN_WITH.search(before)
+    return not NOT_RUN.search(before) and (needed is None or find_spec(needed[1]) is not None)
 
 
 def blocks(path: Path) -> list[Example]:

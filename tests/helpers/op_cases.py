@@ -12,8 +12,9 @@ from helpers.expressions import STEP, AnyArray, Case
 OPS = Path(__file__).parents[1] / "ops"
 
 
-def cases_of_ops() -> dict[str, Case]:
-    """Every differentiable case of `CASES` in `tests/ops`, by the name of its file and its own."""
+def cases_of_ops(differentiable: bool = True) -> dict[str, Case]:
+    """Every case of `CASES` in `tests/ops`, by the name of its file and its own; or only those that
+    are differentiable."""
     found: dict[str, Case] = {}
     for path in sorted(OPS.glob("test_*.py")):
         spec = spec_from_file_location(f"cases_of_{path.stem}", path)
@@ -22,7 +23,7 @@ def cases_of_ops() -> dict[str, Case]:
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
         for number, case in enumerate(getattr(module, "CASES", ())):
-            if isinstance(case, Case) and case.has_gradient:
+            if isinstance(case, Case) and (case.has_gradient or not differentiable):
                 found[f"{path.stem.removeprefix('test_')}-{number}-{case}"] = case
     return found
 

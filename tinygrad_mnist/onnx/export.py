@@ -20,6 +20,7 @@ from tinygrad_mnist.graph.variables import Constant, Variable, described
 from tinygrad_mnist.onnx import elementwise, images, indexing, shapes, sums  # noqa: F401
 from tinygrad_mnist.onnx.convert import Converter
 from tinygrad_mnist.onnx.graph import Call, Graph, Value
+from tinygrad_mnist.onnx.lengths import with_lengths
 from tinygrad_mnist.onnx.model import Port, serialised
 from tinygrad_mnist.stability import stabilise
 
@@ -62,10 +63,11 @@ def export(
     given = _checked(inputs, "inputs")
     wanted = _checked([outputs] if isinstance(outputs, Variable) else outputs, "outputs")
     declared = {v: _declared(v, (lengths or {}).get(v)) for v in given}
-    frozen = stabilise(_frozen(wanted, declared))
+    frozen = with_lengths(stabilise(_frozen(wanted, declared)))
     converter = Converter()
     readers = _named(converter.graph, given, names or {}, "input")
-    ports = _named(converter.graph, wanted, names or {}, "output")
+    of_outputs = {v: name for v, name in (names or {}).items() if v not in given}
+    ports = _named(converter.graph, wanted, of_outputs, "output")
     for v, reader in zip(given, readers, strict=True):
         converter.set_input(declared[v], reader)
     for port, v in zip(ports, frozen, strict=True):

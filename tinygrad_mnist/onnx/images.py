@@ -9,7 +9,7 @@ from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.onnx.convert import Converter, rule, unsupported
 from tinygrad_mnist.onnx.graph import Value
 from tinygrad_mnist.ops.conv import Pair, padding_of
-from tinygrad_mnist.ops.pool import pooled_length
+from tinygrad_mnist.ops.pool import pooled_type
 
 _UNKNOWN = "whose size is not known; give it by lengths="
 
@@ -90,18 +90,17 @@ def _windows(node: Node) -> dict[str, Any]:
         "strides": params["stride"],
     }
     before, behind = params["padding"], list(params["padding"])
-    if not params["ignore_border"]:
-        for axis in (0, 1):
-            n, k, s = x.type.shape[2 + axis], params["window"][axis], params["stride"][axis]
-            if n is not None:
-                last = (pooled_length(n, k, s, 0, False) - 1) * s
-                behind[axis] = max(0, last + k - n)
-            elif s > k:
-                raise unsupported(
-                    node, f"windows with gaps between them are over images {_UNKNOWN}"
-                )
-            else:
-                attributes["ceil_mode"] = 1
+    for axis in (0, 1):
+        n, k, s = x.type.shape[2 + axis], params["window"][axis], params["stride"][axis]
+        if params["ignore_border"] and "pooled" not in params:
+            continue
+        if n is not None:
+            count = pooled_type(params, x.type).shape[2 + axis] or 0
+            behind[axis] = max(0, (count - 1) * s + k - n - before[axis])
+        elif s > k or "pooled" in params:
+            raise unsupported(node, f"its windows depend on images {_UNKNOWN}")
+        else:
+            attributes["ceil_mode"] = 1
     if any((*before, *behind)):
         attributes["pads"] = (*before, *behind)
     return attributes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinygrad_mnist.graph.match import made_by
 from tinygrad_mnist.graph.types import compute_dtype
 from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.onnx.convert import Converter, rule
 from tinygrad_mnist.onnx.graph import Value
+from tinygrad_mnist.onnx.lengths import is_length
 
 
 @rule("rebroadcast", "specify_shape", "mask_indices")
@@ -31,15 +31,6 @@ def vector(c: Converter, scalars: Sequence[Variable]) -> Value:
     return parts[0] if len(parts) == 1 else c.graph.call("Concat", *parts, axis=0)
 
 
-def _is_length(v: Variable, x: Variable, axis: int, c: Converter) -> bool:
-    """Whether `v` is the length of this axis of `x`."""
-    picked = made_by(v, "subtensor")
-    if picked is None or picked.params["index"] != (("index",),):
-        return False
-    shape = made_by(picked.inputs[0], "shape")
-    return shape is not None and shape.inputs[0] is x and c.known(picked.inputs[1]) == axis
-
-
 @rule("reshape")
 def _reshape(c: Converter, node: Node) -> list[Value]:
     """A length that is that of the same axis of the input is written as 0, and one other that is
@@ -47,7 +38,7 @@ def _reshape(c: Converter, node: Node) -> list[Value]:
     x, *lengths = node.inputs
     entries: list[int | None] = []
     for axis, v in enumerate(lengths):
-        is_same = axis < x.ndim and _is_length(v, x, axis, c)
+        is_same = axis < x.ndim and is_length(v, x, axis)
         entries.append(0 if is_same else c.known(v))
     copied = [axis for axis, n in enumerate(entries) if n == 0]
     has_empty = any(c.known(lengths[axis]) == 0 for axis in copied)
