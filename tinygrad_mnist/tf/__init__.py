@@ -231,10 +231,10 @@ _PARTS = {
 
 def _within(name: str) -> list[str]:
     """The parts that have a name."""
-    return [f"tf.{part}.{name}" for part, module in _PARTS.items() if name in vars(module)]
+    return [f"tf.{part}.{name}" for part, module in _PARTS.items() if name in module.__all__]
 
 
 for _part, _module in _PARTS.items():
-    if _module is not keras:
-        vars(_module)["__getattr__"] = finder(f"tf.{_part}", vars(_module), _within)
+    if _module is not keras:  # which isn't TensorFlow's alone
+        vars(_module)["__getattr__"] = finder(f"tf.{_part}", _module.__all__, _within)
 __getattr__ = finder("tf", __all__, _within)

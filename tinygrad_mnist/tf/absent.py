@@ -13,7 +13,7 @@ def finder(module: str, names: Iterable[str], within: Callable[[str], list[str]]
     module: its name in programs, such as tf.nn. names: those that it has. within: more places that
     have a name.
     """
-    known = sorted(name for name in names if not name.startswith("_"))
+    known = sorted(names)
 
     def __getattr__(name: str) -> Any:  # noqa: N807
         near = [f"{module}.{n}" for n in difflib.get_close_matches(name, known, 4, 0.6)]

@@ -51,7 +51,7 @@ def get_visible_devices(device_type: str | None = None) -> list[PhysicalDevice]:
     return list_physical_devices(device_type)
 
 
-def set_memory_growth(device: PhysicalDevice, enable: bool) -> None:
+def _set_memory_growth(device: PhysicalDevice, enable: bool) -> None:
     """Does nothing: memory of a GPU is taken when it is needed, always."""
 
 
@@ -66,5 +66,14 @@ experimental = SimpleNamespace(
     list_physical_devices=list_physical_devices,
     list_logical_devices=list_logical_devices,
     get_visible_devices=get_visible_devices,
-    set_memory_growth=set_memory_growth,
+    set_memory_growth=_set_memory_growth,
 )
+
+__all__ = [
+    "LogicalDevice",
+    "PhysicalDevice",
+    "experimental",
+    "get_visible_devices",
+    "list_logical_devices",
+    "list_physical_devices",
+]

@@ -44,8 +44,8 @@ def convert_to_tensor(value: Any, dtype: Any = None, name: str | None = None) ->
     return tensor(value, dtype)
 
 
-def _cast_stack(x: Stack, dtype: Any) -> Stack:
-    return Stack(x.rows.astype(dtype_of(dtype)))
+def _cast_stack(x: Stack, dtype: Any) -> Any:
+    return x.astype(dtype_of(dtype))
 
 
 @operation(lambda x, dtype: T.cast(x, dtype_of(dtype).name), _cast_stack)

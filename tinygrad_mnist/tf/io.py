@@ -106,3 +106,9 @@ def _mnist(part: str, kind: str) -> bytes:
     array = images if kind.startswith("images") else labels
     header = struct.pack(f">{1 + array.ndim}I", 8 * 256 + array.ndim, *array.shape)
     return header + array.tobytes()
+
+
+__all__ = [
+    "decode_raw",
+    "read_file",
+]

@@ -67,3 +67,20 @@ softplus = _activation("softplus")
 softsign = _activation("softsign")
 softmax = _activation("softmax")
 log_softmax = _activation("log_softmax")
+
+__all__ = [
+    "elu",
+    "gelu",
+    "leaky_relu",
+    "log_softmax",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "swish",
+    "tanh",
+]

@@ -54,3 +54,10 @@ def normal(
     """Numbers of a normal distribution."""
     size = tuple(int(n) for n in shape)
     return tensor(np.asarray(_generator(seed).normal(mean, stddev, size), dtype_of(dtype)))
+
+
+__all__ = [
+    "normal",
+    "set_seed",
+    "uniform",
+]

@@ -34,27 +34,41 @@ EXACT = {
     *(np.logical_and, np.logical_or, np.logical_not, np.bitwise_and, np.bitwise_or),
     *(np.bitwise_xor, np.invert),
 }
-_tracing: ContextVar[bool] = ContextVar("tracing", default=False)
+
+
+class Trace:
+    """A function's call with stacks. is_refused: whether it has asked for elements."""
+
+    is_refused = False
+
+
+_trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
 class PerElement(BaseException):  # not an error, and not for `except Exception`
-    """A function needs the elements one by one."""
+    """A function needs the elements one by one; so it is noted, if the function catches this."""
+
+    def __init__(self) -> None:
+        trace = _trace.get()
+        if trace is not None:
+            trace.is_refused = True
 
 
 def needs_elements() -> None:
     """Raises PerElement where a function is being applied to a stack; for random numbers."""
-    if _tracing.get():
+    if _trace.get() is not None:
         raise PerElement
 
 
 @contextmanager
-def tracing() -> Iterator[None]:
+def tracing() -> Iterator[Trace]:
     """While a function is applied to a stack."""
-    token = _tracing.set(True)
+    trace = Trace()
+    token = _trace.set(trace)
     try:
-        yield
+        yield trace
     finally:
-        _tracing.reset(token)
+        _trace.reset(token)
 
 
 class Stack:
@@ -98,7 +112,7 @@ class Stack:
         raise PerElement
 
     def astype(self, dtype: Any, *options: Any, **named: Any) -> Any:
-        if options or named:
+        if options or named or not _is_exact(self.rows, np.dtype(dtype)):
             return by_row(lambda x: x.astype(dtype, *options, **named), self)
         return Stack(self.rows.astype(dtype))
 
@@ -151,6 +165,15 @@ class Stack:
             *operands,
             **options,
         )
+
+
+def _is_exact(rows: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether a cast gives the same for an array as for its rows. A float that no integer of the
+    dtype stands for becomes one or another, as the processor's instruction has it."""
+    if dtype.kind not in "iu" or rows.dtype.kind != "f":
+        return dtype.kind in "biufc" and rows.dtype.kind in "biufc"
+    limits = np.iinfo(dtype)
+    return bool(np.all((rows >= limits.min) & (rows < float(limits.max) + 1)))
 
 
 def _unknown(self: Any, *operands: Any) -> Any:

@@ -18,3 +18,10 @@ def gpu_device_name() -> str:
 def is_built_with_cuda() -> bool:
     """True: kernels for NVIDIA's GPUs are part of the package."""
     return True
+
+
+__all__ = [
+    "gpu_device_name",
+    "is_built_with_cuda",
+    "is_gpu_available",
+]

@@ -42,6 +42,7 @@ def test_call_forms() -> None:
         to_categorical(x=[2, 0], num_classes=3),
         to_categorical(np.array([[2], [0]]), 3, "float64"),
         to_categorical([2, 0], num_classes=3, dtype="uint8"),
+        utils.np_utils.to_categorical([2, 0], 3),
     ):
         assert np.array_equal(rows, expected)
     assert to_categorical([1], 2, dtype="bool").dtype == bool

@@ -11,6 +11,7 @@ import numpy as np
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError, ShapeError
 from tinygrad_mnist.functions import function
+from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.values import flag, integer, plain_array, shown
 from tinygrad_mnist.graph.variables import Variable

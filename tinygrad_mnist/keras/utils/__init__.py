@@ -1,6 +1,7 @@
 """`keras.utils`: labels as one-hot rows, seeds, rows of length 1."""
 
-from tinygrad_mnist.keras.utils.arrays import normalize, to_categorical
+from tinygrad_mnist.keras.utils import np_utils
+from tinygrad_mnist.keras.utils.np_utils import normalize, to_categorical
 from tinygrad_mnist.keras.utils.seeds import set_random_seed
 
-__all__ = ["normalize", "set_random_seed", "to_categorical"]
+__all__ = ["normalize", "np_utils", "set_random_seed", "to_categorical"]

@@ -383,10 +383,6 @@ class Dataset:
         integer(buffer_size, "buffer_size", AUTOTUNE)
         return self._same_elements(self.blocks, self._cardinality)
 
-    def with_options(self, options: Any, name: str | None = None) -> Dataset:
-        """The same; TensorFlow's options say how it computes, not what."""
-        return self._same_elements(self.blocks, self._cardinality)
-
     def apply(self, transformation_func: Callable[[Dataset], Any]) -> Any:
         """`transformation_func(dataset)`."""
         return transformation_func(self)

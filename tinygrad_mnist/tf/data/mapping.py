@@ -71,10 +71,12 @@ class Mapped:
         arrays = piece.arrays()
         stacks = pack(piece.form, [Stack(array) for array in arrays])
         try:
-            with tracing():
+            with tracing() as trace:
                 called = _parts(_called(self._function, stacks))
                 columns = [_column(leaf, len(piece)) for leaf in leaves(called)]
         except (PerElement, Exception):  # an error is raised by the element that makes it
+            return None
+        if trace.is_refused:
             return None
         form = change(called, lambda leaf: None)
         for i in (0, len(piece) - 1):

@@ -1,4 +1,4 @@
-"""Arrays as models take them."""
+"""`keras.utils.np_utils`: arrays as models take them."""
 
 from __future__ import annotations
 
