@@ -93,6 +93,14 @@ def test_a_photo_with_shade_and_noise(digit: Any, noise: float) -> None:
     assert difference(digit, result) < 0.4
 
 
+@pytest.mark.parametrize("digit", DIGITS[:6])
+def test_a_small_digit_in_a_large_image_keeps_its_pixels(digit: Any) -> None:
+    photo = on_paper(digit, 2, 700, 900, 600, 70, 230, 200)
+    result, steps = as_mnist(photo)
+    assert steps[0].startswith("cut out ")
+    assert difference(digit, result) < 0.3
+
+
 @pytest.mark.parametrize("shape", [(28, 28), (60, 40), (500, 500)])
 def test_nothing_to_see(shape: tuple[int, int]) -> None:
     with pytest.raises(ImageError, match="there is no digit: all pixels are nearly equal"):

@@ -20,6 +20,7 @@ _CENTRE = 14.0  # row and column of the centre of mass in MNIST's images, on ave
 _LARGEST, _WORKING = 1024, 10 * SIDE  # larger images are reduced when they are read, and again
 _FAINT = 0.1  # of the contrast: fainter pixels of images larger than MNIST's are no ink
 _LEAST_CONTRAST, _FULL_CONTRAST = 16, 250  # levels; what is between is stretched
+_PART = 0.6  # of an image: a digit in a smaller part is cut out before the rest is reduced
 _NOISE = 6.0  # median deviations from the background, about 4 standard ones, that are no ink
 _SPECK = 3  # pixels: fewer together are no ink, in images larger than MNIST's
 
@@ -96,6 +97,11 @@ def as_mnist(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[str]]:
         is_ink = _without_specks(is_ink & (ink > _FAINT * contrast))
     if not is_ink.any():
         raise ImageError("there is no digit: only specks differ from the background")
+    if levels.shape != image.shape:
+        near = image[_region(is_ink, image.shape)]
+        if near.size < _PART * image.size:  # a small digit, of which the reduction loses too much
+            result, steps = as_mnist(near)
+            return result, [f"cut out {_size(near)}", *steps]
     top = 255 if contrast >= _FULL_CONTRAST else contrast
     cropped = _cropped(np.where(is_ink, np.clip(ink / top, 0, 1), 0))
     scaled = np.clip(_scaled(cropped, BOX), 0, 1)
@@ -113,7 +119,20 @@ def as_mnist(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[str]]:
     return result, [step for step, is_done in done.items() if is_done]
 
 
-def _size(image: Grey) -> str:
+def _region(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The part of an image of this shape, which was reduced to that of `mask`, in which the mask is
+    true; with a margin of half its longer side all around."""
+    lines = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    margin = max(np.ptp(line) + 1 for line in lines) / 2
+    factor = max(shape) / max(mask.shape)
+    bounds = [
+        (max(0, int((line[0] - margin) * factor)), min(n, int((line[-1] + 1 + margin) * factor)))
+        for line, n in zip(lines, shape, strict=True)
+    ]
+    return slice(*bounds[0]), slice(*bounds[1])
+
+
+def _size(image: NDArray[Any]) -> str:
     return f"{image.shape[1]}x{image.shape[0]}"
 
 
