@@ -61,8 +61,10 @@ def decaying(factor: float) -> Callable[[int], float]:
     return lambda epoch: 0.01 * factor**epoch
 
 
-def _dense(*units: int, activation: str = "relu") -> list[Layer]:
-    hidden: list[Layer] = [Dense(n, activation=activation) for n in units]
+def _dense(*units: int, activation: str = "relu", dropout: float = 0.0) -> list[Layer]:
+    hidden: list[Layer] = []
+    for n in units:
+        hidden += [Dense(n, activation=activation), *([Dropout(dropout)] if dropout else [])]
     return [Flatten(), *hidden, Dense(CLASSES, activation="softmax")]
 
 
@@ -153,7 +155,7 @@ def _global_average() -> list[Layer]:
     )
     return [
         *(part for convolution in convolutions for part in _with_norm(convolution)),
-        Conv2D(CLASSES, 1, padding="same"),
+        Conv2D(CLASSES, 1),
         GlobalAveragePooling2D(),
         Activation("softmax"),
     ]
@@ -194,6 +196,13 @@ TUTORIALS = {
             "relu-decay",
             "200 and 60 ReLU, rate 0.01 * 0.6**epoch",
             lambda: _dense(200, 60),
+            10,
+            rate_of=decaying(0.6),
+        ),
+        Tutorial(
+            "relu-dropout",
+            "the same with dropout 0.25",
+            lambda: _dense(200, 60, dropout=0.25),
             10,
             rate_of=decaying(0.6),
         ),

@@ -13,6 +13,7 @@ import numpy as np
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist import keras
 from tinygrad_mnist.config import config
 
 
@@ -40,6 +41,18 @@ def trained(units: int, rate: float) -> float:
     updates = [(p, p - rate * theano.grad(cost, p)) for p in (w, v)]
     step = theano.function([], cost, updates=updates)
     return float([step() for _ in range(5)][-1])
+
+
+def fitted(units: int, rate: float, batch_size: int) -> Any:
+    """The History of a Keras model with dropout."""
+    x = np.random.default_rng(3).random((60, 12), np.float32)
+    y = np.arange(60) % 4
+    layers = [keras.Input((12,)), keras.layers.Dense(units, activation="relu")]
+    layers += [keras.layers.Dropout(0.3), keras.layers.Dense(4, activation="softmax")]
+    model = keras.Sequential(layers)
+    optimizer = keras.optimizers.Adam(rate)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model.fit(x, y, batch_size, epochs=2, verbose=0, validation_split=0.2)
 
 
 def fails_at_two(x: int) -> int:

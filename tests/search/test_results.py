@@ -107,7 +107,8 @@ def test_picture(results: Results, tmp_path: Path) -> None:
     assert set(axes) == {"filters", "rate", "name"}
     assert axes["rate"].get_xscale() == "log"
     assert [t.get_text() for t in axes["name"].get_xticklabels()] == ["a", "b"]
-    assert [t.get_text() for t in axes["filters"].get_xticklabels()] == ["16-32", "16-33", "16-35"]
+    texts = [t.get_text() for t in axes["filters"].get_xticklabels()]
+    assert texts == ["16-32", "16-33", "16-35"]
     dots = axes["rate"].collections[0].get_offsets()
     expected = [(10.0 ** -(i + 1), 0.9 + i / 100) for i in (3, 1, 0)]
     np.testing.assert_allclose(dots, expected)

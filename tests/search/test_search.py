@@ -76,6 +76,16 @@ def test_training_gives_the_same_bits(processes: Processes) -> None:
     assert [r.values for r in results] == expected
 
 
+def test_a_model_of_keras_gives_the_same_bits(processes: Processes) -> None:
+    space = {"units": [3, 7], "rate": log_uniform(1e-3, 0.1), "batch_size": [8, 16]}
+    expected = here(objectives.fitted, space, runs=4)
+    assert expected.metric == "val_accuracy"
+    names = {"accuracy", "loss", "val_accuracy", "val_loss"}
+    assert all(set(run.values) == names for run in expected)
+    results = search(objectives.fitted, space, processes, runs=4, threads=1)
+    assert [(r.settings, r.values) for r in results] == [(r.settings, r.values) for r in expected]
+
+
 def test_dask() -> None:
     distributed = pytest.importorskip("distributed")
     with (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from tinygrad_mnist.datasets import (
     BOOK_PLACE,
@@ -35,9 +34,8 @@ def add_data(parser: argparse.ArgumentParser, *names: str) -> None:
 def load(options: argparse.Namespace) -> tuple[Splits, str]:
     """The data to train with, and 'generated ' if they are generated."""
     kind = "generated " if options.data == DIGITS else ""
-    is_searched = options.data == MNIST and not Path(MNIST).exists()
     try:
-        splits = load_data(None if is_searched else options.data)
+        splits = load_data(options.data)
     except DatasetNotFoundError as error:
         if options.data is not None or not error.nowhere:
             raise

@@ -12,6 +12,8 @@ from tinygrad_mnist.cli.data import add_data, load
 from tinygrad_mnist.cli.models import MODEL_HELP, as_usage, check_classes, inputs_for, model_of
 from tinygrad_mnist.config import config
 from tinygrad_mnist.keras.datasets.loading import keras_form
+from tinygrad_mnist.plots import confusion_matrix, plot_confusion_matrix
+from tinygrad_mnist.plots.figures import checked_path
 
 _BATCH = 128
 
@@ -31,6 +33,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--threads", type=positive, help="CPU threads; default: one per processor")
     add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="print only the last line")
+    parser.add_argument(
+        "--plot", metavar="PATH", help="draw the confusion matrix; a .png, .svg or .pdf file"
+    )
     parser.set_defaults(test_data=None, expand=False)
 
 
@@ -38,6 +43,9 @@ def run(options: argparse.Namespace) -> int:
     """Prints the table; returns the exit code. Raises UsageError for what doesn't fit."""
     if (options.saved is None) == (options.model is None):
         raise UsageError("evaluate takes one model: a saved one, FILE.py:NAME or a name")
+    if options.plot is not None:
+        with as_usage("--plot"):
+            checked_path(options.plot)
     config.device, config.threads = options.device, options.threads
     name = options.saved or options.model
     model = model_of(name)
@@ -47,8 +55,9 @@ def run(options: argparse.Namespace) -> int:
     classes = check_classes(model, name, labels)
     with as_usage(name):
         found = model.predict(inputs, _BATCH, verbose=0).argmax(1)
-    counts = np.zeros((classes, classes), int)
-    np.add.at(counts, (labels, found), 1)
+    if options.plot is not None:
+        plot_confusion_matrix(labels, found, options.plot)
+    counts = confusion_matrix(labels, found, classes)
     if not options.quiet:
         print("class  images  right     taken for")
         for label, row in enumerate(counts):

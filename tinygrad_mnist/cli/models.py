@@ -47,9 +47,12 @@ def model_of(text: str) -> Sequential:
 
 def _saved(path: str) -> Sequential:
     try:
-        return models.load_model(path)
-    except (ValueError, TypeError, OSError) as error:
-        raise UsageError(_one_line(f"{path}: {error}")) from error
+        model = models.load_model(path)
+    except (ValueError, TypeError, OSError) as error:  # each names the file
+        raise UsageError(_one_line(str(error))) from error
+    if not isinstance(model, Sequential):
+        raise UsageError(f"{path} has {shown(model)}, no Sequential")
+    return model
 
 
 # --- programs -------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tinygrad_mnist.cli.models import (
 )
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets.photos import SIDE, ImageError, as_mnist, read_image
+from tinygrad_mnist.profiling.columns import terminal_width
 
 _NEXT = 2  # further classes that are shown
 _INDENT = "  "
@@ -96,6 +98,7 @@ def _print(
     print(f"{path}: {best}")
     if others:
         print(f"{_INDENT}then {', '.join(others)}")
-    print(f"{_INDENT}{', '.join(steps) or 'in the form of MNIST'}")
-    for line in draw(image, sys.stdout).split("\n"):
+    text = ", ".join(steps) or "in the form of MNIST"
+    print(textwrap.fill(text, terminal_width(), initial_indent=_INDENT, subsequent_indent=_INDENT))
+    for line in draw(image, sys.stdout).strip("\n").split("\n"):
         print(f"{_INDENT}{line}".rstrip())

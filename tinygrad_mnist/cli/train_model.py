@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import random
 import time
 from pathlib import Path
 from typing import Any
@@ -24,10 +22,13 @@ from tinygrad_mnist.cli.models import (
 )
 from tinygrad_mnist.keras import Sequential, losses, optimizers
 from tinygrad_mnist.keras.datasets.loading import keras_form
+from tinygrad_mnist.keras.utils import set_random_seed
+from tinygrad_mnist.plots import plot_history
+from tinygrad_mnist.plots.figures import checked_path
 from tinygrad_mnist.tutorials import TUTORIALS
 
 #: Options that --net doesn't have.
-OWN_OPTIONS = ("batch_size", "optimizer", "validation_split", "save")
+OWN_OPTIONS = ("batch_size", "optimizer", "validation_split", "save", "plot")
 EPOCHS, BATCH = 5, 128
 
 
@@ -50,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part of the training images that is kept to validate on, such as 0.1; default: none",
     )
     group.add_argument("--save", metavar="PATH", help="save the trained model in this file")
+    group.add_argument(
+        "--plot", metavar="PATH", help="draw the training curves; a .png, .svg or .pdf file"
+    )
 
 
 def _share(text: str) -> float:
@@ -66,11 +70,9 @@ def _share(text: str) -> float:
 def run(options: argparse.Namespace) -> int:
     """Trains and tests; returns the exit code. Raises UsageError for what doesn't fit."""
     name = options.model
-    if options.save is not None and not Path(options.save).absolute().parent.is_dir():
-        raise UsageError(f"--save {options.save}: there is no such folder")
+    _check_paths(options)
     tutorial = TUTORIALS.get(name) if not Path(name).is_file() else None
-    np.random.seed(options.seed)  # noqa: NPY002  (from which weights and orders are drawn)
-    random.seed(options.seed)
+    set_random_seed(options.seed)
     model = model_of(name)
     _compile(model, options.optimizer, options.rate)
     if options.data is None and tutorial is not None and tutorial.dataset != "mnist":
@@ -90,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     callbacks = tutorial.callbacks() if tutorial and options.rate is None else []
     with as_usage(name):
-        model.fit(
+        history = model.fit(
             inputs,
             targets_for(model, y, classes),
             batch,
@@ -102,9 +104,23 @@ def run(options: argparse.Namespace) -> int:
     say(options, f"{time.perf_counter() - start:.0f} s")
     if options.save is not None:
         model.save(options.save)
-        say(options, f"saved: {os.fspath(options.save)}")
+        say(options, f"saved: {options.save}")
+    if options.plot is not None:
+        plot_history(history, options.plot)
+        say(options, f"drawn: {options.plot}")
     print(f"{100 * accuracy(model, test_inputs, y_test):.2f} %")
     return 0
+
+
+def _check_paths(options: argparse.Namespace) -> None:
+    """Raises UsageError, before any work, for files that can't be written afterwards."""
+    for name in ("save", "plot"):
+        path = getattr(options, name)
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise UsageError(f"--{name} {path}: there is no such folder")
+    if options.plot is not None:
+        with as_usage("--plot"):
+            checked_path(options.plot)
 
 
 def _compile(model: Sequential, optimizer: str | None, rate: float | None) -> None:

@@ -17,10 +17,12 @@ from tinygrad_mnist.datasets.splits import DatasetError
 
 SIDE, BOX = 28, 20
 _CENTRE = 14.0  # row and column of the centre of mass in MNIST's images, on average
-_LARGEST = 1024  # larger images are reduced first
+_LARGEST, _WORKING = 1024, 10 * SIDE  # larger images are reduced when they are read, and again
 _FAINT = 0.1  # of the contrast: fainter pixels of images larger than MNIST's are no ink
 _LEAST_CONTRAST, _FULL_CONTRAST = 16, 250  # levels; what is between is stretched
-_WIDE = 3.0  # median deviations from the background that are still noise
+_PART = 0.6  # of an image: a digit in a smaller part is cut out before the rest is reduced
+_NOISE = 6.0  # median deviations from the background, about 4 standard ones, that are no ink
+_SPECK = 3  # pixels: fewer together are no ink, in images larger than MNIST's
 
 Grey = NDArray[np.float64]
 
@@ -59,9 +61,10 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
 
 def _grey(image: Any) -> NDArray[np.uint8]:
-    if image.mode.startswith(("I", "F")):  # 16 bits, or more
+    if image.mode.startswith(("I", "F")):  # 16 bits or more, or floats
         levels = np.asarray(image, np.float64)
-        top = 255 if levels.max() <= 255 else 65535 if levels.max() <= 65535 else levels.max()
+        tops = (1, 255, 65535) if image.mode == "F" else (255, 65535)
+        top = next((top for top in tops if levels.max() <= top), levels.max())
         return np.asarray(np.rint(np.clip(levels / top, 0, 1) * 255), np.uint8)
     if "A" not in image.getbands() and "transparency" not in image.info:
         return np.array(image.convert("L"))
@@ -81,55 +84,77 @@ def as_mnist(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[str]]:
 
     Raises ImageError where there is no digit.
     """
-    background, noise = _background(image)
-    ink = image - background
+    levels = _scaled(image.astype(np.float64), min(_WORKING, max(image.shape)))
+    background, noise = _background(levels)
+    ink = levels - background
     is_dark = abs(ink.min()) > ink.max()
     ink = -ink if is_dark else ink
     contrast = ink.max()
     if contrast < _LEAST_CONTRAST:
         raise ImageError("there is no digit: all pixels are nearly equal")
+    is_ink = ink > noise
+    if max(image.shape) > SIDE:
+        is_ink = _without_specks(is_ink & (ink > _FAINT * contrast))
+    if not is_ink.any():
+        raise ImageError("there is no digit: only specks differ from the background")
+    if levels.shape != image.shape:
+        near = image[_region(is_ink, image.shape)]
+        if near.size < _PART * image.size:  # a small digit, of which the reduction loses too much
+            result, steps = as_mnist(near)
+            return result, [f"cut out {_size(near)}", *steps]
     top = 255 if contrast >= _FULL_CONTRAST else contrast
-    least = max(noise, _FAINT * contrast if max(image.shape) > SIDE else 0)
-    cropped = _cropped(np.where(ink > least, np.clip(ink / top, 0, 1), 0))
-    scaled = _scaled(cropped)
+    cropped = _cropped(np.where(is_ink, np.clip(ink / top, 0, 1), 0))
+    scaled = np.clip(_scaled(cropped, BOX), 0, 1)
     result = np.rint(255 * _centred(scaled)).astype(np.uint8)
     if np.array_equal(result, image):
         return result, []
     done = {
+        f"reduced to {_size(levels)}": levels.shape != image.shape,
         "inverted": is_dark,
         "contrast stretched": top < 255,
-        f"cropped to {_size(cropped)}": cropped.shape != image.shape,
+        f"cropped to {_size(cropped)}": cropped.shape != levels.shape,
         f"scaled to {_size(scaled)}": scaled.shape != cropped.shape,
         "centred by mass": True,
     }
     return result, [step for step, is_done in done.items() if is_done]
 
 
-def _size(image: Grey) -> str:
+def _region(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The part of an image of this shape, which was reduced to that of `mask`, in which the mask is
+    true; with a margin of half its longer side all around."""
+    lines = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    margin = max(np.ptp(line) + 1 for line in lines) / 2
+    factor = max(shape) / max(mask.shape)
+    bounds = [
+        (max(0, int((line[0] - margin) * factor)), min(n, int((line[-1] + 1 + margin) * factor)))
+        for line, n in zip(lines, shape, strict=True)
+    ]
+    return slice(*bounds[0]), slice(*bounds[1])
+
+
+def _size(image: NDArray[Any]) -> str:
     return f"{image.shape[1]}x{image.shape[0]}"
 
 
-def _background(image: NDArray[np.uint8]) -> tuple[Grey, float]:
+def _background(image: Grey) -> tuple[Grey, float]:
     """The background at every pixel, a smooth surface through those at the edge, and its noise."""
-    rows, columns = (np.linspace(-1, 1, n) for n in image.shape)
-    y, x = np.meshgrid(rows, columns, indexing="ij")
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in image.shape), indexing="ij")
     width = max(1, min(image.shape) // 20)
     edge = np.ones(image.shape, bool)
     edge[width:-width, width:-width] = False
-    levels = image[edge].astype(np.float64)
+    levels = image[edge]
     middle = np.median(levels)
-    flat = np.full(image.shape, middle)
-    spread = np.median(np.abs(levels - middle))
-    if spread == 0:
-        return flat, 0.0
+    deviation = np.abs(levels - middle)
+    if np.median(deviation) == 0:
+        return np.full(image.shape, middle), 0.0
     terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], -1)
-    near = np.abs(levels - middle) <= max(_WIDE * 2 * spread, 1)
-    for _ in range(3):
+    surface = np.full(image.shape, middle)
+    for _ in range(3):  # each time without the digit, where it reaches the edge
+        near = deviation <= max(_NOISE * float(np.median(deviation)), 1)
         factors = np.linalg.lstsq(terms[edge][near], levels[near], rcond=None)[0]
-        deviation = np.abs(levels - terms[edge] @ factors)
-        noise = _WIDE * 1.5 * float(np.median(deviation))
-        near = deviation <= max(noise, 1)
-    return terms @ factors, noise
+        surface = terms @ factors
+        deviation = np.abs(levels - surface[edge])
+    return surface, _NOISE * float(np.median(deviation))
 
 
 def _cropped(ink: Grey) -> Grey:
@@ -137,13 +162,23 @@ def _cropped(ink: Grey) -> Grey:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _scaled(ink: Grey) -> Grey:
-    """The longer side becomes 20 pixels; averages where it was longer, interpolates else."""
-    height, width = ink.shape
-    longest = max(height, width)
-    sizes = [max(1, round(n * BOX / longest)) for n in (height, width)]
-    down, across = (_resampling(n, size) for n, size in zip(ink.shape, sizes, strict=True))
-    return np.clip(down @ ink @ across.T, 0, 1)
+def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The true pixels that are among at least _SPECK in their 3x3, and what touches these."""
+    return mask & (_neighbours(mask & (_neighbours(mask) >= _SPECK)) > 0)
+
+
+def _neighbours(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many of the 3x3 pixels around each are true, itself included."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(mask, 1), (3, 3))
+    return np.asarray(windows.sum((2, 3)))
+
+
+def _scaled(image: Grey, size: int) -> Grey:
+    """The longer side becomes `size` pixels; averages where it was longer, interpolates else."""
+    longest = max(image.shape)
+    sizes = [max(1, round(n * size / longest)) for n in image.shape]
+    down, across = (_resampling(n, size) for n, size in zip(image.shape, sizes, strict=True))
+    return np.asarray(down @ image @ across.T)
 
 
 def _resampling(n: int, size: int) -> Grey:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.plots.figures import TRAINING, VALIDATION, finished, new_figure
 from tinygrad_mnist.search.space import key_of
 from tinygrad_mnist.search.table import shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLUMNS = 3  # pictures in a row
 _INCHES = (3.2, 2.6)
@@ -24,7 +27,7 @@ def draw(
     scores: Sequence[float],
     metric: str,
     path: str | os.PathLike[str] | None = None,
-) -> Any:
+) -> Figure:
     """matplotlib's Figure with a picture per setting: a dot for each run, and a line through the
     means where values repeat.
 
@@ -34,16 +37,9 @@ def draw(
     """
     if not scores:
         raise ArgumentError("there is no run with a score to draw")
-    try:
-        figures: Any = import_module("matplotlib.figure")
-    except ImportError as error:
-        raise ImportError(
-            "a picture needs matplotlib: pip install 'tinygrad_mnist[plot]'"
-        ) from error
     columns = min(_COLUMNS, len(settings))
     rows = -(-len(settings) // columns)
-    size = (columns * _INCHES[0], rows * _INCHES[1])
-    figure = figures.Figure(size, layout="constrained")
+    figure = new_figure(columns * _INCHES[0], rows * _INCHES[1], layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes in grid.flat[len(settings) :]:
         axes.remove()
@@ -53,18 +49,16 @@ def draw(
         axes.grid(alpha=0.3)
     for axes in grid[:, 0]:
         axes.set_ylabel(metric)
-    if path is not None:
-        figure.savefig(path, dpi=150)
-    return figure
+    return finished(figure, path)
 
 
 def _draw_setting(axes: Any, values: Sequence[Any], scores: np.ndarray[Any, Any]) -> None:
     x = _positions(axes, values)
-    axes.scatter(x, scores, s=18, alpha=0.7)
+    axes.scatter(x, scores, s=18, alpha=0.7, color=TRAINING)
     places = np.unique(x)
     if len(places) < len(x):
         means = [scores[x == place].mean() for place in places]
-        axes.plot(places, means, color="C1", linewidth=1.2, label="mean")
+        axes.plot(places, means, color=VALIDATION, linewidth=1.2, label="mean")
         axes.legend(frameon=False, fontsize="small")
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinygrad_mnist.backends import GPUS, backend
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.values import choice, integer, shown
@@ -88,7 +89,7 @@ def search(
             stack.callback(search.journal.close)
         waiting = search.start(points)
         if executor is None and waiting:
-            usual = 1 if config.device in ("cuda", "cudasim") else processors()
+            usual = 1 if backend(config.device).name in GPUS else processors()
             jobs = min(jobs or usual, len(waiting))
             _check_is_importable(objective)
             executor = stack.enter_context(_own(jobs))
