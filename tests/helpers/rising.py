@@ -27,13 +27,13 @@ def floats(keys: AnyArray) -> AnyArray:
     """Floats by their number in ascending order, int32 or int64: 0 is 0.0 and -1 is -0.0."""
     width = 8 * keys.itemsize
     bits = keys ^ ((keys >> (width - 1)) & np.iinfo(keys.dtype).max)
-    return bits.view(f"float{width}")
+    return np.asarray(bits.view(f"float{width}"))
 
 
 def keys_of(x: AnyArray) -> AnyArray:
     """The numbers of floats; see `floats`."""
     bits = np.ascontiguousarray(x).view(f"int{8 * x.itemsize}")
-    return floats(bits).view(bits.dtype)
+    return np.asarray(floats(bits).view(bits.dtype))
 
 
 def points(dtype: str, n: int, seed: int = 0) -> AnyArray:
@@ -42,14 +42,14 @@ def points(dtype: str, n: int, seed: int = 0) -> AnyArray:
     rng = np.random.default_rng(seed)
     halves = np.arange(-1100, 1100) + 0.5
     steps = [halves, halves * np.log(2), halves[1000:-1000] * np.log(2) / 2]
-    parts = [rng.normal(size=n) * size for size in (1e-3, 0.3, 1, 3, 10, 300)]
+    parts: list[Any] = [rng.normal(size=n) * size for size in (1e-3, 0.3, 1, 3, 10, 300)]
     parts += [rng.uniform(-1, 1, n), EDGES, np.negative(EDGES), *steps]
     with np.errstate(over="ignore", invalid="ignore"):
         found = [np.asarray(part).astype(dtype) for part in parts]
         width = found[0].itemsize * 8
         found.append(rng.integers(0, 2**width, n, dtype=f"uint{width}").view(dtype))
     every = np.concatenate(found)
-    return every[np.isfinite(every)]
+    return np.asarray(every[np.isfinite(every)])
 
 
 def runs(starts: AnyArray) -> AnyArray:
@@ -66,7 +66,7 @@ def falls(name: str, x: AnyArray, target: str) -> AnyArray:
 
 def all_floats() -> Iterator[AnyArray]:
     """All float32 but NaN, in ascending blocks that share their ends."""
-    last = int(keys_of(np.float32([np.inf]))[0])
+    last = int(keys_of(np.array([np.inf], "float32"))[0])
     for first in range(-last - 1, last, BLOCK):
         yield floats(np.arange(first, min(first + BLOCK, last) + 1, dtype=np.int32))
 
