@@ -10,7 +10,6 @@ function runs, such as the scale of a batch normalisation.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import reduce
 from math import inf, isfinite
 from typing import NamedTuple
 
@@ -36,57 +35,78 @@ _BOUNDS = {
 
 
 class Factor(NamedTuple):
-    """What the direction of a step depends on: the sign of `scale`, or of 1 / scale for a divisor;
-    `at_zero` where that is 0.
+    """A step whose direction is the sign of `scale`, or of 1 / scale for a divisor.
 
-    There all numbers of the window give the same result, but an infinity gives NaN. at_zero: 1
-    finds an infinity that is the largest argument, -1 one that is the smallest, and 0 those that
-    come of an infinite pixel or weight, of either sign.
+    sign: the direction of the steps before it, back to the factor before. at_zero: which argument
+    is wanted if the sign is 0. Then all numbers of a window give the same result, but an infinity
+    gives NaN: 1 finds one that is the largest, -1 one that is the smallest, and 0 those that come
+    of an infinite pixel or weight, of either sign.
     """
 
+    sign: int
     scale: Variable
     divides: bool
     at_zero: int
 
-    def direction(self, fresh: Mapping[Variable, Variable]) -> Variable:
-        """1 where the step rises, -1 where it falls; NaN where the scale is."""
+    def direction(self, fresh: Mapping[Variable, Variable], later: Variable | int) -> Variable:
+        """The direction of this step and all before and after it. later: of those after it, which
+        don't matter if the scale is 0."""
         scale = fresh[self.scale]
         scale = true_div(1, scale) if self.divides else scale
-        return switch(eq(scale, 0), self.at_zero, sgn(scale)) if self.at_zero else sgn(scale)
+        direction = _times(sgn(scale), later)
+        if self.at_zero:
+            direction = switch(eq(scale, 0), self.at_zero, direction)
+        return _times(direction, self.sign)
 
 
 class Trend(NamedTuple):
-    """How a value depends on the base: it rises with it if `sign` times the direction of all
-    factors is positive. low, high: whether something bounds it below or above."""
+    """How a value depends on the base.
+
+    sign: 1 where the steps since the last of `factors` rise, -1 where they fall. low, high: whether
+    something bounds the value below, or above. one_sided: it may be bounded on a side that depends
+    on the sign of a factor.
+    """
 
     sign: int = 1
     factors: tuple[Factor, ...] = ()
     low: bool = False
     high: bool = False
+    one_sided: bool = False
 
     def negated(self) -> Trend:
         """That of the negative value."""
-        return Trend(-self.sign, self.factors, self.high, self.low)
+        return self._replace(sign=-self.sign, low=self.high, high=self.low)
 
     def bounded(self, low: bool, high: bool) -> Trend:
         """That of a rising function of the value with such bounds."""
         return self._replace(low=self.low or low, high=self.high or high)
 
-    def scaled(self, scale: Variable, divides: bool) -> Trend:
-        """That of the product with a scale of unknown sign, or of the quotient."""
+    def scaled(self, scale: Variable, divides: bool) -> Trend | None:
+        """That of the product with a scale of unknown sign, or of the quotient; None where it isn't
+        known which end of a window may be infinite."""
+        if self.one_sided and not (self.low or self.high):
+            return None
         at_zero = 1 if self.low else -1 if self.high else 0
+        factors = (*self.factors, Factor(self.sign, scale, divides, at_zero))
         both = self.low and self.high
-        return Trend(self.sign, (*self.factors, Factor(scale, divides, at_zero)), both, both)
+        return Trend(1, factors, both, both, self.low != self.high)
 
     def direction(self, fresh: Mapping[Variable, Variable]) -> Variable | int:
-        """1 where the value rises with the base, -1 where it falls: a number, or (1, O, 1, 1).
+        """1 where the value rises with the base, -1 where it falls, or what `Factor` says if a
+        scale is 0: a number, or (1, O, 1, 1) with a number for each filter.
 
         fresh: what the scales of the factors are in a graph that is being rebuilt.
         """
-        if not self.factors:
-            return self.sign
-        product = reduce(mul, [factor.direction(fresh) for factor in self.factors])
-        return product if self.sign > 0 else neg(product)
+        direction: Variable | int = self.sign
+        for factor in reversed(self.factors):
+            direction = factor.direction(fresh, direction)
+        return direction
+
+
+def _times(direction: Variable, other: Variable | int) -> Variable:
+    if isinstance(other, int):
+        return direction if other > 0 else neg(direction)
+    return mul(direction, other)
 
 
 class Chain:
@@ -156,15 +176,20 @@ class Chain:
                 if name == "mul":
                     return self._scaled(trend, y)
                 return trend.bounded(low, high)
-        if name == "mul":
-            return None
-        # Two values that rise and fall together.
+        return None if name == "mul" else self._of_two(node)
+
+    def _of_two(self, node: Node) -> Trend | None:
+        """That of the sum, or of the larger or smaller, of two values that rise and fall
+        together."""
         first, second = (self._trend(v) for v in node.inputs)
         if first is None or second is None or first[:2] != second[:2]:
             return None
-        either = Trend(*first[:2], first.low or second.low, first.high or second.high)
-        both = Trend(*first[:2], first.low and second.low, first.high and second.high)
-        return Trend(*first[:2], (either if low else both).low, (either if high else both).high)
+        low, high = first.low and second.low, first.high and second.high
+        if node.op.tape_op == "maximum":
+            low = first.low or second.low
+        elif node.op.tape_op == "minimum":
+            high = first.high or second.high
+        return Trend(*first[:2], low, high, first.one_sided or second.one_sided)
 
     def _scaled(self, trend: Trend, scale: Variable, divides: bool = False) -> Trend | None:
         number = constant_value(scale)
