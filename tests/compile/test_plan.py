@@ -11,6 +11,7 @@ import pytest
 from helpers.backends import making_functions_for
 from helpers.conv2_relu import conv2_relu_step
 from helpers.graphs import ALL_KERNELS
+from helpers.pooled_nets import pooled_inference
 from helpers.random_graphs import RandomGraph
 from helpers.random_steps import DIFFERENTIABLE
 from hypothesis import given, settings
@@ -24,16 +25,26 @@ from tinygrad_mnist.compile.plan import SHARED, TEMPORARY, Plan
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def test_a_training_step_is_this_plan() -> None:
+def assert_golden(text: str, name: str) -> None:
     """After a wanted change, TINYGRAD_MNIST_UPDATE_GOLDEN=1 writes the file anew."""
-    with making_functions_for("fused"):
-        step = conv2_relu_step()
-    step(0)
-    text = f"{step.plan}\n\n{step.plan.host.text}"
-    path = GOLDEN / "conv2_relu_step.txt"
+    path = GOLDEN / name
     if os.environ.get("TINYGRAD_MNIST_UPDATE_GOLDEN"):
         path.write_text(text)
     assert text == path.read_text()
+
+
+def test_a_training_step_is_this_plan() -> None:
+    with making_functions_for("fused"):
+        step = conv2_relu_step()
+    step(0)
+    assert_golden(f"{step.plan}\n\n{step.plan.host.text}", "conv2_relu_step.txt")
+
+
+def test_inference_with_activations_before_pools_is_this_plan() -> None:
+    with making_functions_for("cpu"):
+        predict = pooled_inference()
+    predict(np.zeros((10, 1, 28, 28), "float32"))
+    assert_golden(str(predict.plan), "pooled_inference.txt")
 
 
 def test_the_native_backend_gets_the_same_plan() -> None:

@@ -28,6 +28,7 @@ class _Planning:
     fuses = True
     keeps_shared = True
     compiles = False
+    rising: frozenset[tuple[str, str]] = frozenset()
     threads = 1
     target = "none"
 

@@ -216,7 +216,7 @@ def test_any_layer(
 @pytest.mark.parametrize("bias", ["fractions", "rounds"])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS.keys() - set(MOVED)))
 def test_other_activations_stay_before_the_pool(activation: str, bias: str) -> None:
-    """They round, so that other positions tie behind them than before."""
+    """They round, so that other positions tie behind them: with gradients that matters."""
     values = drawn(6, BIASES[bias])
     y = pooled(ACTIVATIONS[activation](conv2d(X, W) + BIAS), (2, 2))
     outputs = [y, *T.grad(T.sum(y), [X, W, B])]
@@ -285,9 +285,9 @@ def test_only_kernels_of_the_backend(missing: str, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("gamma", [2.0, -2.0, 0.0, -0.0])
 @pytest.mark.parametrize("activation", ["relu", "none"])
-def test_batch_norm_at_inference_stays_before_the_pool(activation: str, gamma: float) -> None:
-    """With a negative scale the least position would win, with 0 all of them; the sign is known
-    when the function runs. The arithmetic is exact: sqrt(variance + epsilon) is 0.5."""
+def test_batch_norm_at_inference(activation: str, gamma: float) -> None:
+    """With a negative scale the least position wins, with 0 all of them; the sign is known when
+    the function runs. The arithmetic is exact: sqrt(variance + epsilon) is 0.5."""
     values = drawn(9, BIASES["whole"])
     scale, shift, mean, variance = (np.full(6, v, "float32") for v in (gamma, 1.0, -4.0, 0.125))
     scale[::2] *= -4

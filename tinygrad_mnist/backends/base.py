@@ -85,14 +85,17 @@ class Backend(Protocol):
     name: the value of `config.device`. kernels: names of the kernels that it has. fuses: whether
     plans for it are rewritten to fused kernels. keeps_shared: whether its programs take shared
     variables, whose values they keep on a device, in the place of arrays. compiles: whether kernels
-    are compiled when they are first used, so that it pays to `prepare` several plans. target: what
-    computes, such as an instruction set. threads: how many of them.
+    are compiled when they are first used, so that it pays to `prepare` several plans. rising:
+    instructions of tapes, each with a dtype, that approximate a function and never fall: a larger
+    argument never gives a smaller result. target: what computes, such as an instruction set.
+    threads: how many of them.
     """
 
     name: str
     fuses: bool
     keeps_shared: bool
     compiles: bool
+    rising: frozenset[tuple[str, str]]
 
     @property
     def kernels(self) -> frozenset[str]: ...

@@ -148,6 +148,7 @@ class ReferenceBackend:
     compiles = False
     target = "NumPy"
     threads = 1
+    rising: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def kernels(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from tinygrad_mnist.errors import ShapeError
 from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import Origins, at, in_order
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.rewrite.engine import Context, Stage
+from tinygrad_mnist.rewrite.engine import Context, Functions, Stage
 from tinygrad_mnist.rewrite.passes import PASSES, PLAIN_PASSES, rewrite
 from tinygrad_mnist.stability import stabilise
 
@@ -44,14 +44,16 @@ def compile_plan(
     kernels: frozenset[str],
     fuse: bool,
     made_at: Origins = (),
+    rising: Functions = frozenset(),
 ) -> Compiled:
     """The plan that computes `outputs` and `updates` for leaves of the given shapes.
 
     shapes: of all inputs and shared variables. scalars: values of the integer scalars among them.
     backend, kernels: what the plan is for. fuse: rewrite to fused kernels, or run the graph as it
     is. made_at: the origin of calls that belong to no expression, such as the copy of an input.
+    rising: see `Backend`.
     """
-    context = Context(kernels)
+    context = Context(kernels, rising)
     with context.stage("stabilise"):
         stable = stabilise([*outputs, *updates.values()], applied=context.fired)
     with context.stage("specialise"):

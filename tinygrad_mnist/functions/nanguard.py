@@ -80,6 +80,7 @@ class GuardedBackend:
         self.fuses = backend.fuses
         self.keeps_shared = backend.keeps_shared
         self.compiles = backend.compiles
+        self.rising = backend.rising
 
     @property
     def kernels(self) -> frozenset[str]:

@@ -189,6 +189,7 @@ class PlanCache:
                 self._backend.kernels,
                 self._backend.fuses,
                 self._made_at,
+                self._backend.rising,
             )
 
     @property

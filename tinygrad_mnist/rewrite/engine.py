@@ -22,6 +22,7 @@ from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.variables import Constant, Node, Variable
 
 Replacement = Sequence[Variable] | None
+Functions = frozenset[tuple[str, str]]  # instructions of tapes, each with a dtype
 # Rounds that any chain of rules needs at most, besides one for each node that a slice passes on its
 # way to the inputs. If there are more, two rules undo each other.
 _ROUNDS = 20
@@ -66,11 +67,13 @@ class Context:
     """What a rule may use besides its node, and the record of the compilation.
 
     kernels: names of the kernels that the backend has.
+    rising: approximated functions that never fall as the backend computes them.
     fired: rules that have been applied, and how often; a plan shows it.
     stages: stages that are done, in order.
     """
 
     kernels: frozenset[str]
+    rising: Functions = frozenset()
     fired: Counter[str] = field(default_factory=Counter)
     stages: list[Stage] = field(default_factory=list)
     _nodes: dict[Any, Node] = field(default_factory=dict)

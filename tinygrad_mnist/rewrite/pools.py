@@ -1,18 +1,18 @@
 """Pools: a max-pool joins the convolution before it, and its gradient the convolution's gradients.
 
-Between the two there may be a bias per channel, and ReLU: `pool(relu(conv + b))`, the order of most
-tutorials, uses the same kernels as `relu(pool(conv) + b)`. The kernel adds the bias before it
-compares, since the addition rounds and may make unequal neighbours equal. ReLU moves behind the
-pool: where a window's maximum is positive, the same positions win with ReLU as without; elsewhere
-no gradient passes ReLU, so it doesn't matter who wins. Leaky ReLU rounds, so that other positions
-would win; it moves where nobody asks who wins, since it never falls. Other activations stay where
-they are.
+Between the two there may be a bias, and ReLU: `pool(relu(conv + b))`, the order of most tutorials,
+uses the same kernels as `relu(pool(conv) + b)`. The kernel adds the bias before it compares, since
+the addition rounds and may make unequal neighbours equal. ReLU moves behind the pool: where a
+window's maximum is positive, the same positions win with ReLU as without; elsewhere no gradient
+passes ReLU, so it doesn't matter who wins. Other steps round, so that other positions would win.
+Without gradients that doesn't matter: then all steps that are monotone move (see `monotone`). Where
+they fall, as a batch normalisation with a negative scale does, the smallest number is wanted: it is
+the largest one of the negative filters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite
 from typing import Any, NamedTuple, TypeGuard
 
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
@@ -21,6 +21,7 @@ from tinygrad_mnist.graph.traversal import substitute, toposort
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Node, Op, Variable
 from tinygrad_mnist.ops.conv import CONV2D, CONV2D_GRAD_FILTER, CONV2D_GRAD_INPUT
+from tinygrad_mnist.ops.elementwise import add, mul
 from tinygrad_mnist.ops.fused import (
     CONV2D_BIAS_POOL,
     CONV2D_POOL,
@@ -29,8 +30,9 @@ from tinygrad_mnist.ops.fused import (
 )
 from tinygrad_mnist.ops.kernels import REDUCE, REDUCTIONS, TAPE, plain_reduce
 from tinygrad_mnist.ops.pool import POOL2D, POOL2D_GRAD
-from tinygrad_mnist.ops.shape import dimshuffle, static_reshape
+from tinygrad_mnist.ops.shape import dimshuffle, static_broadcast, static_reshape
 from tinygrad_mnist.rewrite.engine import Context, copied, rebuild
+from tinygrad_mnist.rewrite.monotone import Chain, Trend, compares_with_0
 
 Readers = Mapping[Variable, Sequence[Node | None]]  # None: a result of the graph
 
@@ -51,26 +53,32 @@ def _readers(outputs: Sequence[Variable]) -> dict[Variable, list[Node | None]]:
     return readers
 
 
-def _whole_blocks(params: Any) -> bool:
-    """Whether a pool's windows are blocks side by side, what doesn't fill one left out."""
-    return bool(
-        params["window"] == params["stride"]
-        and params["padding"] == (0, 0)
-        and params.get("ignore_border", True)
+def _whole_blocks(params: Any, size: Sequence[int], pooled: Sequence[int]) -> bool:
+    """Whether a pool's windows are blocks side by side, all of them whole, and what doesn't fill
+    one is left out. A single window has no stride."""
+    axes = zip(size, pooled, params["window"], params["stride"], strict=True)
+    return params["padding"] == (0, 0) and all(
+        p == n // window and (stride == window or p == 1) for n, p, window, stride in axes
     )
+
+
+def _pools_blocks(node: Node) -> bool:
+    """Whether a pool has such windows."""
+    size, pooled = node.inputs[0].type.static_shape, node.outputs[0].type.static_shape
+    return _whole_blocks(node.params, size[2:], pooled[2:])
 
 
 def _unpools_blocks(node: Node | None) -> TypeGuard[Node]:
     """Whether a node is the gradient of a pool with such windows."""
-    if node is None or node.op is not POOL2D_GRAD or not _whole_blocks(node.params):
+    if node is None or node.op is not POOL2D_GRAD:
         return False
-    size = node.outputs[0].type.static_shape[2:]
-    pooled = node.inputs[0].type.static_shape[2:]
-    return all(p == n // w for p, n, w in zip(pooled, size, node.params["window"], strict=True))
+    size, pooled = node.outputs[0].type.static_shape, node.inputs[0].type.static_shape
+    return _whole_blocks(node.params, size[2:], pooled[2:])
 
 
 class _Biased(NamedTuple):
-    """A convolution, and the bias (1, O, 1, 1) that is added to it; None without one."""
+    """A convolution, and the bias, (1, O, 1, 1) or of one number, that is added to it; None
+    without one."""
 
     conv: Node
     bias: Variable | None
@@ -84,12 +92,22 @@ class _Biased(NamedTuple):
         """The kernel's inputs."""
         if self.bias is None:
             return list(self.conv.inputs)
-        channels = static_reshape(self.bias, self.bias.type.static_shape[1:2], (False,))
-        return [*self.conv.inputs, channels]
+        n = self.bias.type.static_shape[1]
+        channels = static_reshape(self.bias, (n,), (n == 1,))
+        filters = self.conv.inputs[1].type.static_shape[0]
+        return [*self.conv.inputs, static_broadcast(channels, (filters,))]
+
+    def times(self, sign: Variable | int) -> Variable:
+        """The sum with the filters, and the bias, times a sign of each: 1, -1 or 0."""
+        x, w = self.conv.inputs
+        per_filter = dimshuffle(sign, 1, 0, 2, 3) if isinstance(sign, Variable) else sign
+        w = mul(w, per_filter)
+        dense = CONV2D.rebuild([x, w], self.conv.params).outputs[0]
+        return dense if self.bias is None else add(dense, mul(self.bias, sign))
 
 
 def _convolution(v: Variable) -> _Biased | None:
-    """What `v` is, if it is a convolution, with or without a bias per channel."""
+    """What `v` is, if it is a convolution, with or without a bias."""
     if v.node is not None and v.node.op is CONV2D:
         return _Biased(v.node, None)
     for dense, bias in both_orders(node.inputs) if (node := made_by(v, "add")) else ():
@@ -97,49 +115,49 @@ def _convolution(v: Variable) -> _Biased | None:
             dense.node is not None
             and dense.node.op is CONV2D
             and dense.dtype == bias.dtype == v.dtype
-            and bias.type.shape == (1, v.type.static_shape[1], 1, 1)
+            and bias.type.shape in ((1, v.type.static_shape[1], 1, 1), (1, 1, 1, 1))
             and dense.type.shape == v.type.shape
         ):
             return _Biased(dense.node, bias)
     return None
 
 
-def _poolable(v: Variable, params: Any, readers: Readers, context: Context) -> bool:
-    """Whether `v` is a convolution that a pool with these parameters may join, if the pool alone
-    reads `v`."""
+def _poolable(v: Variable, readers: Readers, context: Context) -> bool:
+    """Whether `v` is a convolution that a pool may join, if the pool alone reads `v`."""
     found = _convolution(v)
     return (
         found is not None
-        and _whole_blocks(params)
         and (found.bias is None or len(readers[found.conv.outputs[0]]) == 1)
         and found.kernel.name in context.kernels
     )
 
 
-# --- ReLU behind the pool -----------------------------------------------------------------------
+# --- activations behind the pool ----------------------------------------------------------------
 
 
-class _Relu(NamedTuple):
-    """A pool over ReLU, leaky or not, and what its gradients pass.
+class _Moved(NamedTuple):
+    """What stands between a pool and a convolution and moves behind the pool.
 
-    z: what goes into ReLU. slopes: the nodes `switch(ReLU's slope, gradient of the pool, 0)`.
+    z: the convolution, with or without a bias. slopes: the nodes `switch(ReLU's slope, gradient of
+    the pool, 0)`. trend: how what moves depends on z.
     """
 
     z: Variable
-    slopes: tuple[Node, ...]
+    slopes: tuple[Node, ...] = ()
+    trend: Trend = Trend()
 
 
-def move_relu(outputs: Sequence[Variable], context: Context) -> list[Variable]:
-    """max_pool(relu(z)) is relu(max_pool(z)), and the slope is taken behind the pool, too, where z
-    is a convolution, with or without a bias, that can then join the pool."""
+def move_activations(outputs: Sequence[Variable], context: Context) -> list[Variable]:
+    """max_pool(f(z)) is f(max_pool(z)) for ReLU, whose slope is taken behind the pool, too; and for
+    all that rises, without gradients. For what falls it is f(-max_pool(-z))."""
     readers = _readers(outputs)
-    moved: dict[Node, _Relu] = {}
+    moved: dict[Node, _Moved] = {}
     for node in toposort(outputs):
-        if node.op is POOL2D and (relu := _movable(node, readers, context)) is not None:
-            moved[node] = relu
+        if node.op is POOL2D and (found := _movable(node, readers, context)) is not None:
+            moved[node] = found
     if not moved:
         return list(outputs)
-    slopes = {slope for relu in moved.values() for slope in relu.slopes}
+    slopes = {slope for found in moved.values() for slope in found.slopes}
     pooled: dict[Variable, Variable] = {}  # by what is pooled: ReLU's input and its result
     fresh: dict[Variable, Variable] = {}
 
@@ -147,9 +165,8 @@ def move_relu(outputs: Sequence[Variable], context: Context) -> list[Variable]:
         fresh.update(zip(node.inputs, inputs, strict=True))
         if node in moved:
             context.fired["relu_behind_pool2d"] += 1
-            y, z = node.inputs[0], moved[node].z
-            pool = POOL2D.rebuild([fresh[z]], node.params)
-            pooled[z] = pool.outputs[0]
+            y, (z, _, trend) = node.inputs[0], moved[node]
+            pool, pooled[z] = _directed_pool(node, fresh[z], trend.direction(fresh))
             (pooled[y],) = substitute(inputs, {fresh[z]: pooled[z]})
             return [pooled[y], *pool.outputs[1:]]
         if node in slopes:
@@ -157,6 +174,17 @@ def move_relu(outputs: Sequence[Variable], context: Context) -> list[Variable]:
         return copied(node, inputs).outputs
 
     return rebuild(outputs, emit)
+
+
+def _directed_pool(node: Node, z: Variable, direction: Variable | int) -> tuple[Node, Variable]:
+    """The pool of z, and its largest numbers; or the smallest, where the direction is -1."""
+    if isinstance(direction, int) and direction == 1:
+        pool = POOL2D.rebuild([z], node.params)
+        return pool, pool.outputs[0]
+    found = _convolution(z)
+    assert found is not None
+    pool = POOL2D.rebuild([found.times(direction)], node.params)
+    return pool, mul(pool.outputs[0], direction)
 
 
 def _slope_before_unpooling(
@@ -174,25 +202,48 @@ def _slope_before_unpooling(
     return POOL2D_GRAD.rebuild([masked, winners], unpool.params).outputs[0]
 
 
-def _movable(pool: Node, readers: Readers, context: Context) -> _Relu | None:
-    """The ReLU before a pool, if it may move behind it."""
+def _movable(pool: Node, readers: Readers, context: Context) -> _Moved | None:
+    """What may move behind a pool; None where nothing does, or nothing is there."""
+    if not _pools_blocks(pool):
+        return None
+    y = pool.inputs[0]
+    found = _relu(pool, readers, context)
+    if found is None and not any(readers[winners] for winners in pool.outputs[1:]):
+        chain = Chain(y, lambda v: _convolution(v) is not None, context.rising)
+        if chain.base is not None and chain.trend is not None:
+            found = _Moved(chain.base, (), chain.trend)
+    if found is None or found.z is y or not _poolable(found.z, readers, context):
+        return None
+    return found if _is_read_only_by(pool, found, readers) else None
+
+
+def _is_read_only_by(pool: Node, found: _Moved, readers: Readers) -> bool:
+    """Whether all that depends on z, up to the pool, is elementwise and leads to the pool or a
+    slope only."""
+    y, z = pool.inputs[0], found.z
+    between, of_z = [], {z}
+    for node in toposort([y], [z]):
+        if not of_z.isdisjoint(node.inputs):
+            of_z.update(node.outputs)
+            between.append(node)
+    allowed = {pool, *(slope.inputs[0].node for slope in found.slopes)}
+    for node in reversed(between):
+        (v,) = node.outputs
+        is_dense = node.op.tape_op is not None and v.type.shape == z.type.shape
+        if not (is_dense and set(readers[v]) <= allowed):
+            return False
+        allowed.add(node)
+    return set(readers[z]) <= allowed
+
+
+def _relu(pool: Node, readers: Readers, context: Context) -> _Moved | None:
+    """The ReLU before a pool, if its gradients may move with it."""
     y = pool.inputs[0]
     z = _under_relu(y)
-    if z is None and not any(readers[winners] for winners in pool.outputs[1:]):
-        z = _under_leaky_relu(y)
     if z is None or z.dtype != y.dtype or z.type.shape != y.type.shape:
         return None
     slopes = _slopes(pool, z, readers, context)
-    if slopes is None or not _poolable(z, pool.params, readers, context):
-        return None
-    # All that reads z leads to the pool or is a slope, and so is all that reads what does.
-    allowed = {pool, *(slope.inputs[0].node for slope in slopes)}
-    for node in reversed(toposort([y], [z])):
-        is_constant = constant_value(node.outputs[0]) is not None
-        if not (is_constant or set(readers[node.outputs[0]]) <= allowed):
-            return None
-        allowed.add(node)
-    return _Relu(z, slopes) if set(readers[z]) <= allowed else None
+    return None if slopes is None or _convolution(z) is None else _Moved(z, slopes)
 
 
 def _under_relu(y: Variable) -> Variable | None:
@@ -200,33 +251,6 @@ def _under_relu(y: Variable) -> Variable | None:
     node = made_by(y, "maximum")
     pairs = both_orders(node.inputs) if node else ()
     return next((z for z, bound in pairs if constant_value(bound) == 0), None)
-
-
-def _under_leaky_relu(y: Variable) -> Variable | None:
-    """z, if y is z * switch(z > 0, 1, switch(z < 0, slope, slope at 0)) with a positive slope."""
-    product = made_by(y, "mul")
-    for z, factor in both_orders(product.inputs) if product else ():
-        outer = made_by(factor, "switch")
-        inner = made_by(outer.inputs[2], "switch") if outer else None
-        if outer is None or inner is None:
-            continue
-        slope, at_0 = (constant_value(v) for v in inner.inputs[1:])
-        if (
-            _compares_with_0(outer.inputs[0], "gt", z)
-            and _compares_with_0(inner.inputs[0], "lt", z)
-            and constant_value(outer.inputs[1]) == 1
-            and slope is not None
-            and at_0 is not None
-            and 0 < slope < inf
-            and isfinite(at_0)
-        ):
-            return z
-    return None
-
-
-def _compares_with_0(v: Variable, op: str, z: Variable) -> bool:
-    node = made_by(v, op)
-    return node is not None and node.inputs[0] is z and constant_value(node.inputs[1]) == 0
 
 
 def _slopes(pool: Node, z: Variable, readers: Readers, context: Context) -> tuple[Node, ...] | None:
@@ -255,9 +279,9 @@ def _is_slope(node: Node, unpool: Node, z: Variable, y: Variable) -> bool:
         return False
     condition = node.inputs[0]
     return constant_value(node.inputs[2]) == 0 and (
-        _compares_with_0(condition, "gt", y)
-        or _compares_with_0(condition, "gt", z)
-        or _compares_with_0(condition, "ge", z)
+        compares_with_0(condition, "gt", y)
+        or compares_with_0(condition, "gt", z)
+        or compares_with_0(condition, "ge", z)
     )
 
 
@@ -266,7 +290,7 @@ def _is_slope(node: Node, unpool: Node, z: Variable, y: Variable) -> bool:
 
 def fuse_pools(outputs: Sequence[Variable], context: Context) -> list[Variable]:
     """conv2d then max-pool is one kernel, and so are their gradients; unread masks are dropped."""
-    current = move_relu(outputs, context)
+    current = move_activations(outputs, context)
     readers = _readers(current)
 
     def emit(node: Node, inputs: list[Variable]) -> Sequence[Variable]:
@@ -291,7 +315,7 @@ def _fuse_forward(
     types = tuple(v.type for v in node.outputs[: 1 + winners])
     alone = len(readers[node.inputs[0]]) == 1
     found = _convolution(inputs[0])
-    if alone and found and _poolable(node.inputs[0], node.params, readers, context):
+    if alone and found and _pools_blocks(node) and _poolable(node.inputs[0], readers, context):
         context.fired["conv2d_then_pool2d"] += 1
         kept = {k: found.conv.params[k] for k in ("stride", "padding", "flip", "epilogue")}
         params = {**kept, "pool": node.params["window"], "types": types}

@@ -24,6 +24,7 @@ class CudaBackend:
     fuses = True
     keeps_shared = True
     threads = 1
+    rising: frozenset[tuple[str, str]] = frozenset()  # CUDA promises it of none
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
