@@ -47,9 +47,9 @@ MODELS = {
     "convnet": Entry("keras_mnist_convnet.py:convnet", 128, 12_800),
     "deep": Entry("keras_deep_convnet.py:deep_convnet", 128, 2_560),
     "fashion-dense": Entry("keras_fashion.py:dense", 32),
-    "fashion-conv": Entry("keras_fashion.py:convnet", 32, 9_600),
-    "strided": Entry("keras_codelab.py:strided", 128, 25_600),
-    "batch-norm": Entry("keras_codelab.py:batch_norm", 64, 12_800),
+    "fashion-conv": Entry("keras_fashion.py:convolutions", 32, 9_600),
+    "strided": Entry("keras_codelab.py:make:conv", 128, 25_600),
+    "batch-norm": Entry("keras_codelab.py:make:batch_norm", 64, 12_800),
 }
 LIBRARIES = ("ours", "tensorflow", "tensorflow-jit")
 

@@ -1,6 +1,6 @@
 """A process that trains one of the examples' models, an epoch at a time, with one library.
 
-    python worker.py LIBRARY EXAMPLE.py:FUNCTION DATA.npz BATCH
+    python worker.py LIBRARY EXAMPLE.py:FUNCTION[:ARGUMENT] DATA.npz BATCH
 
 LIBRARY: `ours`; `tensorflow` or `tensorflow-jit`: Keras on TensorFlow, without and with XLA. There
 `tinygrad_mnist` in the example's import lines stands for TensorFlow's `tf` and `keras`; nothing
@@ -32,8 +32,8 @@ def use_tensorflow() -> str:
     tf.config.threading.set_intra_op_parallelism_threads(count)
     tf.config.threading.set_inter_op_parallelism_threads(count)
     stand_in: Any = types.ModuleType("tinygrad_mnist")
-    stand_in.tf, stand_in.keras = tf, tf.keras
-    sys.modules["tinygrad_mnist"] = stand_in
+    stand_in.tf, stand_in.keras, stand_in.plots = tf, tf.keras, None
+    sys.modules["tinygrad_mnist"], sys.modules["tinygrad_mnist.keras"] = stand_in, tf.keras
     return f"TensorFlow {tf.__version__}, Keras {tf.keras.__version__}"
 
 
@@ -45,13 +45,13 @@ def use_ours() -> str:
 
 def model_of(place: str) -> Any:
     """The compiled model that a function in a file returns."""
-    path, _, function = place.partition(":")
+    path, function, *argument = place.split(":")
     spec = importlib.util.spec_from_file_location("example", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return getattr(module, function)()
+    return getattr(module, function)(*argument)
 
 
 def main() -> None:
