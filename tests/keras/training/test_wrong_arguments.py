@@ -46,7 +46,7 @@ CATEGORICAL = "categorical_crossentropy"
         ({"batch_size": 2.5}, "batch_size is 2.5"),
         ({"epochs": -1}, "epochs is -1"),
         ({"epochs": "3"}, "epochs is '3'"),
-        ({"steps_per_epoch": 0}, "steps is 0"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch is 0"),
         ({"verbose": 3}, "verbose is 3; it can be 'auto', 0, 1 or 2"),
         ({"shuffle": "batches"}, "shuffle is 'batches'"),
         ({"validation_split": 1.5}, r"validation_split is 1.5; it must be in 0..1"),
