@@ -17,7 +17,7 @@ from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.keras.training.functions import Step
 from tinygrad_mnist.keras.training.samples import Kind, Samples, stacked
 
-CHUNK_BYTES = 32 * 2**20  # of batches from an iterable that are stacked for one sweep
+CHUNK_BYTES = 16 * 2**20  # of batches from an iterable that are stacked for one sweep
 
 StepFor = Callable[[Kind], Step]
 Read = Callable[..., Samples]
