@@ -18,18 +18,15 @@ from tinygrad_mnist.keras.training.arguments import (
     refuse_former,
     steps_argument,
 )
+from tinygrad_mnist.keras.training.array_source import ArraySource
+from tinygrad_mnist.keras.training.batch_source import BatchSource, is_iterable_of_batches
 from tinygrad_mnist.keras.training.functions import Step, Steps
 from tinygrad_mnist.keras.training.loop import Predictions, is_due, make_steps
 from tinygrad_mnist.keras.training.objective import Objective
 from tinygrad_mnist.keras.training.progress import Progress, verbosity
 from tinygrad_mnist.keras.training.protocol import TrainableModel
 from tinygrad_mnist.keras.training.samples import Kind, Reader, Samples, split
-from tinygrad_mnist.keras.training.sources import (
-    ArraySource,
-    BatchSource,
-    Source,
-    is_iterable_of_batches,
-)
+from tinygrad_mnist.keras.training.sources import Source
 from tinygrad_mnist.keras.training.totals import Logs, Totals
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinygrad_mnist.keras.training.array_source import ArraySource
 from tinygrad_mnist.keras.training.samples import Samples
-from tinygrad_mnist.keras.training.sources import ArraySource
 
 
 class Resident:
