@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.backends import making_functions_for
 from helpers.interrupts import output_after_interrupt
 from helpers.small_sequential import CLASSES, classifier, samples, weights_equal
 
@@ -270,6 +271,27 @@ def test_layers_that_are_not_trained() -> None:
     assert all(map(np.array_equal, before, model.get_weights()))
 
 
+def test_a_run_on_every_backend(device: str) -> None:
+    model = classifier(keras.layers.BatchNormalization())
+    history = model.fit(X, Y, batch_size=8, epochs=2, shuffle=False, **QUIET).history
+    with making_functions_for("cpu"):
+        expected = classifier(keras.layers.BatchNormalization()).fit(
+            X, Y, batch_size=8, epochs=2, shuffle=False, **QUIET
+        )
+    assert history == {
+        name: pytest.approx(values, rel=1e-5) for name, values in expected.history.items()
+    }
+
+
+def test_a_layer_without_weights_that_is_added_later_counts() -> None:
+    model = classifier()
+    before = model.predict(X, **QUIET)
+    loss = model.evaluate(X, Y, **QUIET)
+    model.add(keras.layers.Activation("softmax"))
+    assert not np.allclose(model.predict(X, **QUIET), before)
+    assert model.evaluate(X, Y, **QUIET) != loss
+
+
 def test_a_layer_that_is_added_later_is_trained() -> None:
     model = classifier()
     model.fit(X, Y, **QUIET)
@@ -387,7 +409,7 @@ except KeyboardInterrupt:
     steps = int(model.optimizer.iterations.get_value()) - before
     epochs = len(model.history.history["loss"])
     finite = all(np.isfinite(w).all() for w in model.get_weights())
-    print("interrupted", epochs >= 1, 5_000 * epochs <= steps < 5_000 * (epochs + 1), finite)
+    print("interrupted", epochs >= 1, 5_000 * epochs <= steps <= 5_000 * (epochs + 1), finite)
 model.fit(x[:64], y[:64], verbose=0)
 print("went on")
 """

@@ -12,19 +12,21 @@ from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import flag, integer, shown
 from tinygrad_mnist.keras.callbacks import CallbackList
-from tinygrad_mnist.keras.training.arguments import former_name, refuse_former, steps_argument
+from tinygrad_mnist.keras.training.arguments import (
+    FormerMethod,
+    check_frequency,
+    refuse_former,
+    steps_argument,
+)
+from tinygrad_mnist.keras.training.array_source import ArraySource
+from tinygrad_mnist.keras.training.batch_source import BatchSource, is_iterable_of_batches
 from tinygrad_mnist.keras.training.functions import Step, Steps
 from tinygrad_mnist.keras.training.loop import Predictions, is_due, make_steps
 from tinygrad_mnist.keras.training.objective import Objective
 from tinygrad_mnist.keras.training.progress import Progress, verbosity
 from tinygrad_mnist.keras.training.protocol import TrainableModel
-from tinygrad_mnist.keras.training.samples import Kind, Reader, Samples, split, stacked
-from tinygrad_mnist.keras.training.sources import (
-    ArraySource,
-    BatchSource,
-    Source,
-    is_iterable_of_batches,
-)
+from tinygrad_mnist.keras.training.samples import Kind, Reader, Samples, split
+from tinygrad_mnist.keras.training.sources import Source
 from tinygrad_mnist.keras.training.totals import Logs, Totals
 
 
@@ -48,6 +50,12 @@ class Trainer:
     _compile_arguments: Mapping[str, Any] = {}
     _compiled_steps: Steps | None = None
     _prediction_steps: Steps | None = None
+
+    fit_generator = FormerMethod("fit takes generators")
+    evaluate_generator = FormerMethod("evaluate takes generators")
+    predict_generator = FormerMethod("predict takes generators")
+    predict_classes = FormerMethod("use predict(x).argmax(axis=-1)")
+    predict_proba = FormerMethod("use predict(x)")
 
     # --- compile ----------------------------------------------------------------------------------
 
@@ -101,9 +109,6 @@ class Trainer:
         """Of what `evaluate` and `train_on_batch` return: "loss", then the metrics."""
         return [] if self._objective is None else self._objective.names
 
-    def __getattr__(self, name: str) -> Any:
-        raise former_name(type(self).__name__, name)
-
     # --- fit --------------------------------------------------------------------------------------
 
     def fit(
@@ -149,6 +154,9 @@ class Trainer:
             integer(epochs, "epochs", 0),
             integer(initial_epoch, "initial_epoch", 0),
         )
+        steps_per_epoch = steps_argument(steps_per_epoch, "steps_per_epoch")
+        validation_steps = steps_argument(validation_steps, "validation_steps")
+        check_frequency(validation_freq)
         verbose = verbosity(verbose)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
@@ -207,7 +215,7 @@ class Trainer:
             progress.finish(logs)
         return logs
 
-    def _validation(self, data: Any, batch_size: Any, steps: Any) -> Source | None:
+    def _validation(self, data: Any, batch_size: Any, steps: int | None) -> Source | None:
         if data is None:
             return None
         reader = Reader(self._model, self._objective)
@@ -241,7 +249,7 @@ class Trainer:
         those of `fit`."""
         refuse_former("evaluate", former)
         reader = Reader(self._model, self._require_compiled("evaluate"))
-        verbose = verbosity(verbose)
+        verbose, steps = verbosity(verbose), steps_argument(steps, "steps")
         source = self._source("test", reader, (x, y, sample_weight), batch_size, steps, False)
         params = {"verbose": verbose, "epochs": 1, "steps": source.n_steps}
         called = CallbackList(callbacks, model=self, params=params)
@@ -279,7 +287,7 @@ class Trainer:
         """
         refuse_former("predict", former)
         reader = Reader(self._model, None)
-        verbose = verbosity(verbose)
+        verbose, steps = verbosity(verbose), steps_argument(steps, "steps")
         source = self._source("predict", reader, (x,), batch_size, steps, False)
         params = {"verbose": verbose, "epochs": 1, "steps": source.n_steps}
         called = CallbackList(callbacks, model=self, params=params)
@@ -324,7 +332,8 @@ class Trainer:
     def _on_batch(self, stage: str, samples: Samples, return_dict: bool) -> Any:
         totals = self._totals()
         function = self._step(stage, samples.kind).on_batch
-        totals.add(function.sweep(*stacked([samples])), np.array([len(samples)]))
+        outputs = [output[None] for output in function(*samples.arrays)]
+        totals.add(outputs, np.array([len(samples)]))
         return self._returned(totals, return_dict)
 
     # --- what they share --------------------------------------------------------------------------
@@ -354,12 +363,11 @@ class Trainer:
         reader: Reader,
         data: tuple[Any, ...],
         batch_size: Any,
-        steps: Any,
+        steps: int | None,
         shuffle: bool | str,
         where: str = "",
     ) -> Source:
         """The data of a call: x, y and weights, or x alone."""
-        steps = steps_argument(steps, "steps")
         if batch_size is not None:
             batch_size = integer(batch_size, f"{where}batch_size", 1)
         x, y, weights = (*data, None, None)[:3]
