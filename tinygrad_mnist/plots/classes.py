@@ -95,6 +95,7 @@ def plot_confusion_matrix(
     errors = np.where(np.eye(classes, dtype=bool), np.nan, counts)
     most = max(np.nanmax(errors, initial=0), 1)
     ax.set_facecolor("#D9D9D9")
+    ax.grid(False)  # whatever the user's style
     image = ax.imshow(errors, cmap="Oranges", vmin=0, vmax=most)
     bar = figure.colorbar(image, ax=ax, label="errors", shrink=0.8)
     bar.ax.locator_params(axis="y", integer=True)
@@ -179,7 +180,7 @@ def _draw_tiles(
             ha="center",
             va="top",
             fontsize=_FONT,
-            color=figures.WRONG if wrong[i] else "black",
+            color=figures.WRONG if wrong[i] else None,
             weight="bold" if wrong[i] else "normal",
         )
     ax.set_xlim(0, columns * across)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
+_FONT = 8  # points; the margins are made for it
 _ROWS, _CHANNELS = 16, 32  # at most, of filters that have several channels
 
 
@@ -169,16 +170,18 @@ def _draw(
     ax = figure.add_axes((left / wide, bottom / high, across / wide, down / high))
     image = ax.imshow(whole, interpolation="nearest", aspect="auto", **options)
     scale = ((left + across + 0.15) / wide, bottom / high, 0.12 / wide, down / high)
-    figure.colorbar(image, cax=figure.add_axes(scale)).ax.tick_params(labelsize="small")
+    figure.colorbar(image, cax=figure.add_axes(scale)).ax.tick_params(labelsize=_FONT)
     every = max(1, round(0.3 / size))
     shown_columns = np.arange(0, columns, every)
     first = np.arange(rows) * (columns if labels is None else 1)  # tile of each row, or its filter
     ax.set_xticks((width - 1) / 2 + shown_columns * (width + gap), shown_columns.astype(str))
     ax.set_yticks((height - 1) / 2 + np.arange(rows) * (height + gap), first.astype(str))
-    ax.tick_params(length=0, labelsize="small")
+    ax.tick_params(length=0, labelsize=_FONT)
     ax.spines[:].set_visible(False)
+    ax.grid(False)  # whatever the user's style
+    ax.set_facecolor("none")
     if labels is not None:
-        ax.set_xlabel(labels[0])
-        ax.set_ylabel(labels[1])
-    figure.text(0.5, 1 - 0.08 / high, title, ha="center", va="top")
+        ax.set_xlabel(labels[0], fontsize=_FONT + 1)
+        ax.set_ylabel(labels[1], fontsize=_FONT + 1)
+    figure.text(0.5, 1 - 0.08 / high, title, ha="center", va="top", fontsize=_FONT + 2)
     return figure

@@ -106,6 +106,21 @@ def test_the_old_name_of_min_delta() -> None:
     assert cb.ReduceLROnPlateau(epsilon=0.25).min_delta == 0.25
 
 
+@pytest.mark.parametrize("least", [0.1, 0.3, 0.7, 0.003])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_rate_that_is_the_least_is_not_reduced(
+    dtype: str, least: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.floatX = dtype
+    callback = cb.ReduceLROnPlateau(patience=1, min_lr=least, verbose=1)
+    model = model_for(callback, 2 * least)
+    callback.on_train_begin()
+    for epoch in range(5):
+        callback.on_epoch_end(epoch, {"val_loss": 1.0})
+    assert float(model.optimizer.learning_rate) == np.dtype(dtype).type(least)
+    assert capsys.readouterr().out.count("reducing") == 1
+
+
 # --- what is better -------------------------------------------------------------------------------
 
 

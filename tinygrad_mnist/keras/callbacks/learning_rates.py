@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.values import integer, number, plain, shown
 from tinygrad_mnist.keras.callbacks.callback import Callback, Logs
@@ -108,7 +109,8 @@ class ReduceLROnPlateau(MonitorCallback):
         elif self.cooldown_counter <= 0:
             self.wait += 1
             # The rate is kept in floatX, so the least rate is compared as it would be kept.
-            if self.wait >= self.patience and rate > np.float32(self.min_lr):
+            least = np.dtype(config.floatX).type(self.min_lr)
+            if self.wait >= self.patience and rate > least:
                 self._reduce(epoch, max(rate * self.factor, self.min_lr))
 
     def _reduce(self, epoch: int, rate: float) -> None:
