@@ -23,10 +23,10 @@ def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["new"]
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("error", [OSError("no number"), ValueError(), KeyboardInterrupt()])
 @pytest.mark.parametrize("before", [None, b"old"])
 def test_an_error_leaves_the_folder_as_it_was(
-    tmp_path: Path, error: type[BaseException], before: bytes | None
+    tmp_path: Path, error: BaseException, before: bytes | None
 ) -> None:
     path = tmp_path / "kept"
     if before is not None:
@@ -37,7 +37,7 @@ def test_an_error_leaves_the_folder_as_it_was(
             file.write(b"half")
             raise error
 
-    with pytest.raises(error):
+    with pytest.raises(type(error)):
         write()
     assert [p.read_bytes() for p in tmp_path.iterdir()] == ([] if before is None else [before])
 

@@ -44,7 +44,11 @@ def written_whole(path: str | os.PathLike[str], durable: bool = True) -> Iterato
     except BaseException as error:
         with suppress(OSError):
             part.unlink()
-        if isinstance(error, OSError) and error.filename in (None, os.fspath(part)):
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and error.filename in (None, os.fspath(part))
+        ):
             raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -332,3 +333,53 @@ except KeyboardInterrupt as error:
 @pytest.mark.parametrize("name", ["cpu", "reference"])
 def test_an_interrupt_between_segments(name: str) -> None:
     assert output_after_interrupt(INTERRUPTED_BETWEEN, name) == "True True True True\n"
+
+
+# --- a running sweep, as another thread sees it ---------------------------------------------------
+
+
+def test_a_sweep_can_be_watched(device: str) -> None:
+    i, w = T.lscalar("i"), theano.shared(0.0)
+    function = theano.function([i], [w, i * 2], updates=[(w, w + i)])
+    given: list[sweep.LiveSweep] = []
+
+    def watch(live: sweep.LiveSweep) -> None:
+        given.append(live)
+        assert live.steps == 0
+        assert [len(output) for output in live.outputs] == [0, 0]
+
+    sums, doubled = function.sweep(range(5), watch=watch)
+    (live,) = given
+    assert live.steps == 5
+    np.testing.assert_array_equal(live.outputs[0], sums)
+    np.testing.assert_array_equal(live.outputs[1], doubled)
+    assert np.shares_memory(live.outputs[0], sums)
+
+
+def test_a_watched_sweep_grows_step_by_step() -> None:
+    """On the CPU the count and the outputs are there while the native call runs."""
+    i, x = T.lscalar("i"), theano.shared(np.full((100, 100), 1e-3))
+    function = theano.function([i], [i, T.sum(T.dot(T.dot(x, x), x))])
+    function(0)
+    seen: list[int] = []
+    consistent: list[bool] = []
+    ended = threading.Event()
+
+    def look(live: sweep.LiveSweep) -> None:
+        while not ended.wait(0.001):
+            numbers = live.outputs[0]
+            seen.append(len(numbers))
+            consistent.append(numbers.tolist() == list(range(len(numbers))))
+
+    threads: list[threading.Thread] = []
+
+    def watch(live: sweep.LiveSweep) -> None:
+        threads.append(threading.Thread(target=look, args=(live,)))
+        threads[0].start()
+
+    function.sweep(range(3000), watch=watch)
+    ended.set()
+    threads[0].join()
+    assert seen == sorted(seen)
+    assert any(0 < count < 3000 for count in seen)
+    assert all(consistent)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
+from tinygrad_mnist.files import write_whole
 from tinygrad_mnist.graph.values import shown
 
 if TYPE_CHECKING:
@@ -57,21 +58,12 @@ def finished(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes a figure to a PNG, SVG or PDF file, by the ending; the same figure gives the same
-    bytes. The file is complete at any moment: it replaces an older one when it is written.
+    bytes. It is written whole or not at all.
 
     Raises GraphTypeError and ArgumentError for a wrong path, OSError.
     """
     target = checked_path(path)
-    content = image_bytes(figure, target.suffix[1:].lower())
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(target, image_bytes(figure, target.suffix[1:].lower()))
 
 
 def checked_path(path: Any) -> Path:

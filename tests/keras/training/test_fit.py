@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.backends import making_functions_for
 from helpers.interrupts import output_after_interrupt
 from helpers.small_sequential import CLASSES, classifier, samples, weights_equal
 
@@ -268,6 +269,27 @@ def test_layers_that_are_not_trained() -> None:
     with pytest.warns(UserWarning, match="does not have any trainable weights"):
         model.fit(X, Y, **QUIET)
     assert all(map(np.array_equal, before, model.get_weights()))
+
+
+def test_a_run_on_every_backend(device: str) -> None:
+    model = classifier(keras.layers.BatchNormalization())
+    history = model.fit(X, Y, batch_size=8, epochs=2, shuffle=False, **QUIET).history
+    with making_functions_for("cpu"):
+        expected = classifier(keras.layers.BatchNormalization()).fit(
+            X, Y, batch_size=8, epochs=2, shuffle=False, **QUIET
+        )
+    assert history == {
+        name: pytest.approx(values, rel=1e-5) for name, values in expected.history.items()
+    }
+
+
+def test_a_layer_without_weights_that_is_added_later_counts() -> None:
+    model = classifier()
+    before = model.predict(X, **QUIET)
+    loss = model.evaluate(X, Y, **QUIET)
+    model.add(keras.layers.Activation("softmax"))
+    assert not np.allclose(model.predict(X, **QUIET), before)
+    assert model.evaluate(X, Y, **QUIET) != loss
 
 
 def test_a_layer_that_is_added_later_is_trained() -> None:

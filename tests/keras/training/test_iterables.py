@@ -131,7 +131,7 @@ def test_batches_of_equal_shape_are_swept_together(monkeypatch: pytest.MonkeyPat
     assert steps == [2, 2, 1]
     steps.clear()
     classifier().fit(batches(3), callbacks=[Count()], **QUIET)
-    assert steps == [1, 1, 1]
+    assert steps == []  # each step is a call
 
 
 def test_a_generator_that_ends_early_ends_training_with_a_warning() -> None:

@@ -192,7 +192,8 @@ class Layer:
     def named_streams(self) -> list[tuple[str, SharedVariable]]:
         """The variables that count the steps of the layer's random streams; each with its path,
         such as 'dropout/step'. They are saved with a model, but are no weights."""
-        return []
+        inner = [named for layer in self.sublayers() for named in layer.named_streams()]
+        return [(f"{self.name}/{path}", step) for path, step in inner]
 
     @property
     def weights(self) -> list[SharedVariable]:

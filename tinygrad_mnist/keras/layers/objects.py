@@ -32,7 +32,7 @@ def with_custom_objects(
         if isinstance(value, str) and name != "name":
             return custom.get(value, value)
         if isinstance(value, Mapping) and value.get("class_name") in custom:
-            return custom[value["class_name"]](**value.get("config", {}))
+            return custom[value["class_name"]].from_config(value.get("config", {}))
         return value
 
     return {name: replaced(name, value) for name, value in config.items()}

@@ -160,12 +160,20 @@ class Sequential(Trainer, Saver, Model):
         if shape is not None:
             model._begin((None, *batch_shape_of(shape, "build_input_shape")[1:]))
         for described in config.get("layers", ()):
-            if shape is not None and described.get("class_name") == "Sequential":
-                # Built when it is added, so that it holds its weights in the order before it.
-                inner = {**described["config"], "build_input_shape": None}
-                described = {**described, "config": inner}
+            if shape is not None:
+                described = _unbuilt(described)
             model.add(deserialize(described, known))
         return model
+
+
+def _unbuilt(described: Any) -> Any:
+    """A model among the layers is built when it is added, so that it holds its weights in the order
+    of the features before it."""
+    if not isinstance(described, Mapping) or described.get("class_name") != "Sequential":
+        return described
+    config = described.get("config")
+    inner = {**config, "build_input_shape": None} if isinstance(config, Mapping) else config
+    return {**described, "config": inner}
 
 
 def _shape_for(layer: Layer) -> Shape | None:

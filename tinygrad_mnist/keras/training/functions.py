@@ -69,20 +69,21 @@ class Step:
 class Steps:
     """The steps of a model for all stages and kinds of data, made when they are first used.
 
-    They are made anew where the model's weights have become others.
+    They are made anew where the model's layers or weights have become others.
     """
 
     def __init__(self, model: TrainableModel, objective: Objective | None) -> None:
         self._model = model
         self._objective = objective
-        self._weights: set[Variable] = set()
+        self._made_for: tuple[list[Any], set[Variable]] = [], set()
         self._made: dict[tuple[str, str, Kind], Step] = {}
 
     def step(self, stage: str, kind: Kind) -> Step:
-        weights: set[Variable] = set(self._model.weights)
-        if weights != self._weights:
+        made_for: tuple[list[Any], set[Variable]]
+        made_for = list(self._model.layers), set(self._model.weights)
+        if made_for != self._made_for:
             self._made.clear()
-            self._weights = weights
+            self._made_for = made_for
         key = (stage, config.device, kind)
         if key not in self._made:
             objective = None if stage == "predict" else self._objective

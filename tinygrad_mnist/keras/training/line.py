@@ -41,7 +41,7 @@ def running_line(state: State, logs: Mapping[str, float], style: Style) -> str:
     count, tail = _count(state), f"{_duration(left)} {_rate(state.step_seconds)}"
     values = _values(logs)
     room = style.width - 1  # a full line would wrap on some terminals
-    while values and _width(count, _LEAST_BAR, tail, values) > room:
+    while values and _width(count, 0, tail, values) > room:
         values.pop()
     bar = _bar(state, room - _width(count, 0, tail, values) - 1, style)
     return " - ".join([" ".join(filter(None, (count, bar, tail))), *values])

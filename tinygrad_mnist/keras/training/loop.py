@@ -19,7 +19,7 @@ def make_steps(
     """Makes the steps of one pass, and adds what they give to `totals`.
 
     callbacks: a CallbackList. stage: "train" or "test". Where no callback wants batches, a run of
-    many steps is one sweep; else each step is one, and `is_stopped()` is asked after it. If an
+    many steps is one sweep; else each step is a call, and `is_stopped()` is asked after it. If an
     exception ends a run, the whole steps before it are added.
     """
     is_single = callbacks.wants_batches_of(stage)
@@ -35,7 +35,7 @@ def make_steps(
 
 def _make_run(run: Run, totals: Totals) -> None:
     try:
-        outputs = run.sweep(partial(totals.watch, sizes=run.sizes))
+        outputs = run.make(partial(totals.watch, sizes=run.sizes))
     except BaseException as error:
         if (done := swept(error)) is not None:
             totals.add(done.outputs, run.sizes[: done.steps])
@@ -62,7 +62,7 @@ class Predictions:
         for number, run in enumerate(source.runs(is_single)):
             if is_single:
                 callbacks.on_predict_batch_begin(number, {})
-            (outputs,) = run.sweep(self._watch)
+            (outputs,) = run.make(self._watch)
             self._live = None
             self._steps += len(outputs)
             self._parts.append(outputs.reshape(-1, *outputs.shape[2:]))

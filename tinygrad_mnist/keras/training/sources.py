@@ -25,14 +25,18 @@ Read = Callable[..., Samples]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Steps that one sweep makes. sizes: the number of samples of each."""
+    """Steps that one sweep makes, or one step that is a call. sizes: the number of samples of
+    each."""
 
     function: Function
     arguments: tuple[Any, ...]
     sizes: Array
+    is_call: bool
 
-    def sweep(self, watch: Callable[[LiveSweep], object] | None = None) -> list[Array]:
+    def make(self, watch: Callable[[LiveSweep], object] | None = None) -> list[Array]:
         """Makes the steps; returns their outputs, stacked."""
+        if self.is_call:
+            return [output[None] for output in self.function(*self.arguments)]
         outputs: list[Array] = self.function.sweep(*self.arguments, watch=watch)
         return outputs
 
@@ -45,7 +49,7 @@ class Source(Protocol):
         """How many steps a pass has, if that is known."""
 
     def runs(self, single: bool) -> Iterator[Run]:
-        """The runs of the next pass. single: one step in each."""
+        """The runs of the next pass. single: one step in each, a call."""
 
     def restart(self) -> None:
         """Begins the next pass at the first batch, which is what evaluations do."""
@@ -103,14 +107,15 @@ class ArraySource:
             elif begin < self._whole:
                 stop = min(end, self._whole)
             self._position = stop
-            yield self._run(begin, stop)
+            yield self._run(begin, stop, single)
         if has_run_out:
             warn_of_end()
 
-    def _run(self, begin: int, stop: int) -> Run:
+    def _run(self, begin: int, stop: int, is_call: bool) -> Run:
         sizes = np.full(stop - begin, self._size)
         sizes[-1] = min(stop * self._size, len(self._samples)) - (stop - 1) * self._size
-        return Run(self._step.on_resident, (range(begin, stop), self._size), sizes)
+        number = begin if is_call else range(begin, stop)
+        return Run(self._step.on_resident, (number, self._size), sizes, is_call)
 
     def _new_order(self) -> Array | None:
         if not self._shuffle:
@@ -187,7 +192,8 @@ class BatchSource:
             made += len(chunk)
             step = self._step_for(chunk[0].kind)
             sizes = np.full(len(chunk), len(chunk[0]))
-            yield Run(step.on_batch, tuple(stacked(chunk)), sizes)
+            arguments = chunk[0].arrays if single else stacked(chunk)
+            yield Run(step.on_batch, tuple(arguments), sizes, single)
         if made < (self._steps or 1):
             warn_of_end()
         elif self._steps is None:

@@ -76,12 +76,13 @@ class Totals:
     def _pairs(self, outputs: Sequence[Array], sizes: Array) -> Array:
         """Sums and what they are divided by, (2, batches, names)."""
         count = len(self._names)
-        sums = np.stack([np.asarray(o, dtype=np.float64) for o in outputs[:count]], axis=1)
-        sums[:, 0] *= sizes  # the loss is a mean already
-        divisors = np.repeat(np.asarray(sizes, np.float64)[:, None], count, axis=1)
+        pairs = np.empty((2, len(sizes), count))
+        pairs[0] = np.transpose(outputs[:count])
+        pairs[0, :, 0] *= sizes  # the loss is a mean already
+        pairs[1] = sizes[:, None]
         for position, output in zip(self._weighted, outputs[count:], strict=True):
-            divisors[:, position] = output
-        return np.stack([sums, divisors])
+            pairs[1, :, position] = output
+        return pairs
 
 
 def _quotients(sums: Array, divisors: Array) -> Array:

@@ -18,7 +18,7 @@ from tinygrad_mnist.keras.training.loop import Predictions, is_due, make_steps
 from tinygrad_mnist.keras.training.objective import Objective
 from tinygrad_mnist.keras.training.progress import Progress, verbosity
 from tinygrad_mnist.keras.training.protocol import TrainableModel
-from tinygrad_mnist.keras.training.samples import Kind, Reader, Samples, split, stacked
+from tinygrad_mnist.keras.training.samples import Kind, Reader, Samples, split
 from tinygrad_mnist.keras.training.sources import (
     ArraySource,
     BatchSource,
@@ -149,6 +149,8 @@ class Trainer:
             integer(epochs, "epochs", 0),
             integer(initial_epoch, "initial_epoch", 0),
         )
+        steps_per_epoch = steps_argument(steps_per_epoch, "steps_per_epoch")
+        validation_steps = steps_argument(validation_steps, "validation_steps")
         verbose = verbosity(verbose)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
@@ -207,7 +209,7 @@ class Trainer:
             progress.finish(logs)
         return logs
 
-    def _validation(self, data: Any, batch_size: Any, steps: Any) -> Source | None:
+    def _validation(self, data: Any, batch_size: Any, steps: int | None) -> Source | None:
         if data is None:
             return None
         reader = Reader(self._model, self._objective)
@@ -241,7 +243,7 @@ class Trainer:
         those of `fit`."""
         refuse_former("evaluate", former)
         reader = Reader(self._model, self._require_compiled("evaluate"))
-        verbose = verbosity(verbose)
+        verbose, steps = verbosity(verbose), steps_argument(steps, "steps")
         source = self._source("test", reader, (x, y, sample_weight), batch_size, steps, False)
         params = {"verbose": verbose, "epochs": 1, "steps": source.n_steps}
         called = CallbackList(callbacks, model=self, params=params)
@@ -279,7 +281,7 @@ class Trainer:
         """
         refuse_former("predict", former)
         reader = Reader(self._model, None)
-        verbose = verbosity(verbose)
+        verbose, steps = verbosity(verbose), steps_argument(steps, "steps")
         source = self._source("predict", reader, (x,), batch_size, steps, False)
         params = {"verbose": verbose, "epochs": 1, "steps": source.n_steps}
         called = CallbackList(callbacks, model=self, params=params)
@@ -324,7 +326,8 @@ class Trainer:
     def _on_batch(self, stage: str, samples: Samples, return_dict: bool) -> Any:
         totals = self._totals()
         function = self._step(stage, samples.kind).on_batch
-        totals.add(function.sweep(*stacked([samples])), np.array([len(samples)]))
+        outputs = [output[None] for output in function(*samples.arrays)]
+        totals.add(outputs, np.array([len(samples)]))
         return self._returned(totals, return_dict)
 
     # --- what they share --------------------------------------------------------------------------
@@ -354,12 +357,11 @@ class Trainer:
         reader: Reader,
         data: tuple[Any, ...],
         batch_size: Any,
-        steps: Any,
+        steps: int | None,
         shuffle: bool | str,
         where: str = "",
     ) -> Source:
         """The data of a call: x, y and weights, or x alone."""
-        steps = steps_argument(steps, "steps")
         if batch_size is not None:
             batch_size = integer(batch_size, f"{where}batch_size", 1)
         x, y, weights = (*data, None, None)[:3]
