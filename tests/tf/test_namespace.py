@@ -38,7 +38,7 @@ ABSENT = [
     (tf.io, "decode_rwa", "tf.io.decode_raw"),
     (tf.config, "list_gpus", "is not TensorFlow"),
     (tf.random, "norml", "tf.random.normal"),
-    (tf.math, "softmaxx", "tf.math.softmax"),
+    (tf.math, "reduce_maen", "tf.math.reduce_mean"),
 ]
 
 
