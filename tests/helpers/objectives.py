@@ -100,6 +100,13 @@ def returns(what: str) -> Any:
     }[what]
 
 
+class Counter:
+    """An object that can be called."""
+
+    def __call__(self, x: int) -> int:
+        return x
+
+
 class History:
     """What `fit` returns, as far as a search needs it."""
 

@@ -91,6 +91,12 @@ def test_a_number_with_the_name_of_a_setting() -> None:
     assert results.rows()[0] == {"loss": 1, "returned loss": 2.0, "seconds": 0.0, "error": None}
 
 
+def test_json_has_no_nan() -> None:
+    text = Results([Run(0, {"x": 1}, 0, {"loss": float("nan"), "a": 1.0})], None).to_json()
+    assert json.loads(text)[0]["values"] == {"loss": None, "a": 1.0}
+    assert "NaN" not in text
+
+
 def test_without_runs() -> None:
     empty = Results([], None)
     assert str(empty).startswith("0 runs, best first")

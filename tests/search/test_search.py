@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -202,6 +203,25 @@ def test_a_line_that_was_cut_is_dropped(tmp_path: Path) -> None:
             results = here(objectives.product, {"x": [1, 2]}, file=path)
         assert len(results) == 2
         assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_objectives_that_are_no_plain_functions(tmp_path: Path, processes: Processes) -> None:
+    path = tmp_path / "runs.jsonl"
+    doubled = functools.partial(objectives.product, k=2)
+    assert search(doubled, {"x": [1, 2]}, processes, file=path).best.values == {"score": 4}
+    here(objectives.product, {"x": [3]}, file=path)  # it is the same function
+    counter = objectives.Counter()
+    assert here(counter, {"x": [1, 5]}, file=tmp_path / "counter").best.values == {"score": 5}
+
+
+def test_an_objective_may_change_its_arguments() -> None:
+    def objective(blocks: list[int]) -> int:
+        blocks.append(len(blocks))
+        return blocks[0]
+
+    space = {"blocks": [[3], [4]]}
+    assert [r.settings["blocks"] for r in here(objective, space)] == [[4], [3]]
+    assert space == {"blocks": [[3], [4]]}
 
 
 def test_files_of_others_are_refused(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _COLUMNS = 3  # pictures in a row
 _INCHES = (3.2, 2.6)
 _MOST_TICKS = 6  # a setting with no more values has a tick at each
+_MARGIN = 0.2  # of the axis, so that the names of pictures side by side don't touch
 _DECADES = 50  # a setting whose largest value is this many times the smallest has a log axis
 
 
@@ -47,6 +48,8 @@ def draw(
         _draw_setting(axes, values, np.array(scores))
         axes.set_xlabel(name)
         axes.grid(alpha=0.3)
+    if repeats := [axes for axes in figure.axes if axes.lines]:
+        repeats[0].legend(frameon=False, fontsize="small")
     for axes in grid[:, 0]:
         axes.set_ylabel(metric)
     return finished(figure, path)
@@ -59,7 +62,6 @@ def _draw_setting(axes: Any, values: Sequence[Any], scores: np.ndarray[Any, Any]
     if len(places) < len(x):
         means = [scores[x == place].mean() for place in places]
         axes.plot(places, means, color=VALIDATION, linewidth=1.2, label="mean")
-        axes.legend(frameon=False, fontsize="small")
 
 
 def _positions(axes: Any, values: Sequence[Any]) -> np.ndarray[Any, Any]:
@@ -72,8 +74,12 @@ def _positions(axes: Any, values: Sequence[Any]) -> np.ndarray[Any, Any]:
             axes.set_xticks(places, [shown(place) for place in places], minor=False)
             axes.minorticks_off()
         return numbers
-    names = dict.fromkeys(key_of(value) for value in values)
-    order = {key: float(i) for i, key in enumerate(sorted(names))}
-    texts = {key_of(value): shown(value) for value in values}
-    axes.set_xticks(list(order.values()), [texts[key] for key in order])
+    different = {key_of(value): value for value in values}
+    try:
+        keys = sorted(different, key=different.__getitem__)
+    except TypeError:  # of several types
+        keys = sorted(different)
+    order = {key: float(i) for i, key in enumerate(keys)}
+    axes.set_xticks(list(order.values()), [shown(different[key]) for key in keys])
+    axes.margins(x=_MARGIN)
     return np.array([order[key_of(value)] for value in values])

@@ -65,6 +65,8 @@ class Processes(Executor):
         self._workers.discard(worker)
         new = _Worker()
         self._workers.add(new)
+        if self._is_closed:  # `kill` may not have seen it
+            new.process.kill()
         new.wait_until_ready()
         return new
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.files import write_whole
 from tinygrad_mnist.search import picture
 from tinygrad_mnist.search.space import Settings, key_of
 from tinygrad_mnist.search.table import Column, console_table, cut_to_width, plain_text, shown
@@ -180,8 +181,14 @@ class Results(Sequence[Run]):
         ]
 
     def to_json(self) -> str:
-        """A list of objects, as `Run.row` has them."""
-        return json.dumps([run.row() for run in self], indent=1) + "\n"
+        """A list of objects, as `Run.row` has them; null for what is not finite."""
+        rows = [run.row() for run in self]
+        for row in rows:
+            row["values"] = {
+                name: value if math.isfinite(value) else None
+                for name, value in row["values"].items()
+            }
+        return json.dumps(rows, indent=1) + "\n"
 
     def to_csv(self) -> str:
         """A table with a header."""
@@ -209,7 +216,7 @@ class Results(Sequence[Run]):
         if ending not in _FORMATS:
             raise ArgumentError(f"{path}: the name must end in {', '.join(_FORMATS)}")
         text: str = getattr(self, f"to_{_FORMATS[ending]}")()
-        Path(path).write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """A picture: the score by each setting, one beside the other. Needs the extra `plot`.

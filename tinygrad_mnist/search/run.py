@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 import os
 import pickle
@@ -125,9 +127,7 @@ class _Search:
         self.seed = integer(self.seed, "seed", 0)
         if self.seed >= 2**32:
             raise ArgumentError(f"seed is {self.seed}; it must be below 2**32")
-        of = self.objective
-        module, name = getattr(of, "__module__", ""), getattr(of, "__qualname__", "")
-        self.name = name if module in ("__main__", "__mp_main__") else f"{module}.{name}"
+        self.name = _name(self.objective)
         if self.progress is None:
             self.progress = sys.stderr is not None and sys.stderr.isatty()
 
@@ -149,7 +149,7 @@ class _Search:
         return waiting
 
     def task(self, settings: Settings, threads: int | None, jobs: int | None) -> Task:
-        arguments = dict(settings)
+        arguments = copy.deepcopy(settings)  # which an objective may change
         if "seed" not in settings and "seed" in _parameters(self.objective):
             arguments["seed"] = self.seed
         flags = {name: getattr(config, name) for name in _FLAGS}
@@ -200,6 +200,14 @@ class _Search:
 
     def results(self) -> Results:
         return Results(self.runs, self.metric, self.mode)
+
+
+def _name(objective: Any) -> str:
+    """What a file knows an objective by: its module, unless it is the program, and its name."""
+    while isinstance(objective, functools.partial):
+        objective = objective.func
+    of = objective if hasattr(objective, "__qualname__") else type(objective)
+    return of.__qualname__ if of.__module__ == "__main__" else f"{of.__module__}.{of.__qualname__}"
 
 
 def _points(space: Mapping[str, Any], runs: int | None, seed: int) -> list[Settings]:
