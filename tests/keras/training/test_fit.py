@@ -409,7 +409,7 @@ except KeyboardInterrupt:
     steps = int(model.optimizer.iterations.get_value()) - before
     epochs = len(model.history.history["loss"])
     finite = all(np.isfinite(w).all() for w in model.get_weights())
-    print("interrupted", epochs >= 1, 5_000 * epochs <= steps < 5_000 * (epochs + 1), finite)
+    print("interrupted", epochs >= 1, 5_000 * epochs <= steps <= 5_000 * (epochs + 1), finite)
 model.fit(x[:64], y[:64], verbose=0)
 print("went on")
 """

@@ -11,7 +11,7 @@ from helpers.small_sequential import CLASSES, classifier, samples, weights_equal
 
 from tinygrad_mnist import keras
 from tinygrad_mnist.functions import Function
-from tinygrad_mnist.keras.training import sources
+from tinygrad_mnist.keras.training import batch_source
 
 QUIET: dict[str, Any] = {"verbose": 0}
 X, Y = samples(60)
@@ -126,7 +126,7 @@ def test_batches_of_equal_shape_are_swept_together(monkeypatch: pytest.MonkeyPat
     classifier().fit(mixed, **QUIET)
     assert steps == [3, 2, 1]
     steps.clear()
-    monkeypatch.setattr(sources, "CHUNK_BYTES", 2 * (X[:SIZE].nbytes + 4 * SIZE))
+    monkeypatch.setattr(batch_source, "CHUNK_BYTES", 2 * (X[:SIZE].nbytes + 4 * SIZE))
     classifier().fit(batches(5), **QUIET)
     assert steps == [2, 2, 1]
     steps.clear()

@@ -8,13 +8,6 @@ from typing import Any
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.values import integer
 
-_METHODS = {
-    "fit_generator": "fit takes generators",
-    "evaluate_generator": "evaluate takes generators",
-    "predict_generator": "predict takes generators",
-    "predict_classes": "use predict(x).argmax(axis=-1)",
-    "predict_proba": "use predict(x)",
-}
 _ARGUMENTS = {
     "nb_epoch": "epochs",
     "nb_epochs": "epochs",
@@ -33,11 +26,27 @@ def steps_argument(steps: Any, what: str) -> int | None:
     return None if steps is None else integer(steps, what, 1)
 
 
-def former_name(cls: str, name: str) -> AttributeError:
-    """The error for an attribute that there isn't."""
-    if name in _METHODS:
-        return AttributeError(f"{cls}.{name} isn't in Keras since 3; {_METHODS[name]}")
-    return AttributeError(f"{cls!r} object has no attribute {name!r}")
+def check_frequency(frequency: Any) -> None:
+    """Raises TypeError or ValueError for what is no `validation_freq`: a positive number of epochs,
+    or a list of epochs, counted from 1."""
+    if isinstance(frequency, list | tuple | set | range):
+        for epoch in frequency:
+            integer(epoch, "an epoch in validation_freq", 1)
+    else:
+        integer(frequency, "validation_freq", 1)
+
+
+class FormerMethod:
+    """A method that Keras has no longer: an attribute that there isn't, with a hint."""
+
+    def __init__(self, hint: str) -> None:
+        self._hint = hint
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        raise AttributeError(f"{owner.__name__}.{self._name} isn't in Keras since 3; {self._hint}")
 
 
 def refuse_former(method: str, given: Mapping[str, Any]) -> None:

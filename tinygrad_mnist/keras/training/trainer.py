@@ -12,19 +12,21 @@ from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import flag, integer, shown
 from tinygrad_mnist.keras.callbacks import CallbackList
-from tinygrad_mnist.keras.training.arguments import former_name, refuse_former, steps_argument
+from tinygrad_mnist.keras.training.arguments import (
+    FormerMethod,
+    check_frequency,
+    refuse_former,
+    steps_argument,
+)
+from tinygrad_mnist.keras.training.array_source import ArraySource
+from tinygrad_mnist.keras.training.batch_source import BatchSource, is_iterable_of_batches
 from tinygrad_mnist.keras.training.functions import Step, Steps
 from tinygrad_mnist.keras.training.loop import Predictions, is_due, make_steps
 from tinygrad_mnist.keras.training.objective import Objective
 from tinygrad_mnist.keras.training.progress import Progress, verbosity
 from tinygrad_mnist.keras.training.protocol import TrainableModel
 from tinygrad_mnist.keras.training.samples import Kind, Reader, Samples, split
-from tinygrad_mnist.keras.training.sources import (
-    ArraySource,
-    BatchSource,
-    Source,
-    is_iterable_of_batches,
-)
+from tinygrad_mnist.keras.training.sources import Source
 from tinygrad_mnist.keras.training.totals import Logs, Totals
 
 
@@ -48,6 +50,12 @@ class Trainer:
     _compile_arguments: Mapping[str, Any] = {}
     _compiled_steps: Steps | None = None
     _prediction_steps: Steps | None = None
+
+    fit_generator = FormerMethod("fit takes generators")
+    evaluate_generator = FormerMethod("evaluate takes generators")
+    predict_generator = FormerMethod("predict takes generators")
+    predict_classes = FormerMethod("use predict(x).argmax(axis=-1)")
+    predict_proba = FormerMethod("use predict(x)")
 
     # --- compile ----------------------------------------------------------------------------------
 
@@ -101,9 +109,6 @@ class Trainer:
         """Of what `evaluate` and `train_on_batch` return: "loss", then the metrics."""
         return [] if self._objective is None else self._objective.names
 
-    def __getattr__(self, name: str) -> Any:
-        raise former_name(type(self).__name__, name)
-
     # --- fit --------------------------------------------------------------------------------------
 
     def fit(
@@ -151,6 +156,7 @@ class Trainer:
         )
         steps_per_epoch = steps_argument(steps_per_epoch, "steps_per_epoch")
         validation_steps = steps_argument(validation_steps, "validation_steps")
+        check_frequency(validation_freq)
         verbose = verbosity(verbose)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
