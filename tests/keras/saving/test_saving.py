@@ -155,6 +155,10 @@ class Scaled(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "start": self.start}
 
+    @classmethod
+    def from_config(cls, config: Any) -> Any:  # type: ignore[override]
+        return cls(**config)
+
 
 class Halved(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, rate: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,19 +59,7 @@ def deserialize(
     arguments = config.get("config", {})
     if not isinstance(arguments, Mapping):
         raise GraphTypeError(f"the 'config' of {name!r} is {shown(arguments)}; it is a dict")
-    own = {
-        key: value if key == "name" else _own(value, custom_objects or {})
-        for key, value in arguments.items()
-    }
-    made: Layer = kind.from_config(own, custom_objects)
+    # A user's class may have Keras's `from_config(cls, config)`.
+    takes_objects = "custom_objects" in inspect.signature(kind.from_config).parameters
+    made: Layer = kind.from_config(arguments, *([custom_objects] if takes_objects else []))
     return made
-
-
-def _own(value: Any, custom_objects: Mapping[str, Any]) -> Any:
-    """An argument of a layer, such as an activation or an initializer: the user's own object that
-    it names, else as it is."""
-    if isinstance(value, str):
-        return custom_objects.get(value, value)
-    if isinstance(value, Mapping) and value.get("class_name") in custom_objects:
-        return custom_objects[value["class_name"]].from_config(value.get("config", {}))
-    return value
