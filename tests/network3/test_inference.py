@@ -205,7 +205,7 @@ def test_images_that_floatx_or_the_network_do_not_hold(images: Any, message: str
 
 @pytest.mark.parametrize("label", [-1, 7])
 def test_labels_of_a_layer_without_a_number_of_classes(label: int) -> None:
-    net = Network([SoftmaxLayer(PIXELS, CLASSES)], MINI_BATCH)
+    net = Network([FullyConnectedLayer(PIXELS, CLASSES)], MINI_BATCH)
     del net.layers[0].n_out
     labels = np.array([0, label, 2])
     if label < 0:

@@ -147,7 +147,7 @@ def test_one_sweep_per_chunk_of_an_epoch(monkeypatch: pytest.MonkeyPatch) -> Non
     data = share_data(arrays((4 * 250, 8, 8)))
     small_fc().SGD(data[0], 2, 4, 0.1, data[1], data[2], quiet=True)
     steps = [count for name, count in sweeps if name == "train_mb"]
-    assert steps == 2 * [100, 100, 50]
+    assert steps == [100, 100, 50, 50, 100, 100]
     assert sum(name == "validate_mb_accuracy" for name, _ in sweeps) == 2
 
 
