@@ -137,7 +137,7 @@ def run_all(
     for results in found:
         for run in results:
             if run.error is None:  # only now, since a run counts when its line is on disk
-                checkpoint_of(plan.folder, **run.settings).unlink(missing_ok=True)
+                checkpoint_of(**run.settings).unlink(missing_ok=True)
     return found
 
 

@@ -173,25 +173,25 @@ class RunState:
     def _past(self, saved: Saved, batches: int) -> tuple[list[float], list[float], float, int]:
         """The accuracies of a checkpoint's epochs, its duration and its `ended_epochs`."""
         try:
-            steps, epochs = (saved.arrays[name].shape for name in (_COSTS, _VALIDATION))
-            validation, test = (
-                saved.arrays[name].astype(float, casting="safe").tolist()
-                for name in (_VALIDATION, _TEST)
+            costs, validation, test = (
+                saved.arrays[name].astype(float, casting="safe")
+                for name in (_COSTS, _VALIDATION, _TEST)
             )
-            saved.arrays[_COSTS].astype(float, casting="safe")
             seconds = float(saved.description["run"]["seconds"])
             ended = saved.description["run"]["ended epochs"]
         except (LookupError, TypeError, ValueError) as error:
             raise SavedFileError(f"{saved.path} is damaged: {error}") from error
+        epochs = validation.size
         is_whole = (
-            (len(steps), len(epochs), len(test)) == (1, 1, len(validation))
-            and epochs[0] * batches <= steps[0] <= (epochs[0] + 1) * batches
+            costs.ndim == validation.ndim == 1
+            and validation.shape == test.shape
+            and epochs * batches <= costs.size <= (epochs + 1) * batches
             and 0 <= seconds < np.inf
-            and ended in (epochs[0] - 1, epochs[0])
+            and ended in (epochs - 1, epochs)
         )
         if not is_whole:
             raise SavedFileError(f"{saved.path} is damaged: its measurements don't fit each other")
-        return validation, test, seconds, ended
+        return validation.tolist(), test.tolist(), seconds, ended
 
     def _check(self, saved: Saved) -> None:
         for name, own in self._description.items():

@@ -129,6 +129,7 @@ class Run:
         if is_best:
             report.line("This is the best validation accuracy to date.")
             if self.test is not None:
+                report.status(f"Epoch {epoch}: test")
                 test = self.test.mean()
                 report.line(f"The corresponding test accuracy is {test:.2%}")
         with interrupts_deferred():
