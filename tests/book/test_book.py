@@ -70,7 +70,9 @@ def test_a_run_leaves_its_best_network(name: str, data: str, tmp_path: Path) -> 
         f"{name}-1.csv",
         f"{name}-1.safetensors",
     ]
-    assert train(name, 1, 2, str(tmp_path), data) == figures  # nothing is left to train
+    again = train(name, 1, 2, str(tmp_path), data)  # nothing is left to train
+    figures["train_seconds"] = again["train_seconds"]
+    assert again == figures
     net = saved_network(tmp_path, name, 1)
     splits = load_data(data)
     n = len(splits.test.labels) // MINI_BATCH_SIZE * MINI_BATCH_SIZE
