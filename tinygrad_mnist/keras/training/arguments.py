@@ -36,17 +36,17 @@ def check_frequency(frequency: Any) -> None:
         integer(frequency, "validation_freq", 1)
 
 
-class FormerMethod:
-    """A method that Keras has no longer: an attribute that there isn't, with a hint."""
+class AbsentMethod:
+    """A method that there isn't; `why` follows its name in the AttributeError."""
 
-    def __init__(self, hint: str) -> None:
-        self._hint = hint
+    def __init__(self, why: str) -> None:
+        self._why = why
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        raise AttributeError(f"{owner.__name__}.{self._name} isn't in Keras since 3; {self._hint}")
+        raise AttributeError(f"{owner.__name__}.{self._name} {self._why}")
 
 
 def refuse_former(method: str, given: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import flag, integer, shown
 from tinygrad_mnist.keras.callbacks import CallbackList
 from tinygrad_mnist.keras.training.arguments import (
-    FormerMethod,
+    AbsentMethod,
     check_frequency,
     refuse_former,
     steps_argument,
@@ -51,11 +51,11 @@ class Trainer:
     _compiled_steps: Steps | None = None
     _prediction_steps: Steps | None = None
 
-    fit_generator = FormerMethod("fit takes generators")
-    evaluate_generator = FormerMethod("evaluate takes generators")
-    predict_generator = FormerMethod("predict takes generators")
-    predict_classes = FormerMethod("use predict(x).argmax(axis=-1)")
-    predict_proba = FormerMethod("use predict(x)")
+    fit_generator = AbsentMethod("isn't in Keras since 3; fit takes generators")
+    evaluate_generator = AbsentMethod("isn't in Keras since 3; evaluate takes generators")
+    predict_generator = AbsentMethod("isn't in Keras since 3; predict takes generators")
+    predict_classes = AbsentMethod("isn't in Keras since 3; use predict(x).argmax(axis=-1)")
+    predict_proba = AbsentMethod("isn't in Keras since 3; use predict(x)")
 
     # --- compile ----------------------------------------------------------------------------------
 
