@@ -110,6 +110,11 @@ __all__ = [
 ]
 
 
+# `import tinygrad_mnist.tf.keras.layers` means the same modules.
+for _name, _module in list(sys.modules.items()):
+    if f"{_name}.".startswith(f"{keras.__name__}."):
+        sys.modules[_name.replace(keras.__name__, f"{__name__}.keras", 1)] = _module
+
 _PARTS = {
     "config": config,
     "data": data,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinygrad_mnist.errors import GraphTypeError
@@ -49,8 +51,11 @@ class AbsentMethod:
         raise AttributeError(f"{owner.__name__}.{self._name} {self._why}")
 
 
-def refuse_former(method: str, given: Mapping[str, Any]) -> None:
+def refuse_former(method: Callable[..., Any], given: Mapping[str, Any]) -> None:
     """Raises GraphTypeError for arguments that a method doesn't have."""
     for name in given:
-        hint = f"; in its place is {_ARGUMENTS[name]}" if name in _ARGUMENTS else ""
-        raise GraphTypeError(f"{method} has no argument {name!r}{hint}")
+        near = difflib.get_close_matches(name, inspect.signature(method).parameters, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        if name in _ARGUMENTS:
+            hint = f"; in its place is {_ARGUMENTS[name]}"
+        raise GraphTypeError(f"{method.__name__} has no argument {name!r}{hint}")
