@@ -10,8 +10,8 @@ from tinygrad_mnist.keras import initializers, regularizers
 from tinygrad_mnist.keras.layers.activations import activated, activation_of, describe_activation
 from tinygrad_mnist.keras.layers.arguments import BatchShape
 from tinygrad_mnist.keras.layers.layer import Layer
-from tinygrad_mnist.keras.layers.objects import described
 from tinygrad_mnist.keras.layers.signal import IMAGE, Arrangement, Shape, Signal
+from tinygrad_mnist.keras.objects import described
 from tinygrad_mnist.tensor.nnet import conv2d
 
 

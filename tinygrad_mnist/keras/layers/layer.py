@@ -34,7 +34,6 @@ from tinygrad_mnist.keras.layers.arguments import (
 )
 from tinygrad_mnist.keras.layers.keras_tensor import KerasTensor
 from tinygrad_mnist.keras.layers.naming import auto_name
-from tinygrad_mnist.keras.layers.objects import with_custom_objects
 from tinygrad_mnist.keras.layers.signal import (
     Arrangement,
     Array,
@@ -44,6 +43,7 @@ from tinygrad_mnist.keras.layers.signal import (
     known_input,
     known_shape,
 )
+from tinygrad_mnist.keras.objects import restored_arguments
 from tinygrad_mnist.keras.tensors import tensor
 from tinygrad_mnist.sharedvalue import shared
 
@@ -425,7 +425,7 @@ class Layer:
     ) -> Layer:
         """A layer made with these arguments; custom_objects: a user's own functions and classes, by
         the names that they have there."""
-        return cls(**with_custom_objects(config, custom_objects))
+        return cls(**restored_arguments(config, custom_objects))
 
     def sublayers(self) -> Iterator[Layer]:
         """The layers inside this one: those that are its attributes, alone or in lists."""
