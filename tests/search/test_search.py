@@ -27,6 +27,7 @@ from tinygrad_mnist.search import (
     search,
     uniform,
 )
+from tinygrad_mnist.search.processes import WorkerError
 
 HERE = ThreadPoolExecutor  # an executor in this process: quick
 
@@ -354,6 +355,23 @@ def test_a_programs_own_function(tmp_path: Path) -> None:
         ["1", "1", "-1"],
         ["2", "2", "-2"],
     ]
+
+
+def test_a_function_that_only_the_caller_has(tmp_path: Path) -> None:
+    body = f"{GUARD}exec('def f(x): return x')\n    search(f, dict(x=[1, 2]), jobs=1)"
+    done = subprocess.run(program(tmp_path, body), capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert "SearchError: the executor can't send the objective to a worker" in last
+    assert "Can't get attribute 'f'" in last
+
+
+def test_processes_are_an_executor(processes: Processes) -> None:
+    assert list(processes.map(divmod, [7, 8], [2, 3])) == [(3, 1), (2, 2)]
+    with pytest.raises(ZeroDivisionError):
+        processes.submit(divmod, 1, 0).result()
+    with pytest.raises(WorkerError, match="the worker process ended with exit code 3"):
+        processes.submit(os._exit, 3).result()
+    assert processes.submit(abs, -2).result() == 2
 
 
 def test_a_program_without_a_guard_is_told(tmp_path: Path) -> None:

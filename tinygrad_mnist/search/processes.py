@@ -19,14 +19,15 @@ T = TypeVar("T")
 
 
 class WorkerError(BrokenExecutor):
-    """A worker process ended, or can't load what it is to call."""
+    """A worker process ended during a call, or before its first one."""
 
 
 class Processes(Executor):
     """`jobs` processes, each new (`spawn`) and with one call at a time.
 
     Where a process dies, `concurrent.futures.ProcessPoolExecutor` ends all others. Here the call's
-    future has a WorkerError, and a new process takes the place. Ctrl-C in the terminal reaches the
+    future has a WorkerError, and a new process takes the place. What a process can't load is an
+    UnpicklingError. Ctrl-C in the terminal reaches the
     caller alone.
 
     Raises WorkerError where a process ends before it is ready.
@@ -116,12 +117,13 @@ class _Worker:
         message = pickle.dumps((fn, args, kwargs))
         try:
             self.connection.send_bytes(message)
-            answer, error = self.connection.recv()
+            answer = self.connection.recv_bytes()
         except (EOFError, OSError):
             raise WorkerError(f"the worker process {self._end()}") from None
+        result, error = pickle.loads(answer)
         if error is not None:
-            raise WorkerError(error)
-        return answer  # type: ignore[no-any-return]
+            raise error
+        return result  # type: ignore[no-any-return]
 
     def _end(self) -> str:
         self.process.join()
@@ -150,13 +152,24 @@ def _serve(connection: Connection) -> None:
             message = connection.recv_bytes()
         except EOFError:
             return
-        answer: tuple[Any, str | None]
+        answer = _answer(message)
         try:
-            fn, args, kwargs = pickle.loads(message)
-            answer = (fn(*args, **kwargs), None)
-        except Exception as error:
-            answer = (None, "".join(traceback.format_exception_only(error)).strip())
-        try:
-            connection.send(answer)
+            connection.send_bytes(answer)
         except BrokenPipeError:  # the caller was ended
             return
+
+
+def _answer(message: bytes) -> bytes:
+    """The pickled result of a call, or the exception in its place."""
+    try:
+        fn, args, kwargs = pickle.loads(message)
+    except Exception as error:
+        text = "".join(traceback.format_exception_only(error)).strip()
+        return pickle.dumps((None, pickle.UnpicklingError(text)))
+    try:
+        return pickle.dumps((fn(*args, **kwargs), None))
+    except Exception as error:
+        try:
+            return pickle.dumps((None, error))
+        except Exception:  # not all can be pickled
+            return pickle.dumps((None, RuntimeError(repr(error))))

@@ -300,7 +300,7 @@ def _outcome(future: Future[Outcome]) -> Outcome:
     """The outcome of a run; where its worker was lost, one with an error and no trace."""
     try:
         return future.result()
-    except (pickle.PicklingError, AttributeError, ImportError, TypeError) as error:
+    except (pickle.PickleError, AttributeError, ImportError, TypeError) as error:
         raise SearchError(
             f"the executor can't send the objective to a worker ({type(error).__name__}: {error});"
             " define it at the top level of a file that the workers can import"
