@@ -6,14 +6,18 @@ Python can only ignore it.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 # Seconds in which an interrupt must be answered. Many processes may share a core; that a run did
 # not go on to its end is for the programs to check.
 PATIENCE = 60.0
+# Programs may import the helpers.
+TESTS, SET = str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")
 
 
 def output_after_interrupt(program: str, *arguments: str, wait: float = 0.6) -> str:
@@ -22,7 +26,10 @@ def output_after_interrupt(program: str, *arguments: str, wait: float = 0.6) -> 
     Asserts that its next line comes in time, and that it ends by itself.
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (TESTS, SET)))},
     )
     with process:
         assert process.stdout is not None

@@ -250,6 +250,9 @@ def test_wrong_arguments(make: Any, message: str) -> None:
 
 
 def test_labels_out_of_range() -> None:
-    loss = losses.SparseCategoricalCrossentropy()(np.array([0, 3]), np.ones((2, 3)))
+    labels, pred = np.array([0, 3]), np.ones((2, 3))
+    loss = losses.SparseCategoricalCrossentropy()(labels, T.as_tensor_variable(pred))
     with pytest.raises(IndexError, match="3"):
         loss.eval()
+    with pytest.raises(IndexError, match="3"):
+        losses.SparseCategoricalCrossentropy()(labels, pred)

@@ -1,5 +1,7 @@
 """`keras`: Keras's names on this package's engine."""
 
+import sys
+
 from tinygrad_mnist.keras import (
     activations,
     backend,
@@ -11,11 +13,16 @@ from tinygrad_mnist.keras import (
     metrics,
     models,
     optimizers,
+    preprocessing,
     regularizers,
     utils,
 )
 from tinygrad_mnist.keras.layers import Input, InputLayer, Layer
 from tinygrad_mnist.keras.models import Model, Sequential
+
+# Keras 2's names of the modules of layers, for programs that import from them.
+for _former in ("core", "convolutional", "advanced_activations"):
+    sys.modules[f"{layers.__name__}.{_former}"] = layers
 
 __all__ = [
     "Input",
@@ -33,6 +40,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "preprocessing",
     "regularizers",
     "utils",
 ]

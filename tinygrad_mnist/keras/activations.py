@@ -1,4 +1,4 @@
-"""`keras.activations`: functions of variables, by name or as they are."""
+"""`keras.activations`: functions of variables or arrays, by name or as they are."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import axis_number, number
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras.identifiers import find
+from tinygrad_mnist.keras.tensors import of_arrays
 from tinygrad_mnist.tensor import nnet
 
 Activation = Callable[..., Any]
 
 
+@of_arrays
 def linear(x: Any) -> Variable:
     """x itself."""
     return T.as_tensor_variable(x)
 
 
+@of_arrays
 def relu(
     x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Variable:
@@ -38,26 +41,31 @@ def relu(
     return y
 
 
+@of_arrays
 def relu6(x: Any) -> Variable:
     """x clipped to [0, 6]."""
     return relu(x, max_value=6.0)
 
 
+@of_arrays
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Variable:
     """x where it is positive, negative_slope * x elsewhere."""
     return relu(x, negative_slope)
 
 
+@of_arrays
 def elu(x: Any, alpha: float = 1.0) -> Variable:
     """x where it is positive, alpha * (exp(x) - 1) elsewhere."""
     return nnet.elu(T.as_tensor_variable(x), number(alpha, "alpha"))
 
 
+@of_arrays
 def selu(x: Any) -> Variable:
     """`elu`, scaled so that activations tend to mean 0 and variance 1."""
     return nnet.selu(x)
 
 
+@of_arrays
 def gelu(x: Any, approximate: bool = False) -> Variable:
     """x times the normal distribution's probability of a number below x; `approximate` computes it
     by a tanh."""
@@ -67,47 +75,56 @@ def gelu(x: Any, approximate: bool = False) -> Variable:
     return 0.5 * z * T.erfc(-sqrt(0.5) * z)
 
 
+@of_arrays
 def silu(x: Any) -> Variable:
     """x * sigmoid(x)."""
     z = T.as_tensor_variable(x)
     return z * nnet.sigmoid(z)
 
 
+@of_arrays
 def sigmoid(x: Any) -> Variable:
     """1 / (1 + exp(-x))."""
     return nnet.sigmoid(x)
 
 
+@of_arrays
 def hard_sigmoid(x: Any) -> Variable:
     """x / 6 + 0.5, clipped to [0, 1]; Theano's has another slope."""
     return T.clip(T.as_tensor_variable(x) + 3.0, 0.0, 6.0) * (1 / 6)
 
 
+@of_arrays
 def softplus(x: Any) -> Variable:
     """log(1 + exp(x))."""
     return nnet.softplus(x)
 
 
+@of_arrays
 def softsign(x: Any) -> Variable:
     """x / (1 + |x|)."""
     return nnet.softsign(x)
 
 
+@of_arrays
 def tanh(x: Any) -> Variable:
     """The hyperbolic tangent."""
     return T.tanh(x)
 
 
+@of_arrays
 def exponential(x: Any) -> Variable:
     """exp(x)."""
     return T.exp(x)
 
 
+@of_arrays
 def softmax(x: Any, axis: int = -1) -> Variable:
     """exp(x) divided by its sum along an axis. Raises GraphTypeError for less than two axes."""
     return _along_last(nnet.softmax, x, axis)
 
 
+@of_arrays
 def log_softmax(x: Any, axis: int = -1) -> Variable:
     """The logarithm of `softmax`."""
     return _along_last(nnet.logsoftmax, x, axis)

@@ -7,6 +7,7 @@ K.tensorflow_backend._get_available_gpus()
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras.layers.naming import reset_names
+from tinygrad_mnist.keras.layers.signal import Array
+from tinygrad_mnist.keras.models.extractor import FeatureExtractor
 
 _EPSILON = 1e-7
 
@@ -102,6 +105,26 @@ def get_value(x: Any) -> Any:
     return x.eval() if isinstance(x, Variable) else x
 
 
+def function(inputs: Any, outputs: Any) -> Callable[[Any], list[Array]]:
+    """A function of a list of one batch, which gives a list of what layers of a model make of it.
+
+    inputs: [model.input]; outputs: [layer.output, ...].
+    """
+    extractor = FeatureExtractor(inputs, list(outputs))
+
+    def compute(batches: Any) -> list[Array]:
+        batch = batches[0] if isinstance(batches, list | tuple) else batches
+        found: list[Array] = extractor.predict(batch)
+        return found
+
+    return compute
+
+
+def int_shape(x: Any) -> tuple[int | None, ...]:
+    """The shape of a layer's input or output, with None for the batch, or of an array."""
+    return tuple(x.shape)
+
+
 def set_value(x: Any, value: Any) -> None:
     """Sets a shared variable, such as `model.optimizer.learning_rate`."""
     if not isinstance(x, SharedVariable):
@@ -114,8 +137,10 @@ __all__ = [
     "clear_session",
     "epsilon",
     "floatx",
+    "function",
     "get_value",
     "image_data_format",
+    "int_shape",
     "list_local_devices",
     "set_floatx",
     "set_image_data_format",

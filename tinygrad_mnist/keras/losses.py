@@ -1,7 +1,7 @@
 """`keras.losses`: costs of predictions, as expressions.
 
 `loss(y_true, y_pred)` is a scalar; the functions give one value per sample. y_true and y_pred are
-variables or arrays, with samples along the first axis.
+variables or arrays, with samples along the first axis; of arrays alone it is a value, a `Tensor`.
 
 Cross-entropies of a softmax or a sigmoid, however it is written, are computed from what is in its
 exponentials (docs/stability.md), so they and their gradients are finite. Other probabilities are
@@ -29,6 +29,7 @@ from tinygrad_mnist.graph.values import (
 )
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras.identifiers import find
+from tinygrad_mnist.keras.tensors import of_arrays
 from tinygrad_mnist.optimizers.base import fraction, not_negative
 from tinygrad_mnist.stability.forms import Form, Pieces, Share, Sigmoid
 from tinygrad_mnist.stability.readers import READERS
@@ -41,18 +42,21 @@ _REDUCTIONS = ("sum_over_batch_size", "sum", "none", "mean", "mean_with_sample_w
 # --- values per sample ----------------------------------------------------------------------------
 
 
+@of_arrays
 def mean_squared_error(y_true: Any, y_pred: Any) -> Variable:
     """The mean of (y_true - y_pred)^2 over the last axis."""
     true, pred = _alike(y_true, y_pred)
     return _mean_of_last(T.sqr(true - pred))
 
 
+@of_arrays
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Variable:
     """The mean of |y_true - y_pred| over the last axis."""
     true, pred = _alike(y_true, y_pred)
     return _mean_of_last(abs(true - pred))
 
 
+@of_arrays
 def categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -83,6 +87,7 @@ def categorical_crossentropy(
     return -T.sum(true * _log_probabilities(pred, from_logits), axis=pred.ndim - 1)
 
 
+@of_arrays
 def sparse_categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, axis: int = -1
 ) -> Variable:
@@ -101,6 +106,7 @@ def sparse_categorical_crossentropy(
     return found if pred.ndim == 2 else T.reshape(found, true.shape, ndim=true.ndim)
 
 
+@of_arrays
 def binary_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -148,8 +154,9 @@ class Loss:
         """One value per sample."""
         raise NotImplementedError(f"{type(self).__name__} has to define call(y_true, y_pred)")
 
+    @of_arrays
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Variable:
-        values = self.call(y_true, y_pred)
+        values: Variable = T.as_tensor_variable(self.call(y_true, y_pred))
         weights = None if sample_weight is None else T.as_tensor_variable(sample_weight)
         if weights is not None:
             weights = T.cast(weights, values.dtype)

@@ -1,7 +1,8 @@
 """`keras.metrics`: how good predictions are, as expressions.
 
-`metric(y_true, y_pred)` is the mean over a batch; the functions give one value per sample. Where
-several classes are the likeliest, the first counts, as in `T.argmax`.
+`metric(y_true, y_pred)` is the mean over a batch; the functions give one value per sample. Of
+arrays alone it is a value, a `Tensor`. Where several classes are the likeliest, the first counts,
+as in `T.argmax`.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ from tinygrad_mnist.keras.losses import (
     sparse_categorical_crossentropy,
     weighted,
 )
+from tinygrad_mnist.keras.tensors import of_arrays
 
 # --- values per sample ----------------------------------------------------------------------------
 
 
+@of_arrays
 def accuracy(y_true: Any, y_pred: Any) -> Variable:
     """Whether y_true and y_pred are equal, element by element: 1 or 0 in floatX."""
     true, pred = _same_axes(y_true, y_pred)
     return T.cast(T.eq(true, pred), "floatX")
 
 
+@of_arrays
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Variable:
     """Whether y_true is 1 where y_pred is above a threshold and 0 elsewhere, element by element."""
     true, pred = _same_axes(y_true, y_pred)
@@ -40,12 +44,14 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Variabl
     return T.cast(T.eq(true, T.cast(is_above, true.dtype)), "floatX")
 
 
+@of_arrays
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Variable:
     """Whether y_pred is greatest where the one-hot row of y_true is; one value per row."""
     true, pred = _rows(y_true, y_pred, "categorical_accuracy")
     return T.cast(T.eq(T.argmax(true, axis=-1), T.argmax(pred, axis=-1)), "floatX")
 
 
+@of_arrays
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Variable:
     """Whether y_pred is greatest for the class y_true; one value per row."""
     pred = _with_classes(y_pred)
@@ -53,12 +59,14 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Variable:
     return T.cast(T.eq(true, T.argmax(pred, axis=-1)), "floatX")
 
 
+@of_arrays
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Variable:
     """`sparse_top_k_categorical_accuracy` of one-hot rows."""
     true, pred = _rows(y_true, y_pred, "top_k_categorical_accuracy")
     return sparse_top_k_categorical_accuracy(T.argmax(true, axis=-1), pred, k)
 
 
+@of_arrays
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Variable:
     """Whether less than k classes have a greater y_pred than the class y_true; one value per
     row."""
@@ -101,6 +109,7 @@ class Metric:
             return values
         return T.mean(values, axis=tuple(range(1, values.ndim)))
 
+    @of_arrays
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Variable:
         values = self.values(y_true, y_pred)
         if sample_weight is None:

@@ -8,6 +8,7 @@ from typing import Any
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras.identifiers import find
+from tinygrad_mnist.keras.tensors import of_arrays
 from tinygrad_mnist.optimizers.base import not_negative
 
 
@@ -34,6 +35,7 @@ class L1L2(Regularizer):
         self.l1 = not_negative(0.0 if l1 is None else l1, "l1")
         self.l2 = not_negative(0.0 if l2 is None else l2, "l2")
 
+    @of_arrays
     def __call__(self, x: Any) -> Variable:
         w = T.as_tensor_variable(x)
         terms = [self.l1 * T.sum(abs(w))] if self.l1 else []

@@ -14,13 +14,24 @@ from typing import Any, Literal
 
 from tinygrad_mnist import keras
 from tinygrad_mnist._version import __version__ as _version
-from tinygrad_mnist.tf import config, data, device_lib, errors, functions, io, nn, random, test
+from tinygrad_mnist.keras.tensors import DTYPES, Tensor
+from tinygrad_mnist.tf import (
+    config,
+    data,
+    device_lib,
+    errors,
+    functions,
+    io,
+    nn,
+    random,
+    test,
+    train,
+)
 from tinygrad_mnist.tf.absent import finder
 from tinygrad_mnist.tf.data.structure import TensorSpec
 from tinygrad_mnist.tf.functions import *  # noqa: F403
 from tinygrad_mnist.tf.io import decode_raw, read_file
 from tinygrad_mnist.tf.nn import sigmoid, tanh
-from tinygrad_mnist.tf.tensors import DTYPES, Tensor
 
 #: What the namespace is; texts print it.
 __version__ = f"tinygrad_mnist {_version} (not TensorFlow)"
@@ -46,6 +57,9 @@ def enable_v2_behavior() -> None:
 
 
 set_random_seed = random.set_seed
+#: TensorFlow has these parts of Keras by shorter names, too.
+optimizers, losses, metrics = keras.optimizers, keras.losses, keras.metrics
+initializers = keras.initializers
 #: Functions of arrays are in `tf` and in `tf.math`.
 math = functions
 #: TensorFlow 1's names within version 2 are the same here.
@@ -73,10 +87,14 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "initializers",
     "io",
     "keras",
+    "losses",
     "math",
+    "metrics",
     "nn",
+    "optimizers",
     "random",
     "read_file",
     "set_random_seed",
@@ -84,12 +102,18 @@ __all__ = [
     "string",
     "tanh",
     "test",
+    "train",
     "uint8",
     "uint16",
     "uint32",
     "uint64",
 ]
 
+
+# `import tinygrad_mnist.tf.keras.layers` means the same modules.
+for _name, _module in list(sys.modules.items()):
+    if f"{_name}.".startswith(f"{keras.__name__}."):
+        sys.modules[_name.replace(keras.__name__, f"{__name__}.keras", 1)] = _module
 
 _PARTS = {
     "config": config,
@@ -100,6 +124,7 @@ _PARTS = {
     "nn": nn,
     "random": random,
     "test": test,
+    "train": train,
 }
 
 

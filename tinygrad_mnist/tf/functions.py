@@ -16,10 +16,10 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.errors import ArgumentError, ShapeError
 from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.keras.tensors import DTYPES, Tensor, dtype_of, tensor
+from tinygrad_mnist.keras.tensors import divide as _divide
 from tinygrad_mnist.tf.operation import like, operation
 from tinygrad_mnist.tf.stack import Stack, has_stack
-from tinygrad_mnist.tf.tensors import DTYPES, Tensor, dtype_of, tensor
-from tinygrad_mnist.tf.tensors import divide as _divide
 
 _FLOAT32, _INT64 = DTYPES["float32"], DTYPES["int64"]
 

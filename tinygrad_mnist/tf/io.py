@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.keras.datasets import mnist
+from tinygrad_mnist.keras.tensors import dtype_of, tensor
 from tinygrad_mnist.tf.operation import operation
 from tinygrad_mnist.tf.stack import Stack
-from tinygrad_mnist.tf.tensors import dtype_of, tensor
 
 #: The four files of MNIST in the public bucket that the codelab reads.
 _BUCKET = re.compile(r"gs://mnist-public/(train|t10k)-(images-idx3|labels-idx1)-ubyte")

@@ -15,8 +15,8 @@ from tinygrad_mnist.functions import Function, function
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras import activations
+from tinygrad_mnist.keras.tensors import tensor
 from tinygrad_mnist.tf.operation import operation
-from tinygrad_mnist.tf.tensors import tensor
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.graph.variables import Variable
+from tinygrad_mnist.keras.tensors import tensor
 from tinygrad_mnist.tf.stack import Stack, by_row, elementwise, has_stack
-from tinygrad_mnist.tf.tensors import tensor
 
 Function = Callable[..., Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.keras.tensors import Tensor, dtype_of, tensor
 from tinygrad_mnist.keras.utils import set_random_seed
 from tinygrad_mnist.tf.stack import needs_elements
-from tinygrad_mnist.tf.tensors import Tensor, dtype_of, tensor
 
 _STATE = np.random.mtrand._rand
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_mnist.tf.tensors import Tensor, divide, tensor
+from tinygrad_mnist.keras.tensors import Tensor, divide, tensor
 
 Array = NDArray[Any]
 

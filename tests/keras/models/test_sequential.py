@@ -184,7 +184,7 @@ def test_images_without_the_axis_of_channels_get_it() -> None:
         (lambda m: m.add(keras.Input((3,))), "an Input comes first"),
         (lambda m: m.set_weights([1]), "has 0 weights, as it is not built"),
         (lambda m: m.build((None, None)), "only the batch's length can be None"),
-        (lambda m: keras.Model(1, 2), "can't be made of inputs and outputs"),
+        (lambda m: keras.Model(1, 2), "inputs=model.input and outputs=layer.output"),
         (lambda m: layers.Dense(3)(keras.Input((3,))), "models are stacks of layers here"),
         (lambda m: keras.Sequential(3), "Sequential: layers is 3"),
         (lambda m: keras.Sequential().pop(), "has no layers"),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinygrad_mnist import tf
+from tinygrad_mnist.keras.tensors import Tensor, tensor
 from tinygrad_mnist.tf.data.structure import leaves
-from tinygrad_mnist.tf.tensors import Tensor, tensor
 
 Function = Callable[..., Any]
 

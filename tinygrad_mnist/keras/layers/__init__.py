@@ -10,7 +10,9 @@ from tinygrad_mnist.keras.layers.activations import (
     Softmax,
 )
 from tinygrad_mnist.keras.layers.conv import Conv2D
-from tinygrad_mnist.keras.layers.core import Dense, Dropout, Input, InputLayer
+from tinygrad_mnist.keras.layers.dense import Dense
+from tinygrad_mnist.keras.layers.dropout import Dropout
+from tinygrad_mnist.keras.layers.input import Input, InputLayer
 from tinygrad_mnist.keras.layers.layer import Layer
 from tinygrad_mnist.keras.layers.normalization import BatchNormalization
 from tinygrad_mnist.keras.layers.pooling import (

@@ -12,14 +12,15 @@ from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.traversal import toposort
 from tinygrad_mnist.graph.values import axis_number, number, several, shown
 from tinygrad_mnist.keras import activations, initializers, regularizers
-from tinygrad_mnist.keras.layers.layer import BatchShape, Layer
-from tinygrad_mnist.keras.layers.objects import described
+from tinygrad_mnist.keras.layers.arguments import BatchShape
+from tinygrad_mnist.keras.layers.layer import Layer
 from tinygrad_mnist.keras.layers.signal import (
     Arrangement,
     Signal,
     held_axes,
     held_axis,
 )
+from tinygrad_mnist.keras.objects import described
 
 
 class Activation(Layer):

@@ -8,8 +8,7 @@ from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import flag, integer
 from tinygrad_mnist.keras import initializers, regularizers
 from tinygrad_mnist.keras.layers.activations import activated, activation_of, describe_activation
-from tinygrad_mnist.keras.layers.layer import BatchShape
-from tinygrad_mnist.keras.layers.objects import described
+from tinygrad_mnist.keras.layers.arguments import BatchShape
 from tinygrad_mnist.keras.layers.signal import Arrangement, Shape, Signal
 from tinygrad_mnist.keras.layers.windows import (
     ImageLayer,
@@ -20,6 +19,7 @@ from tinygrad_mnist.keras.layers.windows import (
     same_padding,
     with_zeros,
 )
+from tinygrad_mnist.keras.objects import described
 from tinygrad_mnist.tensor.nnet import conv2d
 
 _HELD = (3, 2, 0, 1)  # the engine's filters (filters, channels, height, width) among Keras's axes

@@ -21,11 +21,19 @@ from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at, error_context, in_layer, located, user_source
 from tinygrad_mnist.graph.traversal import substitute
-from tinygrad_mnist.graph.values import flag, integer, plain_array, several, shown
+from tinygrad_mnist.graph.values import flag, integer, plain_array, several
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras import initializers, regularizers
+from tinygrad_mnist.keras.layers.arguments import (
+    BatchShape,
+    batch_shape_of,
+    check_dtype,
+    check_unsupported,
+    given_shape,
+    layer_name,
+)
+from tinygrad_mnist.keras.layers.keras_tensor import KerasTensor
 from tinygrad_mnist.keras.layers.naming import auto_name
-from tinygrad_mnist.keras.layers.objects import with_custom_objects
 from tinygrad_mnist.keras.layers.signal import (
     Arrangement,
     Array,
@@ -35,25 +43,9 @@ from tinygrad_mnist.keras.layers.signal import (
     known_input,
     known_shape,
 )
+from tinygrad_mnist.keras.objects import restored_arguments
+from tinygrad_mnist.keras.tensors import tensor
 from tinygrad_mnist.sharedvalue import shared
-
-BatchShape = tuple[int | None, ...]
-# Arguments of Keras's layers that are accepted if they change nothing.
-_UNSUPPORTED = (
-    "activity_regularizer",
-    "kernel_constraint",
-    "bias_constraint",
-    "beta_constraint",
-    "gamma_constraint",
-    "alpha_constraint",
-    "lora_rank",
-    "lora_alpha",
-    "quantization_config",
-    "autocast",
-    "synchronized",
-    "sparse",
-    "ragged",
-)
 
 # Updates of the layers that a user's `call` applies; None outside of one.
 _updates: ContextVar[list[Update] | None] = ContextVar("updates", default=None)
@@ -123,8 +115,9 @@ class Layer:
         self.input_shape: BatchShape | None = None
         self.output_shape: BatchShape | None = None
         self.input_order: Array | None = None
+        self._ends: tuple[KerasTensor, KerasTensor] | None = None
         with self.arguments():
-            self.name = auto_name(type(self).__name__) if name is None else _checked_name(name)
+            self.name = auto_name(type(self).__name__) if name is None else layer_name(name)
             self.trainable = flag(trainable, "trainable")
             check_unsupported(others)
             check_dtype(dtype)
@@ -357,7 +350,7 @@ class Layer:
         )
 
     def __call__(self, inputs: Any, training: bool | None = False) -> Any:
-        """The outputs for a batch in Keras's layout: of an array an array, of a variable a
+        """The outputs for a batch in Keras's layout: of an array a `Tensor`, of a variable a
         variable."""
         is_training = training is not None and flag(training, "training")
         if isinstance(inputs, Variable):
@@ -370,7 +363,8 @@ class Layer:
         array = plain_array(inputs, f"the input of {self.label}").astype(config.floatX)
         x = T.TensorType(config.floatX, (False,) * array.ndim)()
         result = self.connect(Signal.from_keras(x, array.shape[1:]), is_training)
-        return function([x], result.in_keras_order(), updates=list(result.updates))(array)
+        compiled = function([x], result.in_keras_order(), updates=list(result.updates))
+        return tensor(compiled(array))
 
     def _on_variable(self, x: Variable, training: bool) -> Variable:
         shape = known_shape(x)
@@ -387,6 +381,35 @@ class Layer:
             collected.extend(result.updates)
         return result.in_keras_order()
 
+    # --- its place in a model ---------------------------------------------------------------------
+
+    @property
+    def input(self) -> KerasTensor:
+        """What the layer gets in the built model that it was last added to. AttributeError if there
+        is none."""
+        return self.ends("input")[0]
+
+    @property
+    def output(self) -> KerasTensor:
+        """What the layer gives there: `keras.Model(inputs=model.input, outputs=layer.output)`
+        computes it."""
+        return self.ends("output")[1]
+
+    def ends(self, what: str) -> tuple[KerasTensor, KerasTensor]:
+        """`input` and `output`; what: which of them is missing, for the error."""
+        if self._ends is None:
+            raise AttributeError(
+                f"{self.label} has no {what}: it is part of no model whose input's shape is known"
+                f"{at(user_source())}"
+            )
+        return self._ends
+
+    def connect_in_model(self, before: KerasTensor) -> KerasTensor:
+        """Applies the layer to what a model has so far, and keeps both ends."""
+        after = before.behind(self, self.connect(before.signal, False))
+        self._ends = before, after
+        return after
+
     # --- its arguments ----------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
@@ -402,7 +425,7 @@ class Layer:
     ) -> Layer:
         """A layer made with these arguments; custom_objects: a user's own functions and classes, by
         the names that they have there."""
-        return cls(**with_custom_objects(config, custom_objects))
+        return cls(**restored_arguments(config, custom_objects))
 
     def sublayers(self) -> Iterator[Layer]:
         """The layers inside this one: those that are its attributes, alone or in lists."""
@@ -410,61 +433,3 @@ class Layer:
             for one in value if isinstance(value, list | tuple) else (value,):
                 if isinstance(one, Layer):
                     yield one
-
-
-def _checked_name(name: Any) -> str:
-    if not isinstance(name, str) or not name:
-        raise GraphTypeError(f"name is {shown(name)}; it must be text")
-    return name
-
-
-def check_unsupported(others: Mapping[str, Any]) -> None:
-    """Raises for keywords that no layer has, and for those of Keras's that are not supported unless
-    they are None or False, their defaults."""
-    for name, value in others.items():
-        if name not in _UNSUPPORTED:
-            raise GraphTypeError(f"there is no argument {name!r}")
-        if value is not None and value is not False:
-            raise ArgumentError(f"{name} is {shown(value)}; it is not supported, so leave it out")
-
-
-def check_dtype(dtype: Any) -> None:
-    """Raises ArgumentError for a dtype that is not floatX."""
-    if dtype is not None and getattr(dtype, "name", dtype) != config.floatX:
-        raise ArgumentError(
-            f"dtype is {shown(dtype)}; layers compute in floatX, which is {config.floatX!r}"
-        )
-
-
-def given_shape(input_shape: Any, batch_shape: Any, input_dim: Any) -> Shape | None:
-    """The shape of a sample that the arguments of a first layer give; None if they don't."""
-    given = [v for v in (input_shape, batch_shape, input_dim) if v is not None]
-    if len(given) > 1:
-        raise ArgumentError(
-            "input_shape, batch_input_shape and input_dim are one; give one of them"
-        )
-    if input_dim is not None:
-        return (integer(input_dim, "input_dim", 1),)
-    if batch_shape is not None:
-        return batch_shape_of(batch_shape, "batch_input_shape")[1:]
-    if input_shape is None:
-        return None
-    if not isinstance(input_shape, list | tuple):
-        input_shape = (input_shape,)
-    return sample_shape(input_shape, "input_shape")
-
-
-def sample_shape(shape: Any, what: str) -> Shape:
-    """A shape without the batch, all of it known. Raises GraphTypeError, ArgumentError."""
-    lengths = several(shape, what)
-    if any(n is None for n in lengths):
-        raise ArgumentError(f"{what} is {shown(shape)}; only the batch's length can be None")
-    return tuple(integer(n, f"a length in {what}", 1) for n in lengths)
-
-
-def batch_shape_of(shape: Any, what: str) -> Shape:
-    """A shape with the batch, whose length counts as 0. Raises GraphTypeError, ArgumentError."""
-    lengths = several(shape, what)
-    if not lengths:
-        raise ArgumentError(f"{what} is {shown(shape)}; it begins with the batch's length, or None")
-    return (0, *sample_shape(lengths[1:], what))

@@ -12,9 +12,10 @@ from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import axis_number, flag, integer, number, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.keras import initializers, regularizers
-from tinygrad_mnist.keras.layers.layer import BatchShape, Layer
-from tinygrad_mnist.keras.layers.objects import described
+from tinygrad_mnist.keras.layers.arguments import BatchShape
+from tinygrad_mnist.keras.layers.layer import Layer
 from tinygrad_mnist.keras.layers.signal import Arrangement, Signal, held_axis
+from tinygrad_mnist.keras.objects import described
 from tinygrad_mnist.ops.batch_norm import BATCH_NORMALIZATION
 from tinygrad_mnist.tensor.nnet import batch_normalization_test
 

@@ -8,7 +8,16 @@ from typing import Any
 
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.values import shown
-from tinygrad_mnist.keras.layers import activations, conv, core, normalization, pooling, reshaping
+from tinygrad_mnist.keras.layers import (
+    activations,
+    conv,
+    dense,
+    dropout,
+    input,
+    normalization,
+    pooling,
+    reshaping,
+)
 from tinygrad_mnist.keras.layers.layer import Layer
 
 _CLASSES: dict[str, type[Layer]] = {
@@ -22,9 +31,9 @@ _CLASSES: dict[str, type[Layer]] = {
         activations.Rescaling,
         activations.Softmax,
         conv.Conv2D,
-        core.Dense,
-        core.Dropout,
-        core.InputLayer,
+        dense.Dense,
+        dropout.Dropout,
+        input.InputLayer,
         normalization.BatchNormalization,
         pooling.AveragePooling2D,
         pooling.GlobalAveragePooling2D,

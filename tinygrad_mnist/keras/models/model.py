@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,9 +15,12 @@ from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.values import flag, integer, plain_array, shown
 from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.keras.layers.layer import BatchShape, Layer, Weight
+from tinygrad_mnist.keras.layers.arguments import BatchShape
+from tinygrad_mnist.keras.layers.keras_tensor import KerasTensor
+from tinygrad_mnist.keras.layers.layer import Layer, Weight
 from tinygrad_mnist.keras.layers.signal import IMAGE, Array, Signal, Update, held
 from tinygrad_mnist.keras.models.summary import print_summary
+from tinygrad_mnist.keras.tensors import tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +38,33 @@ class Pass:
 
 class Model(Layer):
     """What all models have: their layers' weights, passes and a summary. `Sequential` is the kind
-    of model that there is."""
+    that is trained; `Model(inputs, outputs)` makes a `FeatureExtractor`, which reads one."""
 
     _layers: list[Layer]
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        if arguments or type(self).apply is Layer.apply:
+    #: What `Model(inputs, outputs)` makes.
+    of_outputs: ClassVar[type[Model]]
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Model:
+        return super().__new__(Model.of_outputs if cls is Model else cls)
+
+    def __init__(self, **options: Any) -> None:
+        if type(self).apply is Layer.apply:
             raise GraphTypeError(
-                f"{type(self).__name__} can't be made of inputs and outputs, or of a method call: "
-                f"keras.Sequential(layers) is the kind of model that there is{at(user_source())}"
+                f"{type(self).__name__} can't be a model by a method call: a model to train is "
+                f"keras.Sequential(layers){at(user_source())}"
             )
         super().__init__(**options)
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The input, in a list."""
+        return [self.input]
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The output, in a list."""
+        return [self.output]
 
     @property
     def layers(self) -> list[Layer]:
@@ -81,14 +100,14 @@ class Model(Layer):
         return Pass(result.in_keras_order(), list(result.updates), self.penalties())
 
     def __call__(self, inputs: Any, training: bool | None = False) -> Any:
-        """The outputs for a batch: of an array, as `held_input` takes it, an array; of a variable
+        """The outputs for a batch: of an array, as `held_input` takes it, a `Tensor`; of a variable
         in Keras's layout a variable."""
         if isinstance(inputs, Variable | Layer):
             return super().__call__(inputs, training)
         held_batch = self.held_input(inputs)
         x = T.TensorType(held_batch.dtype.name, (False,) * held_batch.ndim)()
         result = self.forward(x, training is not None and flag(training, "training"))
-        return function([x], result.output, updates=result.updates)(held_batch)
+        return tensor(function([x], result.output, updates=result.updates)(held_batch))
 
     def held_input(self, x: Any) -> Array:
         """A batch of samples in floatX as the engine holds it, C-contiguous. A model without a

@@ -9,8 +9,10 @@ from typing import Any
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.source import at, user_source
 from tinygrad_mnist.graph.values import several, shown
-from tinygrad_mnist.keras.layers.core import InputLayer
-from tinygrad_mnist.keras.layers.layer import BatchShape, Layer, batch_shape_of
+from tinygrad_mnist.keras.layers.arguments import BatchShape, batch_shape_of
+from tinygrad_mnist.keras.layers.input import InputLayer
+from tinygrad_mnist.keras.layers.keras_tensor import KerasTensor
+from tinygrad_mnist.keras.layers.layer import Layer
 from tinygrad_mnist.keras.layers.serialization import deserialize, serialize
 from tinygrad_mnist.keras.layers.signal import Shape, Signal
 from tinygrad_mnist.keras.models.model import Model
@@ -28,7 +30,7 @@ class Sequential(Trainer, Saver, Model):
 
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         self._layers: list[Layer] = []
-        self._signals: list[Signal] = []  # the input, and the outputs of the layers; if built
+        self._tensors: list[KerasTensor] = []  # the input, and the layers' outputs; if built
         super().__init__(name=name, trainable=trainable)
         if layers is not None:
             with self.arguments():
@@ -45,21 +47,21 @@ class Sequential(Trainer, Saver, Model):
         doesn't fit the layer before."""
         self._check_layer(layer)
         if isinstance(layer, InputLayer):
-            if self._layers or self._signals:
+            if self._layers or self._tensors:
                 raise ArgumentError(
                     f"model {self.name!r} has an input or layers already; an Input comes first"
                     f"{at(user_source())}"
                 )
             self._begin(layer.shape)
             return
-        before = self._signals, self.input_shape
-        if not self._layers and not self._signals and (shape := _shape_for(layer)) is not None:
+        before = self._tensors, self.input_shape
+        if not self._layers and not self._tensors and (shape := _shape_for(layer)) is not None:
             self._begin((None, *shape))
-        if self._signals:
+        if self._tensors:
             try:
-                self._signals = [*self._signals, layer.connect(self._signals[-1], False)]
+                self._tensors = [*self._tensors, layer.connect_in_model(self._tensors[-1])]
             except Exception:
-                self._signals, self.input_shape = before
+                self._tensors, self.input_shape = before
                 raise
         self._layers.append(layer)
         self._update()
@@ -87,18 +89,18 @@ class Sequential(Trainer, Saver, Model):
         """Sets the input's shape."""
         self.input_shape = input_shape
         begin = Signal.input(tuple(int(n or 0) for n in input_shape[1:]))
-        self._signals = [replace(begin, order=self.input_order)]
+        self._tensors = [KerasTensor(replace(begin, order=self.input_order))]
 
     def _update(self) -> None:
-        self.built = bool(self._signals and self._layers)
-        self.output_shape = (None, *self._signals[-1].shape) if self.built else None
+        self.built = bool(self._tensors and self._layers)
+        self.output_shape = self._tensors[-1].shape if self.built else None
 
     def pop(self) -> Layer:
         """Removes the last layer and returns it. Raises ArgumentError where there is none."""
         if not self._layers:
             raise ArgumentError(f"model {self.name!r} has no layers{at(user_source())}")
-        if self._signals:
-            self._signals.pop()
+        if self._tensors:
+            self._tensors.pop()
         layer = self._layers.pop()
         self._update()
         return layer
@@ -113,8 +115,8 @@ class Sequential(Trainer, Saver, Model):
             return
         with self.arguments():
             shape = batch_shape_of(input_shape, "input_shape")[1:]
-        if self._signals:
-            if self._signals[0].shape != shape:
+        if self._tensors:
+            if self._tensors[0].shape[1:] != shape:
                 raise ArgumentError(
                     f"model {self.name!r} has inputs of shape {self.input_shape}, not {input_shape}"
                     f"{at(user_source())}"
@@ -125,18 +127,25 @@ class Sequential(Trainer, Saver, Model):
         self._begin((None, *shape))
         try:
             for layer in self._layers:
-                self._signals.append(layer.connect(self._signals[-1], False))
+                self._tensors.append(layer.connect_in_model(self._tensors[-1]))
         except Exception:
-            self._signals = []
+            self._tensors = []
             raise
         self._update()
 
     def apply(self, signal: Signal, training: bool) -> Signal:
-        if signal.shape != self._signals[0].shape:
-            raise self.misfit(signal.shape, f"its inputs have the shape {self._signals[0].shape}")
+        shape = self._tensors[0].signal.shape
+        if signal.shape != shape:
+            raise self.misfit(signal.shape, f"its inputs have the shape {shape}")
         for layer in self._layers:
             signal = layer.connect(signal, training)
         return signal
+
+    def ends(self, what: str) -> tuple[KerasTensor, KerasTensor]:
+        """A model that is part of no other has its own input and output."""
+        if self._ends is None and self.built:
+            return self._tensors[0], self._tensors[-1]
+        return super().ends(what)
 
     # --- as JSON ----------------------------------------------------------------------------------
 

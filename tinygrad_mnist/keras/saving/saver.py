@@ -10,8 +10,8 @@ from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import SavedFileError
 from tinygrad_mnist.graph.types import TensorType
 from tinygrad_mnist.graph.values import choice, flag
+from tinygrad_mnist.keras.objects import described, restored
 from tinygrad_mnist.keras.saving import arrays
-from tinygrad_mnist.keras.saving.objects import described, restored
 from tinygrad_mnist.onnx import export
 from tinygrad_mnist.saving import Saved, load_arrays, save_arrays
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinygrad_mnist.errors import GraphTypeError
@@ -36,21 +38,24 @@ def check_frequency(frequency: Any) -> None:
         integer(frequency, "validation_freq", 1)
 
 
-class FormerMethod:
-    """A method that Keras has no longer: an attribute that there isn't, with a hint."""
+class AbsentMethod:
+    """A method that there isn't; `why` follows its name in the AttributeError."""
 
-    def __init__(self, hint: str) -> None:
-        self._hint = hint
+    def __init__(self, why: str) -> None:
+        self._why = why
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        raise AttributeError(f"{owner.__name__}.{self._name} isn't in Keras since 3; {self._hint}")
+        raise AttributeError(f"{owner.__name__}.{self._name} {self._why}")
 
 
-def refuse_former(method: str, given: Mapping[str, Any]) -> None:
+def refuse_former(method: Callable[..., Any], given: Mapping[str, Any]) -> None:
     """Raises GraphTypeError for arguments that a method doesn't have."""
     for name in given:
-        hint = f"; in its place is {_ARGUMENTS[name]}" if name in _ARGUMENTS else ""
-        raise GraphTypeError(f"{method} has no argument {name!r}{hint}")
+        near = difflib.get_close_matches(name, inspect.signature(method).parameters, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        if name in _ARGUMENTS:
+            hint = f"; in its place is {_ARGUMENTS[name]}"
+        raise GraphTypeError(f"{method.__name__} has no argument {name!r}{hint}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -143,7 +143,7 @@ def parts_of(element: Any, where: str = "") -> tuple[Any, ...]:
 
 def is_iterable_of_batches(x: Any) -> bool:
     """Whether x is one, and not samples: it has no shape, and a list's elements are tuples."""
-    if hasattr(x, "shape") or hasattr(x, "__array__"):
+    if hasattr(x, "shape") or hasattr(x, "__array__") or isinstance(x, str | bytes | Mapping):
         return False
     if isinstance(x, list | tuple):
         return bool(x) and isinstance(x[0], tuple)

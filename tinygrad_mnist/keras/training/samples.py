@@ -94,6 +94,11 @@ class Reader:
         if y is None:
             raise ArgumentError(f"{where}x comes without y, the labels")
         labels = numbers(y, f"{where}y")
+        if isinstance(x, list | tuple) and len(labels) != len(images) == len(x) < 10:
+            raise ArgumentError(
+                f"{where}x is a list of {len(x)}, so that these are the samples, and {where}y has "
+                f"{len(labels)}; a model has one input: give the array of all samples"
+            )
         _check_length(labels, images, f"{where}y", f"{where}x")
         if sample_weight is not None and self._class_weight is not None:
             raise ArgumentError("class_weight and sample_weight can't be given at the same time")

@@ -21,7 +21,10 @@ def numbers(value: Any, what: str) -> Array:
     if array.dtype.kind not in "biuf":
         raise GraphTypeError(f"{what} has the dtype {array.dtype}; it can be numbers or bool")
     if not array.ndim:
-        raise GraphTypeError(f"{what} is the single number {array}; its first axis is of samples")
+        raise GraphTypeError(
+            f"{what} is the single number {array}; its first axis is of samples, which batch(32) "
+            "makes of the elements of a dataset"
+        )
     return array
 
 
@@ -43,7 +46,8 @@ def held_targets(y: Any, loss: losses.Loss | None, outputs: Tail, what: str = "y
         _check_one_hot(array, outputs, what)
     elif loss is not None and _is_known(loss) and array.shape[1:] != outputs:
         raise ArgumentError(
-            f"{what} is {array.shape}; {loss.name} compares it with the output, {_sized(outputs)}"
+            f"{what} is {array.shape}; {loss.name} compares it with the output, "
+            f"{_sized(outputs)}{_hint(outputs)}"
         )
     _check_finite(array, what)
     return np.ascontiguousarray(array, dtype=config.floatX)
@@ -61,7 +65,7 @@ def _classes(array: Array, outputs: Tail, what: str) -> Array:
     if array.shape[1:] != outputs[:-1]:
         raise ArgumentError(
             f"{what} is {array.shape}; sparse_categorical_crossentropy takes a class per sample, "
-            f"{_sized(outputs[:-1])}"
+            f"{_sized(outputs[:-1])}{_hint(outputs)}"
         )
     _check_finite(array, what)
     fits = (array >= 0) & (array < n_classes)
@@ -86,7 +90,9 @@ def _check_one_hot(array: Array, outputs: Tail, what: str) -> None:
             f"rows, {_sized(outputs)}. Use sparse_categorical_crossentropy, or "
             f"keras.utils.to_categorical({what}, {outputs[-1]})"
         )
-    raise ArgumentError(f"{what} is {array.shape}; the model's output is {_sized(outputs)}")
+    raise ArgumentError(
+        f"{what} is {array.shape}; the model's output is {_sized(outputs)}{_hint(outputs)}"
+    )
 
 
 def _check_finite(array: Array, what: str) -> None:
@@ -109,6 +115,13 @@ def _is_known(loss: losses.Loss) -> bool:
         losses.mean_absolute_error,
         losses.binary_crossentropy,
     )
+
+
+def _hint(outputs: Tail) -> str:
+    """What may be wrong with a model whose output has several axes of features."""
+    if len(outputs) < 2:
+        return ""
+    return f". The model's output is {_sized(outputs)}: is a Flatten missing before Dense layers?"
 
 
 def _sized(tail: Tail) -> str:

@@ -13,7 +13,7 @@ from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import flag, integer, shown
 from tinygrad_mnist.keras.callbacks import CallbackList
 from tinygrad_mnist.keras.training.arguments import (
-    FormerMethod,
+    AbsentMethod,
     check_frequency,
     refuse_former,
     steps_argument,
@@ -51,11 +51,11 @@ class Trainer:
     _compiled_steps: Steps | None = None
     _prediction_steps: Steps | None = None
 
-    fit_generator = FormerMethod("fit takes generators")
-    evaluate_generator = FormerMethod("evaluate takes generators")
-    predict_generator = FormerMethod("predict takes generators")
-    predict_classes = FormerMethod("use predict(x).argmax(axis=-1)")
-    predict_proba = FormerMethod("use predict(x)")
+    fit_generator = AbsentMethod("isn't in Keras since 3; fit takes generators")
+    evaluate_generator = AbsentMethod("isn't in Keras since 3; evaluate takes generators")
+    predict_generator = AbsentMethod("isn't in Keras since 3; predict takes generators")
+    predict_classes = AbsentMethod("isn't in Keras since 3; use predict(x).argmax(axis=-1)")
+    predict_proba = AbsentMethod("isn't in Keras since 3; use predict(x)")
 
     # --- compile ----------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class Trainer:
         Raises TypeError or ValueError, before the first step, for arguments and arrays that don't
         fit the model or the loss.
         """
-        refuse_former("fit", former)
+        refuse_former(self.fit, former)
         objective = self._require_compiled("fit")
         epochs, initial_epoch = (
             integer(epochs, "epochs", 0),
@@ -247,7 +247,7 @@ class Trainer:
         """The loss and the metrics of data, in inference mode: floats in the order of
         `metrics_names`, one alone where there are no metrics, or a dict. Arguments and errors are
         those of `fit`."""
-        refuse_former("evaluate", former)
+        refuse_former(self.evaluate, former)
         reader = Reader(self._model, self._require_compiled("evaluate"))
         verbose, steps = verbosity(verbose), steps_argument(steps, "steps")
         source = self._source("test", reader, (x, y, sample_weight), batch_size, steps, False)
@@ -285,7 +285,7 @@ class Trainer:
 
         steps: how many batches are taken; an iterable without an end needs it.
         """
-        refuse_former("predict", former)
+        refuse_former(self.predict, former)
         reader = Reader(self._model, None)
         verbose, steps = verbosity(verbose), steps_argument(steps, "steps")
         source = self._source("predict", reader, (x,), batch_size, steps, False)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_mnist.keras.tensors import tensor
 from tinygrad_mnist.tf.data.structure import pack
-from tinygrad_mnist.tf.tensors import tensor
 
 #: Elements and bytes that are gathered at once, at most.
 ROWS, NBYTES = 8192, 32 << 20

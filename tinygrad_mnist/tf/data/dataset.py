@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.values import flag, integer, shown
+from tinygrad_mnist.keras.tensors import DTYPES, Tensor, dtype_of, tensor
 from tinygrad_mnist.tf.data import steps
 from tinygrad_mnist.tf.data.block import Block, block_of
 from tinygrad_mnist.tf.data.mapping import Mapped, filtered
@@ -22,7 +23,6 @@ from tinygrad_mnist.tf.data.structure import (
     spec_of,
 )
 from tinygrad_mnist.tf.errors import OutOfRangeError
-from tinygrad_mnist.tf.tensors import DTYPES, Tensor, dtype_of, tensor
 
 #: How much to compute ahead, or how many calls at once; there is nothing to tune here.
 AUTOTUNE = -1

@@ -9,11 +9,11 @@ import numpy as np
 
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import integer
+from tinygrad_mnist.keras.tensors import DTYPES
 from tinygrad_mnist.tf.data.block import Block, block_of
 from tinygrad_mnist.tf.data.dataset import UNKNOWN_CARDINALITY, Dataset
 from tinygrad_mnist.tf.data.structure import TensorSpec
 from tinygrad_mnist.tf.io import file_name, is_gzipped, read_bytes
-from tinygrad_mnist.tf.tensors import DTYPES
 
 _PACKINGS = ("", "GZIP", "ZLIB")
 

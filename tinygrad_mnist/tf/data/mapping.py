@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_mnist.keras.tensors import tensor
 from tinygrad_mnist.tf.data.block import Block, block_of, pieces
 from tinygrad_mnist.tf.data.structure import TensorSpec, change, common, leaves, pack, spec_of
 from tinygrad_mnist.tf.stack import PerElement, Stack, tracing
-from tinygrad_mnist.tf.tensors import tensor
 
 
 class Mapped:

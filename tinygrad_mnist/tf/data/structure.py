@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_mnist.errors import ArgumentError
-from tinygrad_mnist.tf.tensors import DTYPES
+from tinygrad_mnist.keras.tensors import DTYPES
 
 
 class TensorSpec(NamedTuple):

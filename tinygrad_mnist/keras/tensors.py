@@ -1,16 +1,20 @@
-"""Arrays with TensorFlow's methods, and the dtypes of TensorFlow's names."""
+"""Values as TensorFlow gives them: arrays with its methods, and the dtypes of its names."""
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist.errors import GraphTypeError
 from tinygrad_mnist.graph.values import shown
+from tinygrad_mnist.graph.variables import Variable
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: TensorFlow's names of dtypes. A string is bytes.
 DTYPES = {
@@ -59,6 +63,10 @@ class Tensor(np.ndarray[Any, Any]):
             return strings if self.ndim else strings.item()
         copied = np.array(self, copy=True, subok=False)
         return copied if self.ndim else copied[()]
+
+    def eval(self) -> Any:
+        """The same as `numpy`: an expression's value, as Theano and TensorFlow 1 give it."""
+        return self.numpy()
 
     def get_shape(self) -> tuple[int, ...]:
         return tuple(self.shape)
@@ -126,6 +134,20 @@ def _array(value: Any) -> NDArray[Any]:
     if array.dtype == np.int64 and _fits(array):
         return array.astype(np.int32)
     return array
+
+
+def of_arrays(expression: F) -> F:
+    """A function that makes an expression of variables, and a Tensor, its value, where no argument
+    is a variable."""
+
+    @functools.wraps(expression)
+    def apply(*arguments: Any, **options: Any) -> Any:
+        made = expression(*arguments, **options)
+        if any(isinstance(v, Variable) for v in (*arguments, *options.values())):
+            return made
+        return tensor(made.eval()) if isinstance(made, Variable) else made
+
+    return cast(F, apply)
 
 
 def _has_numpy(value: Any) -> bool:

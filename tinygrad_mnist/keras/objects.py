@@ -1,4 +1,4 @@
-"""Optimizers, losses and metrics as JSON has them, and back."""
+"""Objects such as optimizers, losses and initializers as JSON has them, and back."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _HOLDERS = {"LossFunction": LossFunction, "Metric": Metric}
 
 
 def described(value: Any) -> Any:
-    """An argument of `compile` as JSON: an object by its class's name and its arguments, a function
-    by its name. Raises GraphTypeError for what has neither."""
+    """An argument of `compile` or of a layer as JSON: an object by its class's name and its
+    arguments, a function by its name. Raises GraphTypeError for what has neither."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     if isinstance(value, Mapping):
         return {str(key): described(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -35,14 +35,14 @@ def described(value: Any) -> Any:
         if type(value) in _HOLDERS.values():
             config = {**config, "fn": value.fn}
         return {"class_name": type(value).__name__, "config": described(config)}
-    if hasattr(value, "__name__"):
-        return {_FUNCTION: value.__name__}
+    if hasattr(value, "__name__") or callable(value):
+        return {_FUNCTION: getattr(value, "__name__", type(value).__name__)}
     raise GraphTypeError(f"{shown(value)} can't be saved: it has neither a get_config nor a name")
 
 
 def restored(value: Any, custom_objects: Mapping[str, Any]) -> Any:
     """What `described` was given, as far as the user's own classes and functions are concerned; the
-    package's own stay described, as `compile` finds them. custom_objects: by name."""
+    package's own stay described, as `get` of their modules finds them. custom_objects: by name."""
     if isinstance(value, list):
         return [restored(entry, custom_objects) for entry in value]
     if isinstance(value, str):
@@ -64,3 +64,13 @@ def restored(value: Any, custom_objects: Mapping[str, Any]) -> Any:
     if kind is None:
         return {"class_name": name, "config": config}
     return kind.from_config(config) if hasattr(kind, "from_config") else kind(**config)
+
+
+def restored_arguments(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The arguments of a layer, `restored`; its own name stays."""
+    custom = custom_objects or {}
+    return {
+        key: value if key == "name" else restored(value, custom) for key, value in config.items()
+    }
