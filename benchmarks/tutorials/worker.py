@@ -62,6 +62,8 @@ def main() -> None:
     library, place, data, batch = sys.argv[1:]
     version = use_ours() if library == "ours" else use_tensorflow()
     model = model_of(place)
+    if getattr(model, "loss", None) is None:  # an example that compiles it later
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     if library != "ours":
         model.jit_compile = library.endswith("-jit")
     with np.load(data) as arrays:
