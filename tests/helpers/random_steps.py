@@ -15,6 +15,7 @@ from helpers.random_graphs import RandomGraph, Step, joined
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import Variable
+from tinygrad_mnist.ops.pool import POOL2D
 
 THRESHOLD = 0.37109  # no expression below has just this value, so no comparison ties
 Made = tuple[Variable, tuple[int, ...]] | None
@@ -315,13 +316,24 @@ def pooling(*modes: str, noise: float = 0.0) -> Step:
     return step
 
 
+def theano_pool(x: Variable) -> Variable:
+    return T.signal.pool.pool_2d(x, (2, 2), ignore_border=True)
+
+
+def keras_pool(x: Variable) -> Variable:
+    """The first of equal maxima gets the gradient."""
+    geometry = {"window": (2, 2), "stride": (2, 2), "padding": (0, 0), "ignore_border": True}
+    y: Variable = POOL2D(x, **geometry, winners=True, first=1)
+    return y
+
+
 def activated_pool(graph: RandomGraph) -> Made:
     """A layer as in the book: convolution, pool, bias, activation."""
     made = convolution(graph)
     if made is None or min(made[1][2:]) < 2:
         return None
     y, (n, filters, *image) = made
-    pooled = T.signal.pool.pool_2d(y + graph.noise(made[1], y.dtype), (2, 2), ignore_border=True)
+    pooled = graph.choice([theano_pool, keras_pool])(y + graph.noise(made[1], y.dtype))
     b = graph.noise((filters,), y.dtype)
     activation = graph.choice([T.nnet.sigmoid, T.nnet.relu, T.tanh])
     return activation(pooled + b[:, None, None]), (n, filters, image[0] // 2, image[1] // 2)
