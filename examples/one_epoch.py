@@ -1,11 +1,12 @@
-"""About 99 % of MNIST's test images after one pass over the training images.
+"""More than 99 % of MNIST's test images after one pass over the training images, in seconds.
 
     python examples/one_epoch.py [seed]
 
-A net like the book's conv2-relu, with 16 and 32 maps, written as expressions. Three things make
-one pass enough: Nesterov's momentum, a learning rate that rises in the first fifth of the steps and
-then falls to zero, and targets that leave 5 % to all digits (label smoothing). The whole schedule
-is part of the compiled step, so a sweep runs it without returning to Python.
+A net like the book's conv2-relu, written as expressions. Three things make one pass enough:
+Nesterov's momentum, a learning rate that rises in the first fifth of the steps and then falls to
+zero, and targets that leave 5 % to all digits (label smoothing). The whole schedule is part of the
+compiled step, so a sweep runs it without returning to Python. It sees all 60,000 images that MNIST
+has for training, since nothing is chosen by validation.
 
 The printed time starts with the images in memory and ends with the last step. It includes initial
 weights, gradients, compilation and all steps.
@@ -31,7 +32,7 @@ BATCH = 50
 PEAK_RATE, WARM_UP = 0.15, 0.2  # learning rate at its highest; the part of the steps before that
 MOMENTUM = 0.9
 SMOOTHING = 0.05
-MAPS = (16, 32)
+MAPS = (20, 40)
 HIDDEN = 100
 
 
@@ -93,16 +94,18 @@ def accuracy_on(params: list[Any], images: Any, labels: Any) -> float:
 def main() -> None:
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     data = load_mnist()
-    images, labels = (theano.shared(array) for array in data.training)
+    both = zip(data.training, data.validation, strict=True)
+    images, labels = (theano.shared(np.concatenate(arrays)) for arrays in both)
     start = time.perf_counter()
-    steps = len(data.training[0]) // BATCH
+    steps = len(images.get_value(borrow=True)) // BATCH
     order = theano.shared(np.random.default_rng(seed).permutation(steps * BATCH))
     params = parameters(seed)
     step = training_step(params, images, labels, order, steps)
     step.sweep(np.arange(steps))
     seconds = time.perf_counter() - start
     accuracy = accuracy_on(params, *data.test)
-    print(f"{accuracy:.2%} of the test images after {steps} steps in {seconds:.2f} s")
+    after = f"{steps} step{'s' * (steps != 1)}"
+    print(f"{accuracy:.2%} of the test images after {after} in {seconds:.2f} s")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # What a function may import when it runs: libraries that few programs need and that load slowly.
-LAZY = {"rich", "pooch", "subprocess", "shutil", "json", "onnx", "safetensors", "matplotlib"}
+LAZY = {
+    *("rich", "pooch", "subprocess", "shutil", "json", "onnx", "safetensors", "matplotlib"),
+    "distributed",
+}
 
 
 def modules() -> dict[str, ast.Module]:

@@ -74,7 +74,7 @@ def test_one_epoch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     monkeypatch.setattr("sys.argv", ["one_epoch.py", "3"])
     run("one_epoch")
     assert re.fullmatch(
-        r"\d+\.\d\d% of the test images after 1 steps in \d+\.\d\d s\n", capsys.readouterr().out
+        r"\d+\.\d\d% of the test images after 1 step in \d+\.\d\d s\n", capsys.readouterr().out
     )
 
 

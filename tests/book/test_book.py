@@ -156,7 +156,7 @@ def test_the_command(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert cli.main(command) == 0
     out, err = capsys.readouterr()
     assert "1 runs, one at a time" not in err
-    assert "1 run, one at a time: about " in err
+    assert "1 run, one at a time: " in err
     assert "| shallow | 100 sigmoid | 97.80 |" in out
     assert json.loads(table.read_text())[0]["name"] == "shallow"
     for wrong in (["--data", "nowhere"], ["--output", "nowhere/table.md"]):

@@ -188,10 +188,14 @@ def _forecast(plan: Plan, jobs: int | None) -> str:
         at_once = "on the cluster; on this machine"
     count = sum(runs.values())
     what = "run" if count == 1 else "runs"
-    return f"{count} {what}, {at_once}: about {_time(total)} in all ({each})"
+    return (
+        f"{count} {what}, {at_once}: {'' if total < 1 else 'about '}{_time(total)} in all ({each})"
+    )
 
 
 def _time(seconds: float) -> str:
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
