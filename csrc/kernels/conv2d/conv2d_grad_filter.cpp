@@ -40,8 +40,11 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int kFilters = 3;        // without a pool: that share what is loaded of x
-constexpr int kSharedVectors = 4;  // and of a patch
+// Without a pool: filters of a set, which share what is loaded of x, and vectors of a patch.
+constexpr int kFilters = 3, kSharedVectors = 4;
+// Two sets are added together where 32 registers have room for their sums: x then comes half as
+// often from the cache, whose bandwidth is the limit.
+constexpr bool kJoinsSets = 2 * kFilters * kSharedVectors <= kAccumulators;
 
 // Of a packed group that is worked on at once. Without a pool an eighth of L2, for seven loads
 // serve twelve multiply-adds, and longer blocks of positions load and store the sums less often.
@@ -304,6 +307,12 @@ void add_plane_of(const Plane<T>& plane, const PatchBlock& block) {
   });
 }
 
+// Whether a set is added together with the one behind it: both are full.
+bool joins_next(const ConvShape& s, int64_t set, int64_t end) {
+  const Span both = filters_of(s, {set, set + 2});
+  return kJoinsSets && set + 2 <= end && both.last - both.first == 2 * kFilters;
+}
+
 // Adds the positions of a block, its images at `x`, to a group's sums of the filters `o`.
 template <class T>
 void add_positions(const ConvShape& s, const Work<T>& work, const T* x, const Tensor& g,
@@ -330,6 +339,12 @@ void add_positions(const ConvShape& s, const Work<T>& work, const T* x, const Te
           work.sums.of(o.first, group) + part.row * work.sums.row + part.vector * kLanes<T>,
           work.sums.filter,
           work.sums.row};
+      if constexpr (kJoinsSets) {
+        if (o.last - o.first == 2 * kFilters) {
+          add_plane_of<T, 2 * kFilters>(plane, part);
+          continue;
+        }
+      }
       if (o.last - o.first == kFilters) {
         add_plane_of<T, kFilters>(plane, part);
         continue;
@@ -347,9 +362,10 @@ void add_all_positions(const Args& args, const ConvShape& s, const Work<T>& work
     for (int64_t number = 0; number < work.blocks.count; number++) {
       const WindowBlock block = work.blocks.block(number);
       const int64_t image = group * s.N + block.images.first;
-      for (int64_t set = sets.first; set < sets.last; set++) {
+      for (int64_t set = sets.first, next; set < sets.last; set = next) {
+        next = joins_next(s, set, sets.last) ? set + 2 : set + 1;
         add_positions(s, work, work.images + image * work.packed.image, args.in[1], block,
-                      filters_of(s, {set, set + 1}), group);
+                      filters_of(s, {set, next}), group);
       }
       if (block.ends_run) work.sums.end_run(filters_of(s, sets), group);
     }
