@@ -309,8 +309,9 @@ void add_plane_of(const Plane<T>& plane, const PatchBlock& block) {
 
 // Whether a set is added together with the one behind it: both are full.
 bool joins_next(const ConvShape& s, int64_t set, int64_t end) {
+  if (!kJoinsSets || set + 2 > end) return false;
   const Span both = filters_of(s, {set, set + 2});
-  return kJoinsSets && set + 2 <= end && both.last - both.first == 2 * kFilters;
+  return both.last - both.first == 2 * kFilters;
 }
 
 // Adds the positions of a block, its images at `x`, to a group's sums of the filters `o`.

@@ -214,19 +214,40 @@ struct PaddedPlanes {
   int64_t top, left, height, width, plane;
 };
 
-// Image n of x (N, C, H, W), in one pass over the copy.
+// Zeros from `to` to `last`, in vectors which may reach further, but not past `end`.
+template <class T>
+TGM_INLINE void clear_up_to(T* to, T* last, const T* end) {
+  for (; to < last && end - to >= kLanes<T>; to += kLanes<T>) store(to, Vec<T>{});
+  for (; to < last; to++) *to = T(0);
+}
+
+// n elements side by side; the last vector overlaps the one before it.
+template <class T>
+TGM_INLINE void copy_vectors(const T* from, int64_t n, T* to) {
+  for (int64_t i = 0; i < n; i += kLanes<T>) {
+    i = std::min<int64_t>(i, n - kLanes<T>);
+    store(to + i, load(from + i));
+  }
+}
+
+// Image n of x (N, C, H, W), in one pass over the copy. What is cleared too far is written over.
 template <class T>
 void pad_image(const PaddedPlanes& padded, const Tensor& x, int64_t n, T* to) {
+  const bool in_vectors = x.stride[3] == 1 && x.shape[3] >= kLanes<T>;
   for (int64_t c = 0; c < x.shape[1]; c++) {
     const T* from = x.as<T>() + n * x.stride[0] + c * x.stride[1];
     T* row = to + padded.top * padded.width + padded.left;
     T* const end = to + padded.plane;
     for (int64_t h = 0; h < x.shape[2]; h++, from += x.stride[2], row += padded.width) {
-      std::fill(to, row, T(0));
-      copy_row(from, x.stride[3], x.shape[3], row, 1);
+      clear_up_to(to, row, end);
+      if (in_vectors) {
+        copy_vectors(from, x.shape[3], row);
+      } else {
+        copy_row(from, x.stride[3], x.shape[3], row, 1);
+      }
       to = row + x.shape[3];
     }
-    std::fill(to, end, T(0));
+    clear_up_to(to, end, end);
     to = end;
   }
 }
