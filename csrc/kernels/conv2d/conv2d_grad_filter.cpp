@@ -281,6 +281,8 @@ struct Plane {
   int64_t sums_filter, sums_row;
 };
 
+// With 32 registers, vectors of x stay in them: `rounded` hides where they come from. Else g++
+// loads them anew for every filter, and most loads are from two cache lines.
 template <class T, int F, int R, int V>
 void add_plane(const Plane<T>& plane) {
   constexpr int L = kLanes<T>;
@@ -294,7 +296,10 @@ void add_plane(const Plane<T>& plane) {
     const T* g = plane.g + h * plane.g_h;
     for (int64_t w = 0; w < plane.width; w++, x += plane.step_w, g += plane.g_w) {
       tile.add_products([&](int f) { return splat<T>(g[f * plane.g_filter]); },
-                        [&](int i) { return load(x + i / V * plane.row + i % V * L); });
+                        [&](int i) {
+                          const Vec<T> vector = load(x + i / V * plane.row + i % V * L);
+                          return kJoinsSets ? rounded(vector) : vector;
+                        });
     }
   }
   tile.write(sums);

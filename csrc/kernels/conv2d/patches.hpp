@@ -98,7 +98,8 @@ void pack_patch_image(const ChannelGroups& groups, int64_t group, const Tensor& 
   const PatchImages<T> packed(s);
   const int64_t *stride = x.stride, size = groups.size(group);
   const T* from = x.as<T>() + n * stride[0] + groups.first(group) * stride[1];
-  if (stride[3] == 1 && stride[2] == s.W && s.pad_w > 0 && size == s.C && s.C > 1) {
+  const bool narrow = s.C < kLanes<T> || s.W < kLanes<T>;  // no square of a transpose fits a row
+  if (stride[3] == 1 && stride[2] == s.W && s.pad_w > 0 && size == s.C && s.C > 1 && narrow) {
     const int64_t pixels = s.H * s.W;
     transpose(from, stride[1], to + packed.image - pixels * s.C, s.C, s.C, pixels);
     return spread_rows(s, to);
