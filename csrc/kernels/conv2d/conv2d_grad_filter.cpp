@@ -40,8 +40,11 @@
 namespace tgm::TGM_TARGET {
 namespace {
 
-constexpr int kFilters = 3;        // without a pool: that share what is loaded of x
-constexpr int kSharedVectors = 4;  // and of a patch
+// Without a pool: filters of a set, which share what is loaded of x, and vectors of a patch.
+constexpr int kFilters = 3, kSharedVectors = 4;
+// Two sets are added together where 32 registers have room for their sums: x then comes half as
+// often from the cache, whose bandwidth is the limit.
+constexpr bool kJoinsSets = 2 * kFilters * kSharedVectors <= kAccumulators;
 
 // Of a packed group that is worked on at once. Without a pool an eighth of L2, for seven loads
 // serve twelve multiply-adds, and longer blocks of positions load and store the sums less often.
@@ -278,6 +281,8 @@ struct Plane {
   int64_t sums_filter, sums_row;
 };
 
+// With 32 registers, vectors of x stay in them: `rounded` hides where they come from. Else g++
+// loads them anew for every filter, and most loads are from two cache lines.
 template <class T, int F, int R, int V>
 void add_plane(const Plane<T>& plane) {
   constexpr int L = kLanes<T>;
@@ -291,7 +296,10 @@ void add_plane(const Plane<T>& plane) {
     const T* g = plane.g + h * plane.g_h;
     for (int64_t w = 0; w < plane.width; w++, x += plane.step_w, g += plane.g_w) {
       tile.add_products([&](int f) { return splat<T>(g[f * plane.g_filter]); },
-                        [&](int i) { return load(x + i / V * plane.row + i % V * L); });
+                        [&](int i) {
+                          const Vec<T> vector = load(x + i / V * plane.row + i % V * L);
+                          return kJoinsSets ? rounded(vector) : vector;
+                        });
     }
   }
   tile.write(sums);
@@ -302,6 +310,13 @@ void add_plane_of(const Plane<T>& plane, const PatchBlock& block) {
   with_width<kSharedVectors>(block.rows, [&]<int R>() {
     with_width<kSharedVectors / R>(block.vectors, [&]<int V>() { add_plane<T, F, R, V>(plane); });
   });
+}
+
+// Whether a set is added together with the one behind it: both are full.
+bool joins_next(const ConvShape& s, int64_t set, int64_t end) {
+  if (!kJoinsSets || set + 2 > end) return false;
+  const Span both = filters_of(s, {set, set + 2});
+  return both.last - both.first == 2 * kFilters;
 }
 
 // Adds the positions of a block, its images at `x`, to a group's sums of the filters `o`.
@@ -330,6 +345,12 @@ void add_positions(const ConvShape& s, const Work<T>& work, const T* x, const Te
           work.sums.of(o.first, group) + part.row * work.sums.row + part.vector * kLanes<T>,
           work.sums.filter,
           work.sums.row};
+      if constexpr (kJoinsSets) {
+        if (o.last - o.first == 2 * kFilters) {
+          add_plane_of<T, 2 * kFilters>(plane, part);
+          continue;
+        }
+      }
       if (o.last - o.first == kFilters) {
         add_plane_of<T, kFilters>(plane, part);
         continue;
@@ -347,9 +368,10 @@ void add_all_positions(const Args& args, const ConvShape& s, const Work<T>& work
     for (int64_t number = 0; number < work.blocks.count; number++) {
       const WindowBlock block = work.blocks.block(number);
       const int64_t image = group * s.N + block.images.first;
-      for (int64_t set = sets.first; set < sets.last; set++) {
+      for (int64_t set = sets.first, next; set < sets.last; set = next) {
+        next = joins_next(s, set, sets.last) ? set + 2 : set + 1;
         add_positions(s, work, work.images + image * work.packed.image, args.in[1], block,
-                      filters_of(s, {set, set + 1}), group);
+                      filters_of(s, {set, next}), group);
       }
       if (block.ends_run) work.sums.end_run(filters_of(s, sets), group);
     }

@@ -53,6 +53,34 @@ struct Group {
 constexpr int64_t kGroups = 16;             // that share a slice of taps
 constexpr int64_t kSliceBytes = 20 * 1024;  // of filters: with sums and pixels they fit L1
 
+// Groups whose sums are in registers at once. With one or two vectors of filters, the sums of one
+// group are fewer than the multiply-adds that a processor has under way, and it would wait.
+template <int V>
+constexpr int kJoinedGroups = V * kPixels * 2 <= std::min(16, kAccumulators) ? 2 : 1;
+
+// sums[pixel][vector][lane] += (or =, if `first`) the sums over taps, G groups at once.
+template <class T, int V, int G>
+TGM_INLINE void accumulate_groups(const Taps<T>& taps, bool first, const Group<T>* groups,
+                                  T* sums) {
+  constexpr int64_t row = V * kLanes<T>;
+  RegisterTile<T, G * kPixels, V> acc;
+  if (first) {
+    acc.clear();
+  } else {
+    acc.read(sums, row);
+  }
+  const T* pixels[G * kPixels];
+#pragma GCC unroll 32
+  for (int p = 0; p < G * kPixels; p++) pixels[p] = groups[p / kPixels].pixel[p % kPixels];
+  const T* filter = taps.filters;
+  for (int64_t t = 0; t < taps.count; t++, filter += row) {
+    const int64_t offset = taps.offsets[t];
+    acc.add_products([&](int p) { return splat<T>(pixels[p][offset]); },
+                     [&](int v) { return load(filter + v * kLanes<T>); });
+  }
+  acc.write(sums, row);
+}
+
 // sums[group][pixel][vector][lane] = the sums over taps of pixel[offset of tap] * filters[tap], for
 // n groups. Filters of many taps exceed the first-level cache, and so do the pixels under them.
 // Therefore all groups add one slice of taps, whose filters and channels stay there, before the
@@ -60,26 +88,17 @@ constexpr int64_t kSliceBytes = 20 * 1024;  // of filters: with sums and pixels 
 template <class T, int V>
 TGM_NOINLINE void accumulate_vectors(const Taps<T>& taps, const Group<T>* groups, int64_t n,
                                      T* sums) {
-  constexpr int64_t row = V * kLanes<T>, kSlice = kSliceBytes / (V * kVectorBytes);
+  constexpr int G = kJoinedGroups<V>;
+  constexpr int64_t kSlice = kSliceBytes / (V * kVectorBytes);
   const int64_t slices = std::max<int64_t>(1, ceil_div(taps.count, kSlice));
   for (int64_t i = 0; i < slices; i++) {
-    const Span slice = span_of(taps.count, i, slices);
-    T* to = sums;
-    for (int64_t g = 0; g < n; g++, to += kPixels * row) {
-      Accumulators<T, V> acc;
-      if (i == 0) {
-        acc.clear();
-      } else {
-        acc.read(to, row);
-      }
-      const Group<T> group = groups[g];
-      const T* filter = taps.filters + slice.first * row;
-      for (int64_t t = slice.first; t < slice.last; t++, filter += row) {
-        const int64_t offset = taps.offsets[t];
-        acc.add_products([&](int p) { return splat<T>(group.pixel[p][offset]); },
-                         [&](int v) { return load(filter + v * kLanes<T>); });
-      }
-      acc.write(to, row);
+    const Taps<T> slice = taps.part(span_of(taps.count, i, slices));
+    int64_t g = 0;
+    for (; g + G <= n; g += G) {
+      accumulate_groups<T, V, G>(slice, i == 0, groups + g, sums + g * taps.group());
+    }
+    for (; G > 1 && g < n; g++) {
+      accumulate_groups<T, V, 1>(slice, i == 0, groups + g, sums + g * taps.group());
     }
   }
 }
@@ -195,19 +214,40 @@ struct PaddedPlanes {
   int64_t top, left, height, width, plane;
 };
 
-// Image n of x (N, C, H, W), in one pass over the copy.
+// Zeros from `to` to `last`, in vectors which may reach further, but not past `end`.
+template <class T>
+TGM_INLINE void clear_up_to(T* to, T* last, const T* end) {
+  for (; to < last && end - to >= kLanes<T>; to += kLanes<T>) store(to, Vec<T>{});
+  for (; to < last; to++) *to = T(0);
+}
+
+// n elements side by side; the last vector overlaps the one before it.
+template <class T>
+TGM_INLINE void copy_vectors(const T* from, int64_t n, T* to) {
+  for (int64_t i = 0; i < n; i += kLanes<T>) {
+    i = std::min<int64_t>(i, n - kLanes<T>);
+    store(to + i, load(from + i));
+  }
+}
+
+// Image n of x (N, C, H, W), in one pass over the copy. What is cleared too far is written over.
 template <class T>
 void pad_image(const PaddedPlanes& padded, const Tensor& x, int64_t n, T* to) {
+  const bool in_vectors = x.stride[3] == 1 && x.shape[3] >= kLanes<T>;
   for (int64_t c = 0; c < x.shape[1]; c++) {
     const T* from = x.as<T>() + n * x.stride[0] + c * x.stride[1];
     T* row = to + padded.top * padded.width + padded.left;
     T* const end = to + padded.plane;
     for (int64_t h = 0; h < x.shape[2]; h++, from += x.stride[2], row += padded.width) {
-      std::fill(to, row, T(0));
-      copy_row(from, x.stride[3], x.shape[3], row, 1);
+      clear_up_to(to, row, end);
+      if (in_vectors) {
+        copy_vectors(from, x.shape[3], row);
+      } else {
+        copy_row(from, x.stride[3], x.shape[3], row, 1);
+      }
       to = row + x.shape[3];
     }
-    std::fill(to, end, T(0));
+    clear_up_to(to, end, end);
     to = end;
   }
 }

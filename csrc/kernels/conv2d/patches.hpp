@@ -74,6 +74,22 @@ struct ChannelGroups {
   int64_t size(int64_t group) const { return std::min(part.C, channels - first(group)); }
 };
 
+// H rows of W pixels that lie, one behind the other, at the end of an image, to their places in it,
+// with zeros around. No row goes further than where the rows behind it lie.
+template <class T>
+void spread_rows(const ConvShape& s, T* image) {
+  const PatchImages<T> packed(s);
+  const int64_t length = s.W * s.C;
+  T *to = image, *place = image + s.pad_h * packed.row + s.pad_w * s.C;
+  T* const end = image + packed.image;
+  for (int64_t h = 0; h < s.H; h++, place += packed.row) {
+    std::memmove(place, end - (s.H - h) * length, length * sizeof(T));
+    std::fill(to, place, T(0));
+    to = place + length;
+  }
+  std::fill(to, end, T(0));
+}
+
 // A group of channels of image n of x, channels last, into the middle of zeros.
 template <class T>
 void pack_patch_image(const ChannelGroups& groups, int64_t group, const Tensor& x, int64_t n,
@@ -81,9 +97,15 @@ void pack_patch_image(const ChannelGroups& groups, int64_t group, const Tensor& 
   const ConvShape& s = groups.part;
   const PatchImages<T> packed(s);
   const int64_t *stride = x.stride, size = groups.size(group);
+  const T* from = x.as<T>() + n * stride[0] + groups.first(group) * stride[1];
+  const bool narrow = s.C < kLanes<T> || s.W < kLanes<T>;  // no square of a transpose fits a row
+  if (stride[3] == 1 && stride[2] == s.W && s.pad_w > 0 && size == s.C && s.C > 1 && narrow) {
+    const int64_t pixels = s.H * s.W;
+    transpose(from, stride[1], to + packed.image - pixels * s.C, s.C, s.C, pixels);
+    return spread_rows(s, to);
+  }
   if (s.is_padded() || size < s.C) std::memset(to, 0, packed.image * sizeof(T));
   to += s.pad_h * packed.row + s.pad_w * s.C;
-  const T* from = x.as<T>() + n * stride[0] + groups.first(group) * stride[1];
   if (stride[3] == 1 && stride[2] == s.W && s.pad_w == 0 && s.C > 1) {
     return transpose(from, stride[1], to, s.C, size, s.H * s.W);
   }
