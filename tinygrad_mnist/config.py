@@ -14,7 +14,7 @@ from tinygrad_mnist.errors import EnvironmentVariableError
 from tinygrad_mnist.settings import SETTINGS, check, from_text
 
 _FLOATS = ("float32", "float64")
-DEVICES = ("cpu", "reference", "cuda", "cudasim", "auto")
+DEVICES = ("cpu", "reference", "cuda", "cudasim", "ptx", "auto")
 _GPU = re.compile(r"(?:gpu|cuda)(\d*)")  # Theano's names of "cuda", with a GPU's number
 _UNUSED = ("raise", "warn", "ignore")
 _TEST_VALUES = ("off", "raise", "warn", "ignore")

@@ -14,6 +14,7 @@ from tinygrad_mnist.backends.cuda.driver import CudaGpu
 from tinygrad_mnist.backends.cuda.gpu import Gpu
 from tinygrad_mnist.backends.cuda.program import CudaArena, CudaProgram
 from tinygrad_mnist.backends.cuda.simulator import SimulatedGpu
+from tinygrad_mnist.backends.ptx.gpu import PtxGpu
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.errors import DeviceError
 
@@ -70,6 +71,8 @@ def cuda_backend(name: str) -> CudaBackend:
     """The backend `cuda` or `cudasim`; DeviceError if it can't be used."""
     if name == "cudasim":
         return CudaBackend(SimulatedGpu())
+    if name == "ptx":
+        return CudaBackend(PtxGpu())
     problem = refusal()
     if problem is not None:
         raise DeviceError(f"{problem}. {_WITHOUT_A_GPU}")
@@ -80,4 +83,4 @@ def cuda_backend(name: str) -> CudaBackend:
 def is_usable(name: str) -> bool:
     """Whether any program can run on `cuda_backend(name)`: without a compiler, kernels must have
     been carried from elsewhere."""
-    return name == "cudasim" or usable_for_all()
+    return name in ("cudasim", "ptx") or usable_for_all()
