@@ -85,7 +85,7 @@ class PtxGpu:
         missing = [Listing(recipe) for recipe in recipes if recipe not in self._loaded]
         for listing, code in machine_code(missing, compile_codes).items():
             assert isinstance(listing, Listing)
-            self._loaded[listing.of] = _loaded(listing.of, code)
+            self._loaded[listing.of] = _loaded(listing.of, code, self.observer is not None)
         return [self._loaded[recipe] for recipe in recipes]
 
     def record(self, launches: Sequence[Bound]) -> Recording:
@@ -119,10 +119,11 @@ class PtxGpu:
         launch(handle.kernel, shape, parameters, windows, self.observer)
 
 
-def _loaded(recipe: Design | Advance, code: Code) -> Loaded:
+def _loaded(recipe: Design | Advance, code: Code, follows: bool) -> Loaded:
     kernels = []
     for k in code.kernels:
-        handle = _Handle(Kernel(k.cubin.decode(), recipe.kernel), recipe, code.workspace_bytes)
+        kernel = Kernel(k.cubin.decode(), recipe.kernel, follows)
+        handle = _Handle(kernel, recipe, code.workspace_bytes)
         kernels.append(LoadedKernel(handle, k.pointers, k.shape))
     return Loaded(tuple(kernels), code.workspace_bytes, code.workspace_dtype)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_mnist.backends.ptx import arithmetic, data, exact, logic, warp
+from tinygrad_mnist.backends.ptx import arithmetic, data, exact, logic, overflow, warp
 from tinygrad_mnist.backends.ptx.blocks import Block, code_of
 from tinygrad_mnist.backends.ptx.memory import (
     LOCAL_BASE,
@@ -24,6 +24,7 @@ from tinygrad_mnist.backends.ptx.memory import (
     Window,
 )
 from tinygrad_mnist.backends.ptx.observe import Observer
+from tinygrad_mnist.backends.ptx.overflow import Overflow
 from tinygrad_mnist.backends.ptx.parse import parse
 from tinygrad_mnist.backends.ptx.program import Instruction, Parameter, Variable
 from tinygrad_mnist.backends.ptx.races import Shadow
@@ -51,11 +52,12 @@ class Shape(NamedTuple):
 class Kernel:
     """A kernel that is ready to run.
 
-    name: for messages; by default the one in the text. Raises PtxError for text that this machine
+    name: for messages; by default the one in the text. follows: whether 32-bit indices that wrap
+    around are found, which takes time. Raises PtxError for text that this machine
     can't run.
     """
 
-    def __init__(self, text: str, name: str = "") -> None:
+    def __init__(self, text: str, name: str = "", follows: bool = False) -> None:
         module = parse(text)
         code = code_of(module)
         self.name = name or code.entry.name
@@ -64,14 +66,14 @@ class Kernel:
         self._shared = [v for v in variables if v.space == "shared"]
         self._local = [v for v in variables if v.space == "local"]
         self._constants = [v for v in variables if v.space in ("const", "global")]
-        writer = Writer(code, self._addresses())
+        writer = Writer(code, self._addresses(), Overflow(code) if follows else None)
         self.source = writer.text()
         self.blocks: tuple[Block, ...] = code.blocks
         self.sites: list[Instruction] = writer.sites
         self._words = _narrowest(self.sites)
         self.n_registers = len(writer.numbers)
         self.register_names = list(writer.numbers)
-        names: dict[str, Any] = {"np": np, **exact.FUNCTIONS, **writer.constants}
+        names: dict[str, Any] = {"np": np, **exact.FUNCTIONS, **overflow.FUNCTIONS, **writer.constants}
         exec(compile(self.source, f"<PTX of {self.name}>", "exec"), names)
         self.functions: list[Callable[[Run, Lanes], Any]] = [
             names[f"block_{block.number}"] for block in self.blocks
@@ -473,6 +475,14 @@ class Run:
             f"accesses {nbytes} bytes from byte {address - window.low} of {window.name} on, which"
             f" has {window.high - window.low}"
         )
+
+    def overflowed(self, flags: Any, site: int, lanes: Lanes) -> None:
+        """Reports threads whose address is made of an index that has wrapped around."""
+        if not np.any(flags):
+            return
+        where = np.flatnonzero(np.broadcast_to(flags, self._length(lanes)))
+        text = "accesses an address made of a 32-bit index that has wrapped around"
+        self.fail("overflow", text, site, where if lanes is None else lanes[where])
 
     # --- warps --------------------------------------------------------------------------------
 

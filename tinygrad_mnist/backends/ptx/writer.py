@@ -9,7 +9,7 @@ there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -84,6 +84,21 @@ def shared_registers(code: Code) -> dict[str, int]:
     return exposed
 
 
+class Follower(Protocol):
+    """Writes code beside that of the instructions; see `overflow.Overflow`."""
+
+    exact: set[str]
+    flagged: set[str]
+
+    def before(self, w: Writer, i: Instruction) -> str | None: ...
+
+    def after(self, w: Writer, i: Instruction, expression: str | None) -> None: ...
+
+
+def _beside(register: str) -> str:
+    return f"beside {register}"
+
+
 class Writer:
     """The code of one kernel as it is written.
 
@@ -91,10 +106,16 @@ class Writer:
     or other threads, which the code names by their numbers.
     """
 
-    def __init__(self, code: Code, addresses: dict[str, int]) -> None:
+    def __init__(
+        self, code: Code, addresses: dict[str, int], follower: Follower | None = None
+    ) -> None:
+        self._follower = follower
         self._code = code
         self._addresses = addresses
         self.numbers = shared_registers(code)
+        if follower is not None:
+            for name in [n for n in self.numbers if n in follower.exact | follower.flagged]:
+                self.numbers[_beside(name)] = len(self.numbers)
         self.constants: dict[str, Any] = {}
         self.sites: list[Instruction] = []
         self._lines: list[str] = []
@@ -119,10 +140,16 @@ class Writer:
             emit = OPCODES.get(i.name)
             if emit is None:
                 raise lacking(i)
+            follower = self._follower
+            more = follower.before(self, i) if follower else None
             emit(self, i)
+            if follower:
+                follower.after(self, i, more)
             touched += [r for r in sorted(written(i)) if r in self.numbers and r not in touched]
         for register in touched:
-            self.line(f"m.put({self.numbers[register]}, {self._local[register]}, lanes)")
+            for name in (register, _beside(register)):
+                if name in self.numbers:
+                    self.line(f"m.put({self.numbers[name]}, {self._local[name]}, lanes)")
         end = block.end
         if end is not None and end.name == "bra" and end.guard is not None:
             self.line(f"return {self.use(end.guard, 'pred')}")
@@ -196,6 +223,16 @@ class Writer:
             expression = f"({expression}).view({self._dtype(own)})"
         self._local[target.name] = self.temporary(expression)
         self._views.pop(target.name, None)
+
+    def beside(self, register: str) -> str:
+        """The variable of what a follower keeps beside a register."""
+        name = _beside(register)
+        if name not in self._local:
+            self._local[name] = self.temporary(f"m.get({self.numbers[name]}, lanes)")
+        return self._local[name]
+
+    def set_beside(self, register: str, expression: str) -> None:
+        self._local[_beside(register)] = self.temporary(expression)
 
     def dtype(self, kind: str) -> str:
         """The name of a type's dtype."""
