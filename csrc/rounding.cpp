@@ -58,11 +58,16 @@ void rounded(Arithmetic op, Rounding mode, size_t n, Factor<T> a, Factor<T> b, F
         out[i] = std::fma(a.data[i * a.step], b.data[i * b.step], c.data[i * c.step]);
       }
       return;
-    case Arithmetic::Add: return each(n, a, b, out, [](T x, T y) { return x + y; });
-    case Arithmetic::Sub: return each(n, a, b, out, [](T x, T y) { return x - y; });
-    case Arithmetic::Mul: return each(n, a, b, out, [](T x, T y) { return x * y; });
-    case Arithmetic::Div: return each(n, a, b, out, [](T x, T y) { return x / y; });
-    case Arithmetic::Sqrt: return each(n, a, b, out, [](T x, T) { return std::sqrt(x); });
+    case Arithmetic::Add:
+      return each(n, a, b, out, [](T x, T y) { return x + y; });
+    case Arithmetic::Sub:
+      return each(n, a, b, out, [](T x, T y) { return x - y; });
+    case Arithmetic::Mul:
+      return each(n, a, b, out, [](T x, T y) { return x * y; });
+    case Arithmetic::Div:
+      return each(n, a, b, out, [](T x, T y) { return x / y; });
+    case Arithmetic::Sqrt:
+      return each(n, a, b, out, [](T x, T) { return std::sqrt(x); });
   }
 }
 

@@ -86,7 +86,8 @@ class KernelCode(NamedTuple):
     """Machine code of one kernel, and how it is launched.
 
     name: of its function in the cubin. cubin: of a listing, the text of its PTX; then there is no
-    name and no count of registers, stack and static bytes. pointers: how many parameters it takes before the state's.
+    name and no count of registers, stack and static bytes. pointers: how many parameters it takes
+    before the state's.
     static_bytes: static shared memory of a block. registers, stack: of a thread; the stack in
     bytes.
     """

@@ -1,1 +1,1 @@
-"""A machine for PTX: what the compiler makes of the CUDA kernels, run and checked on the processor."""
+"""A machine for PTX, which the compiler makes of CUDA kernels: runs and checks it on the CPU."""

@@ -56,7 +56,7 @@ def _add(w: Writer, i: Instruction) -> None:
         mode = rounding(i, modifiers)
         value = f"{a} {_SYMBOLS[i.name]} {b}"
         if mode:
-            value = f"directed_{i.name}({a}, {b}, {mode})"
+            value = f"directed({i.name!r}, {mode}, {a}, {b})"
         _define(w, i, kind, value, modifiers)
     elif i.name == "mul" and "lo" not in modifiers:
         _wide(w, i, kind, modifiers, "")
@@ -114,7 +114,7 @@ def _div(w: Writer, i: Instruction) -> None:
     if not is_float(kind):
         w.define(i.operands[0], kind, f"{'quotient' if i.name == 'div' else 'remainder'}({a}, {b})")
     elif rounding(i, modifiers):
-        _define(w, i, kind, f"directed_div({a}, {b}, {rounding(i, modifiers)})", modifiers)
+        _define(w, i, kind, f"directed('div', {rounding(i, modifiers)}, {a}, {b})", modifiers)
     elif "approx" in modifiers:
         _define(w, i, kind, f"divided_roughly({a}, {b})", modifiers)
     else:
@@ -161,7 +161,7 @@ def _unary(w: Writer, i: Instruction) -> None:
     if mode and i.name not in ("sqrt", "rcp"):
         raise lacking(i)
     if mode:
-        value = f"directed_{i.name}({a}, {mode})"
+        value = f"directed({i.name!r}, {mode}, {a})"
     elif kind == "f64" and "approx" in modifiers:
         value = f"rough_{i.name}({a})"
         if i.name not in ("rcp", "rsqrt"):

@@ -76,9 +76,7 @@ def _inlined(
             yield item
 
 
-def _moves(
-    item: Instruction, address: Address, registers: dict[str, str]
-) -> Iterator[Instruction]:
+def _moves(item: Instruction, address: Address, registers: dict[str, str]) -> Iterator[Instruction]:
     """An access of a call's parameter, as moves of registers."""
     assert isinstance(address.base, Symbol)
     kind = item.opcode[-1]
@@ -119,7 +117,9 @@ def _called(
             assert isinstance(base, Register | Symbol)
             return Address(base, operand.offset)
         if isinstance(operand, Symbol):
-            return operand._replace(name=places.get(operand.name, labels.get(operand.name, operand.name)))
+            return operand._replace(
+                name=places.get(operand.name, labels.get(operand.name, operand.name))
+            )
         return operand
 
     labels = {item.name: prefix + item.name for item in function.body if isinstance(item, Label)}

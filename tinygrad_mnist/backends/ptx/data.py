@@ -165,5 +165,3 @@ def _fence(w: Writer, i: Instruction) -> None:
 @opcode("trap", "brkpt")
 def _trap(w: Writer, i: Instruction) -> None:
     raise lacking(i)
-
-

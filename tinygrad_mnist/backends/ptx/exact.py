@@ -26,6 +26,11 @@ def chosen(condition: Value, a: Value, b: Value) -> Value:
     return np.where(condition, a, b)
 
 
+def _plain(value: Any) -> Value:
+    """An array without axes as a scalar."""
+    return value[()]
+
+
 def narrowed(value: Value, dtype: np.dtype[Any]) -> Value:
     """The low bits."""
     return value.view(f"u{value.dtype.itemsize}").astype(dtype)
@@ -45,39 +50,23 @@ def fma(a: Value, b: Value, c: Value, mode: int = 0) -> Value:
     return _native_call("fma", mode, a, b, c)
 
 
-def directed_add(a: Value, b: Value, mode: int) -> Value:
-    return _native_call("add", mode, a, b)
-
-
-def directed_sub(a: Value, b: Value, mode: int) -> Value:
-    return _native_call("sub", mode, a, b)
-
-
-def directed_mul(a: Value, b: Value, mode: int) -> Value:
-    return _native_call("mul", mode, a, b)
-
-
-def directed_div(a: Value, b: Value, mode: int) -> Value:
-    return _native_call("div", mode, a, b)
-
-
-def directed_sqrt(a: Value, mode: int) -> Value:
-    return _native_call("sqrt", mode, a)
-
-
-def directed_rcp(a: Value, mode: int) -> Value:
-    return _native_call("div", mode, a.dtype.type(1), a)
+def directed(op: str, mode: int, *values: Value) -> Value:
+    """add, sub, mul, div, sqrt or rcp, rounded to zero, down or up."""
+    if op == "rcp":
+        op, values = "div", (values[0].dtype.type(1), values[0])
+    return _native_call(op, mode, *values)
 
 
 def flushed(value: Value) -> Value:
     """Subnormal numbers as zeros of their sign (`.ftz`, section 5.2.3)."""
-    return np.where(np.abs(value) < _SUBNORMAL, np.copysign(np.float32(0), value), value)[()]
+    zero = np.copysign(np.float32(0), value)
+    return _plain(np.where(np.abs(value) < _SUBNORMAL, zero, value))
 
 
 def saturated(value: Value) -> Value:
     """Clamped to [0, 1]; 0 of a NaN, and never -0 (`.sat`)."""
     one, zero = value.dtype.type(1), value.dtype.type(0)
-    return np.where(value > 0, np.minimum(value, one), zero)[()]
+    return _plain(np.where(value > 0, np.minimum(value, one), zero))
 
 
 def _ordered(a: Value, b: Value, first: Value, propagate: bool) -> Value:
@@ -85,9 +74,9 @@ def _ordered(a: Value, b: Value, first: Value, propagate: bool) -> Value:
     is_nan_a, is_nan_b = np.isnan(a), np.isnan(b)
     chosen_value = np.where(first, a, b)
     if propagate:
-        return np.where(is_nan_a | is_nan_b, nan, chosen_value)[()]
+        return _plain(np.where(is_nan_a | is_nan_b, nan, chosen_value))
     one = np.where(is_nan_a, b, np.where(is_nan_b, a, chosen_value))
-    return np.where(is_nan_a & is_nan_b, nan, one)[()]
+    return _plain(np.where(is_nan_a & is_nan_b, nan, one))
 
 
 def lesser(a: Value, b: Value, propagate: bool) -> Value:
@@ -104,7 +93,7 @@ def divided_roughly(a: Value, b: Value) -> Value:
     """div.approx.f32: 0 where |b| is above 2**126, NaN if a is infinite there."""
     huge = (np.abs(b) > np.float32(2.0**126)) & np.isfinite(b)
     special = np.where(np.isinf(a), _NAN, np.copysign(np.float32(0), a * np.sign(b)))
-    return np.where(huge, special, a / b)[()]
+    return _plain(np.where(huge, special, a / b))
 
 
 def _through_double(function: Any, value: Value) -> Value:
@@ -112,22 +101,27 @@ def _through_double(function: Any, value: Value) -> Value:
 
 
 def reciprocal_root(a: Value) -> Value:
+    """1 / sqrt(a)."""
     return _through_double(lambda x: 1 / np.sqrt(x), a)
 
 
 def power_of_two(a: Value) -> Value:
+    """2 ** a."""
     return _through_double(np.exp2, a)
 
 
 def binary_logarithm(a: Value) -> Value:
+    """The logarithm to base 2."""
     return _through_double(np.log2, a)
 
 
 def sine(a: Value) -> Value:
+    """sin(a)."""
     return _through_double(np.sin, a)
 
 
 def cosine(a: Value) -> Value:
+    """cos(a)."""
     return _through_double(np.cos, a)
 
 
@@ -154,7 +148,7 @@ def rough_rsqrt(a: Value) -> Value:
 
 
 def _flushed_double(value: Value) -> Value:
-    return np.where(np.abs(value) < 2.0**-1022, np.copysign(0.0, value), value)[()]
+    return _plain(np.where(np.abs(value) < 2.0**-1022, np.copysign(0.0, value), value))
 
 
 # --- conversions --------------------------------------------------------------------------------
@@ -189,7 +183,7 @@ def rounded_to_tf32(value: Value) -> Value:
     """The nearest number with 10 bits of mantissa, ties away from zero (`.rna`)."""
     bits = value.view(np.uint32)
     rounded = (bits + np.uint32(0x1000)) & np.uint32(0xFFFFE000)
-    return np.where(np.isfinite(value), rounded, bits)[()]
+    return _plain(np.where(np.isfinite(value), rounded, bits))
 
 
 # --- integers -----------------------------------------------------------------------------------
@@ -198,17 +192,17 @@ def rounded_to_tf32(value: Value) -> Value:
 def quotient(a: Value, b: Value) -> Value:
     """Rounded to zero. Of a division by zero all bits are set; INT_MIN / -1 wraps around."""
     if a.dtype.kind == "u":
-        return np.where(b == 0, ~a.dtype.type(0), a // np.where(b == 0, b.dtype.type(1), b))[()]
+        return _plain(np.where(b == 0, ~a.dtype.type(0), a // np.where(b == 0, b.dtype.type(1), b)))
     unsigned = np.dtype(f"u{a.dtype.itemsize}")
     size_a, size_b = np.abs(a).view(unsigned), np.abs(b).view(unsigned)
     size = quotient(size_a, size_b).view(a.dtype)
     signed = np.where((a < 0) != (b < 0), np.negative(size), size)
-    return np.where(b == 0, a.dtype.type(-1), signed)[()]
+    return _plain(np.where(b == 0, a.dtype.type(-1), signed))
 
 
 def remainder(a: Value, b: Value) -> Value:
     """With the sign of a; a itself of a division by zero."""
-    return np.where(b == 0, a, a - quotient(a, b) * b)[()]
+    return _plain(np.where(b == 0, a, a - quotient(a, b) * b))
 
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -224,22 +218,27 @@ def high_unsigned(a: Value, b: Value) -> Value:
 
 
 def high_signed(a: Value, b: Value) -> Value:
+    """The high 64 bits of a signed product."""
     high = high_unsigned(a.view(np.uint64), b.view(np.uint64)).view(np.int64)
     zero = np.int64(0)
     return high - np.where(a < 0, b, zero) - np.where(b < 0, a, zero)
 
 
 def shifted_left(value: Value, n: Value) -> Value:
+    """Amounts beyond the width count as the width."""
     width = 8 * value.dtype.itemsize
     amount = np.minimum(n, np.uint32(width - 1)).astype(value.dtype)
-    return np.where(n >= width, value.dtype.type(0), value << amount)[()]
+    return _plain(np.where(n >= width, value.dtype.type(0), value << amount))
 
 
 def shifted_right(value: Value, n: Value) -> Value:
+    """See `shifted_left`; signed numbers keep their sign."""
     width = 8 * value.dtype.itemsize
     amount = np.minimum(n, np.uint32(width - 1)).astype(value.dtype)
     result = value >> amount
-    return result if value.dtype.kind == "i" else np.where(n >= width, value.dtype.type(0), result)[()]
+    return (
+        result if value.dtype.kind == "i" else np.where(n >= width, value.dtype.type(0), result)[()]
+    )
 
 
 def _mask(length: Value, dtype: np.dtype[Any]) -> Value:
@@ -263,14 +262,15 @@ def extracted(a: Value, position: Value, length: Value) -> Value:
         return field
     last = np.minimum(position + length - np.uint32(1), np.uint32(width - 1))
     sign = shifted_right(unsigned, last) & unsigned.dtype.type(1)
-    high = np.where((sign == 1) & (length > 0), ~_mask(length, unsigned.dtype), 0)
+    there = np.minimum(length, np.uint32(width) - np.minimum(position, np.uint32(width)))
+    high = np.where((sign == 1) & (length > 0), ~_mask(there, unsigned.dtype), 0)
     return (field | high.astype(unsigned.dtype)).view(a.dtype)
 
 
 def permuted(a: Value, b: Value, selector: Value) -> Value:
     """prmt: each byte is one of the eight of a and b, or its sign alone."""
     pair = a.astype(np.uint64) | (b.astype(np.uint64) << _32)
-    result = np.uint32(0)
+    result: Value = np.uint32(0)
     for k in range(4):
         nibble = (selector >> np.uint32(4 * k)) & np.uint32(15)
         byte = (pair >> (np.uint64(8) * (nibble & np.uint32(7)).astype(np.uint64))).astype(np.uint8)
@@ -282,7 +282,7 @@ def permuted(a: Value, b: Value, selector: Value) -> Value:
 
 def three_way(a: Value, b: Value, c: Value, table: int) -> Value:
     """lop3: the bit of the table that the three bits choose."""
-    result = np.uint32(0)
+    result: Value = np.uint32(0)
     for k in range(8):
         if table >> k & 1:
             parts = [x if k >> (2 - n) & 1 else ~x for n, x in enumerate((a, b, c))]
@@ -300,10 +300,12 @@ def funnelled(a: Value, b: Value, n: Value, is_left: bool, wraps: bool) -> Value
 
 
 def population(value: Value) -> Value:
+    """How many bits are set."""
     return np.bitwise_count(value).astype(np.uint32)
 
 
 def leading_zeros(value: Value) -> Value:
+    """How many bits before the first one that is set."""
     width = 8 * value.dtype.itemsize
     spread = value
     for k in (1, 2, 4, 8, 16, 32)[: width.bit_length() - 1]:
@@ -312,6 +314,7 @@ def leading_zeros(value: Value) -> Value:
 
 
 def reversed_bits(value: Value) -> Value:
+    """The bits in the opposite order."""
     width = 8 * value.dtype.itemsize
     result = value
     for k in (1, 2, 4, 8, 16, 32)[: width.bit_length() - 1]:

@@ -139,11 +139,16 @@ def _windows(bound: Bound, handle: _Handle) -> list[Window]:
         row = int(state[_STEP]) + bound.ahead
         for k, operand in enumerate(design.operands):
             name = f"input {k}" if k < design.n_inputs else f"output {k - design.n_inputs}"
-            begin = _moved(bound.operands[k], table, row * bound.width) * np.dtype(operand.dtype).itemsize
+            begin = (
+                _moved(bound.operands[k], table, row * bound.width)
+                * np.dtype(operand.dtype).itemsize
+            )
             reach = (begin, begin + _nbytes(operand))
             windows.append(_window(k, name, bound.pointers[k], reach, k >= design.n_inputs))
         for place in bound.pointers[len(design.operands) :]:
-            windows.append(_window(len(windows), "workspace", place, (0, handle.workspace_bytes), True))
+            windows.append(
+                _window(len(windows), "workspace", place, (0, handle.workspace_bytes), True)
+            )
     writes = isinstance(design, Advance) or design.note > 0
     windows.append(_window(len(windows), "state", words, (0, _WORDS * 8), writes))
     rest = table.memory.nbytes - table.start
@@ -151,9 +156,7 @@ def _windows(bound: Bound, handle: _Handle) -> list[Window]:
     return windows
 
 
-def _window(
-    number: int, name: str, place: Place, reach: tuple[int, int], writable: bool
-) -> Window:
+def _window(number: int, name: str, place: Place, reach: tuple[int, int], writable: bool) -> Window:
     return operand_window(number, name, place.memory, place.start, reach, writable)
 
 

@@ -31,13 +31,15 @@ def _shift(w: Writer, i: Instruction) -> None:
     sign, symbol = is_signed(kind), "<<" if i.name == "shl" else ">>"
     if not isinstance(amount, Immediate):
         n = w.use(amount, "u32")
-        w.define(i.operands[0], kind, f"shifted_{'left' if i.name == 'shl' else 'right'}({value}, {n})")
+        w.define(
+            i.operands[0], kind, f"shifted_{'left' if i.name == 'shl' else 'right'}({value}, {n})"
+        )
         return
-    n = amount.value % (1 << 32)
-    if n >= width and not (sign and i.name == "shr"):
+    by = amount.value % (1 << 32)
+    if by >= width and not (sign and i.name == "shr"):
         w.define(i.operands[0], kind, f"{value} & {w.constant(0, kind)}")
     else:
-        w.define(i.operands[0], kind, f"{value} {symbol} {w.constant(min(n, width - 1), kind)}")
+        w.define(i.operands[0], kind, f"{value} {symbol} {w.constant(min(by, width - 1), kind)}")
 
 
 _COMPARISONS = {
@@ -170,7 +172,9 @@ def _lop3(w: Writer, i: Instruction) -> None:
 def _shf(w: Writer, i: Instruction) -> None:
     _, direction, mode, _ = i.opcode
     a, b, n = (w.use(o, "u32") for o in i.operands[1:])
-    w.define(i.operands[0], "u32", f"funnelled({a}, {b}, {n}, {direction == 'l'}, {mode == 'wrap'})")
+    w.define(
+        i.operands[0], "u32", f"funnelled({a}, {b}, {n}, {direction == 'l'}, {mode == 'wrap'})"
+    )
 
 
 @opcode("popc", "clz", "brev")

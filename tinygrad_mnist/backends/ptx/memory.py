@@ -73,7 +73,9 @@ def operand_window(
     """The window of a launch's parameter `number`. start: the byte that the pointer points to.
     reach: first byte that may be accessed, and the end, from there on."""
     base = (number + 1) * STEP + start % 256  # aligned as the memory is
-    return Window(name, base, base + reach[0], base + reach[1], allocation, start, writable=writable)
+    return Window(
+        name, base, base + reach[0], base + reach[1], allocation, start, writable=writable
+    )
 
 
 class AddressSpace:

@@ -12,8 +12,9 @@ from tinygrad_mnist.backends.ptx.program import Instruction
 from tinygrad_mnist.backends.ptx.races import Shadow, moments, thread_of
 from tinygrad_mnist.contracts.core.base import Array
 
-#: Kinds of findings. `same value`: threads that write the same value to one word without an order,
-#: which does no harm.
+#: Kinds of findings. Two do no harm. `same value`: threads write the same value to one word without
+#: an order. `idle read`: a thread reads what another one writes, without an order, but whatever it
+#: reads, the launch leaves the same memory.
 KINDS = (
     "outside",
     "misaligned",
@@ -21,11 +22,12 @@ KINDS = (
     "unwritten",
     "race",
     "same value",
+    "idle read",
     "divergent",
     "overflow",
     "warp",
 )
-HARMLESS = ("same value",)
+HARMLESS = ("same value", "idle read")
 
 Triple = tuple[int, int, int]
 
@@ -43,7 +45,10 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         where = f"block {self.block}, thread {self.thread}"
-        return f"{self.kernel}, {where} {self.text}: {self.instruction} ({self.times} times)"
+        return (
+            f"{self.kind}: {self.kernel}, {where} {self.text}: {self.instruction}"
+            f" ({self.times} threads)"
+        )
 
 
 class Running(Protocol):
@@ -73,6 +78,9 @@ class Observer:
 
     def __init__(self) -> None:
         self._findings: dict[tuple[Any, ...], Finding] = {}
+        # Of the present launch: reads of memory that it may write, and races with such reads.
+        self._reads: list[tuple[int, Shadow, Array, Array]] = []
+        self._doubtful: list[tuple[Any, ...]] = []
         self.checks_unwritten = True
 
     @property
@@ -88,6 +96,7 @@ class Observer:
 
     def begin(self, windows: Iterable[Window], word: int) -> None:
         """Before a launch: nothing has touched the memory that it may write."""
+        self._reads, self._doubtful = [], []
         reach: dict[int, list[int]] = {}
         windows = list(windows)
         for window in windows:
@@ -99,9 +108,42 @@ class Observer:
                 known[:] = [min(known[0], part[0]), max(known[1], part[1])]
         for window in windows:
             if id(window.allocation) in reach and window.allocation.shadow is None:
-                window.allocation.shadow = Shadow(*reach[id(window.allocation)], word)
+                begin, end = reach[id(window.allocation)]
+                window.allocation.shadow = Shadow(begin, end, word)
+
+    def doubts(self) -> dict[int, Array]:
+        """After a launch: by the number of a load, the moments of the threads that read there what
+        others write without an order."""
+        found: dict[int, list[Array]] = {}
+        if self._doubtful:
+            for site, shadow, words, own in self._reads:
+                bad = shadow.written_by_others(words, own)
+                if bad.any():
+                    found.setdefault(site, []).append(own[bad])
+        return {site: np.unique(np.concatenate(parts)) for site, parts in found.items()}
+
+    def settle(self, harmless: bool) -> None:
+        """Records the races with reads. harmless: whether these are known to be idle."""
+        for run, text, i, block, thread, n in self._doubtful:
+            self._add(run, "idle read" if harmless else "race", text, i, block, thread, n)
+
+    def altered(self, run: Running, values: Any, site: int, lanes: Any) -> Any:
+        """What a load gives its threads: what the memory has."""
+        return values
 
     # --- findings -----------------------------------------------------------------------------
+
+    def _race(self, run: Running, text: str, site: int, lanes: Array, in_doubt: bool) -> None:
+        """Records a race; at the end of the launch if a read in it may be idle."""
+        i, block, thread = (
+            run.kernel.sites[site],
+            int(run.block[lanes[0]]),
+            int(run.thread[lanes[0]]),
+        )
+        if in_doubt:
+            self._doubtful.append((run, text, i, block, thread, len(lanes)))
+        else:
+            self._add(run, "race", text, i, block, thread, len(lanes))
 
     def found(self, run: Running, kind: str, text: str, i: Instruction, lanes: Any) -> None:
         """Records what threads did; of what is known already, only how often."""
@@ -163,12 +205,15 @@ class Observer:
         if not last or not len(words):
             return
         bad, others = allocation.shadow.read(words, own)
+        if not window.per:
+            self._reads.append((site, allocation.shadow, words, own))
         if bad.any():
             where = np.flatnonzero(bad)
             threads = np.unique(which[where])
-            text = f"reads {_place(window, int(index[threads[0]]))}, which {_who(run, others[where[0]])}"
+            other = _who(run, others[where[0]])
+            text = f"reads {_place(window, int(index[threads[0]]))}, which {other}"
             text += " writes without a barrier between"
-            self.found(run, "race", text, run.kernel.sites[site], lanes[threads])
+            self._race(run, text, site, lanes[threads], not window.per)
 
     def stored(
         self,
@@ -198,13 +243,22 @@ class Observer:
             return
         where = np.flatnonzero(bad)
         same = _same_values(index, view, values)[which[where]] & ~by_read[where]
-        for kind, chosen in (("race", where[~same]), ("same value", where[same])):
-            if len(chosen):
-                threads = np.unique(which[chosen])
-                how = "reads or writes" if kind == "race" else "writes with the same value"
-                text = f"writes {_place(window, int(index[threads[0]]))}, which"
-                text += f" {_who(run, others[chosen[0]])} {how} without a barrier between"
+        only_read = by_read[where] & ~(by_write | together)[where] & (not window.per)
+        for kind, chosen in (
+            ("race", where[~same & ~only_read]),
+            ("in doubt", where[only_read]),
+            ("same value", where[same]),
+        ):
+            if not len(chosen):
+                continue
+            threads = np.unique(which[chosen])
+            how = "writes with the same value" if kind == "same value" else "reads or writes"
+            text = f"writes {_place(window, int(index[threads[0]]))}, which"
+            text += f" {_who(run, others[chosen[0]])} {how} without a barrier between"
+            if kind == "same value":
                 self.found(run, kind, text, run.kernel.sites[site], lanes[threads])
+            else:
+                self._race(run, text, site, lanes[threads], kind == "in doubt")
 
 
 def _spread(run: Running, index: Any, lanes: Any) -> tuple[Array, Array]:
@@ -253,4 +307,3 @@ def _who(run: Running, moment: Any) -> str:
     block, thread = other
     place = coordinates(thread, run.shape.block)
     return f"thread {place} of block {coordinates(block, run.shape.grid)}"
-

@@ -2,8 +2,9 @@
 
 Beside a 32-bit register that is part of an address, the code keeps the value that it would have
 without wrapping around, as a float64. Sums, differences, products and shifts to the left are
-computed there too; results of all other instructions are what they are. Where such a register is
-extended to 64 bits, threads whose value doesn't fit get a flag, which goes with the address.
+computed there too. Results of all other instructions are what they are, as signed numbers. Where
+such a register is extended to 64 bits, threads whose value doesn't fit get a flag, which goes with
+the address.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Overflow:
 
     def _sources(self, i: Instruction) -> list[str]:
         """The registers that the result is linear in."""
-        if _is_linear(i) or _is_wide(i) or i.name in _ADDRESS_PARTS and bits(i.opcode[-1]) == 64:
+        if _is_linear(i) or _is_wide(i) or (i.name in _ADDRESS_PARTS and bits(i.opcode[-1]) == 64):
             operands = i.operands[1:3] if i.name == "selp" else i.operands[1:]
             return [o.name for o in operands if isinstance(o, Register)]
         return []
@@ -98,14 +99,14 @@ class Overflow:
         if target.name in self.exact:
             return self._exact(w, i)
         if target.name in self.flagged:
-            return self._flags(w, i)
+            return self._chosen(w, i) if i.name == "selp" else self._flags(w, i)
         return None
 
     def after(self, w: Writer, i: Instruction, expression: str | None) -> None:
         """Behind the instruction's own code."""
         for name in written(i):
             if name in self.exact:
-                plain = f"unwrapped({w.use(Register(name), _own_kind(i))})"
+                plain = f"unwrapped({w.use(Register(name), 's32')})"
                 w.set_beside(name, expression or plain)
             elif name in self.flagged:
                 w.set_beside(name, expression or "np.False_")
@@ -119,14 +120,16 @@ class Overflow:
             return repr(float(signed))
         if isinstance(operand, Register) and self._bits(operand.name) == 64:
             return f"unwrapped({w.use(operand, 's64')})"
-        return f"unwrapped({w.use(operand, 'u32')})"
+        return f"unwrapped({w.use(operand, 's32')})"
 
     def _exact(self, w: Writer, i: Instruction) -> str | None:
         if not _is_linear(i):
             return None
         if i.name == "selp":
-            a, b = (f"np.float64({v})" if v[-1].isdigit() and "." in v else v for v in (
-                self._value(w, o) for o in i.operands[1:3]))
+            a, b = (
+                f"np.float64({v})" if v[-1].isdigit() and "." in v else v
+                for v in (self._value(w, o) for o in i.operands[1:3])
+            )
             return f"chosen({w.use(i.operands[3], 'pred')}, {a}, {b})"
         values = [self._value(w, o) for o in i.operands[1:]]
         forms = {
@@ -142,6 +145,14 @@ class Overflow:
             assert isinstance(i.operands[2], Immediate)
             return f"{values[0]} * {float(1 << min(i.operands[2].value, 32))!r}"
         return forms[i.name].format(*values)
+
+    def _chosen(self, w: Writer, i: Instruction) -> str:
+        """The flags of the values that are chosen."""
+        values = [
+            w.beside(o.name) if isinstance(o, Register) and o.name in self.flagged else "np.False_"
+            for o in i.operands[1:3]
+        ]
+        return f"chosen({w.use(i.operands[3], 'pred')}, {values[0]}, {values[1]})"
 
     def _flags(self, w: Writer, i: Instruction) -> str | None:
         flags = []
@@ -173,7 +184,9 @@ def _is_linear(i: Instruction) -> bool:
     if i.name in ("mul", "mad"):
         return "lo" in i.opcode
     if i.name == "mov":
-        return isinstance(i.operands[1], Register | Immediate) and isinstance(i.operands[0], Register)
+        return isinstance(i.operands[1], Register | Immediate) and isinstance(
+            i.operands[0], Register
+        )
     if i.name == "shl":
         return isinstance(i.operands[2], Immediate)
     return i.name == "cvt" and i.opcode[1:] in (("u32", "u64"), ("u32", "s64"))
@@ -193,8 +206,3 @@ def _is_wide(i: Instruction) -> bool:
 
 def _wide_source(i: Instruction) -> str:
     return i.opcode[-1]
-
-
-def _own_kind(i: Instruction) -> str:
-    """How a result is read that is what it is."""
-    return "s32" if i.opcode[-1] == "s32" else "u32"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 
 from tinygrad_mnist.backends.ptx.program import (
@@ -27,6 +26,7 @@ from tinygrad_mnist.backends.ptx.program import (
 from tinygrad_mnist.backends.ptx.types import DTYPES, PtxError
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_SPACE = re.compile(r"\s*")
 _LABEL = re.compile(r"\s*([\w$]+)\s*:(?!:)")
 _REGISTERS = re.compile(r"(%?[\w$]+)(?:<(\d+)>)?")
 _VARIABLE = re.compile(
@@ -68,7 +68,7 @@ def _statements(text: str) -> Iterator[_Statement]:
     """The text in pieces. '{' and '}' are pieces of their own, but not those of vectors."""
     line, position = 1, 0
     while position < len(text):
-        rest = re.compile(r"\s*").match(text, position)
+        rest = _SPACE.match(text, position)
         assert rest is not None
         line += text.count("\n", position, rest.end())
         position = rest.end()
@@ -96,7 +96,7 @@ def _end(text: str, begin: int) -> int:
         return len(text) if end < 0 else end
     if head in (".section", ".visible", ".entry", ".func", ".weak", ".extern"):
         brace, semicolon = text.find("{", begin), text.find(";", begin)
-        if 0 <= brace and (semicolon < 0 or brace < semicolon):
+        if brace >= 0 and (semicolon < 0 or brace < semicolon):
             return brace
     semicolon = text.find(";", begin)
     return len(text) if semicolon < 0 else semicolon + 1
@@ -221,11 +221,13 @@ class _Parser:
         if text[0] == "@":
             word, text = text[1:].split(None, 1)
             guard = Register(self._name(word.lstrip("!")), word[0] == "!")
-        opcode, _, rest = text.partition(" ") if " " in text else text.partition("\t")
-        opcode, rest = re.match(r"(\S+)\s*(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+        opcode, *rest_of_it = text.split(None, 1)
+        rest = rest_of_it[0] if rest_of_it else ""
         parts = tuple(opcode.replace("::", "_").split("."))
         if parts[0] == "call":
-            operands = tuple(Symbol(word) for word in re.findall(r"[\w$]+|[()]", rest))
+            operands: tuple[Operand, ...] = tuple(
+                Symbol(word) for word in re.findall(r"[\w$]+|[()]", rest)
+            )
         else:
             operands = tuple(self._operand(word, piece.line) for word in _split(rest))
         return Instruction(parts, operands, guard, piece.line, self._location)
@@ -296,6 +298,3 @@ def _bytes(word: str, kind: str) -> bytes:
     if number is None:
         return struct.pack("<d" if size == 8 else "<f", float(word))
     return (number.value % (1 << 8 * size)).to_bytes(size, "little")
-
-
-__all__ = ["parse", "replace"]

@@ -82,6 +82,8 @@ class Instruction:
 
 
 class Label(NamedTuple):
+    """A place that branches lead to."""
+
     name: str
 
 
@@ -97,6 +99,8 @@ class Variable(NamedTuple):
 
 
 class Parameter(NamedTuple):
+    """A parameter of a kernel or function; offset: in bytes."""
+
     name: str
     offset: int
     nbytes: int

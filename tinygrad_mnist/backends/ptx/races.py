@@ -1,7 +1,7 @@
 """Which threads have touched each word of a memory, and which of them did so without an order.
 
-Two accesses of a word, one of them a write, are in order if one thread does both, or if a barrier of
-their block is between them. Blocks of a launch are in no order.
+Two accesses of a word, one of them a write, are in order if one thread does both, or if a barrier
+of their block is between them. Blocks of a launch are in no order.
 
 A thread's moment is one number: its block, the barriers that the block has passed, and its number
 there.
@@ -36,7 +36,8 @@ def _conflicts(others: Array, own: Array) -> Array:
     same_block = (others >> _BLOCK) == (own >> _BLOCK)
     same_epoch = (others >> _EPOCH) == (own >> _EPOCH)
     same_thread = (others & _THREAD) == (own & _THREAD)
-    return (others != 0) & (~same_block | (same_epoch & ~same_thread))
+    found: Array = (others != 0) & (~same_block | (same_epoch & ~same_thread))
+    return found
 
 
 class Shadow:
@@ -82,12 +83,20 @@ class Shadow:
             self._readers[words[apart]] = _MANY_BLOCKS
         return _conflicts(writers, own), writers
 
+    def written_by_others(self, words: Array, own: Array) -> Array:
+        """Which reads aren't in order with the last write of their word."""
+        return _conflicts(self._writers[words], own)
+
     def write(self, words: Array, own: Array) -> tuple[Array, Array, Array, Array]:
         """Records writes. Returns where they aren't in order with an earlier write or read, where
         one of these very writes has the same word, and the moments of the others."""
         writers, readers = self._writers[words], self._readers[words]
         self._writers[words] = own
         last = self._writers[words]
-        by_write, by_read, together = _conflicts(writers, own), _conflicts(readers, own), last != own
+        by_write, by_read, together = (
+            _conflicts(writers, own),
+            _conflicts(readers, own),
+            last != own,
+        )
         others = np.where(together, last, np.where(by_read, readers, writers))
         return by_write, by_read, together, others

@@ -11,8 +11,8 @@ class PtxError(Exception):
     """PTX that can't be read or run; the message names the kernel, the opcode and the line."""
 
 
-_FLOATS = {"f32": np.dtype("float32"), "f64": np.dtype("float64")}
-_INTEGERS = {
+_FLOATS: dict[str, np.dtype[Any]] = {"f32": np.dtype("float32"), "f64": np.dtype("float64")}
+_INTEGERS: dict[str, np.dtype[Any]] = {
     f"{kind}{8 * size}": np.dtype(f"{'i' if kind == 's' else 'u'}{size}")
     for kind in "usb"
     for size in (1, 2, 4, 8)
@@ -34,10 +34,12 @@ def storage(kind: str) -> np.dtype[Any]:
 
 
 def is_float(kind: str) -> bool:
+    """Whether a type is one of floats."""
     return kind in _FLOATS
 
 
 def is_signed(kind: str) -> bool:
+    """Whether a type is one of signed integers."""
     return kind[0] == "s"
 
 

@@ -115,5 +115,3 @@ def product(k: int, a: list[Array], b: list[Array], c: list[Array]) -> list[Arra
 
 def _tf32(bits: Array) -> Array:
     return (bits & np.uint32(0xFFFFE000)).view(np.float32).astype(np.float64)
-
-

@@ -1,9 +1,9 @@
 """Basic blocks as NumPy code.
 
-A register is an array with an element per thread, or a NumPy scalar where all threads have the same
-value. A block becomes a Python function `block(m, lanes)`: `m` is the `Run`; `lanes` are the numbers
-of the threads that run it, or None for all. A register that only one block uses is a local variable
-there.
+A register is an array with an element per thread, or a NumPy scalar where all threads have the
+same value. A block becomes a Python function `block(m, lanes)`: `m` is the `Run`; `lanes` are the
+numbers of the threads that run it, or None for all. A register that only one block uses is a local
+variable there.
 """
 
 from __future__ import annotations
