@@ -109,14 +109,19 @@ class PtxGpu:
         """Unknown."""
 
     def _run(self, bound: Bound) -> None:
-        handle: _Handle = bound.kernel.handle
-        windows = _windows(bound, handle)
         if self.observer is not None:
             words = bound.state[0].memory.view(np.dtype(np.int64))
             self.observer.checks_unwritten = words[_FAILED] == 0
-        parameters = [*(w.base for w in windows), bound.ahead]
-        shape = Shape(*bound.kernel.shape)
-        launch(handle.kernel, shape, parameters, windows, self.observer)
+        kernel, shape, parameters, windows = bound_launch(bound)
+        launch(kernel, shape, parameters, windows, self.observer)
+
+
+def bound_launch(bound: Bound) -> tuple[Kernel, Shape, list[int], list[Window]]:
+    """The arguments of `machine.launch` for a launch."""
+    handle: _Handle = bound.kernel.handle
+    windows = _windows(bound, handle)
+    parameters = [*(w.base for w in windows), bound.ahead]
+    return handle.kernel, Shape(*bound.kernel.shape), parameters, windows
 
 
 def _loaded(recipe: Design | Advance, code: Code, follows: bool) -> Loaded:

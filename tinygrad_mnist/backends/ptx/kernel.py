@@ -44,6 +44,7 @@ class Kernel:
     """
 
     def __init__(self, text: str, name: str = "", follows: bool = False) -> None:
+        self.text = text
         module = parse(text)
         code = code_of(module)
         self.name = name or code.entry.name
