@@ -40,9 +40,9 @@ class Config:
     floatX: dtype of `T.matrix()` and of Python floats, `'float32'` or `'float64'`.
     device: backend of functions made from now on: `'cpu'`; `'cuda'`, which is refused where there
         is no usable GPU; `'auto'`, a GPU where one can be used, else the CPU; `'cudasim'`, the
-        GPU's kernels in Numba's simulator; `'reference'`, NumPy. `'gpu'`, `'gpu0'` and `'cuda0'`
-        are Theano's names of `'cuda'`. A number chooses a GPU where TINYGRAD_MNIST_GPU doesn't; a
-        process keeps the GPU that it used first.
+        GPU's kernels in Numba's simulator; `'ptx'`, their PTX on the CPU; `'reference'`, NumPy.
+        `'gpu'`, `'gpu0'` and `'cuda0'` are Theano's names of `'cuda'`. A number chooses a GPU where
+        TINYGRAD_MNIST_GPU doesn't; a process keeps the GPU that it used first.
     threads: threads of the cpu backend, or None for one per processor that is available.
     plan_cache_size: plans that a function keeps, the last used first.
     debug: what the engine prints on standard error, each level adding to those below: 0 nothing, 1

@@ -1,10 +1,10 @@
 """Tests of the CUDA kernels run in one of four modes, each in a process of its own.
 
 Numba's simulator replaces its compiler in a whole process. Without TINYGRAD_MNIST_GPU_TESTS,
-`test_modes.py` runs the tests that are marked with a mode in other processes: one for `sim`,
-two that divide those of `compile`, and two for `ptx`. These start with the session and run in parallel to its other
-tests; it waits for them at the end. On a machine with a GPU, TINYGRAD_MNIST_GPU_TESTS=gpu runs the
-tests there.
+`test_modes.py` runs the tests that are marked with a mode in other processes: one for `sim`, and
+two each that divide those of `compile` and of `ptx`. These start with the session and run in
+parallel to its other tests; it waits for them at the end. On a machine with a GPU,
+TINYGRAD_MNIST_GPU_TESTS=gpu runs the tests there.
 """
 
 from __future__ import annotations

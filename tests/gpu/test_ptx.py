@@ -51,7 +51,9 @@ def chosen_cases() -> list[Any]:
     for case in small:
         of_kernel.setdefault(case.kernel, []).append(case)
     quick = {
-        cases[k * len(cases) // PER_KERNEL] for cases in of_kernel.values() for k in range(PER_KERNEL)
+        cases[k * len(cases) // PER_KERNEL]
+        for cases in of_kernel.values()
+        for k in range(PER_KERNEL)
     }
     slow = pytest.mark.slow
     return [case if case in quick else pytest.param(case, marks=slow) for case in small]
@@ -123,12 +125,18 @@ def test_a_step_has_no_faults(step: Any) -> None:
     assert list(map(str, gpu.observer.faults)) == []
 
 
-def rerun(one: Launch, text: str) -> Observer:
-    """A launch with another text, from the memory that it began with."""
+def rerun(one: Launch, text: str, spoilt: bool = False) -> Observer:
+    """A launch with another text, from the memory that it began with. spoilt: its inputs are
+    infinite."""
     for window, (data, written) in zip(one.windows, one.before, strict=True):
         window.allocation.data[...] = data
         assert window.allocation.written is not None
         window.allocation.written[...] = written
+    if spoilt:
+        for window in (w for w in one.windows if w.name.startswith("input")):
+            begin = window.start + window.low - window.base
+            part = window.allocation.data[begin : begin + (window.high - window.low) // 4 * 4]
+            part.view(np.float32)[...] = np.inf
     observer = Observer()
     kernel = Kernel(text, one.kernel.name, follows=True)
     launch(kernel, one.shape, one.parameters, one.windows, observer)
@@ -139,12 +147,13 @@ def of_first_step(gpu: Recorder) -> Sequence[Launch]:
     return gpu.launches[: len(gpu.launches) // 2]
 
 
-# Barriers of a step that order nothing in the kernels of these shapes, by kernel and number.
-SUPERFLUOUS: dict[str, int] = {}
+# Products in which every thread adds up what it computed itself, before others do: launches of the
+# step by number, and how many of their barriers order nothing.
+SUPERFLUOUS = {"8 gemm": 1, "13 gemm": 1}
 
 
 def test_every_barrier_of_a_step_is_needed(step: Any) -> None:
-    """Without any one of them, threads race."""
+    """Without any one of them, threads race: some only where numbers aren't finite."""
     _, _, gpu = step
     unseen: dict[str, int] = {}
     n = 0
@@ -153,8 +162,9 @@ def test_every_barrier_of_a_step_is_needed(step: Any) -> None:
         for k, line in enumerate(lines):
             if line.strip().startswith("bar.sync"):
                 n += 1
-                observer = rerun(one, "\n".join([*lines[:k], "", *lines[k + 1 :]]))
-                if "race" not in {f.kind for f in observer.faults}:
+                text = "\n".join([*lines[:k], "", *lines[k + 1 :]])
+                runs = (rerun(one, text, spoilt) for spoilt in (False, True))
+                if not any(f.kind == "race" for run in runs for f in run.faults):
                     name = f"{number} {one.kernel.name}"
                     unseen[name] = unseen.get(name, 0) + 1
     assert n >= 50

@@ -139,6 +139,22 @@ def test_threads_that_write_one_word(value: str, found: list[str]) -> None:
     assert (observer.faults == []) == (found == ["same value"])
 
 
+def test_the_same_value_over_another_one_is_a_race() -> None:
+    body = """
+    mov.u32 %r1, %tid.x;
+    setp.ne.u32 %p1, %r1, 0;
+    mov.u32 %r2, 1;
+    @!%p1 st.global.u32 [%rd0], %r1;
+    {barrier}
+    st.global.u32 [%rd0], %r2;
+    """
+    for barrier, found in (("", ["race", "same value"]), ("bar.sync 0;", ["same value"])):
+        text = kernel_text(body.format(barrier=barrier), 1)
+        _, observer = run(text, [np.full(1, 7, np.uint32)], 32)
+        assert set(kinds(observer)) <= set(found)
+        assert "race" in kinds(observer) or barrier
+
+
 def test_blocks_that_write_one_word() -> None:
     body = """
     mov.u32 %r1, %tid.x;

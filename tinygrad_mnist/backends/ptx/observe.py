@@ -242,7 +242,9 @@ class Observer:
         if not bad.any():
             return
         where = np.flatnonzero(bad)
-        same = _same_values(index, view, values)[which[where]] & ~by_read[where]
+        as_before, alike = _same_values(index, view, values)
+        of = which[where]
+        same = ~by_read[where] & (~by_write[where] | as_before[of]) & (~together[where] | alike[of])
         only_read = by_read[where] & ~(by_write | together)[where] & (not window.per)
         for kind, chosen in (
             ("race", where[~same & ~only_read]),
@@ -273,25 +275,21 @@ def _moments(run: Running, lanes: Array) -> Array:
     return moments(block + run.first, run.epochs[block], run.thread[lanes])
 
 
-def _same_values(index: Array, view: Array, values: tuple[Any, ...]) -> Array:
-    """Of each thread, whether it writes what the memory has already, or what all other threads of
-    this store write."""
-    same = np.ones(len(index), bool)
+def _same_values(index: Array, view: Array, values: tuple[Any, ...]) -> tuple[Array, Array]:
+    """Of each thread, whether it writes what the memory has already, and whether all threads of
+    this store that write to the same place write the same."""
+    as_before, alike = np.ones(len(index), bool), np.ones(len(index), bool)
     bits = view.view(f"u{view.itemsize}")
     for k, value in enumerate(values):
         place = index // view.itemsize + k
         own = np.broadcast_to(value, len(index)).astype(view.dtype).view(bits.dtype)
-        low, high = np.full(len(bits), ~bits.dtype.type(0)), np.zeros(len(bits), bits.dtype)
-        np.minimum.at(low, place, own)
-        np.maximum.at(high, place, own)
-        same &= (low[place] == high[place]) & ((bits[place] == own) | _repeated(place))
-    return same
-
-
-def _repeated(place: Array) -> Array:
-    """Which numbers occur more than once."""
-    _, inverse, counts = np.unique(place, return_inverse=True, return_counts=True)
-    return counts[inverse] > 1
+        places, inverse = np.unique(place, return_inverse=True)
+        low, high = np.full(len(places), ~bits.dtype.type(0)), np.zeros(len(places), bits.dtype)
+        np.minimum.at(low, inverse, own)
+        np.maximum.at(high, inverse, own)
+        as_before &= bits[place] == own
+        alike &= (low == high)[inverse]
+    return as_before, alike
 
 
 def _place(window: Window, index: int) -> str:
