@@ -3,14 +3,17 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
 #include <tuple>
 
 #include "dispatch.hpp"
 #include "program.hpp"
 #include "roofline.hpp"
+#include "rounding.hpp"
 #include "tape.hpp"
 #include "team.hpp"
 
@@ -308,6 +311,32 @@ double bandwidth(int64_t bytes, int threads) {
   return measure_bandwidth(bytes, threads);
 }
 
+template <class T>
+py::array_t<T> rounded_arrays(Arithmetic op, Rounding mode, const py::array_t<T>& a,
+                              const py::array_t<T>& b, const py::array_t<T>& c) {
+  const ssize_t n = std::max({a.size(), b.size(), c.size()});
+  const auto factor = [n](const py::array_t<T>& x) -> Factor<T> {
+    if (x.size() != 1 && x.size() != n) throw std::invalid_argument("lengths differ");
+    return {x.data(), size_t(x.size() == n && n > 1)};
+  };
+  py::array_t<T> out(n);
+  rounded<T>(op, mode, size_t(n), factor(a), factor(b), factor(c), out.mutable_data());
+  return out;
+}
+
+// Arrays of one dtype, float32 or float64, each of n elements or of one.
+py::array rounded_any(const std::string& name, int mode, const py::array& a, const py::array& b,
+                      const py::array& c) {
+  static const char* names[] = {"fma", "add", "sub", "mul", "div", "sqrt"};
+  const auto found = std::find(std::begin(names), std::end(names), name);
+  if (found == std::end(names) || mode < 0 || mode > 3) throw std::invalid_argument(name);
+  const auto op = static_cast<Arithmetic>(found - std::begin(names));
+  if (a.dtype().is(py::dtype::of<float>())) {
+    return rounded_arrays<float>(op, static_cast<Rounding>(mode), a, b, c);
+  }
+  return rounded_arrays<double>(op, static_cast<Rounding>(mode), a, b, c);
+}
+
 }  // namespace
 }  // namespace tgm
 
@@ -327,6 +356,8 @@ PYBIND11_MODULE(_native, module) {
              "FLOP/s of multiply-adds in registers, with the present target.");
   module.def("measure_bandwidth", bandwidth, py::arg("bytes"), py::arg("threads") = 1,
              "Bytes/s of threads that go through so much memory in all, again and again.");
+  module.def("rounded", rounded_any, py::arg("op"), py::arg("mode"), py::arg("a"), py::arg("b"),
+             py::arg("c"), "fma, add, sub, mul, div or sqrt of flat arrays, rounded once.");
   py::class_<PyArena, std::shared_ptr<PyArena>>(module, "Arena")
       .def(py::init<>())
       .def_property_readonly("nbytes", [](const PyArena& self) { return self.arena->bytes(); });

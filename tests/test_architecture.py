@@ -193,9 +193,10 @@ def test_planner_and_backends_know_no_kernel_by_its_name() -> None:
     assert named == set()
 
 
-def test_only_the_cpu_backend_and_the_command_know_the_native_module() -> None:
+def test_few_modules_know_the_native_module() -> None:
     assert {name for name, target in EDGES if target == "_native"} <= {
         "backends.cpu",
+        "backends.ptx.exact",
         "cli.__init__",
     }
 

@@ -14,7 +14,7 @@ from tinygrad_mnist.errors import EnvironmentVariableError
 from tinygrad_mnist.settings import SETTINGS, check, from_text
 
 _FLOATS = ("float32", "float64")
-DEVICES = ("cpu", "reference", "cuda", "cudasim", "auto")
+DEVICES = ("cpu", "reference", "cuda", "cudasim", "ptx", "auto")
 _GPU = re.compile(r"(?:gpu|cuda)(\d*)")  # Theano's names of "cuda", with a GPU's number
 _UNUSED = ("raise", "warn", "ignore")
 _TEST_VALUES = ("off", "raise", "warn", "ignore")
@@ -40,9 +40,9 @@ class Config:
     floatX: dtype of `T.matrix()` and of Python floats, `'float32'` or `'float64'`.
     device: backend of functions made from now on: `'cpu'`; `'cuda'`, which is refused where there
         is no usable GPU; `'auto'`, a GPU where one can be used, else the CPU; `'cudasim'`, the
-        GPU's kernels in Numba's simulator; `'reference'`, NumPy. `'gpu'`, `'gpu0'` and `'cuda0'`
-        are Theano's names of `'cuda'`. A number chooses a GPU where TINYGRAD_MNIST_GPU doesn't; a
-        process keeps the GPU that it used first.
+        GPU's kernels in Numba's simulator; `'ptx'`, their PTX on the CPU; `'reference'`, NumPy.
+        `'gpu'`, `'gpu0'` and `'cuda0'` are Theano's names of `'cuda'`. A number chooses a GPU where
+        TINYGRAD_MNIST_GPU doesn't; a process keeps the GPU that it used first.
     threads: threads of the cpu backend, or None for one per processor that is available.
     plan_cache_size: plans that a function keeps, the last used first.
     debug: what the engine prints on standard error, each level adding to those below: 0 nothing, 1

@@ -253,8 +253,7 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
             if other < uint32(slices) and helper < uint32(helpers):
                 total += shared[uint64(uint32(uint32(other * stride) + result))]
         if helpers > 1:
-            cuda.syncthreads()
-            if helper < uint32(helpers):
+            if helper < uint32(helpers):  # a place that this thread alone has read
                 shared[uint64(uint32(uint32(helper * stride) + result))] = total
             cuda.syncthreads()
             total = zero

@@ -1,10 +1,10 @@
-"""Tests of the CUDA kernels run in one of three modes, each in a process of its own.
+"""Tests of the CUDA kernels run in one of four modes, each in a process of its own.
 
 Numba's simulator replaces its compiler in a whole process. Without TINYGRAD_MNIST_GPU_TESTS,
 `test_modes.py` runs the tests that are marked with a mode in other processes: one for `sim`, and
-two that divide those of `compile`. These start with the session and run in parallel to its other
-tests; it waits for them at the end. On a machine with a GPU, TINYGRAD_MNIST_GPU_TESTS=gpu runs the
-tests there.
+two each that divide those of `compile` and of `ptx`. These start with the session and run in
+parallel to its other tests; it waits for them at the end. On a machine with a GPU,
+TINYGRAD_MNIST_GPU_TESTS=gpu runs the tests there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from helpers.gpu_modes import MODES_HERE, start_mode
 if MODE == "sim":
     os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # before anything imports Numba
 
-MODES = ("sim", "compile", "gpu")
+MODES = ("sim", "compile", "ptx", "gpu")
 
 
 @pytest.hookimpl(trylast=True)

@@ -17,6 +17,7 @@ TESTS = Path(__file__).resolve().parents[1]
 MODES_HERE = {
     "sim": (("numba_cuda",), "test", 1),
     "compile": (("numba_cuda", "cuda.core", "nvidia.cu13"), "cuda-test", 2),
+    "ptx": (("numba_cuda", "cuda.core", "nvidia.cu13"), "cuda-test", 2),
 }
 _NICE = 5  # so that other tests are not slowed down
 _running: dict[str, list[tuple[subprocess.Popen[bytes], IO[bytes]]]] = {}
@@ -55,6 +56,8 @@ def _start(mode: str, share: str) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         "TINYGRAD_MNIST_DEVICE": "cpu",
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / "gpu")]
+    if mode == "ptx":
+        command += ["-m", "not slow"]  # of the cases, what three minutes suffice for
     report = tempfile.TemporaryFile()  # noqa: SIM115 (read when the process has ended)
     process = subprocess.Popen(
         command,

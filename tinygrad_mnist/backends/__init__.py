@@ -11,7 +11,7 @@ from tinygrad_mnist.backends.reference import ReferenceBackend
 from tinygrad_mnist.config import config, device_of
 
 BACKENDS: dict[str, Backend] = {b.name: b for b in (CpuBackend(), ReferenceBackend())}
-GPUS = ("cuda", "cudasim")
+GPUS = ("cuda", "cudasim", "ptx")
 
 
 def backend(name: str) -> Backend:

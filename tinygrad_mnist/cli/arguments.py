@@ -63,6 +63,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         choices=_Devices(),
         default=config.device,
         help="what computes; cpu; cuda: a GPU; auto: a GPU if one can be used, else the CPU;"
-        " cudasim: the GPU's kernels in a simulator (very slow); reference: NumPy;"
+        " cudasim: the GPU's kernels in a simulator (very slow); ptx: their PTX, on the CPU (slow);"
+        " reference: NumPy;"
         " default: %(default)s",
     )

@@ -103,8 +103,9 @@ class CompilingGpu:
 
     def _load(self, recipes: Sequence[Design | Advance]) -> list[Loaded]:
         missing = [recipe for recipe in recipes if recipe not in self._loaded]
-        for recipe, code in machine_code(missing, compile_codes).items():
-            self._loaded[recipe] = _loaded(code)
+        codes = machine_code(missing, compile_codes)
+        for recipe in missing:
+            self._loaded[recipe] = _loaded(codes[recipe])
         return [self._loaded[recipe] for recipe in recipes]
 
     def record(self, launches: Sequence[Bound]) -> Recording:

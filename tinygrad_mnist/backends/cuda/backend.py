@@ -1,4 +1,4 @@
-"""The backends `cuda` and `cudasim`."""
+"""The backends `cuda`, `cudasim` and `ptx`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from tinygrad_mnist.backends.cuda.driver import CudaGpu
 from tinygrad_mnist.backends.cuda.gpu import Gpu
 from tinygrad_mnist.backends.cuda.program import CudaArena, CudaProgram
 from tinygrad_mnist.backends.cuda.simulator import SimulatedGpu
+from tinygrad_mnist.backends.cuda.toolkit import compiler_missing
+from tinygrad_mnist.backends.ptx.gpu import PtxGpu
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.errors import DeviceError
 
 
 class CudaBackend:
-    """Numba-CUDA kernels, fused forms included, on one GPU or in the simulator."""
+    """Numba-CUDA kernels, fused forms included, on one GPU, in the simulator, or as PTX."""
 
     fuses = True
     keeps_shared = True
@@ -51,7 +53,7 @@ class CudaBackend:
 
     @property
     def compiles(self) -> bool:
-        return self.name == "cuda"
+        return self.name != "cudasim"
 
     def prepare(self, plans: Sequence[Plan]) -> None:
         capability = self._gpu.capability
@@ -68,9 +70,11 @@ _WITHOUT_A_GPU = (
 
 
 def cuda_backend(name: str) -> CudaBackend:
-    """The backend `cuda` or `cudasim`; DeviceError if it can't be used."""
+    """The backend `cuda`, `cudasim` or `ptx`; DeviceError if it can't be used."""
     if name == "cudasim":
         return CudaBackend(SimulatedGpu())
+    if name == "ptx":
+        return _ptx_backend()
     problem = refusal()
     if problem is not None:
         raise DeviceError(f"{problem}. {_WITHOUT_A_GPU}")
@@ -78,7 +82,15 @@ def cuda_backend(name: str) -> CudaBackend:
     return CudaBackend(CudaGpu() if capability is None else CompilingGpu(capability))
 
 
+def _ptx_backend() -> CudaBackend:
+    parts = compiler_missing()
+    if parts:
+        problems = ", and ".join(part.problem for part in parts)
+        raise DeviceError(f"the device ptx needs CUDA's compiler: {problems}; {parts[0].remedy}")
+    return CudaBackend(PtxGpu())
+
+
 def is_usable(name: str) -> bool:
     """Whether any program can run on `cuda_backend(name)`: without a compiler, kernels must have
     been carried from elsewhere."""
-    return name == "cudasim" or usable_for_all()
+    return name in ("cudasim", "ptx") or usable_for_all()

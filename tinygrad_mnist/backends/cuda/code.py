@@ -27,7 +27,7 @@ from tinygrad_mnist.backends.cuda.cache import (
     writable_folder,
     write_entry,
 )
-from tinygrad_mnist.backends.cuda.compiler import compile_kernel
+from tinygrad_mnist.backends.cuda.compiler import Compiled, compile_kernel, compile_to_ptx
 from tinygrad_mnist.backends.cuda.design import Capability, Design
 from tinygrad_mnist.backends.cuda.make import Made, make, make_advance
 from tinygrad_mnist.backends.cuda.notice import compiling
@@ -60,13 +60,34 @@ class Advance:
         return f"for {self.capability}"
 
 
-Recipe = Design | Advance
+@dataclass(frozen=True)
+class Listing:
+    """PTX instead of machine code."""
+
+    of: Design | Advance
+
+    @property
+    def kernel(self) -> str:
+        return self.of.kernel
+
+    @property
+    def capability(self) -> Capability:
+        return self.of.capability
+
+    @property
+    def digest(self) -> str:
+        return f"PTX {self.of.digest}"
+
+
+Recipe = Design | Advance | Listing
 
 
 class KernelCode(NamedTuple):
     """Machine code of one kernel, and how it is launched.
 
-    name: of its function in the cubin. pointers: how many parameters it takes before the state's.
+    name: of its function in the cubin. cubin: of a listing, the text of its PTX; then there is no
+    name and no count of registers, stack and static bytes. pointers: how many parameters it takes
+    before the state's.
     static_bytes: static shared memory of a block. registers, stack: of a thread; the stack in
     bytes.
     """
@@ -161,18 +182,23 @@ def compile_here(recipes: Sequence[Recipe]) -> Iterator[tuple[Recipe, Code]]:
 
 def compile_recipe(recipe: Recipe) -> Code:
     """Compiles one recipe; DeviceError if the compiler fails."""
-    if isinstance(recipe, Advance):
+    design = _subject(recipe)
+    if isinstance(design, Advance):
         made = Made((make_advance(),), None)
     else:
         try:
-            made = make(recipe)
+            made = make(design)
         except OSError as error:
             folder = writable_folder()
             raise DeviceError(f"sources can't be written to {folder}: {error}") from error
     kernels = []
     for kernel in made.kernels:
         try:
-            compiled = compile_kernel(kernel, recipe.capability)
+            if isinstance(recipe, Listing):
+                text = compile_to_ptx(kernel, recipe.capability).encode()
+                compiled = Compiled(text, "", 0, 0, 0, 0)
+            else:
+                compiled = compile_kernel(kernel, recipe.capability)
         except Exception as error:
             hint = f"; {reason}" if (reason := mismatch()) else ""
             raise DeviceError(f"{recipe.kernel} doesn't compile: {error}{hint}") from error
@@ -215,9 +241,10 @@ def _package_kernels() -> frozenset[str]:
 def effort(recipe: Recipe) -> int:
     """What compiling a recipe takes, roughly: it grows with the design's own source and with the
     sources of its kernel's family, most of which the compiler reads."""
-    if not isinstance(recipe, Design):
+    design = _subject(recipe)
+    if isinstance(design, Advance):
         return 0
-    return len(recipe.source) * _family_bytes().get(recipe.kernel, 1)
+    return len(design.source) * _family_bytes().get(recipe.kernel, 1)
 
 
 @cache
@@ -236,7 +263,11 @@ def _family_bytes() -> dict[str, int]:
 def _is_foreign(recipe: Recipe) -> bool:
     """Whether the factory of its kernel is not one of this package. What the machine code of such a
     kernel depends on is not known here, so it is compiled in this process and not kept on disk."""
-    return isinstance(recipe, Design) and recipe.kernel not in _package_kernels()
+    return isinstance(_subject(recipe), Design) and recipe.kernel not in _package_kernels()
+
+
+def _subject(recipe: Recipe) -> Design | Advance:
+    return recipe.of if isinstance(recipe, Listing) else recipe
 
 
 @cache

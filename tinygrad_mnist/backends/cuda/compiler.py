@@ -1,8 +1,9 @@
-"""The compiler: Numba makes NVVM's LTO-IR, nvJitLink a cubin. It needs no GPU."""
+"""The compiler: Numba makes NVVM's LTO-IR, nvJitLink a cubin or PTX. It needs no GPU."""
 
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -37,13 +38,29 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
     Its parameters are 8 bytes each: the operands' pointers, the pointers to the state's words and
     to the step table, and `ahead` (see `kernels.core.entry`).
     """
+    linker = _linker(kernel, capability, ptxas_options=["-v"])
+    cubin = bytes(linker.link("cubin").code)
+    return _read_report(cubin, linker.get_info_log())
+
+
+def compile_to_ptx(kernel: Kernel, capability: Capability) -> str:
+    """A kernel and all that it calls as one module of PTX, from which the assembler would make the
+    machine code. Its lines refer to those of the Python code, unless the linker refuses that."""
+    try:
+        return _text(_linker(kernel, capability, lines=True, ptx=True))
+    except Exception:  # some names of functions can't be in line information
+        return _text(_linker(kernel, capability, ptx=True))
+
+
+def _linker(kernel: Kernel, capability: Capability, lines: bool = False, **options: Any) -> Any:
+    """A linker that has all parts of a kernel."""
     threads = kernel.shape.threads
     # With up to 256 threads each may have 255 registers, the maximum. The assembler must know the
     # size of larger blocks, or the driver would refuse the launch.
     bounds = (threads, kernel.resident or 1) if kernel.resident or threads > 256 else None
     cuda = import_module("numba.cuda")
     core = import_module("cuda.core")
-    with _compiling_for(capability):
+    with _compiling_for(capability, lines):
         codes, _ = cuda.compile_all(
             kernel.function,
             _signature(kernel),
@@ -52,35 +69,56 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
             abi="numba",
             output="ltoir",
             launch_bounds=bounds,
+            lineinfo=lines,
         )
     objects = [core.ObjectCode.from_ltoir(c) if isinstance(c, bytes) else c for c in codes]
-    options = core.LinkerOptions(
-        arch=f"sm_{capability[0]}{capability[1]}",
-        link_time_optimization=True,
-        ptxas_options=["-v"],
+    arch = f"sm_{capability[0]}{capability[1]}"
+    made = core.LinkerOptions(
+        arch=arch, link_time_optimization=True, lineinfo=lines or None, **options
     )
-    linker = core.Linker(*objects, options=options)
-    cubin = bytes(linker.link("cubin").code)
-    return _read_report(cubin, linker.get_info_log())
+    return core.Linker(*objects, options=made)
+
+
+def _text(linker: Any) -> str:
+    return bytes(linker.link("ptx").code).rstrip(b"\0").decode()
 
 
 @contextmanager
-def _compiling_for(capability: Capability) -> Iterator[None]:
+def _compiling_for(capability: Capability, lines: bool) -> Iterator[None]:
     """While Numba compiles a device function, it reads the capability of the current GPU. Here it
-    reads `capability` instead, even if there is no GPU."""
+    reads `capability` instead, even if there is no GPU. lines: whether device functions get line
+    information; those that have it are kept apart from the others."""
 
     class Device:
         compute_capability = capability
         id = 0
 
+    def compile_with_lines(*args: Any, **options: Any) -> Any:
+        return compile_function(*args, **{**options, "lineinfo": True})
+
     dispatcher: Any = import_module("numba.cuda.dispatcher")
     with _compiling:
-        present = dispatcher.get_current_device
+        present, compile_function = dispatcher.get_current_device, dispatcher.compile_cuda
         dispatcher.get_current_device = Device
+        if lines:
+            dispatcher.compile_cuda = compile_with_lines
+            # A property of the class hides the attribute of this name that an instance has.
+            dispatcher.CUDADispatcher.overloads = property(_overloads_with_lines, _keep_overloads)
         try:
             yield
         finally:
             dispatcher.get_current_device = present
+            if lines:
+                dispatcher.compile_cuda = compile_function
+                del dispatcher.CUDADispatcher.overloads
+
+
+def _overloads_with_lines(dispatcher: Any) -> Any:
+    return vars(dispatcher).setdefault("overloads_with_lines", OrderedDict())
+
+
+def _keep_overloads(dispatcher: Any, overloads: Any) -> None:
+    vars(dispatcher)["overloads"] = overloads
 
 
 def _signature(kernel: Kernel) -> Any:

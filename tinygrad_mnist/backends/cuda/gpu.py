@@ -1,14 +1,16 @@
 """The interface of a GPU: memory, kernels, and recordings of launches that can be replayed.
 
-It has two implementations: a real GPU (`driver.py`) and Numba's simulator (`simulator.py`).
+It has three implementations: a real GPU (`driver.py`), Numba's simulator (`simulator.py`), and a
+machine that runs the kernels' PTX (`backends/ptx/gpu.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tinygrad_mnist.backends.cuda.design import Capability, Design
+from tinygrad_mnist.backends.cuda.operands import Pointer
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.kernels.core.call import LaunchShape
 
@@ -45,7 +47,8 @@ class Bound(NamedTuple):
     pointers: those of the operands, then that of the workspace, from `Gpu.pointer`. state: pointers
     to the words and to the step table (see `kernels/core/entry.py`). ahead: number of the step
     within its graph; of the last launch, how many steps the graph has. after: indices, in the
-    sequence of launches, of those that it waits for.
+    sequence of launches, of those that it waits for. operands: where the operands' pointers begin,
+    and how they move from step to step. width: columns of the step table.
     """
 
     kernel: LoadedKernel
@@ -53,6 +56,29 @@ class Bound(NamedTuple):
     state: tuple[Any, Any]
     ahead: int
     after: tuple[int, ...] = ()
+    operands: tuple[Pointer, ...] = ()
+    width: int = 0
+
+
+class Replay:
+    """A recording on the host that runs launches one by one.
+
+    A graph may run a launch as soon as those that it waits for are done. Of these the last one in
+    the plan runs first here, so that a missing dependency is noticed.
+    """
+
+    def __init__(self, launches: Sequence[Bound], run: Callable[[Bound], None]) -> None:
+        left = set(range(len(launches)))
+        self._run = run
+        self._launches: list[Bound] = []
+        while left:
+            index = max(k for k in left if left.isdisjoint(launches[k].after))
+            left.remove(index)
+            self._launches.append(launches[index])
+
+    def replay(self) -> None:
+        for launch in self._launches:
+            self._run(launch)
 
 
 class Recording(Protocol):

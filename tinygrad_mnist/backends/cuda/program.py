@@ -259,7 +259,10 @@ class CudaProgram:
             offset = self._scratch[number] // np.dtype(loaded.workspace_dtype).itemsize
             scratch = self._gpu.pointer(self._memory_of["arena"], loaded.workspace_dtype, offset)
             pointers.append(scratch)
-        return [Bound(k, tuple(pointers), self._state(), 0) for k in loaded.kernels]
+        return [
+            Bound(k, tuple(pointers), self._state(), 0, (), call.pointers, self._width)
+            for k in loaded.kernels
+        ]
 
     def _state(self) -> tuple[Any, Any]:
         state = self._memory_of["state"]

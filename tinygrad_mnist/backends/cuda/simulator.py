@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.backends.cuda.design import Design
-from tinygrad_mnist.backends.cuda.gpu import Bound, Loaded, LoadedKernel, Memory, Recording
+from tinygrad_mnist.backends.cuda.gpu import Bound, Loaded, LoadedKernel, Memory, Recording, Replay
 from tinygrad_mnist.backends.cuda.make import Kernel, make, make_advance
 from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import DeviceError
@@ -58,26 +58,6 @@ class _HostMemory:
     @property
     def nbytes(self) -> int:
         return self.bytes.nbytes
-
-
-class _Replay:
-    """A recording that runs launches one by one.
-
-    A graph may run a launch as soon as those that it waits for are done. Of these the last one in
-    the plan runs first here, so that a missing dependency is noticed.
-    """
-
-    def __init__(self, launches: Sequence[Bound]) -> None:
-        left = set(range(len(launches)))
-        self._launches: list[Bound] = []
-        while left:
-            index = max(k for k in left if left.isdisjoint(launches[k].after))
-            left.remove(index)
-            self._launches.append(launches[index])
-
-    def replay(self) -> None:
-        for launch in self._launches:
-            _run(launch)
 
 
 class SimulatedGpu:
@@ -121,7 +101,7 @@ class SimulatedGpu:
         return _simulated(make_advance())
 
     def record(self, launches: Sequence[Bound]) -> Recording:
-        return _Replay(launches)
+        return Replay(launches, _run)
 
     def time(self, launches: Sequence[Bound]) -> list[float]:
         points = [perf_counter()]

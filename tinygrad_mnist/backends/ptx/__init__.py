@@ -1,0 +1,1 @@
+"""A machine for PTX, which the compiler makes of CUDA kernels: runs and checks it on the CPU."""
