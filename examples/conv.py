@@ -1,7 +1,7 @@
 """Two convolutional layers with rectified linear units and a little L2 regularisation.
 
-60 epochs reach about 99.2 %; drop the second ConvPoolLayer and set n_in=20*12*12 for
-the book's net with one.
+60 epochs reach about 99.2 %. They take about five minutes on two cores; set the number to 10 for
+99.0 %.
 """
 
 from tinygrad_mnist.network3 import (

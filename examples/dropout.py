@@ -1,7 +1,9 @@
 """The book's best single net, and the vote of five: dropout on two layers of 1000 neurons.
 
 Run expanded.py first: it writes the expanded data. The book reaches 99.60 % with one net
-and 99.67 % with the vote.
+and 99.67 % with the vote. Five nets of 40 epochs over 250,000 images take a day or two on two
+cores;
+`tinygrad-mnist book --only vote` does the same, and can be stopped at any time.
 """
 
 import numpy as np

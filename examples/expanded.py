@@ -1,7 +1,8 @@
 """The convolutional net on five times the data: each image, and the image moved by one pixel.
 
 The first run writes the expanded set to ../data, the book's folder; later runs read it from
-there. 60 epochs reach about 99.4 %.
+there (about a gigabyte of memory). 60 epochs reach about 99.4 %, and take five times as long as
+those of conv.py.
 """
 
 from pathlib import Path

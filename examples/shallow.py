@@ -1,6 +1,6 @@
 """The book's first network of chapter 6: 100 sigmoid neurons, no convolution.
 
-60 epochs reach about 97.8 % on the validation data.
+60 epochs reach about 97.8 % on the validation data. They take about a minute on two cores.
 """
 
 from tinygrad_mnist.network3 import FullyConnectedLayer, Network, SoftmaxLayer, load_data_shared

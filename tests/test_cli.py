@@ -248,7 +248,7 @@ def test_without_mnist_and_network_one_line_says_so_and_digits_are_generated(
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert lines[0] == FALLBACK
-    assert lines[1].startswith("fc: 100 sigmoid neurons; 100 generated training images, 1 epochs")
+    assert lines[1].startswith("fc: 100 sigmoid neurons; 100 generated training images, 1 epoch ")
     assert len(lines) == 3
     assert LAST_LINE.fullmatch(out.splitlines()[-1])
 
@@ -265,7 +265,7 @@ def test_quiet_does_not_hide_that_the_digits_are_generated(
 def test_digits_by_name(offline: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--net", "fc", "--epochs", "1", "--data", "digits"]) == 0
     err = capsys.readouterr().err
-    assert err.startswith("fc: 100 sigmoid neurons; 100 generated training images, 1 epochs")
+    assert err.startswith("fc: 100 sigmoid neurons; 100 generated training images, 1 epoch ")
 
 
 def test_test_images_of_another_data_set(
@@ -275,7 +275,7 @@ def test_test_images_of_another_data_set(
     arguments = ["train", "--net", "fc", "--epochs", "1", "--data", "digits"]
     assert cli.main([*arguments, "--test-data", str(small_folder)]) == 0
     out, err = capsys.readouterr()
-    assert f"100 generated training images, tested on {small_folder}, 1 epochs" in err
+    assert f"100 generated training images, tested on {small_folder}, 1 epoch " in err
     assert float(out.splitlines()[-1].removesuffix(" %")) % 2.5 == 0
     assert cli.main([*arguments, "--test-data", str(offline / "absent")]) == 1
     assert "absent: no such file or folder" in capsys.readouterr().err

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+_LONGEST = 40  # characters of a name that an unfinished file's name has
 
 
 @contextmanager
@@ -31,7 +34,7 @@ def written_whole(path: str | os.PathLike[str], durable: bool = True) -> Iterato
         return
     if mode is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
-    part = target.with_name(f".{target.name[:40]}.{os.urandom(4).hex()}.part")
+    part = target.with_name(f".{target.name[:_LONGEST]}.{os.urandom(4).hex()}.part")
     try:
         with open(part, "xb") as file:
             yield file
@@ -57,3 +60,29 @@ def write_whole(path: str | os.PathLike[str], content: bytes, durable: bool = Tr
     """Writes `content` by `written_whole`."""
     with written_whole(path, durable) as file:
         file.write(content)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Whether `written_whole` can make a file of this name: raises OSError, naming it, if not.
+
+    For a long program that writes the file later. What is there stays as it is, but for what a
+    process that was killed has left: so no other process may be writing the file now.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if target.parent.is_dir() and len(target.name) <= _LONGEST:
+        for part in target.parent.iterdir():
+            if _is_part(part.name, target):
+                part.unlink(missing_ok=True)
+    with suppress(_Unwanted), written_whole(path, durable=False):
+        raise _Unwanted
+
+
+def _is_part(name: str, target: Path) -> bool:
+    """Whether this is the name of an unfinished file that was to become the target."""
+    return re.fullmatch(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.part", name) is not None
+
+
+class _Unwanted(Exception):  # noqa: N818
+    """Ends the writing of a file that nobody needs."""

@@ -22,7 +22,7 @@ def direct(call: Call, conv: Convolution) -> Launch:
     """The kernel of a call."""
     size, positions = conv.size, conv.positions
     n_filters, (height, width) = conv.filters, conv.pooled
-    n_bytes, has_winners = conv.mask_bytes, conv.has_winners
+    n_bytes, has_winners, first_only = conv.mask_bytes, conv.has_winners, conv.first_only
     pool_rows, pool_columns = conv.pool
     sum_at = _sum(conv)
     larger, wins = _pool()
@@ -41,12 +41,15 @@ def direct(call: Call, conv: Convolution) -> Launch:
                 row = uint32(y + uint32(k // pool_columns))
                 best = larger(sum_at(n, o, row, uint32(x + uint32(k % pool_columns)), p), best)
             if has_winners:
+                found = False
                 for b in range(n_bytes):
                     byte = uint32(0)
                     for k in range(8 * b, min(8 * b + 8, positions)):
                         row = uint32(y + uint32(k // pool_columns))
                         value = sum_at(n, o, row, uint32(x + uint32(k % pool_columns)), p)
-                        byte = uint32(byte | uint32(wins(value, best) << uint32(k % 8)))
+                        if wins(value, best) and not (first_only and found):
+                            byte = uint32(byte | uint32(1 << k % 8))
+                            found = True
                     store_winners(byte, uint32(uint32(i * uint32(n_bytes)) + uint32(b)), p)
             end(best, i, p)
 
@@ -66,7 +69,7 @@ def _pool() -> tuple[Function, Function]:
 
     @device
     def wins(value: Any, best: Any) -> Any:
-        return uint32(1) if value == best or value != value else uint32(0)
+        return value == best or value != value
 
     return larger, wins
 

@@ -18,7 +18,7 @@ class Convolution(NamedTuple):
     x (images, channels, *image), w (filters, channels, *kernel): operands; if filters are flipped,
     the strides of w are. pool: positions of a window, (1, 1) without a pool. pooled: windows.
     has_winners: whether their bit mask is output 1. bias (filters,): added to every position
-    before the pool; None without one.
+    before the pool; None without one. first_only: whether only the first winner of a window is set.
     """
 
     x: Operand
@@ -29,6 +29,7 @@ class Convolution(NamedTuple):
     pooled: Pair
     has_winners: bool
     bias: Operand | None = None
+    first_only: bool = False
 
     @property
     def images(self) -> int:
@@ -90,6 +91,7 @@ def convolution(call: Call) -> Convolution:
         (y[2], y[3]),
         len(call.outputs) > 1,
         call.inputs[2] if call.kernel == "conv2d_bias_pool" else None,
+        bool(params.get("first")),
     )
 
 
@@ -156,12 +158,13 @@ def bias_of_filter(conv: Convolution) -> tuple[Function, Function]:
 
 
 def window_maximum(conv: Convolution) -> Function:
-    """`max_and_mask(values)`: the maximum of a window, and the bit mask of its winners.
+    """`max_and_mask(values)`: the maximum of a window, and the bit mask of its winners, or of the
+    first of them.
 
     values: a local array of the window's positions, at most 32. With a NaN the maximum is NaN, and
     the NaNs win.
     """
-    positions, dtype = conv.positions, scalar_type(conv)
+    positions, dtype, first_only = conv.positions, scalar_type(conv), conv.first_only
 
     @device
     def max_and_mask(values: Any) -> Any:
@@ -180,6 +183,8 @@ def window_maximum(conv: Convolution) -> Function:
             for k in range(positions):
                 bit = uint32(0) if values[k] < best else uint32(1)
                 mask = uint32(mask | uint32(bit << uint32(k)))
+        if first_only:  # there is a winner: the mask is not 0
+            mask = uint32(mask & ~uint32(mask - uint32(1)))
         return best, mask
 
     return max_and_mask

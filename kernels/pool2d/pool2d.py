@@ -49,6 +49,7 @@ def pool2d(call: Call) -> Launches:
 
 def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
     """`mark(i, top, window, p)`: stores the bits of window number i, whose maximum is `top`."""
+    first_only = bool(call.params.get("first"))
     n_bytes, store = call.outputs[1].shape[4], call.stores[1]
     width, n_pixels = axes[1].size, axes[0].size * axes[1].size
     first_row, first_column = corner(axes[0]), corner(axes[1])
@@ -57,6 +58,7 @@ def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
 
     def mark(i: Any, top: Any, window: Any, p: Any) -> None:
         plane, h, w = begin(window[0]), first_row(window[1]), first_column(window[2])
+        found = False
         for byte in range(n_bytes):
             bits = uint32(0)
             for bit in range(8):
@@ -65,8 +67,10 @@ def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
                     row, column = h + tap // width, w + tap % width
                     if has_row(row) and has_column(column):
                         value = p[0][place(plane, row, column)]
-                        if value == top or value != value:
+                        wins = value == top or value != value
+                        if wins and not (first_only and found):
                             bits = uint32(bits | uint32(1 << bit))
+                            found = True
             store(bits, uint32(uint32(i * uint32(n_bytes)) + uint32(byte)), p)
 
     return device(mark)

@@ -66,9 +66,13 @@ def test_a_run_leaves_its_best_network(name: str, data: str, tmp_path: Path) -> 
     figures = train(name, 1, 2, str(tmp_path), data)
     assert figures["epochs"] == 2
     assert sorted(p.name for p in tmp_path.glob(f"{name}*")) == [
+        f"{name}-1-2.checkpoint",  # which goes when the run is in the journal
         f"{name}-1.csv",
         f"{name}-1.safetensors",
     ]
+    again = train(name, 1, 2, str(tmp_path), data)  # nothing is left to train
+    figures["train_seconds"] = again["train_seconds"]
+    assert again == figures
     net = saved_network(tmp_path, name, 1)
     splits = load_data(data)
     n = len(splits.test.labels) // MINI_BATCH_SIZE * MINI_BATCH_SIZE
@@ -91,6 +95,7 @@ def test_runs_are_taken_from_the_folder(
         assert [len(row.tests) for row in rows] == [2, 2]
         lines = (tmp_path / "runs" / JOURNAL).read_text().splitlines()
         assert len(lines) == 5
+        assert not list(tmp_path.glob("runs/*.checkpoint"))
         more = Plan(("shallow", "conv1"), 3, 1, plan.folder, data)
         again = rows_of(run_all(more, executor))
     assert [row.tests[:2] for row in again] == [row.tests for row in rows]
@@ -154,6 +159,11 @@ def test_the_command(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "1 run, one at a time: about " in err
     assert "| shallow | 100 sigmoid | 97.80 |" in out
     assert json.loads(table.read_text())[0]["name"] == "shallow"
+    for wrong in (["--data", "nowhere"], ["--output", "nowhere/table.md"]):
+        assert cli.main([*command, *wrong]) == 1
+        err = capsys.readouterr().err
+        assert err.startswith("tinygrad-mnist: ")
+        assert "nowhere" in err
     assert cli.main(["book", "--only", "nothing"]) == 1
     assert "there is no experiment 'nothing'" in capsys.readouterr().err
     assert cli.main([*command[:-1], "table.txt"]) == 2

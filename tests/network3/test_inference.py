@@ -170,3 +170,46 @@ def test_a_last_layer_without_answers_is_named() -> None:
     with pytest.raises(TypeError, match="predict needs `y_out` of the last layer, which a Bare"):
         net.predict(images)
     assert net.predict(images, probabilities=True).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.tolist(),
+        lambda a: np.asfortranarray(a),
+        lambda a: np.repeat(a, 2, axis=0)[::2],
+        lambda a: a.astype("float16"),
+        lambda a: a.astype("longdouble"),
+        lambda a: a.astype(">f4"),
+        lambda a: a > 0.5,
+    ],
+)
+def test_kinds_of_arrays(change: Any) -> None:
+    net = trained()
+    images = change(np.random.default_rng(1).random((6, PIXELS)))
+    expected_answers = net.predict(np.array(images, dtype=config.floatX))
+    np.testing.assert_array_equal(net.predict(images), expected_answers)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((0, 13)), "the first layer takes 12 pixels"),
+        (np.full((1, 12), 1e300), "image 0 has a pixel that is inf"),
+    ],
+)
+def test_images_that_floatx_or_the_network_do_not_hold(images: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        trained().predict(images)
+
+
+@pytest.mark.parametrize("label", [-1, 7])
+def test_labels_of_a_layer_without_a_number_of_classes(label: int) -> None:
+    net = Network([FullyConnectedLayer(PIXELS, CLASSES)], MINI_BATCH)
+    del net.layers[0].n_out
+    labels = np.array([0, label, 2])
+    if label < 0:
+        with pytest.raises(ValueError, match="the label -1 is no number of a class"):
+            net.evaluate((np.zeros((3, PIXELS)), labels))
+    else:
+        assert net.evaluate((np.zeros((3, PIXELS)), labels)).confusion.shape == (8, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tinygrad_mnist.network3 import (
     share_data,
     sigmoid,
 )
+from tinygrad_mnist.sharedvalue import shared
 
 
 class NoPool(ConvPoolLayer):
@@ -124,4 +126,84 @@ def test_layers_are_shown_as_they_are_made(layer: Any, text: str) -> None:
     net = Network([FullyConnectedLayer(2, 3), SoftmaxLayer(3, 4)], 10)
     assert repr(net) == (
         "Network([FullyConnectedLayer(n_in=2, n_out=3), SoftmaxLayer(n_in=3, n_out=4)], 10)"
+    )
+
+
+class Late:
+    """Makes its parameter when it is connected."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def set_inpt(self, inpt: Any, inpt_dropout: Any, mini_batch_size: int) -> None:
+        self.scale = shared(np.ones(self.n, config.floatX))
+        self.params = [self.scale]
+        self.output = inpt * self.scale
+        self.output_dropout = inpt_dropout * self.scale
+
+
+class Distance:
+    """A last layer that guesses a number: its accuracy is negative, and it has no y_out."""
+
+    def set_inpt(self, inpt: Any, inpt_dropout: Any, mini_batch_size: int) -> None:
+        self.output = inpt.mean(axis=1)
+
+    def cost(self, net: Network) -> Any:
+        return T.mean((self.output - net.y) ** 2)
+
+    def accuracy(self, y: Any) -> Any:
+        return -T.mean((self.output - y) ** 2)
+
+
+def test_parameters_that_are_made_when_a_layer_is_connected() -> None:
+    net = Network([Late(12), SoftmaxLayer(12, 5)], 4)
+    assert [p.name for p in net.params] == ["late1.scale", "softmax.w", "softmax.b"]
+    trains(net, 12)
+
+
+def test_a_negative_accuracy_has_a_best_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    data = share_data(arrays((40, 8, 8)))
+    net = Network([FullyConnectedLayer(12, 3), Distance()], 4, seed=None)
+    history = net.SGD(data[0], 3, 4, 0.01, data[1], data[2])
+    assert history.best_validation_accuracy == max(history.validation_accuracies) < 0
+    assert history.test_accuracy is not None
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Corresponding test accuracy of -")
+    with pytest.raises(TypeError, match="predict needs `y_out`"):
+        net.predict(np.zeros(12))
+
+
+@pytest.mark.parametrize("is_one", [True, False])
+def test_layers_that_share_a_parameter(is_one: bool, tmp_path: Path) -> None:
+    first = FullyConnectedLayer(12, 12)
+    second = first if is_one else FullyConnectedLayer(12, 12)
+    second.w = first.w
+    second.params = [first.w, second.b]
+    net = Network([first, second, SoftmaxLayer(12, 5)], 4, seed=1)
+    net.save(tmp_path / "net")
+    again = Network.load(tmp_path / "net")
+    assert again.layers[0].w is again.layers[1].w
+    for one in (net, again):
+        trains(one, 12)
+    np.testing.assert_array_equal(net.history.costs, again.history.costs)
+
+
+@pytest.mark.parametrize("params", [5, [5], [T.vector("v")], T.vector("v")])
+def test_what_are_no_parameters(params: Any) -> None:
+    layer = Centre()
+    layer.params = params  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="a layer of class Centre has "):
+        Network([layer, SoftmaxLayer(12, 5)], 4)
+
+
+@pytest.mark.parametrize("n_in", [11, 13])
+def test_images_are_checked_before_the_first_step(n_in: int) -> None:
+    net = Network([Centre(), SoftmaxLayer(n_in, 5)], 4)
+    data = share_data(arrays((40, 8, 8)))
+    with pytest.raises(ValueError, match=rf"\(4, 12\) can't be reshaped to \(4, {n_in}\)"):
+        net.SGD(data[0], 1, 4, 0.1, data[1], data[2])
+
+
+def test_layers_without_a_repr_are_shown_by_their_class() -> None:
+    assert repr(Network([Centre(), SoftmaxLayer(2, 3)], 4)) == (
+        "Network([<Centre>, SoftmaxLayer(n_in=2, n_out=3)], 4)"
     )

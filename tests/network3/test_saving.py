@@ -114,6 +114,9 @@ def test_parameters_that_share_a_name(tmp_path: Path) -> None:
 
 def test_what_cannot_be_saved_is_named(tmp_path: Path) -> None:
     class Bare:
+        def __init__(self, n: int = 1) -> None:
+            pass
+
         def set_inpt(self, inpt: Any, inpt_dropout: Any, mini_batch_size: int) -> None:
             self.output = inpt
 
@@ -197,3 +200,128 @@ def test_files_that_are_no_networks(tmp_path: Path) -> None:
     saved(path)
     with pytest.raises(SavedFileError, match=r"has no array best\.conv1\.w"):
         Network.load(path, best=True)
+
+
+class Forwarding(FullyConnectedLayer):
+    def __init__(self, *args: Any, factor: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.factor = "another value"
+
+
+class Pieces(FullyConnectedLayer):
+    """Its attribute n_out isn't the argument."""
+
+    def __init__(self, n_in: int, n_out: int, *, pieces: int = 2) -> None:
+        super().__init__(n_in, n_out * pieces)
+
+
+class Plain:
+    def set_inpt(self, inpt: Any, inpt_dropout: Any, mini_batch_size: int) -> None:
+        self.output = inpt + 1
+
+
+class Named(Plain):
+    def __init__(self, amount: float) -> None:
+        self.kept = amount
+
+    def settings(self) -> dict[str, Any]:
+        return {"amount": self.kept}
+
+
+@pytest.mark.parametrize(
+    ("layer", "n_out", "text"),
+    [
+        (lambda: Forwarding(12, 7, "relu", factor=2.0), 7, "Forwarding(12, 7, 'relu', factor=2.0)"),
+        (lambda: Forwarding(n_in=12, n_out=7), 7, "Forwarding(n_in=12, n_out=7)"),
+        (lambda: Pieces(12, 3, pieces=3), 9, "Pieces(12, 3, pieces=3)"),
+        (lambda: Pieces(np.int64(12), 3), 6, "Pieces(np.int64(12), 3)"),
+        (Plain, 12, "<Plain>"),
+        (lambda: Named(0.5), 12, "<Named>"),
+    ],
+)
+def test_layers_of_all_sorts(layer: Any, n_out: int, text: str, tmp_path: Path) -> None:
+    net = Network([layer(), SoftmaxLayer(n_out, 5)], 4)
+    assert repr(net).startswith(f"Network([{text}, ")
+    net.save(tmp_path / "net")
+    own = {cls.__name__: cls for cls in (Forwarding, Pieces, Plain, Named)}
+    again = Network.load(tmp_path / "net", own)
+    assert type(again.layers[0]) is type(net.layers[0])
+    images = np.random.default_rng(0).random((5, 12))
+    np.testing.assert_array_equal(
+        again.predict(images, probabilities=True), net.predict(images, probabilities=True)
+    )
+    again.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "net").read_bytes()
+
+
+def test_own_objects_with_names_of_this_packages(tmp_path: Path) -> None:
+    def relu(z: Any) -> Any:
+        return T.maximum(0.1 * z, z)
+
+    own = type("SoftmaxLayer", (SoftmaxLayer,), {})
+    Network([FullyConnectedLayer(12, 7, relu), own(7, 5)], 4).save(tmp_path / "net")
+    for known, missing in (({}, "relu"), ({"relu": relu}, "SoftmaxLayer")):
+        with pytest.raises(SavedFileError, match=missing):
+            Network.load(tmp_path / "net", known)
+    again = Network.load(tmp_path / "net", {"relu": relu, "SoftmaxLayer": own})
+    assert again.layers[0].activation_fn is relu
+    assert type(again.layers[1]) is own
+
+
+def test_two_objects_of_one_name_are_refused(tmp_path: Path) -> None:
+    def scaled(factor: float) -> Any:
+        def act(z: Any) -> Any:
+            return factor * z
+
+        return act
+
+    layers = [FullyConnectedLayer(12, 7, scaled(1.0)), FullyConnectedLayer(7, 7, scaled(2.0))]
+    with pytest.raises(TypeError, match="two different objects have the name act"):
+        Network([*layers, SoftmaxLayer(7, 5)], 4).save(tmp_path / "net")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["best.fc1.w", "history.costs", "state.0", "state.1"],
+        ["__metadata__", "b", "c", "d"],
+        ["\ud800", "b", "c", "d"],
+        ["a", "a", "b", "c"],
+        ["", "b", "c", "d"],
+        ["a/b", "β", "c d", "param0"],
+    ],
+)
+def test_any_names_of_parameters(names: list[str], tmp_path: Path) -> None:
+    net = Network([FullyConnectedLayer(12, 7), SoftmaxLayer(7, 5)], 4)
+    for param, name in zip(net.params, names, strict=True):
+        param.name = name
+    data = share_data(arrays((16, 8, 8)))
+    net.SGD(data[0], 1, 4, 0.1, data[1], data[2], quiet=True, checkpoint=tmp_path / "run")
+    net.save(tmp_path / "net")
+    for again in (
+        Network.load(tmp_path / "net"),
+        Network.load(tmp_path / "run"),
+        Network.load(tmp_path / "run", best=True),
+    ):
+        for a, b in zip(again.params, net.params, strict=True):
+            np.testing.assert_array_equal(a.get_value(), b.get_value())
+
+
+def test_a_layer_larger_than_its_file_is_not_made(tmp_path: Path) -> None:
+    def change(arrays: Any, description: Any) -> None:
+        description["layers"][2]["arguments"] = {"n_in": 10**5, "n_out": 10**5}
+
+    with pytest.raises(SavedFileError, match="its layers have more weights than the file"):
+        Network.load(saved(tmp_path / "net", change))
+
+
+def test_what_custom_objects_can_be(tmp_path: Path) -> None:
+    Network(NETS["own"](), 4).save(tmp_path / "net")
+    with pytest.raises(TypeError, match="custom_objects is "):
+        Network.load(tmp_path / "net", [Scaled])  # type: ignore[arg-type]
+
+    def fails(*given: Any, **named: Any) -> Any:
+        raise RuntimeError("no")
+
+    with pytest.raises(SavedFileError, match="its layers can't be made: no"):
+        Network.load(tmp_path / "net", {**OWN, "Scaled": fails})

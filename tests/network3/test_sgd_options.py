@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,15 @@ def train(epochs: int, **options: Any) -> Network:
 
 @pytest.mark.parametrize(
     ("accuracies", "without"),
-    [([], 0), ([0.5], 0), ([0.5, 0.6], 0), ([0.6, 0.6], 1), ([0.6, 0.5, 0.6, 0.1], 3)],
+    [
+        ([], 0),
+        ([0.5], 0),
+        ([0.5, 0.6], 0),
+        ([0.6, 0.6], 1),
+        ([0.6, 0.5, 0.6, 0.1], 3),
+        ([float("nan"), 0.1, 0.1], 1),
+        ([-2.0, -1.0, float("nan")], 1),
+    ],
 )
 def test_epochs_without_progress(accuracies: list[float], without: int) -> None:
     assert History(validation_accuracies=accuracies).epochs_without_progress == without
@@ -114,3 +123,36 @@ def test_a_history_is_one_line() -> None:
     assert "\n" not in text
     assert text.startswith("History(2 epochs, validation ")
     assert text.endswith(" s)")
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"), [(True, 1), (np.True_, 1), (False, 3), (None, 3), (7, 3), ("yes", 3)]
+)
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_true_itself_ends_a_run(answer: Any, ends: int, checkpointed: bool, tmp_path: Path) -> None:
+    options = {"checkpoint": tmp_path / "run"} if checkpointed else {}
+    history = train(3, callbacks=[lambda net, epoch: answer], **options).history
+    assert history.epochs == ends
+
+
+def test_one_sweep_per_chunk_of_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeps: list[Any] = []
+    sweep = Function.sweep
+
+    def spy(self: Function, *arguments: Any, **options: Any) -> Any:
+        sweeps.append((self.name, len(arguments[0])))
+        return sweep(self, *arguments, **options)
+
+    monkeypatch.setattr(Function, "sweep", spy)
+    data = share_data(arrays((4 * 250, 8, 8)))
+    small_fc().SGD(data[0], 2, 4, 0.1, data[1], data[2], quiet=True)
+    steps = [count for name, count in sweeps if name == "train_mb"]
+    assert steps == [100, 100, 50, 50, 100, 100]
+    assert sum(name == "validate_mb_accuracy" for name, _ in sweeps) == 2
+
+
+def test_a_histories_csv_after_an_interrupt() -> None:
+    history = train(2).history
+    whole = history.to_csv()
+    history.record_costs([1000.0] * 3)  # of an epoch that didn't end
+    assert history.to_csv() == whole

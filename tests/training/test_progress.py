@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
 import subprocess
 import sys
 
@@ -40,15 +42,12 @@ def test_rich_is_imported_for_a_bar_only() -> None:
     assert done.stdout == "x\nFalse\n"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize("shared_terminal", [False, True])
-def test_bar_on_a_terminal(shared_terminal: bool) -> None:
-    import pty
-
+def on_a_terminal(program: str, columns: int, shared_terminal: bool) -> tuple[bytes, bytes]:
+    """What a program shows on a terminal of this width, and its standard output."""
     leader, follower = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         stdout=follower if shared_terminal else subprocess.PIPE,
         stderr=follower,
         env=environment,
@@ -66,6 +65,12 @@ def test_bar_on_a_terminal(shared_terminal: bool) -> None:
         output = b"" if process.stdout is None else process.stdout.read()
     os.close(leader)
     assert process.returncode == 0
+    return shown, output
+
+
+@pytest.mark.parametrize("shared_terminal", [False, True])
+def test_bar_on_a_terminal(shared_terminal: bool) -> None:
+    shown, output = on_a_terminal(PROGRAM, 100, shared_terminal)
     assert b"Epoch 0" in shown
     assert b"cost 0.2500" in shown
     assert b"images/s" in shown
@@ -74,3 +79,26 @@ def test_bar_on_a_terminal(shared_terminal: bool) -> None:
     else:
         assert output.decode() == "".join(line + "\n" for line in LINES)
         assert not any(line.encode() in shown for line in LINES)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 120])
+def test_all_that_the_bar_shows_fits(columns: int) -> None:
+    program = PROGRAM.replace("Epoch 0", "Epoch 12: validation")
+    shown, _ = on_a_terminal(program, columns, False)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    lines = [line for line in re.split(r"[\r\n]+", plain) if "cost 0.2500" in line]
+    assert lines
+    for line in lines:
+        assert "…" not in line
+        assert len(line.rstrip()) <= columns
+        assert line.startswith("Epoch 12: validation ")
+        assert re.search(r" (25|50|75|100) % ", line)
+        assert ("of 400 steps" in line) == (columns >= 115)
+
+
+def test_other_lines_stand_above_the_bar() -> None:
+    program = PROGRAM.replace(
+        "    for _", "    import sys; print('debug: a line', file=sys.stderr)\n    for _"
+    )
+    shown, _ = on_a_terminal(program, 80, False)
+    assert re.search(rb"(^|[\r\nKhl])debug: a line *\r?\n", shown)

@@ -22,7 +22,7 @@ from tinygrad_mnist.book.experiments import (
     VOTERS,
     Experiment,
 )
-from tinygrad_mnist.book.train import train
+from tinygrad_mnist.book.train import checkpoint_of, train
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import integer, shown
 from tinygrad_mnist.network3 import Network, share_data
@@ -59,8 +59,9 @@ class Plan:
                 known = ", ".join((*EXPERIMENTS, VOTE))
                 raise ArgumentError(f"there is no experiment {shown(name)}; there are {known}")
         integer(self.runs, "runs", 1)
-        if self.epochs is not None:
-            integer(self.epochs, "epochs", 1)
+        for name in ("epochs", "early_stopping"):
+            if getattr(self, name) is not None:
+                integer(getattr(self, name), name, 1)
 
     def experiments(self) -> Iterator[tuple[Experiment, int, int]]:
         """Each experiment with its number of runs and of epochs, in the book's order."""
@@ -110,14 +111,16 @@ def run_all(
     executor: Executor | None = None,
     jobs: int | None = None,
     progress: bool | Callable[[Run], None] = False,
+    threads: int | None = None,
 ) -> list[Results]:
     """Has the runs computed, those that are not in the folder yet, and returns all of them.
 
-    executor, jobs, progress: as for `search`. A finished run is on disk at once; one that was
+    executor, jobs, progress, threads: as for `search`. An executor on other machines needs the
+    folder and the data under the same names there. A finished run is on disk at once; one that was
     stopped goes on from its checkpoint.
     """
     os.makedirs(plan.folder, exist_ok=True)
-    return [
+    found = [
         search(
             train,
             plan.space(experiment, runs, epochs),
@@ -126,10 +129,16 @@ def run_all(
             metric="validation",
             mode="max",
             file=Path(plan.folder, JOURNAL),
+            threads=threads,
             progress=progress,
         )
         for experiment, runs, epochs in plan.experiments()
     ]
+    for results in found:
+        for run in results:
+            if run.error is None:  # only now, since a run counts when its line is on disk
+                checkpoint_of(**run.settings).unlink(missing_ok=True)
+    return found
 
 
 def running(folder: str | os.PathLike[str]) -> list[tuple[str, dict[str, Any]]]:

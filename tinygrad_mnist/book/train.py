@@ -39,8 +39,8 @@ def train(
     """Trains the network of an experiment; returns its figures.
 
     seed: of the initial weights, and of the order or the distortions of the images. folder: gets
-    `NAME-SEED.safetensors`, the network of the best epoch, and `NAME-SEED.csv`, its curves; while
-    the run goes on, a checkpoint, from which it goes on if it was stopped, and how far it is. data:
+    `NAME-SEED.safetensors`, the network of the best epoch, and `NAME-SEED.csv`, its curves; a
+    checkpoint, from which a run goes on that was stopped; and while it runs, how far it is. data:
     as for `load_data`.
     """
     recipe = EXPERIMENTS[experiment]
@@ -52,7 +52,8 @@ def train(
     if recipe.last_eta is not None:
         eta = falling(recipe.eta, recipe.last_eta, steps)
     is_distorted = recipe.data == DISTORTED
-    checkpoint = Checkpoint(place.with_suffix(".checkpoint"), CHECKPOINT_EVERY, resume=True)
+    path = checkpoint_of(folder, experiment, seed, epochs)
+    checkpoint = Checkpoint(path, CHECKPOINT_EVERY, resume=True)
     history = net.SGD(
         training,
         epochs,
@@ -70,8 +71,7 @@ def train(
     )
     Network.load(checkpoint.path, OWN, best=True).save(place.with_suffix(".safetensors"))
     write_whole(place.with_suffix(".csv"), history.to_csv().encode())
-    for suffix in (".checkpoint", ".progress"):
-        place.with_suffix(suffix).unlink(missing_ok=True)
+    place.with_suffix(".progress").unlink(missing_ok=True)
     assert history.test_accuracy is not None
     return {
         "validation": 100 * history.best_validation_accuracy,
@@ -98,6 +98,13 @@ def _note(path: Path, epochs: int, net: Network, epoch: int) -> None:
         "seconds": history.seconds,
     }
     write_whole(path, json.dumps(state).encode())
+
+
+def checkpoint_of(
+    folder: str | os.PathLike[str], experiment: str, seed: int, epochs: int, **_: object
+) -> Path:
+    """The checkpoint of a run of so many epochs. Other settings of the run don't count."""
+    return Path(folder, f"{experiment}-{seed}-{epochs}.checkpoint")
 
 
 def saved_network(folder: str | os.PathLike[str], experiment: str, seed: int) -> Network:

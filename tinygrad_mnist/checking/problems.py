@@ -22,6 +22,7 @@ from tinygrad_mnist.contracts.core.windows import Pair, mask_bytes, max_pool
 Shape = tuple[int, ...]
 REDUCTIONS = ("sum", "prod", "max", "min")  # in the order of the kernel's parameter `op`
 COUNTS = ("sum", "padded", "inside")  # of average_pool2d: what a window's sum is divided by
+WINNERS = ("all", "first")  # of a max-pool: which of a window's winners its mask has
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Request:
     shape: of the kernel's first operand; for a gradient, of the image or matrix whose gradient it
     is. filters: shape of the second operand: filters (O, C, KH, KW), or the right-hand matrix
     (k, n) of a product. dtype: "" is the first of `dtypes_of` the kernel. op: of `reduce` (sum,
-    prod, max, min), a tape instruction of `elementwise`, or the divisor of `average_pool2d` (sum,
-    padded, inside). axis: of reductions; axes for `reduce`. whole: small integers as values, with
-    which sums are exact and maxima tie.
+    prod, max, min), a tape instruction of `elementwise`, the divisor of `average_pool2d` (sum,
+    padded, inside), or the winners of a max-pool (all, first). axis: of reductions; axes for
+    `reduce`. whole: small integers as values, with which sums are exact and maxima tie.
     """
 
     kernel: str
@@ -151,6 +152,10 @@ def build(request: Request) -> Problem:
 def variants(request: Request) -> Iterator[Request]:
     """The request for each operation that it leaves open; and for a fused max-pool both normal
     numbers and, with winners, small integers."""
+    fused = request.kernel in ("conv2d_pool", "conv2d_bias_pool")
+    if fused and not request.whole:
+        yield replace(request, whole=False)
+        request = replace(request, whole=True)
     if request.kernel == "elementwise" and request.op is None:
         ops = (n for n, o in OPCODES.items() if _compute(request.dtype) in o.dtypes and o.arity)
         yield from (replace(request, op=name) for name in ops if not OPCODES[name].draws)
@@ -158,8 +163,8 @@ def variants(request: Request) -> Iterator[Request]:
         yield from (replace(request, op=name) for name in REDUCTIONS)
     elif request.kernel.startswith("average_pool2d") and request.op is None:
         yield from (replace(request, op=name) for name in COUNTS)
-    elif request.kernel in ("conv2d_pool", "conv2d_bias_pool") and not request.whole:
-        yield from (replace(request, whole=whole) for whole in (False, True))
+    elif (fused or request.kernel == "pool2d") and request.op is None:
+        yield from (replace(request, op=name) for name in WINNERS)
     else:
         yield request
 
@@ -222,10 +227,13 @@ class _Convolution:
 _BOOK = {"shape": (10, 20, 12, 12), "filters": (40, 20, 5, 5)}
 
 
-@_builds("conv2d", "conv2d_pool", "conv2d_bias_pool", **_BOOK)
+@_builds("conv2d", **_BOOK)
+@_builds("conv2d_pool", "conv2d_bias_pool", op="all", **_BOOK)
 def _conv2d(make: _Maker) -> Problem:
     conv = _Convolution(make)
     outputs = [_spec(make, conv.y)]
+    if "pool" in conv.params:
+        conv.params["first"] = _number(make.request, WINNERS)
     if "pool" in conv.params and make.request.whole:
         outputs.append(ArraySpec("uint8", (*conv.y, mask_bytes(conv.pool))))
     operands = [make.values(conv.x), make.values(conv.w)]
@@ -272,11 +280,12 @@ class _Pooling:
         return max_pool(values, self.pooled, *geometry)[1]
 
 
-@_builds("pool2d", shape=(10, 20, 24, 24))
+@_builds("pool2d", shape=(10, 20, 24, 24), op="all")
 def _pool2d(make: _Maker) -> Problem:
     pool = _Pooling(make)
     outputs = [_spec(make, pool.y), ArraySpec("uint8", pool.mask)]
-    return Problem([make.values(pool.x)], outputs, pool.params)
+    params = pool.params | {"first": _number(make.request, WINNERS)}
+    return Problem([make.values(pool.x)], outputs, params)
 
 
 @_builds("pool2d_grad", shape=(10, 20, 24, 24))

@@ -26,7 +26,7 @@ from tinygrad_mnist.cli import (
     summary,
     train,
 )
-from tinygrad_mnist.cli.arguments import UsageError
+from tinygrad_mnist.cli.arguments import Parser, UsageError
 from tinygrad_mnist.cli.data import add_data
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import DIGITS, SEEN, DatasetError, DatasetNotFoundError, locate
@@ -72,11 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tinygrad-mnist",
         description="Train the networks of chapter 6 of Nielsen's book, and Keras models, to read"
         " handwritten digits.",
     )
+    parser.add_argument("--version", action="version", version=f"tinygrad-mnist {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (
         *(train, evaluate, predict, summary, plot, book, expand),

@@ -5,12 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from typing import NoReturn
 
 from tinygrad_mnist.config import DEVICES, config, device_of
 
 
 class UsageError(ValueError):
     """An argument names something that isn't there or doesn't fit; the command's exit code is 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors begin with what is wrong, and not with all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with exit code 2."""
+        self.exit(2, f"{self.prog}: {message}\n{self.prog} --help lists the options\n")
 
 
 def say(options: argparse.Namespace, text: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from tinygrad_mnist.cli.arguments import UsageError, add_device, positive, say
 from tinygrad_mnist.cli.data import add_data
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import load_data
-from tinygrad_mnist.files import write_whole
+from tinygrad_mnist.files import check_writable, write_whole
 from tinygrad_mnist.search import Results, Run
 from tinygrad_mnist.search.worker import processors
 
@@ -57,6 +60,12 @@ def add_parser(commands: Any) -> None:
         help="write the table here, too, whenever a run ends: .md or .json",
     )
     parser.add_argument("--threads", type=positive, help="CPU threads, shared by all jobs")
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="let the workers of this scheduler of dask do the runs, such as tcp://host:8786; they"
+        " need the folder and the data under the same names. Needs the extra `cluster`",
+    )
     add_device(parser)
     add_data(parser, "--data")
     parser.add_argument("--quiet", action="store_true", help="print only the table")
@@ -72,29 +81,68 @@ def run(options: argparse.Namespace) -> int:
     config.device = options.device
     if options.threads is not None:
         config.threads = options.threads
-    names = tuple(options.only or (*EXPERIMENTS, VOTE))
-    plan = Plan(
-        names, options.runs, options.epochs, options.folder, options.data, options.early_stopping
-    )
-    jobs = options.jobs or (1 if config.device in ("cuda", "cudasim") else processors())
-    say(options, _forecast(plan, jobs))
-    rows: list[Row] = []
-    with _watched(plan.folder, options.quiet):
-        for name in names:
-            one = Plan((name,), plan.runs, plan.epochs, plan.folder, plan.data, plan.early_stopping)
-            results = _results(one, jobs, options)
-            rows += _rows(one, results)
-            if options.output is not None:
+    names = tuple(dict.fromkeys(options.only or (*EXPERIMENTS, VOTE)))
+    folder = options.folder if options.cluster is None else os.path.abspath(options.folder)
+    plan = Plan(names, options.runs, options.epochs, folder, options.data, options.early_stopping)
+    _check_places(plan, options)
+    with _executor(options.cluster) as executor:
+        jobs = options.jobs or (1 if config.device in ("cuda", "cudasim") else processors())
+        if not options.quiet:
+            say(options, _forecast(plan, None if executor is not None else jobs))
+        rows: list[Row] = []
+        with _watched(plan.folder, options.quiet):
+            for name in names:
+                rows += _rows_of(replace(plan, names=(name,)), rows, executor, jobs, options)
                 _write(options.output, rows)
     print(as_markdown(rows), end="")
     return 0 if len(rows) == len(names) else 1
 
 
-def _results(plan: Plan, jobs: int, options: argparse.Namespace) -> list[Results]:
-    results = run_all(plan, jobs=jobs, progress=False if options.quiet else _say_ended)
+def _check_places(plan: Plan, options: argparse.Namespace) -> None:
+    """Raises OSError and what reading the data raises, before anything is run."""
+    load_data(plan.data)
+    os.makedirs(plan.folder, exist_ok=True)
+    if options.output is not None:
+        check_writable(options.output)
+
+
+@contextmanager
+def _executor(cluster: str | None) -> Iterator[Executor | None]:
+    """That of a cluster. Raises ImportError without the extra, OSError if there is no scheduler."""
+    if cluster is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ImportError("--cluster needs dask: pip install 'tinygrad_mnist[cluster]'") from None
+    with Client(cluster) as client:  # type: ignore[no-untyped-call]
+        yield client.get_executor()
+
+
+def _rows_of(
+    plan: Plan,
+    before: Sequence[Row],
+    executor: Executor | None,
+    jobs: int,
+    options: argparse.Namespace,
+) -> list[Row]:
+    """Has the runs of an experiment done; the table on disk grows with each."""
+    ended: list[Run] = []
+
+    def note(run: Run) -> None:
+        if not options.quiet:
+            _say_ended(run)
+        ended.append(run)
+        so_far = rows_of([Results(ended, "validation", "max")])
+        _write(options.output, [*before, *so_far])
+
+    shared = None if executor is not None else jobs
+    threads = None if options.threads is None else max(1, options.threads // jobs)
+    results = run_all(plan, executor, shared, note, threads)
     for failed in (run for of in results for run in of.failed):
         print(f"tinygrad-mnist: {failed.settings['experiment']}: {failed.error}", file=sys.stderr)
-    return results
+    return _rows(plan, results)
 
 
 def _say_ended(run: Run) -> None:
@@ -111,7 +159,9 @@ def _rows(plan: Plan, results: Sequence[Results]) -> list[Row]:
     return [] if row is None else [row]
 
 
-def _write(path: Path, rows: Sequence[Row]) -> None:
+def _write(path: Path | None, rows: Sequence[Row]) -> None:
+    if path is None:
+        return
     text = as_markdown(rows) if path.suffix == ".md" else as_json(rows)
     write_whole(path, text.encode())
 
@@ -126,13 +176,16 @@ def _listed() -> str:
     return "\n".join(lines)
 
 
-def _forecast(plan: Plan, jobs: int) -> str:
-    """What will be run, and how long that takes if nothing has been done yet."""
+def _forecast(plan: Plan, jobs: int | None) -> str:
+    """What will be run, and how long that takes on this machine if nothing has been done yet. jobs:
+    at the same time; None: on a cluster."""
     seconds = estimate(plan)
     runs = {e.name: n for e, n, _ in plan.experiments()}
     total = sum(seconds[name] * n for name, n in runs.items())
     each = ", ".join(f"{name} {n} x {_time(seconds[name])}" for name, n in runs.items())
     at_once = "one at a time" if jobs == 1 else f"{jobs} at the same time"
+    if jobs is None:
+        at_once = "on the cluster; on this machine"
     count = sum(runs.values())
     what = "run" if count == 1 else "runs"
     return f"{count} {what}, {at_once}: about {_time(total)} in all ({each})"

@@ -17,7 +17,7 @@ from tinygrad_mnist.checking import (
     check_kernel,
     shapes_text,
 )
-from tinygrad_mnist.checking.problems import COUNTS, REDUCTIONS
+from tinygrad_mnist.checking.problems import COUNTS, REDUCTIONS, WINNERS
 from tinygrad_mnist.cli.arguments import add_device, positive, seed
 from tinygrad_mnist.config import config
 
@@ -62,7 +62,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--axis", type=_integers, metavar="AXES", help="of a reduction")
     parser.add_argument(
         "--op",
-        help=f"of reduce ({', '.join(REDUCTIONS)}), average_pool2d ({', '.join(COUNTS)}) or"
+        help=f"of reduce ({', '.join(REDUCTIONS)}), average_pool2d ({', '.join(COUNTS)}),"
+        f" a max-pool ({', '.join(WINNERS)}: whose bits its mask has) or"
         " elementwise (an instruction such as exp or add); default: each in turn",
     )
     parser.add_argument("--dtype", default="", help="default: float32, of integer_gemm int64")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_mnist import plots
+from tinygrad_mnist.book.train import OWN
 from tinygrad_mnist.cli.arguments import UsageError, positive, say
 from tinygrad_mnist.cli.data import add_data, load
 from tinygrad_mnist.network3 import Network
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     if what == CURVES:
         plots.plot_history(record, output)
     elif what == FILTERS:
-        plots.plot_filters(Network.load(options.run), output, n=options.n)
+        plots.plot_filters(Network.load(options.run, OWN), output, n=options.n)
     else:
         _draw_answers(options, what, output)
     say(options, f"drawn: {output}")
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _draw_answers(options: argparse.Namespace, what: str, output: str) -> None:
     splits, _ = load(options)
-    found = Network.load(options.run).evaluate(splits.test)
+    found = Network.load(options.run, OWN).evaluate(splits.test)
     if what == ERRORS:
         plots.plot_errors(found, splits.test.images, output, n=options.n)
     else:

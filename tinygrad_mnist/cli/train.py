@@ -10,7 +10,9 @@ from tinygrad_mnist.booknets import RECIPES, book_net
 from tinygrad_mnist.cli import train_model
 from tinygrad_mnist.cli.arguments import UsageError, add_device, positive, say, seed
 from tinygrad_mnist.cli.data import add_data, load
+from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.config import config
+from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.network3 import Checkpoint, share_data
 
 #: Epochs without --epochs: a few minutes on two cores, and close to what the net can reach.
@@ -128,6 +130,7 @@ def _checkpoint(options: argparse.Namespace) -> Checkpoint | None:
         if options.resume:
             raise UsageError("--resume needs --checkpoint FILE")
         return None
+    check_writable(options.checkpoint)  # before anything is printed
     return Checkpoint(options.checkpoint, CHECKPOINT_EVERY, options.resume)
 
 
@@ -146,7 +149,7 @@ def _train_book_net(options: argparse.Namespace, name: str, wanted_rate: str) ->
         options,
         f"{recipe.name}: {recipe.summary}; {len(splits.training.labels):,} {kind}training images"
         f"{f', tested on {options.test_data}' if options.test_data else ''},"
-        f" {epochs} epochs{hint} (the book: {recipe.epochs}), learning rate"
+        f" {counted(epochs, 'epoch')}{hint} (the book: {recipe.epochs}), learning rate"
         f" {rate if anneal else recipe.eta}, seed {options.seed}",
     )
     start = time.perf_counter()

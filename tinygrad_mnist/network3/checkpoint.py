@@ -7,25 +7,39 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from tinygrad_mnist.errors import SavedFileError
+from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.functions import Function
+from tinygrad_mnist.graph.traversal import leaves
 from tinygrad_mnist.graph.values import flag, integer, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.network3.data import Data
 from tinygrad_mnist.network3.inference import labels_of
-from tinygrad_mnist.network3.saving import Arrays, described, fill, fill_one, param_names
+from tinygrad_mnist.network3.saving import (
+    BEST,
+    HISTORY,
+    STATE,
+    Arrays,
+    described,
+    param_names,
+    value_for,
+    values_for,
+)
 from tinygrad_mnist.printing import pp
 from tinygrad_mnist.saving import Saved, load_arrays, save_arrays
 from tinygrad_mnist.training import History
 
 Settings = dict[str, Any]
 _SEED = "seed of shuffling"
-BEST = "best."  # before the names of the parameters of the best epoch
+_COSTS, _VALIDATION, _TEST = (
+    f"{HISTORY}{name}" for name in ("costs", "validation_accuracies", "test_accuracies")
+)
 
 
 class Checkpoint:
@@ -33,8 +47,13 @@ class Checkpoint:
 
     path: of a file, which is always whole: a new one replaces it when it is written. every: number
     of steps between two writings; None: only after each epoch, where the state is written in any
-    case, as it is when an exception such as KeyboardInterrupt ends the run. resume: go on from the
-    file; if it isn't there, the run starts as usual.
+    case, as it is when Ctrl-C ends the run. resume: go on from the file; if it isn't there, the run
+    starts as usual.
+
+    The state: all shared variables that steps and evaluations use, but for the data, the parameters
+    of the best epoch, and the measurements. What a function of one's own keeps elsewhere isn't in
+    it: what `before_epoch` does must depend on the epoch's number alone, and the callbacks of an
+    epoch are called again if the run was stopped before the last of them had ended.
 
     Raises TypeError or ValueError for arguments of the wrong kind.
     """
@@ -42,6 +61,8 @@ class Checkpoint:
     def __init__(
         self, path: str | os.PathLike[str], every: int | None = None, resume: bool = False
     ) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"path is {shown(path)}; it must be the name of a file")
         self.path = Path(path)
         self.every = None if every is None else integer(every, "every", 1)
         self.resume = flag(resume, "resume")
@@ -50,11 +71,17 @@ class Checkpoint:
         return f"Checkpoint({str(self.path)!r}, every={self.every}, resume={self.resume})"
 
     def found(self) -> Saved | None:
-        """The file to go on from. Raises SavedFileError for one that is no checkpoint."""
+        """The file to go on from; None if the run is to start.
+
+        Raises OSError, naming the file, if it can't be read or written; SavedFileError for one that
+        is no checkpoint.
+        """
+        check_writable(self.path)
         if not self.resume or not self.path.exists():
             return None
         saved = load_arrays(self.path)
-        if not isinstance(saved.description, dict) or "run" not in saved.description:
+        run = saved.description.get("run") if isinstance(saved.description, dict) else None
+        if not isinstance(run, dict) or not isinstance(run.get("settings"), dict):
             raise SavedFileError(f"{saved.path} is no checkpoint of a run")
         return saved
 
@@ -64,26 +91,37 @@ class Trained(Protocol):
 
     layers: list[Any]
     mini_batch_size: int
-    train_mb: Function
     history: History
 
 
 class RunState:
-    """All that a run needs to go on: parameters, what else the steps change, measurements.
+    """All that a run needs to go on: parameters, what else the steps use, measurements.
 
-    settings: JSON data that a run has to share with the one that wrote its checkpoint.
+    functions: those of the run. data: the pairs that they read. settings: JSON data that a run has
+    to share with the one that wrote its checkpoint. ended_epochs: the epochs after which all
+    callbacks have ended.
     """
 
-    def __init__(self, checkpoint: Checkpoint, network: Trained, settings: Settings) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        network: Trained,
+        functions: Sequence[Function],
+        data: Sequence[Data],
+        settings: Settings,
+    ) -> None:
         self._checkpoint = checkpoint
         self._layers = network.layers
         self._description = described(network.layers, network.mini_batch_size)
         self._params = param_names(network.layers)
-        # Counters of schedules, states of random streams.
-        others = [v for v in network.train_mb.updated if v not in self._params]
-        self._others = {v: f"state{number}" for number, v in enumerate(others)}
+        # Counters of schedules, states of random streams, learning rates that callbacks change.
+        used = dict.fromkeys(v for function in functions for v in function.get_shared())
+        of_data = set(leaves([variable for pair in data for variable in pair]))
+        others = [v for v in used if v not in self._params and v not in of_data]
+        self._others = {v: f"{STATE}{number}" for number, v in enumerate(others)}
         self._history, self._settings = network.history, settings
         self._best: Arrays = {}
+        self.ended_epochs = 0
 
     def keep_best(self) -> None:
         """The parameters are those of the best epoch so far."""
@@ -99,40 +137,67 @@ class RunState:
         history = self._history
         arrays: Arrays = {name: v.get_value() for v, name in (self._params | self._others).items()}
         arrays |= self._best
-        arrays["history.costs"] = history.costs
-        arrays["history.validation_accuracies"] = np.array(history.validation_accuracies)
-        arrays["history.test_accuracies"] = np.array(history.test_accuracies)
-        run = {"settings": self._settings, "seconds": history.seconds}
+        arrays[_COSTS] = history.costs
+        arrays[_VALIDATION] = np.array(history.validation_accuracies)
+        arrays[_TEST] = np.array(history.test_accuracies)
+        run = {
+            "settings": self._settings,
+            "seconds": history.seconds,
+            "ended epochs": self.ended_epochs,
+        }
         save_arrays(self._checkpoint.path, arrays, {**self._description, "run": run})
 
     def read(self, saved: Saved, batches: int) -> None:
         """Takes over what a checkpoint has. batches: steps of an epoch.
 
-        Raises SavedFileError, which names what differs, for one of another network or run.
+        Raises SavedFileError, which names what differs, for one of another network or run; then
+        the network is as it was.
         """
         self._check(saved)
-        fill(saved, self._layers)
-        for variable, name in self._others.items():
-            fill_one(saved, variable, name)
-        self._best = {n: a for n, a in saved.arrays.items() if n.startswith(BEST)}
-        history = self._history
+        values = values_for(saved, self._layers)
+        values |= {v: value_for(saved, v, name) for v, name in self._others.items()}
+        validation, test, seconds, ended = self._past(saved, batches)
+        best: Arrays = {}
+        if validation:
+            best = {BEST + n: value_for(saved, p, BEST + n) for p, n in self._params.items()}
+        for variable, value in values.items():
+            variable.set_value(value)
+        self._best, self.ended_epochs = best, ended
+        self._history.seconds = seconds
+        self._history.record_costs(saved.arrays[_COSTS])
+        for epoch, accuracies in enumerate(zip(validation, test, strict=True)):
+            is_best = self._history.record_validation(accuracies[0], (epoch + 1) * batches - 1)
+            if is_best and not np.isnan(accuracies[1]):
+                self._history.record_test(accuracies[1])
+
+    def _past(self, saved: Saved, batches: int) -> tuple[list[float], list[float], float, int]:
+        """The accuracies of a checkpoint's epochs, its duration and its `ended_epochs`."""
         try:
-            history.record_costs(saved.arrays["history.costs"])
-            validation = saved.arrays["history.validation_accuracies"].tolist()
-            tests = saved.arrays["history.test_accuracies"].tolist()
-            history.seconds = float(saved.description["run"]["seconds"])
+            costs, validation, test = (
+                saved.arrays[name].astype(float, casting="safe")
+                for name in (_COSTS, _VALIDATION, _TEST)
+            )
+            seconds = float(saved.description["run"]["seconds"])
+            ended = saved.description["run"]["ended epochs"]
         except (LookupError, TypeError, ValueError) as error:
             raise SavedFileError(f"{saved.path} is damaged: {error}") from error
-        for epoch, (accuracy, test) in enumerate(zip(validation, tests, strict=True)):
-            is_best = history.record_validation(accuracy, (epoch + 1) * batches - 1)
-            if is_best and not np.isnan(test):
-                history.record_test(test)
+        epochs = validation.size
+        is_whole = (
+            costs.ndim == validation.ndim == 1
+            and validation.shape == test.shape
+            and epochs * batches <= costs.size <= (epochs + 1) * batches
+            and 0 <= seconds < np.inf
+            and ended in (epochs - 1, epochs)
+        )
+        if not is_whole:
+            raise SavedFileError(f"{saved.path} is damaged: its measurements don't fit each other")
+        return validation.tolist(), test.tolist(), seconds, ended
 
     def _check(self, saved: Saved) -> None:
         for name, own in self._description.items():
             if (other := saved.description.get(name)) != own:
                 raise SavedFileError(f"{saved.path} is of a network with {name} {other}, not {own}")
-        settings = saved.description["run"].get("settings", {})
+        settings = saved.description["run"]["settings"]
         for name, own in self._settings.items():
             if (other := settings.get(name)) != own:
                 raise SavedFileError(
@@ -149,31 +214,45 @@ def as_checkpoint(given: Any) -> Checkpoint | None:
     return Checkpoint(given)
 
 
-def run_settings(data: Data, eta: Any, lmbda: Any, seed: int | None) -> Settings:
-    """What two runs must share for one to go on from the other's checkpoint. seed: of shuffling."""
-    x, y = data
-    digest = hashlib.blake2b(digest_size=8)
-    for array in (x.get_value(borrow=True), labels_of(y, None)):
-        digest.update(np.ascontiguousarray(array).data)
-    rates = {
+def run_settings(
+    data: Mapping[str, Data | None], eta: Any, lmbda: Any, seed: int | None, changing: bool
+) -> Settings:
+    """What two runs must share for one to go on from the other's checkpoint.
+
+    data: by the names of SGD's arguments. seed: of shuffling. changing: the training images are new
+    in each epoch, so that only their labels count.
+    """
+    settings: Settings = {
         name: pp(value) if isinstance(value, Variable) else float(value)
         for name, value in (("eta", eta), ("lmbda", lmbda))
     }
-    return {**rates, _SEED: seed, "training data": digest.hexdigest()}
+    settings[_SEED] = seed
+    for number, (name, pair) in enumerate(data.items()):
+        title = name.replace("_", " ")
+        settings[title] = None if pair is None else _digest(pair, not changing or number > 0)
+    return settings
+
+
+def _digest(data: Data, has_images: bool) -> str:
+    """Of the data's values."""
+    x, y = data
+    digest = hashlib.blake2b(digest_size=8)
+    for array in (x.get_value(borrow=True), labels_of(y, None))[0 if has_images else 1 :]:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def curves_in(path: str | os.PathLike[str]) -> dict[str, list[float]] | None:
     """The accuracies of a run's epochs by the names of Keras's logs; None for a file of a network
     that is no checkpoint. Raises OSError and SavedFileError."""
     arrays = load_arrays(path).arrays
-    names = {"val_accuracy": "validation_accuracies", "test_accuracy": "test_accuracies"}
-    if not all(f"history.{name}" in arrays for name in names.values()):
+    names = {"val_accuracy": _VALIDATION, "test_accuracy": _TEST}
+    if not all(name in arrays for name in names.values()):
         return None
-    return {key: arrays[f"history.{name}"].tolist() for key, name in names.items()}
+    return {key: arrays[name].tolist() for key, name in names.items()}
 
 
 def shuffle_seed(saved: Saved) -> int | None:
     """The seed of the orders in the run of a checkpoint; None if it took the data's own."""
-    settings = saved.description["run"].get("settings")
-    seed = settings.get(_SEED) if isinstance(settings, dict) else None
-    return seed if isinstance(seed, int) else None
+    seed = saved.description["run"]["settings"].get(_SEED)
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 else None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinygrad_mnist.graph.values import several, shown
 from tinygrad_mnist.network3.inference import Evaluation, evaluation, labels_of, pair_of
 from tinygrad_mnist.network3.network import Network
+from tinygrad_mnist.training.layers import declared
 
 
 class Ensemble:
@@ -30,15 +31,21 @@ class Ensemble:
             raise ValueError("networks is empty: an ensemble needs at least one")
 
     def __repr__(self) -> str:
-        return f"Ensemble of {len(self.networks)}: {self.networks[0]!r}, ..."
+        n = len(self.networks)
+        return (
+            f"Ensemble of {n} {'network' if n == 1 else 'networks'}, the first {self.networks[0]!r}"
+        )
 
     def predict(self, images: Any) -> NDArray[Any]:
         """The vote for each image, int64 (n,); a scalar for one image. images: as for a network."""
-        sums: Any = sum(net.predict(images, probabilities=True) for net in self.networks)
-        votes = sum(_one_hot(net.predict(images), sums.shape[-1]) for net in self.networks)
-        # A vote counts more than all probabilities together.
-        total: Any = votes * (1.0 + len(self.networks)) + sums
-        answers: NDArray[Any] = np.asarray(total.argmax(axis=-1))[()]
+        outputs = [net.predict(images, probabilities=True) for net in self.networks]
+        if len({output.shape for output in outputs}) > 1:
+            numbers = ", ".join(str(output.shape[-1]) for output in outputs)
+            raise ValueError(f"the networks know different numbers of classes: {numbers}")
+        sums: Any = sum(outputs)
+        votes: Any = sum(_one_hot(net.predict(images), sums.shape[-1]) for net in self.networks)
+        has_most = votes == votes.max(axis=-1, keepdims=True)
+        answers: NDArray[Any] = np.where(has_most, sums, -np.inf).argmax(axis=-1)[()]
         return answers
 
     def evaluate(self, data: Any) -> Evaluation:
@@ -46,12 +53,13 @@ class Ensemble:
         None."""
         images, labels = pair_of(data)
         answers = np.atleast_1d(self.predict(images))
-        classes = getattr(self.networks[0].layers[-1], "n_out", None)
+        classes = declared(self.networks[0].layers[-1], "n_out")
         known = labels_of(labels, classes)
         if len(known) != len(answers):
             raise ValueError(f"{len(answers)} images, but {len(known)} labels")
-        count = classes or int(max(known.max(initial=0), answers.max(initial=0))) + 1
-        return evaluation(answers, known, count, None)
+        if not len(answers):
+            raise ValueError("there are no images to evaluate")
+        return evaluation(answers, known, classes, None)
 
 
 def _one_hot(answers: Any, classes: int) -> NDArray[Any]:

@@ -64,25 +64,33 @@ class Answers:
         filled = np.zeros((batches * self._size, pixels), config.floatX)
         filled[:n] = rows
         results = self._of_batch.sweep(filled.reshape(batches, self._size, pixels))
+        for result in results:
+            if result.shape[1:2] != (self._size,):
+                raise ValueError(
+                    f"the last layer gives an array {result.shape[1:]} for a mini-batch of"
+                    f" {self._size} images; its first axis must have the images"
+                )
         return [r.reshape(batches * self._size, *r.shape[2:])[:n] for r in results]
 
 
 def rows_of(images: Any, pixels: int | None) -> tuple[Array, bool]:
-    """Images as an array (n, pixels), and whether they are one image without the first axis.
+    """Images as a floatX array (n, pixels), and whether they are one image without the first axis.
 
     pixels: of an image; None if the network doesn't say. Raises TypeError for what are no images,
-    ValueError where an image has another number of pixels, or one that is NaN or infinite.
+    ValueError for an image with another number of pixels, or one that in floatX is NaN or infinite.
     """
     array = _numbers(images)
     is_one = array.ndim == 1
     if pixels is not None:
         is_one = array.size == pixels and math.prod(array.shape[1:]) != pixels
-        if not is_one and array.size and math.prod(array.shape[1:]) != pixels:
+        if not is_one and array.shape != (0,) and math.prod(array.shape[1:]) != pixels:
             raise ValueError(
                 f"images of shape {array.shape}: the first layer takes {pixels} pixels an image"
             )
     n = 1 if is_one else len(array)
-    rows = array.reshape(n, -1) if array.size else array.reshape(0, pixels or 1)
+    width = pixels or (array.size if is_one else math.prod(array.shape[1:]))
+    with np.errstate(over="ignore"):
+        rows = array.reshape(n, width).astype(config.floatX)
     if problem := wrong_pixel(rows):
         raise ValueError(problem)
     return rows, is_one
@@ -126,10 +134,25 @@ def labels_of(labels: Any, classes: int | None) -> Array:
     return array.astype(np.int64)
 
 
-def evaluation(predictions: Array, labels: Array, classes: int, costs: Array | None) -> Evaluation:
-    """The figures of answers to images with these labels. costs: of each image."""
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, predictions), 1)
+def evaluation(
+    predictions: Array, labels: Array, classes: int | None, costs: Array | None
+) -> Evaluation:
+    """The figures of answers to images with these labels. classes: how many there are at least.
+    costs: of each image.
+
+    Raises TypeError or ValueError for labels and answers that are no numbers of classes.
+    """
+    for name, numbers in (("label", labels), ("answer", predictions)):
+        if numbers.dtype.kind not in "iub" or numbers.ndim != 1:
+            raise TypeError(
+                f"{name}s are {numbers.dtype} of shape {numbers.shape}; to be evaluated, they must"
+                " be a vector of integers"
+            )
+        if numbers.min(initial=0) < 0:
+            raise ValueError(f"the {name} {numbers.min()} is no number of a class")
+    most = max(classes or 1, int(labels.max(initial=0)) + 1, int(predictions.max(initial=0)) + 1)
+    confusion = np.zeros((most, most), np.int64)
+    np.add.at(confusion, (labels, predictions.astype(np.int64)), 1)
     right = predictions == labels
     return Evaluation(
         accuracy=float(np.mean(right)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.config import config
 from tinygrad_mnist.graph.shared import SharedVariable
+from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.network3.gpu import check_flag
 from tinygrad_mnist.sharedvalue import shared
@@ -27,6 +28,7 @@ from tinygrad_mnist.training.activations import Activation, activated, activatio
 from tinygrad_mnist.training.dropout import dropout_layer
 
 Normal = Callable[..., Any]
+Made = tuple[tuple[Any, ...], dict[str, Any]]  # arguments by position, and by name
 
 
 class _Layer:
@@ -44,6 +46,12 @@ class _Layer:
     output: Variable
     output_dropout: Variable
     y_out: Variable
+    _given: Made
+
+    def __new__(cls, *given: Any, **named: Any) -> Self:
+        layer = super().__new__(cls)
+        layer._given = given, named
+        return layer
 
     def _make_params(self) -> None:
         check_flag()
@@ -55,27 +63,33 @@ class _Layer:
     def _draw(self, normal: Normal) -> tuple[Any, Any]:
         raise NotImplementedError
 
-    def settings(self) -> dict[str, Any]:
-        """The arguments of the constructor that are not the defaults, by name."""
+    def made_with(self) -> Made:
+        """The arguments of the constructor, by position and by name. Of the three kinds, those that
+        aren't the defaults, as the attributes are; of others, those that were given, since an
+        attribute of theirs may have the name of an argument and another value."""
+        if type(self).__module__ != __name__:
+            return self._given
         arguments = inspect.signature(type(self)).parameters
-        return {
+        return (), {
             name: value
             for name, argument in arguments.items()
-            if (value := getattr(self, name, argument.default)) is not argument.default
-            and value != argument.default
+            if (value := getattr(self, name)) is not argument.default and value != argument.default
         }
 
     def __repr__(self) -> str:
-        given = (
-            f"{name}={getattr(v, '__name__', v) if callable(v) else repr(v)}"
-            for name, v in self.settings().items()
-        )
-        return f"{type(self).__name__}({', '.join(given)})"
+        given, named = self.made_with()
+        texts = [*map(_shown, given), *(f"{name}={_shown(v)}" for name, v in named.items())]
+        return f"{type(self).__name__}({', '.join(texts)})"
 
     def initialize(self, rng: np.random.RandomState) -> None:
         """Give w and b new initial values, drawn from `rng` by the rule of the constructor."""
         for param, value in zip(self.params, self._draw(rng.normal), strict=True):
             param.set_value(np.asarray(value, dtype=param.dtype))
+
+
+def _shown(value: Any) -> str:
+    """An argument in a layer's repr: of a function, its name."""
+    return str(getattr(value, "__name__", shown(value))) if callable(value) else shown(value)
 
 
 class ConvPoolLayer(_Layer):

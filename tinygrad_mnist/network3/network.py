@@ -15,10 +15,9 @@ import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
 from tinygrad_mnist.errors import SavedFileError
 from tinygrad_mnist.functions import Function, function, prepare
-from tinygrad_mnist.graph.values import flag
+from tinygrad_mnist.graph.values import flag, shown
 from tinygrad_mnist.graph.variables import Variable
 from tinygrad_mnist.network3.checkpoint import (
-    BEST,
     Checkpoint,
     RunState,
     as_checkpoint,
@@ -37,7 +36,7 @@ from tinygrad_mnist.network3.inference import (
 )
 from tinygrad_mnist.network3.layers import SoftmaxLayer
 from tinygrad_mnist.network3.run import Batches, Run
-from tinygrad_mnist.network3.saving import described, fill, layers_of, param_names
+from tinygrad_mnist.network3.saving import BEST, described, fill, layers_of, param_names
 from tinygrad_mnist.network3.shapes import values_per_image
 from tinygrad_mnist.network3.shuffle import Shuffled
 from tinygrad_mnist.network3.summary import summary_of
@@ -54,7 +53,13 @@ from tinygrad_mnist.training import (
 )
 from tinygrad_mnist.training.checks import as_patience, functions_of
 from tinygrad_mnist.training.labels import LayerLabels
-from tinygrad_mnist.training.layers import check_fit, outputs_of, params_of
+from tinygrad_mnist.training.layers import (
+    check_fit,
+    declared,
+    outputs_of,
+    params_of,
+    shown_layer,
+)
 from tinygrad_mnist.training.nonfinite import check_costs
 from tinygrad_mnist.training.schedule import as_rate
 
@@ -81,6 +86,7 @@ class Network:
     test_mb_accuracy: Function
     test_mb_predictions: Function
     history: History
+    _trained_pixels: int | None = None  # of the data, where the first layer doesn't say it
 
     def __init__(
         self, layers: Sequence[Any], mini_batch_size: int, seed: int | None = None
@@ -91,14 +97,17 @@ class Network:
         self.layers = list(layers)
         if seed is not None:
             self._initialize(check_seed(seed))
-        self.params = [param for layer in self.layers for param in params_of(layer)]
         self.x = T.matrix("x")
         self.y = T.ivector("y")
         self._labels = LayerLabels(self.layers)
         self.output, self.output_dropout = self._connect()
+        self._labels.name_params()  # of layers that have made them when they were connected
+        # Once each, also where layers share one.
+        params = [param for layer in self.layers for param in params_of(layer)]
+        self.params = list(dict.fromkeys(params))
 
     def __repr__(self) -> str:
-        return f"Network([{', '.join(map(repr, self.layers))}], {self.mini_batch_size})"
+        return f"Network([{', '.join(map(shown_layer, self.layers))}], {self.mini_batch_size})"
 
     def _connect(self) -> tuple[Variable, Variable]:
         """Gives every layer the outputs of the one before it; returns those of the last."""
@@ -110,7 +119,7 @@ class Network:
             with self._labels.inside(number):
                 layer.set_inpt(inpt, inpt_dropout, self.mini_batch_size)
             inpt, inpt_dropout = outputs_of(number, layer)
-            before = getattr(layer, "n_out", None)
+            before = declared(layer, "n_out")
             if pixels is not None:
                 before = values_per_image(inpt, self.x, self.mini_batch_size, pixels)
         return inpt, inpt_dropout
@@ -163,7 +172,7 @@ class Network:
         shuffle: take the images in a new order in each epoch, by `numpy.random`. A second copy of
             the training data is kept.
         callbacks: functions that are called after every epoch with the network and the epoch's
-            number; the run ends when one returns True.
+            number; the run ends when one returns True itself.
         before_epoch: is called before every epoch with its number; it may change the values of the
             training data.
         checkpoint: a file for the run's state, or a `Checkpoint`, which says how often it is
@@ -196,14 +205,23 @@ class Network:
         self.train_mb = self.training_function(orders.data if orders else training_data, eta, lmbda)
         training = self._batches(self.train_mb, training_data)
         validation, test = self._measurements(validation_data, test_data)
+        data = {
+            "training_data": training_data,
+            "validation_data": validation_data,
+            "test_data": test_data,
+        }
+        measured = [validation] if test is None else [validation, test]
         state = None
         if place is not None:
-            settings = run_settings(training_data, eta, lmbda, orders.seed if orders else None)
-            state = RunState(place, self, settings)
+            seed = None if orders is None else orders.seed
+            settings = run_settings(data, eta, lmbda, seed, before_epoch is not None)
+            read = [pair for pair in data.values() if pair is not None]
+            read += [orders.data] if orders else []
+            functions = [batches.of for batches in (training, *measured)]
+            state = RunState(place, self, functions, read, settings)
         if state is not None and saved is not None:
             state.read(saved, training.count)
         start -= self.history.seconds
-        measured = [validation] if test is None else [validation, test]
         prepare((batches.of, [0]) for batches in (training, *measured))
         check = partial(check_costs, batches=training.count, eta=eta, layers=self.layers)
         try:
@@ -252,7 +270,7 @@ class Network:
         """
         images, labels = pair_of(data)
         rows, _ = rows_of(images, self._pixels)
-        classes = getattr(self.layers[-1], "n_out", None)
+        classes = declared(self.layers[-1], "n_out")
         known = labels_of(labels, classes)
         if len(known) != len(rows):
             raise ValueError(f"{len(rows)} images, but {len(known)} labels")
@@ -264,7 +282,6 @@ class Network:
             wanted.append(T.log(self.output))
         predictions, *logarithms = self._answers(*wanted).of(rows)
         costs = -logarithms[0][np.arange(len(known)), known] if has_cost else None
-        classes = classes or int(max(known.max(), predictions.max())) + 1
         return evaluation(predictions, known, classes, costs)
 
     def summary(self) -> None:
@@ -274,7 +291,13 @@ class Network:
 
     @property
     def _pixels(self) -> int | None:
-        return getattr(self.layers[0], "n_in", None)
+        return declared(self.layers[0], "n_in") or self._trained_pixels
+
+    @property
+    def _classes(self) -> int | None:
+        """None where the last layer doesn't say it, or gives one number for something else."""
+        n_out = declared(self.layers[-1], "n_out")
+        return None if n_out == 1 else n_out
 
     def _y_out(self, method: str) -> Variable:
         layer = self.layers[-1]
@@ -293,9 +316,9 @@ class Network:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the parameters and how the layers are made to one file, whole or not at all.
 
-        The file is in the safetensors format. A layer of one's own needs a method `settings()`,
-        which gives the arguments of its constructor by name; it, and an activation function of
-        one's own, are named again when the file is loaded.
+        The file is in the safetensors format. A layer of one's own that is no subclass of the
+        book's, and has arguments, needs a method `settings()`, which gives them by name. Classes
+        and activation functions of one's own are named again when the file is loaded.
 
         Raises TypeError, naming the layer, for what can't be saved; OSError, naming the file.
         """
@@ -318,11 +341,14 @@ class Network:
         Raises OSError if the file can't be read; SavedFileError, naming it, where it isn't a
         network's, or needs what isn't known.
         """
+        own = {} if custom_objects is None else custom_objects
+        if not isinstance(own, Mapping):
+            raise TypeError(f"custom_objects is {shown(own)}; it must be a dict by name")
         saved = load_arrays(path)
-        layers = layers_of(saved, custom_objects or {})
+        layers = layers_of(saved, own)
         try:
             network = cls(layers, saved.description["mini_batch_size"])
-        except (LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # what the layers of a hostile file raise
             raise SavedFileError(f"{saved.path}: its layers make no network: {error}") from error
         fill(saved, layers, BEST if flag(best, "best") else "")
         return network
@@ -344,15 +370,20 @@ class Network:
         if test_data is None:
             return validation, None
         self.test_mb_accuracy = self._accuracy_function(test_data, "test_mb_accuracy")
-        self.test_mb_predictions = self._prediction_function(test_data)
+        if hasattr(self.layers[-1], "y_out"):  # the book's have it
+            self.test_mb_predictions = self._prediction_function(test_data)
         return validation, self._batches(self.test_mb_accuracy, test_data)
 
     def _batches(self, of: Function, data: Data) -> Batches:
         return Batches(of, size(data) // self.mini_batch_size)
 
     def _check_data(self, name: str, data: Any) -> None:
-        n_out = getattr(self.layers[-1], "n_out", None)
-        check_data(name, data, self.mini_batch_size, self._pixels, n_out)
+        check_data(name, data, self.mini_batch_size, self._pixels, self._classes)
+        if self._pixels is None:
+            # Raises ShapeError where the layers don't take images of this size.
+            pixels = data[0].get_value(borrow=True).shape[1]
+            values_per_image(self.output, self.x, self.mini_batch_size, pixels)
+            self._trained_pixels = pixels
 
     def _batch(self, values: Variable, i: Variable) -> Variable:
         return values[i * self.mini_batch_size : (i + 1) * self.mini_batch_size]
@@ -372,7 +403,9 @@ class Network:
         updates = []
         for number, layer in enumerate(self.layers):
             with self._labels.beside(number):
-                updates += [(w, w - eta * gradients[w]) for w in params_of(layer)]
+                updates += [
+                    (w, w - eta * gradients.pop(w)) for w in params_of(layer) if w in gradients
+                ]
         i = T.lscalar("i")
         givens = {self.x: self._batch(data[0], i), self.y: self._batch(data[1], i)}
         with on_wanted_device():

@@ -5,6 +5,8 @@ A file is in the safetensors format, so other programs can read the parameters b
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import SavedFileError
 from tinygrad_mnist.graph.shared import SharedVariable
-from tinygrad_mnist.network3.layers import ConvPoolLayer, FullyConnectedLayer, SoftmaxLayer
+from tinygrad_mnist.graph.values import shown
+from tinygrad_mnist.network3.layers import ConvPoolLayer, FullyConnectedLayer, Made, SoftmaxLayer
 from tinygrad_mnist.saving import Saved
 from tinygrad_mnist.training.activations import ACTIVATIONS
 from tinygrad_mnist.training.layers import params_of, title
@@ -22,9 +25,13 @@ from tinygrad_mnist.training.layers import params_of, title
 Arrays = dict[str, NDArray[Any]]
 FORMAT = "network3"
 VERSION = 1
-# What code that trusts a description raises where that is wrong.
-_WRONG = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
+# What the names of a checkpoint's other arrays begin with: the parameters of the best epoch, the
+# measurements, other shared variables.
+BEST, HISTORY, STATE = "best.", "history.", "state."
+_RESERVED = (BEST, HISTORY, STATE, "__metadata__")
 _BOOK = {cls.__name__: cls for cls in (ConvPoolLayer, FullyConnectedLayer, SoftmaxLayer)}
+
+# --- writing ------------------------------------------------------------------------------------
 
 
 def described(layers: Sequence[Any], mini_batch_size: int) -> dict[str, Any]:
@@ -33,15 +40,11 @@ def described(layers: Sequence[Any], mini_batch_size: int) -> dict[str, Any]:
     Raises TypeError, naming the layer, where a layer doesn't say how it is made.
     """
     names = param_names(layers)
+    own = _OwnNames()
     rows = []
     for number, layer in enumerate(layers):
-        rows.append(
-            {
-                "class": type(layer).__name__,
-                "arguments": _arguments(number, layer),
-                "params": [names[param] for param in params_of(layer)],
-            }
-        )
+        row = {**own.marked("class", type(layer), _BOOK), **_arguments(number, layer, own)}
+        rows.append({**row, "params": [names[param] for param in params_of(layer)]})
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -51,36 +54,88 @@ def described(layers: Sequence[Any], mini_batch_size: int) -> dict[str, Any]:
     }
 
 
-def _arguments(number: int, layer: Any) -> dict[str, Any]:
+class _OwnNames:
+    """The functions and classes of a network that aren't this package's; a loader needs each by its
+    name."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Any] = {}
+
+    def marked(self, key: str, value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+        """A function or class as JSON data. Raises TypeError for a second one of the same name."""
+        name = value.__name__
+        if value in known.values():
+            return {key: name}
+        if self._found.setdefault(name, value) is not value:
+            raise TypeError(
+                f"the network can't be saved: two different objects have the name {name}"
+            )
+        return {key: name, "own": True}
+
+
+def _arguments(number: int, layer: Any, own: _OwnNames) -> dict[str, Any]:
     where = title(number, layer)
-    if not callable(getattr(layer, "settings", None)):
-        raise TypeError(
-            f"{where} can't be saved: it has no method settings(), which gives the arguments of"
-            " its constructor by name"
-        )
-    return {name: _as_json(f"{where}: {name}", v) for name, v in layer.settings().items()}
+    given, named = _made(where, layer)
+    row: dict[str, Any] = {
+        "arguments": {name: _as_json(f"{where}: {name}", v, own) for name, v in named.items()}
+    }
+    if given:
+        row["positional"] = [
+            _as_json(f"{where}: argument {n}", value, own) for n, value in enumerate(given)
+        ]
+    return row
 
 
-def _as_json(what: str, value: Any) -> Any:
+def _made(where: str, layer: Any) -> Made:
+    """The arguments of the layer's constructor, by position and by name. Raises TypeError."""
+    if callable(getattr(layer, "settings", None)):
+        named = layer.settings()
+        if not isinstance(named, Mapping) or not all(isinstance(name, str) for name in named):
+            raise TypeError(f"{where}: its settings() returned {shown(named)}; it must be a dict")
+        return (), dict(named)
+    if callable(getattr(layer, "made_with", None)):
+        made: Made = layer.made_with()
+        return made
+    if _takes_nothing(type(layer)):
+        return (), {}
+    raise TypeError(
+        f"{where} can't be saved: it has no method settings(), which gives the arguments of its"
+        " constructor by name"
+    )
+
+
+def _takes_nothing(cls: type) -> bool:
+    try:
+        return not inspect.signature(cls).parameters
+    except (TypeError, ValueError):  # of a class whose constructor is in C
+        return False
+
+
+def _as_json(what: str, value: Any, own: _OwnNames) -> Any:
     if isinstance(value, tuple | list):
-        return [_as_json(what, item) for item in value]
+        return [_as_json(what, item, own) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     name = getattr(value, "__name__", "<lambda>")
     if callable(value) and name != "<lambda>":
-        return {"function": name}
-    raise TypeError(f"{what} is {value!r}, which can't be saved; a function with a name can be")
+        return own.marked("function", value, ACTIVATIONS)
+    raise TypeError(f"{what} is {shown(value)}, which can't be saved; a function with a name can")
 
 
 def param_names(layers: Sequence[Any]) -> dict[SharedVariable, str]:
-    """Each parameter's name in a file: its own, if no other parameter has it."""
-    params = [param for layer in layers for param in params_of(layer)]
-    names = [param.name or "" for param in params]
-    if len(set(names)) < len(names) or "" in names:
+    """Each parameter's name in a file: its own, if no other array may have it. Layers that share a
+    parameter give it one name."""
+    params = list(dict.fromkeys(param for layer in layers for param in params_of(layer)))
+    names = [str(param.name or "") for param in params]
+    are_plain = all(name.isprintable() and not name.startswith(_RESERVED) for name in names)
+    if len(set(names)) < len(names) or "" in names or not are_plain:
         names = [f"param{number}" for number in range(len(params))]
     return dict(zip(params, names, strict=True))
+
+
+# --- reading ------------------------------------------------------------------------------------
 
 
 def layers_of(saved: Saved, custom_objects: Mapping[str, Any]) -> list[Any]:
@@ -98,27 +153,53 @@ def layers_of(saved: Saved, custom_objects: Mapping[str, Any]) -> list[Any]:
         )
     state = np.random.get_state()  # noqa: NPY002
     try:
-        return [_layer(saved.path, row, custom_objects) for row in description["layers"]]
+        layers = [_layer(saved, row, custom_objects) for row in description["layers"]]
+        _share_params(layers, description["layers"])
     except SavedFileError:
         raise
-    except (*_WRONG, MemoryError) as error:
+    except Exception as error:  # what the constructors of a hostile file's layers raise
         raise SavedFileError(f"{saved.path}: its layers can't be made: {error}") from error
     finally:
         np.random.set_state(state)  # noqa: NPY002
+    return layers
 
 
-def _layer(path: str, row: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
-    known = {**_BOOK, **custom_objects}
-    name = row["class"]
-    if name not in known:
+def _layer(saved: Saved, row: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
+    make = _known(saved.path, "a layer of class", row["class"], row, custom_objects, _BOOK)
+    if make in _BOOK.values():
+        _check_weights(saved, row["arguments"])
+    given = [_value(saved.path, value, custom_objects) for value in row.get("positional", ())]
+    named = {n: _value(saved.path, v, custom_objects) for n, v in row["arguments"].items()}
+    return make(*given, **named)
+
+
+def _check_weights(saved: Saved, arguments: Mapping[str, Any]) -> None:
+    """Whether the file has as many numbers as a layer of the book has weights: a wrong description
+    must not take all memory."""
+    if "filter_shape" in arguments:
+        weights = math.prod(arguments["filter_shape"])
+    else:
+        weights = arguments["n_in"] * arguments["n_out"]
+    if weights > sum(array.size for array in saved.arrays.values()):
+        raise SavedFileError(f"{saved.path}: its layers have more weights than the file")
+
+
+def _known(
+    path: str,
+    what: str,
+    name: str,
+    row: Mapping[str, Any],
+    custom_objects: Mapping[str, Any],
+    known: Mapping[str, Any],
+) -> Any:
+    """The class or function of a name. Raises SavedFileError."""
+    found = custom_objects.get(name) if row.get("own") else known.get(name, known.get(name.lower()))
+    if found is None:
         raise SavedFileError(
-            f"{path} has a layer of class {name}; load(path, custom_objects={{{name!r}: {name}}})"
-            " says what that is"
+            f"{path} has {what} {name}; load(path, custom_objects={{{name!r}: {name}}}) says what"
+            " that is"
         )
-    arguments = {
-        key: _value(path, value, custom_objects) for key, value in row["arguments"].items()
-    }
-    return known[name](**arguments)
+    return found
 
 
 def _value(path: str, value: Any, custom_objects: Mapping[str, Any]) -> Any:
@@ -126,23 +207,43 @@ def _value(path: str, value: Any, custom_objects: Mapping[str, Any]) -> Any:
         return tuple(_value(path, item, custom_objects) for item in value)
     if not isinstance(value, dict):
         return value
-    name = value["function"]
-    found = custom_objects.get(name, ACTIVATIONS.get(name.lower()))
-    if found is None:
-        raise SavedFileError(
-            f"{path} has a function {name}; load(path, custom_objects={{{name!r}: {name}}}) says"
-            " what that is"
-        )
-    return found
+    return _known(path, "a function", value["function"], value, custom_objects, ACTIVATIONS)
+
+
+def _share_params(layers: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Gives layers one parameter where the saved ones shared it. Layers that make theirs when they
+    are connected have none yet."""
+    first: dict[str, SharedVariable] = {}
+    for layer, row in zip(layers, rows, strict=True):
+        names = row.get("params")
+        for param, name in zip(
+            params_of(layer), names if type(names) is list else (), strict=False
+        ):
+            shared = first.setdefault(str(name), param)
+            if shared is not param:
+                layer.params = [shared if p is param else p for p in params_of(layer)]
+                for key, value in vars(layer).items():
+                    if value is param:
+                        setattr(layer, key, shared)
 
 
 def fill(saved: Saved, layers: Sequence[Any], prefix: str = "") -> None:
-    """Gives the layers' parameters the file's values. prefix: of the arrays' names.
+    """Gives the layers' parameters the file's values. Raises SavedFileError as `values_for` does,
+    and then changes nothing."""
+    for param, value in values_for(saved, layers, prefix).items():
+        param.set_value(value)
+
+
+def values_for(
+    saved: Saved, layers: Sequence[Any], prefix: str = ""
+) -> dict[SharedVariable, NDArray[Any]]:
+    """The file's values of the layers' parameters. prefix: of the arrays' names.
 
     Raises SavedFileError for a file that lacks one, has it in another shape, or in a dtype that
     floatX doesn't hold.
     """
     rows = saved.description["layers"]
+    values = {}
     for number, (layer, row) in enumerate(zip(layers, rows, strict=True)):
         params, names = params_of(layer), row.get("params")
         if not isinstance(names, list) or [type(name) for name in names] != [str] * len(params):
@@ -150,11 +251,12 @@ def fill(saved: Saved, layers: Sequence[Any], prefix: str = "") -> None:
                 f"{saved.path} doesn't name its parameters of {title(number, layer)}, {names}"
             )
         for param, name in zip(params, names, strict=True):
-            fill_one(saved, param, prefix + name)
+            values[param] = value_for(saved, param, prefix + name)
+    return values
 
 
-def fill_one(saved: Saved, variable: SharedVariable, name: str) -> None:
-    """Gives a shared variable the value of an array. Raises SavedFileError."""
+def value_for(saved: Saved, variable: SharedVariable, name: str) -> NDArray[Any]:
+    """A shared variable's value, which is an array of the file. Raises SavedFileError."""
     if name not in saved.arrays:
         raise SavedFileError(f"{saved.path} has no array {name}")
     array = saved.arrays[name]
@@ -166,4 +268,4 @@ def fill_one(saved: Saved, variable: SharedVariable, name: str) -> None:
             f"{saved.path}: {name} is {array.dtype}, which {variable.dtype} doesn't hold; set"
             " config.floatX before the network is loaded"
         )
-    variable.set_value(array.astype(variable.dtype))
+    return array.astype(variable.dtype)

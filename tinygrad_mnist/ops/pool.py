@@ -1,8 +1,8 @@
 """Max-pooling over the last two axes, and its derivatives.
 
-A pooled value comes with a bit mask of the positions that equal it. As in Theano, each of them gets
-the whole gradient, which needs only that mask. The derivative of the gradient gathers at the same
-positions.
+A pooled value comes with a bit mask of the positions that equal it, or of the first of them. Each
+position of the mask gets the whole gradient, which needs nothing else: in Theano all of them do, in
+Keras the first. The derivative of the gradient gathers at the same positions.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ def _specialise(node: Node, inputs: Sequence[Variable], host: HostValues) -> Seq
     return POOL2D.rebuild(inputs, clipped(node.params, image, pooled)).outputs
 
 
-# x (N, C, H, W) -> y (N, C, PH, PW), winners uint8 (N, C, PH, PW, bytes)
+# x (N, C, H, W) -> y (N, C, PH, PW), winners uint8 (N, C, PH, PW, bytes); params window, stride,
+# padding, ignore_border or pooled, winners; first=1 to keep the first winner of each window alone
 POOL2D = define_kernel("pool2d", _infer, vjp=_vjp, specialise=_specialise)
 
 

@@ -105,10 +105,13 @@ def _masked(rule: Rule) -> Rule:
 
 
 def _vjp_of_floats(rule: Rule) -> Vjp:
-    """The vjp by a rule `(g, result, x) -> gradient of x`; integers get none."""
+    """The vjp by a rule `(g, result, x) -> gradient of x`; integers get none. With the parameter
+    `shared`, the elements of x that equal the result get equal shares of g."""
 
     def vjp(node: Node, g: Variable) -> list[Variable | None]:
         (x,), z = node.inputs, node.outputs[0]
+        if node.params.get("shared"):
+            g = g / cast(_SUM(eq(x, z), axes=node.params["axes"]), g.dtype)
         return [None if x.type.is_discrete else cast(rule(g, z, x), x.dtype)]
 
     return vjp
@@ -212,6 +215,12 @@ def prod(
 def max_(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The maximum over `axis` (None: all); every element equal to it gets the whole gradient."""
     return _reduce(_MAX, x, axis, keepdims)
+
+
+def max_shared(x: Variable, axis: Axis) -> Variable:
+    """The maximum over `axis` (None: all); those equal to it get equal shares of the gradient."""
+    axes = normalise_axes(axis, x.ndim)
+    return _drop(_MAX(x, axes=axes, shared=True), axes, False)
 
 
 @api_function

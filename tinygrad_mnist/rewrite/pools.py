@@ -3,11 +3,11 @@
 Between the two there may be a bias, and ReLU: `pool(relu(conv + b))`, the order of most tutorials,
 uses the same kernels as `relu(pool(conv) + b)`. The kernel adds the bias before it compares, since
 the addition rounds and may make unequal neighbours equal. ReLU moves behind the pool: where a
-window's maximum is positive, the same positions win with ReLU as without; elsewhere no gradient
-passes ReLU, so it doesn't matter who wins. Other steps round, so that other positions would win.
-Without gradients that doesn't matter: then all steps that are monotone move (see `monotone`). Where
-they fall, as a batch normalisation with a negative scale does, the smallest number is wanted: it is
-the largest one of the negative filters.
+window's maximum is positive, the same positions win with ReLU as without, and the same one is the
+first of them; elsewhere no gradient passes ReLU, so it doesn't matter who wins. Other steps round,
+so that other positions would win. Without gradients that doesn't matter: then all steps that are
+monotone move (see `monotone`). Where they fall, as a batch normalisation with a negative scale
+does, the smallest number is wanted: it is the largest one of the negative filters.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ def _slopes(pool: Node, z: Variable, readers: Readers, context: Context) -> tupl
         for slope in readers[unpool.outputs[0]]:
             if (
                 slope is None
-                or not _is_slope(slope, unpool, z, pool.inputs[0])
+                or not _is_slope(slope, unpool, z, pool)
                 or not all(_joins(r, slope.outputs[0], context) for r in readers[slope.outputs[0]])
             ):
                 return None
@@ -273,15 +273,21 @@ def _slopes(pool: Node, z: Variable, readers: Readers, context: Context) -> tupl
     return tuple(slopes)
 
 
-def _is_slope(node: Node, unpool: Node, z: Variable, y: Variable) -> bool:
-    """Whether a node is switch(y > 0, gradient of the pool, 0), or with z > 0 or z >= 0."""
+def _keeps_first(pool: Node) -> bool:
+    """Whether the first winner of a window alone gets the gradient."""
+    return bool(pool.params.get("first"))
+
+
+def _is_slope(node: Node, unpool: Node, z: Variable, pool: Node) -> bool:
+    """Whether a node is switch(y > 0, gradient of the pool, 0), or with z > 0. Or with z >= 0, if
+    all winners get the gradient: the first zero of ReLU's result need not be one of z."""
     if node.op.name != "switch" or node.inputs[1] is not unpool.outputs[0]:
         return False
-    condition = node.inputs[0]
+    condition, y = node.inputs[0], pool.inputs[0]
     return constant_value(node.inputs[2]) == 0 and (
         compares_with_0(condition, "gt", y)
         or compares_with_0(condition, "gt", z)
-        or compares_with_0(condition, "ge", z)
+        or (compares_with_0(condition, "ge", z) and not _keeps_first(pool))
     )
 
 
@@ -313,15 +319,17 @@ def _fuse_forward(
 ) -> Sequence[Variable]:
     winners = len(node.outputs) > 1 and len(readers[node.outputs[1]]) > 0
     types = tuple(v.type for v in node.outputs[: 1 + winners])
+    first = {"first": 1} if winners and _keeps_first(node) else {}
     alone = len(readers[node.inputs[0]]) == 1
     found = _convolution(inputs[0])
     if alone and found and _pools_blocks(node) and _poolable(node.inputs[0], readers, context):
         context.fired["conv2d_then_pool2d"] += 1
         kept = {k: found.conv.params[k] for k in ("stride", "padding", "flip", "epilogue")}
-        params = {**kept, "pool": node.params["window"], "types": types}
+        params = {**kept, "pool": node.params["window"], "types": types, **first}
         results = found.kernel.rebuild(found.operands(), params).outputs
     else:
-        results = POOL2D.rebuild(inputs, {**node.params, "winners": winners}).outputs
+        params = {k: v for k, v in node.params.items() if k != "first"}
+        results = POOL2D.rebuild(inputs, {**params, "winners": winners, **first}).outputs
     return results if winners else [*results, *node.outputs[1:]]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -34,6 +36,7 @@ class Processes(Executor):
     """
 
     def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
         self._is_closed = False
         self._threads = ThreadPoolExecutor(jobs)  # each waits for the answer of one process
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
@@ -144,8 +147,17 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _serve(connection: Connection) -> None:
-    """Answers calls until the other end is closed."""
+    """Answers calls until the other end is closed. Where the caller is killed in the middle of a
+    call, so is this process: another may be started for the same work."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     connection.send(None)
     while True:
         try:

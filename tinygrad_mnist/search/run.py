@@ -9,7 +9,14 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +65,8 @@ def search(
         default `jobs` new processes on this machine (`Processes`). It isn't shut down.
     jobs: how many runs are computed at once on a machine; by default one per processor, or one on a
         GPU. Each gets as many threads as there are processors for it. With an executor, this sets
-        the threads alone.
+        the threads alone; by default, the processes of `Processes` and `ProcessPoolExecutor` share
+        the processors, and a worker of dask uses the threads that it was started with.
     runs: how many random settings to try; by default all combinations, in a grid.
     seed: of the random settings and of each run. The same settings and seed give the same bits with
         any executor and any number of jobs.
@@ -96,6 +104,7 @@ def search(
             _check_is_importable(objective)
             executor = stack.enter_context(_own(jobs))
         if executor is not None:
+            jobs = jobs or _processes_of(executor)
             tasks = [search.task(run.settings, threads, jobs) for run in waiting]
             search.run(executor, waiting, tasks, retries)
     return search.results()
@@ -284,6 +293,15 @@ class _own:  # noqa: N801
             self.executor.shutdown()
         else:
             self.executor.kill()
+
+
+def _processes_of(executor: Executor) -> int | None:
+    """How many processes of this machine an executor has; None for other executors."""
+    if isinstance(executor, Processes):
+        return executor.jobs
+    if isinstance(executor, ProcessPoolExecutor):
+        return executor._max_workers  # type: ignore[attr-defined,no-any-return]
+    return None
 
 
 def _submit(executor: Executor, task: Task) -> Future[Outcome]:

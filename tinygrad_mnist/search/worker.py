@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 import time
 import traceback
@@ -28,7 +29,8 @@ class Task:
 
     arguments: of the objective. seed: of NumPy's and Python's global generators. flags: settings of
     `config`, which a new process doesn't have. threads: of the run, or None; jobs: how many runs
-    share the machine's processors, where `threads` is None. Both None leave `config.threads`.
+    share the machine's processors, where `threads` is None. Where both are None, a worker of dask
+    takes as many as it was started with; others leave `config.threads`.
     """
 
     objective: Callable[..., Any]
@@ -73,8 +75,8 @@ def _settings_of(task: Task) -> Iterator[None]:
     """The task's flags, threads and seed; all are as before afterwards."""
     flags = dict(task.flags)
     threads = task.threads
-    if threads is None and task.jobs is not None:
-        threads = max(1, processors() // task.jobs)
+    if threads is None:
+        threads = max(1, processors() // task.jobs) if task.jobs is not None else _of_dask()
     if threads is not None:
         flags["threads"] = threads
     numpys, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002
@@ -86,6 +88,17 @@ def _settings_of(task: Task) -> Iterator[None]:
     finally:
         np.random.set_state(numpys)  # noqa: NPY002
         random.setstate(pythons)
+
+
+def _of_dask() -> int | None:
+    """The threads of the worker of dask that this is; a machine's workers share its processors."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        return int(distributed.get_worker().state.nthreads)
+    except ValueError:  # it is none
+        return None
 
 
 def numbers_of(result: Any) -> dict[str, float]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,12 +17,11 @@ class History:
     validation_accuracies: fraction of right answers on the validation data, per epoch.
     test_accuracies: the same on the test data; NaN for an epoch in which they were not
         evaluated, because the validation accuracy was below an earlier one.
-    best_validation_accuracy: the best so far (the latest of equal ones), 0.0 before the first.
+    best_validation_accuracy: the best so far (the latest of equal ones), 0.0 before the first. The
+        first is the best so far also where a layer of one's own gives less than 0; NaN never is.
     best_iteration: number of the last mini-batch before it was measured, or None.
     test_accuracy: the test accuracy measured with it, or None.
     seconds: duration of the run, compilation and evaluation included.
-    is_whole: whether all that the last steps and evaluations gave is in it; it isn't when an
-        exception came while it was noted.
     """
 
     validation_accuracies: list[float] = field(default_factory=list)
@@ -32,8 +30,8 @@ class History:
     best_iteration: int | None = None
     test_accuracy: float | None = None
     seconds: float = 0.0
-    is_whole: bool = True
     _costs: list[NDArray[np.float64]] = field(default_factory=list, repr=False)
+    _ends: list[int] = field(default_factory=list, repr=False)  # number of steps, per epoch
 
     def __repr__(self) -> str:
         best, test = self.best_validation_accuracy, self.test_accuracy
@@ -49,8 +47,11 @@ class History:
     @property
     def epochs_without_progress(self) -> int:
         """Number of epochs after the first of those with the best validation accuracy."""
-        values = self.validation_accuracies
-        return len(values) - 1 - values.index(max(values)) if values else 0
+        best, first = -math.inf, 0
+        for epoch, accuracy in enumerate(self.validation_accuracies):
+            if accuracy > best:
+                best, first = accuracy, epoch
+        return max(self.epochs - 1 - first, 0)
 
     @property
     def costs(self) -> NDArray[np.float64]:
@@ -65,13 +66,13 @@ class History:
     def to_csv(self) -> str:
         """A line per epoch that ended: its number, the mean of its costs, and the accuracies. The
         names of the columns are those of Keras's logs."""
-        costs = self.costs
-        per_epoch = len(costs) // max(self.epochs, 1)
+        costs, begin = self.costs, 0
         lines = ["epoch,loss,val_accuracy,test_accuracy"]
-        accuracies = zip(self.validation_accuracies, self.test_accuracies, strict=True)
-        for epoch, (validation, test) in enumerate(accuracies):
-            loss = float(np.mean(costs[epoch * per_epoch : (epoch + 1) * per_epoch]))
+        rows = zip(self._ends, self.validation_accuracies, self.test_accuracies, strict=True)
+        for epoch, (end, validation, test) in enumerate(rows):
+            loss = float(np.mean(costs[begin:end]))
             lines.append(f"{epoch},{loss!r},{validation!r},{test!r}")
+            begin = end
         return "\n".join(lines) + "\n"
 
     @property
@@ -79,12 +80,11 @@ class History:
         """Number of steps that ended."""
         return sum(len(costs) for costs in self._costs)
 
-    @contextmanager
-    def being_written(self) -> Iterator[None]:
-        """A context in which steps run and are noted; it is whole only after its end."""
-        self.is_whole = False
-        yield
-        self.is_whole = True
+    def is_best(self, accuracy: float) -> bool:
+        """Whether a validation accuracy is at least the best so far."""
+        if self.best_iteration is None:
+            return not math.isnan(accuracy)
+        return accuracy >= self.best_validation_accuracy
 
     def record_costs(self, costs: ArrayLike) -> None:
         """Note the costs of the next steps."""
@@ -92,9 +92,11 @@ class History:
 
     def record_validation(self, accuracy: float, iteration: int) -> bool:
         """Note an epoch's validation accuracy; True when it is at least the best so far."""
+        is_best = self.is_best(accuracy)
         self.validation_accuracies.append(accuracy)
         self.test_accuracies.append(float("nan"))
-        if accuracy < self.best_validation_accuracy:
+        self._ends.append(iteration + 1)
+        if not is_best:
             return False
         self.best_validation_accuracy = accuracy
         self.best_iteration = iteration

@@ -23,8 +23,13 @@ class LayerLabels:
         self._layers = list(layers)
         self._labels = []
         self.names = _names(layers)
-        for number, (layer, name) in enumerate(zip(layers, self.names, strict=True)):
+        for number, name in enumerate(self.names):
             self._labels.append(f"{name} (network3 layer {number})")
+        self.name_params()
+
+    def name_params(self) -> None:
+        """Names the parameters that have no name yet."""
+        for layer, name in zip(self._layers, self.names, strict=True):
             _name_params(layer, name)
 
     def inside(self, number: int) -> AbstractContextManager[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_mnist.graph.shared import SharedVariable
-from tinygrad_mnist.graph.values import shown
+from tinygrad_mnist.graph.values import is_integer, shown
 from tinygrad_mnist.graph.variables import Variable
 
 
@@ -32,12 +32,19 @@ def check_layers(layers: Any, mini_batch_size: int) -> None:
             )
 
 
+def declared(layer: Any, name: str) -> int | None:
+    """The number of values that a layer takes or gives for an image by its attribute `n_in` or
+    `n_out`; None where it has none, or something else of that name."""
+    value: Any = getattr(layer, name, None)
+    return int(value) if is_integer(value) else None
+
+
 def check_fit(number: int, layer: Any, given: int | None) -> None:
     """Whether a layer takes as many values of an image as it is given, as far as both are known.
 
     Raises ValueError, naming the layer.
     """
-    n_in = getattr(layer, "n_in", None)
+    n_in = declared(layer, "n_in")
     if given is not None and n_in is not None and n_in != given:
         raise ValueError(
             f"{title(number, layer)} takes {n_in} values, the layer before gives {given}"
@@ -58,8 +65,17 @@ def check_last_layer(layer: Any) -> None:
 
 
 def params_of(layer: Any) -> list[SharedVariable]:
-    """The parameters of a layer; a layer without the attribute has none."""
-    return list(getattr(layer, "params", ()))
+    """The parameters of a layer; a layer without the attribute has none.
+
+    Raises TypeError, naming the layer's class, for what are no shared variables.
+    """
+    params = getattr(layer, "params", ())
+    if not isinstance(params, list | tuple):
+        raise TypeError(f"{_of(layer)} has params {shown(params)}; they must be a list")
+    for param in params:
+        if not isinstance(param, SharedVariable):
+            raise TypeError(f"{_of(layer)} has {shown(param)} in params; it is no shared variable")
+    return list(params)
 
 
 def outputs_of(number: int, layer: Any) -> tuple[Variable, Variable]:
@@ -77,6 +93,16 @@ def outputs_of(number: int, layer: Any) -> tuple[Variable, Variable]:
                 " must be a symbolic variable"
             )
     return outputs  # type: ignore[return-value]
+
+
+def shown_layer(layer: Any) -> str:
+    """A layer's own repr; where it has none, its class."""
+    text = repr(layer)
+    return f"<{type(layer).__name__}>" if text == object.__repr__(layer) else text
+
+
+def _of(layer: Any) -> str:
+    return f"a layer of class {type(layer).__name__}"
 
 
 def title(number: int, layer: Any) -> str:

@@ -95,18 +95,25 @@ class Reporter:
 def _make_bar() -> Progress:
     # Imported here: it takes longer to load than the rest of the package.
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    # Each with the width of a terminal from which there is room for it.
+    columns: list[tuple[int, ProgressColumn]] = [
+        (0, TextColumn("{task.description}")),
+        (50, BarColumn(10 if console.width < 100 else 20)),
+        (0, TextColumn("{task.percentage:.0f} %")),
+        (115, TextColumn("{task.completed:,.0f} of {task.total:,.0f} steps")),
+        (0, TextColumn("{task.fields[cost]}")),
+        (75, TextColumn("{task.fields[rate]}")),
+        (90, TimeRemainingColumn()),
+        (90, TextColumn("left")),
+    ]
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TextColumn("{task.fields[cost]}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
+        *(column for width, column in columns if console.width >= width),
+        console=console,
         transient=True,
-        # Output to standard output must not be redirected to the bar's console.
+        # Standard output must not get into the bar's console; what else goes to standard error,
+        # such as the lines of `config.debug`, is printed above the bar.
         redirect_stdout=False,
-        redirect_stderr=False,
     )

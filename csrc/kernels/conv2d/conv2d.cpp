@@ -10,9 +10,9 @@
 // before positions are compared: x, w, bias (O,), extras -> y [, winners].
 //
 // Bit i of the winners says that position i of the window equals the maximum: ties are all set, and
-// of a window with NaNs the NaNs.
+// of a window with NaNs the NaNs. Where `first` is 1, only the lowest of a window's bits is kept.
 //
-// ints: stride_h, stride_w, pad_h, pad_w, flip [, pool_h, pool_w]. tapes: epilogue.
+// ints: stride_h, stride_w, pad_h, pad_w, flip [, pool_h, pool_w [, first]]. tapes: epilogue.
 //
 // With few taps, and no pool or one of 2 x 2, vectors run over positions (position_vectors.hpp);
 // else over filters (filter_vectors.hpp). There, phase 0 packs the filters, writes the table of tap
@@ -137,16 +137,16 @@ uint8_t* winners_of(const Tensor& winners, int64_t n, int64_t o, int64_t h, int6
   return winners.as<uint8_t>() + n * stride[0] + o * stride[1] + h * stride[2] + w * stride[3];
 }
 
-// One row of winners, one in each T, to the output's bytes.
-template <class T>
-void store_winners(const ConvShape& s, const T* from, const Tensor& winners, int64_t image,
-                   int64_t row, Span positions) {
+// One row of winners, one in each T, to the output's bytes; of each the lowest bit, if kFirst.
+template <class T, bool kFirst>
+void store_bytes(const ConvShape& s, const T* from, const Tensor& winners, int64_t image,
+                 int64_t row, Span positions) {
   const bool contiguous = winners.stride[3] == 1 && (winners.stride[2] == s.PW || s.PH == 1);
   uint8_t* const to = winners_of(winners, image, row, 0, 0);
   auto byte = [&](int64_t q) {
     Element<Mask<T>> lane;
     std::memcpy(&lane, from + q - positions.first, sizeof lane);
-    return static_cast<uint8_t>(lane);
+    return static_cast<uint8_t>(kFirst ? lane & -lane : lane);
   };
   if (contiguous) {
     for (int64_t q = positions.first; q < positions.last; q++) to[q] = byte(q);
@@ -155,6 +155,12 @@ void store_winners(const ConvShape& s, const T* from, const Tensor& winners, int
       to[q / s.PW * winners.stride[2] + q % s.PW * winners.stride[3]] = byte(q);
     }
   }
+}
+
+template <class T>
+void store_winners(const ConvShape& s, const T* from, const Tensor& winners, int64_t image,
+                   int64_t row, Span positions) {
+  (s.first ? store_bytes<T, true> : store_bytes<T, false>)(s, from, winners, image, row, positions);
 }
 
 // What the vectors of filters need.
@@ -330,9 +336,15 @@ class FilterVectors {
       const int64_t o = blocks.first(unit.block) + v * L,
                     lanes = std::min<int64_t>(L, filters - v * L);
       uint8_t* const to = winners_of(*winners_, unit.image, o, h, w);
+      Mask<T> found{};
       for (int64_t byte = 0; byte < s_.winner_bytes(); byte++) {
         const int64_t first = 8 * byte;
-        const auto marks = pool_winners<T>(first, std::min<int64_t>(8, n - first), pixel, top);
+        Mask<T> marks = pool_winners<T>(first, std::min<int64_t>(8, n - first), pixel, top);
+        if (s_.first) {
+          const Mask<T> before = found;
+          found |= marks;
+          marks &= -marks & (before == 0);
+        }
         for (int64_t lane = 0; lane < lanes; lane++) {
           to[lane * winners_->stride[1] + byte * winners_->stride[4]] =
               static_cast<uint8_t>(marks[lane]);

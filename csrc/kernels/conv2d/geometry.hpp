@@ -23,6 +23,7 @@ struct ConvShape {
   int64_t stride_h, stride_w, pad_h, pad_w;
   bool flip, pooled;
   int64_t pool_h, pool_w;  // 1, 1 without a pool
+  bool first;              // of a pool's winners, only the first is kept
   int64_t OH, OW;          // of the convolution
   int64_t PH, PW;          // behind the pool
 
@@ -36,10 +37,11 @@ struct ConvShape {
 };
 
 // x and w are operands with these shapes: a result or a gradient may take their place. The call's
-// ints are stride_h, stride_w, pad_h, pad_w, flip and, of kernels with a pool, pool_h, pool_w.
+// ints are stride_h, stride_w, pad_h, pad_w, flip and, of kernels with a pool, pool_h, pool_w; and
+// `first`, of those that store winners, which may be left out.
 inline ConvShape conv_shape(const Tensor& x, const Tensor& w, const Args& args) {
   const int64_t* ints = args.ints;
-  const bool pooled = args.n_ints == kPoolInts;
+  const bool pooled = args.n_ints >= kPoolInts;
   ConvShape s{};
   s.N = x.shape[0], s.C = x.shape[1], s.H = x.shape[2], s.W = x.shape[3];
   s.O = w.shape[0], s.KH = w.shape[2], s.KW = w.shape[3];
@@ -48,6 +50,7 @@ inline ConvShape conv_shape(const Tensor& x, const Tensor& w, const Args& args) 
   s.pooled = pooled;
   s.pool_h = pooled ? ints[5] : 1;
   s.pool_w = pooled ? ints[6] : 1;
+  s.first = args.n_ints > kPoolInts && ints[kPoolInts];
   s.OH = s.padded_h() < s.KH ? 0 : (s.padded_h() - s.KH) / s.stride_h + 1;
   s.OW = s.padded_w() < s.KW ? 0 : (s.padded_w() - s.KW) / s.stride_w + 1;
   s.PH = s.OH / s.pool_h;
@@ -67,8 +70,9 @@ struct ConvRoles {
   }
 };
 
-inline const char* check_conv_ints(const Args& args, bool pooled) {
-  const int32_t wanted = pooled ? kPoolInts : kConvInts;
+inline const char* check_conv_ints(const Args& args, const ConvRoles& roles) {
+  const bool pooled = roles.pooled(), has_first = roles.winners >= kOut && args.n_ints > kPoolInts;
+  const int32_t wanted = pooled ? kPoolInts + has_first : kConvInts;
   if (args.n_ints != wanted) return check_failed("takes %d integer parameters", wanted);
   const int64_t* ints = args.ints;
   if (ints[0] < 1 || ints[1] < 1) return "strides must be 1 or more";
@@ -82,7 +86,7 @@ inline const char* check_conv(const Args& args, const ConvRoles& roles) {
   const int n_own = roles.n_own(), n_out = roles.winners >= kOut ? 2 : 1;
   if (args.n_in < n_own) return check_failed("takes at least %d inputs", n_own);
   if (args.n_out < 1 || args.n_out > n_out) return "has the wrong number of outputs";
-  if (const char* why = check_conv_ints(args, roles.pooled())) return why;
+  if (const char* why = check_conv_ints(args, roles)) return why;
   const Tensor &x = operand(args, roles.x), &w = operand(args, roles.w),
                &y = operand(args, roles.y);
   const DType dtype = args.in[0].dtype;

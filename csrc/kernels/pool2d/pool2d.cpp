@@ -4,11 +4,12 @@
 //   pool2d:        x (N, C, H, W) -> y (N, C, PH, PW) [, winners uint8 (N, C, PH, PW, bytes)]
 //   pool2d_grad:   g (N, C, PH, PW), winners -> dx (N, C, H, W)
 //   pool2d_gather: x (N, C, H, W), winners -> y (N, C, PH, PW)
-// ints: window_h, window_w, stride_h, stride_w, pad_h, pad_w.
+// ints: window_h, window_w, stride_h, stride_w, pad_h, pad_w [, first: of pool2d].
 //
 // Rows are split by phases (rows.hpp), and a vector of windows is computed at a time. Bit
 // i = r * window_w + c of `winners` is set if the window's position (r, c) equals the maximum: ties
-// are all set; in a window with NaNs, the NaNs are. A window's positions are added in C order, and
+// are all set; in a window with NaNs, the NaNs are. Where `first` is 1, only the lowest of a
+// window's bits is kept. A window's positions are added in C order, and
 // so are the windows of a pixel, many of them in runs (long_sum.hpp). Windows of 2 x 2 and 3 x 3
 // have loops that the compiler unrolls.
 #include <limits>
@@ -19,6 +20,8 @@
 
 namespace tgm::TGM_TARGET {
 namespace {
+
+constexpr int32_t kPoolInts = 6;  // without `first`
 
 template <class T>
 constexpr T kLeast = -std::numeric_limits<T>::infinity();
@@ -80,6 +83,20 @@ void unmark_pads(const GatherWork<T>& work, Span span) {
         const int64_t word = bit / kWordBits * work.mark_plane;
         work.marks[word + row + w] &= ~(Lane<T>(1) << bit % kWordBits);
       }
+    }
+  }
+}
+
+// Clears all winners of each window but the first.
+template <class T>
+void keep_first(const GatherWork<T>& work, int64_t size) {
+  for (int64_t i = 0; i < size; i += kLanes<T>) {
+    LaneMask<T> found{};
+    for (int64_t word = 0; word < work.pool.mask_words(); word++) {
+      Lane<T>* const at = work.marks + word * work.mark_plane + i;
+      const LaneMask<T> marks = load(at);
+      store(at, marks & -marks & (found == 0));
+      found |= marks;
     }
   }
 }
@@ -157,6 +174,7 @@ void pool_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tensor &x = args.in[0], &y = args.out[0],
                *winners = args.n_out > 1 ? args.out + 1 : nullptr;
   const PoolShape pool(x, y, args.ints);
+  const bool first = args.n_ints > kPoolInts && args.ints[kPoolInts];
   const GatherWork<T> work(pool, args.workspace, chunk);
   work.prepare(kLeast<T>);
   const auto run =
@@ -167,6 +185,7 @@ void pool_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
     work.store_block(y, plane, span);
     if (!winners) return;
     if (pool.has_pads()) unmark_pads(work, span);
+    if (first) keep_first(work, work.size(span));
     store_winners(work, *winners, plane, span);
   });
 }
@@ -211,17 +230,18 @@ void gather_blocks(const Args& args, int64_t chunk, int64_t n_chunks) {
 const char* pool_invalid(const Args& args) {
   if (args.n_in != 1) return "takes one input";
   if (args.n_out < 1 || args.n_out > 2) return "has one or two outputs";
-  return check_pool(args, 6, args.in[0], args.out[0], args.n_out > 1 ? args.out + 1 : nullptr);
+  const int32_t n_ints = kPoolInts + (args.n_ints > kPoolInts);
+  return check_pool(args, n_ints, args.in[0], args.out[0], args.n_out > 1 ? args.out + 1 : nullptr);
 }
 
 const char* grad_invalid(const Args& args) {
   if (args.n_in != 2 || args.n_out != 1) return "takes two inputs and has one output";
-  return check_pool(args, 6, args.out[0], args.in[0], args.in + 1);
+  return check_pool(args, kPoolInts, args.out[0], args.in[0], args.in + 1);
 }
 
 const char* gather_invalid(const Args& args) {
   if (args.n_in != 2 || args.n_out != 1) return "takes two inputs and has one output";
-  return check_pool(args, 6, args.in[0], args.out[0], args.in + 1);
+  return check_pool(args, kPoolInts, args.in[0], args.out[0], args.in + 1);
 }
 
 }  // namespace

@@ -75,9 +75,11 @@ def made(
     winners: bool = True,
     spread: bool = False,
     biased: bool = False,
+    first: bool = False,
 ) -> Callable[[np.random.Generator], Problem]:
     """A call. kind: of epilogue. spread: whether outputs have strides that no kernel expects.
-    biased: whether a bias is added before the pool."""
+    biased: whether a bias is added before the pool. first: whether the mask has the first winner of
+    each window alone."""
 
     def make(rng: np.random.Generator) -> Problem:
         x, w = values(rng, c)
@@ -90,7 +92,8 @@ def made(
             outputs[0] = tail.output
         is_whole = values not in (normal, constant)
         bias = [c.operand(rng, ArraySpec(c.dtype, (c.o,)), spread, is_whole)] if biased else []
-        return [x, w, *bias, *tail.extras], outputs, c.params(tail.tape)
+        params = c.params(tail.tape) | ({"first": 1} if first else {})
+        return [x, w, *bias, *tail.extras], outputs, params
 
     return make
 
@@ -182,6 +185,14 @@ CASES = [
     case("bias-special", POOLED, special, biased=True),
     case("bias-ties", POOLED, constant, biased=True, modes=ALL),
     case("bias-layer2", CONV2, normal, biased=True, modes=REAL, registers=64, wants=CODE),
+    # The first winner of each window alone: in registers, with splits, one element a thread.
+    *(case(f"first-{n}", c, first=True) for n, c in SHAPES if c.pool),
+    case("first-strided", POOLED, strided, spread=True, first=True),
+    case("first-special", POOLED, special, first=True),
+    case("first-special-pool5x4", SHAPES[-2][1], special, first=True),
+    case("first-ties", POOLED, constant, first=True, modes=ALL),
+    case("first-bias", POOLED, biased=True, first=True),
+    case("first-layer2-many-channels", CONV2, normal, first=True, modes=("gpu",)),
     case("many-images", Convolution(5, 1, (4, 4), 2, (3, 3), pool=(2, 2))),
     # The book's layers: a mini-batch of ten, and many images at once.
     case("layer1", CONV1, normal, "bias_relu", modes=("gpu",)),

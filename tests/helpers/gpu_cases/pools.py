@@ -49,13 +49,16 @@ def images(pool: Pool, rng: np.random.Generator, dtype: str, kind: str) -> AnyAr
     return x
 
 
-def maximum(pool: Pool, dtype: str, kind: str, strided: bool, mask: bool):
+def maximum(pool: Pool, dtype: str, kind: str, strided: bool, mask: bool, first: bool = False):
+    """first: whether the mask has the first winner of each window alone."""
+    params = {**pool.params, "first": 1} if first else pool.params
+
     def make(rng: np.random.Generator) -> Problem:
         x = images(pool, rng, dtype, kind)
         specs = [ArraySpec(dtype, pool.pooled), ArraySpec("uint8", pool.mask)][: 1 + mask]
         if strided:
-            return [relaid(x, rng)], [relaid(poisoned(spec), rng) for spec in specs], pool.params
-        return [x], specs, pool.params
+            return [relaid(x, rng)], [relaid(poisoned(spec), rng) for spec in specs], params
+        return [x], specs, params
 
     return make
 
@@ -135,6 +138,16 @@ CASES = [
     ),
     *cases("overlapping", SMALL["overlapping"], "float64", True),
     Case("no-mask", "pool2d", maximum(SMALL["incomplete"], "float32", "special", True, False)),
+    *(
+        Case(
+            f"first-{kind}-{name}",
+            "pool2d",
+            maximum(pool, "float32", kind, name == "wide", True, first=True),
+            modes=("sim", "gpu"),
+        )
+        for name, pool in SMALL.items()
+        for kind in ("whole", "special")
+    ),
     *(
         Case(
             f"{count}-{name}",

@@ -101,7 +101,7 @@ def _design(
         call.kernel,
         operands,
         len(call.inputs),
-        tuple((name, call.params[name]) for name in contract.ints),
+        tuple(contract.int_params(call.params).items()),
         call_source(call, operands, pointers, width),
         after_check and is_guarded(plan.buffers, call),
         number + 1 if contract.checks else 0,

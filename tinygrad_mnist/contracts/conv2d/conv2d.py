@@ -16,7 +16,8 @@ not (cross-correlation). The result goes through the `epilogue` tape, whose extr
 output's shape; the output may alias an extra of the same view.
 
 The pool has windows of `pool` = (ph, pw) that don't overlap; incomplete ones are dropped; the
-epilogue follows it. `winners` is the bit mask that `pool2d` describes. `conv2d_bias_pool` adds the
+epilogue follows it. `winners` is the bit mask that `pool2d` describes, as is `first`, a parameter
+of `conv2d_pool` and `conv2d_bias_pool`. `conv2d_bias_pool` adds the
 bias of its filter to each position before positions are compared: the addition rounds, so positions
 that differ without the bias may tie with it. Its maxima and winners are those of `pool2d` behind
 `conv2d` with the bias in the epilogue, bit for bit. The gradients with
@@ -164,7 +165,7 @@ def _pooled(
 ) -> list[Array]:
     pooled = (outputs[0].shape[2], outputs[0].shape[3])
     pool: Pair = params["pool"]
-    y, winners = max_pool(dense, pooled, pool, pool, (0, 0))
+    y, winners = max_pool(dense, pooled, pool, pool, (0, 0), params.get("first", 0))
     return [apply_epilogue(params, y, extras, outputs[0]), winners][: len(outputs)]
 
 
@@ -246,6 +247,7 @@ def pool_grad_filter_flops(
 
 _INTS = ("stride", "padding", "flip")
 _POOL_INTS = (*_INTS, "pool")
+_FIRST = ("first",)
 _TAPES = ("epilogue",)
 
 CONV2D = register(
@@ -276,10 +278,11 @@ CONV2D_POOL = register(
         "conv2d_pool",
         conv2d_pool_reference,
         conv2d_flops,
-        _POOL_INTS,
+        _POOL_INTS + _FIRST,
         _TAPES,
         kernel_inputs=2,
         base=False,
+        optional=_FIRST,
     )
 )
 CONV2D_BIAS_POOL = register(
@@ -287,10 +290,11 @@ CONV2D_BIAS_POOL = register(
         "conv2d_bias_pool",
         conv2d_bias_pool_reference,
         conv2d_flops,
-        _POOL_INTS,
+        _POOL_INTS + _FIRST,
         _TAPES,
         kernel_inputs=3,
         base=False,
+        optional=_FIRST,
     )
 )
 CONV2D_POOL_GRAD_INPUT = register(

@@ -84,6 +84,7 @@ class Contract:
     allows_tf32: whether a backend may round factors to tf32 where `config.allow_tf32` is set.
     member: for a kernel that runs several independent calls of another one: that one's contract;
         see `group_contract`.
+    optional: those at the end of `ints` that a call leaves out where they are 0.
 
     Raises ValueError for facts that contradict each other.
     """
@@ -102,11 +103,16 @@ class Contract:
     checks: bool = False
     allows_tf32: bool = False
     member: Contract | None = None
+    optional: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = set(self.tapes) - {PROLOGUE, EPILOGUE, BODY}
         if unknown:
             raise ValueError(f"{self.name}: tapes can't be called {', '.join(sorted(unknown))}")
+        if self.ints[len(self.ints) - len(self.optional) :] != self.optional:
+            raise ValueError(
+                f"{self.name}: optional parameters have to be the last of its integers"
+            )
         is_split = self.member is None and bool({PROLOGUE, EPILOGUE} & set(self.tapes))
         if is_split != (self.kernel_inputs is not None):
             raise ValueError(
@@ -137,13 +143,17 @@ class Contract:
 
     def own_params(self, params: Params) -> dict[str, Any]:
         """The contract's parameters among `params`, such as those of an op."""
-        return {name: params[name] for name in (*self.ints, *self.tapes)}
+        return {**self.int_params(params), **{name: params[name] for name in self.tapes}}
+
+    def int_params(self, params: Params) -> dict[str, Any]:
+        """The integer parameters among `params`, in native order."""
+        names = [name for name in self.ints if name not in self.optional or params.get(name)]
+        return {name: params[name] for name in names}
 
     def flat_ints(self, params: Params) -> list[int]:
         """The integer parameters as one list, in native order."""
         flat: list[int] = []
-        for name in self.ints:
-            value = params[name]
+        for value in self.int_params(params).values():
             flat.extend(int(v) for v in value) if isinstance(value, tuple) else flat.append(
                 int(value)
             )

@@ -56,6 +56,7 @@ _SHOWN: dict[str, Callable[[Params], str]] = {
     "window": _named("window"),
     "stride": _named("stride", (1, 1)),
     "padding": _named("padding", (0, 0)),
+    "first": lambda params: "first winner" if params["first"] else "",
     "low": _named("low"),
     "high": _named("high"),
 }
@@ -74,7 +75,7 @@ def show_params(contract: Contract, params: Params) -> str:
 
 
 def _own_params(contract: Contract, params: Params) -> str:
-    texts = [_SHOWN[name](params) for name in contract.ints if name in _SHOWN]
+    texts = [_SHOWN[name](params) for name in contract.int_params(params) if name in _SHOWN]
     return " ".join(filter(None, texts))
 
 

@@ -37,10 +37,17 @@ def taps(
             yield bit, (windows[0], windows[1]), (pixels[0], pixels[1])
 
 
+def first_winners(winners: Array) -> Array:
+    """The bit masks (..., bytes) with the lowest bit of each, all others 0."""
+    lowest = winners & -winners
+    is_later = np.cumsum(winners != 0, axis=-1) > 1
+    return np.where(is_later, np.uint8(0), lowest)
+
+
 def max_pool(
-    x: Array, pooled: Pair, window: Pair, stride: Pair, padding: Pair
+    x: Array, pooled: Pair, window: Pair, stride: Pair, padding: Pair, first: int = 0
 ) -> tuple[Array, Array]:
-    """The maxima (N, C, PH, PW) and the bit mask of winners."""
+    """The maxima (N, C, PH, PW) and the bit mask of winners; with `first`, of the first of them."""
     y = np.full((*x.shape[:2], *pooled), -np.inf, x.dtype)
     winners = np.zeros((*y.shape, mask_bytes(window)), np.uint8)
     image = (x.shape[2], x.shape[3])
@@ -50,7 +57,7 @@ def max_pool(
         pixel = x[:, :, ih, iw]
         wins = (pixel == y[:, :, wh, ww]) | np.isnan(pixel)
         winners[:, :, wh, ww, bit // 8] |= wins.astype(np.uint8) << np.uint8(bit % 8)
-    return y, winners
+    return y, first_winners(winners) if first else winners
 
 
 def max_pool_grad(

@@ -11,9 +11,12 @@ to the image, so padding never wins; a window completely outside is -inf and has
 `winners` is a bit mask: bit i % 8 of byte i // 8, where i = r * window[1] + c, says that the
 position (r, c) of the window equals the maximum; nbytes = ceil(window[0] * window[1] / 8). All
 positions that tie are set. A NaN in the window makes the maximum NaN, and the positions that are
-NaN win. Each winner of a window gets the whole gradient of the window; where windows overlap, a
-pixel adds its windows up in C order. `pool2d_gather` goes the other way: each window adds up what
-`x` has at its winners, in C order. What does not win adds nothing, not even where it is inf or NaN.
+NaN win. With the parameter `first` = 1 of `pool2d`, only the first of a window's winners in C order
+is set.
+
+Each winner of a window gets the whole gradient of the window; where windows overlap, a pixel adds
+its windows up in C order. `pool2d_gather` goes the other way: each window adds up what `x` has at
+its winners, in C order. What does not win adds nothing, not even where it is inf or NaN.
 """
 
 from __future__ import annotations
@@ -42,7 +45,8 @@ def pool2d_reference(
 ) -> list[Array]:
     """Maxima and, where a second output is wanted, winners."""
     pooled = (outputs[0].shape[2], outputs[0].shape[3])
-    both = max_pool(inputs[0], pooled, params["window"], params["stride"], params["padding"])
+    geometry = (params["window"], params["stride"], params["padding"])
+    both = max_pool(inputs[0], pooled, *geometry, params.get("first", 0))
     return list(both)[: len(outputs)]
 
 
@@ -78,7 +82,10 @@ def pool2d_grad_flops(
 
 
 _INTS = ("window", "stride", "padding")
-POOL2D = register(Contract("pool2d", pool2d_reference, pool2d_flops, ints=_INTS))
+_FIRST = ("first",)
+POOL2D = register(
+    Contract("pool2d", pool2d_reference, pool2d_flops, ints=_INTS + _FIRST, optional=_FIRST)
+)
 POOL2D_GRAD = register(
     Contract("pool2d_grad", pool2d_grad_reference, pool2d_grad_flops, ints=_INTS)
 )

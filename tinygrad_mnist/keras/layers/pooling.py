@@ -18,6 +18,7 @@ from tinygrad_mnist.keras.layers.windows import (
 )
 from tinygrad_mnist.ops.average_pool import AVERAGE_POOL2D
 from tinygrad_mnist.ops.pool import POOL2D
+from tinygrad_mnist.ops.reduce import max_shared
 
 
 class _Pooling2D(ImageLayer):
@@ -77,11 +78,11 @@ class _Pooling2D(ImageLayer):
 
 
 class MaxPooling2D(_Pooling2D):
-    """The maxima of windows. Each of several equal maxima gets the whole gradient; padding never
+    """The maxima of windows. The first of several equal maxima gets the gradient; padding never
     wins. The arguments are those of `AveragePooling2D`."""
 
     def pool(self, images: Variable, **params: Any) -> Variable:
-        return POOL2D(images, **params, winners=True)
+        return POOL2D(images, **params, winners=True, first=1)
 
 
 class AveragePooling2D(_Pooling2D):
@@ -128,7 +129,7 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
 
 
 class GlobalMaxPooling2D(_GlobalPooling2D):
-    """The maximum of each channel."""
+    """The maximum of each channel. Several equal maxima get equal shares of the gradient."""
 
     def pool(self, images: Variable) -> Variable:
-        return T.max(images, axis=(2, 3))
+        return max_shared(images, (2, 3))
