@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist import keras, tf
+from tinygrad_mnist import backends, keras, tf
 from tinygrad_mnist.backends import devices
 from tinygrad_mnist.backends.cuda import availability
 from tinygrad_mnist.backends.cuda.api import Device
@@ -185,3 +185,38 @@ def test_random_numbers() -> None:
         assert np.array_equal(a, b)
     assert [x.dtype.name for x in first] == ["float32", "float32", "int32"]
     assert np.array_equal(tf.random.normal([3], seed=4), tf.random.normal([3], seed=4))
+
+
+@pytest.mark.parametrize("name", ["/CPU:0", "/device:CPU:0", "cpu", "/job:localhost/device:CPU:0"])
+def test_device_of_models(name: str) -> None:
+    with theano.config.change_flags(device="reference"):
+        with tf.device(name):
+            assert theano.config.device == "cpu"
+        assert theano.config.device == "reference"
+
+
+def test_a_gpu_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = availability.Missing("driver", "it was taken away", "")
+    monkeypatch.setattr(availability, "missing", lambda: (missing,))
+    monkeypatch.delitem(backends.BACKENDS, "cuda", raising=False)
+    with pytest.raises(theano.errors.DeviceError, match="taken away"), tf.device("/GPU:0"):
+        pass
+    for wrong in ("/TPU:0", "/GPU:1", None):
+        with pytest.raises(ValueError, match="'/CPU:0' or '/GPU:0'"):
+            tf.device(wrong)  # type: ignore[arg-type]
+
+
+def test_optimizers_of_tensorflow_1_and_parts_of_keras() -> None:
+    assert tf.losses is keras.losses
+    assert tf.optimizers is keras.optimizers
+    train = tf.compat.v1.train
+    made = [
+        train.GradientDescentOptimizer(0.5),
+        train.MomentumOptimizer(0.5, 0.9, use_nesterov=True),
+        train.AdamOptimizer(0.5, use_locking=True),
+        train.RMSPropOptimizer(0.5, decay=0.8),
+        train.AdagradOptimizer(0.5),
+        train.AdadeltaOptimizer(0.5),
+    ]
+    assert [float(optimizer.learning_rate.get_value()) for optimizer in made] == [0.5] * 6
+    assert made[3].rho == 0.8

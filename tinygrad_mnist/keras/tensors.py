@@ -138,16 +138,29 @@ def _array(value: Any) -> NDArray[Any]:
 
 def of_arrays(expression: F) -> F:
     """A function that makes an expression of variables, and a Tensor, its value, where no argument
-    is a variable."""
+    is a variable: of arrays, numbers, and lists, which have `tensor`'s dtypes."""
 
     @functools.wraps(expression)
     def apply(*arguments: Any, **options: Any) -> Any:
-        made = expression(*arguments, **options)
-        if any(isinstance(v, Variable) for v in (*arguments, *options.values())):
-            return made
+        if has_variable(*arguments, *options.values()):
+            return expression(*arguments, **options)
+        arguments = tuple(_listed(v) for v in arguments)
+        made = expression(*arguments, **{name: _listed(v) for name, v in options.items()})
         return tensor(made.eval()) if isinstance(made, Variable) else made
 
     return cast(F, apply)
+
+
+def has_variable(*values: Any) -> bool:
+    """Whether there is a symbolic variable among arguments, or in lists of them."""
+    return any(
+        isinstance(v, Variable) or (isinstance(v, list | tuple) and has_variable(*v))
+        for v in values
+    )
+
+
+def _listed(value: Any) -> Any:
+    return tensor(value) if isinstance(value, list | tuple) else value
 
 
 def _has_numpy(value: Any) -> bool:

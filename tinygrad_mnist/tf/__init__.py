@@ -28,6 +28,7 @@ from tinygrad_mnist.tf import (
     train,
 )
 from tinygrad_mnist.tf.absent import finder
+from tinygrad_mnist.tf.config import device
 from tinygrad_mnist.tf.data.structure import TensorSpec
 from tinygrad_mnist.tf.functions import *  # noqa: F403
 from tinygrad_mnist.tf.io import decode_raw, read_file
@@ -75,6 +76,7 @@ __all__ = [
     "config",
     "data",
     "decode_raw",
+    "device",
     "device_lib",
     "enable_eager_execution",
     "enable_v2_behavior",

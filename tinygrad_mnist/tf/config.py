@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from tinygrad_mnist.backends.devices import usable_devices
+from tinygrad_mnist.config import change_flags
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import shown
 
@@ -49,6 +51,18 @@ def list_logical_devices(device_type: str | None = None) -> list[LogicalDevice]:
 def get_visible_devices(device_type: str | None = None) -> list[PhysicalDevice]:
     """The same as `list_physical_devices`."""
     return list_physical_devices(device_type)
+
+
+def device(device_name: str) -> change_flags:
+    """A context whose models compute on a device: '/CPU:0', '/device:GPU:0', 'gpu'.
+
+    Raises ArgumentError for what names neither the processor nor the first GPU, and DeviceError,
+    which says what is missing, on entering it where no GPU can be used.
+    """
+    found = re.fullmatch(r"/?(?:.*[/:])?(cpu|gpu)(?::0)?", str(device_name).lower())
+    if found is None:
+        raise ArgumentError(f"device_name is {shown(device_name)}; it can be '/CPU:0' or '/GPU:0'")
+    return change_flags(device="cpu" if found[1] == "cpu" else "cuda")
 
 
 def _set_memory_growth(device: PhysicalDevice, enable: bool) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_mnist.graph.variables import Variable
-from tinygrad_mnist.keras.tensors import tensor
+from tinygrad_mnist.keras.tensors import has_variable, tensor
 from tinygrad_mnist.tf.stack import Stack, by_row, elementwise, has_stack
 
 Function = Callable[..., Any]
@@ -37,7 +36,7 @@ def operation(
                 if stacked is not None and type(operands[0]) is Stack and not has_stack(*others):
                     return stacked(*operands, **options)
                 return by_row(apply, *operands, **options)
-            if _has_variable(*operands, *options.values()):
+            if has_variable(*operands, *options.values()):
                 if symbolic is None:
                     raise TypeError(
                         f"tf.{plain.__name__} is a function of arrays, not of symbolic variables;"
@@ -49,13 +48,6 @@ def operation(
         return apply
 
     return decorate
-
-
-def _has_variable(*values: Any) -> bool:
-    return any(
-        isinstance(v, Variable) or (isinstance(v, list | tuple) and _has_variable(*v))
-        for v in values
-    )
 
 
 def like(value: Any, other: Any) -> Any:

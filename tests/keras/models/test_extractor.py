@@ -77,3 +77,23 @@ def test_wrong_inputs_and_outputs() -> None:
         keras.Model(model.input, model.output).predict(X[:0])
     with pytest.raises(ValueError, match="takes \\(None, 8, 8, 2\\)"):
         keras.Model(model.input, model.output).predict(X[:, :4])
+
+
+def test_a_layer_stays_in_its_first_model_and_a_failed_build_leaves_no_trace() -> None:
+    model = net()
+    keras.Sequential(model.layers[:2])
+    assert keras.Model(model.input, model.layers[0].output).predict(X[:2]).shape == (2, 6, 6, 3)
+    flat = keras.layers.Flatten()
+    unbuilt = keras.Sequential([flat, keras.layers.MaxPooling2D()])
+    with pytest.raises(ValueError, match="images"):
+        unbuilt.build((None, 3, 3, 1))
+    with pytest.raises(AttributeError, match="has no output"):
+        _ = flat.output
+    later = keras.Sequential([flat])
+    later.build((None, 2, 2))
+    assert flat.output.shape == (None, 4)
+
+
+def test_a_layer_of_an_output_is_an_error() -> None:
+    with pytest.raises(TypeError, match="models are stacks of layers here"):
+        keras.layers.Dense(3)(net().output)

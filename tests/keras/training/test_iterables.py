@@ -234,3 +234,25 @@ def test_wrong_batches_are_found_before_the_first_step(
     with pytest.raises((TypeError, ValueError), match=message):
         model.fit(data, **options, **QUIET)
     assert all(map(np.array_equal, before, model.get_weights()))
+
+
+def test_a_subclass_of_sequence_is_batches_by_number() -> None:
+    class Batches(keras.utils.Sequence):
+        ends = 0
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            return np.full((2, 1), index, np.float32), np.zeros((2, 1))
+
+        def on_epoch_end(self) -> None:
+            self.ends += 1
+
+    model = keras.Sequential([keras.layers.Dense(1, input_dim=1)])
+    model.compile("sgd", "mse")
+    batches = Batches()
+    model.fit(batches, epochs=2, verbose=0)
+    assert batches.ends == 2
+    with pytest.raises(NotImplementedError, match="has to define __len__"):
+        len(keras.utils.Sequence())

@@ -355,7 +355,7 @@ class Layer:
         is_training = training is not None and flag(training, "training")
         if isinstance(inputs, Variable):
             return self._on_variable(inputs, is_training)
-        if isinstance(inputs, Layer):
+        if isinstance(inputs, Layer | KerasTensor):
             raise GraphTypeError(
                 f"{self.label} got {inputs!r}; models are stacks of layers here: "
                 f"keras.Sequential([{inputs.name}, {self.name}, ...]){at(user_source())}"
@@ -385,8 +385,8 @@ class Layer:
 
     @property
     def input(self) -> KerasTensor:
-        """What the layer gets in the built model that it was last added to. AttributeError if there
-        is none."""
+        """What the layer gets in the first built model that it was added to. AttributeError if
+        there is none."""
         return self.ends("input")[0]
 
     @property
@@ -405,10 +405,12 @@ class Layer:
         return self._ends
 
     def connect_in_model(self, before: KerasTensor) -> KerasTensor:
-        """Applies the layer to what a model has so far, and keeps both ends."""
-        after = before.behind(self, self.connect(before.signal, False))
-        self._ends = before, after
-        return after
+        """Applies the layer to what a model has so far."""
+        return before.behind(self, self.connect(before.signal, False))
+
+    def place(self, before: KerasTensor, after: KerasTensor) -> None:
+        """Says where in a model the layer is; of several places the first stays."""
+        self._ends = self._ends or (before, after)
 
     # --- its arguments ----------------------------------------------------------------------------
 

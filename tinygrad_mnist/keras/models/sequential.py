@@ -92,6 +92,9 @@ class Sequential(Trainer, Saver, Model):
         self._tensors = [KerasTensor(replace(begin, order=self.input_order))]
 
     def _update(self) -> None:
+        ends = zip(self._layers, self._tensors[:-1], self._tensors[1:], strict=bool(self._tensors))
+        for layer, before, after in ends:
+            layer.place(before, after)
         self.built = bool(self._tensors and self._layers)
         self.output_shape = self._tensors[-1].shape if self.built else None
 
