@@ -17,9 +17,9 @@
 // Phase 0 packs x channels last, in groups of channels. Phase 1 sums the gradients of some filters,
 // in one of three ways:
 //
-// * Without a pool: the sums of up to three filters x four vectors of a patch are kept in registers
-//   over a block of positions; what the block sees of a group of up to four vectors of channels
-//   stays in the cache for all filters of a chunk.
+// * Without a pool: the sums of up to three filters (six, with 32 registers) x four vectors of a
+//   patch are kept in registers over a block of positions; what the block sees of a group of up to
+//   four vectors of channels stays in the cache for all filters of a chunk.
 // * Behind a pool only winners have a gradient: for a 2 x 2 pool that is a quarter of the dense
 //   arithmetic, and those whose gradient is zero, as behind ReLU many are, are left out too. The
 //   terms (gradient, location of the patch) of some blocks of windows are listed filter by filter,

@@ -2,12 +2,12 @@
 // where channels take the place of filters.
 //
 // The inner loop keeps kPixels output pixels x up to kMaxFilterVectors vectors of filters in
-// registers. For each tap (c, kh, kw) it loads the filters' vectors, which are packed one after the
-// other, and one broadcast value per pixel, straight from the image: no im2col. Filters are padded
-// to whole vectors with zeros and pixels to whole groups by repeating one, so there is no other
-// code for remainders and every output adds its taps in the same order with the same rounding:
-// equal patches give equal bits. A table holds each tap's offset in the image, with strides, flips
-// and channels; the loop knows nothing of them.
+// registers, or twice as many pixels where the vectors are few. For each tap (c, kh, kw) it loads
+// the filters' vectors, which are packed one after the other, and one broadcast value per pixel,
+// straight from the image: no im2col. Filters are padded to whole vectors with zeros and pixels to
+// whole groups by repeating one, so there is no other code for remainders and every output adds its
+// taps in the same order with the same rounding: equal patches give equal bits. A table holds each
+// tap's offset in the image, with strides, flips and channels; the loop knows nothing of them.
 #pragma once
 
 #include <algorithm>
