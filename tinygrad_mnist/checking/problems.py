@@ -20,9 +20,12 @@ from tinygrad_mnist.contracts.core.tape import FLOATS, OPCODES, TRUTHS, Instruct
 from tinygrad_mnist.contracts.core.windows import Pair, mask_bytes, max_pool
 
 Shape = tuple[int, ...]
-REDUCTIONS = ("sum", "prod", "max", "min")  # in the order of the kernel's parameter `op`
+REDUCTIONS: tuple[str, ...] = ("sum", "prod", "max", "min")  # in the order of the parameter `op`
 COUNTS = ("sum", "padded", "inside")  # of average_pool2d: what a window's sum is divided by
 WINNERS = ("all", "first")  # of a max-pool: which of a window's winners its mask has
+OPERATIONS = dict.fromkeys(("reduce", "grouped_reduce"), REDUCTIONS)
+OPERATIONS |= dict.fromkeys(("average_pool2d", "average_pool2d_grad"), COUNTS)
+OPERATIONS |= dict.fromkeys(("pool2d", "conv2d_pool", "conv2d_bias_pool"), WINNERS)
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,9 @@ class Request:
 
     shape: of the kernel's first operand; for a gradient, of the image or matrix whose gradient it
     is. filters: shape of the second operand: filters (O, C, KH, KW), or the right-hand matrix
-    (k, n) of a product. dtype: "" is the first of `dtypes_of` the kernel. op: of `reduce` (sum,
-    prod, max, min), a tape instruction of `elementwise`, the divisor of `average_pool2d` (sum,
-    padded, inside), or the winners of a max-pool (all, first). axis: of reductions; axes for
-    `reduce`. whole: small integers as values, with which sums are exact and maxima tie.
+    (k, n) of a product. dtype: "" is the first of `dtypes_of` the kernel. op: one of the kernel's
+    OPERATIONS, or a tape instruction of `elementwise`. axis: of reductions; axes for `reduce`.
+    whole: small integers as values, with which sums are exact and maxima tie.
     """
 
     kernel: str
@@ -152,19 +154,14 @@ def build(request: Request) -> Problem:
 def variants(request: Request) -> Iterator[Request]:
     """The request for each operation that it leaves open; and for a fused max-pool both normal
     numbers and, with winners, small integers."""
-    fused = request.kernel in ("conv2d_pool", "conv2d_bias_pool")
-    if fused and not request.whole:
+    if request.kernel in ("conv2d_pool", "conv2d_bias_pool") and not request.whole:
         yield replace(request, whole=False)
         request = replace(request, whole=True)
-    if request.kernel == "elementwise" and request.op is None:
+    if request.op is None and request.kernel == "elementwise":
         ops = (n for n, o in OPCODES.items() if _compute(request.dtype) in o.dtypes and o.arity)
         yield from (replace(request, op=name) for name in ops if not OPCODES[name].draws)
-    elif request.kernel in ("reduce", "grouped_reduce") and request.op is None:
-        yield from (replace(request, op=name) for name in REDUCTIONS)
-    elif request.kernel.startswith("average_pool2d") and request.op is None:
-        yield from (replace(request, op=name) for name in COUNTS)
-    elif (fused or request.kernel == "pool2d") and request.op is None:
-        yield from (replace(request, op=name) for name in WINNERS)
+    elif request.op is None and request.kernel in OPERATIONS:
+        yield from (replace(request, op=name) for name in OPERATIONS[request.kernel])
     else:
         yield request
 
@@ -227,15 +224,14 @@ class _Convolution:
 _BOOK = {"shape": (10, 20, 12, 12), "filters": (40, 20, 5, 5)}
 
 
-@_builds("conv2d", **_BOOK)
-@_builds("conv2d_pool", "conv2d_bias_pool", op="all", **_BOOK)
+@_builds("conv2d", "conv2d_pool", "conv2d_bias_pool", op="all", **_BOOK)
 def _conv2d(make: _Maker) -> Problem:
     conv = _Convolution(make)
     outputs = [_spec(make, conv.y)]
     if "pool" in conv.params:
-        conv.params["first"] = _number(make.request, WINNERS)
-    if "pool" in conv.params and make.request.whole:
-        outputs.append(ArraySpec("uint8", (*conv.y, mask_bytes(conv.pool))))
+        conv.params["first"] = _number(make.request)
+        if make.request.whole:
+            outputs.append(ArraySpec("uint8", (*conv.y, mask_bytes(conv.pool))))
     operands = [make.values(conv.x), make.values(conv.w)]
     if make.request.kernel == "conv2d_bias_pool":
         operands.append(make.values(conv.w[:1]))
@@ -266,10 +262,8 @@ class _Pooling:
         request = make.request
         self.x = make.shape("N,C,H,W")
         stride = request.stride or request.pool
-        self.image = (self.x[2], self.x[3])
-        self.pooled = conv_size(self.image, request.pool, stride, request.padding)
+        self.pooled = conv_size((self.x[2], self.x[3]), request.pool, stride, request.padding)
         self.y = (*self.x[:2], *self.pooled)
-        self.mask = (*self.y, mask_bytes(request.pool))
         geometry = {"window": request.pool, "stride": stride, "padding": request.padding}
         self.params: dict[str, Any] = geometry
 
@@ -283,9 +277,9 @@ class _Pooling:
 @_builds("pool2d", shape=(10, 20, 24, 24), op="all")
 def _pool2d(make: _Maker) -> Problem:
     pool = _Pooling(make)
-    outputs = [_spec(make, pool.y), ArraySpec("uint8", pool.mask)]
-    params = pool.params | {"first": _number(make.request, WINNERS)}
-    return Problem([make.values(pool.x)], outputs, params)
+    outputs = [_spec(make, pool.y), ArraySpec("uint8", (*pool.y, mask_bytes(make.request.pool)))]
+    pool.params["first"] = _number(make.request)
+    return Problem([make.values(pool.x)], outputs, pool.params)
 
 
 @_builds("pool2d_grad", shape=(10, 20, 24, 24))
@@ -305,14 +299,15 @@ def _pool2d_gather(make: _Maker) -> Problem:
 @_builds("average_pool2d", "average_pool2d_grad", shape=(10, 20, 24, 24), op="padded")
 def _average_pool2d(make: _Maker) -> Problem:
     pool = _Pooling(make)
-    params = pool.params | {"count": _number(make.request, COUNTS)}
     given, made = pool.x, pool.y
     if make.request.kernel.endswith("_grad"):
         given, made = made, given
+    params = pool.params | {"count": _number(make.request)}
     return Problem([make.values(given)], [_spec(make, made)], params)
 
 
-def _number(request: Request, names: tuple[str, ...]) -> int:
+def _number(request: Request) -> int:
+    names = OPERATIONS[request.kernel]
     if request.op not in names:
         raise ValueError(f"{request.kernel}: op is one of {', '.join(names)}, not {request.op}")
     return names.index(request.op)
@@ -344,7 +339,7 @@ def _kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
 def _reduction(make: _Maker) -> dict[str, Any]:
     tape = make.identity
     return {
-        "op": _number(make.request, REDUCTIONS),
+        "op": _number(make.request),
         "axes_mask": sum(1 << a for a in _axes(make.request)),
         "n_prologue": 1,
         "prologue": tape,

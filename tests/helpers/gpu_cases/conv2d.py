@@ -211,4 +211,5 @@ CASES = [
     case("layer1-500", replace(CONV1, n=500), normal, "bias_relu", modes=("gpu",)),
     case("layer2-500", replace(CONV2, n=500), normal, "bias_relu", modes=("gpu",)),
     case("direct", SHAPES[-2][1], modes=("compile",)),
+    case("first-direct", SHAPES[-2][1], first=True, modes=("compile",)),
 ]
