@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import keras, tf
+from tinygrad_mnist.functions import function
 from tinygrad_mnist.graph.variables import Variable
 
 Y, P = np.array([0, 2]), np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]], np.float32)
@@ -40,3 +41,16 @@ def test_a_loss_of_arrays_weighs_samples_and_one_of_variables_is_an_expression()
     assert found == pytest.approx((-np.log(0.7) - 3 * np.log(0.6)) / 2)
     z = keras.activations.softmax(T.matrix())
     assert isinstance(loss(Y, z), Variable)
+
+
+@pytest.mark.parametrize("slope", [0.01, 0.2, 0.3])
+def test_leaky_relu_has_the_lower_slope_at_0(slope: float) -> None:
+    """As TensorFlow's, which black backgrounds without a bias reach."""
+    x = T.vector("x")
+    for f in (
+        lambda v: keras.activations.leaky_relu(v, slope),
+        lambda v: keras.activations.relu(v, slope),
+    ):
+        step = function([x], T.grad(f(x).sum(), x))
+        found = step(np.array([-2, -0.0, 0, 1e-30, 7], "float32"))
+        np.testing.assert_allclose(found, [slope] * 3 + [1, 1], rtol=1e-6)

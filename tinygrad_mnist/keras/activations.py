@@ -30,8 +30,10 @@ def relu(
     """x from `threshold` on, at most `max_value`; below, negative_slope * (x - threshold)."""
     z = T.as_tensor_variable(x)
     slope, start = number(negative_slope, "negative_slope"), number(threshold, "threshold")
+    if start == 0 and slope and max_value is None:
+        return T.switch(T.gt(z, 0), z, slope * z)  # as TensorFlow, with the lower slope at 0
     if start == 0:
-        y = nnet.relu(z, slope) if max_value is None else nnet.relu(z)
+        y = nnet.relu(z)
     else:
         y = T.switch(T.gt(z, start), z, T.zeros_like(z))
     if max_value is not None:
