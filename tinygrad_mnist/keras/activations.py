@@ -32,10 +32,7 @@ def relu(
     slope, start = number(negative_slope, "negative_slope"), number(threshold, "threshold")
     if start == 0 and slope and max_value is None:
         return T.switch(T.gt(z, 0), z, slope * z)  # as TensorFlow, with the lower slope at 0
-    if start == 0:
-        y = nnet.relu(z)
-    else:
-        y = T.switch(T.gt(z, start), z, T.zeros_like(z))
+    y = nnet.relu(z) if start == 0 else T.switch(T.gt(z, start), z, T.zeros_like(z))
     if max_value is not None:
         y = T.minimum(y, number(max_value, "max_value"))
     if slope and (start != 0 or max_value is not None):
