@@ -13,11 +13,14 @@ from helpers.gpu_cases import CASES, Case
 from helpers.native import assert_near, expect
 from helpers.ptx_step import device, recorded_step, rerun
 
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import config
 from tinygrad_mnist.backends.ptx.gpu import PtxGpu
 from tinygrad_mnist.backends.ptx.observe import Observer
 from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.errors import IndexOutOfRangeError
 
 pytestmark = pytest.mark.ptx
 PER_KERNEL = 2
@@ -87,3 +90,19 @@ def test_every_barrier_of_a_step_is_needed() -> None:
                     unseen[name] = unseen.get(name, 0) + 1
     assert n >= 50
     assert unseen == SUPERFLUOUS
+
+
+def test_functions_run_on_the_device() -> None:
+    """Shared variables stay there from call to call; a failed check changes nothing."""
+    results = []
+    for name in ("ptx", "cpu"):
+        config.device = name
+        w = theano.shared(np.ones((4, 3), np.float32))
+        labels, i = T.ivector("labels"), T.lscalar("i")
+        step = theano.function([labels, i], w[labels].sum(), updates=[(w, w + T.exp(w[i]) / 8)])
+        costs = [step([0, 3], 1), *step.sweep(np.array([[1, 2], [3, 3]]), np.array([0, 1]))]
+        with pytest.raises(IndexOutOfRangeError):
+            step([0, 4], 1)
+        results.append((np.array(costs), w.get_value()))
+    for found, wanted in zip(*results, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
