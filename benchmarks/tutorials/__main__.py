@@ -44,12 +44,12 @@ class Entry:
 
 MODELS = {
     "dense": Entry("keras_mnist_convnet.py:dense", 128),
-    "convnet": Entry("keras_mnist_convnet.py:convnet", 128, 12_800),
-    "deep": Entry("keras_deep_convnet.py:deep_convnet", 128, 2_560),
+    "convnet": Entry("keras_mnist_convnet.py:convnet", 128, 6_400),
+    "deep": Entry("keras_deep_convnet.py:deep_convnet", 128, 1_280),
     "fashion-dense": Entry("keras_fashion.py:dense", 32),
-    "fashion-conv": Entry("keras_fashion.py:convolutions", 32, 9_600),
-    "strided": Entry("keras_codelab.py:make:conv", 128, 25_600),
-    "batch-norm": Entry("keras_codelab.py:make:batch_norm", 64, 12_800),
+    "fashion-conv": Entry("keras_fashion.py:convolutions", 32, 6_400),
+    "strided": Entry("keras_codelab.py:make:conv", 128, 6_400),
+    "batch-norm": Entry("keras_codelab.py:make:batch_norm", 64, 6_400),
 }
 LIBRARIES = ("ours", "tensorflow", "tensorflow-jit")
 

@@ -20,6 +20,7 @@ import sys
 import time
 import types
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 
@@ -34,6 +35,8 @@ def use_tensorflow() -> str:
     stand_in: Any = types.ModuleType("tinygrad_mnist")
     stand_in.tf, stand_in.keras, stand_in.plots = tf, tf.keras, None
     sys.modules["tinygrad_mnist"], sys.modules["tinygrad_mnist.keras"] = stand_in, tf.keras
+    for unused in ("config", "search"):  # by the models; an example imports them for the rest
+        sys.modules[f"tinygrad_mnist.{unused}"] = MagicMock()
     return f"TensorFlow {tf.__version__}, Keras {tf.keras.__version__}"
 
 
