@@ -15,7 +15,7 @@ Without --model all steps run, in this order:
     global_average   averages of ten maps in place of the dense layers
 
 It needs MNIST, which it finds or downloads. On two cores the dense nets take about a second per
-epoch, the others ten to thirty. --plot draws the curves of each step into codelab_NAME.png, and
+epoch, the others ten to twenty. --plot draws the curves of each step into codelab_NAME.png, and
 needs matplotlib.
 """
 
