@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,9 +150,3 @@ def running(folder: str | os.PathLike[str]) -> list[tuple[str, dict[str, Any]]]:
         except (OSError, ValueError):  # it has just ended
             continue
     return found
-
-
-def seeds(results: Sequence[Results], name: str) -> list[int]:
-    """The seeds of the runs of an experiment that have ended well."""
-    runs = [run for of in results for run in of if run.error is None]
-    return sorted(run.settings["seed"] for run in runs if run.settings["experiment"] == name)

@@ -31,9 +31,7 @@ def annealed(peak: float, steps: int) -> Variable:
     Returns a floatX scalar to use as `eta`; beyond `steps` it is 0. Source: L. N. Smith,
     "A disciplined approach to neural network hyper-parameters" (2018), without the momentum.
     """
-    counter = shared(np.int64(0), name="step")
-    counter.default_update = counter + 1
-    t = T.cast(counter, "floatX") / steps
+    t = _part_done(steps)
     rising, falling = t / _WARM_UP, (1 - t) / (1 - _WARM_UP)
     return peak * T.maximum(T.minimum(rising, falling), 0)
 
@@ -43,7 +41,12 @@ def falling(first: float, last: float, steps: int) -> Variable:
 
     Returns a floatX scalar to use as `eta`; beyond `steps` it stays at `last`.
     """
+    t = T.minimum(_part_done(steps), 1)
+    return first * T.exp(t * math.log(last / first))
+
+
+def _part_done(steps: int) -> Variable:
+    """The number of steps so far, by a counter of its own, divided by `steps`."""
     counter = shared(np.int64(0), name="step")
     counter.default_update = counter + 1
-    t = T.minimum(T.cast(counter, "floatX") / steps, 1)
-    return first * T.exp(t * math.log(last / first))
+    return T.cast(counter, "floatX") / steps
