@@ -65,7 +65,7 @@ def _lanes(fma: int, double: int) -> Mapping[str, int]:
 def _cycles(double: int, shared: int, l2: int) -> Mapping[str, int]:
     return MappingProxyType(
         {
-            **{"float": 4, "double": double, "special": 20, "tensor": 18, "warp": 24, "move": 1},
+            **{"float": 4, "double": double, "special": 20, "tensor": 18, "warp": 24, "move": 0},
             **{"load shared": shared, "load global": l2, "constant": shared, "local": l2},
         }
     )
