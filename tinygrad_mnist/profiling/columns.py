@@ -10,7 +10,8 @@ _FLEXIBLE, _LEAST = "shapes", 12  # a column that is cut to this many characters
 _DROPPED = (  # in this order
     *("GB/s", "GFLOP/s", "calls", "roofline"),
     *("other", "float", "int", "memory", "parted", "barriers", "launch"),  # of counts
-    *("kB", "at best", "limit", "spilled", "blocks/SM", "bytes", "regs"),
+    *("kB", "at best", "limit", "spilled", "blocks/SM", "bytes", "regs", "occupied"),
+    *("active", "waves"),
     "#",
 )
 _GAP = "  "  # between columns

@@ -52,8 +52,8 @@ def title(profile: CountProfile) -> str:
     on = profile.processor
     major, minor = on.capability
     return (
-        f"{profile.name} on ptx, for sm_{major}{minor}: one step counted; times are estimated for"
-        f" an {on.name}, not measured"
+        f"{profile.name} on ptx, for sm_{major}{minor}: one step counted; times are estimated, for"
+        f" NVIDIA's {on.name}, and not measured"
     )
 
 
