@@ -11,7 +11,7 @@ _DROPPED = (  # in this order
     *("GB/s", "GFLOP/s", "calls", "roofline"),
     *("other", "float", "int", "memory", "parted", "barriers", "launch"),  # of counts
     *("kB", "at best", "limit", "spilled", "blocks/SM", "bytes", "regs", "occupied"),
-    *("active", "waves"),
+    *("active", "waves", "global", "shared"),
     "#",
 )
 _GAP = "  "  # between columns
