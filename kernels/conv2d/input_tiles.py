@@ -127,7 +127,8 @@ def _splits(
     window_rows = min(s.windows[0], (reach + s.pool[0] - 2) // s.pool[0] + 1)
     window_rows = s.windows[0] if bands == 1 else window_rows
     border = width - 1 - s.padding[1]
-    columns = (segments - 1) * pixels + round_up(pixels + width - 1, QUAD)
+    # An odd number of quads, so that the rows that threads read are in different banks.
+    columns = ((segments - 1) * pixels + round_up(pixels + width - 1, QUAD)) | QUAD
     units = images * groups * segments * rows
     row_weights = round_up(width * channels, QUAD)
     for most in THREADS:
