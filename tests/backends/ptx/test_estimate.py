@@ -83,6 +83,13 @@ def test_a_loop_takes_the_time_of_its_longest_chain() -> None:
     assert twice - once == 4 + 4 + 1 + BRANCH
 
 
+def test_a_guard_takes_no_time_of_its_own() -> None:
+    """Ten instructions that don't wait, one of them with a guard."""
+    free = [f"add.f32 %f{k}, %f9, %f9;" for k in range(9)]
+    body = "\n".join([*free[:5], "@%p1 add.f32 %f10, %f9, %f9;", *free[5:]])
+    assert cycles(body, [0, 1, 2]) == 5 + 1 + 4
+
+
 def test_a_barrier_takes_time() -> None:
     body = "bar.sync 0;\n add.f32 %f1, %f9, %f9;"
     assert cycles(body, [0, 1]) == 4 + BARRIER

@@ -73,7 +73,7 @@ def _steps(block: Block, cycles: Mapping[str, int]) -> _Steps:
             behind = BARRIER
         elif block.end.opcode != SKIP and block.end.name == "bra":
             behind = BRANCH
-    slots = sum(class_of(i) != "move" for i in body)
+    slots = sum(i.opcode != SKIP and class_of(i) != "move" for i in body)
     return _Steps([_step(i, cycles) for i in body], slots, behind)
 
 
