@@ -10,7 +10,7 @@ _FLEXIBLE, _LEAST = "shapes", 12  # a column that is cut to this many characters
 _DROPPED = (  # in this order
     *("GB/s", "GFLOP/s", "calls", "roofline"),
     *("other", "float", "int", "memory", "parted", "barriers", "launch"),  # of counts
-    *("kB", "at best", "limit", "spilled", "blocks/SM", "bytes", "regs", "occupied"),
+    *("kB", "at best", "limit", "spills", "resident", "bytes", "regs", "occupied"),
     *("active", "waves", "global", "shared"),
     "#",
 )

@@ -113,12 +113,11 @@ class Counting:
         loaded = self._gpu.load(designs)
         owners: list[int | None] = [n for n, one in enumerate(loaded) for _ in one.kernels]
         steps = [next(counted) for _ in (*owners, None)]
-        codes = self._gpu.code([recipe for recipe, _ in steps])
         seen: dict[int | None, int] = {}
         for number, (recipe, counts) in zip((*owners, None), steps, strict=True):
             position = seen[number] = seen.get(number, -1) + 1
             call = None if number is None else plan.calls[number]
-            code = codes[recipe].kernels[position]
+            code = self._gpu.code[recipe].kernels[position]
             yield self._launch(number, call, recipe.kernel, counts, code, position == 0)
 
     def _launch(

@@ -20,7 +20,7 @@ MEMORY_HEAD = (
     *("shared", "waves", "conflicts"),
 )
 TIME_HEAD = (
-    *("#", "kernel", "regs", "bytes", "spilled", "blocks/SM", "occupied", "limit"),
+    *("#", "kernel", "regs", "bytes", "spills", "resident", "occupied", "limit"),
     *("us", "bound", "roofline us"),
 )
 _MEMORY = ("load global", "store global", "load shared", "store shared", "local", "constant")
@@ -117,9 +117,10 @@ def summary(profile: CountProfile) -> list[str]:
     """The totals, what was sampled, and the lines of kernels that cost the most in excess."""
     n, seconds = profile.longest_chain
     lines = [
-        f"a step, as estimated: {len(profile.launches)} launches one after"
-        f" the other {profile.seconds * 1e6:.1f} us, the longest chain of {n} that wait for each"
-        f" other {seconds * 1e6:.1f} us"
+        f"a step, as estimated: {profile.seconds * 1e6:.1f} us for {len(profile.launches)} launches"
+        " one after the other;",
+        f"{seconds * 1e6:.1f} us for the longest chain of launches that wait for each other, {n} of"
+        " them",
     ]
     sampled = [one for one in profile.launches if one.counts.is_sampled]
     if sampled:
@@ -136,8 +137,8 @@ def summary(profile: CountProfile) -> list[str]:
         worst = worst_lines(profile, space)
         lines += ["", f"{kind}:"] if worst else []
         lines += [
-            f"{one.excess:>9,}  call {one.number}, {one.kernel}, {one.where}:"
-            f" {one.units:.1f} {unit} per request, at best {one.least:.1f}"
+            f"{one.excess:>9,}  call {one.number}, {one.kernel}, {one.where}:\n"
+            f"{'':>11}{one.units:.1f} {unit} per request, at best {one.least:.1f}"
             for one in worst
         ]
     return lines
