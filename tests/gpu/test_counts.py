@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,6 +99,17 @@ def test_the_tables(counted: CountProfile) -> None:
         worst = worst_lines(counted, space)
         assert [one.excess for one in worst] == sorted((w.excess for w in worst), reverse=True)
         assert all(one.units > one.least for one in worst)
+
+
+def test_what_is_sampled_says_so(counted: CountProfile) -> None:
+    one = next(one for one in counted.launches if one.counts.n_blocks > 1)
+    sampled = replace(one, counts=replace(one.counts, counted=1))
+    text = show_counts(replace(counted, launches=(sampled, *counted.launches[1:])))
+    assert f"{one.kernel} *" in text
+    n = one.counts.n_blocks
+    assert f"sampled, and scaled up: blocks of {one.number} {one.kernel} 1 of {n}" in text
+    requests = one.counts.total("global").requests
+    assert sampled.counts.total("global").requests == n * requests
 
 
 def test_functions_of_several_plans_are_refused() -> None:
