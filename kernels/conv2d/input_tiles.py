@@ -96,7 +96,16 @@ def input_tiles(s: Sizes) -> InputTiles | None:
         for c in candidates(s)
         if c.shared * s.itemsize <= STAGED_BYTES and c.channel_tiles <= MAX_GRID_Y
     ]
-    return min(found, key=lambda c: _cost(s, c), default=None)
+    best = min(found, key=lambda c: _cost(s, c), default=None)
+    return best and _spaced(s, best)
+
+
+def _spaced(s: Sizes, c: InputTiles) -> InputTiles:
+    """The same cut with rows of g an odd number of quads apart, so that rows that threads read
+    together are in different banks; where that leaves room for as many blocks."""
+    spaced = c._replace(pitch=c.pitch | QUAD)
+    fits = spaced.shared * s.itemsize <= STAGED_BYTES and _resident(s, spaced) == _resident(s, c)
+    return spaced if fits else c
 
 
 def candidates(s: Sizes) -> Iterator[InputTiles]:
@@ -192,7 +201,11 @@ def _cost(s: Sizes, c: InputTiles) -> float:
     issue = warps * (piece * c.steps + end) / SCHEDULERS
     blocks = c.image_groups * c.bands * c.channel_tiles
     waves = ceil_div(blocks, MULTIPROCESSORS)
-    registers = c.threads * (c.pixels * c.channels + 64)
-    resident = max(1, min(8, SHARED_BYTES // (c.shared * s.itemsize), REGISTERS // registers))
     alone = (LATENCY + rounds * s.kernel[0] * (instructions + WAIT) + staged / c.threads) * c.steps
-    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, resident))
+    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, _resident(s, c)))
+
+
+def _resident(s: Sizes, c: InputTiles) -> int:
+    """Blocks that run at once on a multiprocessor."""
+    registers = c.threads * (c.pixels * c.channels + 64)
+    return max(1, min(8, SHARED_BYTES // (c.shared * s.itemsize), REGISTERS // registers))

@@ -14,6 +14,8 @@ from tinygrad_mnist.backends.cuda.make import Kernel
 from tinygrad_mnist.graph.access import ForkSafeLock
 
 _compiling = ForkSafeLock()
+_BRANCH = re.compile(r"\bbra(?:\.uni)?\s+(\$?\w+)\s*;")
+_LABEL = re.compile(r"^\s*(\$?\w+):", re.MULTILINE)
 
 
 class Compiled(NamedTuple):
@@ -47,9 +49,16 @@ def compile_to_ptx(kernel: Kernel, capability: Capability) -> str:
     """A kernel and all that it calls as one module of PTX, from which the assembler would make the
     machine code. Its lines refer to those of the Python code, unless the linker refuses that."""
     try:
-        return _text(_linker(kernel, capability, lines=True, ptx=True))
+        text = _text(_linker(kernel, capability, lines=True, ptx=True))
     except Exception:  # some names of functions can't be in line information
-        return _text(_linker(kernel, capability, ptx=True))
+        text = ""
+    # With lines, the linker of CUDA 13.0 leaves out labels of some unrolled loops.
+    return text if text and has_its_labels(text) else _text(_linker(kernel, capability, ptx=True))
+
+
+def has_its_labels(ptx: str) -> bool:
+    """Whether a text has the labels that its branches lead to."""
+    return set(_BRANCH.findall(ptx)) <= set(_LABEL.findall(ptx))
 
 
 def _linker(kernel: Kernel, capability: Capability, lines: bool = False, **options: Any) -> Any:
