@@ -219,6 +219,7 @@ class CpuBackend:
     compiles = False
     # Not sigmoid and softplus, which fall by a unit in the last place here and there.
     rising = frozenset(product(("tanh", "exp", "expm1", "arctan"), FLOATS))
+    keeps_depth = False  # threads that meet cost more than calls that could have run earlier
 
     @property
     def kernels(self) -> frozenset[str]:
