@@ -28,6 +28,7 @@ from numba import (
 from numba.cuda.core import config
 
 from .call import Function
+from .integers import round_up
 
 SIMULATED: bool = bool(config.ENABLE_CUDASIM)
 
@@ -167,7 +168,9 @@ else:
         """
         if not isinstance(n, types.IntegerLiteral):
             return None  # tried again with the literal
-        length, kind = n.literal_value, dtype.dtype
+        kind = dtype.dtype
+        # The compiler may read the last elements by 16 bytes, which then have to be there.
+        length = round_up(n.literal_value, 128 // kind.bitwidth)
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             array = ir.ArrayType(context.get_data_type(kind), length)

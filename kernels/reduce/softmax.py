@@ -48,7 +48,7 @@ def log_softmax(call: Call) -> Launches:
 def softmax_xent(call: Call) -> Launches:
     """One launch; the thread of the label's element stores the loss too."""
     store_loss, store = call.stores
-    dtype, label = TYPES[call.inputs[0].dtype], _label(call)
+    dtype, label = TYPES[call.inputs[0].dtype], label_of(call, 1, call.inputs[0].shape[1])
 
     def finish(shifted: Any, total: Any, row: Any, column: Any, i: Any, p: Any) -> None:
         store(dtype(dtype(exp(shifted)) / total), i, p)
@@ -64,7 +64,8 @@ def softmax_xent_grad(call: Call) -> Launches:
     n, columns = call.outputs[0].size, call.outputs[0].shape[1]
     if n == 0:
         return Launches(())
-    dtype, finish, label = TYPES[call.inputs[0].dtype], call.finishes[0], _label(call)
+    dtype, finish = TYPES[call.inputs[0].dtype], call.finishes[0]
+    label = label_of(call, 1, columns)
     at_probability, _, at_g = call.at[:3]
     zero, one = dtype(0), dtype(1)
     grid = strided_grid(n, THREADS)
@@ -84,12 +85,12 @@ def softmax_xent_grad(call: Call) -> Launches:
     return Launches((Launch(body, grid),))
 
 
-def _label(call: Call) -> Function:
-    """`label(row, p)`: the column that input 1 names."""
-    at, columns = call.at[1], call.inputs[0].shape[1]
+def label_of(call: Call, number: int, columns: int) -> Function:
+    """`label(row, p)`: the column that input `number` names."""
+    at = call.at[number]
 
     def label(row: Any, p: Any) -> Any:
-        value = int64(p[1][uint64(at(row))])
+        value = int64(p[number][uint64(at(row))])
         return uint32(value + columns) if value < 0 else uint32(value)
 
     return device(label)

@@ -42,7 +42,8 @@ except ImportError as error:
     raise
 
 # What the native module has to have: the package's own, without what a program registers later.
-_KERNELS, _OPCODES = frozenset(CONTRACTS), frozenset(OPCODES)
+_KERNELS = frozenset(name for name, contract in CONTRACTS.items() if not contract.gpu_only)
+_OPCODES = frozenset(OPCODES)
 _PROCESSORS = _native.threads()  # before a program sets another number
 
 
