@@ -38,7 +38,7 @@ class _Layer(NamedTuple):
 
 
 def fuse_softmax_layers(outputs: Sequence[Variable], context: Context) -> list[Variable]:
-    """gemm(softmax_xent_grad(softmax_xent(gemm(x, w)))), w.T) and all that it computes on its way
+    """gemm(softmax_xent_grad(softmax_xent(gemm(x, w))), w.T), and all that is computed on the way,
     are results of one kernel."""
     current = list(outputs)
     while SOFTMAX_LAYER.name in context.kernels:
