@@ -86,7 +86,7 @@ if SIMULATED:
         return p[int(n) :]
 
     def load16(p: Any, i: int) -> tuple[Any, ...]:
-        """A 16-byte load: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2."""
+        """16 bytes from element i on, a multiple of 4 or 2: 4 float32, or 2 float64 or int64."""
         n = 16 // p.itemsize
         i = int(i)
         assert i % n == 0, "16-byte access of an element that isn't aligned"
@@ -145,7 +145,7 @@ else:
 
     _SHARED_MEMORY = 3  # number of its address space
     _numbers = iter(range(1 << 62))
-    _LANES = {types.float32: 4, types.float64: 2}
+    _LANES = {types.float32: 4, types.float64: 2, types.int64: 2}
 
     def _element(builder: Any, pointer: Any, index: Any) -> Any:
         return builder.gep(pointer, [index])
@@ -194,7 +194,7 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def load16(typing: Any, p: Any, i: Any) -> Any:
-        """A 16-byte load: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2.
+        """16 bytes from element i on, a multiple of 4 or 2: 4 float32, or 2 float64 or int64.
 
         p: a pointer, or a shared array aligned to 16 bytes. The address must be a multiple of 16.
         """
