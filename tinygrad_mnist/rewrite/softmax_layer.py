@@ -69,8 +69,10 @@ def _is_one_layer(layer: _Layer) -> bool:
     """Whether the nodes have the operands of one layer, which fits the kernel."""
     x, w = layer.scores.inputs[:2]
     (n, k), c = x.type.static_shape, w.type.static_shape[1]
+    floats = (w, layer.scores.outputs[0], layer.gradient.inputs[2], layer.back.outputs[0])
     return (
         fits(n, k, c, np.dtype(x.dtype).itemsize)
+        and all(v.dtype == x.dtype for v in floats)
         and _bias(layer.scores) is not None
         and layer.gradient.inputs[0] is layer.loss.outputs[1]
         and identity(layer.gradient.inputs[1]) == identity(layer.loss.inputs[1])
@@ -88,6 +90,7 @@ def _bias(scores: Node) -> Variable | None:
         return Constant(np.zeros((1, c), scores.outputs[0].dtype))
     bias = scores.inputs[-1]
     is_bias = len(scores.inputs) == 3 and bias.type.static_shape == (1, c)
+    is_bias = is_bias and bias.dtype == scores.outputs[0].dtype
     return bias if is_bias and epilogue.instructions in _ADDED else None
 
 

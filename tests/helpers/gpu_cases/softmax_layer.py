@@ -76,7 +76,7 @@ CASES = [
         for dtype in LABELS
     ),
     *(Case(tail, "softmax_layer", layer(3, 8, 5, tail=tail), modes=VALUES) for tail in TAILS),
-    Case("book", "softmax_layer", layer(10, 100, 10), modes=CODE, registers=64),
+    Case("book", "softmax_layer", layer(10, 100, 10), modes=CODE, registers=40),
     Case("dropout-1000", "softmax_layer", layer(10, 1000, 10), modes=CODE, registers=64),
     Case("wide", "softmax_layer", layer(512, 330, 32, outputs=4), modes=CODE, registers=80),
     Case("most", "softmax_layer", layer(30, 1024, 2), modes=CODE, registers=64),
