@@ -42,7 +42,8 @@ except ImportError as error:
     raise
 
 # What the native module has to have: the package's own, without what a program registers later.
-_KERNELS, _OPCODES = frozenset(CONTRACTS), frozenset(OPCODES)
+_KERNELS = frozenset(name for name, contract in CONTRACTS.items() if not contract.gpu_only)
+_OPCODES = frozenset(OPCODES)
 _PROCESSORS = _native.threads()  # before a program sets another number
 
 
@@ -219,6 +220,7 @@ class CpuBackend:
     compiles = False
     # Not sigmoid and softplus, which fall by a unit in the last place here and there.
     rising = frozenset(product(("tanh", "exp", "expm1", "arctan"), FLOATS))
+    keeps_depth = False  # threads that meet cost more than calls that could have run earlier
 
     @property
     def kernels(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_mnist import backends
 from tinygrad_mnist.checking.layouts import LAYOUTS
 from tinygrad_mnist.checking.measure import ROUNDINGS, Error, error_of
 from tinygrad_mnist.checking.one_call import OneCall, poisoned
@@ -23,6 +24,7 @@ from tinygrad_mnist.checking.problems import (
 )
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.base import Array, ArraySpec
+from tinygrad_mnist.errors import MissingKernelError
 
 KERNELS = tuple(BUILDERS)
 
@@ -56,6 +58,12 @@ def shapes_text(shapes: Sequence[Shape]) -> str:
     return " ".join("x".join(map(str, s)) or "()" for s in shapes)
 
 
+def kernels_of(device: str) -> list[str]:
+    """The kernels that can be checked on a device. Raises DeviceError where it can't be used."""
+    present = backends.backend(device).kernels
+    return [kernel for kernel in KERNELS if kernel in present]
+
+
 def check_kernel(kernel: str, *, device: str = "cpu", **options: Any) -> list[KernelCheck]:
     """Runs a kernel on `device` and compares its outputs with those of NumPy in float64.
 
@@ -65,8 +73,10 @@ def check_kernel(kernel: str, *, device: str = "cpu", **options: Any) -> list[Ke
     with each of their operations.
 
     Returns one record per output. Raises ValueError for shapes or options that the kernel can't
-    have, DeviceError where the device can't be used.
+    have, DeviceError where the device can't be used, MissingKernelError where it lacks the kernel.
     """
+    if kernel in KERNELS and kernel not in kernels_of(device):
+        raise MissingKernelError(f"the device {device!r} has no kernel {kernel!r}")
     request = Request(kernel, **options)
     request = replace(request, dtype=request.dtype or dtypes_of(kernel)[0])
     if request.layout not in LAYOUTS:
@@ -75,9 +85,9 @@ def check_kernel(kernel: str, *, device: str = "cpu", **options: Any) -> list[Ke
 
 
 def check_all(device: str = "cpu", seed: int = 0) -> Iterator[KernelCheck]:
-    """The checks of every kernel with its default shapes, in two dtypes and every layout, one after
-    the other. Raises DeviceError where the device can't be used."""
-    for kernel in KERNELS:
+    """The checks of every kernel that the device has, with its default shapes, in two dtypes and
+    every layout, one after the other. Raises DeviceError where the device can't be used."""
+    for kernel in kernels_of(device):
         for dtype in dtypes_of(kernel):
             for layout in LAYOUTS:
                 yield from check_kernel(
@@ -126,4 +136,12 @@ def _exact(problem: Problem, request: Request) -> list[Array]:
         return CONTRACTS[request.kernel].reference(params, wide, outputs)
 
 
-__all__ = ["KERNELS", "LAYOUTS", "KernelCheck", "Request", "check_all", "check_kernel"]
+__all__ = [
+    "KERNELS",
+    "LAYOUTS",
+    "KernelCheck",
+    "Request",
+    "check_all",
+    "check_kernel",
+    "kernels_of",
+]

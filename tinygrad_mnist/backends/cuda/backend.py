@@ -27,6 +27,7 @@ class CudaBackend:
     keeps_shared = True
     threads = 1
     rising: frozenset[tuple[str, str]] = frozenset()  # CUDA promises it of none
+    keeps_depth = True  # a launch that waits for another one costs as much as many side by side
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu

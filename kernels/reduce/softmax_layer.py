@@ -1,0 +1,149 @@
+"""softmax_layer: logits, softmax, cross-entropy and the gradients of a classifier's last layer.
+
+Shapes: x (n, k), w (k, c), b (1, c), labels and g (n,), extras (n, k) -> dx (n, k), dlogits (n, c),
+loss (n,), and probabilities (n, c) if the call has that output; any strides.
+
+Algorithm: a block has one row of x. It reads w once, into shared memory, in rows of an odd number
+of elements, so that neighbouring rows begin in different banks. A logit has up to 256 lanes: lane l
+adds the terms l, l + lanes, ... in order, a tree adds the lanes, and the bias comes last. A thread
+per class subtracts the greatest logit and adds the exponentials in the order of the classes, as in
+`softmax.py`. Then a thread per element of dx multiplies the gradients of the logits with a row of
+w, in the order of the classes. All loads start before the first sum.
+
+Launch: a block of max(k, c * lanes) threads per row; at most 1024, since `fits` of the contract
+bounds k, and 48 KB of shared memory. Reference: contracts/reduce/softmax_layer.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
+from ..core.device import TYPES, cuda, device, exp, log, np, shared_array, uint32, uint64
+from ..core.integers import ceil_div, power_of_two
+from ..core.lanes import tree
+from ..core.sums import adder
+from .softmax import label_of
+
+MOST_THREADS = 1024  # of a block
+FEW = 4  # terms of a lane if there are enough threads
+
+
+@factory("softmax_layer")
+def softmax_layer(call: Call) -> Launches:
+    """One launch."""
+    (n, k), c = call.inputs[0].shape, call.inputs[1].shape[1]
+    most = 1 << (MOST_THREADS // c).bit_length() - 1
+    lanes = min(power_of_two(ceil_div(k, FEW)), most)
+    shape = grid_1d(n, max(k, c * lanes))
+    return Launches((Launch(_layer(call, k, c, lanes), shape, resident=1),))
+
+
+def _layer(call: Call, k: int, c: int, lanes: int) -> Function:
+    """The body: logits, then what the first c threads make of them, then dx."""
+    kind = TYPES[call.inputs[0].dtype]
+    add_terms, finish_class = _lane_sum(call, k, c, lanes), _finish_class(call)
+    add_lanes, label = tree(adder(call.inputs[0].dtype), lanes, c), label_of(call, 3, c)
+    fetch, settle = call.fetches[0], call.settles[0]
+    at_bias, at_g, zero = call.at[2], call.at[4], kind(0)
+    n_sums, pitch, n_weights = lanes * c, np.uint32(c | 1), k * (c | 1)
+    width, last = np.uint32(k), np.uint32(k - 1)
+
+    def body(p: Any) -> None:
+        weights = shared_array(n_weights, kind)
+        sums = shared_array(n_sums, kind)
+        powers = shared_array(c, kind)
+        slopes = shared_array(c, kind)
+        t, row = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.x)
+        lane, column = uint32(t // uint32(c)), uint32(t % uint32(c))
+        i = uint32(uint32(row * width) + min(t, last))
+        fetched = fetch(i, p)
+        bias, g = p[2][uint64(at_bias(column))], p[4][uint64(at_g(row))]
+        wanted = label(row, p)
+        if lane < lanes:
+            sums[uint64(t)] = add_terms(row, lane, column, weights, p)
+        add_lanes(sums, lane, column)
+        if lane == 0:
+            sums[uint64(t)] = kind(sums[uint64(t)] + bias)
+        cuda.syncthreads()
+        shifted = zero
+        if lane == 0:
+            greatest = sums[uint64(0)]
+            for j in range(1, c):
+                value = sums[uint64(j)]
+                greatest = value if value > greatest else greatest
+            shifted = kind(sums[uint64(t)] - greatest)
+            powers[uint64(t)] = kind(exp(shifted))
+        cuda.syncthreads()
+        if lane == 0:
+            total = zero
+            for j in range(c):
+                total = kind(total + powers[uint64(j)])
+            probability = kind(powers[uint64(t)] / total)
+            hit = wanted == column
+            slopes[uint64(t)] = finish_class(shifted, total, probability, g, hit, row, column, p)
+        cuda.syncthreads()
+        if t < width:
+            total = zero
+            begin = uint32(t * pitch)
+            for j in range(c):
+                total += slopes[uint64(j)] * weights[uint64(uint32(begin + uint32(j)))]
+            settle(total, fetched, i, p)
+
+    return body
+
+
+def _lane_sum(call: Call, k: int, c: int, lanes: int) -> Function:
+    """`add(row, lane, column, weights, p)`: a lane's terms of a logit. Stores those of w that it
+    has read in `weights`."""
+    kind = TYPES[call.inputs[0].dtype]
+    at_x, at_w = call.at[:2]
+    steps, all_busy = ceil_div(k, lanes), k % lanes == 0
+    zero, pitch, classes = kind(0), np.uint32(c | 1), np.uint32(c)
+    width, last = np.uint32(k), np.uint32(k - 1)
+
+    @device
+    def add(row: Any, lane: Any, column: Any, weights: Any, p: Any) -> Any:
+        x = cuda.local.array(steps, kind)
+        w = cuda.local.array(steps, kind)
+        for s in range(steps):
+            term = min(uint32(lane + uint32(s * lanes)), last)
+            x[s] = p[0][uint64(at_x(uint32(uint32(row * width) + term)))]
+            w[s] = p[1][uint64(at_w(uint32(uint32(term * classes) + column)))]
+        total = zero
+        for s in range(steps):
+            term = uint32(lane + uint32(s * lanes))
+            if all_busy or term < width:
+                weights[uint64(uint32(uint32(term * pitch) + column))] = w[s]
+                total += x[s] * w[s]
+        return total
+
+    return add
+
+
+def _finish_class(call: Call) -> Function:
+    """`finish(shifted, total, probability, g, hit, row, column, p)`: stores the results of a class
+    in a row, and returns its gradient. The row's loss is stored where the class is its label.
+
+    shifted, total: the logit minus the greatest of the row, and the sum of all exponentials.
+    """
+    c = np.uint32(call.outputs[1].shape[1])
+    kind = TYPES[call.inputs[0].dtype]
+    zero, one = kind(0), kind(1)
+    store_gradient, store_loss = call.stores[1:3]
+    store_probability = call.stores[3] if len(call.outputs) == 4 else None
+
+    @device
+    def finish(
+        shifted: Any, total: Any, probability: Any, g: Any, hit: Any, row: Any, column: Any, p: Any
+    ) -> Any:
+        i = uint32(uint32(row * c) + column)
+        gradient = kind(kind(probability - (one if hit else zero)) * g)
+        store_gradient(gradient, i, p)
+        if hit:
+            store_loss(kind(kind(log(total)) - shifted), row, p)
+        if store_probability is not None:
+            store_probability(probability, i, p)
+        return gradient
+
+    return finish
