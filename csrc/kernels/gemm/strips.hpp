@@ -49,11 +49,15 @@ constexpr int64_t kAhead = 8;  // steps of k that b is fetched before its use
 
 // All lanes but the first `overlap`, whose addresses are before `out`.
 template <class T>
-TGM_INLINE void put(T* out, Vec<T> value, int64_t overlap) {
-  if (overlap == 0) return store(out, value);
+TGM_NOINLINE void put_last(T* out, Vec<T> value, int64_t overlap) {
   alignas(kVectorBytes) T lanes[kLanes<T>];
   store(lanes, value);
   copy_part(out, lanes + overlap, kLanes<T> - overlap);
+}
+
+template <class T>
+TGM_INLINE void put(T* out, Vec<T> value, int64_t overlap) {
+  overlap == 0 ? store(out, value) : put_last(out, value, overlap);
 }
 
 // The vectors of one row of a strip through `of(sum, old)`; `out` and `old` are their addresses.
