@@ -21,18 +21,21 @@ constexpr int64_t kBlock = 512;    // contiguous elements that are combined in t
 constexpr int64_t kGroup = 16;     // rows that are
 constexpr int64_t kSegment = 256;  // results next to each other that are computed together
 
-// Adds a row's elements to one total.
+// Adds the elements of `count` rows to one total, or with step 1 to one each.
 template <class T, class Op>
-void add_row(Total<T>& total, const T* row, int64_t length) {
-  for (int64_t begin = 0; begin < length; begin += kBlock) {
-    const int64_t n = std::min<int64_t>(kBlock, length - begin);
-    total.template add<Op>(reduce_block<T, Op>(row + begin, n));
+void add_along(Total<T>* total, int64_t step, const T* row, int64_t stride, int64_t count,
+               int64_t length) {
+  for (int64_t r = 0; r < count; r++, row += stride, total += step) {
+    for (int64_t begin = 0; begin < length; begin += kBlock) {
+      const int64_t n = std::min<int64_t>(kBlock, length - begin);
+      total->template add<Op>(reduce_block<T, Op>(row + begin, n));
+    }
   }
 }
 
 // Adds `count` <= kGroup rows of `length` <= kSegment elements to a total for each column.
 template <class T, class Op>
-void add_rows(Total<T>* totals, const T* row, int64_t stride, int64_t count, int64_t length) {
+void add_across(Total<T>* totals, const T* row, int64_t stride, int64_t count, int64_t length) {
   T sums[kSegment];
   std::memcpy(sums, row, length * sizeof(T));
   for (int64_t r = 1; r < count; r++) combine_rows<T, Op>(sums, row + r * stride, length);
@@ -51,13 +54,14 @@ void add_totals(Total<T>* totals, const Total<T>* more, int64_t n) {
 template <class T>
 struct Operation {
   T identity;
-  void (*add_row)(Total<T>&, const T*, int64_t);
-  void (*add_rows)(Total<T>*, const T*, int64_t, int64_t, int64_t);
+  void (*add_along)(Total<T>*, int64_t, const T*, int64_t, int64_t, int64_t);
+  void (*add_across)(Total<T>*, const T*, int64_t, int64_t, int64_t);
   void (*add_totals)(Total<T>*, const Total<T>*, int64_t);
 };
 
 template <class T, class Op>
-constexpr Operation<T> kOperation{Op::identity, add_row<T, Op>, add_rows<T, Op>, add_totals<T, Op>};
+constexpr Operation<T> kOperation{Op::identity, add_along<T, Op>, add_across<T, Op>,
+                                  add_totals<T, Op>};
 
 template <class T>
 Operation<T> find_operation(ReduceOp op) {
@@ -226,7 +230,7 @@ class Reducer {
           for (int64_t row = 0; row < length_along(); row += many) {
             const int64_t count = std::min<int64_t>(many, length_along() - row);
             const Rows<T> tile = rows(row, count, begin, n);
-            for (int64_t r = 0; r < count; r++) op_.add_row(total, tile.data + r * tile.stride, n);
+            op_.add_along(&total, 0, tile.data, tile.stride, count, n);
           }
         }
         if (along_ >= 0) at_[along_] = 0;
@@ -244,19 +248,19 @@ class Reducer {
         Total<T> total{op_.identity};
         for (int64_t begin = 0; begin < length; begin += kTile) {
           const int64_t n = std::min<int64_t>(kTile, length - begin);
-          op_.add_row(total, rows(row, 1, begin, n).data, n);
+          op_.add_along(&total, 0, rows(row, 1, begin, n).data, 0, 1, n);
         }
         finish(first + row * p_.result_stride[along_], total);
       }
     } else {
-      const int64_t many = kTile / length;
+      const int64_t many = std::min(kSegment, kTile / length);
       for (int64_t row = 0; row < length_along(); row += many) {
         const int64_t count = std::min<int64_t>(many, length_along() - row);
         const Rows<T> tile = rows(row, count, 0, length);
+        std::fill_n(totals_, count, Total<T>{op_.identity});
+        op_.add_along(totals_, 1, tile.data, tile.stride, count, length);
         for (int64_t r = 0; r < count; r++) {
-          Total<T> total{op_.identity};
-          op_.add_row(total, tile.data + r * tile.stride, length);
-          finish(first + (row + r) * p_.result_stride[along_], total);
+          finish(first + (row + r) * p_.result_stride[along_], totals_[r]);
         }
       }
     }
@@ -274,8 +278,8 @@ class Reducer {
           const int64_t count = std::min<int64_t>(many, length_along() - row);
           const Rows<T> tile = rows(row, count, begin, length);
           for (int64_t r = 0; r < count; r += kGroup) {
-            op_.add_rows(totals_, tile.data + r * tile.stride, tile.stride,
-                         std::min<int64_t>(kGroup, count - r), length);
+            op_.add_across(totals_, tile.data + r * tile.stride, tile.stride,
+                           std::min<int64_t>(kGroup, count - r), length);
           }
         }
         if (along_ >= 0) at_[along_] = 0;
