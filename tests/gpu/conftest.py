@@ -3,7 +3,8 @@
 Numba's simulator replaces its compiler in a whole process. Without TINYGRAD_MNIST_GPU_TESTS,
 `test_modes.py` runs the tests that are marked with a mode in other processes: one for `sim`, and
 two each that divide those of `compile` and of `ptx`. These start with the session and run in
-parallel to its other tests; it waits for them at the end. On a machine with a GPU,
+parallel to its other tests; it waits for them at the end. In a session with workers, the process
+that divides the tests starts them (tests/conftest.py). On a machine with a GPU,
 TINYGRAD_MNIST_GPU_TESTS=gpu runs the tests there.
 """
 
@@ -13,7 +14,7 @@ import os
 
 import pytest
 from helpers.gpu import MODE
-from helpers.gpu_modes import MODES_HERE, start_mode
+from helpers.gpu_modes import MODES_HERE, start_modes
 
 if MODE == "sim":
     os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # before anything imports Numba
@@ -40,7 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     names = {item.name for item in session.items if item.path.name == "test_modes.py"}
-    if MODE is None and not session.config.option.collectonly:
-        for mode in MODES_HERE:
-            if f"test_mode[{mode}]" in names:
-                start_mode(mode)
+    is_worker = hasattr(session.config, "workerinput")  # of a session that has started them
+    if MODE is None and not is_worker and not session.config.option.collectonly:
+        modes = [mode for mode in MODES_HERE if f"test_mode[{mode}]" in names]
+        if modes:
+            start_modes(modes)
