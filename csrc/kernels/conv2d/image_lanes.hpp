@@ -14,7 +14,7 @@
 
 namespace tgm::TGM_TARGET {
 
-// Vectors of fewer lanes need too many images' transposes for what they save.
+// With fewer lanes, packing costs more than full vectors save.
 constexpr bool kHasImageLanes = kLanes<float> >= 8;
 constexpr int64_t kImageLanes = kLanes<float>;
 

@@ -198,7 +198,7 @@ void ImageVectors::cut() {
 
 void ImageVectors::lay_out(char* workspace) {
   set_ = std::clamp<int64_t>(kSetResults / results_ / F, 1, ceil_div(blocks(), filter_parts_));
-  part_tiles_ = results_ / P + 1 + 8;  // in all zones together: at most eight more than one needs
+  part_tiles_ = results_ / P + 2;  // the last may be filled up, and one more is begun
   WorkspaceLayout layout{workspace}, buffer{nullptr};
   packed_ = layout.take<float>(blocks() * F * channels_ * s_.KH * s_.KW);
   finite_ = layout.take<bool>(blocks());
