@@ -12,6 +12,7 @@
 // in the cache for all filters of a chunk.
 #include "kernel.hpp"
 #include "kernels/conv2d/filter_sums.hpp"
+#include "kernels/conv2d/image_vectors_grad_filter.hpp"
 #include "kernels/core/by_dtype.hpp"
 
 namespace tgm::TGM_TARGET {
@@ -210,11 +211,55 @@ size_t work_bytes(const Args& args) {
 constexpr Phase kPack{pack_chunks, TGM_BY_DTYPE(pack_images)};
 constexpr Phase kSum{filter_chunks, TGM_BY_DTYPE(sum_filters)};
 
+// ---- without a pool: over images where they are many, else as above ----
+
+int64_t first_chunks(const Args& args) {
+  const ConvShape s = shape(args);
+  return ImageVectorsGradFilter(s, args, nullptr).fits() ? 1 : kPack.chunks(args);
+}
+
+void run_first(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const ConvShape s = shape(args);
+  const ImageVectorsGradFilter lanes(s, args, args.workspace);
+  lanes.fits() ? lanes.prepare() : kPack.run(args, chunk, n_chunks);
+}
+
+int64_t second_chunks(const Args& args) {
+  const ConvShape s = shape(args);
+  const ImageVectorsGradFilter lanes(s, args, nullptr);
+  return lanes.fits() ? lanes.units() : filter_chunks(args);
+}
+
+void run_second(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const ConvShape s = shape(args);
+  const ImageVectorsGradFilter lanes(s, args, args.workspace);
+  lanes.fits() ? lanes.sum_unit(args, chunk) : kSum.run(args, chunk, n_chunks);
+}
+
+int64_t third_chunks(const Args& args) {
+  const ConvShape s = shape(args);
+  const ImageVectorsGradFilter lanes(s, args, nullptr);
+  return lanes.fits() ? lanes.finish_chunks(args) : 0;
+}
+
+void run_third(const Args& args, int64_t chunk, int64_t n_chunks) {
+  const ConvShape s = shape(args);
+  ImageVectorsGradFilter(s, args, args.workspace).finish(args, chunk, n_chunks);
+}
+
+size_t dense_work_bytes(const Args& args) {
+  const ConvShape s = shape(args);
+  const ImageVectorsGradFilter lanes(s, args, nullptr);
+  return lanes.fits() ? lanes.workspace_bytes : TGM_BY_DTYPE(work_bytes)(args);
+}
+
 }  // namespace
 
 extern const Kernel conv2d_grad_filter_kernel = {
-    "conv2d_grad_filter", 2, {kPack, kSum}, TGM_BY_DTYPE(work_bytes), [](const Args& args) {
-      return check_conv(args, {0, kOut, 1});
-    }};
+    "conv2d_grad_filter",
+    3,
+    {{first_chunks, run_first}, {second_chunks, run_second}, {third_chunks, run_third}},
+    dense_work_bytes,
+    [](const Args& args) { return check_conv(args, {0, kOut, 1}); }};
 
 }  // namespace tgm::TGM_TARGET

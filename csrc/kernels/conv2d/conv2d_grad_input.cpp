@@ -9,6 +9,7 @@
 // by phase and copies g into zeros, so that every tap of every pixel finds a value.
 #include "kernel.hpp"
 #include "kernels/conv2d/filter_vectors.hpp"
+#include "kernels/conv2d/image_vectors.hpp"
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/workspace.hpp"
 
@@ -89,6 +90,8 @@ struct Work {
 
 int64_t pack_chunks(const Args& args) {
   const ConvShape s = shape(args);
+  const ImageVectors lanes = ImageVectors::grad_input(s, args, nullptr);
+  if (lanes.fits()) return lanes.pack_chunks();
   return s.N * s.C * s.H * s.W == 0 ? 0 : 1 + std::min(kPackChunks, s.N);
 }
 
@@ -121,6 +124,8 @@ void pack_taps(const ConvShape& s, const Work<T>& work, const Tensor& w) {
 template <class T>
 void pack_operands(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
+  const ImageVectors lanes = ImageVectors::grad_input(s, args, args.workspace);
+  if (lanes.fits()) return lanes.pack(args, chunk);
   const Work<T> work(args, s, args.workspace);
   if (chunk == 0) return pack_taps(s, work, args.in[0]);
   const Span span = span_of(s.N, chunk - 1, n_chunks - 1);
@@ -167,12 +172,16 @@ void convolve_phases(const ConvShape& s, const Work<T>& work, const Unit& unit, 
 
 template <class T>
 int64_t unit_chunks(const Args& args) {
-  return Work<T>(args, shape(args), nullptr).units.chunks();
+  const ConvShape s = shape(args);
+  const ImageVectors lanes = ImageVectors::grad_input(s, args, nullptr);
+  return lanes.fits() ? lanes.chunks() : Work<T>(args, s, nullptr).units.chunks();
 }
 
 template <class T>
 void run_phases(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
+  const ImageVectors lanes = ImageVectors::grad_input(s, args, args.workspace);
+  if (lanes.fits()) return lanes.run(args, chunk, n_chunks);
   const Work<T> work(args, s, args.workspace);
   run_units(work.units, args, 2, chunk, n_chunks,
             [&](const Unit& unit, T* values) { convolve_phases(s, work, unit, values); });
@@ -180,7 +189,9 @@ void run_phases(const Args& args, int64_t chunk, int64_t n_chunks) {
 
 template <class T>
 size_t work_bytes(const Args& args) {
-  return Work<T>(args, shape(args), nullptr).bytes;
+  const ConvShape s = shape(args);
+  const ImageVectors lanes = ImageVectors::grad_input(s, args, nullptr);
+  return lanes.fits() ? lanes.workspace_bytes : Work<T>(args, s, nullptr).bytes;
 }
 
 }  // namespace
