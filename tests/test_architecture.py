@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "files",
         "folders",
         "imagedata",
+        "limits",
         "contracts",
         "kernels",
         "_version",

@@ -48,10 +48,13 @@ def convention(family: str) -> Convention:
     return Convention()
 
 
-def image_bytes(values: NDArray[Any], source: str, transposed: bool = False) -> NDArray[np.uint8]:
+def image_bytes(
+    values: NDArray[Any], source: str, transposed: bool = False, first: int = 0
+) -> NDArray[np.uint8]:
     """Images as uint8 (n, 28, 28), from (n, 28, 28), (n, 784), (n, 28, 28, 1) or (n, 1, 28, 28).
 
     values: whole numbers from 0 to 255 of any dtype. transposed: rows and columns are exchanged.
+    first: the number of the first image, for errors.
 
     Raises DatasetError, beginning with `source`, for images of another size and other pixels.
     """
@@ -63,12 +66,12 @@ def image_bytes(values: NDArray[Any], source: str, transposed: bool = False) -> 
         size = " x ".join(map(str, shape))
         raise DatasetError(f"{source}: images of {size} pixels, not {SIDE} x {SIDE}")
     if values.dtype != np.uint8:
-        _check_whole(values.reshape(len(values), PIXELS), source)
+        _check_whole(values.reshape(len(values), PIXELS), source, first)
     images: NDArray[np.uint8] = values.reshape(len(values), SIDE, SIDE).astype(np.uint8, copy=False)
     return np.ascontiguousarray(images.transpose(0, 2, 1)) if transposed else images
 
 
-def _check_whole(rows: NDArray[Any], source: str) -> None:
+def _check_whole(rows: NDArray[Any], source: str, first: int) -> None:
     """Raises DatasetError for the first pixel that is not a whole number from 0 to 255."""
     with np.errstate(invalid="ignore"):
         right = (rows >= 0) & (rows <= 255) & (rows == np.floor(rows))
@@ -78,7 +81,7 @@ def _check_whole(rows: NDArray[Any], source: str) -> None:
     scaled = np.isfinite(rows).all() and rows.min() >= 0 and rows.max() <= 1
     hint = "; the images seem to be scaled already" if scaled else ""
     raise DatasetError(
-        f"{source}: images are not bytes: image {image} has a pixel that is"
+        f"{source}: images are not bytes: image {first + image} has a pixel that is"
         f" {rows[image, pixel]:g}, not a whole number from 0 to 255{hint}"
     )
 
