@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "folders",
         "imagedata",
         "limits",
+        "startup",
         "contracts",
         "kernels",
         "_version",

@@ -36,31 +36,38 @@ def written_whole(path: str | os.PathLike[str], durable: bool = True) -> Iterato
     target = Path(os.path.realpath(path))
     mode = target.stat().st_mode if target.exists() else None
     if mode is not None and not stat.S_ISREG(mode):
-        with open(path, "wb") as file:
+        with _naming(path, None), open(path, "wb") as file:
             yield file
         return
     if mode is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
     part = target.with_name(f".{target.name[:_LONGEST]}.{os.urandom(4).hex()}.part")
+    with _naming(path, part):
+        try:
+            with open(part, "xb") as file:
+                yield file
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            if mode is not None:
+                os.chmod(part, stat.S_IMODE(mode))
+            os.replace(part, target)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+
+
+@contextmanager
+def _naming(path: str | os.PathLike[str], part: Path | None) -> Iterator[None]:
+    """Gives errors of the system the name `path`, where they have none or that of the part."""
     try:
-        with open(part, "xb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(part, stat.S_IMODE(mode))
-        os.replace(part, target)
-    except BaseException as error:
-        with suppress(OSError):
-            part.unlink()
-        if (
-            isinstance(error, OSError)
-            and error.errno is not None
-            and error.filename in (None, os.fspath(part))
-        ):
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
-        raise
+        yield
+    except OSError as error:
+        unnamed = (None, None if part is None else os.fspath(part))
+        if error.errno is None or error.filename not in unnamed:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:

@@ -20,7 +20,7 @@ class Limits:
     nesting: of a pickle: how many lists and tuples are open at one time.
     picture_pixels: of an image file.
     model_bytes: of a file of a model, and of the weights that it describes.
-    description_bytes: of the header of a file of a model.
+    description_bytes: of the JSON in a file of a model.
 
     The defaults hold MNIST, its kin up to EMNIST's 814,255 images, and the book's expanded set.
     """
@@ -40,8 +40,8 @@ class Limits:
         self.array_bytes: int = 1 << 30
         self.line_bytes: int = 1 << 16
         self.nesting: int = 100
-        self.picture_pixels: int = 1 << 27
-        self.model_bytes: int = 4 << 30
+        self.picture_pixels: int = 1 << 26
+        self.model_bytes: int = 1 << 30
         self.description_bytes: int = 16 << 20
 
     def __setattr__(self, name: str, value: object) -> None:

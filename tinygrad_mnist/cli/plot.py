@@ -10,6 +10,7 @@ from tinygrad_mnist import plots
 from tinygrad_mnist.book.train import OWN
 from tinygrad_mnist.cli.arguments import UsageError, positive, say
 from tinygrad_mnist.cli.data import add_data, load
+from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.network3 import Network
 from tinygrad_mnist.network3.checkpoint import curves_in
 from tinygrad_mnist.plots.figures import checked_path
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if what != CURVES and options.run.endswith(".csv"):
         raise UsageError(f"{options.run} has only curves")
     output = options.output or str(Path(options.run).with_suffix("")) + f"-{what}.png"
-    checked_path(output)
+    check_writable(checked_path(output))
     if what == CURVES:
         plots.plot_history(record, output)
     elif what == FILTERS:

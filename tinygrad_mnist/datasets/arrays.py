@@ -26,12 +26,13 @@ class Convention:
     """How a family of data sets differs from MNIST.
 
     transposed: whether files hold each image with rows and columns exchanged.
-    first: the label of the first class, which becomes 0.
+    first: the label of the first class, which becomes 0. in_columns: whether labels are (n, 1).
     """
 
     transposed: bool = False
     classes: int = CLASSES
     first: int = 0
+    in_columns: bool = False
 
 
 _EMNIST_CLASSES = {"balanced": 47, "bymerge": 47, "byclass": 62, "letters": 26}
@@ -87,12 +88,13 @@ def _check_whole(rows: NDArray[Any], source: str, first: int) -> None:
 
 
 def label_numbers(values: NDArray[Any], source: str, rules: Convention) -> Labels:
-    """Labels as int64 (n,) from 0, from (n,), (n, 1) or QMNIST's (n, 8).
+    """Labels as int64 (n,) from 0, from (n,), QMNIST's (n, 8), or (n, 1) by the convention.
 
     Raises DatasetError, beginning with `source`, for other shapes, for labels that are no integers,
     and for labels outside the convention's classes.
     """
-    if values.ndim == 2 and values.shape[1] in (1, _QMNIST_COLUMNS) and values.dtype.kind in "iu":
+    widths = (1, _QMNIST_COLUMNS) if rules.in_columns else (_QMNIST_COLUMNS,)
+    if values.ndim == 2 and values.shape[1] in widths and values.dtype.kind in "iu":
         values = values[:, 0]
     if values.ndim != 1 or values.dtype.kind not in "buif":
         one_hot = values.ndim == 2 and values.shape[1] == rules.classes

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, cast
 
 from tinygrad_mnist.datasets.splits import DatasetAccessError, DatasetError, DatasetNotFoundError
 from tinygrad_mnist.files import open_regular
@@ -123,9 +123,9 @@ class _Unpacked(io.RawIOBase):
 
     def _read_some(self, buffer: Any) -> int:
         if not self.packing:
-            return int(self._source.readinto(buffer))  # type: ignore[attr-defined]
+            return int(self._source.readinto(buffer))
         try:
-            return int(self._source.readinto(buffer))  # type: ignore[attr-defined]
+            return int(self._source.readinto(buffer))
         except _DAMAGED as error:
             raise DatasetError(
                 f"{self._path}: the {self.packing} data are truncated or damaged ({error})"
@@ -136,7 +136,7 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def open_unpacked(path: Path, limit: int | None = None) -> io.BufferedReader:
+def open_unpacked(path: Path, limit: int | None = None) -> BinaryIO:
     """The file's contents to read in steps, unpacked when they are gzip, xz or bzip2.
 
     Opening and reading raise DatasetError, naming the file, where it can't be read, where its
@@ -152,7 +152,7 @@ def open_unpacked(path: Path, limit: int | None = None) -> io.BufferedReader:
     except BaseException:
         file.close()
         raise
-    return file
+    return cast(BinaryIO, file)
 
 
 def length_of_rest(file: BinaryIO) -> int:

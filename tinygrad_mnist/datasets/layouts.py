@@ -20,6 +20,7 @@ from tinygrad_mnist.datasets.contents import (
     array_names,
     describe_file,
     open_unpacked,
+    read_start,
     reading,
 )
 from tinygrad_mnist.datasets.idx import read_images, read_labels
@@ -216,9 +217,9 @@ def _read_pair(family: str, files: dict[Role, list[Path]], part: str) -> Bytes:
 
 
 def _array(path: Path, read: Callable[[BinaryIO, Path], NDArray[Any]]) -> NDArray[Any]:
+    if read_start(path).startswith(ZIP) and array_names(path) is not None:
+        return read_array(path)
     with open_unpacked(path) as file, reading(path):
-        if file.peek(len(ZIP)).startswith(ZIP) and array_names(path) is not None:
-            return read_array(path)
         return read(file, path)
 
 

@@ -25,10 +25,11 @@ from tinygrad_mnist.datasets.splits import (
 from tinygrad_mnist.limits import limits
 
 # The names of the arrays: images and labels of the training, validation and test part.
+_MEDMNIST = ("{}_images", "{}_labels", ("train", "val", "test"))
 _SPELLINGS = (
     ("{}_images", "{}_labels", ("training", "validation", "test")),
     ("x_{}", "y_{}", ("train", "val", "test")),
-    ("{}_images", "{}_labels", ("train", "val", "test")),
+    _MEDMNIST,
 )
 
 
@@ -68,13 +69,14 @@ def read_npz(path: Path) -> Splits:
                 " Keras's mnist.npz"
             )
         images, labels, names = spelling
+        rules = Convention(in_columns=spelling == _MEDMNIST)
         for name in names:
             both = images.format(name), labels.format(name)
             if set(both) <= set(held):
                 pair = [
                     (_member(archive, k, path), f"{path}, {k} of the {name} part") for k in both
                 ]
-                parts[name] = labelled(pair[0], pair[1], Convention())
+                parts[name] = labelled(pair[0], pair[1], rules)
     training, validation, test = (parts.get(name) for name in names)
     assert training is not None
     check_some(training.labels, str(path))

@@ -11,6 +11,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_mnist.graph.values import shown
+
 
 class RefusedError(Exception):
     """The pickle asks for something that is not part of a data set."""
@@ -50,12 +52,12 @@ class _Dtype(StandIn):
         self.code = _text(code)
         self.order = "="
         if not _DTYPE_CODE.fullmatch(self.code):
-            raise RefusedError(f"it holds an array of dtype {self.code!r}")
+            raise RefusedError(f"it holds an array of dtype {shown(self.code)}")
 
     def __setstate__(self, state: Sequence[object]) -> None:
         order = _text(state[1])
         if len(order) != 1 or order not in _BYTE_ORDERS:
-            raise RefusedError(f"it has a dtype of byte order {order!r}")
+            raise RefusedError(f"it has a dtype of byte order {shown(order)}")
         self.order = order
 
     def numpy(self) -> np.dtype[Any]:
@@ -91,11 +93,11 @@ def _build(data: object, dtype: object, shape: object, order: object) -> NDArray
     if not isinstance(data, bytes | bytearray) or not isinstance(dtype, _Dtype):
         raise RefusedError("it has an array without bytes or dtype")
     if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
-        raise RefusedError(f"it has an array of shape {shape!r}")
+        raise RefusedError(f"it has an array of shape {shown(shape)}")
     kind = dtype.numpy()
     if len(data) != math.prod(shape) * kind.itemsize:
         raise RefusedError(
-            f"it has {len(data)} bytes for an array of shape {shape} and dtype {kind}"
+            f"it has {len(data)} bytes for an array of shape {shown(shape)} and dtype {kind}"
         )
     flat: NDArray[Any] = np.frombuffer(data, kind)
     return flat.reshape(shape, order="F" if _text(order) == "F" else "C")

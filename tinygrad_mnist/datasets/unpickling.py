@@ -186,7 +186,7 @@ def _string_line(machine: _Machine) -> bytes:
     text = machine.line(limits.array_bytes).strip()
     if len(text) < 2 or text[:1] not in b"'\"" or text[-1:] != text[:1]:
         raise ValueError("it has a string without quotes")
-    value: bytes = codecs.escape_decode(text[1:-1])[0]  # type: ignore[attr-defined]
+    value: bytes = codecs.escape_decode(text[1:-1])[0]
     machine.spend(len(value))
     return value
 
@@ -205,6 +205,12 @@ def _global_lines(machine: _Machine) -> None:
 def _stack_global(machine: _Machine) -> None:
     name, module = machine.pop(), machine.pop()
     machine.name(module, name)
+
+
+def _dictionary(machine: _Machine) -> None:
+    values = machine.since_mark()
+    machine.push({})
+    machine.set_items(values)
 
 
 def _text(form: str) -> Callable[[_Machine], str]:
@@ -264,7 +270,7 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     pickle.POP_MARK: _Machine.since_mark,
     pickle.APPEND: lambda m: m.extend([m.pop()]),
     pickle.APPENDS: lambda m: m.extend(m.since_mark()),
-    pickle.DICT: lambda m: (m.push({}), m.set_items(m.since_mark())),
+    pickle.DICT: _dictionary,
     pickle.SETITEM: lambda m: m.set_items(list(m.several(2))),
     pickle.SETITEMS: lambda m: m.set_items(m.since_mark()),
     pickle.GLOBAL: _global_lines,
