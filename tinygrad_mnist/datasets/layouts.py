@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
@@ -199,7 +199,7 @@ def _read_four(family: str, files: dict[Role, list[Path]]) -> Splits:
 
 
 def _read_pair(family: str, files: dict[Role, list[Path]], part: str) -> Bytes:
-    rules = convention(family)
+    rules = replace(convention(family), in_columns=True)
 
     def images(path: Path) -> tuple[NDArray[Any], str]:
         array = _array(path, read_images)
