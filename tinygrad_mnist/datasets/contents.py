@@ -33,6 +33,7 @@ _OPENERS: dict[bytes, tuple[str, Callable[[BinaryIO], Any]]] = {
 }
 _DAMAGED = (EOFError, OSError, ValueError, lzma.LZMAError, zlib.error)
 _STEP = 1 << 20  # bytes that are read at a time
+MOST_COUNTED = 64 << 20  # bytes behind what is wanted, or of a file that is something else
 _SHOWN, _LONGEST = 8, 40  # names in an archive that a message lists, and their characters
 _FEW = 4  # delimiters in a line
 _START = 4096  # bytes that are enough to tell what a file is
@@ -156,8 +157,11 @@ def open_unpacked(path: Path, limit: int | None = None) -> BinaryIO:
 
 
 def length_of_rest(file: BinaryIO) -> int:
-    """How many bytes a file has from here on; they are read, and not kept."""
-    return sum(iter(lambda: len(file.read(_STEP)), 0))
+    """How many bytes a file has from here on, as far as MOST_COUNTED; they are not kept."""
+    n = 0
+    while n < MOST_COUNTED and (data := file.read(_STEP)):
+        n += len(data)
+    return n
 
 
 def read_start(path: Path, length: int = _START) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_mnist.datasets.contents import READABLE, describe_file, length_of_rest
+from tinygrad_mnist.datasets.contents import MOST_COUNTED, READABLE, describe_file, length_of_rest
 from tinygrad_mnist.datasets.splits import DatasetError
 from tinygrad_mnist.limits import limits
 
@@ -77,8 +77,10 @@ def _values(file: BinaryIO, path: Path, magics: list[int], meaning: str) -> NDAr
     if length > limits.array_bytes:
         raise DatasetError(f"{path}: {promise}; the limit `array_bytes` is {limits.array_bytes:,}")
     data = file.read(length)
-    rest = len(data) + length_of_rest(file)
+    extra = length_of_rest(file)
+    rest = len(data) + extra
     if rest != length:
-        held = rest if dtype.itemsize == 1 else f"{rest} bytes"
+        held = f"{rest}" if dtype.itemsize == 1 else f"{rest} bytes"
+        held = f"more than {held}" if extra >= MOST_COUNTED else held
         raise DatasetError(f"{path}: {promise}, the file holds {held}")
     return np.frombuffer(data, dtype).reshape(shape)
