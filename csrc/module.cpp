@@ -40,6 +40,7 @@ BufferSpec parse_buffer(const py::tuple& spec) {
   const auto kind = spec[0].cast<std::string>();
   const auto value = spec[1].cast<int64_t>();
   const int64_t bytes = spec.size() > 2 ? spec[2].cast<int64_t>() : -1;
+  if (spec.size() > 2 && bytes < 0) throw std::invalid_argument("a buffer has negative bytes");
   if (kind == "arena") return {BufferSpec::Kind::Arena, value};
   if (kind == "bind") return {BufferSpec::Kind::Bind, value, bytes};
   if (kind == "fixed") return {BufferSpec::Kind::Fixed, value, bytes};

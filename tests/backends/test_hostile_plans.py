@@ -35,6 +35,13 @@ def test_numbers_of_buffers(kind: str, n: int) -> None:
         native_program([(kind, n)], [elementwise(IDENTITY, [view(0, 4)], view(0, 4))], 64)
 
 
+@pytest.mark.parametrize("kind", ["bind", "fixed"])
+@pytest.mark.parametrize("n", [-1, -(2**63), *(n for n in SIGNED if abs(n) > 2**62)])
+def test_lengths_of_buffers(kind: str, n: int) -> None:
+    with pytest.raises(REFUSED):
+        _native.Program([(kind, 0, n)], [], [], 0)
+
+
 @pytest.mark.parametrize("n", SIGNED)
 @pytest.mark.parametrize("place", range(5))
 def test_numbers_of_views(place: int, n: int) -> None:
