@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,8 +99,8 @@ def _read_csv(path: str | os.PathLike[str], separator: str) -> tuple[dict[str, V
     name = os.fspath(path)
     try:
         with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
-            lines = iter(lambda: file.readline(limits.line_bytes), "")
-            header, *rows = [row for row in csv.reader(lines, delimiter=separator) if row] or [[]]
+            found = csv.reader(_lines(file), delimiter=separator)
+            header, *rows = [row for row in found if row] or [[]]
     except (csv.Error, UnicodeDecodeError) as error:
         raise ArgumentError(printable(f"{name}: no CSV file of a run ({error})")) from None
     if header[:1] != ["epoch"]:
@@ -110,6 +110,13 @@ def _read_csv(path: str | os.PathLike[str], separator: str) -> tuple[dict[str, V
         for i, name in enumerate(header)
     }
     return columns, columns.pop("epoch")
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(limits.line_bytes + 1):
+        if len(line) > limits.line_bytes:
+            raise csv.Error(f"a line has more than {limits.line_bytes:,} characters")
+        yield line
 
 
 def _float(text: str) -> float:
