@@ -105,7 +105,7 @@ class _Unpacked(io.RawIOBase):
             (o for magic, o in _OPENERS.items() if start.startswith(magic)), ("", None)
         )
         self._path, self._file, self.packing = path, file, name
-        self._source = file if opener is None else opener(file)
+        self._source: Any = file if opener is None else opener(file)
         self._length, self._limit = 0, limit or limits.unpacked_bytes
 
     def readable(self) -> bool:
