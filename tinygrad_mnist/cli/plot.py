@@ -10,6 +10,7 @@ from tinygrad_mnist import plots
 from tinygrad_mnist.book.train import OWN
 from tinygrad_mnist.cli.arguments import UsageError, positive, say
 from tinygrad_mnist.cli.data import add_data, load
+from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.network3 import Network
 from tinygrad_mnist.network3.checkpoint import curves_in
 from tinygrad_mnist.plots.figures import checked_path
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if what != CURVES and run.endswith(".csv"):
         raise UsageError(f"{run} has only curves")
     output = options.output or str(Path(run).with_suffix("")) + f"-{what}.png"
-    checked_path(output)
+    check_writable(checked_path(output))
     if what == CURVES:
         plots.plot_history(record, output)
     elif what == FILTERS:
@@ -74,7 +75,7 @@ def _draw_runs(options: argparse.Namespace) -> int:
         raise UsageError(f"--what {options.what} is of one run; several have {CURVES}")
     if options.output is None:
         raise UsageError("several runs need --output, the picture's file")
-    checked_path(options.output)
+    check_writable(checked_path(options.output))
     names = _names([Path(run) for run in options.runs])
     records = {name: _curves(run) for name, run in zip(names, options.runs, strict=True)}
     for run, record in zip(options.runs, records.values(), strict=True):

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_mnist.booknets import RECIPES, book_net
-from tinygrad_mnist.cli.arguments import UsageError, add_device, positive
+from tinygrad_mnist.cli.arguments import UsageError, add_device, data_name, positive
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import DIGITS, DatasetNotFoundError, draw_digits, locate
 from tinygrad_mnist.datasets.sources import read
+from tinygrad_mnist.datasets.splits import SIDE
+from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.network3 import share_data
 from tinygrad_mnist.profiling import Profile
 from tinygrad_mnist.profiling.columns import TEXTS, Row, fitting, terminal_width
@@ -79,6 +81,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--data",
+        type=data_name,
         metavar="PATH",
         help=f"a folder of IDX files, a pickle such as mnist.pkl.gz, or {DIGITS} for generated"
         " digits; default: the usual places, then generated digits",
@@ -94,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             f"--arch is for --device ptx; the device {config.device} has an architecture already"
         )
+    if options.trace is not None:
+        check_writable(options.trace)
     steps = min(_SWEEP, options.steps)
     data = _images(options.data, options.batch * steps)
     book = book_net(options.net, options.batch, seed=1)
@@ -150,10 +155,13 @@ def _images(name: str | None, n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[
             note = "no MNIST found, the images are generated digits"
             print(f"tinygrad-mnist: {note}", file=sys.stderr)
         else:
-            chosen = np.arange(n) % len(labels)
-            return images[chosen], labels[chosen]
+            chosen = np.empty((n, images.shape[1]), np.float32)  # first: it may not fit into memory
+            np.take(images, np.arange(n) % len(labels), axis=0, out=chosen)
+            return chosen, np.resize(labels, n)
+    drawn = np.empty((n, SIDE * SIDE), np.float32)
     pixels, labels = draw_digits(n, seed=1)
-    return pixels.reshape(n, -1) / np.float32(256), labels
+    np.divide(pixels.reshape(n, -1), np.float32(256), out=drawn)
+    return drawn, labels
 
 
 def _show(profile: Profile) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.files import open_regular
 
 _FORMAT = "tinygrad_mnist search 1"
 
@@ -27,7 +30,10 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], objective: str) -> None:
         self.path = Path(path)
         self.rows: list[dict[str, Any]] = []
-        before = self.path.read_bytes() if self.path.exists() else b""
+        before = b""
+        if self.path.exists():
+            with open_regular(self.path) as file:
+                before = file.read()
         whole, end, rest = before.rpartition(b"\n")
         if not end and before:
             self._refuse("it is no file of a search")
@@ -54,9 +60,18 @@ class Journal:
         raise ArgumentError(f"file {str(self.path)!r}: {why}; name another file")
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Adds a line in one write, and waits until it is on disk."""
-        os.write(self._file, json.dumps(row).encode() + b"\n")
-        os.fsync(self._file)
+        """Adds a line in one write, and waits until it is on disk. Raises OSError, naming the file;
+        then no part of the line is left."""
+        line = json.dumps(row).encode() + b"\n"
+        before = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, line) < len(line):  # as much as there was space for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._file, before)
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
 
     def close(self) -> None:
         os.close(self._file)

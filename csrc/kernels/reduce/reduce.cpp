@@ -408,8 +408,9 @@ const char* invalid(const Args& args) {
     return "takes two tapes and three integers, and has one output";
   }
   if (args.ints[0] < 0 || args.ints[0] > 3) return "op must be 0 (sum) to 3 (min)";
+  if (args.ints[2] < 1 || args.ints[2] > args.n_in)
+    return "n_prologue must be from 1 to the inputs";
   const auto n_prologue = static_cast<int32_t>(args.ints[2]);
-  if (n_prologue < 1 || n_prologue > args.n_in) return "n_prologue must be from 1 to the inputs";
   const Tape& prologue = *args.tapes[0];
   const Tape& epilogue = *args.tapes[1];
   if (prologue.n_inputs != n_prologue || prologue.outputs.size() != 1) {
