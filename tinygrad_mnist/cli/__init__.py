@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
+from tinygrad_mnist.backends.ptx.types import PtxError
 from tinygrad_mnist.cli import (
     book,
     check,
@@ -33,6 +34,8 @@ from tinygrad_mnist.datasets import DIGITS, SEEN, DatasetError, DatasetNotFoundE
 from tinygrad_mnist.errors import DeviceError, GraphError
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+# Errors that are one line on standard error; others are bugs, and have a traceback.
+EXPECTED = (DatasetError, DeviceError, GraphError, ImportError, OSError, PtxError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of standard output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
-    except (DatasetError, DeviceError, GraphError, ImportError, OSError, ValueError) as error:
+    except EXPECTED as error:
         print(f"tinygrad-mnist: {error}", file=sys.stderr)
         return USAGE if isinstance(error, UsageError) else FAILURE
 

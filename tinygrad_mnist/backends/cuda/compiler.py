@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,10 +47,13 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
 def compile_to_ptx(kernel: Kernel, capability: Capability) -> str:
     """A kernel and all that it calls as one module of PTX, from which the assembler would make the
     machine code. Its lines refer to those of the Python code, unless the linker refuses that."""
-    try:
-        return _text(_linker(kernel, capability, lines=True, ptx=True))
-    except Exception:  # some names of functions can't be in line information
-        return _text(_linker(kernel, capability, ptx=True))
+    with warnings.catch_warnings():
+        # Numba doesn't find the sources of some small functions; others have their lines.
+        warnings.filterwarnings("ignore", "Could not find source for function")
+        try:
+            return _text(_linker(kernel, capability, lines=True, ptx=True))
+        except Exception:  # some names of functions can't be in line information
+            return _text(_linker(kernel, capability, ptx=True))
 
 
 def _linker(kernel: Kernel, capability: Capability, lines: bool = False, **options: Any) -> Any:
