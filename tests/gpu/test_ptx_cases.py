@@ -1,6 +1,6 @@
 """The case list as PTX, run and checked on the processor: values, and whether anything is wrong.
 
-Two cases of every kernel run in the suite; all others are marked as slow. The simulator's tests
+One case of every kernel runs in the suite; all others are marked as slow. The simulator's tests
 compare the same calls with the same answers (test_kernels.py), so all three agree.
 """
 
@@ -22,22 +22,17 @@ from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.contracts import ArraySpec
 
 pytestmark = pytest.mark.ptx
-PER_KERNEL = 2
 NOT_FINITE = (np.nan, np.inf, -np.inf)
 
 
 def chosen_cases() -> list[Any]:
-    """All cases that the simulator can run, too. Those in the middle of each kernel's are not
+    """All cases that the simulator can run, too. The one in the middle of each kernel's isn't
     slow."""
     small = [case for case in CASES if "sim" in case.modes]
     of_kernel: dict[str, list[Case]] = {}
     for case in small:
         of_kernel.setdefault(case.kernel, []).append(case)
-    quick = {
-        cases[k * len(cases) // PER_KERNEL]
-        for cases in of_kernel.values()
-        for k in range(PER_KERNEL)
-    }
+    quick = {cases[len(cases) // 2] for cases in of_kernel.values()}
     slow = pytest.mark.slow
     return [case if case in quick else pytest.param(case, marks=slow) for case in small]
 

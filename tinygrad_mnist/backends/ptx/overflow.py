@@ -57,8 +57,8 @@ def excess_of_product(x: Any, a: Any, y: Any, b: Any) -> Any:
 
 
 def excess_of_bits(x: Any, a: Any, y: Any, b: Any) -> Any:
-    """Of x & y. A mask y that keeps the bits up to 2**31, but perhaps the lowest, cuts a sum: had it
-    not wrapped around, there would be nothing to cut."""
+    """Of x & y. A mask y that keeps bits up to 2**31, but perhaps the lowest, cuts a sum. Without
+    wrapping around, there would be nothing to cut."""
     if _is_none(a) and _is_none(b):
         return _NONE
     exact_x, exact_y = x - a, y - b
