@@ -1,4 +1,4 @@
-"""`check` on the device `ptx`: values, and what else is wrong, of kernels with and without errors."""
+"""`check` on the device `ptx`: values, and what else is wrong, with and without errors."""
 
 from __future__ import annotations
 
