@@ -72,6 +72,7 @@ def by_tile(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
 
     kernel = TileKernel(
         device(nothing),
+        per_block > 1,
         device(span),
         make_accumulate(s, tiles),
         make_store(call, s, tiles),

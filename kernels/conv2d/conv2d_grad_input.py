@@ -76,6 +76,7 @@ def by_tile(call: Call, s: Sizes, tiles: InputTiles) -> Function:
 
     kernel = TileKernel(
         device(put_zeros),
+        steps > 1 or n_zeros > 0,
         device(span),
         make_accumulate(s, tiles),
         make_store(call, s, tiles),

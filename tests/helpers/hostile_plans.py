@@ -17,7 +17,7 @@ import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import _native
 from tinygrad_mnist.backends import cpu
-from tinygrad_mnist.checking import problems
+from tinygrad_mnist.checking import kernels_of, problems
 from tinygrad_mnist.checking.one_call import OneCall
 
 Spec = list[Any]  # buffers, calls, what each call waits for, bytes of the arena
@@ -62,20 +62,21 @@ def _step(x: Any, w: Any, v: Any, i: Any) -> None:
 def plans() -> list[Spec]:
     """A call of every kernel, and steps with slots, temporaries and constants."""
     recorder = _Recorder()
-    before = cpu._native
-    cpu._native = recorder  # type: ignore[assignment]
+    module: Any = cpu
+    before, module._native = module._native, recorder
     try:
-        for kernel in problems.BUILDERS:
+        for kernel in kernels_of("cpu"):
             problem = problems.build(problems.Request(kernel, dtype=problems.dtypes_of(kernel)[0]))
             outputs: list[Any] = list(problem.outputs)
             if problem.in_place is not None:
                 outputs[0] = problem.inputs[problem.in_place]
             OneCall(kernel, problem.inputs, outputs, problem.params).run("cpu")
         rng = np.random.default_rng(0)
-        arrays = [rng.normal(size=s).astype("float32") for s in ((8, 6), (6, 5), (5, 4))]
-        _step(*(theano.shared(a) for a in arrays), T.lscalar("i"))
+        shapes = ((8, 6), (6, 5), (5, 4))
+        x, w, v = (theano.shared(rng.normal(size=shape).astype("float32")) for shape in shapes)
+        _step(x, w, v, T.lscalar("i"))
     finally:
-        cpu._native = before
+        module._native = before
     return recorder.specs
 
 
@@ -145,7 +146,7 @@ def _is_small(spec: Spec) -> bool:
     views = [view for call in spec[1] for view in (*call[1], *call[2])]
     elements = [np.prod([float(n) for n in view[2]]) for view in views]
     sizes = [b[2] for b in spec[0] if b[0] != "arena"]
-    return max(elements, default=0) <= _MOST_ELEMENTS and max(sizes, default=0) <= _MOST_BYTES
+    return bool(max(elements, default=0) <= _MOST_ELEMENTS and max(sizes, default=0) <= _MOST_BYTES)
 
 
 def build_and_run(spec: Spec, rng: random.Random) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
+from tinygrad_mnist.backends.ptx.types import PtxError
 from tinygrad_mnist.cli import (
     book,
     check,
@@ -34,6 +35,8 @@ from tinygrad_mnist.errors import DeviceError, GraphError, printable
 from tinygrad_mnist.startup import INTERRUPTED, restore_interrupts
 
 FAILURE, USAGE = 1, 2
+# Errors that are one line on standard error; others are bugs, and have a traceback.
+EXPECTED = (ArithmeticError, DeviceError, GraphError, ImportError, OSError, PtxError, ValueError)
 _COMMANDS = {
     "train": train.run,
     "evaluate": evaluate.run,
@@ -72,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         report(f"there is not enough memory{f': {error}' if str(error) else ''}")
         code = FAILURE
-    except (ArithmeticError, DeviceError, GraphError, ImportError, OSError, ValueError) as error:
+    except EXPECTED as error:
         report(str(error))
         code = USAGE if isinstance(error, UsageError) else FAILURE
     close_streams()

@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_mnist.backends.ptx.kernel import Kernel, Shape
 from tinygrad_mnist.backends.ptx.memory import AddressSpace
 from tinygrad_mnist.backends.ptx.observe import Observer
-from tinygrad_mnist.backends.ptx.types import PtxError
+from tinygrad_mnist.backends.ptx.types import PtxError, UnsetRegisterError
 from tinygrad_mnist.contracts.core.base import Array
 
 WARP = 32
@@ -56,7 +56,7 @@ class Threads:
     def get(self, number: int, lanes: Lanes) -> Any:
         value = self.registers[number]
         if value is None:
-            raise PtxError(
+            raise UnsetRegisterError(
                 f"{self.kernel.name} reads the register {self.kernel.register_names[number]},"
                 " which it has not written"
             )
@@ -68,7 +68,7 @@ class Threads:
             return
         old = self.registers[number]
         if old is None:
-            new = np.zeros(self.n, value.dtype)
+            new = _unset(self.n, value.dtype)
         elif old.ndim == 0:
             new = np.full(self.n, old)
         else:
@@ -108,3 +108,10 @@ class Threads:
         observer.found(self, kind, text, self.kernel.sites[site], lanes)
         if self.observer is None:
             raise PtxError(str(observer.findings[0]))
+
+
+def _unset(n: int, dtype: np.dtype[Any]) -> Array:
+    """What threads find in a register that only others have written: NaN, -1 or True."""
+    if dtype.kind == "b":
+        return np.ones(n, dtype)
+    return np.full(n * dtype.itemsize, 0xFF, np.uint8).view(dtype)
