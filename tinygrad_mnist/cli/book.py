@@ -188,7 +188,8 @@ def _forecast(plan: Plan, done: Sequence[Run], jobs: int | None) -> str:
     counts = Counter(run.settings["experiment"] for run in done)
     left = {e.name: n - counts[e.name] for e, n, _ in plan.experiments() if n > counts[e.name]}
     if not left:
-        return f"all {len(done)} runs have been done"
+        n = len(done)
+        return "the run has been done" if n == 1 else f"all {n} runs have been done"
     seconds = estimate(plan, list(left))
     total = sum(seconds[name] * n for name, n in left.items())
     each = ", ".join(f"{name} {n} x {_time(seconds[name])}" for name, n in left.items())
