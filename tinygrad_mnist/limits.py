@@ -17,7 +17,7 @@ class Limits:
         64 bytes for each beside its contents.
     array_bytes: of one array of a data file: images (n, 28, 28) of bytes have 784 each.
     line_bytes: of a row of a table in text.
-    nesting: of a pickle: how many lists and tuples are open at one time.
+    nesting: of a pickle: how many marks are open at one time.
     picture_pixels: of an image file.
     model_bytes: of a file of a model, and of the weights that it describes.
     description_bytes: of the JSON in a file of a model.
@@ -37,11 +37,11 @@ class Limits:
 
     def __init__(self) -> None:
         self.unpacked_bytes: int = 2 << 30
-        self.array_bytes: int = 1 << 30
+        self.array_bytes: int = 2 << 30
         self.line_bytes: int = 1 << 16
         self.nesting: int = 100
         self.picture_pixels: int = 1 << 26
-        self.model_bytes: int = 1 << 30
+        self.model_bytes: int = 8 << 30
         self.description_bytes: int = 16 << 20
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -19,6 +19,7 @@ REFUSED = (ValueError, TypeError, OverflowError, RuntimeError)  # also where int
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a process of its own runs the plans")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("first", [0, 10_000])
 def test_mutated_plans(first: int) -> None:
     """The short form of tests/fuzz/plans.py."""

@@ -104,6 +104,10 @@ def finish_mode(mode: str) -> list[tuple[int, str]]:
     for share in range(MODES_HERE[mode][2]):
         report, code = _files(Path(os.environ[_REPORTS]), mode, share)
         while not code.exists():
+            if not report.exists():
+                raise RuntimeError(
+                    f"{report} is gone: the process that began the session has ended"
+                )
             time.sleep(0.1)
         done.append((int(code.read_text()), report.read_text(errors="replace")))
     return done

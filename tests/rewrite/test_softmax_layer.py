@@ -151,15 +151,20 @@ def test_labels_of_any_dtype(labels: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "k", "c"),
-    [
-        *((1, 8, 5), (6, 1, 5), (6, 8, 1), (6, 8, 2), (6, 8, 32), (6, 8, 33)),
-        *((6, 1025, 5), (6, 400, 32), (512, 3, 2), (513, 3, 2)),
-    ],
+    ("n", "k", "c"), [(1, 8, 5), (6, 1, 5), (6, 8, 2), (6, 8, 32), (512, 3, 2)]
+)
+def test_small_layers_are_fused(n: int, k: int, c: int) -> None:
+    found, plan = run(Net(), "fused for a GPU", n, k, c)
+    assert KERNEL in kernels(plan)
+    assert_near(found, run(Net(), "reference", n, k, c)[0])
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "c"), [(6, 8, 1), (6, 8, 33), (6, 1025, 5), (6, 400, 32), (513, 3, 2)]
 )
 def test_layers_that_do_not_fit_stay_apart(n: int, k: int, c: int) -> None:
     found, plan = run(Net(), "fused for a GPU", n, k, c)
-    assert (KERNEL in kernels(plan)) == fits(n, k, c, 4)
+    assert KERNEL not in kernels(plan)
     assert_near(found, run(Net(), "reference", n, k, c)[0])
 
 
@@ -222,7 +227,6 @@ def test_network3(dropout: float, lmbda: float) -> None:
 
 def test_two_layers_of_one_net() -> None:
     """Two heads over one hidden layer, whose gradients are added."""
-    rng = np.random.default_rng(0)
     results = []
     for device in ("fused for a GPU", "reference"):
         v, w, u = (
@@ -238,5 +242,6 @@ def test_two_layers_of_one_net() -> None:
         rng = np.random.default_rng(5)
         step(rng.normal(size=(4, 7)), rng.integers(0, 5, 4), rng.integers(0, 3, 4))
         results.append([p.get_value() for p in (v, w, u)])
+        assert kernels(step.plan).count(KERNEL) == (0 if device == "reference" else 2)
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

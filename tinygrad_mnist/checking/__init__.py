@@ -112,9 +112,15 @@ def check_call(
 
     inputs: arrays with any strides. outputs: specs, or arrays whose places and strides the results
     get, which may be inputs. params: those of the contract. On `ptx` it is checked for races,
-    accesses outside of operands and the like, too. Raises DeviceError where the device can't be
-    used.
+    accesses outside of operands and the like, too.
+
+    Raises ValueError for a kernel that isn't known, MissingKernelError for one that the device
+    lacks, DeviceError where the device can't be used.
     """
+    if kernel not in CONTRACTS:
+        raise ValueError(f"there is no kernel {kernel!r}; there are {', '.join(CONTRACTS)}")
+    if kernel not in backends.backend(device).kernels:
+        raise MissingKernelError(f"the device {device!r} has no kernel {kernel!r}")
     call = OneCall(kernel, inputs, outputs, params)
     wanted = [ArraySpec(a.dtype.name, a.shape) for a in call.arrays[len(inputs) :]]
     exact = _reference(kernel, params or {}, inputs, wanted)

@@ -417,7 +417,10 @@ def _softmax_layer(make: _Maker) -> Problem:
     x, w = _gemm(make).inputs
     (n, k), c = x.shape, w.shape[1]
     if not fits(n, k, c, x.itemsize):
-        raise ValueError(f"softmax_layer: {n},{k} times {k},{c} is more than a block takes")
+        raise ValueError(
+            f"softmax_layer: {n},{k} times {k},{c}; it takes 1 to 512 rows, 1 to 1024 inputs and 2"
+            " to 32 classes, if the weights fit a block's shared memory"
+        )
     operands = [x, w, make.values((1, c)), make.indices(n, c), make.values((n,))]
     outputs = [_spec(make, shape) for shape in ((n, k), (n, c), (n,), (n, c))]
     return Problem(operands, outputs, {"epilogue": make.identity})

@@ -36,7 +36,7 @@ from tinygrad_mnist.startup import INTERRUPTED, restore_interrupts
 
 FAILURE, USAGE = 1, 2
 # Errors that are one line on standard error; others are bugs, and have a traceback.
-EXPECTED = (ArithmeticError, DeviceError, GraphError, ImportError, OSError, PtxError, ValueError)
+EXPECTED = (OverflowError, DeviceError, GraphError, ImportError, OSError, PtxError, ValueError)
 _COMMANDS = {
     "train": train.run,
     "evaluate": evaluate.run,

@@ -91,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
         if not options.quiet:
             say(options, _forecast(plan, done, None if executor is not None else jobs))
         table = _Table(plan, options, done)
-        table.write()
+        if done:
+            table.write()
         with _watched(plan.folder, options.quiet):
             shared = None if executor is not None else jobs
             threads = None if options.threads is None else max(1, options.threads // jobs)

@@ -83,7 +83,9 @@ def reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise DatasetNotFoundError(f"{path}: no such file") from None
     except OSError as error:
-        raise DatasetAccessError(f"{path}: can't be read: {error.strerror or error}") from None
+        refused = DatasetAccessError(f"{path}: can't be read: {error.strerror or error}")
+        refused.errno, refused.filename = error.errno, error.filename
+        raise refused from None
 
 
 def opened(path: Path) -> BinaryIO:

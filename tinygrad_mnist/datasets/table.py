@@ -71,6 +71,7 @@ class _Columns:
         if self.label is None and len(columns) == PIXELS + 1:
             self.label = columns[0]
         self.pixels = [k for k in columns if k != self.label]
+        self.cells = len(cells)
         self.problem = None
         if len(self.pixels) != PIXELS:
             shown = ", ".join(cells[:5]) + (", …" if len(cells) > 5 else "")
@@ -89,7 +90,7 @@ def table_problem(path: Path) -> str | None:
     try:
         start = read_start(path, _START)
     except DatasetError as error:
-        return str(error)
+        return str(error).removeprefix(f"{path}: ")
     mark = None if foreign(start) else delimiter(start)
     return describe_file(path) if mark is None else _Columns(_first_line(start), mark).problem
 
@@ -167,7 +168,7 @@ def _numbers(
 ) -> NDArray[np.float32]:
     """The label and then the pixels of each row, (n, 785). first: the number of the first row."""
     used = [columns.label or 0, *columns.pixels]
-    every = used == list(range(lines[0].count(mark) + 1))
+    every = used == list(range(columns.cells))
     try:
         return np.loadtxt(
             lines,

@@ -83,13 +83,14 @@ def plot_runs(
         raise ArgumentError(f"some runs have the {what} of training data alone, others don't")
     figure = figures.new_figure(_WIDTH * 1.3, _HEIGHT, layout="constrained")
     ax = figure.subplots()
-    for number, (name, parts) in enumerate(found.items()):
-        curve = parts[shared[0]]
+    drawn = {name: parts[shared[0]] for name, parts in found.items()}
+    for number, (name, curve) in enumerate(drawn.items()):
         x, values = thinned(curve.x, curve.values)
         color = figures.COLORS[number % len(figures.COLORS)]
         line = figures.LINES[number // len(figures.COLORS) % len(figures.LINES)]
         ax.plot(x, values, line, color=color, label=name)
-    _decorate(ax, f"{what}, {shared[0]} data", x)
+    ends = np.concatenate([curve.x for curve in drawn.values()])
+    _decorate(ax, f"{what}, {shared[0]} data", ends)
     ax.legend(frameon=False, loc="lower right" if "acc" in what else "upper right")
     return figures.finished(figure, path)
 

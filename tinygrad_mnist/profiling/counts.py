@@ -131,6 +131,11 @@ class Counting:
     ) -> LaunchCounts:
         on = self._processor
         held = occupancy(on.capability, counts.n_threads, code.registers, _shared_bytes(code))
+        if held.blocks == 0:
+            raise ValueError(
+                f"a block of {kernel} doesn't fit a multiprocessor of {on.name}: {counts.n_threads}"
+                f" threads, {code.registers} registers each, {_shared_bytes(code)} shared bytes"
+            )
         least = None
         if call is not None and is_first:
             least = on.roofline_seconds(call.least_flops, call.nbytes, dtype_of(call))

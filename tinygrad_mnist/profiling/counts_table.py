@@ -137,7 +137,7 @@ def summary(profile: CountProfile) -> list[str]:
         worst = worst_lines(profile, space)
         lines += ["", f"{kind}:"] if worst else []
         lines += [
-            f"{one.excess:>9,}  call {one.number}, {one.kernel}, {one.where}:\n"
+            f"{one.excess:>9,}  {one.call}{one.kernel}, {one.where}:\n"
             f"{'':>11}{one.units:.1f} {unit} per request, at best {one.least:.1f}"
             for one in worst
         ]
@@ -148,7 +148,7 @@ class Excess(NamedTuple):
     """Accesses of a line of a kernel. units, least: per request."""
 
     excess: int
-    number: int | None
+    call: str
     kernel: str
     where: str
     units: float
@@ -168,7 +168,7 @@ def worst_lines(profile: CountProfile, space: str) -> list[Excess]:
         found += [
             Excess(
                 round(scale * (s["units"] - s["least"])),
-                one.number,
+                "" if one.number is None else f"call {one.number}, ",
                 one.kernel,
                 where,
                 s["units"] / s["n"],

@@ -109,7 +109,10 @@ def _start(name: str) -> tuple[bytes, int]:
         raise SavedFileNotFoundError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise SavedFileAccessError(f"{name}: can't be read: {why}") from None
+        refused = SavedFileAccessError(f"{name}: can't be read: {why}")
+        if isinstance(error, OSError):
+            refused.errno, refused.filename = error.errno, error.filename
+        raise refused from None
 
 
 def _description(name: str, text: str | None) -> Any:

@@ -143,7 +143,7 @@ ImageVectors::ImageVectors(const ConvShape& s, const Args& args, bool forward, c
       channels_(forward ? s.C : s.O),
       filters_(forward ? s.O : s.C) {
   if (!kHasImageLanes || args.in[0].dtype != DType::Float32 || s.pooled) return;
-  if (s.N < kImageLanes || s.N * s.C * s.O * s.OH * s.OW * s.H * s.W == 0) return;
+  if (s.N < kImageLanes || std::min({s.C, s.O, s.OH, s.OW, s.H, s.W}) == 0) return;
   if (forward) {
     rows_ = {s.H, s.OH, 1, {forward_phase(s.stride_h, s.KH, s.pad_h, s.flip, s.OH)}};
     columns_ = {s.W, s.OW, 1, {forward_phase(s.stride_w, s.KW, s.pad_w, s.flip, s.OW)}};

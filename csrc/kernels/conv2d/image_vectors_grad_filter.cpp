@@ -84,7 +84,7 @@ ImageVectorsGradFilter::ImageVectorsGradFilter(const ConvShape& s, const Args& a
                                                char* workspace)
     : s_(s) {
   if (!kHasImageLanes || args.in[0].dtype != DType::Float32 || s.pooled) return;
-  if (s.N < kImageLanes || s.C * s.O * s.OH * s.OW * s.H * s.W == 0) return;
+  if (s.N < kImageLanes || std::min({s.C, s.O, s.OH, s.OW, s.H, s.W}) == 0) return;
   cut();
   if (fits() && !is_worthwhile()) parts_ = 0;
   if (fits()) lay_out(workspace);
@@ -126,7 +126,8 @@ void ImageVectorsGradFilter::cut() {
   groups_ = ceil_div(s_.N, kImageLanes);
   ranges_ =
       std::clamp<int64_t>(groups_ * s_.OH * s_.OW / kFewPositions, 1, std::min(groups_, kUnits));
-  for (parts_ = std::min(s_.C, ceil_div(kUnits, ranges_)); parts_ <= s_.C; parts_++) {
+  const int64_t most_parts = std::min(s_.C, kMaxBuffers / ranges_);
+  for (parts_ = std::min(s_.C, ceil_div(kUnits, ranges_)); parts_ <= most_parts; parts_++) {
     x_planes_.C = most_channels();
     const int64_t vectors = (x_planes_.size() + filters() * row_taps() * L) / L;
     if (vectors <= kPartVectors && units() <= kMaxBuffers) return;

@@ -42,8 +42,8 @@ _BY_NAME = {
     "activemask": "warp",
     "bar": "barrier",
     "barrier": "barrier",
-    "membar": "barrier",
-    "fence": "barrier",
+    "membar": "warp",
+    "fence": "warp",
     "bra": "branch",
     "ret": "branch",
     "exit": "branch",
@@ -54,6 +54,8 @@ def class_of(i: Instruction) -> str:
     """The class of an instruction, one of CLASSES."""
     if i.name in ("ld", "ldu", "st"):
         return _access(i)
+    if i.name in ("bar", "barrier") and "warp" in i.opcode:
+        return "warp"
     if i.name in _BY_NAME:
         return _BY_NAME[i.name]
     if i.name == "cvt":

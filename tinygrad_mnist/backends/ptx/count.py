@@ -126,7 +126,8 @@ class Counts:
 def count(
     kernel: Kernel, shape: Shape, parameters: Sequence[int], windows: Sequence[Window]
 ) -> Counts:
-    """Runs a launch, as `machine.launch` does, and counts. PtxError for what threads do wrong."""
+    """Runs a launch, as `machine.launch` does, and counts. PtxError for accesses outside of
+    operands; races aren't looked for."""
     counter = Counter(kernel)
     launch(kernel, shape, parameters, windows, counter)
     return counter.counts(shape)

@@ -133,9 +133,7 @@ class naming:  # noqa: N801
             raise SavedFileError(
                 f"{self._path}: what it describes doesn't fit into memory"
             ) from None
-        if isinstance(
-            error, ValueError | TypeError | LookupError | ArithmeticError | AttributeError
-        ):
+        if isinstance(error, _DESCRIBED_WRONG):
             text, line, origin = str(error).partition("\n")
             hint = "" if "custom_objects" in text else self._hint
             raise SavedFileError(f"{self._path}: {text}{hint}{line}{origin}") from error
