@@ -142,7 +142,8 @@ def test_a_net_trains_on_it_as_on_the_processor(stand_in: Path, cache: Path) -> 
     assert on_gpu["accuracies"] == on_cpu["accuracies"]
     assert on_gpu["kept"]
     assert on_cpu["kept"]
-    assert on_gpu["message"] == on_cpu["message"]
+    # On a GPU the softmax layer is one kernel, so more lines of the program are named.
+    assert on_gpu["message"].startswith(on_cpu["message"])
 
 
 DEVICE = """

@@ -84,8 +84,9 @@ MUTATIONS = {
     "index that wraps around": Mutation(
         r"^\s*mul\.wide\.u32 \s*(%rd\d+), (%r\d+), (4|8|16);$", wrapped, frozenset({"overflow"}), 1
     ),
+    # Some of these branches choose what is computed, and change values alone.
     "bounds check dropped": Mutation(
-        r"^\s*@!?%p\d+ bra", lambda *_: "", ADDRESSES | {"divergent", UNSET}, 3
+        r"^\s*@!?%p\d+ bra", lambda *_: "", ADDRESSES | {"divergent", UNSET}, 3, values=True
     ),
     "bound of an index dropped": Mutation(
         r"^\s*min\.[us]32 \s*(%r\d+), (%r\d+), \S+;$",
@@ -107,16 +108,16 @@ MUTATIONS = {
 CONVOLUTIONS = {"conv2d", "conv2d_pool", "conv2d_pool_grad_input", "conv2d_grad_filter"}
 NORMS = {"batch_norm", "batch_norm_grad"}
 ALL = CONVOLUTIONS | NORMS | {"conv2d_pool_grad_filter", "elementwise", "gemm", "grouped_reduce"}
-ALL |= {"pool2d", "pool2d_grad", "reduce", "softmax_xent", "softmax_xent_grad"}
+ALL |= {"pool2d", "pool2d_grad", "softmax_layer"}
 FOUND = {
     "index shifted by an operand": ALL | {"advance", "check_range"},
     "index shifted by an element": {"conv2d", "conv2d_pool", "elementwise", "gemm", "pool2d"},
     "index that wraps around": ALL,
     "bounds check dropped": NORMS | {"conv2d", "conv2d_grad_filter", "pool2d", "pool2d_grad"},
     "bound of an index dropped": NORMS | {"grouped_reduce"},
-    "accumulator not set": CONVOLUTIONS | NORMS | {"conv2d_pool_grad_filter", "reduce"},
-    "another tile read": CONVOLUTIONS | NORMS | {"grouped_reduce", "softmax_xent"},
-    "tiles swapped": NORMS | {"softmax_xent"},
+    "accumulator not set": CONVOLUTIONS | NORMS | {"conv2d_pool_grad_filter"},
+    "another tile read": CONVOLUTIONS | NORMS | {"grouped_reduce", "softmax_layer"},
+    "tiles swapped": NORMS | {"softmax_layer"},
 }
 
 
