@@ -121,6 +121,17 @@ def test_large_arrays_and_tables(tmp_path: Path) -> None:
     refused(tmp_path / "line.csv", "`line_bytes`")
 
 
+@pytest.mark.parametrize("number", [1, 4095, 4096, 4097, 5000])
+@pytest.mark.parametrize("cells", [784, 786])
+def test_rows_of_another_length(number: int, cells: int, tmp_path: Path) -> None:
+    """Also where a block of rows begins, which are read together."""
+    rows = [",".join(["1"] * 785)] * 5001
+    rows[number] = ",".join(["1"] * cells)
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    with pytest.raises(DatasetError, match=r"rows\.csv"):
+        load_mnist(tmp_path / "rows.csv")
+
+
 HUGE: dict[str, bytes] = {
     **{
         f"{name} of {n}": b"\x80\x05" + code + struct.pack(form, n)

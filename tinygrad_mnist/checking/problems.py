@@ -18,7 +18,7 @@ from tinygrad_mnist.contracts.core.base import Array, ArraySpec
 from tinygrad_mnist.contracts.core.group import join_members
 from tinygrad_mnist.contracts.core.tape import FLOATS, OPCODES, TRUTHS, Instruction, Tape
 from tinygrad_mnist.contracts.core.windows import Pair, mask_bytes, max_pool
-from tinygrad_mnist.contracts.reduce.softmax_layer import fits
+from tinygrad_mnist.contracts.reduce.softmax_layer import LIMITS, fits
 
 Shape = tuple[int, ...]
 REDUCTIONS: tuple[str, ...] = ("sum", "prod", "max", "min")  # in the order of the parameter `op`
@@ -417,10 +417,7 @@ def _softmax_layer(make: _Maker) -> Problem:
     x, w = _gemm(make).inputs
     (n, k), c = x.shape, w.shape[1]
     if not fits(n, k, c, x.itemsize):
-        raise ValueError(
-            f"softmax_layer: {n},{k} times {k},{c}; it takes 1 to 512 rows, 1 to 1024 inputs and 2"
-            " to 32 classes, if the weights fit a block's shared memory"
-        )
+        raise ValueError(f"softmax_layer takes no {n},{k} times {k},{c}: {LIMITS}")
     operands = [x, w, make.values((1, c)), make.indices(n, c), make.values((n,))]
     outputs = [_spec(make, shape) for shape in ((n, k), (n, c), (n,), (n, c))]
     return Problem(operands, outputs, {"epilogue": make.identity})

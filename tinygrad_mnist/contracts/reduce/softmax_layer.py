@@ -9,10 +9,10 @@
     dx = epilogue(dlogits @ w.T, extras...)
 
 It replaces four calls that wait for each other, where a GPU has it: a small layer takes less time
-than the launches. Rows are independent. All floats share one dtype. Labels have any integer dtype;
-negative ones count from the end; their range is checked before, by check_range. Every logit adds
-its k terms in one order, which depends on k and c alone, and then the bias; dx adds its c terms in
-the order of the classes. Only layers that `fits` allows are computed.
+than the launches. Rows are independent. All floats but the extras share one dtype. Labels have any
+integer dtype; negative ones count from the end; their range is checked before, by check_range.
+Every logit adds its k terms in one order, which depends on k and c alone, and then the bias; dx
+adds its c terms in the order of the classes. Only layers that `fits` allows are computed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ MOST_INPUTS = 1024  # threads of a block, each with an element of dx
 CLASSES = range(2, 33)  # which a thread adds up without help
 BLOCK_BYTES = 48 * 1024  # of shared memory, which holds all weights in rows of odd length
 SUMS = 1024 + 128  # elements of that memory that are not for weights
+LIMITS = (
+    f"it has 1 to {MOST_ROWS} rows, 1 to {MOST_INPUTS} inputs, {CLASSES[0]} to {CLASSES[-1]}"
+    " classes, and weights that fit a block's shared memory"
+)
 
 
 def fits(n: int, k: int, c: int, itemsize: int) -> bool:
