@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
+
+from tinygrad_mnist import _native
 
 
 class Worker:
@@ -51,3 +55,20 @@ class Worker:
     def close(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
+
+
+def keep(
+    kind: str,
+    names: Iterable[str],
+    measure: Callable[[str], dict[str, Any]],
+    row: Callable[[str, dict[str, Any]], str],
+    output: Path,
+) -> None:
+    """Measures each name, prints its row, and writes its figures to a file of JSON at once, where
+    those of names that are not measured now stay. kind: what the names are of, in that file."""
+    kept = json.loads(output.read_text()) if output.exists() else {kind: {}}
+    kept["machine"] = f"{platform.machine()}, {os.cpu_count()} CPUs, {_native.target()}"
+    for name in names:
+        kept[kind][name] = measure(name)
+        print(row(name, kept[kind][name]), flush=True)
+        output.write_text(json.dumps(kept, indent=1) + "\n")

@@ -41,7 +41,7 @@ def _is_whole_suite(config: pytest.Config) -> bool:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many workers `-n auto` of pyproject.toml stands for; 0: none."""
+    """The number of workers for `-n auto`, which pyproject.toml has; 0: none."""
     processors = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     )

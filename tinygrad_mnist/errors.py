@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 def printable(text: str) -> str:
     r"""`text` with escapes such as \x1b in place of what a terminal may take for a command: names
@@ -104,11 +106,23 @@ class SavedFileError(ValueError):
         super().__init__(*(printable(a) if isinstance(a, str) else a for a in given))
 
 
-class SavedFileAccessError(SavedFileError, OSError):
-    """A file of a model can't be opened: it is none, or the system refuses."""
+class FileAccessError(OSError):
+    """A file can't be opened: it is none, or the system refuses."""
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    @classmethod
+    def of(cls, path: object, error: Exception) -> Self:
+        """In place of an error of the system, with its number."""
+        refused = cls(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}")
+        if isinstance(error, OSError):
+            refused.errno, refused.filename = error.errno, error.filename
+        return refused
+
+
+class SavedFileAccessError(SavedFileError, FileAccessError):
+    """A file of a model can't be opened."""
 
 
 class SavedFileNotFoundError(SavedFileAccessError, FileNotFoundError):

@@ -12,11 +12,10 @@ with `pip install -e .`.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,8 +24,7 @@ import numpy as np
 
 from benchmarks.book.worker import NETWORKS
 from benchmarks.report import ratio
-from benchmarks.turns import Worker
-from tinygrad_mnist import _native
+from benchmarks.turns import Worker, keep
 from tinygrad_mnist.datasets import load_mnist
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,8 +78,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6, help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=RESULT, help="default: %(default)s")
     options = parser.parse_args()
-    kept = json.loads(options.output.read_text()) if options.output.exists() else {"networks": {}}
-    kept["machine"] = f"{platform.machine()}, {os.cpu_count()} CPUs, {_native.target()}"
     print("| network | ours, s an epoch | PyTorch (ratio, lower quartile) | compiled |")
     print("| --- | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
@@ -94,10 +90,8 @@ def main() -> None:
             validation_x=np.asarray(splits.validation.images, np.float32).reshape(-1, 784),
             validation_y=np.asarray(splits.validation.labels, np.int64),
         )
-        for name in options.networks:
-            kept["networks"][name] = measure(name, data, options)
-            print(row(name, kept["networks"][name]), flush=True)
-            options.output.write_text(json.dumps(kept, indent=1) + "\n")
+        of_name = partial(measure, data=data, options=options)
+        keep("networks", options.networks, of_name, row, options.output)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,11 @@ package is timed.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,8 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import ratio
-from benchmarks.turns import Worker
-from tinygrad_mnist import _native
+from benchmarks.turns import Worker, keep
 from tinygrad_mnist.datasets import load_mnist
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,15 +124,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="timed epochs each; default: 7")
     parser.add_argument("--output", type=Path, default=RESULT, help="default: %(default)s")
     options = parser.parse_args()
-    kept = json.loads(options.output.read_text()) if options.output.exists() else {"models": {}}
-    kept["machine"] = f"{platform.machine()}, {os.cpu_count()} CPUs, {_native.target()}"
     print("| model | batch | ours, ms/step | TensorFlow (ratio, lower quartile) | with XLA |")
     print("| --- | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.models:
-            kept["models"][name] = measure(name, options, folder)
-            print(row(name, kept["models"][name]), flush=True)
-            options.output.write_text(json.dumps(kept, indent=1) + "\n")
+        of_name = partial(measure, options=options, folder=folder)
+        keep("models", options.models, of_name, row, options.output)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,7 @@ def reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise DatasetNotFoundError(f"{path}: no such file") from None
     except OSError as error:
-        refused = DatasetAccessError(f"{path}: can't be read: {error.strerror or error}")
-        refused.errno, refused.filename = error.errno, error.filename
-        raise refused from None
+        raise DatasetAccessError.of(path, error) from None
 
 
 def opened(path: Path) -> BinaryIO:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_mnist.errors import printable
+from tinygrad_mnist.errors import FileAccessError, printable
 from tinygrad_mnist.graph.values import plain_array, shown
 from tinygrad_mnist.imagedata import wrong_label, wrong_pixel
 
@@ -47,11 +47,8 @@ class DatasetError(ValueError):
         self.attempts = tuple(attempts)
 
 
-class DatasetAccessError(DatasetError, OSError):
-    """A data file can't be opened or read: it is no file, or the system refuses."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
+class DatasetAccessError(DatasetError, FileAccessError):
+    """A data file can't be opened or read."""
 
 
 class DatasetNotFoundError(DatasetAccessError, FileNotFoundError):

@@ -285,7 +285,7 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     pickle.BINGET: lambda m: m.get(m.number("<B")),
     pickle.LONG_BINGET: lambda m: m.get(m.number("<I")),
 }
-#: A line of text can be four times as long as what it stands for.
+#: A line of text can be four times as long as its value.
 _TEXT_FACTOR = 4
 
 

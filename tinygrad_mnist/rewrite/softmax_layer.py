@@ -42,16 +42,16 @@ def fuse_softmax_layers(outputs: Sequence[Variable], context: Context) -> list[V
     are results of one kernel."""
     current = list(outputs)
     while SOFTMAX_LAYER.name in context.kernels:
-        layer = _find(current)
+        counts = uses(current)
+        layer = _find(current, counts)
         if layer is None:
             break
         context.fired["softmax_layer"] += 1
-        current = substitute(current, _fused(layer, uses(current)))
+        current = substitute(current, _fused(layer, counts))
     return current
 
 
-def _find(outputs: Sequence[Variable]) -> _Layer | None:
-    counts = uses(outputs)
+def _find(outputs: Sequence[Variable], counts: Mapping[Variable, int]) -> _Layer | None:
     for back in toposort(outputs):
         if back.op is not GEMM:
             continue

@@ -108,11 +108,7 @@ def _start(name: str) -> tuple[bytes, int]:
     except FileNotFoundError:
         raise SavedFileNotFoundError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        refused = SavedFileAccessError(f"{name}: can't be read: {why}")
-        if isinstance(error, OSError):
-            refused.errno, refused.filename = error.errno, error.filename
-        raise refused from None
+        raise SavedFileAccessError.of(name, error) from None
 
 
 def _description(name: str, text: str | None) -> Any:

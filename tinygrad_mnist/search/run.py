@@ -25,7 +25,7 @@ from tinygrad_mnist.backends import GPUS, backend
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.values import choice, integer, shown
-from tinygrad_mnist.search.journal import Journal
+from tinygrad_mnist.search.journal import Journal, Row, rows_in
 from tinygrad_mnist.search.processes import Processes
 from tinygrad_mnist.search.results import MODES, Results, Run
 from tinygrad_mnist.search.space import Settings, grid, key_of, listed, ranges, sample
@@ -99,7 +99,7 @@ def search(
         if file is not None:
             search.journal = Journal(file, search.name)
             stack.callback(search.journal.close)
-        waiting = search.start(points)
+        waiting = search.start(points, search.journal.rows if search.journal is not None else [])
         if executor is None and waiting:
             usual = 1 if backend(config.device).name in GPUS else processors()
             jobs = min(jobs or usual, len(waiting))
@@ -116,12 +116,8 @@ def finished(
     objective: Objective, space: Space, file: str | os.PathLike[str], seed: int = 0
 ) -> list[Run]:
     """The runs of a search that its file has already, as `search` would take them from there."""
-    if not os.path.exists(file):
-        return []
     search = _Search(objective, seed, None, "auto", False)
-    search.journal = Journal(file, search.name)
-    search.journal.close()
-    search.start(_points(space, None, seed))
+    search.start(_points(space, None, seed), rows_in(file, search.name))
     return search.runs
 
 
@@ -155,10 +151,9 @@ class _Search:
         if self.progress is None:
             self.progress = sys.stderr is not None and sys.stderr.isatty()
 
-    def start(self, points: Sequence[Settings]) -> list[Run]:
-        """Takes over what the file has; returns the runs that are to be computed."""
+    def start(self, points: Sequence[Settings], before: Sequence[Row]) -> list[Run]:
+        """Takes over the rows that a file has; returns the runs that are to be computed."""
         self.n_points = len(points)
-        before = self.journal.rows if self.journal is not None else []
         known = {
             (key_of(row["settings"]), row["seed"]): row for row in before if row["error"] is None
         }
