@@ -1,4 +1,4 @@
-"""Updates of a part from another part that overlaps it, touches it or lies beside it: the old values
+"""Updates of a part from another that overlaps it, touches it or lies beside it: the old values
 are read before they are overwritten, also where a kernel's chunks run on several threads."""
 
 from __future__ import annotations
