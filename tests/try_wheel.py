@@ -36,7 +36,7 @@ def main() -> int:
         SoftmaxLayer(100, 10),
     ]
     net = Network(layers, 10)
-    net.SGD(data[0], 5, 10, 0.03, data[1], data[2])
+    net.SGD(data[0], 8, 10, 0.03, data[1], data[2])
     images, labels = digits(500, 3)
     answers = net.predict(images)
     with tempfile.TemporaryDirectory() as folder:
