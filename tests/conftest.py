@@ -26,6 +26,11 @@ from tinygrad_mnist.datasets import FASHION, DatasetNotFoundError, locate
 from tinygrad_mnist.network3 import Network
 from tinygrad_mnist.training import History
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
 settings.register_profile("untimed", deadline=None)  # other work on the machine is no failure
 settings.load_profile("untimed")
 
@@ -46,6 +51,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     )
     return processors if processors and processors > 1 and _is_whole_suite(config) else 0
+
+
+MOST_MEMORY = 12 << 30  # bytes that a test process may take; a planner that never ends takes more
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Limits the memory of this process and of those that it starts."""
+    if resource is not None and "LD_PRELOAD" not in os.environ:  # a sanitizer maps terabytes
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, hard))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

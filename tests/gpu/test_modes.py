@@ -11,6 +11,7 @@ from helpers.gpu_modes import MODES_HERE, finish_mode, missing
 LEAST = {"sim": 400, "compile": 150, "ptx": 80}  # tests of a mode
 
 
+@pytest.mark.timeout(3600)  # it waits for thousands of tests
 @pytest.mark.skipif(MODE is not None, reason="this process is one of the modes")
 @pytest.mark.parametrize("mode", MODES_HERE)
 def test_mode(mode: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -428,3 +429,19 @@ def test_a_mean_is_a_float_and_ddof_an_integer() -> None:
         T.mean(T.matrix("x"), dtype="int32")
     with pytest.raises(TypeError, match=r"ddof is 0\.5"):
         T.var(T.matrix("x"), ddof=0.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1, 1e8, 1e12, -3e15])
+def test_the_corrected_variance_where_the_mean_rounds(device: str, offset: float) -> None:
+    """The square of the mean's rounding error is taken off again."""
+    x = T.dvector("x")
+    values = np.random.default_rng(1).normal(size=1000) + offset
+    numbers = [Fraction(float(v)) for v in values]
+    mean = sum(numbers) / len(numbers)
+    exact = float(sum((v - mean) ** 2 for v in numbers) / len(numbers))
+    outputs = [T.var(x, corrected=True), T.std(x, corrected=True), T.var(x)]
+    corrected, root, plain = evaluate(device, [x], outputs, values)
+    assert corrected == pytest.approx(exact, rel=1e-14)
+    assert root == pytest.approx(exact**0.5, rel=1e-14)
+    if offset == -3e15:
+        assert plain != pytest.approx(exact, rel=1e-4)  # so the data does see it

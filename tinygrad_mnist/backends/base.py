@@ -29,6 +29,10 @@ class Timings(NamedTuple):
 class Program(Protocol):
     """A plan made ready to run."""
 
+    @property
+    def workspace_bytes(self) -> int:
+        """Memory that a run takes beside `Plan.peak_bytes`, such as for packed operands."""
+
     def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         """Runs the plan once.
 

@@ -98,6 +98,10 @@ class CpuProgram:
                 buffers.append(("bind", position[number], buffer.nbytes))
         return buffers
 
+    @property
+    def workspace_bytes(self) -> int:
+        return int(self._native.workspace_bytes)
+
     def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         apply_threads()
         failed = self._native.run(arrays, slots)

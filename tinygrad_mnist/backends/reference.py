@@ -30,6 +30,10 @@ class ReferenceProgram:
         self._plan = plan
         self._bound = bound_buffers(plan)
 
+    @property
+    def workspace_bytes(self) -> int:
+        return 0
+
     def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         with interrupts_deferred():
             for _ in self._calls(arrays, slots):

@@ -195,6 +195,17 @@ class Plan:
         return sum(b.nbytes for b in self.buffers if b.kind == SHARED)
 
     @cached_property
+    def output_bytes(self) -> int:
+        """Memory of the outputs, and of new values of shared variables whose shape changes."""
+        return sum(b.nbytes for b in self.buffers if b.kind == OUTPUT)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Memory that a run takes beside its inputs and shared variables: temporaries and outputs.
+        Kernels' workspaces come on top; see `Program.workspace_bytes`."""
+        return self.arena_bytes + self.output_bytes
+
+    @cached_property
     def usual_dtype(self) -> str:
         """The float dtype that most operands have, or the dtype if there are no floats. Listings
         show the others."""

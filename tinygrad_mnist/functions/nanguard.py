@@ -141,6 +141,10 @@ class GuardedProgram:
             small, numbers = _of_one_call(plan, call)
             self._programs.append((backend.program(small, arena), numbers))
 
+    @property
+    def workspace_bytes(self) -> int:
+        return max((program.workspace_bytes for program, _ in self._programs), default=0)
+
     def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         with interrupts_deferred():
             for _ in self._calls(arrays, slots):

@@ -27,6 +27,7 @@ from tinygrad_mnist.functions.cached import (
     slots_of,
 )
 from tinygrad_mnist.functions.io import Outputs
+from tinygrad_mnist.functions.memory import check_memory
 from tinygrad_mnist.functions.segments import CutCall, Ready, Segments
 from tinygrad_mnist.graph.collection import collection_paused
 from tinygrad_mnist.graph.shared import SharedVariable
@@ -200,11 +201,16 @@ class PlanCache:
 
     def _with_program(self, key: Key, compiled: Compiled) -> CachedPlan:
         plan = compiled.plan
-        bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
-        owned = [b.owned for b in bindings if isinstance(b, OutputBinding)]
+        on_host = not self._backend.keeps_shared  # a device says itself what it lacks
+        if on_host:
+            check_memory(plan, 0, self._title, self._arena.nbytes)
         begin = perf_counter()
         program = self._backend.program(plan, self._arena)
+        if on_host:
+            check_memory(plan, program.workspace_bytes, self._title, self._arena.nbytes)
         compiled = compiled.with_stage("program", perf_counter() - begin)
+        bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
+        owned = [b.owned for b in bindings if isinstance(b, OutputBinding)]
         report_plan(self._title, compiled)
         borrowed = tuple(array for array in owned if array is not None)
         return CachedPlan(key, compiled, program, bindings, borrowed, self._title)

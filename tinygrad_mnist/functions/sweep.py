@@ -16,6 +16,7 @@ from tinygrad_mnist.contracts.core.base import Array
 from tinygrad_mnist.errors import GraphError, GraphTypeError, ShapeError
 from tinygrad_mnist.functions.arguments import Parameter, argument_array, is_stacked
 from tinygrad_mnist.functions.cached import CachedPlan, SharedBinding, Slots
+from tinygrad_mnist.functions.memory import check_memory
 from tinygrad_mnist.functions.plans import PlanCache
 from tinygrad_mnist.functions.segments import CutCall
 from tinygrad_mnist.graph.shared import SharedVariable
@@ -254,6 +255,7 @@ class Sweep:
         of steps."""
         position = {buffer: i for i, buffer in enumerate(cached.plan.outputs)}
         if begin == 0:
+            check_memory(cached.plan, 0, cached.name, cached.plan.arena_bytes, self._steps.n)
             self._results = [
                 np.empty((self._steps.n, *cached.plan.buffers[number].shape), v.dtype)
                 for number, v in zip(cached.plan.outputs, self._outputs, strict=True)

@@ -149,7 +149,7 @@ def user_source() -> Origin | None:
 # --- errors -------------------------------------------------------------------------------------
 
 
-LOCATED = (TypeError, ValueError, IndexError)  # errors of rules, which get the user's lines
+LOCATED = (TypeError, ValueError, IndexError, MemoryError)  # get the user's lines
 
 
 def at(*origins: Origin | None) -> str:
@@ -172,4 +172,8 @@ def error_context(op: str, *origins: Origin | None) -> Iterator[None]:
 def located(error: Exception, op: str, origins: Iterable[Origin | None]) -> Exception:
     """The error with the op and the user's lines, unless its message has a line."""
     text = str(error)
-    return error if "made at" in text else type(error)(f"{op}: {text}{at(*origins)}")
+    if "made at" in text:
+        return error
+    # NumPy's own kind of MemoryError takes a shape and a dtype.
+    kind = MemoryError if isinstance(error, MemoryError) else type(error)
+    return kind(f"{op}: {text}{at(*origins)}")

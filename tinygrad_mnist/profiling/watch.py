@@ -63,6 +63,10 @@ class TimedProgram:
         self._name = name
         self._plan = plan
 
+    @property
+    def workspace_bytes(self) -> int:
+        return self._program.workspace_bytes
+
     def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         row = np.array(slots, dtype=np.int64).reshape(1, -1)
         progress = np.zeros(1, dtype=np.int64)

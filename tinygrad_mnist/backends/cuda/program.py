@@ -97,6 +97,10 @@ class CudaProgram:
         self._recordings: dict[int, Recording] = {}
         arena.add(self)
 
+    @property
+    def workspace_bytes(self) -> int:
+        return self._arena_bytes - self._plan.arena_bytes
+
     def _scratch_offsets(self, end: int) -> tuple[list[int], int]:
         """Where each call's scratch memory begins in the arena, after the temporaries, and the size
         of the arena. Calls share no scratch memory, because they may run concurrently.

@@ -1,0 +1,174 @@
+"""A plan's memory is known before it runs, and one that doesn't fit is refused untouched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.functions import memory
+from tinygrad_mnist.functions.memory import SMALL, amount, free_bytes
+
+LINE = rf"\n  made at .*{Path(__file__).name}:\d+"
+HUGE = 10**6  # squared, float32: 3.64 TiB
+
+Case = tuple[str, Callable[[Any], Any], Callable[[], Any]]
+
+
+CASES: list[Case] = [
+    ("an output", lambda n: T.ones((n, n)) + n, lambda: HUGE),
+    ("a temporary", lambda n: T.dot(T.ones((n, n)) + n, T.ones((n, 1))), lambda: HUGE),
+    ("an identity", T.eye, lambda: HUGE),
+    ("draws", lambda n: T.shared_randomstreams.RandomStreams(1).normal((n, n)), lambda: HUGE),
+    ("a sorted matrix", lambda n: T.sort(T.ones((n, n)) * n), lambda: HUGE),
+    ("a known range", T.arange, lambda: 2**50),
+    ("an inverse", lambda n: T.nlinalg.matrix_inverse(T.eye(n) * n), lambda: HUGE),
+]
+
+
+@pytest.mark.parametrize(("make", "value"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_too_large(device: str, make: Callable[[Any], Any], value: Callable[[], Any]) -> None:
+    n = T.lscalar("n")
+    function = theano.function([n], make(n))
+    with pytest.raises(MemoryError, match=f"[TP]iB.*{LINE}"):
+        function(value())
+    assert np.asarray(function(3)).size >= 3  # and it goes on
+
+
+def test_nothing_is_touched(device: str) -> None:
+    """Neither a shared variable nor an output that was given before."""
+    n, w = T.lscalar("n"), theano.shared(np.ones(4), "w")
+    updates = [(w, w * 2 + T.sum(T.dot(T.ones((n, n)) + n, T.ones((n, 1)))))]
+    function = theano.function([n], theano.Out(w * 3, borrow=True), updates=updates)
+    first = function(2)
+    with pytest.raises(MemoryError, match=rf"of memory, and .* free; its largest array.*{LINE}"):
+        function(HUGE)
+    np.testing.assert_array_equal(first, [3.0] * 4)
+    np.testing.assert_array_equal(w.get_value(), [2 + 12.0] * 4)
+
+
+def test_a_resized_variable(device: str) -> None:
+    n, w = T.lscalar("n"), theano.shared(np.ones((2, 2)), "w")
+    function = theano.function([n], updates=[(w, T.alloc(w[0, 0], n, n))])
+    with pytest.raises(MemoryError, match=LINE):
+        function(HUGE)
+    assert w.get_value().shape == (2, 2)
+
+
+def test_the_results_of_a_sweep(device: str) -> None:
+    i, w = T.lscalar("i"), theano.shared(np.ones((1000, 1000)), "w")
+    function = theano.function([i], w + i)
+    with pytest.raises(MemoryError, match=LINE):
+        function.sweep(np.arange(10**6))
+    assert function.sweep(np.arange(2)).shape == (2, 1000, 1000)
+
+
+def test_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The least of what the machine, the control group and the process's limit leave. Memory that
+    the function holds already isn't asked for twice."""
+    assert free_bytes() is not None
+    x = T.dmatrix("x")
+    function = theano.function([x], T.sum(T.dot(T.dot(x, x.T), x)))
+    asked: list[int] = []
+
+    def free() -> int:
+        asked.append(0)
+        return SMALL + SMALL // 2
+
+    monkeypatch.setattr(memory, "free_bytes", free)
+    function(np.ones((1000, 1)))  # 8 MB
+    assert not asked
+    function(np.ones((3300, 1)))  # 87 MB
+    assert asked
+    with pytest.raises(MemoryError, match=r"takes 122 MiB of memory, and 96 MiB are free"):
+        theano.function([x], T.sum(T.dot(T.dot(x, x.T), x)))(np.ones((4000, 1)))
+    function(np.ones((4000, 1)))  # 128 MB, of which it has 87
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "text"),
+    [
+        (0, "0 MiB"),
+        (2**20, "1 MiB"),
+        (999 << 20, "999 MiB"),
+        (3 << 29, "1.5 GiB"),
+        (2**63, "8 EiB"),
+    ],
+)
+def test_amounts(nbytes: int, text: str) -> None:
+    assert amount(nbytes) == text
+
+
+PROGRAM = """
+import sys
+import numpy as np
+import tinygrad_mnist as theano, tinygrad_mnist.tensor as T
+from tinygrad_mnist.tensor.nnet import conv2d, relu
+from tinygrad_mnist.tensor.signal.pool import pool_2d
+
+def resident(field):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(field)) << 10
+
+def products(x):
+    return T.sum(T.dot(T.dot(x, x.T), T.dot(x, x.T)))
+
+def outputs(x):
+    return [T.dot(x, x.T), T.exp(T.dot(x, x.T))]
+
+def convolutions(x):
+    w = theano.shared(np.ones((32, 1, 5, 5), "float32"))
+    v = theano.shared(np.ones((64, 32, 5, 5), "float32"))
+    z = relu(conv2d(pool_2d(relu(conv2d(x.reshape((-1, 1, 28, 28)), w)), (2, 2)), v))
+    cost = T.mean(z ** 2)
+    return [cost, *T.grad(cost, [w, v])]
+
+def softmaxes(x):
+    w = theano.shared(np.ones((784, 2000), "float32"))
+    cost = -T.mean(T.log(T.nnet.softmax(T.dot(T.tanh(T.dot(x, w)), w.T)))[:, 0])
+    return [cost, T.grad(cost, w)]
+
+name, rows, columns = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+x = T.fmatrix("x")
+value = np.ones((rows, columns), "float32")
+result = locals()[name](x)
+function = theano.function([x], result)
+function(value[:2])  # what every call takes
+program = theano.function([x], result)
+plan = program._cache.plan_ahead(program._cache.key([value.shape]), {})
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")  # the peak is counted anew
+before = resident("VmRSS")
+kept = program(value)
+peak = resident("VmHWM") - before
+plan = program._cache.plans[0]
+print(peak, plan.plan.peak_bytes + plan.bare_program.workspace_bytes)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"),
+    [
+        ("products", 4000, 3),
+        ("outputs", 4000, 3),
+        ("convolutions", 1000, 784),
+        ("softmaxes", 8000, 784),
+    ],
+)
+def test_the_peak_is_as_said(name: str, rows: int, columns: int) -> None:
+    """Within 10 %. A convolution reserves buffers for as many threads as there may be; those that
+    no thread takes aren't touched."""
+    command = [sys.executable, "-c", PROGRAM, name, str(rows), str(columns)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    measured, said = map(int, done.stdout.split())
+    assert said > 60 << 20
+    least = 0 if name == "convolutions" else 0.9 * said
+    assert least < measured < 1.1 * said, (measured, said)

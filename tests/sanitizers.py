@@ -1,0 +1,107 @@
+"""Runs kernel tests, the book's nets and mutated plans on native code that a sanitizer checks.
+
+    python tests/sanitizers.py address undefined thread
+
+For each sanitizer it builds the package into a virtual environment of its own (in `--folder`, a new
+one unless named), and runs there what `CHECKS` lists; the sanitizer ends a process at its first
+finding. It needs g++ or clang with their sanitizers' libraries, and 15 to 30 minutes per sanitizer
+on two cores. docs/reliability.md has the last figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Sanitizer:
+    """library: what has to be loaded before Python, which isn't built with it. options: its
+    environment variables; Python itself frees little at its end, so leaks aren't looked for."""
+
+    library: str
+    options: dict[str, str]
+
+
+SANITIZERS = {
+    "address": Sanitizer(
+        "libasan.so", {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"}
+    ),
+    "undefined": Sanitizer("libubsan.so", {"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}),
+    "thread": Sanitizer("libtsan.so", {"TSAN_OPTIONS": "halt_on_error=1:report_bugs=1"}),
+}
+CHECKS = {
+    "kernels": ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "tests/kernels"],
+    "nets": [
+        "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "tests/test_book_nets.py",
+        "tests/test_threads.py", "tests/backends/test_hostile_plans.py",
+    ],
+    "plans": ["tests/fuzz/plans.py", "--count", "20000"],
+}  # fmt: skip
+
+
+def build(name: str, folder: Path) -> Path:
+    """The Python of an environment with the package built for this sanitizer, and its tests'
+    requirements."""
+    place = folder / name
+    venv.create(place, with_pip=True)
+    python = place / "bin" / "python"
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)
+    tools = project["build-system"]["requires"]
+    tests = project["project"]["optional-dependencies"]["test"]
+    install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*install, *tools, "cmake", "ninja", *tests], check=True)
+    sanitize = f"cmake.define.TINYGRAD_SANITIZE={name}"
+    here = ["--no-build-isolation", "-C", sanitize, "-C", f"build-dir={place / 'build'}", "."]
+    subprocess.run([*install, *here], check=True, cwd=ROOT)
+    return python
+
+
+def library_of(name: str) -> str:
+    """Where the compiler has the sanitizer's library."""
+    compiler = os.environ.get("CXX", "g++")
+    asked = f"-print-file-name={SANITIZERS[name].library}"
+    found = subprocess.run([compiler, asked], check=True, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
+def check(name: str, python: Path, checks: list[str]) -> bool:
+    """Runs the checks, and says whether all passed."""
+    preload = {"LD_PRELOAD": library_of(name), **SANITIZERS[name].options}
+    # The installed package has the checked code, not the clone.
+    settings = {"PYTHONSAFEPATH": "1", "PYTHONMALLOC": "malloc", **preload}
+    passed = True
+    for what in checks:
+        print(f"== {name}: {what}", flush=True)
+        done = subprocess.run([python, *CHECKS[what]], cwd=ROOT, env={**os.environ, **settings})
+        print(f"== {name}: {what}: exit status {done.returncode}", flush=True)
+        passed &= done.returncode == 0
+    return passed
+
+
+def main() -> int:
+    """The exit code is 1 where a sanitizer found something, or a test failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="+", choices=sorted(SANITIZERS), metavar="SANITIZER")
+    parser.add_argument("--folder", type=Path, help="for the environments; kept")
+    parser.add_argument("--only", nargs="+", choices=sorted(CHECKS), default=list(CHECKS))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        results = {name: check(name, build(name, folder), options.only) for name in options.names}
+    print(", ".join(f"{name} {'clean' if ok else 'NOT CLEAN'}" for name, ok in results.items()))
+    return 0 if all(results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

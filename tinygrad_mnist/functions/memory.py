@@ -1,0 +1,109 @@
+"""The memory that a run of a plan takes, and the error where the machine doesn't have it.
+
+A system may promise memory that it doesn't have, and end the process when it is used. So a plan
+that doesn't fit is refused before anything is allocated or written.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Buffer, Plan
+from tinygrad_mnist.graph.source import Origins, at
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None  # type: ignore[assignment]
+
+SMALL = 1 << 26  # bytes; for less the system isn't asked
+_CGROUPS = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
+
+
+def check_memory(plan: Plan, workspace: int, name: str, held: int = 0, steps: int = 1) -> None:
+    """Raises MemoryError where a run of the plan takes more memory than there is.
+
+    workspace: bytes of the program, beside the plan's. name: of the function. held: bytes that the
+    function has in use for other plans, and would use again. steps: how many results are kept of
+    each output.
+    """
+    needed = plan.arena_bytes + steps * plan.output_bytes + workspace
+    if needed - held < SMALL:
+        return
+    free = free_bytes()
+    if free is not None and needed - held > free:
+        raise too_large(plan, needed, name, f"{amount(free)} are free")
+
+
+def too_large(plan: Plan, needed: int, name: str, why: str) -> MemoryError:
+    """The error: with the size of the whole, that of the largest array, and its lines."""
+    message = f"{name} takes {amount(needed)} of memory, and {why}"
+    arrays = [b for b in plan.buffers if b.kind in (OUTPUT, TEMPORARY)]
+    if not arrays:
+        return MemoryError(message)
+    largest = max(arrays, key=lambda b: b.nbytes)
+    shape = " x ".join(map(str, largest.shape))
+    array = f"its largest array is of {shape} {largest.dtype}, {amount(largest.nbytes)}"
+    return MemoryError(f"{message}; {array}{at(*_lines(plan, largest))}")
+
+
+def _lines(plan: Plan, buffer: Buffer) -> Origins:
+    """Those of the first call that writes to the buffer."""
+    number = next(i for i, b in enumerate(plan.buffers) if b is buffer)
+    writers = (c for c in plan.calls if any(v.buffer == number for v in c.outputs))
+    first = next(writers, None)
+    return first.origins if first is not None else ()
+
+
+def amount(nbytes: int) -> str:
+    """`3.64 TiB`, `298 GiB`, `12.0 MiB`."""
+    value, unit = nbytes / 2**20, "MiB"
+    for larger in ("GiB", "TiB", "PiB", "EiB"):
+        if value < 1000:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.3g} {unit}"
+
+
+def free_bytes() -> int | None:
+    """What this process may still take: of the machine, its control group and its own limits. None
+    where the system doesn't say."""
+    known = [n for n in (_machine(), _control_group(), _own_limit()) if n is not None]
+    return min(known, default=None)
+
+
+def _machine() -> int | None:
+    if _MEMINFO.exists():
+        fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+        available = fields.get("MemAvailable"), fields.get("SwapFree")
+        if available[0] is not None:
+            return sum(int(field.split()[0]) << 10 for field in available if field is not None)
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _control_group() -> int | None:
+    try:
+        most = (_CGROUPS / "memory.max").read_text().strip()
+        used = (_CGROUPS / "memory.current").read_text()
+    except OSError:
+        return None
+    return None if most == "max" else max(0, int(most) - int(used))
+
+
+def _own_limit() -> int | None:
+    """What setrlimit leaves, of addresses."""
+    if resource is None:
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY:
+        return None
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        return most
+    return max(0, most - pages * os.sysconf("SC_PAGE_SIZE"))
