@@ -7,6 +7,7 @@ python -m benchmarks --quick                    two workloads, a few rounds
 python -m benchmarks --workloads W5 W6 --output cpu --add       the table in pieces
 python -m benchmarks --cold --output cpu --add  imports, first steps and memory
 python -m benchmarks --workloads W3 W3@128 --frameworks pytorch jax --threads 1
+python -m benchmarks --scaling --output scaling --pictures docs    time per FLOP over sizes
 python -m benchmarks --contention               a second thread while every core is busy
 python -m benchmarks --device cuda              on a GPU, beside PyTorch and JAX; about 8 minutes
 """
@@ -25,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import cold
+from benchmarks import cold, pictures, scaling, spread
 from benchmarks.contention import contention
 from benchmarks.gpu import describe
 from benchmarks.job import FRAMEWORKS, MODES, jobs_of, peers_of
@@ -35,6 +36,7 @@ from benchmarks.workloads import DEFAULT, DEFAULT_CUDA, QUICK, Workload, parse
 from tinygrad_mnist import _native, _version
 from tinygrad_mnist.datasets import DatasetError, load_mnist, locate
 from tinygrad_mnist.errors import DeviceError
+from tinygrad_mnist.plots.figures import figure_class
 
 IMAGES = {"cpu": 10_000, "cuda": 50_000}
 BLOCK_S = {"cpu": 0.25, "cuda": 0.1}
@@ -74,6 +76,13 @@ def arguments() -> argparse.Namespace:
         action="store_true",
         help="time W3 with one and two threads while every core is busy, only",
     )
+    parser.add_argument(
+        "--scaling",
+        action="store_true",
+        help="time per FLOP over mini-batches, images and filters with one thread and with "
+        "--threads; and the schedule over 4 to 16 threads; only",
+    )
+    parser.add_argument("--pictures", type=Path, help="with --scaling: a folder for its pictures")
     parser.add_argument("--output", help="name of the files under benchmarks/results, or a path")
     parser.add_argument("--add", action="store_true", help="add to the existing output")
     return parser.parse_args()
@@ -227,6 +236,24 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
+def scale(options: argparse.Namespace) -> dict[str, Any]:
+    """Curves over sizes, and on paper more threads. Raises ImportError where pictures are wanted
+    and matplotlib is missing, before anything is measured."""
+    if options.pictures is not None:
+        figure_class()
+    began = time.monotonic()
+    report = begin_report(options, "cpu", options.threads)
+    names = spread.WORKLOADS[:1] if options.quick else spread.WORKLOADS
+    report["spread"] = [spread.figures(name) for name in names]
+    print(spread.markdown(report["spread"]), flush=True)
+    curves = scaling.scaling(options.threads, 3 if options.quick else 5, say, options.quick)
+    report["curves"] = [curve.to_json() for curve in curves]
+    print("\n".join(line for curve in curves for line in scaling.describe(curve)) or "no cliffs")
+    for path in pictures.draw(curves, options.pictures) if options.pictures is not None else ():
+        say(f"written: {path}")
+    return {**report, "seconds": time.monotonic() - began}
+
+
 def start_cold(options: argparse.Namespace) -> dict[str, Any]:
     """Starts of W3, with a call per step, of every framework."""
     began = time.monotonic()
@@ -267,6 +294,8 @@ def write(report: dict[str, Any], options: argparse.Namespace) -> None:
     tables = ""
     if report.get("workloads"):
         tables = heading(report) + summary(report["workloads"]) + markdown(report["workloads"])
+    if "spread" in report:
+        tables += spread.markdown(report["spread"])
     if "cold" in report:
         tables += "\n" + cold.table(report["cold"]["workload"], report["cold"]["rows"])
     if tables:
@@ -286,12 +315,14 @@ def main() -> None:
                 f"us with one thread, {c['two_threads_s'] * 1e6:.0f} us with two; ratio "
                 f"{c['ratio']:.2f}, upper quartile {c['ratio_upper_quartile']:.2f}"
             )
+        elif options.scaling:
+            report = scale(options)
         else:
             report = start_cold(options) if options.cold else compare(options)
             if not options.cold:
                 print(summary(report["workloads"]))
         write(report, options)
-    except (DatasetError, DeviceError, RuntimeError, ValueError) as error:
+    except (DatasetError, DeviceError, ImportError, RuntimeError, ValueError) as error:
         raise SystemExit(f"python -m benchmarks: {error}") from error
     if options.output:
         say(f"written: {RESULTS / options.output}.json")

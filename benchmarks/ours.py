@@ -22,6 +22,7 @@ from benchmarks.workloads import (
     initial_averages,
     initial_parameters,
 )
+from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.tensor.nnet import conv2d, sigmoid, softmax
 from tinygrad_mnist.tensor.nnet.bn import batch_normalization_train
 from tinygrad_mnist.tensor.shared_randomstreams import RandomStreams
@@ -78,6 +79,12 @@ class Steps:
         self._batches, self._next = 1, 0
         self._initial: dict[Any, NDArray[Any]] = {}
         self._f = self._infer() if job.workload.infer else self._train()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of a step, which need not have run."""
+        plan: Plan = self._f.plan_for(0)
+        return plan
 
     @property
     def details(self) -> dict[str, Any]:

@@ -232,6 +232,15 @@ class PyProgram {
   int64_t arena_bytes() const { return program_->arena_bytes(); }
   int64_t workspace_bytes() const { return program_->workspace_bytes(); }
 
+  // (call, number among the phases of its kernel, chunks, phases that it waits for) of each phase.
+  py::list phases() const {
+    py::list all;
+    for (const Schedule::Phase& p : program_->phases()) {
+      all.append(py::make_tuple(p.call, p.number, p.n_chunks, p.after));
+    }
+    return all;
+  }
+
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds kSignalPeriod{20};
@@ -380,6 +389,7 @@ PYBIND11_MODULE(_native, module) {
            py::arg("slots"), py::arg("progress").noconvert())
       .def("profile", &PyProgram::profile, py::arg("addresses"), py::arg("step_bytes"),
            py::arg("slots"), py::arg("progress").noconvert())
+      .def_property_readonly("phases", &PyProgram::phases)
       .def_property_readonly("arena_bytes", &PyProgram::arena_bytes)
       .def_property_readonly("workspace_bytes", &PyProgram::workspace_bytes);
   if (const char* wish = std::getenv("TINYGRAD_MNIST_SIMD"); wish != nullptr && *wish != '\0') {

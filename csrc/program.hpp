@@ -77,6 +77,7 @@ class Program final : public Job {
   int32_t n_slots() const { return n_slots_; }
   int64_t needed_bytes() const { return size_sum(aligned(arena_bytes_), workspace_bytes()); }
   int64_t n_calls() const { return static_cast<int64_t>(calls_.size()); }
+  const std::vector<Schedule::Phase>& phases() const { return schedule_.phases(); }
 
  private:
   struct Call {

@@ -69,7 +69,7 @@ void Schedule::add_call(const Kernel& kernel, const Args& args, const std::vecto
       throw std::invalid_argument(std::string(kernel.name) + ": too many chunks");
     }
     const auto number = static_cast<int32_t>(phases_.size());
-    phases_.push_back({kernel.phases[p].run, &args, n_chunks, args.call, std::move(waits_for)});
+    phases_.push_back({kernel.phases[p].run, &args, n_chunks, args.call, p, std::move(waits_for)});
     waits_for = {number};
     is_parallel_ = is_parallel_ || n_chunks > 1;
   }

@@ -31,10 +31,24 @@ class CallTimes {
 
 class Schedule {
  public:
+  // A phase that has chunks, how many, and the phases that it waits for. number: among those of its
+  // kernel.
+  struct Phase {
+    void (*run)(const Args& args, int64_t chunk, int64_t n_chunks);
+    const Args* args;
+    int64_t n_chunks;
+    int64_t call;
+    int32_t number;
+    std::vector<int32_t> after;
+  };
+
   // `after`: earlier calls that this one waits for. Throws std::invalid_argument.
   void add_call(const Kernel& kernel, const Args& args, const std::vector<int32_t>& after);
   // After the last call.
   void finish();
+
+  // In the order in which threads come to them.
+  const std::vector<Phase>& phases() const { return phases_; }
 
   // Whether some phase has several chunks.
   bool is_parallel() const { return is_parallel_; }
@@ -50,14 +64,6 @@ class Schedule {
   void run_alone(const std::atomic<int64_t>& error, CallTimes* times = nullptr) const;
 
  private:
-  struct Phase {
-    void (*run)(const Args& args, int64_t chunk, int64_t n_chunks);
-    const Args* args;
-    int64_t n_chunks;
-    int64_t call;
-    std::vector<int32_t> after;  // phases
-  };
-
   // The low bits are a count, the high bits the ticket of its run. A counter with an older ticket
   // counts as 0; at one with a newer ticket, a late worker leaves.
   using Counter = std::atomic<uint64_t>;

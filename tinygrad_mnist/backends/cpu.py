@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,6 +68,19 @@ def native_kernels() -> frozenset[str]:
 NativeBuffer = tuple[str, int] | tuple[str, int, int]
 
 
+class Phase(NamedTuple):
+    """A part of a call that is cut into chunks, which threads run at the same time.
+
+    call: its number in the plan. number: of the phase, among those of the call's kernel. after: the
+    phases, by their place in the program's list, that are done before it starts.
+    """
+
+    call: int
+    number: int
+    chunks: int
+    after: list[int]
+
+
 class CpuProgram:
     """A plan as a native program, with the constants that it reads."""
 
@@ -125,6 +138,11 @@ class CpuProgram:
         failed, times = self._native.profile(arrays, _step_bytes(arrays, stacked), slots, progress)
         whole = times[: int(progress[0]) - before]
         return Timings(whole[:, 0], whole[:, 1:-1], whole[:, -1]), self._error(failed)
+
+    @property
+    def phases(self) -> list[Phase]:
+        """The phases that have chunks, in the order in which threads come to them."""
+        return [Phase(*phase) for phase in self._native.phases]
 
     def _error(self, failed: int) -> IndexOutOfRangeError | None:
         """The error of the native code's answer: 0, or 1 + the number of the call that failed."""

@@ -22,22 +22,22 @@ TGM_INLINE Vec<T> operand(const void* p, int64_t i) {
   return kind == kOne ? splat(*typed) : load(typed + i);
 }
 
-// Out of line: every operation has this code for a row shorter than a vector.
+// A row shorter than a vector: as a whole vector, through copies of what it reads and writes.
+// Out of line, so that an operation has no code of its own for it. many: bit k where argument k has
+// an element per element.
 template <class T>
-TGM_NOINLINE Vec<T> load_few(const T* p, int64_t n) {
-  return load_part(p, n);
-}
-
-template <class T>
-TGM_NOINLINE void store_few(T* p, Vec<T> v, int64_t n) {
-  store_part(p, v, n);
-}
-
-template <Argument kind, class T>
-TGM_INLINE Vec<T> operand_part(const void* p, int64_t n) {
-  const T* typed = static_cast<const T*>(p);
-  if constexpr (kind == kNone) return Vec<T>{};
-  return kind == kOne ? splat(*typed) : load_few(typed, n);
+TGM_NOINLINE void run_few(BlockFunction run, int many, int64_t n, void* out, const void* a,
+                          const void* b, const void* c) {
+  constexpr int64_t lanes = kLanes<T>;
+  alignas(kVectorBytes) T copies[3][lanes], result[lanes];
+  const void* arguments[] = {a, b, c};
+  for (int k = 0; k < 3; k++) {
+    if ((many >> k & 1) == 0) continue;
+    store(copies[k], load_part(static_cast<const T*>(arguments[k]), n));
+    arguments[k] = copies[k];
+  }
+  run(lanes, result, arguments[0], arguments[1], arguments[2]);
+  copy_part(static_cast<T*>(out), result, n);
 }
 
 // Runs Op over whole vectors, the remainder of n included: every element goes through the same
@@ -48,10 +48,8 @@ void run_block(int64_t n, void* out, const void* a, const void* b, const void* c
   constexpr int64_t lanes = kLanes<T>;
   T* to = static_cast<T*>(out);
   if (n < lanes) {
-    if (n == 0) return;
-    store_few<T>(
-        to, Op::of(operand_part<kA, T>(a, n), operand_part<kB, T>(b, n), operand_part<kC, T>(c, n)),
-        n);
+    constexpr int many = (kA == kMany) | (kB == kMany) << 1 | (kC == kMany) << 2;
+    if (n > 0) run_few<T>(run_block<T, Op, kA, kB, kC>, many, n, out, a, b, c);
     return;
   }
   const int64_t end = n - lanes;
@@ -65,30 +63,34 @@ void run_block(int64_t n, void* out, const void* a, const void* b, const void* c
   if (n % lanes != 0) store(to + end, last);
 }
 
-// The same for long functions: their code is compiled once, and a branch per vector is cheap
-// compared with it.
-template <class T, class Op, Argument kA, Argument kB>
-void run_function(int64_t n, void* out, const void* a, const void* b, const void*) {
+// The same for long functions: each is compiled once, so the remainder goes through run_few.
+template <class T, class Op, Argument kB>
+void run_function(int64_t n, void* out, const void* a, const void* b, const void* c) {
   constexpr int64_t lanes = kLanes<T>;
   T* to = static_cast<T*>(out);
-  for (int64_t i = 0; i < n; i += lanes) {
-    const void* x = static_cast<const T*>(a) + (kA == kMany ? i : 0);
-    const void* y = kB == kMany ? static_cast<const T*>(b) + i : b;
-    Vec<T> u, v;
-    const bool whole = n - i >= lanes;
-    if (whole) {
-      u = operand<kA, T>(x, 0);
-      v = operand<kB, T>(y, 0);
-    } else {
-      u = operand_part<kA, T>(x, n - i);
-      v = operand_part<kB, T>(y, n - i);
-    }
-    u = Op::of(u, v, v);
-    if (whole) {
-      store(to + i, u);
-    } else {
-      store_few<T>(to + i, u, n - i);
-    }
+  int64_t i = 0;
+  for (; n - i >= lanes; i += lanes) {
+    const Vec<T> v = operand<kB, T>(b, i);
+    store(to + i, Op::of(operand<kMany, T>(a, i), v, v));
+  }
+  if (i == n) return;
+  constexpr int many = 1 | (kB == kMany) << 1;
+  const void* x = static_cast<const T*>(a) + i;
+  const void* y = kB == kMany ? static_cast<const T*>(b) + i : b;
+  run_few<T>(run_function<T, Op, kB>, many, n - i, to + i, x, y, c);
+}
+
+// `run` of two arguments, of which the one with the number kRepeated is one element for all.
+template <class T, BlockFunction run, int kRepeated>
+void run_repeated(int64_t n, void* out, const void* a, const void* b, const void* c) {
+  constexpr int64_t length = 8 * kLanes<T>;
+  const T x = *static_cast<const T*>(kRepeated == 0 ? a : b);
+  T copies[length];
+  for (T& copy : copies) copy = x;
+  for (int64_t i = 0; i < n; i += length) {
+    const void* u = kRepeated == 0 ? copies : static_cast<const T*>(a) + i;
+    const void* v = kRepeated == 1 ? copies : static_cast<const T*>(b) + i;
+    run(n - i < length ? n - i : length, static_cast<T*>(out) + i, u, v, c);
   }
 }
 
@@ -186,8 +188,6 @@ TGM_VECTOR_OP(MaximumOp, vmax(a, b))
 TGM_VECTOR_OP(MinimumOp, vmin(a, b))
 TGM_VECTOR_OP(EqOp, TGM_TRUTH(a == b))
 TGM_VECTOR_OP(NeqOp, TGM_TRUTH(a != b))
-TGM_VECTOR_OP(LtOp, TGM_TRUTH(a < b))
-TGM_VECTOR_OP(LeOp, TGM_TRUTH(a <= b))
 TGM_VECTOR_OP(GtOp, TGM_TRUTH(a > b))
 TGM_VECTOR_OP(GeOp, TGM_TRUTH(a >= b))
 TGM_VECTOR_OP(LogicalAndOp, TGM_TRUTH((a != T(0)) & (b != T(0))))
@@ -267,6 +267,27 @@ constexpr BlockOp binary() {
            run_block<T, Op, kMany, kOne, kNone>}};
 }
 
+// With its first two arguments exchanged.
+template <BlockFunction run>
+void swapped(int64_t n, void* out, const void* a, const void* b, const void* c) {
+  run(n, out, b, a, c);
+}
+
+// Of an operation on truths or bits with of(a, b) = of(b, a), and of one with of(a, b) =
+// Mirror::of(b, a): fewer loops to compile.
+template <class T, class Op>
+constexpr BlockOp symmetric() {
+  constexpr BlockFunction many_one = run_block<T, Op, kMany, kOne, kNone>;
+  return {{run_block<T, Op, kMany, kMany, kNone>, swapped<many_one>, many_one}};
+}
+
+template <class T, class Mirror>
+constexpr BlockOp mirrored() {
+  return {{swapped<run_block<T, Mirror, kMany, kMany, kNone>>,
+           swapped<run_block<T, Mirror, kMany, kOne, kNone>>,
+           swapped<run_block<T, Mirror, kOne, kMany, kNone>>}};
+}
+
 template <class T, class Op>
 constexpr BlockOp ternary() {
   return {{run_block<T, Op, kMany, kMany, kMany>, run_block<T, Op, kOne, kMany, kMany>,
@@ -277,13 +298,13 @@ constexpr BlockOp ternary() {
 
 template <class T, class Op>
 constexpr BlockOp function() {
-  return {{run_function<T, Op, kMany, kNone>}};
+  return {{run_function<T, Op, kNone>}};
 }
 
 template <class T, class Op>
 constexpr BlockOp binary_function() {
-  return {{run_function<T, Op, kMany, kMany>, run_function<T, Op, kOne, kMany>,
-           run_function<T, Op, kMany, kOne>}};
+  constexpr BlockFunction run = run_function<T, Op, kMany>;
+  return {{run, run_repeated<T, run, 0>, run_repeated<T, run, 1>}};
 }
 
 template <class T, class Op>
@@ -313,14 +334,14 @@ constexpr BlockOps common_ops() {
   all[Opcode::Mod] = binary_lanes<T, ModOp>();
   all[Opcode::Maximum] = binary<T, MaximumOp>();
   all[Opcode::Minimum] = binary<T, MinimumOp>();
-  all[Opcode::Eq] = binary<T, EqOp>();
-  all[Opcode::Neq] = binary<T, NeqOp>();
-  all[Opcode::Lt] = binary<T, LtOp>();
-  all[Opcode::Le] = binary<T, LeOp>();
+  all[Opcode::Eq] = symmetric<T, EqOp>();
+  all[Opcode::Neq] = symmetric<T, NeqOp>();
+  all[Opcode::Lt] = mirrored<T, GtOp>();
+  all[Opcode::Le] = mirrored<T, GeOp>();
   all[Opcode::Gt] = binary<T, GtOp>();
   all[Opcode::Ge] = binary<T, GeOp>();
-  all[Opcode::LogicalAnd] = binary<T, LogicalAndOp>();
-  all[Opcode::LogicalOr] = binary<T, LogicalOrOp>();
+  all[Opcode::LogicalAnd] = symmetric<T, LogicalAndOp>();
+  all[Opcode::LogicalOr] = symmetric<T, LogicalOrOp>();
   all[Opcode::Switch] = ternary<T, SwitchOp>();
   return all;
 }
@@ -328,13 +349,13 @@ constexpr BlockOps common_ops() {
 template <class T>
 constexpr BlockOps float_ops() {
   BlockOps all = common_ops<T>();
-  all[Opcode::Exp] = unary<T, ExpOp>();
-  all[Opcode::Log] = unary<T, LogOp>();
-  all[Opcode::Log1p] = unary<T, Log1pOp>();
+  all[Opcode::Exp] = function<T, ExpOp>();
+  all[Opcode::Log] = function<T, LogOp>();
+  all[Opcode::Log1p] = function<T, Log1pOp>();
   all[Opcode::Sqrt] = unary<T, SqrtOp>();
-  all[Opcode::Sigmoid] = unary<T, SigmoidOp>();
-  all[Opcode::Tanh] = unary<T, TanhOp>();
-  all[Opcode::Softplus] = unary<T, SoftplusOp>();
+  all[Opcode::Sigmoid] = function<T, SigmoidOp>();
+  all[Opcode::Tanh] = function<T, TanhOp>();
+  all[Opcode::Softplus] = function<T, SoftplusOp>();
   all[Opcode::Floor] = unary<T, FloorOp>();
   all[Opcode::Ceil] = unary<T, CeilOp>();
   all[Opcode::Round] = unary<T, RoundOp>();
@@ -371,9 +392,9 @@ constexpr BlockOps integer_ops() {
   BlockOps all = common_ops<T>();
   all[Opcode::Pow] = binary_lanes<T, IntPowOp>();
   all[Opcode::BitNot] = unary<T, BitNotOp>();
-  all[Opcode::BitAnd] = binary<T, BitAndOp>();
-  all[Opcode::BitOr] = binary<T, BitOrOp>();
-  all[Opcode::BitXor] = binary<T, BitXorOp>();
+  all[Opcode::BitAnd] = symmetric<T, BitAndOp>();
+  all[Opcode::BitOr] = symmetric<T, BitOrOp>();
+  all[Opcode::BitXor] = symmetric<T, BitXorOp>();
   return all;
 }
 
