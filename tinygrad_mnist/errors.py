@@ -15,6 +15,12 @@ def printable(text: str) -> str:
     )
 
 
+def in_short(error: BaseException) -> str:
+    """The text of a library's error for a message: of a damaged file it may quote any amount."""
+    text = str(error)
+    return text if len(text) <= 300 else f"{text[:300]}..."
+
+
 class GraphError(Exception):
     """An expression is wrong; the message ends with the user's line."""
 

@@ -16,3 +16,14 @@ def test_every_reader(tmp_path: Path) -> None:
         outcomes, wrong = run(reader, tmp_path, 10**9, 150)
         assert not wrong, (kind, wrong)
         assert outcomes["refused"] > 10, kind
+
+
+def test_an_error_that_quotes_the_file(tmp_path: Path) -> None:
+    """A library may quote any amount of a damaged file; the message has the beginning."""
+    reader = readers(tmp_path)["npz"]
+    whole = reader.seeds[0]
+    name = whole.index(b"x_train")
+    (tmp_path / reader.name).write_bytes(whole[: name - 4] + b"\xff\xff\xff\xff" + whole[name:])
+    with pytest.raises(reader.refuses, match=r"damaged, or not a data set") as caught:
+        reader.read(tmp_path / reader.name)
+    assert len(str(caught.value)) < 1500

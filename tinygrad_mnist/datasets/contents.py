@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
 from tinygrad_mnist.datasets.splits import DatasetAccessError, DatasetError, DatasetNotFoundError
+from tinygrad_mnist.errors import in_short
 from tinygrad_mnist.files import open_regular
 from tinygrad_mnist.limits import limits
 
@@ -129,7 +130,8 @@ class _Unpacked(io.RawIOBase):
             return int(self._source.readinto(buffer))
         except _DAMAGED as error:
             raise DatasetError(
-                f"{self._path}: the {self.packing} data are truncated or damaged ({error})"
+                f"{self._path}: the {self.packing} data are truncated or damaged"
+                f" ({in_short(error)})"
             ) from None
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from tinygrad_mnist.datasets.splits import (
     check_some,
     divided,
 )
+from tinygrad_mnist.errors import in_short
 from tinygrad_mnist.limits import limits
 
 # The names of the arrays: images and labels of the training, validation and test part.
@@ -108,7 +109,7 @@ def _archive(path: Path, problem: str) -> Iterator[zipfile.ZipFile]:
     except MemoryError:
         raise DatasetError(f"{path}: its contents do not fit into memory") from None
     except Exception as error:  # a damaged archive can raise any exception
-        raise DatasetError(f"{path}: {problem} ({error})") from None
+        raise DatasetError(f"{path}: {problem} ({in_short(error)})") from None
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist.datasets.splits import DatasetError
+from tinygrad_mnist.errors import in_short
 from tinygrad_mnist.files import open_regular
 from tinygrad_mnist.limits import limits
 
@@ -66,7 +67,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     except pillow.UnidentifiedImageError:
         raise ImageError(f"{path}: not an image, or of an unknown kind") from None
     except Exception as error:  # each of Pillow's decoders has errors of its own
-        raise ImageError(f"{path}: the image can't be read: {error}") from error
+        raise ImageError(f"{path}: the image can't be read: {in_short(error)}") from error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 from tinygrad_mnist.datasets.contents import READABLE, describe_file, open_unpacked
 from tinygrad_mnist.datasets.splits import DatasetError
 from tinygrad_mnist.datasets.stand_ins import ALLOWED, Name, RefusedError, StandIn
+from tinygrad_mnist.errors import in_short
 from tinygrad_mnist.limits import limits
 
 _OBJECT_BYTES = 64  # that a value takes, about, beside its contents
@@ -309,11 +310,11 @@ def unpickle(path: Path) -> object:
     except _LimitError as error:
         raise DatasetError(f"{path}: {error}") from None
     except EOFError as error:
-        raise DatasetError(f"{path}: truncated or damaged ({error})") from None
+        raise DatasetError(f"{path}: truncated or damaged ({in_short(error)})") from None
     except MemoryError:
         raise DatasetError(f"{path}: its contents do not fit into memory") from None
     except Exception as error:  # a damaged pickle can raise any exception
         what = describe_file(path)
         if what.startswith("text"):
             raise DatasetError(f"{path}: {what}, not a pickle of a data set; {READABLE}") from None
-        raise DatasetError(f"{path}: not a pickle of a data set ({error})") from None
+        raise DatasetError(f"{path}: not a pickle of a data set ({in_short(error)})") from None

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_mnist.errors import SavedFileError
+from tinygrad_mnist.errors import SavedFileError, in_short
 from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.functions import Function
 from tinygrad_mnist.graph.traversal import leaves
@@ -180,7 +180,7 @@ class RunState:
             seconds = float(saved.description["run"]["seconds"])
             ended = saved.description["run"]["ended epochs"]
         except (LookupError, TypeError, ValueError) as error:
-            raise SavedFileError(f"{saved.path} is damaged: {error}") from error
+            raise SavedFileError(f"{saved.path} is damaged: {in_short(error)}") from error
         epochs = validation.size
         is_whole = (
             costs.ndim == validation.ndim == 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.autodiff import grad
-from tinygrad_mnist.errors import SavedFileError
+from tinygrad_mnist.errors import SavedFileError, in_short
 from tinygrad_mnist.functions import Function, function, prepare
 from tinygrad_mnist.graph.values import flag, shown
 from tinygrad_mnist.graph.variables import Variable
@@ -349,7 +349,9 @@ class Network:
         try:
             network = cls(layers, saved.description["mini_batch_size"])
         except Exception as error:  # what the layers of a hostile file raise
-            raise SavedFileError(f"{saved.path}: its layers make no network: {error}") from error
+            raise SavedFileError(
+                f"{saved.path}: its layers make no network: {in_short(error)}"
+            ) from error
         fill(saved, layers, BEST if flag(best, "best") else "")
         return network
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist.config import config
-from tinygrad_mnist.errors import SavedFileError
+from tinygrad_mnist.errors import SavedFileError, in_short
 from tinygrad_mnist.graph.shared import SharedVariable
 from tinygrad_mnist.graph.values import integer, several, shown
 from tinygrad_mnist.limits import limits
@@ -160,7 +160,9 @@ def layers_of(saved: Saved, custom_objects: Mapping[str, Any]) -> list[Any]:
     except SavedFileError:
         raise
     except Exception as error:  # what the constructors of a hostile file's layers raise
-        raise SavedFileError(f"{saved.path}: its layers can't be made: {error}") from error
+        raise SavedFileError(
+            f"{saved.path}: its layers can't be made: {in_short(error)}"
+        ) from error
     finally:
         np.random.set_state(state)  # noqa: NPY002
     return layers

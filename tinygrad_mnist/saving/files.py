@@ -17,6 +17,7 @@ from tinygrad_mnist.errors import (
     SavedFileAccessError,
     SavedFileError,
     SavedFileNotFoundError,
+    in_short,
 )
 from tinygrad_mnist.files import open_regular, write_whole
 from tinygrad_mnist.limits import limits
@@ -96,7 +97,7 @@ def load_arrays(path: str | os.PathLike[str]) -> Saved:
     except Exception as error:  # of a hostile header, also NumPy's for its shapes
         raise SavedFileError(
             f"{name} is no whole file in the safetensors format: it is truncated, damaged or of "
-            f"another format ({error})"
+            f"another format ({in_short(error)})"
         ) from None
 
 
@@ -121,6 +122,6 @@ def _description(name: str, text: str | None) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise SavedFileError(f"{name}: the description is no JSON ({error})") from None
+        raise SavedFileError(f"{name}: the description is no JSON ({in_short(error)})") from None
     except RecursionError:
         raise SavedFileError(f"{name}: the description is nested too deeply") from None
