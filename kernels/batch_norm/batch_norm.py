@@ -14,18 +14,18 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
-from ..core.device import TYPES, cuda, device, shared_array, sqrt, uint32, uint64
-from ..core.each import strided_grid
-from ..core.lanes import THREADS, lane_total
+from ..core.device import TYPES, device, shared_array, sqrt
+from ..core.each import each_strided
+from ..core.index import thread_index, u32
+from ..core.lanes import bounds_of, lane_total
 from ..core.sums import adder
 from .channels import (
     Layout,
-    bounds_of,
+    channel_of,
     launches,
     layout_of_parts,
     pair_adder,
     places,
-    position,
     summed,
 )
 
@@ -52,7 +52,7 @@ def _around_mean(call: Call, layout: Layout) -> Function:
     zero = dtype(0)
 
     def value(begin: Any, r: Any, p: Any) -> Any:
-        return p[0][uint64(at(uint32(begin + offset(r))))]
+        return p[0][at(begin + offset(r))]
 
     value = device(value)
 
@@ -66,9 +66,9 @@ def _around_mean(call: Call, layout: Layout) -> Function:
 
     def around(begin: Any, lane: Any, column: Any, t: Any, part: Any, shared: Any, p: Any) -> Any:
         first, end = bounds(part)
-        r = uint32(first + lane)
+        r = first + lane
         whole = total(shared[0], t, lane, column, of_values(begin, r, first, end, p))
-        mean = dtype(whole / dtype(uint32(end - first)))
+        mean = dtype(whole / dtype(end - first))
         pair = of_moments((begin, mean), r, first, end, p)
         rest = total(shared[1], t, lane, column, pair[0])
         return mean, rest, total(shared[2], t, lane, column, pair[1])
@@ -89,14 +89,14 @@ def _conclusion(call: Call, layout: Layout) -> Function:
 
     def conclude(c: Any, stores: Any, mean: Any, off: Any, variance: Any, p: Any) -> Any:
         variance = zero if variance < zero else variance
-        epsilon = p[3][uint64(at_epsilon(uint32(0)))]
+        epsilon = p[3][at_epsilon(u32(0))]
         invstd = dtype(one / dtype(sqrt(dtype(variance + epsilon))))
         if stores:
             store_mean(mean, c, p)
             store_invstd(invstd, c, p)
             store_variance(variance, c, p)
-        scale = dtype(invstd * p[1][uint64(at_gamma(c))])
-        return scale, dtype(p[2][uint64(at_beta(c))] - dtype(off * scale))
+        scale = dtype(invstd * p[1][at_gamma(c)])
+        return scale, dtype(p[2][at_beta(c)] - dtype(off * scale))
 
     return device(conclude)
 
@@ -108,60 +108,58 @@ def _whole(call: Call, layout: Layout) -> Launch:
     at, finish, where, around = (
         call.at[0],
         call.finishes[0],
-        position(layout),
+        channel_of(layout),
         _around_mean(call, layout),
     )
     conclude = _conclusion(call, layout)
-    channels, lanes, length, n = cut.results, cut.lanes, cut.length, layout.shared
+    channels, lanes, length, n = cut.results, cut.lanes, cut.length, layout.block.shared
     count, zero = dtype(cut.length), dtype(0)
 
     def body(p: Any) -> None:
         sums = shared_array(n, dtype)
         rests = shared_array(n, dtype)
         squares = shared_array(n, dtype)
-        t = uint32(cuda.threadIdx.x)
-        lane, column, part, channel = where(t, uint32(cuda.blockIdx.x))
-        c = channel if channel < uint32(channels) else uint32(channels - 1)
+        t = thread_index()
+        lane, column, part, channel, c = where(t)
         begin = begin_of(c)
         mean, rest, square = around(begin, lane, column, t, part, (sums, rests, squares), p)
         off = dtype(rest / count)
         off = off if off - off == zero else zero  # NaN if the mean is infinite
         variance = dtype(dtype(square / count) - dtype(off * off))
-        stores = lane == uint32(0) and channel < uint32(channels)
+        stores = lane == 0 and channel < channels
         scale, shift = conclude(c, stores, dtype(mean + off), off, variance, p)
-        if channel < uint32(channels):
-            while lane < uint32(length):
-                i = uint32(begin + offset(lane))
-                centred = dtype(p[0][uint64(at(i))] - mean)
+        if channel < channels:
+            while lane < length:
+                i = begin + offset(lane)
+                centred = dtype(p[0][at(i)] - mean)
                 finish(dtype(dtype(centred * scale) + shift), i, p)
-                lane = uint32(lane + uint32(lanes))
+                lane = lane + lanes
 
-    return Launch(body, grid_1d(layout.blocks, layout.size))
+    return Launch(body, grid_1d(layout.block.blocks, layout.block.size))
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
     """Mean of every part, and the sums around it: three arrays (parts, C) in the workspace."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, _ = places(call.inputs[0])
-    where, around = position(layout), _around_mean(call, layout)
-    channels, n = cut.results, layout.shared
+    where, around = channel_of(layout), _around_mean(call, layout)
+    channels, n = cut.results, layout.block.shared
     step = cut.parts * channels
 
     def body(p: Any) -> None:
         sums = shared_array(n, dtype)
         rests = shared_array(n, dtype)
         squares = shared_array(n, dtype)
-        t = uint32(cuda.threadIdx.x)
-        lane, column, part, channel = where(t, uint32(cuda.blockIdx.x))
-        c = channel if channel < uint32(channels) else uint32(channels - 1)
+        t = thread_index()
+        lane, column, part, channel, c = where(t)
         mean, rest, square = around(begin_of(c), lane, column, t, part, (sums, rests, squares), p)
-        if lane == uint32(0) and channel < uint32(channels):
-            place = uint32(uint32(part * uint32(channels)) + c)
-            p[workspace][uint64(place)] = mean
-            p[workspace][uint64(uint32(place + uint32(RESTS * step)))] = rest
-            p[workspace][uint64(uint32(place + uint32(SQUARES * step)))] = square
+        if lane == 0 and channel < channels:
+            place = part * channels + c
+            p[workspace][place] = mean
+            p[workspace][place + RESTS * step] = rest
+            p[workspace][place + SQUARES * step] = square
 
-    return Launch(body, grid_1d(layout.blocks, layout.size))
+    return Launch(body, grid_1d(layout.block.blocks, layout.block.size))
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
@@ -174,33 +172,32 @@ def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
     pair = pair_adder(layout.dtype)
     of_deviations = lane_total(cut, deviation, pair, (zero, zero))
     of_squares = lane_total(cut, squared, adder(layout.dtype), zero)
-    total, where, conclude = summed(layout), position(layout), _conclusion(call, layout)
-    n, kept = layout.shared, 3 * parts * channels
+    total, where, conclude = summed(layout), channel_of(layout), _conclusion(call, layout)
+    n, kept = layout.block.shared, 3 * parts * channels
 
     def body(p: Any) -> None:
         offs = shared_array(n, dtype)
         means = shared_array(n, dtype)
         squares = shared_array(n, dtype)
-        t = uint32(cuda.threadIdx.x)
-        lane, column, _, channel = where(t, uint32(cuda.blockIdx.x))
-        c = channel if channel < uint32(channels) else uint32(channels - 1)
-        first, end = uint32(0), uint32(parts)
-        centre = p[workspace][uint64(c)]
+        t = thread_index()
+        lane, column, _, channel, c = where(t)
+        first, end = u32(0), u32(parts)
+        centre = p[workspace][c]
         both = of_deviations((c, centre), lane, first, end, p)
         off = dtype(total(offs, t, lane, column, both[0]) / count)
         plain = dtype(total(means, t, lane, column, both[1]))
         mean = dtype(centre + off) if off - off == zero else plain
         square = of_squares((c, centre, off), lane, first, end, p)
         variance = dtype(total(squares, t, lane, column, square) / count)
-        stores = lane == uint32(0) and channel < uint32(channels)
+        stores = lane == 0 and channel < channels
         scale, shift = conclude(c, stores, mean, off, variance, p)
         if stores:
-            place = uint32(c + uint32(kept))
-            p[workspace][uint64(place)] = centre
-            p[workspace][uint64(uint32(place + uint32(SCALE * channels)))] = scale
-            p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))] = shift
+            place = c + kept
+            p[workspace][place] = centre
+            p[workspace][place + SCALE * channels] = scale
+            p[workspace][place + SHIFT * channels] = shift
 
-    return Launch(body, grid_1d(layout.blocks, layout.size))
+    return Launch(body, grid_1d(layout.block.blocks, layout.block.size))
 
 
 def _part_terms(whole: Layout, workspace: int) -> tuple[Function, Function]:
@@ -217,22 +214,22 @@ def _part_terms(whole: Layout, workspace: int) -> tuple[Function, Function]:
     whole_share, last_share = dtype(chunk / length), dtype(last / length)
 
     def read(c: Any, part: Any, p: Any) -> Any:
-        place = uint32(uint32(part * uint32(channels)) + c)
-        n = last_count if part == uint32(parts - 1) else whole_count
-        rest = p[workspace][uint64(uint32(place + uint32(RESTS * step)))]
+        place = part * channels + c
+        n = last_count if part == parts - 1 else whole_count
+        rest = p[workspace][place + RESTS * step]
         # It is NaN if the mean is infinite.
-        return place, n, p[workspace][uint64(place)], rest if rest - rest == zero else zero
+        return place, n, p[workspace][place], rest if rest - rest == zero else zero
 
     read = device(read)
 
     def deviation(place: Any, part: Any, p: Any) -> Any:
         _, n, mean, rest = read(place[0], part, p)
-        share = last_share if part == uint32(parts - 1) else whole_share
+        share = last_share if part == parts - 1 else whole_share
         return dtype(dtype(n * dtype(mean - place[1])) + rest), dtype(mean * share)
 
     def squared(place: Any, part: Any, p: Any) -> Any:
         number, n, mean, rest = read(place[0], part, p)
-        square = p[workspace][uint64(uint32(number + uint32(SQUARES * step)))]
+        square = p[workspace][number + SQUARES * step]
         own = dtype(rest / n)
         far = dtype(dtype(dtype(mean - place[1]) + own) - place[2])
         return dtype(dtype(square - dtype(rest * own)) + dtype(n * dtype(far * far)))
@@ -246,20 +243,13 @@ def _normalisation(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[Y].size, call.inputs[0].shape
     at, finish = call.at[0], call.finishes[0]
     kept = 3 * cut.parts * channels
-    grid = strided_grid(n, THREADS)
-    step = grid.grid[0] * THREADS
 
-    def body(p: Any) -> None:
-        i = cuda.grid(1)
-        while i < n:
-            element = uint32(i)
-            c = uint32(uint32(element // uint32(b)) % uint32(channels))
-            place = uint32(c + uint32(kept))
-            centre = p[workspace][uint64(place)]
-            scale = p[workspace][uint64(uint32(place + uint32(SCALE * channels)))]
-            shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
-            centred = dtype(p[0][uint64(at(element))] - centre)
-            finish(dtype(dtype(centred * scale) + shift), element, p)
-            i += step
+    def element(i: Any, p: Any) -> None:
+        place = kept + i // b % channels
+        centre = p[workspace][place]
+        scale = p[workspace][place + SCALE * channels]
+        shift = p[workspace][place + SHIFT * channels]
+        centred = dtype(p[0][at(i)] - centre)
+        finish(dtype(dtype(centred * scale) + shift), i, p)
 
-    return Launch(body, grid)
+    return each_strided(n, element)

@@ -17,7 +17,8 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, grid_1d
-from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
+from ..core.device import TYPES, cuda, device, shared_array
+from ..core.index import grid_index, u32
 from ..core.integers import blocks_for, ceil_div
 from .operands import QUAD, Problem, Sink, epilogue_sink, resident_blocks, tile_place
 from .stage import Stage, quad_storer, stager
@@ -104,8 +105,8 @@ def product_body(shape: Problem, cut: Cut, a: Factor, b: Factor, worker: Worker)
     load_a, put_a, n_a, _ = a
     load_b, put_b, n_b, _ = b
     thread_place, multiply, finish, n_sums = worker
-    terms, depth, k = np.uint32(cut.terms(shape)), np.uint32(cut.depth), np.uint32(shape.k)
-    buffer_a, buffer_b = np.uint32(a.size), np.uint32(b.size)
+    terms, depth, k = cut.terms(shape), cut.depth, shape.k
+    buffer_a, buffer_b = a.size, b.size
     n_shared_a, n_shared_b = 2 * a.size, 2 * b.size
     corner = tile_place(cut.tile, cut.tiles(shape)[0])
     zero = kind(0)
@@ -120,9 +121,9 @@ def product_body(shape: Problem, cut: Cut, a: Factor, b: Factor, worker: Worker)
             sums[i] = zero
         down, along = thread_place()
         row, column = corner()
-        term = uint32(uint32(cuda.blockIdx.z) * terms)
-        end = min(uint32(term + terms), k)
-        begin_a, begin_b = uint32(0), uint32(0)
+        term = u32(cuda.blockIdx.z) * terms
+        end = min(term + terms, k)
+        begin_a, begin_b = u32(0), u32(0)
         if term < end:
             load_a(p, row, term, next_a)
             load_b(p, column, term, next_b)
@@ -130,12 +131,12 @@ def product_body(shape: Problem, cut: Cut, a: Factor, b: Factor, worker: Worker)
             put_b(tiles_b, begin_b, next_b)
         cuda.syncthreads()
         while term < end:
-            term = uint32(term + depth)
+            term = term + depth
             if term < end:
                 load_a(p, row, term, next_a)
                 load_b(p, column, term, next_b)
             multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)
-            begin_a, begin_b = uint32(buffer_a - begin_a), uint32(buffer_b - begin_b)
+            begin_a, begin_b = buffer_a - begin_a, buffer_b - begin_b
             if term < end:
                 put_a(tiles_a, begin_a, next_a)
                 put_b(tiles_b, begin_b, next_b)
@@ -148,7 +149,7 @@ def product_body(shape: Problem, cut: Cut, a: Factor, b: Factor, worker: Worker)
 def _partial_sink(shape: Problem, number: int, columns: int) -> Sink:
     """To the workspace (parts, m, n), which is operand `number`; four elements at a time if a
     thread has as many adjacent columns."""
-    size, store = np.uint32(shape.m * shape.n), quad_storer(shape.dtype)
+    size, store = shape.m * shape.n, quad_storer(shape.dtype)
 
     @device
     def fetch(i: Any, p: Any) -> Any:
@@ -158,13 +159,13 @@ def _partial_sink(shape: Problem, number: int, columns: int) -> Sink:
 
         @device
         def settle(values: Any, fetched: Any, i: Any, p: Any) -> None:
-            store(p[number], uint32(uint32(uint32(cuda.blockIdx.z) * size) + i), values)
+            store(p[number], u32(cuda.blockIdx.z) * size + i, values)
 
         return Sink(fetch, settle, QUAD)
 
     @device
     def settle_one(value: Any, fetched: Any, i: Any, p: Any) -> None:
-        p[number][uint64(uint32(uint32(uint32(cuda.blockIdx.z) * size) + i))] = value
+        p[number][u32(cuda.blockIdx.z) * size + i] = value
 
     return Sink(fetch, settle_one, 1)
 
@@ -172,17 +173,17 @@ def _partial_sink(shape: Problem, number: int, columns: int) -> Sink:
 def _added_parts(call: Call, shape: Problem, parts: int) -> Launch:
     """The kernel that adds the parts in the workspace in order, and runs the epilogue."""
     size, number = shape.m * shape.n, len(call.inputs) + len(call.outputs)
-    fetch, settle, limit = call.fetches[0], call.settles[0], np.uint32(size)
+    fetch, settle, limit = call.fetches[0], call.settles[0], size
 
     def body(p: Any) -> None:
-        i = uint32(cuda.grid(1))
+        i = grid_index()
         if i < limit:
             fetched = fetch(i, p)
-            total = p[number][uint64(i)]
+            total = p[number][i]
             place = i
             for _ in range(1, parts):
-                place = uint32(place + limit)
-                total += p[number][uint64(place)]
+                place = place + limit
+                total += p[number][place]
             settle(total, fetched, i, p)
 
     return Launch(body, grid_1d(blocks_for(size, THREADS), min(THREADS, size)))

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Function, Operand
-from ..core.device import TYPES, cuda, device, np, store16, uint32, uint64
+from ..core.device import TYPES, device, store16
+from ..core.index import thread_index
 from ..core.integers import ceil_div
 from .operands import QUAD, has_quads, quads
 
@@ -72,21 +73,21 @@ def _across(operand: Operand, side: int, stage: Stage) -> tuple[Function, Functi
     """Groups of rows or columns: neighbouring threads load neighbouring groups of a term."""
     load_quad, keep = quads(operand, side, side), device(keep_quad)
     store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
-    per_term = np.uint32(stage.width // QUAD)
+    per_term = stage.width // QUAD
     all_quads = stage.width // QUAD * stage.depth
-    n_quads, threads, apart = stage.quads, stage.threads, np.uint32(stage.across)
+    n_quads, threads, apart = stage.quads, stage.threads, stage.across
     full = all_quads % threads == 0
     k, zero = operand.shape[1 - side], TYPES[operand.dtype](0)
-    last, ragged = np.uint32(max(0, k - 1)), k % stage.depth != 0
-    limit = np.uint32(k)
+    last, ragged = max(0, k - 1), k % stage.depth != 0
+    limit = k
 
     @device
     def load(p: Any, first: Any, term: Any, values: Any) -> None:
         for q in range(n_quads):
-            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
-            if full or number < uint32(all_quads):
-                this = uint32(term + uint32(number // per_term))
-                begin = uint32(first + uint32(uint32(number % per_term) * uint32(QUAD)))
+            number = thread_index() + q * threads
+            if full or number < all_quads:
+                this = term + number // per_term
+                begin = first + number % per_term * QUAD
                 inside = min(this, last)
                 if side == 0:
                     keep(values, q * QUAD, load_quad(p, begin, inside))
@@ -99,13 +100,13 @@ def _across(operand: Operand, side: int, stage: Stage) -> tuple[Function, Functi
     def put(shared: Any, begin: Any, values: Any) -> None:
         round_all(values)
         for q in range(n_quads):
-            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
-            if full or number < uint32(all_quads):
-                row = uint32(uint32(number // per_term) * apart)
-                column = uint32(uint32(number % per_term) * uint32(QUAD))
+            number = thread_index() + q * threads
+            if full or number < all_quads:
+                row = number // per_term * apart
+                column = number % per_term * QUAD
                 i = q * QUAD
                 four = values[i], values[i + 1], values[i + 2], values[i + 3]
-                store_quad(shared, uint32(begin + uint32(row + column)), four)
+                store_quad(shared, begin + row + column, four)
 
     return load, put
 
@@ -114,49 +115,49 @@ def _along(operand: Operand, side: int, stage: Stage) -> tuple[Function, Functio
     """Groups of terms: neighbouring threads load the groups of one row or column, then the next."""
     load_quad, keep = quads(operand, side, 1 - side), device(keep_quad)
     store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
-    per_line = np.uint32(stage.depth // QUAD)
+    per_line = stage.depth // QUAD
     all_quads = stage.depth // QUAD * stage.width
     n_quads, threads = stage.quads, stage.threads
-    apart, along = np.uint32(stage.across), np.uint32(stage.along)
+    apart, along = stage.across, stage.along
     full, together = all_quads % threads == 0, stage.along != 0
     length, k = operand.shape[side], operand.shape[1 - side]
-    last, limit, zero = np.uint32(length - 1), np.uint32(k), TYPES[operand.dtype](0)
+    last, limit, zero = length - 1, k, TYPES[operand.dtype](0)
     ragged = k % stage.depth != 0
 
     @device
     def load(p: Any, first: Any, term: Any, values: Any) -> None:
         for q in range(n_quads):
-            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
-            if full or number < uint32(all_quads):
-                line = min(uint32(first + uint32(number // per_line)), last)
-                this = uint32(term + uint32(uint32(number % per_line) * uint32(QUAD)))
+            number = thread_index() + q * threads
+            if full or number < all_quads:
+                line = min(first + number // per_line, last)
+                this = term + number % per_line * QUAD
                 if side == 0:
                     keep(values, q * QUAD, load_quad(p, line, this))
                 else:
                     keep(values, q * QUAD, load_quad(p, this, line))
                 if ragged:
                     for u in range(QUAD):
-                        if uint32(this + uint32(u)) >= limit:
+                        if this + u >= limit:
                             values[q * QUAD + u] = zero
 
     @device
     def put(shared: Any, begin: Any, values: Any) -> None:
         round_all(values)
         for q in range(n_quads):
-            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
-            if full or number < uint32(all_quads):
-                line = uint32(number // per_line)
-                this = uint32(uint32(number % per_line) * uint32(QUAD))
+            number = thread_index() + q * threads
+            if full or number < all_quads:
+                line = number // per_line
+                this = number % per_line * QUAD
                 i = q * QUAD
                 if together:
-                    place = uint32(begin + uint32(uint32(line * along) + this))
+                    place = begin + line * along + this
                     four = values[i], values[i + 1], values[i + 2], values[i + 3]
                     store_quad(shared, place, four)
                 else:
-                    place = uint32(begin + uint32(uint32(this * apart) + line))
+                    place = begin + this * apart + line
                     for u in range(QUAD):
-                        shared[uint64(place)] = values[i + u]
-                        place = uint32(place + apart)
+                        shared[place] = values[i + u]
+                        place = place + apart
 
     return load, put
 
@@ -186,13 +187,13 @@ def quad_storer(dtype: str) -> Function:
 
         @device
         def store(p: Any, i: Any, values: Any) -> None:
-            store16(p, uint64(i), values)
+            store16(p, i, values)
 
     else:
 
         @device
         def store(p: Any, i: Any, values: Any) -> None:
-            store16(p, uint64(i), (values[0], values[1]))
-            store16(p, uint64(i + uint32(2)), (values[2], values[3]))
+            store16(p, i, (values[0], values[1]))
+            store16(p, i + 2, (values[2], values[3]))
 
     return store

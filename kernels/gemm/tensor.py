@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launches
-from ..core.device import cuda, device, float32, np, uint32, uint64
+from ..core.device import cuda, device, float32
+from ..core.index import thread_index
 from .operands import QUAD, Problem, Sink, block_results, problem
 from .pipeline import Cut, Worker, factor, product_body, product_launches
 from .stage import Stage, is_across
@@ -84,15 +85,15 @@ def _layout(call: Call, side: int, tiling: TensorTiling) -> _Layout:
 
 def _place(tiling: TensorTiling) -> Function:
     """`place()`: the row and the column of the tile at which the thread's warp begins."""
-    column_warps = np.uint32(tiling.column_warps)
-    warp_rows = np.uint32(tiling.m_tiles * ROWS)
-    warp_columns = np.uint32(tiling.n_tiles * COLUMNS)
+    column_warps = tiling.column_warps
+    warp_rows = tiling.m_tiles * ROWS
+    warp_columns = tiling.n_tiles * COLUMNS
 
     @device
     def place() -> Any:
-        warp = uint32(uint32(cuda.threadIdx.x) // uint32(LANES))
-        down = uint32(uint32(warp // column_warps) * warp_rows)
-        return down, uint32(uint32(warp % column_warps) * warp_columns)
+        warp = thread_index() // LANES
+        down = warp // column_warps * warp_rows
+        return down, warp % column_warps * warp_columns
 
     return place
 
@@ -112,21 +113,21 @@ def _multiplier(tiling: TensorTiling, layout_a: _Layout, layout_b: _Layout) -> F
     ) -> None:
         x = cuda.local.array(n_a, float32)
         y = cuda.local.array(n_b, float32)
-        lane = uint32(uint32(cuda.threadIdx.x) % uint32(LANES))
-        g, q = uint32(lane // uint32(4)), uint32(lane % uint32(4))
-        at_a = uint32(uint32(down + g) * uint32(line_a))
-        at_a = uint32(uint32(begin_a + at_a) + uint32(q * uint32(term_a)))
-        at_b = uint32(uint32(along + g) * uint32(line_b))
-        at_b = uint32(uint32(begin_b + at_b) + uint32(q * uint32(term_b)))
+        lane = thread_index() % LANES
+        g, q = lane // 4, lane % 4
+        at_a = (down + g) * line_a
+        at_a = begin_a + at_a + q * term_a
+        at_b = (along + g) * line_b
+        at_b = begin_b + at_b + q * term_b
         for term in range(0, DEPTH, TERMS):
             for i in range(m_tiles):
                 for part in range(4):  # (g, q), (g + 8, q), (g, q + 4), (g + 8, q + 4)
                     step = (i * ROWS + part % 2 * 8) * line_a + (term + part // 2 * 4) * term_a
-                    x[4 * i + part] = tiles_a[uint64(uint32(at_a + uint32(step)))]
+                    x[4 * i + part] = tiles_a[at_a + step]
             for j in range(n_tiles):
                 for part in range(2):  # (q, g), (q + 4, g)
                     step = j * COLUMNS * line_b + (term + part * 4) * term_b
-                    y[2 * j + part] = tiles_b[uint64(uint32(at_b + uint32(step)))]
+                    y[2 * j + part] = tiles_b[at_b + step]
             for i in range(m_tiles):
                 a = x[4 * i], x[4 * i + 1], x[4 * i + 2], x[4 * i + 3]
                 for j in range(n_tiles):
@@ -150,17 +151,17 @@ def _finisher(shape: Problem, tiling: TensorTiling, sink: Sink) -> Function:
     @device
     def finish(sums: Any, row: Any, down: Any, column: Any, along: Any, p: Any) -> None:
         values = cuda.local.array(2, float32)
-        lane = uint32(uint32(cuda.threadIdx.x) % uint32(LANES))
-        first_row = uint32(uint32(row + down) + uint32(lane // uint32(4)))
-        first_column = uint32(uint32(column + along) + uint32(uint32(lane % uint32(4)) * uint32(2)))
+        lane = thread_index() % LANES
+        first_row = row + down + lane // 4
+        first_column = column + along + lane % 4 * 2
         for i in range(m_tiles):
             for j in range(n_tiles):
                 for half in range(2):
                     s = 4 * (i * n_tiles + j) + 2 * half
                     values[0] = sums[s]
                     values[1] = sums[s + 1]
-                    below = uint32(first_row + uint32(i * ROWS + half * 8))
-                    beside = uint32(first_column + uint32(j * COLUMNS))
+                    below = first_row + i * ROWS + half * 8
+                    beside = first_column + j * COLUMNS
                     settle(values, fetch(below, beside, p), below, beside, p)
 
     return finish

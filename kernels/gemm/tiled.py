@@ -16,7 +16,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launches
-from ..core.device import TYPES, cuda, device, np, uint32, uint64
+from ..core.device import TYPES, cuda, device
+from ..core.index import thread_index
 from .operands import QUAD, Problem, Sink, block_results, problem, quad_loader
 from .pipeline import Cut, Factor, Worker, factor, product_body, product_launches
 from .stage import Stage, keep_quad
@@ -68,12 +69,12 @@ def _factor(call: Call, side: int, tiling: Tiling) -> Factor:
 
 def _place(tiling: Tiling) -> Function:
     """`place()`: the row and the column of a thread in its block."""
-    across = np.uint32(tiling.column_threads)
+    across = tiling.column_threads
 
     @device
     def place() -> Any:
-        thread = uint32(cuda.threadIdx.x)
-        return uint32(thread // across), uint32(thread % across)
+        thread = thread_index()
+        return thread // across, thread % across
 
     return place
 
@@ -100,17 +101,17 @@ def _multiplier(shape: Problem, tiling: Tiling) -> Function:
         # Two terms at a time: loads of the second run while the first is multiplied.
         x = cuda.local.array(n_x, kind)
         y = cuda.local.array(n_y, kind)
-        at_a = uint32(begin_a + uint32(thread_row * uint32(QUAD)))
-        at_b = uint32(begin_b + uint32(thread_column * uint32(QUAD)))
+        at_a = begin_a + thread_row * QUAD
+        at_b = begin_b + thread_column * QUAD
         for term in range(0, DEPTH, 2):
             for u in range(2):
                 for r in range(0, rows, QUAD):
-                    i = uint32((term + u) * across_a + r // QUAD * row_step)
-                    four = load(tiles_a, uint64(uint32(at_a + i)))
+                    i = (term + u) * across_a + r // QUAD * row_step
+                    four = load(tiles_a, at_a + i)
                     keep(x, u * rows + r, four)
                 for c in range(0, columns, QUAD):
-                    i = uint32((term + u) * across_b + c // QUAD * column_step)
-                    four = load(tiles_b, uint64(uint32(at_b + i)))
+                    i = (term + u) * across_b + c // QUAD * column_step
+                    four = load(tiles_b, at_b + i)
                     keep(y, u * columns + c, four)
             for u in range(2):
                 for r in range(rows):
@@ -134,14 +135,14 @@ def _finisher(shape: Problem, tiling: Tiling, sink: Sink) -> Function:
         sums: Any, row: Any, thread_row: Any, column: Any, thread_column: Any, p: Any
     ) -> None:
         values = cuda.local.array(size, kind)
-        first_row = uint32(row + uint32(thread_row * uint32(QUAD)))
-        first_column = uint32(column + uint32(thread_column * uint32(QUAD)))
+        first_row = row + thread_row * QUAD
+        first_column = column + thread_column * QUAD
         for r in range(0, rows, QUAD):
             for c in range(0, columns, QUAD):
                 for i in range(size):
                     values[i] = sums[(r + i // QUAD) * columns + c + i % QUAD]
-                down = uint32(first_row + uint32(r // QUAD * row_step))
-                along = uint32(first_column + uint32(c // QUAD * column_step))
+                down = first_row + r // QUAD * row_step
+                along = first_column + c // QUAD * column_step
                 settle(values, fetch(down, along, p), down, along, p)
 
     return finish

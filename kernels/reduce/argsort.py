@@ -14,9 +14,9 @@ from typing import Any
 
 from ..core.axes import kept_and_reduced
 from ..core.call import Call, Launches, factory
-from ..core.device import device, int64, uint32, uint64
+from ..core.device import device, int64
 from ..core.each import each
-from ..core.lanes import numbering
+from ..core.index import strided, u32
 
 
 @factory("argsort")
@@ -27,7 +27,7 @@ def argsort(call: Call) -> Launches:
         return Launches(())
     length, step = x.shape[axis], prod(x.shape[axis + 1 :])
     kept, _ = kept_and_reduced(x.shape, 1 << axis)
-    first_of, at, store = numbering(kept), call.at[0], call.stores[0]
+    first_of, at, store = strided(*kept), call.at[0], call.stores[0]
 
     def is_less(x: Any, y: Any) -> Any:
         return (x < y) | ((y != y) & (x == x))
@@ -35,18 +35,17 @@ def argsort(call: Call) -> Launches:
     less = device(is_less)
 
     def element(number: Any, p: Any) -> None:
-        row = uint32(number // uint32(length))
-        own = uint32(number - uint32(row * uint32(length)))
+        row, own = divmod(number, length)
         first = first_of(row)
-        value = p[0][uint64(at(uint32(first + uint32(own * uint32(step)))))]
-        rank = uint32(0)
-        k = uint32(0)
-        while k < uint32(length):
-            other = p[0][uint64(at(uint32(first + uint32(k * uint32(step)))))]
+        value = p[0][at(first + own * step)]
+        rank = u32(0)
+        k = u32(0)
+        while k < length:
+            other = p[0][at(first + k * step)]
             equal_before = (k < own) & (not less(value, other))
             if less(other, value) | equal_before:
-                rank = uint32(rank + uint32(1))
-            k = uint32(k + uint32(1))
-        store(int64(own), uint32(first + uint32(rank * uint32(step))), p)
+                rank = rank + 1
+            k = k + 1
+        store(int64(own), first + rank * step, p)
 
     return Launches((each(x.size, element),))

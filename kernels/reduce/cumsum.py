@@ -14,10 +14,10 @@ from typing import Any
 
 from ..core.axes import kept_and_reduced
 from ..core.call import Call, Function, Launches, factory
-from ..core.device import TYPES, device, uint32, uint64
+from ..core.device import TYPES, device
 from ..core.each import each
+from ..core.index import strided, u32
 from ..core.integers import ceil_div
-from ..core.lanes import numbering
 
 ENOUGH = 1 << 16  # rows that occupy a large GPU
 SHORT = 128  # elements of a row that is not cut
@@ -47,21 +47,19 @@ def cumsum(call: Call) -> Launches:
     add_and_keep = _running_sum(call, chunk, device(keep))
 
     def whole_row(row: Any, p: Any) -> None:
-        add_and_keep(zero, row, uint32(0), p)
+        add_and_keep(zero, row, u32(0), p)
 
     def sum_of_part(number: Any, p: Any) -> None:
-        part = uint32(number // uint32(n_rows))
-        row = uint32(number - uint32(part * uint32(n_rows)))
-        p[workspace][uint64(number)] = add_up(zero, row, part, p)
+        part, row = divmod(number, n_rows)
+        p[workspace][number] = add_up(zero, row, part, p)
 
     def part_of_row(number: Any, p: Any) -> None:
-        part = uint32(number // uint32(n_rows))
-        row = uint32(number - uint32(part * uint32(n_rows)))
+        part, row = divmod(number, n_rows)
         total = zero
         k = row
         while k < number:
-            total = dtype(total + p[workspace][uint64(k)])
-            k = uint32(k + uint32(n_rows))
+            total = dtype(total + p[workspace][k])
+            k = k + n_rows
         add_and_keep(total, row, part, p)
 
     if parts == 1:
@@ -86,19 +84,19 @@ def _running_sum(call: Call, chunk: int, finish: Function) -> Function:
     """
     x, axis, is_reversed = call.inputs[0], call.params["axis"], call.params["reverse"]
     kept, _ = kept_and_reduced(x.shape, 1 << axis)
-    first_of, at, dtype = numbering(kept), call.at[0], TYPES[x.dtype]
+    first_of, at, dtype = strided(*kept), call.at[0], TYPES[x.dtype]
     length, step = x.shape[axis], prod(x.shape[axis + 1 :])
 
     def add(total: Any, row: Any, part: Any, p: Any) -> Any:
         first = first_of(row)
-        k = uint32(part * uint32(chunk))
-        end = min(uint32(k + uint32(chunk)), uint32(length))
+        k = part * chunk
+        end = min(k + chunk, length)
         while k < end:
-            entry = uint32(uint32(length - 1) - k) if is_reversed else k
-            i = uint32(first + uint32(entry * uint32(step)))
-            total = dtype(total + p[0][uint64(at(i))])
+            entry = length - 1 - k if is_reversed else k
+            i = first + entry * step
+            total = dtype(total + p[0][at(i)])
             finish(total, i, p)
-            k = uint32(k + uint32(1))
+            k = k + 1
         return total
 
     return device(add)

@@ -12,9 +12,9 @@ from typing import Any
 
 from ..core.axes import kept_and_reduced
 from ..core.call import Call, Launches, factory
-from ..core.device import TYPES, device, rounded, uint32, uint64
+from ..core.device import TYPES, device, rounded
 from ..core.each import each
-from ..core.lanes import numbering
+from ..core.index import strided, u32
 
 
 @factory("recurrence")
@@ -25,23 +25,23 @@ def recurrence(call: Call) -> Launches:
         return Launches(())
     length, step = x.shape[axis], prod(x.shape[axis + 1 :])
     kept, _ = kept_and_reduced(x.shape, 1 << axis)
-    first_of, at_x, at_a = numbering(kept), call.at[0], call.at[1]
+    first_of, at_x, at_a = strided(*kept), call.at[0], call.at[1]
     store, dtype = call.stores[0], TYPES[x.dtype]
     add, multiply = _arithmetic(x.dtype)
 
     def row(number: Any, p: Any) -> None:
         first = first_of(number)
         y = dtype(0)
-        k = uint32(0)
-        while k < uint32(length):
-            entry = uint32(uint32(length - 1) - k) if is_reversed else k
-            i = uint32(first + uint32(entry * uint32(step)))
-            term = p[0][uint64(at_x(i))]
-            if k > uint32(0):
-                term = dtype(add(term, multiply(p[1][uint64(at_a(i))], y)))
+        k = u32(0)
+        while k < length:
+            entry = length - 1 - k if is_reversed else k
+            i = first + entry * step
+            term = p[0][at_x(i)]
+            if k > 0:
+                term = dtype(add(term, multiply(p[1][at_a(i)], y)))
             y = term
             store(y, i, p)
-            k = uint32(k + uint32(1))
+            k = k + 1
 
     return Launches((each(x.size // length, row),))
 

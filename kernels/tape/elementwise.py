@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Launches, factory
-from ..core.device import uint32
 from ..core.each import each
 
 BYTES = {"float32": 4, "float64": 8}
@@ -31,6 +30,6 @@ def elementwise(call: Call) -> Launches:
     lanes = 16 // BYTES[output.dtype]
 
     def elements(k: Any, p: Any) -> None:
-        several(uint32(k * uint32(lanes)), p)
+        several(k * lanes, p)
 
     return Launches((each(output.size // lanes, elements),))
