@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
-from ..core.device import TYPES, cuda, device
+from ..core.device import TYPES, cuda, device, uint64
 from ..core.index import at, block_index, thread_index, u32
 from ..core.integers import blocks_for, ceil_div
 from ..core.sums import longest_run
@@ -141,22 +141,22 @@ def make_accumulate_quad(conv: Convolution, tiles: FilterTiles, positions: int) 
         factors = cuda.local.array(QUAD, dtype)
         for k in range(n_loads):
             a, b, c, d = load(memory, x + k * QUAD)
-            seen[k * QUAD] = a
-            seen[k * QUAD + 1] = b
-            seen[k * QUAD + 2] = c
-            seen[k * QUAD + 3] = d
+            seen[uint64(k * QUAD)] = a
+            seen[uint64(k * QUAD + 1)] = b
+            seen[uint64(k * QUAD + 2)] = c
+            seen[uint64(k * QUAD + 3)] = d
         for o in range(filters):
             a, b, c, d = load(memory, g + o * apart)
             factors[0] = a
-            factors[1] = b
-            factors[2] = c
-            factors[3] = d
+            factors[uint64(1)] = b
+            factors[uint64(2)] = c
+            factors[uint64(3)] = d
             for q in range(positions):
                 for k in range(width):
                     tap = width - 1 - k if flip else k
-                    product = factors[q] * seen[q * stride + tap]
-                    if not has_nonfinite or factors[q] != dtype(0):
-                        sums[o * width + k] += product
+                    product = factors[uint64(q)] * seen[uint64(q * stride + tap)]
+                    if not has_nonfinite or factors[uint64(q)] != dtype(0):
+                        sums[uint64(o * width + k)] += product
 
     return device(add)
 
@@ -195,7 +195,7 @@ def make_store(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
         to = to + member * n_outputs
         for o in range(filters):
             for k in range(width):
-                memory[to + o * place + k] = sums[o * width + k]
+                memory[uint64(to) + uint64(o * place + k)] = sums[uint64(o * width + k)]
         cuda.syncthreads()
         combine(p, memory, tile, u32(0), t)
 
@@ -220,13 +220,13 @@ def add_partials(call: Call, conv: Convolution, ranges: int) -> Launch:
         for k in range(share):
             k_th = part * share + k
             if i < n and k_th < ranges:
-                total += p[workspace][k_th * n + i]
+                total += p[workspace][uint64(k_th * n) + uint64(i)]
         sums[t] = total
         cuda.syncthreads()
         if t < TOGETHER and i < n:
             for k in range(1, parts):
-                total += sums[t + k * TOGETHER]
-            finish(total, u32(i), p)
+                total += sums[uint64(t) + uint64(k * TOGETHER)]
+            finish(total, i, p)
 
     return Launch(body, grid_1d(blocks_for(n, TOGETHER), threads))
 

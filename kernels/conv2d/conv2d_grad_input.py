@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
-from ..core.device import TYPES, cuda, device, int64
+from ..core.device import TYPES, cuda, device, int64, uint64
 from ..core.index import at, block_index, grid_index, u32
 from ..core.integers import blocks_for, ceil_div
 from .geometry import Convolution, gradient_convolution
@@ -144,16 +144,16 @@ def make_accumulate_line(conv: Convolution, tiles: InputTiles) -> Function:
         for k in range(n_lines):
             if not alone or (k * QUAD + QUAD > border and k * QUAD <= last):
                 a, b, c, d = load(memory, g + k * QUAD)
-                seen[k * QUAD] = a
-                seen[k * QUAD + 1] = b
-                seen[k * QUAD + 2] = c
-                seen[k * QUAD + 3] = d
+                seen[uint64(k * QUAD)] = a
+                seen[uint64(k * QUAD + 1)] = b
+                seen[uint64(k * QUAD + 2)] = c
+                seen[uint64(k * QUAD + 3)] = d
         for k in range(n_weights):
             a, b, c, d = load(memory, w + k * QUAD)
-            factors[k * QUAD] = a
-            factors[k * QUAD + 1] = b
-            factors[k * QUAD + 2] = c
-            factors[k * QUAD + 3] = d
+            factors[uint64(k * QUAD)] = a
+            factors[uint64(k * QUAD + 1)] = b
+            factors[uint64(k * QUAD + 2)] = c
+            factors[uint64(k * QUAD + 3)] = d
         add_taps(sums, seen, factors, has_nonfinite)
 
     return device(add)
@@ -183,10 +183,10 @@ def make_accumulate_taps(conv: Convolution, tiles: InputTiles, taps: int) -> Fun
     def add(sums: Any, seen: Any, factors: Any, has_nonfinite: Any) -> None:
         before(sums, seen, factors, has_nonfinite)
         for q in range(begin, end, step):
-            value = seen[q + shift]
+            value = seen[uint64(q + shift)]
             if not has_nonfinite or value != zero:
                 for c in range(channels):
-                    sums[c * pixels + q] += value * factors[tap * channels + c]
+                    sums[uint64(c * pixels + q)] += value * factors[uint64(tap * channels + c)]
 
     return device(add)
 
@@ -230,7 +230,7 @@ def make_store(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
             for c in range(channels):  # registers can't be indexed by a variable
                 if c == channel:
                     for q in range(pixels):
-                        memory[to + q] = sums[c * pixels + q]
+                        memory[uint64(to) + uint64(q)] = sums[uint64(c * pixels + q)]
             cuda.syncthreads()
             combine(p, memory, tile, channel, t)
             channel = channel + 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function
-from ..core.device import TYPES, device
+from ..core.device import TYPES, device, uint64
 from ..core.index import at, u32
 from .filter_tiles import FilterTiles
 from .geometry import Convolution
@@ -90,6 +90,6 @@ def gradient_putter(conv: Convolution, tiles: FilterTiles) -> Function:
         for bit in range(n_bits):
             place = u32(bit // pool_w * pitch + bit % pool_w)
             won = mask >> bit & 1
-            memory[to + place] = value if won != 0 else zero
+            memory[uint64(to) + uint64(place)] = value if won != 0 else zero
 
     return device(put)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Function
-from ..core.device import TYPES, cuda, device, load16, shared_array, uint32
+from ..core.device import TYPES, cuda, device, load16, shared_array, uint32, uint64
 from ..core.index import thread_index, u32
 from ..core.integers import ceil_div
 from .geometry import Convolution
@@ -81,20 +81,20 @@ def stager(
             first_x = t + r * x_each * threads
             first_g = t + r * g_each * threads
             for k in range(x_each):
-                x[k] = fetch_x(p, tile, step, first_x + k * threads)
+                x[uint64(k)] = fetch_x(p, tile, step, first_x + k * threads)
             for k in range(g_each):
                 value, mask = fetch_g(p, tile, step, first_g + k * threads)
-                g[k] = value
-                masks[k] = mask
+                g[uint64(k)] = value
+                masks[uint64(k)] = mask
             for k in range(x_each):
                 i = first_x + k * threads
                 if i < n_x:
-                    put_x(memory, i, x[k])
-                    finite = finite and x[k] - x[k] == zero
+                    put_x(memory, i, x[uint64(k)])
+                    finite = finite and x[uint64(k)] - x[uint64(k)] == zero
             for k in range(g_each):
                 i = first_g + k * threads
                 if i < n_g:
-                    put_g(memory, i, g[k], u32(masks[k]))
+                    put_g(memory, i, g[uint64(k)], u32(masks[uint64(k)]))
         return finite
 
     return device(stage)
@@ -133,7 +133,7 @@ def tile_body(
         t, tile = thread_index(), u32(cuda.blockIdx.y)
         sums = cuda.local.array(n_sums, dtype)
         for k in range(n_sums):
-            sums[k] = dtype(0)
+            sums[uint64(k)] = dtype(0)
         if t == 0:
             nonfinite[0] = u32(0)
         prepare(memory, t)
@@ -170,7 +170,7 @@ def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Fu
             while v < n_outputs:
                 total = zero
                 for k in range(split):
-                    total += memory[v + k * n_outputs]
+                    total += memory[uint64(v) + uint64(k * n_outputs)]
                 emit(p, total, v, tile, step)
                 v = v + threads
 
@@ -182,14 +182,14 @@ def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Fu
             for k in range(each):
                 member = part * each + k
                 if member < split:
-                    total += memory[v + member * n_outputs]
+                    total += memory[uint64(v) + uint64(member * n_outputs)]
             cuda.syncthreads()
             memory[t] = total
             cuda.syncthreads()
             if t < n_outputs:
                 total = memory[t]
                 for k in range(1, parts):
-                    total += memory[t + k * n_outputs]
+                    total += memory[uint64(t) + uint64(k * n_outputs)]
                 emit(p, total, t, tile, step)
 
     return device(combine)

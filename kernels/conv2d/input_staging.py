@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function
-from ..core.device import TYPES, device, int64
+from ..core.device import TYPES, device, int64, uint64
 from ..core.index import at, block_index, u32
 from .geometry import Convolution
 from .grad import window_reader
@@ -68,7 +68,7 @@ def weight_putter(conv: Convolution, tiles: InputTiles) -> Function:
         to = (o * kernel_h + kh) * groups
         to = (to + c // channels) * row
         place = kw * channels + c % channels
-        memory[to + place] = value
+        memory[uint64(to) + uint64(place)] = value
 
     return device(put)
 

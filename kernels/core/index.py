@@ -8,7 +8,8 @@ subscript would cost a test for negative values.
 
 * `u32(x)` makes an index of another number. A variable that begins with a constant needs it, too:
   `k = u32(0)`. Without it, Numba says that it doesn't understand the type 'u32'.
-* `p[k][i]` takes a `u32` as it is.
+* `p[k][i]` takes a `u32` as it is. A sum with a constant may be written in 64 bits, of `uint64`:
+  the constant then becomes part of the instruction that loads.
 * A negative stride or shift is a constant modulo 2**32: see `wrapped`.
 
 In the simulator a `u32` is NumPy's uint32, which follows the same rule.
@@ -32,6 +33,7 @@ if SIMULATED:
     u32: Any = np.uint32
 
 else:
+    from llvmlite import ir
     from numba import types
     from numba.core.typeconv import Conversion
     from numba.cuda.cudadecl import registry as declarations
@@ -39,6 +41,8 @@ else:
     from numba.cuda.datamodel.models import IntegerModel
     from numba.cuda.models import register_model
     from numba.cuda.typing.templates import AbstractTemplate, signature
+
+    _NARROW, _WIDE = ir.IntType(32), ir.IntType(64)
 
     class _U32(types.Integer):  # type: ignore[misc]
         """The type of indices; not uint32, whose operators the user's own kernels may rely on."""
@@ -58,8 +62,8 @@ else:
     _OPERANDS = (u32, types.uint32, types.int64)
 
     def _define(operation: Any, result: Any, write: Any) -> None:
-        """An operator of two u32: write(builder, x, y) writes its instructions, and returns its
-        result, or a tuple of results."""
+        """An operator of two u32: write(builder, x, y) writes its instructions, and returns the
+        results."""
 
         class Template(AbstractTemplate):  # type: ignore[misc]
             key = operation
@@ -69,18 +73,22 @@ else:
                 return signature(result, u32, u32) if takes else None
 
         def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            value = write(builder, *args)
-            is_tuple = isinstance(value, tuple)
-            return context.make_tuple(builder, result, value) if is_tuple else value
+            # In 64 bits, then cut, as Numba does for its own types: the compiler makes 32 of them
+            # again, but learns which bits of an address are zero, and joins adjacent loads.
+            values = write(builder, *(builder.zext(x, _WIDE) for x in args))
+            if result == types.boolean:
+                return values[0]
+            cut = [builder.trunc(value, _NARROW) for value in values]
+            return cut[0] if result == u32 else context.make_tuple(builder, result, cut)
 
         declarations.register_global(operation)(Template)
         implementations.lower(operation, _U32, _U32)(lower)
 
     def _instruction(name: str) -> Any:
-        return lambda builder, x, y: getattr(builder, name)(x, y)
+        return lambda builder, x, y: [getattr(builder, name)(x, y)]
 
     def _comparison(symbol: str) -> Any:
-        return lambda builder, x, y: builder.icmp_unsigned(symbol, x, y)
+        return lambda builder, x, y: [builder.icmp_unsigned(symbol, x, y)]
 
     _ARITHMETIC = {
         "add": "add",
@@ -102,7 +110,7 @@ else:
         )  # as in x += y
     for _name, _text in _COMPARISONS.items():
         _define(getattr(operator, _name), types.boolean, _comparison(_text))
-    _define(divmod, types.UniTuple(u32, 2), lambda b, x, y: (b.udiv(x, y), b.urem(x, y)))
+    _define(divmod, types.UniTuple(u32, 2), lambda b, x, y: [b.udiv(x, y), b.urem(x, y)])
 
 
 @device

@@ -12,11 +12,11 @@ import math
 from typing import Any
 
 from ..core.call import Call, Function, Launches, factory
-from ..core.device import TYPES, device
+from ..core.device import TYPES, device, int32
 from ..core.each import each
-from ..core.index import u32, wrapped
+from ..core.index import u32
 from ..core.sums import adder
-from .windows import Axis, coordinates, corner, inside, locate, over_window, over_windows, pool_axes
+from .windows import Axis, corner, inside, locate, over_window, over_windows, pool_axes, unravel
 
 
 @factory("pool2d")
@@ -24,7 +24,7 @@ def pool2d(call: Call) -> Launches:
     """One kernel."""
     x, y = call.inputs[0], call.outputs[0]
     axes = pool_axes(call, x, y)
-    unravelled, store, least = coordinates(y.shape), call.stores[0], TYPES[y.dtype](-math.inf)
+    unravelled, store, least = unravel(y.shape), call.stores[0], TYPES[y.dtype](-math.inf)
     mark = _mark(call, axes) if len(call.outputs) == 2 else None
 
     def larger(top: Any, k: Any, window: Any, tap: Any, p: Any) -> Any:
@@ -81,13 +81,14 @@ def _winner_adder(call: Call, dtype: Any) -> Function:
     """Adds the elements of the pixels that win; input 1 has the bits."""
     winners = call.inputs[1]
     begin, place = locate(winners)
-    step = wrapped(winners.strides[4])
+    stride = winners.strides[4]
 
     def wins(window: Any, tap: Any, p: Any) -> Any:
         number, row, column = window
-        bit, first = u32(tap), place(begin(number), row, column)
-        bits = u32(p[1][first + (bit >> 3) * step])
-        return bits >> (bit & 7) & 1 != 0
+        byte = u32(tap) >> 3
+        first = int32(place(begin(number), row, column))
+        bits = u32(p[1][u32(int32(first + int32(byte) * stride))])
+        return bits >> (u32(tap) & 7) & 1 != 0
 
     wins = device(wins)
 
@@ -113,7 +114,7 @@ def _sum_of_winners(call: Call, axes: tuple[Axis, Axis], walk: Function) -> Laun
     """Elements of input 0 where a pixel wins a window, added up over `walk`: a pixel's windows, or
     a window's pixels."""
     y = call.outputs[0]
-    unravelled, store, dtype = coordinates(y.shape), call.stores[0], TYPES[y.dtype]
+    unravelled, store, dtype = unravel(y.shape), call.stores[0], TYPES[y.dtype]
     over = walk(call.inputs[0], axes, dtype(0), _winner_adder(call, dtype), adder(y.dtype))
 
     def element(i: Any, p: Any) -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..core.axes import merged
 from ..core.call import Call, Function, Operand
-from ..core.device import device
-from ..core.index import ravel, strided, u32, unravel, wrapped
+from ..core.device import device, int32, uint64
+from ..core.index import u32
 from ..core.integers import ceil_div
 from ..core.sums import FEW_TERMS, run_length
 
@@ -47,33 +46,51 @@ def pool_axes(call: Call, image: Operand, pooled: Operand) -> tuple[Axis, Axis]:
     return vertical, horizontal
 
 
-def coordinates(shape: tuple[int, ...]) -> Function:
-    """`index(i)`: (plane, row, column) of element i of (N, C, rows, columns), with planes numbered
-    through N and C."""
-    return unravel(shape[2], shape[3])
+def unravel(shape: tuple[int, ...]) -> Function:
+    """`index(i)`: (plane, row, column), int32, of element i (uint32) of (N, C, rows, columns).
+
+    Planes are numbered through N and C.
+    """
+    height, width = max(shape[2], 1), max(shape[3], 1)  # where one is 0, there is no element
+
+    def index(i: Any) -> Any:
+        line = i // width
+        plane = line // height
+        row = line - plane * height
+        return int32(plane), int32(row), int32(i - line * width)
+
+    return device(index)
 
 
 def locate(operand: Operand) -> tuple[Function, Function]:
     """The index of elements of an operand (N, C, rows, columns, ...), with index 0 on further axes.
 
-    `begin(plane)`: where a plane begins. `place(begin, row, column)`: the index of an element of
-    that plane.
+    `begin(plane)`: int32, where a plane begins. `place(begin, row, column)`: uint64, the index of
+    an element of that plane.
     """
-    of_plane = strided(*merged(operand.shape[:2], operand.strides[:2]))
-    in_plane, base = ravel(*operand.strides[2:4]), wrapped(operand.base)
+    channels = max(operand.shape[1], 1)
+    base, s0, s1, s2, s3 = operand.base, *operand.strides[:4]
+    if s0 == channels * s1:
 
-    def begin(plane: Any) -> Any:
-        return base + of_plane(plane)
+        def begin(plane: Any) -> Any:
+            return int32(base + plane * s1)
+
+    else:
+
+        def begin(plane: Any) -> Any:
+            n = int32(u32(plane) // channels)
+            return int32(base + n * s0 + int32(plane - n * channels) * s1)
 
     def place(begin: Any, row: Any, column: Any) -> Any:
-        return begin + in_plane(row, column)
+        return uint64(u32(int32(begin + row * s2 + column * s3)))
 
     return device(begin), device(place)
 
 
 def corner(axis: Axis) -> Function:
-    """`first(k)`: the first pixel of window k; in the padding numbers wrap around to large ones."""
-    return ravel(axis.stride, base=-axis.padding)
+    """`first(k)`: the first pixel of window k, int32; negative if it is in the padding."""
+    stride, padding = axis.stride, axis.padding
+    return device(lambda k: int32(k * stride - padding))
 
 
 def inside(axis: Axis) -> Function:
@@ -81,25 +98,26 @@ def inside(axis: Axis) -> Function:
     pixels = axis.pixels
     if axis.is_inside:
         return device(lambda k: True)
-    return device(lambda k: k < pixels)
+    return device(lambda k: k >= 0 and k < pixels)
 
 
 def windows_of(axis: Axis) -> tuple[Function, Function]:
     """Which windows have a pixel.
 
-    `first(k)`: the first of the `axis.overlap` windows that may have pixel k. `tap(k, window)`: the
-    pixel's position in the window; not below `axis.size` if it isn't in the window, or there is no
-    such window.
+    `first(k)`: the first of the `axis.overlap` windows that may have pixel k, int32. `tap(k,
+    window)`: the pixel's position in the window, int32; negative if it isn't in the window, or
+    there is no such window.
     """
     stride, padding, size, windows = axis.stride, axis.padding, axis.size, axis.windows
     before = axis.overlap - 1
 
     def first(k: Any) -> Any:
-        return (k + padding) // stride - before
+        return int32(int32(u32(k + padding) // stride) - before)
 
     def tap(k: Any, window: Any) -> Any:
-        place = k + padding - window * stride
-        return place if window < windows else size
+        place = int32(k + padding - window * stride)
+        is_there = window >= 0 and window < windows and place < size
+        return place if is_there else int32(-1)
 
     return device(first), device(tap)
 
@@ -134,14 +152,14 @@ def over_window(
     def over_runs(window: Any, p: Any) -> Any:
         number, row, column = window
         plane, h, w = begin(number), first_row(row), first_column(column)
-        total, run, left = start, start, u32(run_size)
+        total, run, left = start, start, int32(run_size)
         for r in range(height):
             for c in range(width):
                 if has_row(h + r) and has_column(w + c):
                     run = take_one(run, place(plane, h + r, w + c), window, r * width + c, p)
-                left = left - 1
+                left = int32(left - 1)
                 if left == 0:
-                    total, run, left = join_two(total, run), start, u32(run_size)
+                    total, run, left = join_two(total, run), start, int32(run_size)
         return join_two(total, run)
 
     if join is None or run_size is None:
@@ -168,8 +186,7 @@ def over_windows(
     """
     first_row, tap_row = windows_of(axes[0])
     first_column, tap_column = windows_of(axes[1])
-    rows, columns = axes[0].overlap, axes[1].overlap
-    height, width = axes[0].size, axes[1].size
+    rows, columns, width = axes[0].overlap, axes[1].overlap, axes[1].size
     run_size = _run_size(rows * columns, join)
     begin, place = locate(g)
     take_one = device(take)
@@ -179,13 +196,13 @@ def over_windows(
         plane, row0, column0 = begin(number), first_row(h), first_column(w)
         total = start
         for a in range(rows):
-            row = row0 + a
+            row = int32(row0 + a)
             for b in range(columns):
-                column = column0 + b
+                column = int32(column0 + b)
                 r = tap_row(h, row)
-                if r < height:
+                if r >= 0:
                     c = tap_column(w, column)
-                    if c < width:
+                    if c >= 0:
                         window = number, row, column
                         total = take_one(total, place(plane, row, column), window, r * width + c, p)
         return total
@@ -193,19 +210,19 @@ def over_windows(
     def over_runs(pixel: Any, p: Any) -> Any:
         number, h, w = pixel
         plane, row0, column0 = begin(number), first_row(h), first_column(w)
-        total, run, left = start, start, u32(run_size)
+        total, run, left = start, start, int32(run_size)
         for a in range(rows):
-            row = row0 + a
+            row = int32(row0 + a)
             r = tap_row(h, row)
             for b in range(columns):
-                column = column0 + b
+                column = int32(column0 + b)
                 c = tap_column(w, column)
-                if r < height and c < width:
+                if r >= 0 and c >= 0:
                     window = number, row, column
                     run = take_one(run, place(plane, row, column), window, r * width + c, p)
-                left = left - 1
+                left = int32(left - 1)
                 if left == 0:
-                    total, run, left = join_two(total, run), start, u32(run_size)
+                    total, run, left = join_two(total, run), start, int32(run_size)
         return join_two(total, run)
 
     if join is None or run_size is None:
