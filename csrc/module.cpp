@@ -35,12 +35,15 @@ DType parse_dtype(const std::string& name) {
   throw std::invalid_argument("the cpu backend has no dtype '" + name + "'");
 }
 
+// (kind, value), or (kind, value, bytes) for a bound or fixed buffer whose views are to be checked.
 BufferSpec parse_buffer(const py::tuple& spec) {
   const auto kind = spec[0].cast<std::string>();
   const auto value = spec[1].cast<int64_t>();
+  const int64_t bytes = spec.size() > 2 ? spec[2].cast<int64_t>() : -1;
+  if (spec.size() > 2 && bytes < 0) throw std::invalid_argument("a buffer has negative bytes");
   if (kind == "arena") return {BufferSpec::Kind::Arena, value};
-  if (kind == "bind") return {BufferSpec::Kind::Bind, value};
-  if (kind == "fixed") return {BufferSpec::Kind::Fixed, value};
+  if (kind == "bind") return {BufferSpec::Kind::Bind, value, bytes};
+  if (kind == "fixed") return {BufferSpec::Kind::Fixed, value, bytes};
   throw std::invalid_argument("a buffer is 'arena', 'bind' or 'fixed', not '" + kind + "'");
 }
 

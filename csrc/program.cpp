@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
+#include <tuple>
 
 #include "sizes.hpp"
 
@@ -29,9 +30,9 @@ bool has_fitting_reach(const ViewSpec& view) {
   const auto item = static_cast<int64_t>(item_size(view.dtype));
   int64_t reach = checked_product({item, magnitude(view.offset)});
   for (size_t d = 0; d < view.shape.size(); d++) {
-    const int64_t n = view.shape[d];
-    if (n == 0) return true;
-    reach = checked_sum({reach, checked_product({item, n - 1, magnitude(view.strides[d])})});
+    // Kernels also compute with the stride of a single element.
+    const int64_t steps = std::max<int64_t>(view.shape[d] - 1, 1);
+    reach = checked_sum({reach, checked_product({item, steps, magnitude(view.strides[d])})});
   }
   for (const auto& [slot, multiplier] : view.slots) {
     reach = std::max(reach, checked_product({item, magnitude(multiplier)}));
@@ -52,6 +53,34 @@ std::pair<int64_t, int64_t> extent(const ViewSpec& view) {
   return {low, high};
 }
 
+// The bytes of a buffer; -1 where they aren't known.
+int64_t bytes_of(const BufferSpec& buffer, int64_t arena_bytes) {
+  return buffer.kind == BufferSpec::Kind::Arena ? arena_bytes - buffer.value : buffer.bytes;
+}
+
+// The offsets in bytes of the view's first element with which all elements are in the buffer.
+std::pair<int64_t, int64_t> allowed_offsets(const ViewSpec& view, int64_t buffer_bytes) {
+  const auto [low, high] = extent(view);
+  if (low > high || buffer_bytes < 0) return {INT64_MIN, INT64_MAX};
+  const auto item = static_cast<int64_t>(item_size(view.dtype));
+  return {-low * item, buffer_bytes - (high + 1) * item};
+}
+
+// Checks where a buffer is.
+void check_buffer(const BufferSpec& buffer, int64_t arena_bytes) {
+  const bool is_arena = buffer.kind == BufferSpec::Kind::Arena;
+  if (is_arena && (buffer.value < 0 || buffer.value > arena_bytes)) {
+    throw std::invalid_argument("a buffer is out of the arena");
+  }
+  if (buffer.kind == BufferSpec::Kind::Bind && (buffer.value < 0 || buffer.value >= kMaxNumber)) {
+    throw std::invalid_argument("a buffer is bound to number " + std::to_string(buffer.value) +
+                                "; there are at most " + std::to_string(kMaxNumber));
+  }
+  if (buffer.bytes < -1 || buffer.bytes > kMaxSize) {
+    throw std::invalid_argument("a buffer can't have " + std::to_string(buffer.bytes) + " bytes");
+  }
+}
+
 // Checks a view against its buffer, as far as the sizes are known.
 void check_view(const CallSpec& call, const std::string& operand, const ViewSpec& view,
                 const std::vector<BufferSpec>& buffers, int64_t arena_bytes) {
@@ -70,20 +99,17 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
            operand + " is too large: " + shape_text(view.shape) + " has more than 2^56 bytes");
   }
   if (!has_fitting_reach(view)) refuse(call.kernel, operand + " is too large");
+  for (const auto& [slot, multiplier] : view.slots) {
+    if (slot < 0 || slot >= kMaxNumber) refuse(call.kernel, operand + " has a slot of no number");
+  }
   const BufferSpec& buffer = buffers[view.buffer];
-  if (buffer.kind == BufferSpec::Kind::Bind && buffer.value < 0) {
-    refuse(call.kernel, operand + " is bound to a negative number");
+  const bool is_arena = buffer.kind == BufferSpec::Kind::Arena;
+  const auto [first, last] = allowed_offsets(view, bytes_of(buffer, arena_bytes));
+  const int64_t offset = view.offset * static_cast<int64_t>(item_size(view.dtype));
+  // Slots are known when the program runs; but they can't make room for the view.
+  if (first > last || (view.slots.empty() && (offset < first || offset > last))) {
+    refuse(call.kernel, operand + " reaches out of " + (is_arena ? "the arena" : "its buffer"));
   }
-  if (buffer.kind != BufferSpec::Kind::Arena || !view.slots.empty()) return;
-  const auto [low, high] = extent(view);
-  if (low > high) return;
-  const int64_t item = static_cast<int64_t>(item_size(view.dtype));
-  if (buffer.value < 0 || buffer.value > arena_bytes) {
-    refuse(call.kernel, operand + " reaches out of the arena");
-  }
-  const int64_t first = buffer.value + (view.offset + low) * item;
-  const int64_t end = buffer.value + (view.offset + high + 1) * item;
-  if (first < 0 || end > arena_bytes) refuse(call.kernel, operand + " reaches out of the arena");
 }
 
 }  // namespace
@@ -113,6 +139,7 @@ Program::Program(const std::vector<BufferSpec>& buffers, const std::vector<CallS
   tape_pointers_.reserve(n_tapes);
   calls_.reserve(calls.size());
   for (const BufferSpec& buffer : buffers) {
+    check_buffer(buffer, arena_bytes);
     if (buffer.kind == BufferSpec::Kind::Bind) {
       n_addresses_ = std::max(n_addresses_, static_cast<int32_t>(buffer.value + 1));
     }
@@ -193,10 +220,15 @@ void Program::add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec&
   moving.bind = is_bound ? static_cast<int32_t>(buffer.value) : is_fixed ? kFixed : kInArena;
   moving.base = base;
   moving.offset = offset;
+  std::tie(moving.first_offset, moving.last_offset) =
+      allowed_offsets(view, bytes_of(buffer, arena_bytes_));
+  if (moving.bind == kInArena && moving.first_offset != INT64_MIN) {
+    moving.first_offset += buffer.value;
+    moving.last_offset += buffer.value;
+  }
   moving.first_term = static_cast<int32_t>(terms_.size());
   moving.n_terms = static_cast<int32_t>(view.slots.size());
   for (const auto& [slot, multiplier] : view.slots) {
-    if (slot < 0) throw std::invalid_argument("slots are numbered from 0");
     terms_.push_back({slot, size_product(multiplier, item)});
     n_slots_ = std::max(n_slots_, slot + 1);
   }
@@ -235,13 +267,25 @@ void Program::resolve(const int64_t* addresses, const int64_t* slots) {
     char* base = view.bind >= 0          ? reinterpret_cast<char*>(addresses[view.bind])
                  : view.bind == kInArena ? memory_
                                          : view.base;
-    int64_t offset = view.offset;
-    for (int32_t t = 0; t < view.n_terms; t++) {
-      const OffsetTerm& term = terms_[view.first_term + t];
-      offset += slots[term.slot] * term.bytes;
-    }
-    view.tensor->data = base + offset;
+    view.tensor->data = base + moved_offset(view, slots);
   }
+}
+
+// The offset of a view in bytes, with this run's slots.
+int64_t Program::moved_offset(const MovingView& view, const int64_t* slots) const {
+  int64_t offset = view.offset;
+  if (view.n_terms == 0) return offset;
+  bool fits = true;
+  for (int32_t t = 0; t < view.n_terms; t++) {
+    const OffsetTerm& term = terms_[view.first_term + t];
+    int64_t bytes;
+    fits = fits && !__builtin_mul_overflow(slots[term.slot], term.bytes, &bytes) &&
+           !__builtin_add_overflow(offset, bytes, &offset);
+  }
+  if (!fits || offset < view.first_offset || offset > view.last_offset) {
+    throw std::out_of_range("a slot moves a view out of its buffer");
+  }
+  return offset;
 }
 
 int64_t Program::run(const int64_t* addresses, const int64_t* slots) {

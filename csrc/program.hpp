@@ -20,7 +20,8 @@ namespace tgm {
 struct BufferSpec {
   enum class Kind { Arena, Bind, Fixed };
   Kind kind;
-  int64_t value;  // byte offset in the arena, number of the bound address, or address
+  int64_t value;       // byte offset in the arena, number of the bound address, or address
+  int64_t bytes = -1;  // from there on; -1: not known, so that views are not compared with it
 };
 
 // A strided view of a buffer. The first element is `offset` elements after the buffer's start,
@@ -58,6 +59,7 @@ class Program final : public Job {
   Program& operator=(const Program&) = delete;
 
   // addresses: of the bound buffers, which don't overlap; slots: values of the run-time offsets.
+  // Throws std::out_of_range, before any call has run, where slots move a view out of its buffer.
   // Returns 0, or 1 + the number of the call whose check failed; then no call that waits for it has
   // run, and what others would have made may be missing.
   int64_t run(const int64_t* addresses, const int64_t* slots);
@@ -90,6 +92,9 @@ class Program final : public Job {
     int32_t n_terms;
     char* base;      // where bind is kFixed
     int64_t offset;  // bytes
+    // The offsets in bytes, slots included, with which all elements are in the buffer.
+    int64_t first_offset;
+    int64_t last_offset;
   };
   static constexpr int32_t kInArena = -1;
   static constexpr int32_t kFixed = -2;
@@ -107,6 +112,7 @@ class Program final : public Job {
 
   void add_call(const std::vector<BufferSpec>& buffers, const CallSpec& spec);
   void add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec& view);
+  int64_t moved_offset(const MovingView& view, const int64_t* slots) const;
   void make_schedule(const std::vector<std::vector<int32_t>>& depends);
   void follow_arena();
   void resolve(const int64_t* addresses, const int64_t* slots);

@@ -15,6 +15,7 @@ constexpr int64_t kMostBytes = int64_t{1} << 56;
 constexpr int64_t kMaxSize = int64_t{1} << 62;    // bytes from one end of an operand to the other
 constexpr int64_t kMaxLength = int64_t{1} << 31;  // of an axis of an image, a window, a step
 constexpr int64_t kMaxPlane = int64_t{1} << 40;   // elements of a padded image, or of its windows
+constexpr int64_t kMaxNumber = int64_t{1} << 20;  // of bound addresses, and of slots
 constexpr int64_t kMaxWorkspace = int64_t{1} << 46;  // bytes of one call
 
 // a + b and a * b; std::length_error where they leave the range of int64.

@@ -203,18 +203,19 @@ void prepare_tape(Tape& tape) {
     throw std::invalid_argument("a tape computes in float32, float64 or int64");
   }
   if (tape.n_inputs < 0) throw std::invalid_argument("a tape has no negative number of inputs");
+  // Before numbers of values are added up.
+  if (tape.n_inputs > kMaxTapeInputs || tape.outputs.size() > kMaxTapeOutputs ||
+      tape.instructions.size() > static_cast<size_t>(kMaxTapeValues - tape.n_inputs)) {
+    throw std::invalid_argument("a tape has at most " + std::to_string(kMaxTapeValues) +
+                                " values, " + std::to_string(kMaxTapeInputs) + " inputs and " +
+                                std::to_string(kMaxTapeOutputs) + " outputs");
+  }
   const int32_t n = static_cast<int32_t>(tape.instructions.size());
   for (int32_t i = 0; i < n; i++) check_instruction(tape, i);
   for (int32_t output : tape.outputs) {
     if (output < 0 || output >= tape.n_inputs + n) {
       throw std::invalid_argument("output value " + std::to_string(output) + " does not exist");
     }
-  }
-  if (tape.n_inputs + n > kMaxTapeValues || tape.n_inputs > kMaxTapeInputs ||
-      tape.outputs.size() > kMaxTapeOutputs) {
-    throw std::invalid_argument("a tape has at most " + std::to_string(kMaxTapeValues) +
-                                " values, " + std::to_string(kMaxTapeInputs) + " inputs and " +
-                                std::to_string(kMaxTapeOutputs) + " outputs");
   }
   find_input_reads(tape);
   assign_registers(tape);

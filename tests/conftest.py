@@ -1,7 +1,13 @@
-"""Fixtures that several test folders share."""
+"""Fixtures that several test folders share, and how the suite is divided among processes.
+
+`pytest` alone runs the whole suite in a worker for each processor (pytest-xdist), file by file.
+With paths, or options that select tests, it runs them in its own process, unless `-n` says
+otherwise.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import warnings
 from collections.abc import Iterator
@@ -11,6 +17,7 @@ from typing import Any
 
 import pytest
 from helpers.backends import DEVICES, making_functions_for
+from helpers.gpu_modes import MODES_HERE, start_modes
 from helpers.small_mnist import small_arrays, write_idx_folder
 from hypothesis import settings
 
@@ -25,6 +32,26 @@ settings.load_profile("untimed")
 # A shell's background job ignores Ctrl-C, and so would the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_whole_suite(config: pytest.Config) -> bool:
+    options = ("keyword", "markexpr", "deselect", "lf", "stepwise", "collectonly")
+    selects = any(config.getoption(name, None) for name in options)
+    return config.args_source == pytest.Config.ArgsSource.TESTPATHS and not selects
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The number of workers for `-n auto`, which pyproject.toml has; 0: none."""
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
+    return processors if processors and processors > 1 and _is_whole_suite(config) else 0
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where this process only divides the tests, it starts the modes of those of a GPU, too."""
+    if session.config.pluginmanager.hasplugin("dsession") and _is_whole_suite(session.config):
+        start_modes(MODES_HERE)
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "files",
         "folders",
         "imagedata",
+        "limits",
+        "startup",
         "contracts",
         "kernels",
         "_version",

@@ -162,6 +162,10 @@ def test_profile_names_data_that_are_missing(
         ([], "COMMAND"),
         (["profile", "--batch", "0"], "'0' is not a positive integer"),
         (["profile", "--device", "tpu"], "invalid choice: 'tpu'"),
+        (
+            ["profile", "--device", "reference", "--arch", "sm_90"],
+            "--arch is for --device ptx; the device reference has an architecture already",
+        ),
         (["train", "--device", "tpu"], "invalid choice: 'tpu'"),
         (["train", "--net", "resnet"], "invalid choice: 'resnet'"),
         (["train", "--epochs", "0"], "'0' is not a positive integer"),

@@ -4,7 +4,7 @@ MNIST is small and random there, training stops after an epoch, and where Graphv
 command of its name takes its place. A text may use `theano`, `T`, `np`, `network3`, and the
 training step `train_mb` of the book's first net with its `cost`, without having made them. A block
 behind the comment `<!-- not run: REASON -->` is left out; where the reason is `it is in FILE`, its
-lines have to be in that file. One behind `<!-- run with PACKAGE -->` is left out where the package
+lines have to be in that file. One behind `<!-- run with MODULE -->` is left out where the module
 isn't installed.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,23 +22,33 @@ import numpy as np
 import pytest
 from sybil import Document, Example
 from sybil.parsers.markdown import PythonCodeBlockParser
+from tinygrad_mnist.kernels.core.call import FACTORIES
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist import network3
 from tinygrad_mnist.booknets import book_net
+from tinygrad_mnist.contracts import CONTRACTS
+from tinygrad_mnist.graph.op import HOMES, OPS
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->\n\s*\Z")
 
 
-RUN_WITH = re.compile(r"<!-- run with (\w+) -->\n\s*\Z")
+RUN_WITH = re.compile(r"<!-- run with ([\w.]+) -->\n\s*\Z")
 
 
 def is_run(example: Example) -> bool:
     before = example.document.text[: example.region.start]
     needed = RUN_WITH.search(before)
-    return not NOT_RUN.search(before) and (needed is None or find_spec(needed[1]) is not None)
+    return not NOT_RUN.search(before) and (needed is None or is_installed(needed[1]))
+
+
+def is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False
 
 
 def blocks(path: Path) -> list[Example]:
@@ -84,7 +95,17 @@ def names() -> dict[str, Any]:
     }
 
 
-@pytest.mark.usefixtures("one_epoch", "graphviz")
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """Contracts, ops and kernels that a text registers are gone after it."""
+    kept = [(registry, dict(registry)) for registry in (CONTRACTS, FACTORIES, OPS, HOMES)]
+    yield
+    for registry, before in kept:
+        registry.clear()
+        registry.update(before)
+
+
+@pytest.mark.usefixtures("one_epoch", "graphviz", "registries")
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.name)
 def test_code_blocks_run(text: Path) -> None:
     if text.name == "pictures.md":

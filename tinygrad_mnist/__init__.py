@@ -9,6 +9,10 @@ On top is `network3`, the API of chapter 6 of Michael Nielsen's *Neural Networks
 Learning*.
 """
 
+from tinygrad_mnist import startup
+
+# isort: split
+# What is above is loaded first.
 from tinygrad_mnist import printing, tensor
 from tinygrad_mnist._version import __version__
 from tinygrad_mnist.autodiff import grad
@@ -21,8 +25,8 @@ from tinygrad_mnist.names import attribute_finder
 from tinygrad_mnist.printing import debugprint, pp
 from tinygrad_mnist.sharedvalue import shared
 
-# Modules that only register functions: for variables, and for `copyreg`.
-_REGISTERED = (test_values, pickling)
+# Modules that only register functions: for interrupts, for variables, and for `copyreg`.
+_REGISTERED = (startup, test_values, pickling)
 
 __all__ = [
     "Constant",

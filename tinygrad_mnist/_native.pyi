@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 
-_Buffer = tuple[str, int]
+_Buffer = tuple[str, int] | tuple[str, int, int]
 _View = tuple[int, str, list[int], list[int], int, list[tuple[int, int]]]
 _Tape = tuple[str, int, list[tuple[str, list[int], float, int]], list[int]]
 _Call = tuple[str, list[_View], list[_View], list[int], list[_Tape]]

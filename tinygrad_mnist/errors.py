@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+
+def printable(text: str) -> str:
+    r"""`text` with escapes such as \x1b in place of what a terminal may take for a command: names
+    and contents of files have control characters where somebody wants them to. Lines stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
+
 
 class GraphError(Exception):
     """An expression is wrong; the message ends with the user's line."""
@@ -89,6 +101,32 @@ class NonFiniteCostError(ValueError, FloatingPointError):
 
 class SavedFileError(ValueError):
     """A file of a model can't be read or doesn't fit; the message names it and says what it is."""
+
+    def __init__(self, *given: object) -> None:
+        super().__init__(*(printable(a) if isinstance(a, str) else a for a in given))
+
+
+class FileAccessError(OSError):
+    """A file can't be opened: it is none, or the system refuses."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @classmethod
+    def of(cls, path: object, error: Exception) -> Self:
+        """In place of an error of the system, with its number."""
+        refused = cls(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}")
+        if isinstance(error, OSError):
+            refused.errno, refused.filename = error.errno, error.filename
+        return refused
+
+
+class SavedFileAccessError(SavedFileError, FileAccessError):
+    """A file of a model can't be opened."""
+
+
+class SavedFileNotFoundError(SavedFileAccessError, FileNotFoundError):
+    """There is no file of that name."""
 
 
 class EnvironmentVariableError(ValueError):

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read only where they are files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 _LONGEST = 40  # characters of a name that an unfinished file's name has
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # Windows has no pipes among its files
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 @contextmanager
@@ -29,31 +36,65 @@ def written_whole(path: str | os.PathLike[str], durable: bool = True) -> Iterato
     target = Path(os.path.realpath(path))
     mode = target.stat().st_mode if target.exists() else None
     if mode is not None and not stat.S_ISREG(mode):
-        with open(path, "wb") as file:
+        with _naming(path, None), open(path, "wb") as file:
             yield file
         return
     if mode is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
     part = target.with_name(f".{target.name[:_LONGEST]}.{os.urandom(4).hex()}.part")
+    with _naming(path, part):
+        try:
+            with open(part, "xb") as file:
+                yield file
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            if mode is not None:
+                os.chmod(part, stat.S_IMODE(mode))
+            os.replace(part, target)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+
+
+@contextmanager
+def _naming(path: str | os.PathLike[str], part: Path | None) -> Iterator[None]:
+    """Gives errors of the system the name `path`, where they have none or that of the part."""
     try:
-        with open(part, "xb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(part, stat.S_IMODE(mode))
-        os.replace(part, target)
-    except BaseException as error:
-        with suppress(OSError):
-            part.unlink()
-        if (
-            isinstance(error, OSError)
-            and error.errno is not None
-            and error.filename in (None, os.fspath(part))
-        ):
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+        yield
+    except OSError as error:
+        unnamed = (None, None if part is None else os.fspath(part))
+        if error.errno is None or error.filename not in unnamed:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file, open to read its bytes. A pipe, which may never have any, and a device, which may
+    never end, are refused, and are not opened.
+
+    Raises OSError, with the name `path` and what it is.
+    """
+    refuse_special(path, os.stat(path))
+    # What takes the file's place in between must not be waited for.
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT))  # noqa: SIM115
+    try:
+        refuse_special(path, os.fstat(file.fileno()))
+    except OSError:
+        file.close()
         raise
+    return file
+
+
+def refuse_special(path: str | os.PathLike[str], found: os.stat_result) -> None:
+    """Raises OSError for what is no regular file: with the name `path` and what it is."""
+    if stat.S_ISREG(found.st_mode):
+        return
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder, not a file", os.fspath(path))
+    kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "no regular file")
+    raise OSError(errno.EINVAL, f"it is {kind}, not a file", os.fspath(path))
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes, durable: bool = True) -> None:

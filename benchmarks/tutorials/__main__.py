@@ -11,14 +11,11 @@ package is timed.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import signal
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import ratio
-from tinygrad_mnist import _native
+from benchmarks.turns import Worker, keep
 from tinygrad_mnist.datasets import load_mnist
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,44 +51,12 @@ MODELS = {
 LIBRARIES = ("ours", "tensorflow", "tensorflow-jit")
 
 
-class Worker:
-    """A process of `worker.py`, stopped whenever it isn't asked for anything."""
-
-    def __init__(self, python: str, library: str, entry: Entry, data: str) -> None:
-        self._process = subprocess.Popen(
-            [
-                python,
-                str(Path(__file__).with_name("worker.py")),
-                library,
-                str(ROOT / "examples" / entry.place),
-                data,
-                str(entry.batch),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if library == "ours" else subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            process_group=0,
-        )
-
-    def ask(self, do: str) -> dict[str, Any]:
-        """The answer to a request. Raises RuntimeError if the process has ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        os.killpg(self._process.pid, signal.SIGCONT)
-        self._process.stdin.write(json.dumps({"do": do}) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("the process has ended")
-        os.killpg(self._process.pid, signal.SIGSTOP)
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()
+def worker(python: str, library: str, entry: Entry, data: str) -> Worker:
+    """A process of `worker.py`."""
+    script = str(Path(__file__).with_name("worker.py"))
+    place = str(ROOT / "examples" / entry.place)
+    command = [python, script, library, place, data, str(entry.batch)]
+    return Worker(command, {"TF_CPP_MIN_LOG_LEVEL": "3"}, is_quiet=library != "ours")
 
 
 def measure(name: str, options: argparse.Namespace, folder: str) -> dict[str, Any]:
@@ -104,16 +69,16 @@ def measure(name: str, options: argparse.Namespace, folder: str) -> dict[str, An
     try:
         for library in libraries:
             python = sys.executable if library == "ours" else options.keras
-            workers[library] = Worker(python, library, entry, data)
-        facts = {library: worker.ask("parameters") for library, worker in workers.items()}
-        first = {library: worker.ask("epoch") for library, worker in workers.items()}
+            workers[library] = worker(python, library, entry, data)
+        facts = {library: process.ask("parameters") for library, process in workers.items()}
+        first = {library: process.ask("epoch") for library, process in workers.items()}
         times: dict[str, list[float]] = {library: [] for library in libraries}
         for _ in range(options.rounds):
-            for library, worker in workers.items():
-                times[library].append(worker.ask("epoch")["seconds"])
+            for library, process in workers.items():
+                times[library].append(process.ask("epoch")["seconds"])
     finally:
-        for worker in workers.values():
-            worker.close()
+        for process in workers.values():
+            process.close()
     return {
         "batch": entry.batch,
         "images": images,
@@ -159,15 +124,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="timed epochs each; default: 7")
     parser.add_argument("--output", type=Path, default=RESULT, help="default: %(default)s")
     options = parser.parse_args()
-    kept = json.loads(options.output.read_text()) if options.output.exists() else {"models": {}}
-    kept["machine"] = f"{platform.machine()}, {os.cpu_count()} CPUs, {_native.target()}"
     print("| model | batch | ours, ms/step | TensorFlow (ratio, lower quartile) | with XLA |")
     print("| --- | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.models:
-            kept["models"][name] = measure(name, options, folder)
-            print(row(name, kept["models"][name]), flush=True)
-            options.output.write_text(json.dumps(kept, indent=1) + "\n")
+        of_name = partial(measure, options=options, folder=folder)
+        keep("models", options.models, of_name, row, options.output)
 
 
 if __name__ == "__main__":

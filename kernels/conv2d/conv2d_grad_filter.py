@@ -72,6 +72,7 @@ def by_tile(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
 
     kernel = TileKernel(
         device(nothing),
+        per_block > 1,
         device(span),
         make_accumulate(conv, tiles),
         make_store(call, conv, tiles),

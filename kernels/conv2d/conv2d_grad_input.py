@@ -77,6 +77,7 @@ def by_tile(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
 
     kernel = TileKernel(
         device(put_zeros),
+        steps > 1 or n_zeros > 0,
         device(span),
         make_accumulate(conv, tiles),
         make_store(call, conv, tiles),

@@ -103,13 +103,15 @@ def stager(
 class TileKernel(NamedTuple):
     """The parts in which the kernels of the two gradients differ.
 
-    prepare: `prepare(memory, t)`, before the first step. span: `span()`: the block's first step and
-    the end of its steps. accumulate: `accumulate(memory, sums, tile, step, t, has_nonfinite)` adds
+    prepare: `prepare(memory, t)`, before the first step. in_order: whether a step needs a barrier
+    before it: behind `prepare`, or another step. span: `span()`: the block's first step and the end
+    of its steps. accumulate: `accumulate(memory, sums, tile, step, t, has_nonfinite)` adds
     what a step has staged to a thread's n_sums sums. store: `store(p, memory, sums, tile, t)`; it
     starts with a barrier. shared: elements of shared memory. threads: of the block.
     """
 
     prepare: Function
+    in_order: bool
     span: Function
     accumulate: Function
     store: Function
@@ -123,9 +125,10 @@ def tile_body(
 ) -> Function:
     """The body of a kernel whose blocks compute tiles of the result, and stage their operands step
     by step. With a pool it records whether a factor is infinite or NaN."""
-    prepare, span, accumulate, store, n_sums, shared, threads = kernel
+    prepare, in_order, span, accumulate, store, n_sums, shared, threads = kernel
     stage = stager(conv.dtype, threads, n_sums, factors, gradients)
     dtype, pooled = TYPES[conv.dtype], conv.has_pool
+    in_order = in_order or pooled
 
     def body(p: Any) -> None:
         memory = shared_array(shared, dtype)
@@ -139,7 +142,8 @@ def tile_body(
         prepare(memory, t)
         step, end = span()
         while step < end:
-            cuda.syncthreads()
+            if in_order:
+                cuda.syncthreads()
             finite = stage(p, memory, tile, step, t)
             if pooled and not finite:
                 nonfinite[0] = u32(1)

@@ -97,7 +97,16 @@ def input_tiles(conv: Convolution) -> InputTiles | None:
         for c in candidates(conv)
         if c.shared * conv.itemsize <= STAGED_BYTES and c.channel_tiles <= MAX_GRID_Y
     ]
-    return min(found, key=lambda c: _cost(conv, c), default=None)
+    best = min(found, key=lambda c: _cost(conv, c), default=None)
+    return best and _spaced(conv, best)
+
+
+def _spaced(conv: Convolution, c: InputTiles) -> InputTiles:
+    """The same cut with rows of g an odd number of quads apart, so that rows that threads read
+    together are in different banks; where that leaves room for as many blocks."""
+    spaced = c._replace(pitch=c.pitch | QUAD)
+    fits = spaced.shared * conv.itemsize <= STAGED_BYTES
+    return spaced if fits and _resident(conv, spaced) == _resident(conv, c) else c
 
 
 def candidates(conv: Convolution) -> Iterator[InputTiles]:
@@ -194,7 +203,11 @@ def _cost(conv: Convolution, c: InputTiles) -> float:
     issue = warps * (piece * c.steps + end) / SCHEDULERS
     blocks = c.image_groups * c.bands * c.channel_tiles
     waves = ceil_div(blocks, MULTIPROCESSORS)
-    registers = c.threads * (c.pixels * c.channels + 64)
-    resident = max(1, min(8, SHARED_BYTES // (c.shared * conv.itemsize), REGISTERS // registers))
     alone = (LATENCY + rounds * height * (instructions + WAIT) + staged / c.threads) * c.steps
-    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, resident))
+    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, _resident(conv, c)))
+
+
+def _resident(conv: Convolution, c: InputTiles) -> int:
+    """Blocks that run at once on a multiprocessor."""
+    registers = c.threads * (c.pixels * c.channels + 64)
+    return max(1, min(8, SHARED_BYTES // (c.shared * conv.itemsize), REGISTERS // registers))

@@ -28,6 +28,7 @@ from numba import (
 from numba.cuda.core import config
 
 from .call import Function
+from .integers import round_up
 
 SIMULATED: bool = bool(config.ENABLE_CUDASIM)
 
@@ -85,7 +86,7 @@ if SIMULATED:
         return p[int(n) :]
 
     def load16(p: Any, i: int) -> tuple[Any, ...]:
-        """A 16-byte load: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2."""
+        """16 bytes from element i on, a multiple of 4 or 2: 4 float32, or 2 float64 or int64."""
         n = 16 // p.itemsize
         i = int(i)
         assert i % n == 0, "16-byte access of an element that isn't aligned"
@@ -144,7 +145,7 @@ else:
 
     _SHARED_MEMORY = 3  # number of its address space
     _numbers = iter(range(1 << 62))
-    _LANES = {types.float32: 4, types.float64: 2}
+    _LANES = {types.float32: 4, types.float64: 2, types.int64: 2}
 
     def _element(builder: Any, pointer: Any, index: Any) -> Any:
         return builder.gep(pointer, [index])
@@ -167,7 +168,9 @@ else:
         """
         if not isinstance(n, types.IntegerLiteral):
             return None  # tried again with the literal
-        length, kind = n.literal_value, dtype.dtype
+        kind = dtype.dtype
+        # The compiler may read the last elements by 16 bytes, which then have to be there.
+        length = round_up(n.literal_value, 128 // kind.bitwidth)
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             array = ir.ArrayType(context.get_data_type(kind), length)
@@ -191,7 +194,7 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def load16(typing: Any, p: Any, i: Any) -> Any:
-        """A 16-byte load: 4 float32 or 2 float64 from element i on, a multiple of 4 or 2.
+        """16 bytes from element i on, a multiple of 4 or 2: 4 float32, or 2 float64 or int64.
 
         p: a pointer, or a shared array aligned to 16 bytes. The address must be a multiple of 16.
         """

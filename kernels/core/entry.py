@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from .call import Function, Launch
-from .device import cuda, device
+from .device import cuda, device, load16, uint64
 
 STEP, FAILED, FAILED_STEP = range(3)
 
@@ -40,8 +40,9 @@ def entry(launch: Launch, placed: Function | None, guarded: bool, note: int) -> 
     elif guarded:
 
         def kernel(p: Any, state: Any, ahead: Any) -> None:
-            if state[0][FAILED] == 0:
-                body(placed(p, state[1], state[0][STEP] + ahead))
+            words = load16(state[0], uint64(STEP))  # one wait for both words
+            if words[FAILED] == 0:
+                body(placed(p, state[1], words[STEP] + ahead))
 
     else:
 

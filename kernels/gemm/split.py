@@ -220,8 +220,10 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
     zero = kind(0)
     n_sums, n_shared, stride = rows * columns, slices * split.row, split.row
     # Threads that add up one result: each adds every helpers-th slice; then the first adds their
-    # sums.
-    helpers = min(slices, split.threads // int(size))
+    # sums. As many threads as slices would have nothing to add first.
+    helpers = split.threads // int(size)
+    if helpers >= slices:
+        helpers = 1
     turns = ceil_div(slices, helpers)
 
     def body(p: Any) -> None:

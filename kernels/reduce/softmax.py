@@ -28,10 +28,10 @@ def softmax(call: Call) -> Launches:
     """One launch."""
     store, dtype = call.stores[0], TYPES[call.inputs[0].dtype]
 
-    def finish(shifted: Any, total: Any, row: Any, column: Any, i: Any, p: Any) -> None:
+    def finish(shifted: Any, total: Any, row: Any, hit: Any, i: Any, p: Any) -> None:
         store(dtype(dtype(exp(shifted)) / total), i, p)
 
-    return _rows(call, device(finish))
+    return _rows(call, device(finish), _no_label)
 
 
 @factory("log_softmax")
@@ -39,24 +39,24 @@ def log_softmax(call: Call) -> Launches:
     """One launch."""
     store, dtype = call.stores[0], TYPES[call.inputs[0].dtype]
 
-    def finish(shifted: Any, total: Any, row: Any, column: Any, i: Any, p: Any) -> None:
+    def finish(shifted: Any, total: Any, row: Any, hit: Any, i: Any, p: Any) -> None:
         store(dtype(shifted - dtype(log(total))), i, p)
 
-    return _rows(call, device(finish))
+    return _rows(call, device(finish), _no_label)
 
 
 @factory("softmax_xent")
 def softmax_xent(call: Call) -> Launches:
     """One launch; the thread of the label's element stores the loss too."""
     store_loss, store = call.stores
-    dtype, label = TYPES[call.inputs[0].dtype], _label(call)
+    dtype, label = TYPES[call.inputs[0].dtype], label_of(call, 1, call.inputs[0].shape[1])
 
-    def finish(shifted: Any, total: Any, row: Any, column: Any, i: Any, p: Any) -> None:
+    def finish(shifted: Any, total: Any, row: Any, hit: Any, i: Any, p: Any) -> None:
         store(dtype(dtype(exp(shifted)) / total), i, p)
-        if label(row, p) == column:
+        if hit:
             store_loss(dtype(dtype(log(total)) - shifted), row, p)
 
-    return _rows(call, device(finish))
+    return _rows(call, device(finish), label)
 
 
 @factory("softmax_xent_grad")
@@ -65,7 +65,8 @@ def softmax_xent_grad(call: Call) -> Launches:
     n, columns = call.outputs[0].size, call.outputs[0].shape[1]
     if n == 0:
         return Launches(())
-    dtype, finish, label = TYPES[call.inputs[0].dtype], call.finishes[0], _label(call)
+    dtype, finish = TYPES[call.inputs[0].dtype], call.finishes[0]
+    label = label_of(call, 1, columns)
     at_probability, _, at_g = call.at[:3]
     zero, one = dtype(0), dtype(1)
 
@@ -78,30 +79,37 @@ def softmax_xent_grad(call: Call) -> Launches:
     return Launches((each_strided(n, element),))
 
 
-def _label(call: Call) -> Function:
-    """`label(row, p)`: the column that input 1 names."""
-    at, columns = call.at[1], call.inputs[0].shape[1]
+def label_of(call: Call, number: int, columns: int) -> Function:
+    """`label(row, p)`: the column that input `number` names."""
+    at = call.at[number]
 
     def label(row: Any, p: Any) -> Any:
-        value = int64(p[1][at(row)])
-        return u32(value + columns if value < 0 else value)
+        value = int64(p[number][at(row)])
+        return u32(value + columns) if value < 0 else u32(value)
 
     return device(label)
 
 
-def _rows(call: Call, finish: Function) -> Launches:
-    """finish(shifted, total, row, column, i, p): stores the result of element i.
+@device
+def _no_label(row: Any, p: Any) -> Any:
+    """In place of a label: a number that no column has."""
+    return u32(0xFFFFFFFF)
 
-    shifted: the element minus the greatest of its row. total: the sum of their exponentials.
+
+def _rows(call: Call, finish: Function, label: Function) -> Launches:
+    """finish(shifted, total, row, hit, i, p): stores the result of element i.
+
+    shifted: the element minus the greatest of its row. total: the sum of their exponentials. hit:
+    whether its column is label(row, p), which is loaded before the sums.
     """
     n, columns = call.inputs[0].shape
     if n == 0 or columns == 0:
         return Launches(())
     make = _short_rows if columns <= SHORT else _long_rows
-    return Launches((make(call, finish),))
+    return Launches((make(call, finish, label),))
 
 
-def _short_rows(call: Call, finish: Function) -> Launch:
+def _short_rows(call: Call, finish: Function, label: Function) -> Launch:
     n, columns = call.inputs[0].shape
     rows = min(THREADS // columns, n)
     size, elements = rows * columns, n * columns
@@ -115,9 +123,10 @@ def _short_rows(call: Call, finish: Function) -> Launch:
         i = block_index() * size + t
         in_block = t // columns
         begin = in_block * columns
-        x = zero
+        row = block_index() * rows + in_block
+        x, wanted = zero, u32(0)
         if i < elements:
-            x = p[0][at(i)]
+            x, wanted = p[0][at(i)], label(row, p)
         values[t] = x
         cuda.syncthreads()
         greatest = values[begin]
@@ -131,13 +140,12 @@ def _short_rows(call: Call, finish: Function) -> Launch:
         for k in range(columns):
             total = dtype(total + powers[begin + k])
         if i < elements:
-            row = i // columns
-            finish(shifted, total, row, t - begin, i, p)
+            finish(shifted, total, row, wanted == t - begin, i, p)
 
     return Launch(body, grid_1d(blocks_for(n, rows), size))
 
 
-def _long_rows(call: Call, finish: Function) -> Launch:
+def _long_rows(call: Call, finish: Function, label: Function) -> Launch:
     n, columns = call.inputs[0].shape
     lanes = min(THREADS, power_of_two(ceil_div(columns, FEW)))
     rows = min(THREADS // lanes, power_of_two(n))
@@ -172,7 +180,9 @@ def _long_rows(call: Call, finish: Function) -> Launch:
         tree_lane, tree_row = t // rows, t % rows
         place = lane * pitch + in_block
         row = block_index() * rows + in_block
-        begin, end = min(row, n - 1) * columns, u32(columns)
+        read = min(row, n - 1)
+        begin, end = read * columns, u32(columns)
+        wanted = label(read, p)
         maxima[place] = greatest_of_lane(begin, lane, u32(0), end, p)
         greatest_of_row(maxima, tree_lane, tree_row)
         cuda.syncthreads()
@@ -185,7 +195,7 @@ def _long_rows(call: Call, finish: Function) -> Launch:
             while lane < end:
                 i = begin + lane
                 x = p[0][at(i)]
-                finish(dtype(x - greatest), total, row, lane, i, p)
+                finish(dtype(x - greatest), total, row, wanted == lane, i, p)
                 lane = lane + lanes
 
     return Launch(body, grid_1d(blocks_for(n, rows), rows * lanes))

@@ -15,12 +15,13 @@ from tinygrad_mnist import cli
 from tinygrad_mnist.book import EXPERIMENTS, Plan, as_json, as_markdown, estimate, rows_of, run_all
 from tinygrad_mnist.book.experiments import MINI_BATCH_SIZE, VOTE, VOTE_OF, VOTERS
 from tinygrad_mnist.book.results import Row, vote_row
-from tinygrad_mnist.book.runs import JOURNAL, running
+from tinygrad_mnist.book.runs import finished_runs, running
 from tinygrad_mnist.book.train import saved_network, train
 from tinygrad_mnist.datasets import load_data
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.functions import function
 from tinygrad_mnist.network3 import Network
+from tinygrad_mnist.search import Run
 from tinygrad_mnist.training.schedule import falling
 
 # Weights and biases, counted by hand from the book's descriptions.
@@ -93,13 +94,17 @@ def test_runs_are_taken_from_the_folder(
         rows = rows_of(results)
         assert [row.name for row in rows] == ["shallow", "conv1"]
         assert [len(row.tests) for row in rows] == [2, 2]
-        lines = (tmp_path / "runs" / JOURNAL).read_text().splitlines()
-        assert len(lines) == 5
+        assert len(plan.journal.read_text().splitlines()) == 5
         assert not list(tmp_path.glob("runs/*.checkpoint"))
         more = Plan(("shallow", "conv1"), 3, 1, plan.folder, data)
+        assert {key(run) for run in finished_runs(more)} == {key(run) for run in results}
         again = rows_of(run_all(more, executor))
     assert [row.tests[:2] for row in again] == [row.tests for row in rows]
-    assert len((tmp_path / "runs" / JOURNAL).read_text().splitlines()) == 7
+    assert len(plan.journal.read_text().splitlines()) == 7
+
+
+def key(run: Run) -> tuple[str, int]:
+    return run.settings["experiment"], run.settings["seed"]
 
 
 def test_the_vote_of_trained_networks(data: str, tmp_path: Path) -> None:
@@ -159,6 +164,15 @@ def test_the_command(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "1 run, one at a time: " in err
     assert "| shallow | 100 sigmoid | 97.80 |" in out
     assert json.loads(table.read_text())[0]["name"] == "shallow"
+    command[2:4] = ["shallow", "conv1-no-fc", "--runs"]
+    table.unlink()
+    assert cli.main(command) == 0
+    err = capsys.readouterr().err
+    assert "1 more run, one at a time: " in err
+    assert "shallow" not in err
+    assert [row["name"] for row in json.loads(table.read_text())] == ["shallow", "conv1-no-fc"]
+    assert cli.main(command) == 0
+    assert "all 2 runs have been done" in capsys.readouterr().err
     for wrong in (["--data", "nowhere"], ["--output", "nowhere/table.md"]):
         assert cli.main([*command, *wrong]) == 1
         err = capsys.readouterr().err

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from tinygrad_mnist import cli
-from tinygrad_mnist.checking import KERNELS, LAYOUTS, check_kernel
+from tinygrad_mnist.checking import KERNELS, LAYOUTS, check_kernel, kernels_of
 from tinygrad_mnist.checking.one_call import OneCall
 from tinygrad_mnist.checking.problems import dtypes_of
 from tinygrad_mnist.contracts import CONTRACTS
-from tinygrad_mnist.errors import DeviceError
+from tinygrad_mnist.errors import DeviceError, MissingKernelError
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", kernels_of("cpu"))
 def test_every_kernel_passes(kernel: str, layout: str) -> None:
     shape = (2, 3, 12, 11) if "2d" in kernel else None  # small, for the tests' time
     filters = (4, 3, 5, 3) if "conv2d" in kernel else None
@@ -42,7 +42,7 @@ def test_the_reference_backend_is_exact(kernel: str) -> None:
         assert all(c.error.norm < 1e-6 for c in check_kernel(kernel, device="reference"))
 
 
-@pytest.mark.parametrize("kernel", [k for k in KERNELS if not CONTRACTS[k].checks])
+@pytest.mark.parametrize("kernel", [k for k in kernels_of("cpu") if not CONTRACTS[k].checks])
 def test_a_wrong_result_is_seen(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The largest element of every output is off by a hundredth, or is another integer."""
     run = OneCall.run
@@ -97,6 +97,12 @@ def test_shapes_and_options_reach_the_kernel() -> None:
 def test_wrong_requests(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_kernel(**options)
+
+
+def test_a_kernel_that_a_device_lacks() -> None:
+    with pytest.raises(MissingKernelError, match="'cpu' has no kernel 'softmax_layer'"):
+        check_kernel("softmax_layer")
+    assert set(KERNELS) - set(kernels_of("cpu")) == {"softmax_layer"}
 
 
 def test_a_device_that_cannot_be_used() -> None:

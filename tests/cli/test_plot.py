@@ -46,6 +46,25 @@ def test_what_has_no_curves(data: str, tmp_path: Path, capsys: pytest.CaptureFix
     assert cli.main(["plot", str(tmp_path / "a.csv"), "--output", str(tmp_path / "a.txt")]) == 1
 
 
+def test_runs_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        runs.append(str(tmp_path / folder / "run.csv"))
+        Path(runs[-1]).write_text("epoch,val_accuracy\n0,0.5\n1,0.75\n")
+    picture = tmp_path / "runs.png"
+    assert cli.main(["plot", *runs, "--output", str(picture)]) == 0
+    assert picture.read_bytes().startswith(PNG)
+    capsys.readouterr()
+    for wrong, said in (
+        (runs, "--output"),
+        ([*runs, "--output", str(picture), "--what", "errors"], "of one run"),
+        ([runs[0], runs[0], "--output", str(picture)], "twice"),
+    ):
+        assert cli.main(["plot", *wrong]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_a_resumed_run_ends_as_a_whole_one(
     data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from random import Random
 from typing import Any
 
 import numpy as np
 from helpers.backends import making_functions_for
 from helpers.graphs import ALL_KERNELS
-from hypothesis import given
+from helpers.random_graphs import RandomGraph
+from helpers.random_steps import DIFFERENTIABLE
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.group import MAX_ELEMENTS, MAX_MEMBERS, group_calls
-from tinygrad_mnist.compile.plan import KernelCall, View
+from tinygrad_mnist.compile.pipeline import compile_plan
+from tinygrad_mnist.compile.plan import KernelCall, Plan, View
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.layout import contiguous
+from tinygrad_mnist.graph.traversal import substitute
 
 IDENTITY = Tape.identity("float32")
 SOURCE = 100  # a buffer that no call writes
@@ -31,13 +36,16 @@ def call(kernel: str, source: int, target: int, size: int = 8) -> KernelCall:
 
 
 def grouped(
-    calls: list[KernelCall], depends: list[set[int]], kernels: frozenset[str] = ALL_KERNELS
+    calls: list[KernelCall],
+    depends: list[set[int]],
+    kernels: frozenset[str] = ALL_KERNELS,
+    keeps_depth: bool = False,
 ) -> tuple[list[KernelCall], list[set[int]]]:
     """The calls with groups, in order, and for each the calls that it waits for."""
     graph = CallGraph()
     for item, before in zip(calls, depends, strict=True):
         graph.add(item, after=before)
-    group_calls(graph, kernels)
+    group_calls(graph, kernels, keeps_depth)
     order = graph.order()
     return [graph[n] for n in order], [{order.index(d) for d in graph.waits(n)} for n in order]
 
@@ -69,14 +77,20 @@ def test_a_reduction_that_waits_for_another_stays_out() -> None:
     assert grouped(calls, [set(), {0}, {1}]) == (calls, [set(), {0}, {1}])
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_nothing_waits_in_a_cycle(seed: int) -> None:
-    """Of any calls that wait for earlier ones: every result stays, and an order exists."""
+def random_calls(seed: int) -> tuple[list[KernelCall], list[set[int]]]:
+    """Any calls that wait for earlier ones."""
     random = Random(seed)
     n = random.randrange(1, 16)
     calls = [call(random.choice(["reduce", "reduce", "gemm"]), SOURCE, k) for k in range(n)]
-    depends = [{d for d in range(k) if random.random() < 0.2} for k in range(n)]
-    joined, waits = grouped(calls, depends)
+    return calls, [{d for d in range(k) if random.random() < 0.2} for k in range(n)]
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_nothing_waits_in_a_cycle(seed: int, keeps_depth: bool) -> None:
+    """Every result stays, and an order exists."""
+    calls, depends = random_calls(seed)
+    n = len(calls)
+    joined, waits = grouped(calls, depends, keeps_depth=keeps_depth)
     assert sorted(v.buffer for c in joined for v in c.outputs) == list(range(n))
     done: set[int] = set()
     while len(done) < len(joined):
@@ -128,3 +142,66 @@ def test_updates_in_a_group_happen_in_place() -> None:
     assert "grouped_reduce" in [c.kernel for c in step.plan.calls]
     for ours, theirs in zip(results["cpu"], results["reference"], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-6)
+
+
+# --- the longest chain of calls -----------------------------------------------------------------
+
+
+def depth(waits: Sequence[Collection[int]]) -> int:
+    """Calls in the longest chain, each of which waits for the one before it."""
+    depths: list[int] = []
+    for before in waits:
+        depths.append(1 + max((depths[k] for k in before), default=0))
+    return max(depths, default=0)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_no_chain_becomes_longer(seed: int) -> None:
+    calls, depends = random_calls(seed)
+    _, waits = grouped(calls, depends, keeps_depth=True)
+    assert depth(waits) == depth(depends)
+
+
+def test_what_is_equally_far_from_the_end_is_joined() -> None:
+    """Results 0 and 1 could be there at once, result 3 only after a product, and a product waits
+    for result 0."""
+    calls = [call("reduce", SOURCE, 0), call("reduce", SOURCE, 1), call("gemm", SOURCE, 2)]
+    calls += [call("reduce", 2, 3), call("gemm", 0, 4)]
+    depends: list[set[int]] = [set(), set(), set(), {2}, {0}]
+    joined, waits = grouped(calls, depends)
+    assert kernels(joined) == ["gemm", "grouped_reduce", "gemm"]
+    assert depth(waits) == 3
+    joined, waits = grouped(calls, depends, keeps_depth=True)
+    assert [[v.buffer for v in c.outputs] for c in joined] == [[0], [2], [1, 3], [4]]
+    assert depth(waits) == 2
+
+
+def test_groups_of_one_height_are_not_too_large() -> None:
+    many = [call("reduce", SOURCE, k) for k in range(2 * MAX_MEMBERS + 1)]
+    joined, _ = grouped(many, [set() for _ in many], keeps_depth=True)
+    assert sorted(len(c.outputs) for c in joined) == [1, MAX_MEMBERS, MAX_MEMBERS]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_steps=st.integers(5, 30), n_updates=st.integers(0, 5))
+def test_plans_are_as_deep_as_without_groups(seed: int, n_steps: int, n_updates: int) -> None:
+    """Also where temporaries share memory, with updates and with range checks."""
+    graph = RandomGraph(Random(seed), n_steps, DIFFERENTIABLE)
+    cost, *gradients = graph.cost_and_gradients()
+    values = dict(zip(graph.inputs, graph.values, strict=True))
+    floats = [x for x in graph.inputs if x.dtype.startswith("float")]
+    shared = {
+        x: theano.shared(values[x], broadcastable=x.broadcastable) for x in floats[:n_updates]
+    }
+    outputs = substitute([cost, *gradients], shared)
+    updates = {s: s - 0.5 * g for s, g in zip(shared.values(), outputs[1:], strict=False)}
+    shapes = {shared.get(x, x): value.shape for x, value in values.items()}
+
+    def plan(kernels: frozenset[str]) -> Plan:
+        results = [outputs[0], *outputs[1 + n_updates :]]
+        options = (shapes, {}, "any", kernels, True)
+        return compile_plan(results, updates, *options, keeps_depth=True).plan
+
+    joined, apart = plan(ALL_KERNELS), plan(ALL_KERNELS - {"grouped_reduce"})
+    assert depth(joined.depends) == depth(apart.depends)
+    assert len(joined.calls) <= len(apart.calls)

@@ -230,13 +230,64 @@ f(floats(7, 6))
         ],
     ),
 }
+# A GPU's plans are ordered by what waits for what, and have fewer calls that wait for each other.
+_LAYER = f"dot, scores, {LOSS}, grad tanh, grad dot, grad softmax, grad log, grad choose"
+GPU_PLANS = {
+    "a convolutional net": [
+        "conv2d_pool: conv, pool, bias, tanh",
+        "elementwise: labels",
+        "reduce: squares",
+        f"check_range: {_LAYER}",
+        f"softmax_layer: {_LAYER}",
+        "conv2d_pool_grad_filter: w, grad conv, grad pool, grad squares",
+        "gemm: v, grad dot",
+        f"grouped_reduce: {LOSS}, mean, total, b, c, grad bias, grad scores",
+    ],
+    "rows of a table": [
+        "check_range: rows, update, grad rows",
+        "elementwise: update, grad rows, grad part",
+        "gather: rows",
+        "elementwise: update, grad rows, grad part",
+        "elementwise: exp",
+        "reduce: sum",
+        "elementwise: update, grad rows, grad part",
+        "scatter_add: update, grad rows",
+    ],
+    "reductions": [
+        "argmax: argmax",
+        "grouped_reduce: var, mean",
+        "grouped_reduce: max, sqr, sum, var",
+        "elementwise: centre",
+    ],
+    "dropout": [
+        "elementwise: mask, cast, drop",
+        "gemm: dot, cost",
+        "elementwise: streams",
+        "reduce: cost",
+        "elementwise: grad cost",
+        "gemm: function, grad dot",
+    ],
+    "moments and a swap": [
+        "gemm: dot",
+        "elementwise: function",
+        "reduce: cost",
+        "elementwise: grad cost",
+        "elementwise: function",
+        "gemm: moment, grad dot",
+        "elementwise: function",
+        "elementwise: w",
+    ],
+}
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize(("text", "expected"), PLANS.values(), ids=PLANS)
-def test_the_lines_of_each_call(text: str, expected: list[str], device: str) -> None:
+@pytest.mark.parametrize("name", PLANS)
+def test_the_lines_of_each_call(name: str, device: str) -> None:
+    text, expected = PLANS[name]
     plan = run_script(text, device)["f"].plan
     assert plan.backend == device
+    if device == "cuda":
+        expected = GPU_PLANS.get(name, expected)
     assert calls_by_lines(plan, text) == expected
 
 
@@ -301,9 +352,11 @@ def test_layers_of_network3(device: str) -> None:
     conv2 = f"conv2 (network3 layer 1), {FILE}:{lines['conv2']}"
     softmax = f"softmax (network3 layer 3), {FILE}:{lines['softmax']}"
     made = [list(map(str, call.origins)) for call in plan.calls]
-    assert made[0] == [conv1]
-    assert made[1] == [f"conv2 (network3 layer 1), {FILE}:{lines['tanh']}", conv2]
-    assert made[plan_index(plan, "softmax_xent")] == [softmax, f"gradient of {softmax}"]
+    forward = [made[k] for k, call in enumerate(plan.calls) if call.kernel == "conv2d_pool"]
+    assert forward == [[conv1], [f"conv2 (network3 layer 1), {FILE}:{lines['tanh']}", conv2]]
+    end = made[plan_index(plan, "softmax_xent" if device == "cpu" else "softmax_layer")]
+    assert {softmax, f"gradient of {softmax}"} <= set(end)
+    assert len(end) == (2 if device == "cpu" else 3)  # with the gradient of fc1
     (filters,) = [
         origins for call, origins in zip(plan.calls, made, strict=True)
         if call.outputs and plan.buffers[call.outputs[0].buffer].name == "conv1.w"

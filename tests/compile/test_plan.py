@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers.backends import making_functions_for
 from helpers.conv2_relu import conv2_relu_step
+from helpers.gpu_plans import plan_of, planning_for_cuda
 from helpers.graphs import ALL_KERNELS
 from helpers.pooled_nets import pooled_inference
 from helpers.random_graphs import RandomGraph
@@ -38,6 +39,17 @@ def test_a_training_step_is_this_plan() -> None:
         step = conv2_relu_step()
     step(0)
     assert_golden(f"{step.plan}\n\n{step.plan.host.text}", "conv2_relu_step.txt")
+
+
+def test_a_training_step_on_a_gpu_is_this_plan() -> None:
+    """With its longest chain of calls: numbers of calls, each of which waits for the one before."""
+    with planning_for_cuda():
+        plan = plan_of(conv2_relu_step(), 0)
+    chains: list[list[int]] = []
+    for number, before in enumerate(plan.depends):
+        chains.append([*max((chains[k] for k in before), key=len, default=[]), number])
+    longest = max(chains, key=len)
+    assert_golden(f"{plan}\n\nlongest chain: {longest}\n", "conv2_relu_step_gpu.txt")
 
 
 def test_inference_with_activations_before_pools_is_this_plan() -> None:

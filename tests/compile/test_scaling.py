@@ -54,16 +54,13 @@ GRAPHS: dict[str, tuple[Make, int]] = {
 
 def _seconds(make: Make, n: int) -> float:
     """Seconds of this process to build, differentiate, compile and run a graph once."""
-    best = np.inf
-    for _ in range(2):
-        begin = process_time()
-        x = T.dvector("x")
-        cost = T.sum(make(x, n))
-        function = theano.function([x], T.grad(cost, x))
-        value = np.linspace(0.1, 0.5, max(n + 1, LENGTH) if _needs_length(make) else LENGTH)
-        assert function(value).shape == value.shape
-        best = min(best, process_time() - begin)
-    return best
+    begin = process_time()
+    x = T.dvector("x")
+    cost = T.sum(make(x, n))
+    function = theano.function([x], T.grad(cost, x))
+    value = np.linspace(0.1, 0.5, max(n + 1, LENGTH) if _needs_length(make) else LENGTH)
+    assert function(value).shape == value.shape
+    return process_time() - begin
 
 
 def _needs_length(make: Make) -> bool:
@@ -72,9 +69,14 @@ def _needs_length(make: Make) -> bool:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_time_grows_in_step(name: str) -> None:
+    """Of few measurements the shortest: other work on the machine makes some longer."""
     make, n = GRAPHS[name]
-    small, large = _seconds(make, n), _seconds(make, 4 * n)
-    assert large < 8 * small + 0.1, (small, large)
+    small = large = np.inf
+    for _ in range(3):
+        small, large = min(small, _seconds(make, n)), min(large, _seconds(make, 4 * n))
+        if large < 8 * small + 0.1:
+            return
+    pytest.fail(f"{n} steps take {small:.3f} s, {4 * n} steps {large:.3f} s")
 
 
 def test_chain_of_20_000() -> None:

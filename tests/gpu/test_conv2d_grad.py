@@ -136,6 +136,27 @@ def test_same_bits_every_time(n, which):
 
 
 @pytest.mark.compile
+@pytest.mark.parametrize(("n", "quads"), [(10, 5), (100, 4)])
+def test_rows_of_g_are_spaced_where_there_is_room(n, quads, monkeypatch):
+    """Rows of 16 elements, an odd number of quads apart. The cut is the same; with 100 images the
+    block has no room left."""
+    from tinygrad_mnist.backends.cuda.make import make
+
+    conv2d_grad_input = import_module("tinygrad_mnist.kernels.conv2d.conv2d_grad_input")
+    input_tiles = import_module("tinygrad_mnist.kernels.conv2d.input_tiles")
+    met = []
+    monkeypatch.setattr(conv2d_grad_input, "input_tiles", lambda s: met.append(s))  # no tiles
+    conv = Convolution(n, 20, (12, 12), 40, (5, 5), pool=(2, 2))
+    call = problem(conv, "input", "identity", False, False, np.random.default_rng(0))
+    [designed] = design_plan(OneCall(kernel_name(conv, "input"), *call).plan, (9, 0))
+    make(designed.design)
+    tiles = input_tiles.input_tiles(met[0])
+    assert tiles.pitch == 4 * quads
+    assert tiles._replace(pitch=16) in list(input_tiles.candidates(met[0]))
+    assert tiles.shared * 4 <= 48 << 10
+
+
+@pytest.mark.compile
 def test_large_blocks_can_be_launched() -> None:
     """With 448 threads of 146 registers, which this one would have, the driver refuses it."""
     from helpers.gpu_code import machine_code

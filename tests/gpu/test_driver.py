@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.compile
@@ -125,6 +126,24 @@ def test_a_second_process_does_without_numba(stand_in: Path, cache: Path, found:
     assert {k: v for k, v in again.items() if k != "numba"} == {
         k: v for k, v in found.items() if k != "numba"
     }
+
+
+def test_a_net_trains_on_it_as_on_the_processor(stand_in: Path, cache: Path) -> None:
+    """Graphs, step table, checks and copies, with kernels that the PTX machine computes."""
+    found = run(stand_in, cache, str(FOLDER / "ptx_program.py"))
+    assert found["errors"] == found["faults"] == []
+    assert found["kernels"] >= 8
+    on_gpu, on_cpu = found["cuda"], found["cpu"]
+    assert len(set(on_gpu["costs"])) == 19
+    np.testing.assert_allclose(on_gpu["costs"], on_cpu["costs"], rtol=1e-5)
+    for found_values, wanted in zip(on_gpu["parameters"], on_cpu["parameters"], strict=True):
+        error = np.linalg.norm(np.subtract(found_values, wanted)) / np.linalg.norm(wanted)
+        assert error <= 1e-5
+    assert on_gpu["accuracies"] == on_cpu["accuracies"]
+    assert on_gpu["kept"]
+    assert on_cpu["kept"]
+    # On a GPU the softmax layer is one kernel, so more lines of the program are named.
+    assert on_gpu["message"].startswith(on_cpu["message"])
 
 
 DEVICE = """

@@ -8,7 +8,7 @@ import pytest
 from helpers.gpu import MODE
 from helpers.gpu_modes import MODES_HERE, finish_mode, missing
 
-LEAST = {"sim": 400, "compile": 150, "ptx": 60}  # tests of a mode
+LEAST = {"sim": 400, "compile": 150, "ptx": 80}  # tests of a mode
 
 
 @pytest.mark.skipif(MODE is not None, reason="this process is one of the modes")

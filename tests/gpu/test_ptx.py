@@ -1,95 +1,19 @@
-"""The kernels' PTX, run and checked on the processor: values, and whether anything is wrong.
-
-Two cases of every kernel run in the suite; all others are marked as slow.
-"""
+"""The device `ptx`: functions, and training from the command line."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.gpu_cases import CASES, Case
-from helpers.native import assert_near, expect
-from helpers.ptx_step import device, recorded_step, rerun
+from helpers.small_mnist import small_arrays, write_idx_folder
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist import config
-from tinygrad_mnist.backends.ptx.gpu import PtxGpu
-from tinygrad_mnist.backends.ptx.observe import Observer
-from tinygrad_mnist.checking.one_call import OneCall
-from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist import cli, config
 from tinygrad_mnist.errors import IndexOutOfRangeError
 
 pytestmark = pytest.mark.ptx
-PER_KERNEL = 2
-
-
-def chosen_cases() -> list[Any]:
-    """All cases that the simulator can run, too. Those in the middle of each kernel's are not
-    slow."""
-    small = [case for case in CASES if "sim" in case.modes]
-    of_kernel: dict[str, list[Case]] = {}
-    for case in small:
-        of_kernel.setdefault(case.kernel, []).append(case)
-    quick = {
-        cases[k * len(cases) // PER_KERNEL]
-        for cases in of_kernel.values()
-        for k in range(PER_KERNEL)
-    }
-    slow = pytest.mark.slow
-    return [case if case in quick else pytest.param(case, marks=slow) for case in small]
-
-
-@pytest.mark.parametrize("case", chosen_cases(), ids=str)
-def test_values(case: Case) -> None:
-    config.allow_tf32 = case.tf32
-    inputs, outputs, params = case.problem()
-    call = OneCall(case.kernel, inputs, outputs, params)
-    specs = [ArraySpec(a.dtype.name, a.shape) for a in call.arrays[call.n_inputs :]]
-    exact = expect(case.kernel, inputs, specs, params)
-    observer = Observer()
-    with device(PtxGpu(observer)):
-        results = call.run("ptx")
-    for result, wanted in zip(results, exact, strict=True):
-        assert_near(result, wanted, case.tolerance)
-    assert list(map(str, observer.faults)) == []
-
-
-# --- a whole step -------------------------------------------------------------------------------
-
-
-def test_a_step_has_the_costs_of_the_processor() -> None:
-    step = recorded_step()
-    np.testing.assert_allclose(step.costs, step.wanted, rtol=1e-5)
-
-
-def test_a_step_has_no_faults() -> None:
-    assert list(map(str, recorded_step().observer.faults)) == []
-
-
-# Products in which every thread adds up what it computed itself, before others do: launches of the
-# step by number, and how many of their barriers order nothing.
-SUPERFLUOUS = {"8 gemm": 1, "13 gemm": 1}
-
-
-def test_every_barrier_of_a_step_is_needed() -> None:
-    """Without any one of them, threads race: some only where numbers aren't finite."""
-    unseen: dict[str, int] = {}
-    n = 0
-    for number, one in enumerate(recorded_step().launches):
-        lines = one.kernel.text.split("\n")
-        for k, line in enumerate(lines):
-            if line.strip().startswith("bar.sync"):
-                n += 1
-                text = "\n".join([*lines[:k], "", *lines[k + 1 :]])
-                runs = (rerun(one, text, spoilt) for spoilt in (False, True))
-                if not any(f.kind == "race" for run in runs for f in run.faults):
-                    name = f"{number} {one.kernel.name}"
-                    unseen[name] = unseen.get(name, 0) + 1
-    assert n >= 50
-    assert unseen == SUPERFLUOUS
 
 
 def test_functions_run_on_the_device() -> None:
@@ -106,3 +30,18 @@ def test_functions_run_on_the_device() -> None:
         results.append((np.array(costs), w.get_value()))
     for found, wanted in zip(*results, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_training_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All lines that the book's program prints are the same as on the CPU."""
+    write_idx_folder(tmp_path, small_arrays(training=120, test=20))
+    printed = []
+    for device in ("ptx", "cpu"):
+        arguments = ["train", "--device", device, "--net", "fc", "--epochs", "2"]
+        assert cli.main([*arguments, "--data", str(tmp_path)]) == 0
+        out, err = capsys.readouterr()
+        printed.append(out.splitlines())
+        assert "100 training images, 2 epochs" in err
+    assert printed[0] == printed[1]
+    assert printed[0][0] == "Training mini-batch number 0"
+    assert printed[0][-1].endswith(" %")

@@ -108,6 +108,8 @@ def values(step: Function) -> list[Values]:
 
 
 @pytest.mark.gpu
+@pytest.mark.ptx
+@pytest.mark.slow
 @pytest.mark.parametrize("floats", TOLERANCE)
 @pytest.mark.parametrize("name", RECIPES)
 def test_first_costs(name: str, floats: str) -> None:

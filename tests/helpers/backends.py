@@ -12,7 +12,7 @@ from tinygrad_mnist.contracts import CONTRACTS
 
 
 class FusedReference(ReferenceBackend):
-    """The oracle's kernels on plans with every rule and every fused form applied.
+    """The oracle's kernels on plans with every rule and every fused form of the CPU applied.
 
     It separates a wrong rule from a wrong native kernel.
     """
@@ -21,21 +21,31 @@ class FusedReference(ReferenceBackend):
 
     @property
     def kernels(self) -> frozenset[str]:
+        return frozenset(name for name, contract in CONTRACTS.items() if not contract.gpu_only)
+
+
+class FusedGpuReference(FusedReference):
+    """The oracle's kernels on plans as a GPU gets them."""
+
+    keeps_depth = True
+
+    @property
+    def kernels(self) -> frozenset[str]:
         return frozenset(CONTRACTS)
 
 
 DEVICES = ("reference", "fused", "cpu")
-_FUSED = FusedReference()
+_FUSED = {"fused": FusedReference(), "fused for a GPU": FusedGpuReference()}
 
 
 @contextmanager
 def making_functions_for(device: str) -> Iterator[None]:
-    """Functions made inside run on `device`: 'reference', 'cpu', or 'fused' (see above)."""
+    """Functions made inside run on `device`: 'reference', 'cpu', or a fused one (see above)."""
     before, oracle = theano.config.device, backends.BACKENDS["reference"]
     try:
-        if device == "fused":
+        if device in _FUSED:
             theano.config.device = "reference"
-            backends.BACKENDS["reference"] = _FUSED
+            backends.BACKENDS["reference"] = _FUSED[device]
         else:
             theano.config.device = device
         yield

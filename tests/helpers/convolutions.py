@@ -80,12 +80,12 @@ def _pair(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
     return st.tuples(st.integers(low, high), st.integers(low, high))
 
 
-def cases(pooled: bool) -> st.SearchStrategy[Case]:
-    """Small convolutions of every kind."""
+def cases(pooled: bool, images: tuple[int, int] = (0, 3)) -> st.SearchStrategy[Case]:
+    """Small convolutions of every kind, of so many images."""
     pool = st.one_of(st.just((2, 2)), _pair(1, 4)) if pooled else st.none()
     return st.builds(
         Case,
-        n=st.integers(0, 3),
+        n=st.integers(*images),
         c=st.integers(1, 6),
         image=_pair(1, 14),
         o=st.one_of(st.integers(1, 10), st.sampled_from([20, 25, 40])),

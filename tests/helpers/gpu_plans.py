@@ -29,6 +29,7 @@ class _Planning:
     keeps_shared = True
     compiles = False
     rising: frozenset[tuple[str, str]] = frozenset()
+    keeps_depth = True
     threads = 1
     target = "none"
 

@@ -47,7 +47,7 @@ def memory_of(array: Array | int | Allocation) -> Allocation:
 def run(
     text: str,
     arrays: Sequence[Array | int | Allocation],
-    threads: int = 32,
+    threads: int | tuple[int, int] = 32,
     blocks: int = 1,
     inputs: int = 0,
     shared_bytes: int = 0,
@@ -60,7 +60,8 @@ def run(
         for k, memory in enumerate(memories)
     ]
     observer = Observer()
-    shape = Shape((blocks, 1, 1), (threads, 1, 1), shared_bytes)
+    x, y = (threads, 1) if isinstance(threads, int) else threads
+    shape = Shape((blocks, 1, 1), (x, y, 1), shared_bytes)
     kernel = Kernel(text, follows=True)
     launch(kernel, shape, [w.base for w in windows], windows, observer)
     results = [
@@ -73,3 +74,52 @@ def run(
 def kinds(observer: Observer) -> list[str]:
     """The kinds of what was found, in order."""
     return sorted({finding.kind for finding in observer.findings})
+
+
+# --- single instructions ------------------------------------------------------------------------
+
+SUFFIXES = {"f32": "f", "f64": "fd", "64": "rd", "32": "r", "16": "rs"}
+
+
+def register(kind: str, k: int) -> str:
+    """A register of a type."""
+    suffix = SUFFIXES.get(kind) or SUFFIXES.get(kind[1:]) or "rs"
+    return f"%{suffix}{20 + k}"
+
+
+def numpy_of(kind: str) -> np.dtype[Any]:
+    """A type of PTX as a dtype."""
+    return np.dtype({"f": "f", "s": "i", "u": "u", "b": "u"}[kind[0]] + str(int(kind[1:]) // 8))
+
+
+def computed(opcode: str, result: str, kinds: list[str], *columns: Any) -> Any:
+    """What an instruction makes of columns of operands, one row for each thread. opcode: or code,
+    in which `{0}`, `{1}` are the operands and `{out}` is the result."""
+    n = len(columns[0])
+    size = numpy_of(result).itemsize
+    lines = ["mov.u32 %r1, %tid.x;"]
+    arrays = []
+    for k, (kind, column) in enumerate(zip(kinds, columns, strict=True)):
+        dtype = numpy_of(kind)
+        arrays.append(np.asarray(column, dtype))
+        lines.append(f"mul.wide.u32 %rd15, %r1, {dtype.itemsize};")
+        lines.append(f"add.s64 %rd15, %rd15, %rd{k};")
+        lines.append(f"ld.global.{kind} {register(kind, k)}, [%rd15];")
+    named = [register(kind, k) for k, kind in enumerate(kinds)]
+    out = register(result, 9)
+    if "{out}" in opcode:
+        lines.append(opcode.format(*named, out=out))
+    else:
+        lines.append(f"{opcode} {out}, {', '.join(named)};")
+    lines.append(f"mul.wide.u32 %rd15, %r1, {size};")
+    lines.append(f"add.s64 %rd15, %rd15, %rd{len(kinds)};")
+    lines.append(f"st.global.{result} [%rd15], {out};")
+    text = kernel_text("\n".join(lines), len(kinds) + 1)
+    results, observer = run(text, [*arrays, n * size], n, inputs=len(kinds))
+    assert observer.findings == []
+    return results[-1].view(numpy_of(result))
+
+
+def pairs(values: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Every value beside every other."""
+    return [a for a in values for _ in values], [b for _ in values for b in values]

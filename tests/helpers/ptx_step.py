@@ -1,4 +1,4 @@
-"""A step of the book's convolutional net as PTX, whose launches can run again with other texts."""
+"""Training steps as PTX, whose launches can run again with other texts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from helpers.batch_norm_net import batch_norm_step
 from helpers.conv2_relu import conv2_relu_step
 
 from tinygrad_mnist import backends, config
@@ -73,17 +74,20 @@ class Step(NamedTuple):
     launches: Sequence[Launch]
 
 
+STEPS = {"conv2-relu": conv2_relu_step, "batch-norm": batch_norm_step}
+
+
 @cache
-def recorded_step() -> Step:
-    """Two steps of the net at mini-batch 10."""
+def recorded_step(name: str = "conv2-relu") -> Step:
+    """Two steps of a net at a small mini-batch."""
     observer = Observer()
     gpu = Recorder(observer)
     costs = []
     before = config.device
-    for name in ("ptx", "cpu"):
+    for backend in ("ptx", "cpu"):
         with device(gpu):
-            config.device = name
-            function = conv2_relu_step()
+            config.device = backend
+            function = STEPS[name]()
             costs.append([function(0), function(1)])
     config.device = before
     return Step(costs[0], costs[1], observer, gpu.launches[: len(gpu.launches) // 2])
@@ -104,3 +108,8 @@ def rerun(one: Launch, text: str, spoilt: bool = False) -> Observer:
     kernel = Kernel(text, one.kernel.name, follows=True)
     launch(kernel, one.shape, one.parameters, one.windows, observer)
     return observer
+
+
+def contents(one: Launch) -> list[bytes]:
+    """What a launch has left in the memory that it may write."""
+    return [w.allocation.data.tobytes() for w in one.windows if w.writable]

@@ -164,6 +164,43 @@ def test_panels_and_lines() -> None:
         assert len({line.get_color() for line in lines.values()}) == 2
 
 
+@pytest.mark.parametrize("n", [1, 3, 9])
+def test_runs_beside_each_other(n: int, tmp_path: Path) -> None:
+    runs = {f"run {i}": {"val_accuracy": [0.5, i / 10], "accuracy": [0, 1]} for i in range(n - 1)}
+    figure = plots.plot_runs({**runs, "last": csv_file(tmp_path)}, tmp_path / "runs.png")
+    (ax,) = figure.axes
+    assert ax.get_title() == "accuracy, validation data"
+    assert [line.get_label() for line in ax.lines] == [*runs, "last"]
+    assert [line.get_ydata().tolist()[1] for line in ax.lines] == [
+        *(i / 10 for i in range(n - 1)),
+        0.5,
+    ]
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == n
+    assert (tmp_path / "runs.png").exists()
+
+
+def test_other_quantities_of_runs() -> None:
+    runs = {"a": {"loss": [2, 1], "val_loss": [3, 2]}, "b": {"loss": [4, 3]}}
+    (ax,) = plots.plot_runs(runs, what="loss").axes
+    assert ax.get_title() == "loss, training data"
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[2, 1], [4, 3]]
+
+
+@pytest.mark.parametrize(
+    ("runs", "error", "said"),
+    [
+        ({}, GraphTypeError, "runs is {}"),
+        ([{"loss": [1]}], GraphTypeError, "it must be a dict of records by name"),
+        ({"a": {"loss": [1]}}, ArgumentError, "run 'a' has no accuracy; it has loss"),
+        ({"a": {"accuracy": [1]}, "b": {"val_accuracy": [1]}}, ArgumentError, "some runs have"),
+        ({"a": 7}, GraphTypeError, "7 is no record"),
+    ],
+)
+def test_wrong_runs(runs: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        plots.plot_runs(runs)
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3, 9, 60])
 def test_epochs_are_whole_numbers(epochs: int) -> None:
     figure = plots.plot_history({"loss": np.arange(1.0, epochs + 1)})

@@ -72,7 +72,10 @@ def test_the_books_runs(client: Any, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert cli.main(command) == 0
     out, err = capsys.readouterr()
     assert f"| {row.test:.2f} | {row.tests[0]:.2f} {row.tests[1]:.2f} |" in out
-    assert "2 runs, on the cluster" in err
+    assert "all 2 runs have been done" in err
+    command[4] = "3"
+    assert cli.main(command) == 0
+    assert "1 more run, on the cluster" in capsys.readouterr().err
 
 
 def test_a_killed_worker_loses_only_its_run(client: Any, tmp_path: Path) -> None:

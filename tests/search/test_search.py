@@ -22,6 +22,7 @@ from tinygrad_mnist.search import (
     Processes,
     SearchError,
     done_before,
+    finished,
     integers,
     log_uniform,
     search,
@@ -192,6 +193,19 @@ def test_a_file_has_each_run_and_resumes(tmp_path: Path, monkeypatch: pytest.Mon
     assert calls == []
     here(fails_at_two, {"x": [1]}, file=path, seed=1)
     assert calls == [1]
+
+
+def test_a_list_of_settings(tmp_path: Path) -> None:
+    file = tmp_path / "runs.jsonl"
+    points = [{"x": 5, "k": 1}, {"x": 7, "k": 2}]
+    search(objectives.product, points[1:], HERE(1), file=file)
+    assert [run.settings for run in finished(objectives.product, points, file)] == points[1:]
+    assert not finished(objectives.product, points, tmp_path / "none.jsonl")
+    both = search(objectives.product, points, HERE(1), file=file)
+    assert [run.settings for run in both] == [points[1], points[0]]
+    assert len(file.read_text().splitlines()) == 3
+    with pytest.raises(ArgumentError, match="`runs` has no meaning"):
+        search(objectives.product, points, HERE(1), runs=2)
 
 
 def test_a_line_that_was_cut_is_dropped(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.search import choice, integers, log_uniform, uniform
-from tinygrad_mnist.search.space import grid, key_of, ranges, sample
+from tinygrad_mnist.search.space import grid, key_of, listed, ranges, sample
 
 
 def test_a_grid_is_every_combination_the_last_setting_fastest() -> None:
@@ -20,6 +20,29 @@ def test_a_grid_is_every_combination_the_last_setting_fastest() -> None:
     assert points[1] == {"a": 1, "b": 0, "c": "x", "d": (16,)}
     assert [(p["a"], p["b"]) for p in points[::2]] == [(a, b) for a in (1, 2) for b in (0, 2, 4)]
     assert len(points) == 12
+
+
+def test_a_list_of_settings_is_taken_as_it_is() -> None:
+    points = [{"a": 3, "b": [1, 2]}, {"b": (), "a": np.float32(0.5)}]
+    assert listed(points) == [{"a": 3, "b": [1, 2]}, {"a": 0.5, "b": ()}]
+
+
+@pytest.mark.parametrize(
+    ("points", "error", "message"),
+    [
+        ([], ArgumentError, "list at least one dict of settings"),
+        ([{"a": 1}, 7], GraphTypeError, "space has 7; each must be a dict"),
+        ([{"a": 1}, {"a": 1, "b": 2}], ArgumentError, "settings of a, b behind those of a; "),
+        ([{"a": 1}, {}], ArgumentError, "settings of nothing behind those of a; "),
+        ([{"a": 1}, {"a": 2}, {"a": 1}], ArgumentError, "the same settings twice"),
+        ([{"a": print}], GraphTypeError, "setting 'a' is "),
+        ([{"a b": 1}], GraphTypeError, "'a b' can't be the name of a setting"),
+        ([{}], ArgumentError, "space is empty"),
+    ],
+)
+def test_wrong_lists(points: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        listed(points)
 
 
 @given(

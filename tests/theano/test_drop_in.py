@@ -114,7 +114,9 @@ def test_a_module_beside_the_program_comes_first(
     for name in ("network3", "mnist_loader"):
         (tmp_path / f"{name}.py").write_text("mine = True\n")
         del sys.modules[name]
-    monkeypatch.syspath_prepend(str(tmp_path))
+    # `syspath_prepend` would not undo what `drop_in` has done to the path.
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    importlib.invalidate_caches()
     mine = run("import network3, mnist_loader")
     assert mine["network3"].mine
     assert mine["mnist_loader"].mine

@@ -87,8 +87,9 @@ class Backend(Protocol):
     variables, whose values they keep on a device, in the place of arrays. compiles: whether kernels
     are compiled when they are first used, so that it pays to `prepare` several plans. rising:
     instructions of tapes, each with a dtype, that approximate a function and never fall: a larger
-    argument never gives a smaller result. target: what computes, such as an instruction set.
-    threads: how many of them.
+    argument never gives a smaller result. keeps_depth: whether calls that don't wait for each other
+    run side by side, so that no plan may have a longer chain of calls that do than its graph asks
+    for. target: what computes, such as an instruction set. threads: how many of them.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Backend(Protocol):
     keeps_shared: bool
     compiles: bool
     rising: frozenset[tuple[str, str]]
+    keeps_depth: bool
 
     @property
     def kernels(self) -> frozenset[str]: ...

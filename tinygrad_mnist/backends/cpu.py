@@ -42,7 +42,8 @@ except ImportError as error:
     raise
 
 # What the native module has to have: the package's own, without what a program registers later.
-_KERNELS, _OPCODES = frozenset(CONTRACTS), frozenset(OPCODES)
+_KERNELS = frozenset(name for name, contract in CONTRACTS.items() if not contract.gpu_only)
+_OPCODES = frozenset(OPCODES)
 _PROCESSORS = _native.threads()  # before a program sets another number
 
 
@@ -63,6 +64,10 @@ def native_kernels() -> frozenset[str]:
     return kernels
 
 
+# The kind; the offset in the arena, the address, or the number of the bound address; the bytes.
+NativeBuffer = tuple[str, int] | tuple[str, int, int]
+
+
 class CpuProgram:
     """A plan as a native program, with the constants that it reads."""
 
@@ -78,18 +83,19 @@ class CpuProgram:
                 _check_call(call, native, buffers, plan.arena_bytes)
             raise error
 
-    def _native_buffers(self, plan: Plan) -> list[tuple[str, int]]:
+    def _native_buffers(self, plan: Plan) -> list[NativeBuffer]:
         position = {number: i for i, number in enumerate(bound_buffers(plan))}
-        buffers = []
+        buffers: list[NativeBuffer] = []
         for number, buffer in enumerate(plan.buffers):
             if buffer.kind == TEMPORARY:
                 buffers.append(("arena", buffer.offset))
             elif buffer.kind == CONSTANT:
                 assert buffer.value is not None
                 self._constants.append(np.ascontiguousarray(buffer.value))
-                buffers.append(("fixed", self._constants[-1].ctypes.data))
+                constant = self._constants[-1]
+                buffers.append(("fixed", constant.ctypes.data, constant.nbytes))
             else:
-                buffers.append(("bind", position[number]))
+                buffers.append(("bind", position[number], buffer.nbytes))
         return buffers
 
     def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
@@ -122,7 +128,7 @@ class CpuProgram:
 
 
 def _check_call(
-    call: KernelCall, native: Any, buffers: Sequence[tuple[str, int]], arena_bytes: int
+    call: KernelCall, native: Any, buffers: Sequence[NativeBuffer], arena_bytes: int
 ) -> None:
     """Raises ShapeError if the native code can't run a call: with the call's shapes and line."""
     try:
@@ -219,6 +225,7 @@ class CpuBackend:
     compiles = False
     # Not sigmoid and softplus, which fall by a unit in the last place here and there.
     rising = frozenset(product(("tanh", "exp", "expm1", "arctan"), FLOATS))
+    keeps_depth = False  # threads that meet cost more than calls that could have run earlier
 
     @property
     def kernels(self) -> frozenset[str]:

@@ -149,6 +149,7 @@ class ReferenceBackend:
     target = "NumPy"
     threads = 1
     rising: frozenset[tuple[str, str]] = frozenset()
+    keeps_depth = False
 
     @property
     def kernels(self) -> frozenset[str]:

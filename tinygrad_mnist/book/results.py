@@ -13,8 +13,7 @@ import numpy as np
 from tinygrad_mnist.book.experiments import EXPERIMENTS, VOTE, VOTE_OF, VOTE_REPORTED, VOTERS
 from tinygrad_mnist.book.train import saved_network
 from tinygrad_mnist.network3 import Ensemble
-from tinygrad_mnist.search import Results
-from tinygrad_mnist.search.results import Run
+from tinygrad_mnist.search import Run
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,11 @@ class Row:
     seconds: float
 
 
-def rows_of(results: Sequence[Results]) -> list[Row]:
+def rows_of(all_runs: Sequence[Run]) -> list[Row]:
     """A row per experiment that has a finished run, in the book's order."""
     rows = []
     for name, experiment in EXPERIMENTS.items():
-        runs = _runs(results, name)
+        runs = _finished(all_runs, name)
         if not runs:
             continue
         best = max(runs, key=lambda run: run.values["validation"])
@@ -61,9 +60,9 @@ def rows_of(results: Sequence[Results]) -> list[Row]:
     return rows
 
 
-def vote_row(results: Sequence[Results], folder: str | os.PathLike[str], test: Any) -> Row | None:
+def vote_row(all_runs: Sequence[Run], folder: str | os.PathLike[str], test: Any) -> Row | None:
     """The vote of the networks in a folder; None where there are too few. test: images, labels."""
-    runs = _runs(results, VOTE_OF)[:VOTERS]
+    runs = _finished(all_runs, VOTE_OF)[:VOTERS]
     if len(runs) < VOTERS:
         return None
     networks = [saved_network(folder, VOTE_OF, run.settings["seed"]) for run in runs]
@@ -81,10 +80,9 @@ def vote_row(results: Sequence[Results], folder: str | os.PathLike[str], test: A
     )
 
 
-def _runs(results: Sequence[Results], name: str) -> list[Run]:
-    """The finished runs of an experiment, by seed."""
-    runs = [run for of in results for run in of if run.error is None]
-    of_this = [run for run in runs if run.settings["experiment"] == name]
+def _finished(runs: Sequence[Run], name: str) -> list[Run]:
+    """Those of an experiment that didn't fail, by seed."""
+    of_this = [run for run in runs if run.settings["experiment"] == name and run.error is None]
     return sorted(of_this, key=lambda run: run.settings["seed"])
 
 

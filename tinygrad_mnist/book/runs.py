@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from tinygrad_mnist.book.train import checkpoint_of, train
 from tinygrad_mnist.errors import ArgumentError
 from tinygrad_mnist.graph.values import integer, shown
 from tinygrad_mnist.network3 import Network, share_data
-from tinygrad_mnist.search import Results, Run, search
+from tinygrad_mnist.search import Results, Run, finished, search
 
 _IMAGES = {EXPANDED: 250_000}
 _PLAIN_IMAGES = 50_000
@@ -72,22 +72,37 @@ class Plan:
             if runs:
                 yield experiment, runs, self.epochs or experiment.epochs
 
-    def space(self, experiment: Experiment, runs: int, epochs: int) -> dict[str, Any]:
-        """The settings of an experiment's runs, for `search`."""
-        return {
-            "experiment": [experiment.name],
-            "seed": list(range(1, runs + 1)),
-            "epochs": [epochs],
-            "folder": [self.folder],
-            "data": [self.data],
-            "early_stopping": [self.early_stopping],
-        }
+    def settings(self) -> list[dict[str, Any]]:
+        """Those of each run, as `train` takes them."""
+        return [
+            {
+                "experiment": experiment.name,
+                "seed": seed,
+                "epochs": epochs,
+                "folder": self.folder,
+                "data": self.data,
+                "early_stopping": self.early_stopping,
+            }
+            for experiment, runs, epochs in self.experiments()
+            for seed in range(1, runs + 1)
+        ]
+
+    @property
+    def journal(self) -> Path:
+        """The file in the folder that has the finished runs."""
+        return Path(self.folder, JOURNAL)
 
 
-def estimate(plan: Plan) -> dict[str, float]:
-    """Seconds that each run of an experiment will take on all threads of this process, by the time
-    of its first steps on images of noise."""
-    return {e.name: _seconds_of(e, epochs) for e, _, epochs in plan.experiments()}
+def finished_runs(plan: Plan) -> list[Run]:
+    """Those of the plan's runs that the folder has already."""
+    return finished(train, plan.settings(), plan.journal)
+
+
+def estimate(plan: Plan, names: Collection[str] | None = None) -> dict[str, float]:
+    """Seconds that each run of an experiment, of all or of some names, will take on all threads of
+    this process, by the time of its first steps on images of noise."""
+    wanted = [(e, n) for e, _, n in plan.experiments() if names is None or e.name in names]
+    return {experiment.name: _seconds_of(experiment, epochs) for experiment, epochs in wanted}
 
 
 def _seconds_of(experiment: Experiment, epochs: int) -> float:
@@ -112,7 +127,7 @@ def run_all(
     jobs: int | None = None,
     progress: bool | Callable[[Run], None] = False,
     threads: int | None = None,
-) -> list[Results]:
+) -> Results:
     """Has the runs computed, those that are not in the folder yet, and returns all of them.
 
     executor, jobs, progress, threads: as for `search`. An executor on other machines needs the
@@ -120,25 +135,21 @@ def run_all(
     stopped goes on from its checkpoint.
     """
     os.makedirs(plan.folder, exist_ok=True)
-    found = [
-        search(
-            train,
-            plan.space(experiment, runs, epochs),
-            executor,
-            jobs,
-            metric="validation",
-            mode="max",
-            file=Path(plan.folder, JOURNAL),
-            threads=threads,
-            progress=progress,
-        )
-        for experiment, runs, epochs in plan.experiments()
-    ]
-    for results in found:
-        for run in results:
-            if run.error is None:  # only now, since a run counts when its line is on disk
-                checkpoint_of(**run.settings).unlink(missing_ok=True)
-    return found
+    results = search(
+        train,
+        plan.settings(),
+        executor,
+        jobs,
+        metric="validation",
+        mode="max",
+        file=plan.journal,
+        threads=threads,
+        progress=progress,
+    )
+    for run in results:
+        if run.error is None:  # only now, since a run counts when its line is on disk
+            checkpoint_of(**run.settings).unlink(missing_ok=True)
+    return results
 
 
 def running(folder: str | os.PathLike[str]) -> list[tuple[str, dict[str, Any]]]:

@@ -62,13 +62,13 @@ class OneCall:
         strides = tuple(s // item for s in array.strides)
         return View(number, array.dtype.name, Layout(array.shape, strides, start // item))
 
-    def run(self, device: str) -> list[Array]:
-        """The outputs on `device`; the arrays that the call was made of are not changed.
+    def run(self, device: str | backends.Backend) -> list[Array]:
+        """The outputs on a device or backend; the arrays that the call was made of are not changed.
 
         Raises DeviceError where the device can't be used, IndexOutOfRangeError where the kernel's
         check fails.
         """
-        engine = backends.backend(device)
+        engine = backends.backend(device) if isinstance(device, str) else device
         program = engine.program(self.plan, engine.arena())
         if engine.keeps_shared:
             program.run(self.variables, [])

@@ -18,6 +18,7 @@ from tinygrad_mnist.contracts.core.base import Array, ArraySpec
 from tinygrad_mnist.contracts.core.group import join_members
 from tinygrad_mnist.contracts.core.tape import FLOATS, OPCODES, TRUTHS, Instruction, Tape
 from tinygrad_mnist.contracts.core.windows import Pair, mask_bytes, max_pool
+from tinygrad_mnist.contracts.reduce.softmax_layer import LIMITS, fits
 
 Shape = tuple[int, ...]
 REDUCTIONS: tuple[str, ...] = ("sum", "prod", "max", "min")  # in the order of the parameter `op`
@@ -173,7 +174,9 @@ def variants(request: Request) -> Iterator[Request]:
 def _gemm(make: _Maker) -> Problem:
     (m, k), (rows, n) = make.shape("m,k"), make.filters("k,n")
     if k != rows:
-        raise ValueError(f"gemm: {m},{k} times {rows},{n}: the inner lengths differ")
+        raise ValueError(
+            f"{make.request.kernel}: {m},{k} times {rows},{n}: the inner lengths differ"
+        )
     operands = [make.values((m, k)), make.values((k, n))]
     return Problem(operands, [_spec(make, (m, n))], {"epilogue": make.identity})
 
@@ -372,35 +375,21 @@ def _grouped_reduce(make: _Maker) -> Problem:
     return Problem([*one.inputs, _reduced(make, make.request.shape)], one.outputs * 2, params)
 
 
-@_builds("argmax", "argmin", shape=(100, 100))
+@_builds("argmax", "argmin", "argsort", shape=(100, 100))
 def _arg(make: _Maker) -> Problem:
     shape, axis = make.request.shape, _axis(make.request)
     assert shape is not None
-    output = ArraySpec("int64", _kept(shape, (axis,)))
-    return Problem([make.values(shape)], [output], {"axis": axis})
+    found = shape if make.request.kernel == "argsort" else _kept(shape, (axis,))
+    return Problem([make.values(shape)], [ArraySpec("int64", found)], {"axis": axis})
 
 
-@_builds("argsort", shape=(100, 100))
-def _argsort(make: _Maker) -> Problem:
+@_builds("recurrence", "cumsum", shape=(100, 100))
+def _running(make: _Maker) -> Problem:
     shape = make.request.shape
     assert shape is not None
-    return Problem([make.values(shape)], [ArraySpec("int64", shape)], {"axis": _axis(make.request)})
-
-
-@_builds("recurrence", shape=(100, 100))
-def _recurrence(make: _Maker) -> Problem:
-    shape = make.request.shape
-    assert shape is not None
+    n_operands = 2 if make.request.kernel == "recurrence" else 1
     params = {"axis": _axis(make.request), "reverse": 0}
-    return Problem([make.values(shape), make.values(shape)], [_spec(make, shape)], params)
-
-
-@_builds("cumsum", shape=(100, 100))
-def _cumsum(make: _Maker) -> Problem:
-    shape = make.request.shape
-    assert shape is not None
-    params = {"axis": _axis(make.request), "reverse": 0}
-    return Problem([make.values(shape)], [_spec(make, shape)], params)
+    return Problem([make.values(shape) for _ in range(n_operands)], [_spec(make, shape)], params)
 
 
 @_builds("softmax", "log_softmax", shape=(10, 100))
@@ -421,6 +410,17 @@ def _softmax_xent_grad(make: _Maker) -> Problem:
     n, c = make.shape("n,c")
     operands = [make.values((n, c)), make.indices(n, c), make.values((n,))]
     return Problem(operands, [_spec(make, (n, c))], {"epilogue": make.identity})
+
+
+@_builds("softmax_layer", shape=(10, 100), filters=(100, 10))
+def _softmax_layer(make: _Maker) -> Problem:
+    x, w = _gemm(make).inputs
+    (n, k), c = x.shape, w.shape[1]
+    if not fits(n, k, c, x.itemsize):
+        raise ValueError(f"softmax_layer takes no {n},{k} times {k},{c}: {LIMITS}")
+    operands = [x, w, make.values((1, c)), make.indices(n, c), make.values((n,))]
+    outputs = [_spec(make, shape) for shape in ((n, k), (n, c), (n,), (n, c))]
+    return Problem(operands, outputs, {"epilogue": make.identity})
 
 
 @_builds("batch_norm", shape=(64, 32, 196))

@@ -4,7 +4,6 @@ installed."""
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import numpy as np
 
 from tinygrad_mnist import _native
 from tinygrad_mnist._version import __version__
+from tinygrad_mnist.backends.ptx.types import PtxError
 from tinygrad_mnist.cli import (
     book,
     check,
@@ -28,47 +28,66 @@ from tinygrad_mnist.cli import (
 )
 from tinygrad_mnist.cli.arguments import Parser, UsageError
 from tinygrad_mnist.cli.data import add_data
+from tinygrad_mnist.cli.streams import close_streams, open_streams, report
 from tinygrad_mnist.config import config
-from tinygrad_mnist.datasets import DIGITS, SEEN, DatasetError, DatasetNotFoundError, locate
-from tinygrad_mnist.errors import DeviceError, GraphError
+from tinygrad_mnist.datasets import DIGITS, SEEN, DatasetNotFoundError, locate
+from tinygrad_mnist.errors import DeviceError, GraphError, printable
+from tinygrad_mnist.startup import INTERRUPTED, restore_interrupts
 
-FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+FAILURE, USAGE = 1, 2
+# Errors that are one line on standard error; others are bugs, and have a traceback.
+EXPECTED = (OverflowError, DeviceError, GraphError, ImportError, OSError, PtxError, ValueError)
+_COMMANDS = {
+    "train": train.run,
+    "evaluate": evaluate.run,
+    "predict": predict.run,
+    "summary": summary.run,
+    "profile": profile.run,
+    "check": check.run,
+    "devices": devices.run,
+    "compile": compile.run,
+    "expand": expand.run,
+    "book": book.run,
+    "plot": plot.run,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C.
 
+    An error is one line on standard error. Where standard output is closed or full, that is one.
+
     arguments: those after the command's name; None takes them from `sys.argv`.
     """
+    try:
+        restore_interrupts()
+        open_streams()
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        report("interrupted")
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of standard output, such as `head`, has ended
+        code = FAILURE
+    except MemoryError as error:
+        report(f"there is not enough memory{f': {error}' if str(error) else ''}")
+        code = FAILURE
+    except EXPECTED as error:
+        report(str(error))
+        code = USAGE if isinstance(error, UsageError) else FAILURE
+    close_streams()
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = _parser().parse_args(arguments)
     except SystemExit as stop:  # argparse has printed its help or its error
         return int(stop.code or 0)
-    try:
-        commands = {
-            "train": train.run,
-            "evaluate": evaluate.run,
-            "predict": predict.run,
-            "summary": summary.run,
-            "profile": profile.run,
-            "check": check.run,
-            "devices": devices.run,
-            "compile": compile.run,
-            "expand": expand.run,
-            "book": book.run,
-            "plot": plot.run,
-            "info": _info,
-        }
-        return commands[options.command](options)
-    except KeyboardInterrupt:
-        print("tinygrad-mnist: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of standard output, such as `head`, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILURE
-    except (DatasetError, DeviceError, GraphError, ImportError, OSError, ValueError) as error:
-        print(f"tinygrad-mnist: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, UsageError) else FAILURE
+    return {**_COMMANDS, "info": _info}[options.command](options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,7 +122,7 @@ def _info(options: argparse.Namespace) -> int:
         ("data", _data_place(options.data)),
     ]
     for name, value in rows:
-        print(f"{name:<16}{value}")
+        print(f"{name:<16}{printable(value)}")
     return 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from tinygrad_mnist.config import DEVICES, config, device_of
+from tinygrad_mnist.errors import printable
 
 
 class UsageError(ValueError):
@@ -19,7 +20,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends with exit code 2."""
-        self.exit(2, f"{self.prog}: {message}\n{self.prog} --help lists the options\n")
+        text = printable(f"{self.prog}: {message}")
+        self.exit(2, f"{text}\n{self.prog} --help lists the options\n")
 
 
 def say(options: argparse.Namespace, text: str) -> None:
@@ -29,14 +31,21 @@ def say(options: argparse.Namespace, text: str) -> None:
 
 
 def positive(text: str) -> int:
-    """A positive integer."""
+    """A positive integer, below 2**31: more would be a mistake, and fits in no axis."""
     try:
         value = int(text)
     except ValueError:
         value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    if not 1 <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer below 2**31")
     return value
+
+
+def data_name(text: str) -> str:
+    """The name of a file, a folder or a data set."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
 
 
 def seed(text: str) -> int:

@@ -6,23 +6,23 @@ import argparse
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tinygrad_mnist.book import EXPERIMENTS, Plan, Row, as_json, as_markdown, estimate, run_all
 from tinygrad_mnist.book.experiments import VOTE, VOTE_OF, VOTE_REPORTED, VOTERS
 from tinygrad_mnist.book.results import rows_of, vote_row
-from tinygrad_mnist.book.runs import running
+from tinygrad_mnist.book.runs import finished_runs, running
 from tinygrad_mnist.cli.arguments import UsageError, add_device, positive, say
 from tinygrad_mnist.cli.data import add_data
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import load_data
 from tinygrad_mnist.files import check_writable, write_whole
-from tinygrad_mnist.search import Results, Run
+from tinygrad_mnist.search import Run
 from tinygrad_mnist.search.worker import processors
 
 _WATCH_S = 1.0
@@ -87,15 +87,61 @@ def run(options: argparse.Namespace) -> int:
     _check_places(plan, options)
     with _executor(options.cluster) as executor:
         jobs = options.jobs or (1 if config.device in ("cuda", "cudasim") else processors())
+        done = finished_runs(plan)
         if not options.quiet:
-            say(options, _forecast(plan, None if executor is not None else jobs))
-        rows: list[Row] = []
+            say(options, _forecast(plan, done, None if executor is not None else jobs))
+        table = _Table(plan, options, done)
+        if done:
+            table.write()
         with _watched(plan.folder, options.quiet):
-            for name in names:
-                rows += _rows_of(replace(plan, names=(name,)), rows, executor, jobs, options)
-                _write(options.output, rows)
+            shared = None if executor is not None else jobs
+            threads = None if options.threads is None else max(1, options.threads // jobs)
+            table.runs = list(run_all(plan, executor, shared, table.add, threads))
+    for failed in (run for run in table.runs if run.error is not None):
+        print(f"tinygrad-mnist: {failed.settings['experiment']}: {failed.error}", file=sys.stderr)
+    rows = table.rows(with_vote=True)
+    table.write(rows)
     print(as_markdown(rows), end="")
     return 0 if len(rows) == len(names) else 1
+
+
+class _Table:
+    """The table of the runs so far, which --output has after each of them."""
+
+    def __init__(self, plan: Plan, options: argparse.Namespace, runs: list[Run]) -> None:
+        self.plan = plan
+        self.options = options
+        self.runs = runs
+
+    def add(self, run: Run) -> None:
+        """Takes a run that has just ended."""
+        if not self.options.quiet:
+            _say_ended(run)
+        self.runs.append(run)
+        self.write()
+
+    def rows(self, with_vote: bool = False) -> list[Row]:
+        """Those of the experiments that were asked for; that of the vote takes seconds."""
+        names, runs = self.plan.names, self.plan.runs
+        rows = rows_of(
+            [
+                run
+                for run in self.runs
+                if run.settings["experiment"] in names and run.settings["seed"] <= runs
+            ]
+        )
+        if with_vote and VOTE in names:
+            vote = vote_row(self.runs, self.plan.folder, load_data(self.plan.data).test)
+            rows += [] if vote is None else [vote]
+        return rows
+
+    def write(self, rows: Sequence[Row] | None = None) -> None:
+        path: Path | None = self.options.output
+        if path is None:
+            return
+        rows = self.rows() if rows is None else rows
+        text = as_markdown(rows) if path.suffix == ".md" else as_json(rows)
+        write_whole(path, text.encode())
 
 
 def _check_places(plan: Plan, options: argparse.Namespace) -> None:
@@ -120,50 +166,11 @@ def _executor(cluster: str | None) -> Iterator[Executor | None]:
         yield client.get_executor()
 
 
-def _rows_of(
-    plan: Plan,
-    before: Sequence[Row],
-    executor: Executor | None,
-    jobs: int,
-    options: argparse.Namespace,
-) -> list[Row]:
-    """Has the runs of an experiment done; the table on disk grows with each."""
-    ended: list[Run] = []
-
-    def note(run: Run) -> None:
-        if not options.quiet:
-            _say_ended(run)
-        ended.append(run)
-        so_far = rows_of([Results(ended, "validation", "max")])
-        _write(options.output, [*before, *so_far])
-
-    shared = None if executor is not None else jobs
-    threads = None if options.threads is None else max(1, options.threads // jobs)
-    results = run_all(plan, executor, shared, note, threads)
-    for failed in (run for of in results for run in of.failed):
-        print(f"tinygrad-mnist: {failed.settings['experiment']}: {failed.error}", file=sys.stderr)
-    return _rows(plan, results)
-
-
 def _say_ended(run: Run) -> None:
     """Prints the line of a run that has just ended."""
     figures = run.error or "validation {validation:.2f} %, test {test:.2f} %".format(**run.values)
     name = "{experiment}, seed {seed}".format(**run.settings)
     print(f"{name}: {figures}, {_time(run.seconds)}", file=sys.stderr, flush=True)
-
-
-def _rows(plan: Plan, results: Sequence[Results]) -> list[Row]:
-    if plan.names != (VOTE,):
-        return rows_of(results)
-    row = vote_row(results, plan.folder, load_data(plan.data).test)
-    return [] if row is None else [row]
-
-
-def _write(path: Path | None, rows: Sequence[Row]) -> None:
-    if path is None:
-        return
-    text = as_markdown(rows) if path.suffix == ".md" else as_json(rows)
-    write_whole(path, text.encode())
 
 
 def _listed() -> str:
@@ -176,18 +183,22 @@ def _listed() -> str:
     return "\n".join(lines)
 
 
-def _forecast(plan: Plan, jobs: int | None) -> str:
-    """What will be run, and how long that takes on this machine if nothing has been done yet. jobs:
-    at the same time; None: on a cluster."""
-    seconds = estimate(plan)
-    runs = {e.name: n for e, n, _ in plan.experiments()}
-    total = sum(seconds[name] * n for name, n in runs.items())
-    each = ", ".join(f"{name} {n} x {_time(seconds[name])}" for name, n in runs.items())
+def _forecast(plan: Plan, done: Sequence[Run], jobs: int | None) -> str:
+    """What is left to run, and how long that takes on this machine. jobs: at the same time; None:
+    on a cluster."""
+    counts = Counter(run.settings["experiment"] for run in done)
+    left = {e.name: n - counts[e.name] for e, n, _ in plan.experiments() if n > counts[e.name]}
+    if not left:
+        n = len(done)
+        return "the run has been done" if n == 1 else f"all {n} runs have been done"
+    seconds = estimate(plan, list(left))
+    total = sum(seconds[name] * n for name, n in left.items())
+    each = ", ".join(f"{name} {n} x {_time(seconds[name])}" for name, n in left.items())
     at_once = "one at a time" if jobs == 1 else f"{jobs} at the same time"
     if jobs is None:
         at_once = "on the cluster; on this machine"
-    count = sum(runs.values())
-    what = "run" if count == 1 else "runs"
+    count = sum(left.values())
+    what = f"{'more ' if done else ''}{'run' if count == 1 else 'runs'}"
     return (
         f"{count} {what}, {at_once}: {'' if total < 1 else 'about '}{_time(total)} in all ({each})"
     )

@@ -19,6 +19,7 @@ from tinygrad_mnist.checking import (
 )
 from tinygrad_mnist.checking.problems import COUNTS, REDUCTIONS, WINNERS
 from tinygrad_mnist.cli.arguments import add_device, positive, seed
+from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.config import config
 
 PASSED, WRONG = 0, 1
@@ -35,8 +36,9 @@ def add_parser(commands: Any) -> None:
         help="compare a kernel with NumPy in float64, for shapes of your own",
         description="Run a kernel on random numbers and compare it with NumPy in float64. ulp: of"
         " the element with the largest error, in units of its last place. error: norm of the"
-        " difference divided by the norm of the exact result. The exit code is 1 if an error is"
-        " above its bound. A gradient takes the shapes of its convolution or pool."
+        " difference divided by the norm of the exact result. On ptx also races, accesses"
+        " outside of arrays and the like are found. The exit code is 1 if an error is above its"
+        " bound, or anything else is wrong. A gradient takes the shapes of its convolution or pool."
         f" Kernels: {', '.join(KERNELS)}.",
     )
     which = parser.add_mutually_exclusive_group(required=True)
@@ -82,7 +84,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints one line per output. Returns the exit code: 0, or 1 if a result is wrong.
+    """Prints one line per output, and one per fault that the device ptx has found. Returns the exit
+    code: 0, or 1 if a result is wrong or a kernel has a fault.
 
     Raises ValueError for shapes that the kernel can't have, DeviceError where the device can't be
     used.
@@ -111,13 +114,18 @@ def _checks(options: argparse.Namespace) -> Iterator[KernelCheck]:
 def _report(checks: Iterator[KernelCheck], out: TextIO) -> int:
     columns = _columns(shutil.get_terminal_size().columns)
     print(_line(columns, {name: name for name in columns}), file=out)
-    wrong = total = 0
+    wrong = total = faults = 0
     for check in checks:
         print(_line(columns, _cells(check)), file=out, flush=True)
-        total, wrong = total + 1, wrong + (not check.passes)
-    noun = "result" if total == 1 else "results"
-    print(f"{total} {noun}, {f'{wrong} wrong' if wrong else 'all right'}", file=out)
-    return WRONG if wrong else PASSED
+        for fault in check.faults:
+            print(f"  {fault}", file=out, flush=True)
+        total, wrong = total + 1, wrong + (not check.error.passes)
+        faults += len(check.faults)
+    verdict = f"{wrong} wrong" if wrong else "all right"
+    if faults:
+        verdict += f", {counted(faults, 'fault')}"
+    print(f"{counted(total, 'result')}, {verdict}", file=out)
+    return WRONG if wrong or faults else PASSED
 
 
 def _columns(width: int) -> dict[str, int]:
@@ -155,7 +163,7 @@ def _cells(check: KernelCheck) -> dict[str, str]:
         "ulp": "" if error.ulp != error.ulp else f"{error.ulp:,.1f}",
         "error": f"{error.norm:.1e}",
         "bound": f"{error.bound:.1e}",
-        "": "ok" if check.passes else "WRONG",
+        "": "ok" if check.passes else "FAULT" if error.passes else "WRONG",
         "shapes": shapes_text(check.shapes),
     }
 

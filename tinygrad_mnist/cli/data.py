@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tinygrad_mnist.cli.arguments import data_name
 from tinygrad_mnist.datasets import (
     BOOK_PLACE,
     DIGITS,
@@ -24,6 +25,7 @@ def add_data(parser: argparse.ArgumentParser, *names: str) -> None:
     parser.add_argument(
         *names,
         dest="data",
+        type=data_name,
         metavar="PATH",
         help="a file or folder in any of MNIST's layouts (IDX, mnist.npz, mnist.pkl.gz, CSV);"
         f" or a name: {MNIST}, {FASHION}, or {DIGITS} for generated digits; default: the usual"

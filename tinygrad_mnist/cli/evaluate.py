@@ -11,6 +11,7 @@ from tinygrad_mnist.cli.arguments import UsageError, add_device, positive
 from tinygrad_mnist.cli.data import add_data, load
 from tinygrad_mnist.cli.models import MODEL_HELP, as_usage, check_classes, inputs_for, model_of
 from tinygrad_mnist.config import config
+from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.keras.datasets.loading import keras_form
 from tinygrad_mnist.plots import confusion_matrix, plot_confusion_matrix
 from tinygrad_mnist.plots.figures import checked_path
@@ -46,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
     if options.plot is not None:
         with as_usage("--plot"):
             checked_path(options.plot)
+        check_writable(options.plot)
     config.device, config.threads = options.device, options.threads
     name = options.saved or options.model
     model = model_of(name)

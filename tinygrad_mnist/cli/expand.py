@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tinygrad_mnist.cli.arguments import positive, seed
+from tinygrad_mnist.cli.arguments import data_name, positive, seed
 from tinygrad_mnist.datasets import (
     EXPANDED_PLACE,
     DatasetError,
@@ -18,6 +18,7 @@ from tinygrad_mnist.datasets import (
     save_idx,
     save_splits,
 )
+from tinygrad_mnist.files import check_writable
 
 #: What --augment does if nothing else is said: digits stay readable.
 AMOUNTS = {"rotation": 10.0, "translation": 1.0, "skew": 0.1, "scale": 0.1, "elastic": (34.0, 4.0)}
@@ -44,7 +45,10 @@ def add_parser(commands: Any) -> None:
         " faster; idx: a folder of gzipped IDX files; default: %(default)s",
     )
     parser.add_argument(
-        "--data", metavar="PATH", help="the data to expand, as in `train`; default: MNIST"
+        "--data",
+        type=data_name,
+        metavar="PATH",
+        help="the data to expand, as in `train`; default: MNIST",
     )
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument(
@@ -84,6 +88,10 @@ def run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in AMOUNTS if getattr(options, name) is not None}
     if given and not options.augment:
         raise ValueError(f"--{next(iter(given))} goes with --augment")
+    path = _path(options)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if options.format != "idx":
+        check_writable(path)
     splits = load_data(options.data)
     n = len(splits.training.labels)
     count = options.count or _TIMES * n
@@ -96,8 +104,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         whole = expand_mnist(splits.training, options.seed)
         training = Pair(whole.images[:count], whole.labels[:count])
-    path = _path(options)
-    path.parent.mkdir(parents=True, exist_ok=True)
     save = save_idx if options.format == "idx" else save_splits
     save(path, splits._replace(training=training))
     parts = f"{count:,} training, {len(splits.validation.labels):,} validation and"

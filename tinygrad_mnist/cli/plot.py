@@ -10,6 +10,7 @@ from tinygrad_mnist import plots
 from tinygrad_mnist.book.train import OWN
 from tinygrad_mnist.cli.arguments import UsageError, positive, say
 from tinygrad_mnist.cli.data import add_data, load
+from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.network3 import Network
 from tinygrad_mnist.network3.checkpoint import curves_in
 from tinygrad_mnist.plots.figures import checked_path
@@ -23,9 +24,10 @@ def add_parser(commands: Any) -> None:
         "plot",
         help="draw curves, filters or errors of a run or a network in a file",
         description="Draw what RUN has: a CSV file of a run, such as those of `book` and of Keras's"
-        " CSVLogger; a checkpoint; or a saved network of network3.",
+        " CSVLogger; a checkpoint; or a saved network of network3. The validation accuracies of"
+        " several runs are drawn beside each other.",
     )
-    parser.add_argument("run", metavar="RUN", help=".csv, or a network or checkpoint")
+    parser.add_argument("runs", metavar="RUN", nargs="+", help=".csv, or a network or checkpoint")
     parser.add_argument(
         "--what",
         choices=(CURVES, FILTERS, ERRORS, CONFUSION),
@@ -42,27 +44,60 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the command. Raises OSError, SavedFileError, UsageError and what drawing raises."""
-    record: Any = options.run if options.run.endswith(".csv") else curves_in(options.run)
+    if len(options.runs) > 1:
+        return _draw_runs(options)
+    (run,) = options.runs
+    record = _curves(run)
     what = options.what or (ERRORS if record is None else CURVES)
     if what == CURVES and record is None:
-        raise UsageError(f"{options.run} has no curves; --what can be {FILTERS}, {ERRORS}")
-    if what != CURVES and options.run.endswith(".csv"):
-        raise UsageError(f"{options.run} has only curves")
-    output = options.output or str(Path(options.run).with_suffix("")) + f"-{what}.png"
-    checked_path(output)
+        raise UsageError(f"{run} has no curves; --what can be {FILTERS}, {ERRORS}")
+    if what != CURVES and run.endswith(".csv"):
+        raise UsageError(f"{run} has only curves")
+    output = options.output or str(Path(run).with_suffix("")) + f"-{what}.png"
+    check_writable(checked_path(output))
     if what == CURVES:
         plots.plot_history(record, output)
     elif what == FILTERS:
-        plots.plot_filters(Network.load(options.run, OWN), output, n=options.n)
+        plots.plot_filters(Network.load(run, OWN), output, n=options.n)
     else:
-        _draw_answers(options, what, output)
+        _draw_answers(options, run, what, output)
     say(options, f"drawn: {output}")
     return 0
 
 
-def _draw_answers(options: argparse.Namespace, what: str, output: str) -> None:
+def _curves(run: str) -> Any:
+    """The record in a file; None where it has no curves."""
+    return run if run.endswith(".csv") else curves_in(run)
+
+
+def _draw_runs(options: argparse.Namespace) -> int:
+    if options.what not in (None, CURVES):
+        raise UsageError(f"--what {options.what} is of one run; several have {CURVES}")
+    if options.output is None:
+        raise UsageError("several runs need --output, the picture's file")
+    check_writable(checked_path(options.output))
+    names = _names([Path(run) for run in options.runs])
+    records = {name: _curves(run) for name, run in zip(names, options.runs, strict=True)}
+    for run, record in zip(options.runs, records.values(), strict=True):
+        if record is None:
+            raise UsageError(f"{run} has no curves")
+    plots.plot_runs(records, options.output)
+    say(options, f"drawn: {options.output}")
+    return 0
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """What the picture calls each file: its name without its ending, if that is enough."""
+    short = [path.stem for path in paths]
+    names = short if len(set(short)) == len(short) else [str(path) for path in paths]
+    if len(set(names)) != len(names):
+        raise UsageError("a RUN is there twice")
+    return names
+
+
+def _draw_answers(options: argparse.Namespace, run: str, what: str, output: str) -> None:
     splits, _ = load(options)
-    found = Network.load(options.run, OWN).evaluate(splits.test)
+    found = Network.load(run, OWN).evaluate(splits.test)
     if what == ERRORS:
         plots.plot_errors(found, splits.test.images, output, n=options.n)
     else:

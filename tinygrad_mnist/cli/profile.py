@@ -6,22 +6,24 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_mnist.booknets import RECIPES, book_net
-from tinygrad_mnist.cli.arguments import add_device, positive
+from tinygrad_mnist.cli.arguments import UsageError, add_device, data_name, positive
 from tinygrad_mnist.config import config
 from tinygrad_mnist.datasets import DIGITS, DatasetNotFoundError, draw_digits, locate
 from tinygrad_mnist.datasets.sources import read
+from tinygrad_mnist.datasets.splits import SIDE
+from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.network3 import share_data
 from tinygrad_mnist.profiling import Profile
-from tinygrad_mnist.profiling.columns import Row, fitting, terminal_width
+from tinygrad_mnist.profiling.columns import TEXTS, Row, fitting, terminal_width
 from tinygrad_mnist.profiling.records import (
     CALL_HEAD,
     KERNEL_HEAD,
-    TEXTS,
     call_rows,
     kernel_rows,
     origin_lines,
@@ -44,7 +46,8 @@ def add_parser(commands: Any) -> None:
         description="Run training steps of one of the book's networks. Print for every kernel call"
         " its median time, share of the step, GFLOP/s, GB/s, and share of this machine's roofline."
         " Without MNIST the data are generated digits. Nothing is downloaded, and the trained"
-        " network is discarded. docs/profiling.md explains the table.",
+        " network is discarded. With --device ptx the kernels for a GPU run on the CPU: what they"
+        " do is counted, and their time on a GPU estimated. docs/profiling.md explains the tables.",
     )
     parser.add_argument(
         "--net", choices=tuple(RECIPES), default="conv2-relu", help="default: %(default)s"
@@ -56,7 +59,8 @@ def add_parser(commands: Any) -> None:
         "--steps",
         type=positive,
         default=200,
-        help=f"timed steps, rounded up to a multiple of {_SWEEP}; default: %(default)s",
+        help=f"timed steps, rounded up to a multiple of {_SWEEP}; of --device ptx one is counted;"
+        " default: %(default)s",
     )
     parser.add_argument(
         "--threads",
@@ -66,12 +70,18 @@ def add_parser(commands: Any) -> None:
     )
     add_device(parser)
     parser.add_argument(
+        "--arch",
+        metavar="sm_XY",
+        help="with --device ptx: the GPU's architecture, sm_75, sm_80 or sm_90; default: sm_90",
+    )
+    parser.add_argument(
         "--trace",
         metavar="FILE",
         help="also write every call of the timed steps as a Chrome trace (JSON)",
     )
     parser.add_argument(
         "--data",
+        type=data_name,
         metavar="PATH",
         help=f"a folder of IDX files, a pickle such as mnist.pkl.gz, or {DIGITS} for generated"
         " digits; default: the usual places, then generated digits",
@@ -81,6 +91,14 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Profiles and prints; returns the exit code. Raises what reading the data raises."""
     config.device, config.threads = options.device, options.threads
+    if config.device == "ptx":
+        return _count(options)
+    if options.arch is not None:
+        raise UsageError(
+            f"--arch is for --device ptx; the device {config.device} has an architecture already"
+        )
+    if options.trace is not None:
+        check_writable(options.trace)
     steps = min(_SWEEP, options.steps)
     data = _images(options.data, options.batch * steps)
     book = book_net(options.net, options.batch, seed=1)
@@ -93,6 +111,32 @@ def run(options: argparse.Namespace) -> int:
         profile.to_chrome_trace(options.trace)
         note = "open it at https://ui.perfetto.dev or in chrome://tracing"
         print(f"trace: {os.fspath(options.trace)} ({note})", file=sys.stderr)
+    return 0
+
+
+def _count(options: argparse.Namespace) -> int:
+    """Counts a step of the kernels for a GPU, and prints."""
+    if options.trace is not None:
+        raise UsageError("--trace is for times, and the device ptx has none: it counts")
+    counts: Any = import_module("tinygrad_mnist.profiling.counts")
+    table: Any = import_module("tinygrad_mnist.profiling.counts_table")
+    arch = options.arch or counts.DEFAULT_ARCHITECTURE
+    if arch not in counts.ARCHITECTURES:
+        known = ", ".join(counts.ARCHITECTURES)
+        raise UsageError(f"--arch {arch} isn't known; there are {known}")
+    data = _images(options.data, options.batch)
+    with counts.counting(counts.ARCHITECTURES[arch]) as counting:
+        book = book_net(options.net, options.batch, seed=1)
+        recipe = book.recipe
+        step = book.network.training_function(share_data([data])[0], recipe.eta, recipe.lmbda)
+        profile = counting.profile(lambda: step(0))
+    console = _console()
+    console.print(table.title(profile), markup=False, soft_wrap=True)
+    for name, head, rows in table.tables(profile):
+        console.print(f"\n{name}", markup=False)
+        _print_table(console, head, rows)
+    for line in (*table.summary(profile), "", *origin_lines(profile.plan, console.width)):
+        console.print(line, markup=False, soft_wrap=True)
     return 0
 
 
@@ -111,21 +155,28 @@ def _images(name: str | None, n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[
             note = "no MNIST found, the images are generated digits"
             print(f"tinygrad-mnist: {note}", file=sys.stderr)
         else:
-            chosen = np.arange(n) % len(labels)
-            return images[chosen], labels[chosen]
+            chosen = np.empty((n, images.shape[1]), np.float32)  # first: it may not fit into memory
+            np.take(images, np.arange(n) % len(labels), axis=0, out=chosen)
+            return chosen, np.resize(labels, n)
+    drawn = np.empty((n, SIDE * SIDE), np.float32)
     pixels, labels = draw_digits(n, seed=1)
-    return pixels.reshape(n, -1) / np.float32(256), labels
+    np.divide(pixels.reshape(n, -1), np.float32(256), out=drawn)
+    return drawn, labels
 
 
 def _show(profile: Profile) -> None:
-    from rich.console import Console
-
-    console = Console(width=terminal_width(), highlight=False)
+    console = _console()
     console.print(title(profile), markup=False)
     _print_table(console, CALL_HEAD, list(call_rows(profile)))
     _print_table(console, KERNEL_HEAD, list(kernel_rows(profile)))
-    for line in (*summary(profile), "", *origin_lines(profile, console.width)):
+    for line in (*summary(profile), "", *origin_lines(profile.plan, console.width)):
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=terminal_width(), highlight=False)
 
 
 def _print_table(console: Console, head: Row, rows: Sequence[Row]) -> None:

@@ -20,6 +20,7 @@ from tinygrad_mnist.cli.models import (
     model_of,
     targets_for,
 )
+from tinygrad_mnist.files import check_writable
 from tinygrad_mnist.keras import Sequential, losses, optimizers
 from tinygrad_mnist.keras.datasets.loading import keras_form
 from tinygrad_mnist.keras.utils import set_random_seed
@@ -113,7 +114,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_paths(options: argparse.Namespace) -> None:
-    """Raises UsageError, before any work, for files that can't be written afterwards."""
+    """Raises UsageError and OSError, before any work, for files that can't be written
+    afterwards."""
     for name in ("save", "plot"):
         path = getattr(options, name)
         if path is not None and not Path(path).absolute().parent.is_dir():
@@ -121,6 +123,9 @@ def _check_paths(options: argparse.Namespace) -> None:
     if options.plot is not None:
         with as_usage("--plot"):
             checked_path(options.plot)
+    for path in (options.save, options.plot):
+        if path is not None:
+            check_writable(path)
 
 
 def _compile(model: Sequential, optimizer: str | None, rate: float | None) -> None:

@@ -98,6 +98,23 @@ class CallGraph:
             sorter.done(order[-1])
         return order
 
+    def depths(self) -> dict[int, int]:
+        """For each call, in `order`, the length of the longest chain of calls, each of which waits
+        for the one before it, that ends with this call."""
+        depths: dict[int, int] = {}
+        for number in self.order():
+            depths[number] = 1 + max((depths[other] for other in self.waits(number)), default=0)
+        return depths
+
+    def heights(self) -> dict[int, int]:
+        """For each call, in reversed `order`, the length of the longest such chain that begins with
+        this call."""
+        heights = dict.fromkeys(reversed(self.order()), 1)
+        for number, height in heights.items():
+            for other in self.waits(number):
+                heights[other] = max(heights[other], height + 1)
+        return heights
+
     # --- changes ------------------------------------------------------------------------------
 
     def add(self, call: KernelCall, after: Iterable[int] = (), apart: Collection[int] = ()) -> int:

@@ -3,11 +3,19 @@
 That is done where the backend has a kernel for groups (`Contract.member`), as for reductions. In a
 training step at a small batch these are a third of the calls and a hundredth of the work, so that
 threads would spend as long meeting between them as computing them.
+
+A group waits for all that a member waits for, and what waits for a member waits for the group. So a
+group may lengthen the longest chain of calls that wait for each other: sums of squared weights
+could be computed first, but beside the sum of the last gradient they keep the weights' updates
+waiting. On a backend that `keeps_depth`, all members are therefore equally far from the end of the
+step, counted in calls. None of these waits for another. The longest chain stays as it is: a chain
+through the group is no longer than the one through that member which is ready last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 
 from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.plan import KernelCall
@@ -22,19 +30,37 @@ MAX_MEMBERS = 32
 MAX_SKIPPED = 64  # candidates that can't join: no more are looked at for this group
 
 
-def group_calls(graph: CallGraph, kernels: Collection[str]) -> None:
+def group_calls(graph: CallGraph, kernels: Collection[str], keeps_depth: bool = False) -> None:
     """Joins small independent calls.
 
-    kernels: those of the backend, which have to include that of a group.
+    kernels: those of the backend, which have to include that of a group. keeps_depth: whether the
+    longest chain of calls must not become longer.
     """
     for contract in CONTRACTS.values():
         if contract.member is not None and contract.name in kernels:
-            _group(graph, contract, contract.member)
+            small = [
+                n for n in graph if graph[n].kernel == contract.member.name and _is_small(graph[n])
+            ]
+            if keeps_depth:
+                _group_by_height(graph, contract, small)
+            else:
+                _group(graph, contract, small)
 
 
-def _group(graph: CallGraph, contract: Contract, member: Contract) -> None:
-    """Joins small independent calls of `member` to calls of `contract`."""
-    left = dict.fromkeys(n for n in graph if graph[n].kernel == member.name and _is_small(graph[n]))
+def _group_by_height(graph: CallGraph, contract: Contract, small: Sequence[int]) -> None:
+    """Joins calls that are equally far from the end. Joining leaves all heights as they are."""
+    heights = graph.heights()
+    of_height: defaultdict[int, list[int]] = defaultdict(list)
+    for number in small:
+        of_height[heights[number]].append(number)
+    for members in of_height.values():
+        for begin in range(0, len(members), MAX_MEMBERS):
+            _join(graph, contract, members[begin : begin + MAX_MEMBERS])
+
+
+def _group(graph: CallGraph, contract: Contract, small: Sequence[int]) -> None:
+    """Joins calls as they come, as many as possible."""
+    left = dict.fromkeys(small)
     settled: set[int] = set()  # calls that wait for none of those that are left
     while left:
         chosen, before = _independent(graph, left, settled)
@@ -42,16 +68,22 @@ def _group(graph: CallGraph, contract: Contract, member: Contract) -> None:
             del left[number]
         if before.isdisjoint(left):
             settled |= before
-        if len(chosen) > 1:
-            calls = [graph[number] for number in chosen]
-            group = KernelCall(
-                contract.name,
-                tuple(v for call in calls for v in call.inputs),
-                tuple(v for call in calls for v in call.outputs),
-                join_members(member, [(call.params, len(call.inputs)) for call in calls]),
-                merged(*(call.origins for call in calls)),
-            )
-            graph.join(chosen, group)
+        _join(graph, contract, chosen)
+
+
+def _join(graph: CallGraph, contract: Contract, chosen: Sequence[int]) -> None:
+    """Replaces several calls by one of `contract`; a single one stays."""
+    if len(chosen) > 1:
+        assert contract.member is not None
+        calls = [graph[number] for number in chosen]
+        group = KernelCall(
+            contract.name,
+            tuple(v for call in calls for v in call.inputs),
+            tuple(v for call in calls for v in call.outputs),
+            join_members(contract.member, [(call.params, len(call.inputs)) for call in calls]),
+            merged(*(call.origins for call in calls)),
+        )
+        graph.join(chosen, group)
 
 
 def _is_small(call: KernelCall) -> bool:

@@ -15,7 +15,7 @@ MANY = 1000  # temporaries from which on placing them must not compare all pairs
 
 
 class Lifetime:
-    """A temporary's size in bytes and the calls between which it is alive, both included."""
+    """A temporary's size in bytes and the times between which it is alive, both included."""
 
     __slots__ = ("first", "last", "nbytes", "offset")
 
@@ -27,21 +27,24 @@ class Lifetime:
 
 
 def place_buffers(
-    buffers: Sequence[Buffer], calls: Sequence[KernelCall], results: Sequence[int]
+    buffers: Sequence[Buffer],
+    calls: Sequence[KernelCall],
+    times: Sequence[int],
+    results: Sequence[int],
 ) -> tuple[tuple[Buffer, ...], dict[int, int], int]:
     """The buffers in use with their offsets, their new numbers, and the arena's size in bytes.
 
-    calls: in the order in which they run. results: numbers of the buffers of results.
+    calls: in the order in which they run. times: of each, when it runs; what is in use at one time
+    shares no memory. results: numbers of the buffers of results.
     """
     lives: dict[int, Lifetime] = {}
     used = set(results)
-    for position, call in enumerate(calls):
+    for time, call in zip(times, calls, strict=True):
         for view in (*call.inputs, *call.outputs):
             used.add(view.buffer)
             buffer = buffers[view.buffer]
             if buffer.kind == TEMPORARY:
-                new = Lifetime(buffer.nbytes, position, position)
-                lives.setdefault(view.buffer, new).last = position
+                lives.setdefault(view.buffer, Lifetime(buffer.nbytes, time, time)).last = time
     arena = assign_offsets(list(lives.values()))
     if arena >= LIMIT:
         raise MemoryError(f"the temporaries of this function take {arena} bytes")

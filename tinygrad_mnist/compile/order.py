@@ -34,8 +34,14 @@ def arrange(
     host: HostProgram,
     backend: str,
     rewrites: Mapping[str, int],
+    keeps_depth: bool = False,
 ) -> Plan:
-    """Gives results and updates their buffers, orders the calls, assigns memory."""
+    """Gives results and updates their buffers, orders the calls, assigns memory.
+
+    keeps_depth: whether the longest chain of calls that wait for each other has to stay as short as
+    the graph allows; see `Backend`. Then calls are ordered by their depth, and memory is used again
+    at a greater depth only, so that no call waits for it longer than for its operands.
+    """
     graph = draft.graph
     save_copies(draft, {view_of(draft, v).buffer for v in (*outputs, *updates.values())})
     replaced: _Replaced = {}
@@ -50,9 +56,13 @@ def arrange(
     for source, target in late:
         readers = graph.readers(target.buffer)
         graph.wait(draft.copy(source, target, ()), readers.union(draft.checks.values()))
-    group_calls(graph, draft.kernels)
-    ordered = [graph[n].with_buffers(lambda b: replaced.get(b, b)) for n in graph.order()]
-    buffers, numbers, arena = place_buffers(draft.buffers, ordered, results)
+    group_calls(graph, draft.kernels, keeps_depth)
+    times = graph.depths() if keeps_depth else {n: k for k, n in enumerate(graph.order())}
+    order = sorted(times, key=lambda n: (times[n], n))
+    ordered = [graph[n].with_buffers(lambda b: replaced.get(b, b)) for n in order]
+    buffers, numbers, arena = place_buffers(
+        draft.buffers, ordered, [times[n] for n in order], results
+    )
     calls = tuple(call.with_buffers(numbers.__getitem__) for call in ordered)
     return Plan(
         backend,

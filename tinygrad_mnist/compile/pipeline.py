@@ -45,13 +45,14 @@ def compile_plan(
     fuse: bool,
     made_at: Origins = (),
     rising: Functions = frozenset(),
+    keeps_depth: bool = False,
 ) -> Compiled:
     """The plan that computes `outputs` and `updates` for leaves of the given shapes.
 
     shapes: of all inputs and shared variables. scalars: values of the integer scalars among them.
     backend, kernels: what the plan is for. fuse: rewrite to fused kernels, or run the graph as it
     is. made_at: the origin of calls that belong to no expression, such as the copy of an input.
-    rising: see `Backend`.
+    rising, keeps_depth: see `Backend`.
     """
     context = Context(kernels, rising)
     with context.stage("stabilise"):
@@ -72,8 +73,16 @@ def compile_plan(
     with context.stage("schedule"):
         draft = draft_calls([*results, *in_place.values()], special.leaves, kernels, backend)
     with context.stage("arrange"):
-        fired = context.fired
-        plan = arrange(draft, results, in_place, special.leaves, special.host, backend, fired)
+        plan = arrange(
+            draft,
+            results,
+            in_place,
+            special.leaves,
+            special.host,
+            backend,
+            context.fired,
+            keeps_depth,
+        )
         plan = replace(plan, calls=tuple(_located(call, made_at) for call in plan.calls))
     return Compiled(plan, tuple(resized), tuple(context.stages))
 

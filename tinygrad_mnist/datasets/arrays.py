@@ -26,12 +26,13 @@ class Convention:
     """How a family of data sets differs from MNIST.
 
     transposed: whether files hold each image with rows and columns exchanged.
-    first: the label of the first class, which becomes 0.
+    first: the label of the first class, which becomes 0. in_columns: whether labels are (n, 1).
     """
 
     transposed: bool = False
     classes: int = CLASSES
     first: int = 0
+    in_columns: bool = False
 
 
 _EMNIST_CLASSES = {"balanced": 47, "bymerge": 47, "byclass": 62, "letters": 26}
@@ -48,10 +49,13 @@ def convention(family: str) -> Convention:
     return Convention()
 
 
-def image_bytes(values: NDArray[Any], source: str, transposed: bool = False) -> NDArray[np.uint8]:
+def image_bytes(
+    values: NDArray[Any], source: str, transposed: bool = False, first: int = 0
+) -> NDArray[np.uint8]:
     """Images as uint8 (n, 28, 28), from (n, 28, 28), (n, 784), (n, 28, 28, 1) or (n, 1, 28, 28).
 
     values: whole numbers from 0 to 255 of any dtype. transposed: rows and columns are exchanged.
+    first: the number of the first image, for errors.
 
     Raises DatasetError, beginning with `source`, for images of another size and other pixels.
     """
@@ -63,12 +67,12 @@ def image_bytes(values: NDArray[Any], source: str, transposed: bool = False) -> 
         size = " x ".join(map(str, shape))
         raise DatasetError(f"{source}: images of {size} pixels, not {SIDE} x {SIDE}")
     if values.dtype != np.uint8:
-        _check_whole(values.reshape(len(values), PIXELS), source)
+        _check_whole(values.reshape(len(values), PIXELS), source, first)
     images: NDArray[np.uint8] = values.reshape(len(values), SIDE, SIDE).astype(np.uint8, copy=False)
     return np.ascontiguousarray(images.transpose(0, 2, 1)) if transposed else images
 
 
-def _check_whole(rows: NDArray[Any], source: str) -> None:
+def _check_whole(rows: NDArray[Any], source: str, first: int) -> None:
     """Raises DatasetError for the first pixel that is not a whole number from 0 to 255."""
     with np.errstate(invalid="ignore"):
         right = (rows >= 0) & (rows <= 255) & (rows == np.floor(rows))
@@ -78,18 +82,19 @@ def _check_whole(rows: NDArray[Any], source: str) -> None:
     scaled = np.isfinite(rows).all() and rows.min() >= 0 and rows.max() <= 1
     hint = "; the images seem to be scaled already" if scaled else ""
     raise DatasetError(
-        f"{source}: images are not bytes: image {image} has a pixel that is"
+        f"{source}: images are not bytes: image {first + image} has a pixel that is"
         f" {rows[image, pixel]:g}, not a whole number from 0 to 255{hint}"
     )
 
 
 def label_numbers(values: NDArray[Any], source: str, rules: Convention) -> Labels:
-    """Labels as int64 (n,) from 0, from (n,), (n, 1) or QMNIST's (n, 8).
+    """Labels as int64 (n,) from 0, from (n,), QMNIST's (n, 8), or (n, 1) by the convention.
 
     Raises DatasetError, beginning with `source`, for other shapes, for labels that are no integers,
     and for labels outside the convention's classes.
     """
-    if values.ndim == 2 and values.shape[1] in (1, _QMNIST_COLUMNS) and values.dtype.kind in "iu":
+    widths = (1, _QMNIST_COLUMNS) if rules.in_columns else (_QMNIST_COLUMNS,)
+    if values.ndim == 2 and values.shape[1] in widths and values.dtype.kind in "iu":
         values = values[:, 0]
     if values.ndim != 1 or values.dtype.kind not in "buif":
         one_hot = values.ndim == 2 and values.shape[1] == rules.classes

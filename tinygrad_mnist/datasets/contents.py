@@ -5,14 +5,18 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
+import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn, cast
 
-from tinygrad_mnist.datasets.splits import DatasetError
+from tinygrad_mnist.datasets.splits import DatasetAccessError, DatasetError, DatasetNotFoundError
+from tinygrad_mnist.files import open_regular
+from tinygrad_mnist.limits import limits
 
 #: What an error recommends in place of a file that can't be read.
 READABLE = (
@@ -22,12 +26,15 @@ READABLE = (
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ\0"
 _BZIP2 = b"BZh"
-_UNPACK: dict[bytes, tuple[str, Callable[[bytes], bytes]]] = {
-    _GZIP: ("gzip", gzip.decompress),
-    _XZ: ("xz", lzma.decompress),
-    _BZIP2: ("bzip2", bz2.decompress),
+_OPENERS: dict[bytes, tuple[str, Callable[[BinaryIO], Any]]] = {
+    _GZIP: ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
+    _XZ: ("xz", lzma.LZMAFile),
+    _BZIP2: ("bzip2", bz2.BZ2File),
 }
-_SHOWN = 8  # names in an archive that a message lists
+_DAMAGED = (EOFError, OSError, ValueError, lzma.LZMAError, zlib.error)
+_STEP = 1 << 20  # bytes that are read at a time
+MOST_COUNTED = 64 << 20  # bytes behind what is wanted, or of a file that is something else
+_SHOWN, _LONGEST = 8, 40  # names in an archive that a message lists, and their characters
 _FEW = 4  # delimiters in a line
 _START = 4096  # bytes that are enough to tell what a file is
 
@@ -63,50 +70,115 @@ _MARKUP = (
 )
 
 
-def unpack(raw: bytes, path: Path) -> bytes:
-    """`raw`, unpacked once if it is gzip, xz or bzip2 data.
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Makes what Python and NumPy raise for a file a DatasetError that names it: errors of the
+    system, and a lack of memory."""
+    try:
+        yield
+    except DatasetError:
+        raise
+    except MemoryError:
+        raise DatasetError(f"{path}: its contents do not fit into memory") from None
+    except FileNotFoundError:
+        raise DatasetNotFoundError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DatasetAccessError.of(path, error) from None
 
-    Raises DatasetError, naming the file, when they are cut, damaged, or packed twice.
-    """
-    for magic, (name, decompress) in _UNPACK.items():
-        if not raw.startswith(magic):
-            continue
-        try:
-            data = decompress(raw)
-        except (EOFError, OSError, ValueError, lzma.LZMAError, zlib.error) as error:
+
+def opened(path: Path) -> BinaryIO:
+    """The file, to read its bytes. Raises DatasetError, naming it, for what is no regular file, and
+    where the system refuses."""
+    with reading(path):
+        return open_regular(path)
+
+
+class _Unpacked(io.RawIOBase):
+    """The contents of a file, unpacked once if they are gzip, xz or bzip2 data, as far as
+    `limits.unpacked_bytes` allows. Raises DatasetError, naming the file, for more, and where the
+    data are cut or damaged."""
+
+    def __init__(self, file: BinaryIO, path: Path, limit: int | None = None) -> None:
+        start = file.read(len(_XZ))
+        file.seek(0)
+        name, opener = next(
+            (o for magic, o in _OPENERS.items() if start.startswith(magic)), ("", None)
+        )
+        self._path, self._file, self.packing = path, file, name
+        self._source: Any = file if opener is None else opener(file)
+        self._length, self._limit = 0, limit or limits.unpacked_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with reading(self._path):
+            n = self._read_some(buffer)
+        self._length += n
+        if self._length > self._limit:
             raise DatasetError(
-                f"{path}: the {name} data are truncated or damaged ({error})"
+                f"{self._path}: more than {self._limit:,} bytes"
+                f"{' after unpacking' * bool(self.packing)}, the limit `unpacked_bytes`"
+            )
+        return n
+
+    def _read_some(self, buffer: Any) -> int:
+        if not self.packing:
+            return int(self._source.readinto(buffer))
+        try:
+            return int(self._source.readinto(buffer))
+        except _DAMAGED as error:
+            raise DatasetError(
+                f"{self._path}: the {self.packing} data are truncated or damaged ({error})"
             ) from None
-        if data.startswith(tuple(_UNPACK)):
-            raise DatasetError(f"{path}: {_twice(name, data)}; unpack it once")
-        return data
-    return raw
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
-def read_bytes(path: Path) -> bytes:
-    """The file's contents, unpacked when they are gzip, xz or bzip2.
+def open_unpacked(path: Path, limit: int | None = None) -> BinaryIO:
+    """The file's contents to read in steps, unpacked when they are gzip, xz or bzip2.
 
-    Raises DatasetError, naming the file, when they are cut, damaged, or packed twice.
+    Opening and reading raise DatasetError, naming the file, where it can't be read, where its
+    contents are cut, damaged, packed twice, or more than `limit`, by default
+    `limits.unpacked_bytes`.
     """
-    return unpack(path.read_bytes(), path)
+    raw = _Unpacked(opened(path), path, limit)
+    file = io.BufferedReader(raw)
+    try:
+        start = file.peek(len(_XZ))
+        if raw.packing and start.startswith(tuple(_OPENERS)):
+            raise DatasetError(f"{path}: {_twice(raw.packing, start)}; unpack it once")
+    except BaseException:
+        file.close()
+        raise
+    return cast(BinaryIO, file)
+
+
+def length_of_rest(file: BinaryIO) -> int:
+    """How many bytes a file has from here on, as far as MOST_COUNTED; they are not kept."""
+    n = 0
+    while n < MOST_COUNTED and (data := file.read(_STEP)):
+        n += len(data)
+    return n
 
 
 def read_start(path: Path, length: int = _START) -> bytes:
-    """The first `length` bytes of the file's contents, unpacked as by `read_bytes`.
+    """The first `length` bytes of the file's contents, unpacked when they are gzip, xz or bzip2.
 
-    They are the packed bytes themselves where those can't be unpacked.
+    They are the packed bytes themselves where those can't be unpacked. Raises DatasetError, naming
+    the file, where it can't be read.
     """
-    openers: dict[bytes, Callable[..., Any]] = {_GZIP: gzip.open, _XZ: lzma.open, _BZIP2: bz2.open}
-    with path.open("rb") as file:
+    with opened(path) as file, reading(path):
         start = file.read(length)
-    for magic, opener in openers.items():
-        if start.startswith(magic):
-            try:
-                with opener(path, "rb") as unpacked:
-                    return bytes(unpacked.read(length))
-            except (EOFError, OSError, ValueError, lzma.LZMAError, zlib.error):
-                break
-    return start
+        if not start.startswith(tuple(_OPENERS)):
+            return start
+        file.seek(0)
+        try:
+            return io.BufferedReader(_Unpacked(file, path)).read(length)
+        except DatasetError:
+            return start
 
 
 def delimiter(start: bytes) -> str | None:
@@ -181,7 +253,7 @@ def describe(start: bytes) -> str:
 def names_in_zip(path: Path) -> list[str] | None:
     """The names of the files in a zip archive; None if it is none, or is damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(path) as file, zipfile.ZipFile(file) as archive:
             return archive.namelist()
     except Exception:  # a damaged archive can raise any exception
         return None
@@ -198,13 +270,13 @@ def array_names(path: Path) -> list[str] | None:
 def describe_file(path: Path) -> str:
     """What a file is, in words, for messages."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             raw = file.read(_START)
         start = read_start(path)
-    except OSError:
+    except (DatasetError, OSError):
         return "a file that can't be read"
-    for magic, (name, _) in _UNPACK.items():
-        if raw.startswith(magic) and start.startswith(tuple(_UNPACK)):
+    for magic, (name, _) in _OPENERS.items():
+        if raw.startswith(magic) and start.startswith(tuple(_OPENERS)):
             return f"damaged {name} data" if start == raw else _twice(name, start)
     if not raw.startswith(ZIP):
         return describe(start)
@@ -214,19 +286,26 @@ def describe_file(path: Path) -> str:
     if any(name.endswith("data.pkl") for name in names):
         return "a PyTorch file"
     kind = "a zip archive of" if array_names(path) is None else "an .npz file of the arrays"
-    return f"{kind} {', '.join(name.removesuffix('.npy') for name in names[:_SHOWN])}"
+    return f"{kind} {short_list([name.removesuffix('.npy') for name in names])}"
+
+
+def short_list(names: Sequence[str]) -> str:
+    """Names that a file has, as far as a message shows them."""
+    shown = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names[:_SHOWN]]
+    return ", ".join(shown)
 
 
 def _twice(outer: str, start: bytes) -> str:
     """The words for data packed by `outer` within which are the packed data `start`."""
-    inner = next(name for magic, (name, _) in _UNPACK.items() if start.startswith(magic))
+    inner = next(name for magic, (name, _) in _OPENERS.items() if start.startswith(magic))
     what = "doubly gzipped" if outer == inner == "gzip" else "packed twice"
     return f"{what} ({inner} within {outer})"
 
 
 def refuse(path: Path, wanted: str) -> NoReturn:
     """Raises DatasetError that says what the file is in place of `wanted`, or how it is damaged."""
-    read_bytes(path)
+    with open_unpacked(path) as file:
+        length_of_rest(file)
     what = describe_file(path)
     archive = what.startswith(("a zip archive", "a tar archive", "a 7z archive", "a RAR archive"))
     advice = "unpack it and name the folder; " if archive else ""

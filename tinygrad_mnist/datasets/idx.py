@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_mnist.datasets.contents import READABLE, describe_file
+from tinygrad_mnist.datasets.contents import MOST_COUNTED, READABLE, describe_file, length_of_rest
 from tinygrad_mnist.datasets.splits import DatasetError
+from tinygrad_mnist.limits import limits
 
 _UNSIGNED_BYTE = 8
 #: Type codes of integers, which labels may have: QMNIST's are of 4 bytes.
@@ -28,32 +29,30 @@ def is_idx(data: bytes) -> bool:
     return len(data) >= 4 and data[:2] == b"\0\0" and data[2] in (8, 9, 11, 12, 13, 14)
 
 
-def parse_images(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """The images (n, rows, columns) in the contents of an IDX file of unsigned bytes, read-only.
+def read_images(file: BinaryIO, path: Path) -> NDArray[np.uint8]:
+    """The images (n, rows, columns) in an IDX file of unsigned bytes, read-only.
 
-    Raises DatasetError when the magic number is wrong or the length does not
-    agree with the header.
+    file: its contents, from their beginning. Raises DatasetError when the magic number is wrong,
+    the length does not agree with the header, or the header promises more than
+    `limits.array_bytes`.
     """
-    _check_magic(data, path, [_UNSIGNED_BYTE * 256 + 3], "unsigned bytes, 3 dimensions")
-    return _values(data, path)
+    return _values(file, path, [_UNSIGNED_BYTE * 256 + 3], "unsigned bytes, 3 dimensions")
 
 
-def parse_labels(data: bytes, path: Path) -> NDArray[Any]:
-    """The labels in the contents of an IDX file of integers: (n,), or (n, k) as QMNIST has them.
+def read_labels(file: BinaryIO, path: Path) -> NDArray[Any]:
+    """The labels in an IDX file of integers: (n,), or (n, k) as QMNIST has them.
 
-    Raises DatasetError when the magic number is wrong or the length does not
-    agree with the header.
+    As `read_images`.
     """
     magics = [code * 256 + dims for code in _INTEGERS for dims in (1, 2)]
-    _check_magic(data, path, magics, "unsigned bytes, 1 dimension")
-    return _values(data, path)
+    return _values(file, path, magics, "unsigned bytes, 1 dimension")
 
 
-def _check_magic(data: bytes, path: Path, wanted: list[int], meaning: str) -> None:
-    found = struct.unpack(">I", data[:4])[0] if len(data) >= 4 else None
+def _check_magic(start: bytes, path: Path, wanted: list[int], meaning: str) -> None:
+    found = struct.unpack(">I", start)[0] if len(start) == 4 else None
     if found in wanted:
         return
-    what = "unknown data" if is_idx(data) else describe_file(path)
+    what = "unknown data" if is_idx(start) else describe_file(path)
     hint, advice = "", ""
     if what != "unknown data":
         hint, advice = f"{what}, not an IDX file; ", f"; {READABLE}"
@@ -63,17 +62,25 @@ def _check_magic(data: bytes, path: Path, wanted: list[int], meaning: str) -> No
     )
 
 
-def _values(data: bytes, path: Path) -> NDArray[Any]:
-    dimensions = data[3]
-    header = 4 + 4 * dimensions
-    if len(data) < header:
+def _values(file: BinaryIO, path: Path, magics: list[int], meaning: str) -> NDArray[Any]:
+    start = file.read(4)
+    _check_magic(start, path, magics, meaning)
+    dimensions = start[3]
+    sizes = file.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
         raise DatasetError(f"{path}: the file ends inside its header")
-    shape = struct.unpack(f">{dimensions}I", data[4:header])
-    dtype = np.dtype(_INTEGERS[data[2]])
-    size, rest = math.prod(shape), len(data) - header
-    if rest != size * dtype.itemsize:
-        held = rest if dtype.itemsize == 1 else f"{rest} bytes"
-        raise DatasetError(
-            f"{path}: the header promises {size} values of shape {shape}, the file holds {held}"
-        )
-    return np.frombuffer(data, dtype, offset=header).reshape(shape)
+    shape = struct.unpack(f">{dimensions}I", sizes)
+    dtype = np.dtype(_INTEGERS[start[2]])
+    size = math.prod(shape)
+    length = size * dtype.itemsize
+    promise = f"the header promises {size} values of shape {shape}"
+    if length > limits.array_bytes:
+        raise DatasetError(f"{path}: {promise}; the limit `array_bytes` is {limits.array_bytes:,}")
+    data = file.read(length)
+    extra = length_of_rest(file)
+    rest = len(data) + extra
+    if rest != length:
+        held = f"{rest}" if dtype.itemsize == 1 else f"{rest} bytes"
+        held = f"more than {held}" if extra >= MOST_COUNTED else held
+        raise DatasetError(f"{path}: {promise}, the file holds {held}")
+    return np.frombuffer(data, dtype).reshape(shape)

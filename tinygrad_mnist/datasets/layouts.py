@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
 from tinygrad_mnist.datasets import naming
 from tinygrad_mnist.datasets.arrays import convention, image_bytes, label_numbers, labelled
-from tinygrad_mnist.datasets.contents import IDX_FILE, ZIP, array_names, describe_file, read_bytes
-from tinygrad_mnist.datasets.idx import parse_images, parse_labels
+from tinygrad_mnist.datasets.contents import (
+    IDX_FILE,
+    ZIP,
+    array_names,
+    describe_file,
+    open_unpacked,
+    read_start,
+    reading,
+)
+from tinygrad_mnist.datasets.idx import read_images, read_labels
 from tinygrad_mnist.datasets.naming import IMAGES, LABELS, TABLE, TEST, TRAIN, VALIDATION
-from tinygrad_mnist.datasets.npz import is_data_set, parse_array, read_npz
+from tinygrad_mnist.datasets.npz import is_data_set, read_array, read_npz
 from tinygrad_mnist.datasets.pickles import read_pickle
-from tinygrad_mnist.datasets.splits import Bytes, DatasetError, Splits, divided
+from tinygrad_mnist.datasets.splits import Bytes, DatasetError, Splits, check_some, divided
 from tinygrad_mnist.datasets.table import has_labels, read_table, table_problem
 
 S = TypeVar("S")
@@ -183,6 +191,7 @@ def _named(path: Path) -> str:
 
 def _read_four(family: str, files: dict[Role, list[Path]]) -> Splits:
     training, test = (_read_pair(family, files, part) for part in (TRAIN, TEST))
+    check_some(training.labels, str(files[TRAIN, IMAGES][0]))
     has_validation = (VALIDATION, IMAGES) in files
     return divided(
         training, test, _read_pair(family, files, VALIDATION) if has_validation else None
@@ -190,15 +199,15 @@ def _read_four(family: str, files: dict[Role, list[Path]]) -> Splits:
 
 
 def _read_pair(family: str, files: dict[Role, list[Path]], part: str) -> Bytes:
-    rules = convention(family)
+    rules = replace(convention(family), in_columns=True)
 
     def images(path: Path) -> tuple[NDArray[Any], str]:
-        array = _array(path, parse_images)
+        array = _array(path, read_images)
         image_bytes(array[:0], str(path))
         return array, str(path)
 
     def labels(path: Path) -> tuple[NDArray[Any], str]:
-        array = _array(path, parse_labels)
+        array = _array(path, read_labels)
         label_numbers(array, str(path), rules)
         return array, str(path)
 
@@ -207,10 +216,11 @@ def _read_pair(family: str, files: dict[Role, list[Path]], part: str) -> Bytes:
     )
 
 
-def _array(path: Path, parse: Callable[[bytes, Path], NDArray[Any]]) -> NDArray[Any]:
-    data = read_bytes(path)
-    is_npz = data.startswith(ZIP) and array_names(path) is not None
-    return parse_array(data, path) if is_npz else parse(data, path)
+def _array(path: Path, read: Callable[[BinaryIO, Path], NDArray[Any]]) -> NDArray[Any]:
+    if read_start(path).startswith(ZIP) and array_names(path) is not None:
+        return read_array(path)
+    with open_unpacked(path) as file, reading(path):
+        return read(file, path)
 
 
 def _pickles(folder: Path) -> tuple[list[DataSet], list[Incomplete]]:

@@ -7,6 +7,8 @@ into 28x28 with its centre of mass in the middle (Y. LeCun et al., Proc. of the 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_mnist.datasets.splits import DatasetError
+from tinygrad_mnist.files import open_regular
+from tinygrad_mnist.limits import limits
 
 SIDE, BOX = 28, 20
 _CENTRE = 14.0  # row and column of the centre of mass in MNIST's images, on average
@@ -45,7 +49,8 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             "reading images needs Pillow: pip install 'tinygrad_mnist[plot]'"
         ) from error
     try:
-        with pillow.open(path) as image:
+        with open_regular(path) as file, _without_limit(pillow), pillow.open(file) as image:
+            _check_size(path, image.size)
             image.load()
             upright = operations.exif_transpose(image)
             factor = -(-max(upright.size) // _LARGEST)
@@ -54,10 +59,34 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise ImageError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: a folder, not an image") from None
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError(f"{path}: the image does not fit into memory") from None
     except pillow.UnidentifiedImageError:
         raise ImageError(f"{path}: not an image, or of an unknown kind") from None
     except Exception as error:  # each of Pillow's decoders has errors of its own
         raise ImageError(f"{path}: the image can't be read: {error}") from error
+
+
+@contextmanager
+def _without_limit(pillow: Any) -> Iterator[None]:
+    """Without Pillow's own limit, whose warning would come first."""
+    before = pillow.MAX_IMAGE_PIXELS
+    pillow.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        pillow.MAX_IMAGE_PIXELS = before
+
+
+def _check_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
+    width, height = size
+    if not 0 < width * height <= limits.picture_pixels:
+        raise ImageError(
+            f"{path}: an image of {width:,} x {height:,} pixels; the limit `picture_pixels` is"
+            f" {limits.picture_pixels:,}"
+        )
 
 
 def _grey(image: Any) -> NDArray[np.uint8]:

@@ -1,34 +1,14 @@
-"""Read the book's mnist.pkl.gz and mnist_expanded.pkl.gz without trusting them.
-
-A pickle is a program, so nothing that it names is imported. The few NumPy names
-that an array needs resolve to the inert stand-ins below, which only collect a
-dtype, a shape and bytes; any other name is an error. Arrays are then built here,
-after their sizes are checked.
-"""
+"""Read the book's mnist.pkl.gz and mnist_expanded.pkl.gz without trusting them: `unpickling` reads
+the pickle, and what is here checks that it has images and labels."""
 
 from __future__ import annotations
 
-import gzip
-import io
-import math
-import pickle
-import re
-import zlib
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tinygrad_mnist.datasets.contents import (
-    READABLE,
-    delimiter,
-    describe_file,
-    foreign,
-    read_start,
-    refuse,
-)
+from tinygrad_mnist.datasets.contents import delimiter, foreign, read_start, refuse
 from tinygrad_mnist.datasets.splits import (
     PIXELS,
     DatasetError,
@@ -40,177 +20,16 @@ from tinygrad_mnist.datasets.splits import (
     as_path,
     check_labels,
     check_pixels,
+    check_some,
 )
-
-_DTYPE_CODE = re.compile(r"[fiu][1248]|b1")
-_BYTE_ORDERS = "<>|="
-
-
-class _RefusedError(Exception):
-    """The pickle asks for something that is not part of a data set."""
-
-
-class _Name:
-    """A stand-in for a global: it can be called or passed on, and nothing can be set on it."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def __call__(self, *args: Any) -> Any:
-        return self._call(*args)
-
-    def __setstate__(self, state: object) -> None:
-        raise _RefusedError("it changes a global")
-
-
-class _Dtype:
-    """dtype(code, align, copy) and its state (version, byte order, ...)."""
-
-    __slots__ = ("code", "order")
-
-    def __init__(self, code: object, *_: object) -> None:
-        self.code = _text(code)
-        self.order = "="
-        if not _DTYPE_CODE.fullmatch(self.code):
-            raise _RefusedError(f"it holds an array of dtype {self.code!r}")
-
-    def __setstate__(self, state: Sequence[object]) -> None:
-        order = _text(state[1])
-        if len(order) != 1 or order not in _BYTE_ORDERS:
-            raise _RefusedError(f"it has a dtype of byte order {order!r}")
-        self.order = order
-
-    def numpy(self) -> np.dtype[Any]:
-        return np.dtype(self.order + self.code)
-
-
-class _Array:
-    """An array under construction; `value` is set with its state."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, *_: object) -> None:
-        self.value: NDArray[Any] | None = None
-
-    def __setstate__(self, state: Sequence[object]) -> None:
-        _, shape, dtype, fortran, data = state
-        self.value = _build(data, dtype, shape, "F" if fortran else "C")
-
-
-def _text(value: object) -> str:
-    """Text of a pickle: bytes from Python 2, str from Python 3, both latin-1."""
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    if isinstance(value, str):
-        return value
-    raise _RefusedError(f"it has a {type(value).__name__} where text belongs")
-
-
-def _build(data: object, dtype: object, shape: object, order: object) -> NDArray[Any]:
-    """An array over `data`, not copied, after its length is checked against the shape."""
-    if isinstance(data, str):
-        data = data.encode("latin-1")
-    if not isinstance(data, bytes | bytearray) or not isinstance(dtype, _Dtype):
-        raise _RefusedError("it has an array without bytes or dtype")
-    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
-        raise _RefusedError(f"it has an array of shape {shape!r}")
-    kind = dtype.numpy()
-    if len(data) != math.prod(shape) * kind.itemsize:
-        raise _RefusedError(
-            f"it has {len(data)} bytes for an array of shape {shape} and dtype {kind}"
-        )
-    flat: NDArray[Any] = np.frombuffer(data, kind)
-    return flat.reshape(shape, order="F" if _text(order) == "F" else "C")
-
-
-def _array_from_buffer(data: object, dtype: object, shape: object, order: object) -> _Array:
-    array = _Array()
-    array.value = _build(data, dtype, shape, order)
-    return array
-
-
-def _scalar(dtype: object, data: object) -> np.generic:
-    return cast(np.generic, _build(data, dtype, (), "C")[()])
-
-
-def _latin_1(text: object, encoding: object) -> bytes:
-    """Bytes, as Python 3 writes them in the protocols of Python 2."""
-    if not isinstance(text, str) or _text(encoding) not in ("latin1", "latin-1"):
-        raise _RefusedError("it encodes something else than latin-1 text")
-    return text.encode("latin-1")
-
-
-def _no_call(*_: object) -> None:
-    raise _RefusedError("it calls numpy.ndarray")
-
-
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "dtype"): _Dtype,
-    ("numpy", "ndarray"): _no_call,
-    ("_codecs", "encode"): _latin_1,
-    **{
-        (f"numpy.{core}.{module}", name): stand_in
-        for core in ("core", "_core")
-        for module, name, stand_in in (
-            ("multiarray", "_reconstruct", _Array),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _array_from_buffer),
-        )
-    },
-}
-
-
-class _SafeUnpickler(pickle.Unpickler):
-    """Resolves the names in `_ALLOWED` to stand-ins and refuses the rest."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise _RefusedError(f"it asks for {module}.{name}")
-        return _Name(_ALLOWED[module, name])
-
-    def persistent_load(self, pid: object) -> Any:
-        raise _RefusedError("it asks for a persistent object")
-
-
-def _open(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, io.BufferedReader(gzip.open(path)) if packed else path.open("rb"))
-
-
-def unpickle(path: Path) -> object:
-    """The contents of a pickle of arrays, NumPy scalars, numbers, lists and tuples.
-
-    Gzipped or plain, of any protocol, written by Python 2 or 3. Raises
-    DatasetError, naming the file and the forbidden name, when it wants anything
-    else; nothing in the file is ever executed.
-    """
-    try:
-        with _open(path) as file:
-            # Python 2 strings stay bytes, which avoids decoding latin-1 text.
-            return _SafeUnpickler(file, encoding="bytes").load()
-    except _RefusedError as error:
-        raise DatasetError(
-            f"{path}: refused, since {error}; a data set holds only arrays, numbers,"
-            " lists and tuples (nothing in the file was executed)"
-        ) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DatasetError(f"{path}: truncated or damaged ({error})") from None
-    except OSError:
-        raise
-    except MemoryError:
-        raise DatasetError(f"{path}: its contents do not fit into memory") from None
-    except Exception as error:  # a damaged pickle can raise any exception
-        what = describe_file(path)
-        if what.startswith("text"):
-            raise DatasetError(f"{path}: {what}, not a pickle of a data set; {READABLE}") from None
-        raise DatasetError(f"{path}: not a pickle of a data set ({error})") from None
+from tinygrad_mnist.datasets.stand_ins import PickledArray
+from tinygrad_mnist.datasets.unpickling import unpickle
+from tinygrad_mnist.graph.values import is_integer
+from tinygrad_mnist.limits import limits
 
 
 def _value(item: object, what: str) -> Any:
-    if isinstance(item, _Array):
+    if isinstance(item, PickledArray):
         if item.value is None:
             raise DatasetError(f"{what}: an array without contents")
         return item.value
@@ -231,6 +50,10 @@ def _images(item: object, what: str) -> Images:
     """Rows of 784 float32 from an array (n, 784) or from a list of n arrays."""
     value = _value(item, what)
     if isinstance(value, list | tuple):
+        if len(value) * PIXELS * 4 > limits.array_bytes:
+            raise DatasetError(
+                f"{what}: {len(value):,} images; the limit `array_bytes` is {limits.array_bytes:,}"
+            )
         rows = np.empty((len(value), PIXELS), np.float32)
         for k, row in enumerate(value):
             pixels = _value(row, what)
@@ -250,10 +73,13 @@ def _labels(item: object, what: str) -> Labels:
     """int64 labels from an array (n,) or from a list of integers."""
     value = _value(item, what)
     if isinstance(value, list | tuple):
-        wrong = next((v for v in value if not isinstance(v, int | np.integer)), None)
+        wrong = next((v for v in value if not is_integer(v)), None)
         if wrong is not None:
             raise DatasetError(f"{what}: a label is {type(wrong).__name__}, not an integer")
-        value = np.array([int(v) for v in value], dtype=np.int64)
+        try:
+            value = np.array(value, np.int64)
+        except OverflowError:
+            raise DatasetError(f"{what}: a label is too large for 64 bits") from None
     if not isinstance(value, np.ndarray) or value.ndim != 1 or value.dtype.kind not in "iu":
         raise DatasetError(f"{what}: labels are {_describe(value)}, not integers of shape (n,)")
     return value.astype(np.int64)
@@ -288,7 +114,11 @@ def read_pickle(path: Path) -> Splits:
     contents = unpickle(path)
     if not isinstance(contents, list | tuple) or len(contents) != 3:
         raise DatasetError(f"{path}: not three pairs (training, validation, test)")
-    names = ("training", "validation", "test")
-    return Splits(
-        *(_pair(part, f"{path}, {name} part") for part, name in zip(contents, names, strict=True))
+    splits = Splits(
+        *(
+            _pair(part, f"{path}, {name} part")
+            for part, name in zip(contents, Splits._fields, strict=True)
+        )
     )
+    check_some(splits.training.labels, str(path))
+    return splits

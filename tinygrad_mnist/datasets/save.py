@@ -73,15 +73,17 @@ def save_idx(folder: str | os.PathLike[str], splits: Splits) -> None:
         pixels = as_bytes(pair.images, f"{target}, {name} part")
         contents += [pixels.reshape(-1, SIDE, SIDE), pair.labels.astype(np.uint8)]
     part = target.with_name(f".{target.name[:40]}.{os.urandom(4).hex()}.part")
-    part.mkdir(parents=True)
     try:
+        part.mkdir(parents=True)
         for name, values in zip(
             (*ROLES.values(), *VALIDATION_ROLES.values()), contents, strict=True
         ):
             _write_idx(part / f"{name}.gz", values)
         part.replace(target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(target)) from None
         raise
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinygrad_mnist.datasets.contents import describe_file
+from tinygrad_mnist.datasets.contents import describe_file, reading
 from tinygrad_mnist.datasets.digits import load_digits
 from tinygrad_mnist.datasets.download import (
     DOWNLOAD,
@@ -72,9 +72,11 @@ def locate(filename: str | os.PathLike[str] | None = None, *, fetch: bool = True
     """
     if filename is not None and filename != FASHION:
         path = as_path(filename)
-        if filename == NAME and not path.exists():
+        with reading(path):
+            exists = path.exists()
+        if filename == NAME and not exists:
             return locate(fetch=fetch)
-        if not path.exists():
+        if not exists:
             hint = "; expand_mnist makes such data, save_splits writes them"
             raise DatasetNotFoundError(
                 f"{path}: no such file or folder{hint if 'expanded' in path.name else ''}"
@@ -170,7 +172,8 @@ def read(path: Path) -> Splits:
 
     Raises DatasetError, naming the file and saying what it is, when it is none of these.
     """
-    return read_folder(path) if path.is_dir() else read_file(path)
+    with reading(path):
+        return read_folder(path) if path.is_dir() else read_file(path)
 
 
 def load_mnist(filename: str | os.PathLike[str] | None = None) -> Splits:

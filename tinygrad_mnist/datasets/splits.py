@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_mnist.errors import FileAccessError, printable
 from tinygrad_mnist.graph.values import plain_array, shown
 from tinygrad_mnist.imagedata import wrong_label, wrong_pixel
 
@@ -42,20 +43,21 @@ class DatasetError(ValueError):
     """
 
     def __init__(self, message: str, attempts: Iterable[Attempt] = ()) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.attempts = tuple(attempts)
 
 
-class DatasetNotFoundError(DatasetError, FileNotFoundError):
+class DatasetAccessError(DatasetError, FileAccessError):
+    """A data file can't be opened or read."""
+
+
+class DatasetNotFoundError(DatasetAccessError, FileNotFoundError):
     """No data at any of the places that were tried."""
 
     @property
     def nowhere(self) -> bool:
         """Whether there was a search, and every place was only empty or unreachable."""
         return bool(self.attempts) and not any(attempt.fault for attempt in self.attempts)
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 def listing(headline: str, attempts: Iterable[Attempt]) -> str:
@@ -128,9 +130,12 @@ def _cut(part: Bytes, last: int) -> tuple[Bytes, Bytes]:
 
 
 def as_path(name: Any) -> Path:
-    """A file's or folder's name as a path; TypeError for what is no name."""
+    """A file's or folder's name as a path; TypeError for what is no name, DatasetError for an
+    empty one, which would mean the working folder."""
     if not isinstance(name, str | os.PathLike):
         raise TypeError(f"a file's name is text or a path, not {shown(name)}")
+    if not os.fspath(name):
+        raise DatasetError("a file's name is empty")
     return Path(name)
 
 
@@ -147,6 +152,12 @@ def check_pixels(images: NDArray[Any], source: str) -> None:
     problem = wrong_pixel(images)
     if problem is not None:
         raise DatasetError(f"{source}: {problem}")
+
+
+def check_some(labels: NDArray[Any], source: str) -> None:
+    """Raises DatasetError for a training part without images; other parts may be empty."""
+    if not len(labels):
+        raise DatasetError(f"{source}: an empty set, without training images")
 
 
 def checked_pair(pair: Any, source: str) -> Pair:
@@ -166,6 +177,8 @@ def checked_pair(pair: Any, source: str) -> Pair:
             f"{source}: images are {images.shape}, labels {labels.shape}; they must be (n, pixels)"
             " and (n,)"
         )
+    if "c" in (images.dtype.kind, labels.dtype.kind):
+        raise DatasetError(f"{source}: images and labels are real numbers, not complex ones")
     check_labels(labels, source)
     check_pixels(images, source)
     return Pair(np.asarray(images, np.float32), labels.astype(np.int64))

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import io
+import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_mnist.datasets.arrays import Convention, labelled
+from tinygrad_mnist.datasets.arrays import Convention, image_bytes, labelled
 from tinygrad_mnist.datasets.contents import (
     READABLE,
     delimiter,
     describe_file,
     foreign,
-    read_bytes,
+    open_unpacked,
     read_start,
+    reading,
     refuse,
 )
 from tinygrad_mnist.datasets.splits import PIXELS, Bytes, DatasetError
+from tinygrad_mnist.limits import limits
 
 _LABEL_NAMES = ("label", "labels", "class", "digit", "target", "y")
 _INDEX_NAMES = ("", "unnamed: 0", "index", "id")
 _START = 4096 * 4
+_ROWS = 4096  # that are read as floats at a time
 
 
 def _cells(line: str, mark: str) -> list[str]:
@@ -64,6 +71,7 @@ class _Columns:
         if self.label is None and len(columns) == PIXELS + 1:
             self.label = columns[0]
         self.pixels = [k for k in columns if k != self.label]
+        self.cells = len(cells)
         self.problem = None
         if len(self.pixels) != PIXELS:
             shown = ", ".join(cells[:5]) + (", …" if len(cells) > 5 else "")
@@ -81,8 +89,8 @@ def table_problem(path: Path) -> str | None:
     """Why the file is no table of images, by its first row; None if it is one."""
     try:
         start = read_start(path, _START)
-    except OSError as error:
-        return f"can't be read ({error.strerror})"
+    except DatasetError as error:
+        return str(error).removeprefix(f"{path}: ")
     mark = None if foreign(start) else delimiter(start)
     return describe_file(path) if mark is None else _Columns(_first_line(start), mark).problem
 
@@ -102,31 +110,65 @@ def read_table(path: Path, rules: Convention) -> Bytes:
 
     Raises DatasetError, naming the file and the row, for anything else.
     """
-    data = read_bytes(path)
-    mark = delimiter(data[:_START])
-    if mark is None:
-        refuse(path, "a CSV file")
-    columns = _Columns(_first_line(data), mark)
-    if columns.problem is not None:
-        raise DatasetError(f"{path}: {columns.problem}; {READABLE}")
-    if columns.label is None:
-        raise DatasetError(
-            f"{path}: {PIXELS} columns of pixels and no labels, as in the test.csv of a contest;"
-            " name a file with labels, such as train.csv"
-        )
-    values = _numbers(data, mark, columns, path)
-    images, labels = values[:, 1:], values[:, 0]
+    start = read_start(path, _START)
+    with open_unpacked(path) as file, reading(path):
+        mark = delimiter(start)
+        if mark is None:
+            refuse(path, "a CSV file")
+        columns = _Columns(_first_line(start), mark)
+        if columns.problem is not None:
+            raise DatasetError(f"{path}: {columns.problem}; {READABLE}")
+        if columns.label is None:
+            raise DatasetError(
+                f"{path}: {PIXELS} columns of pixels and no labels, as in the test.csv of a"
+                " contest; name a file with labels, such as train.csv"
+            )
+        images, labels = _images_and_labels(file, mark, columns, path)
     return labelled((images, str(path)), (labels, str(path)), rules)
 
 
-def _numbers(data: bytes, mark: str, columns: _Columns, path: Path) -> NDArray[Any]:
-    """The label and then the pixels of each row, (n, 785) float32."""
-    lines = data.decode("utf-8-sig", errors="replace").splitlines()
-    lines = [line for line in lines if line.strip()][columns.header :]
-    if not lines:
-        raise DatasetError(f"{path}: a CSV file without rows below its header")
+def _images_and_labels(
+    file: BinaryIO, mark: str, columns: _Columns, path: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The pixels (n, 28, 28) and labels (n,) of all rows. A block of rows at a time is read as
+    floats, which take four times the memory."""
+    lines = islice(_lines(file, path), columns.header, None)
+    images: list[NDArray[np.uint8]] = []
+    labels: list[NDArray[np.float32]] = []
+    n = 0
+    while block := list(islice(lines, _ROWS)):
+        values = _numbers(block, mark, columns, path, n)
+        images.append(image_bytes(values[:, 1:], str(path), first=n))
+        labels.append(values[:, 0].copy())
+        n += len(block)
+        if n * PIXELS > limits.array_bytes:
+            raise DatasetError(
+                f"{path}: images of more than {limits.array_bytes:,} bytes, the limit `array_bytes`"
+            )
+    if not n:
+        raise DatasetError(f"{path}: a CSV file without rows below its header, an empty set")
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _lines(file: BinaryIO, path: Path) -> Iterator[str]:
+    """The lines that aren't blank."""
+    text = io.TextIOWrapper(file, "utf-8-sig", errors="replace")
+    while line := text.readline(limits.line_bytes + 1):
+        if len(line) > limits.line_bytes:
+            raise DatasetError(
+                f"{path}: a line of more than {limits.line_bytes:,} characters, the limit"
+                " `line_bytes`"
+            )
+        if line.strip():
+            yield line.rstrip("\n")
+
+
+def _numbers(
+    lines: list[str], mark: str, columns: _Columns, path: Path, first: int
+) -> NDArray[np.float32]:
+    """The label and then the pixels of each row, (n, 785). first: the number of the first row."""
     used = [columns.label or 0, *columns.pixels]
-    every = used == list(range(lines[0].count(mark) + 1))
+    every = used == list(range(columns.cells))
     try:
         return np.loadtxt(
             lines,
@@ -138,6 +180,7 @@ def _numbers(data: bytes, mark: str, columns: _Columns, path: Path) -> NDArray[A
             ndmin=2,
         )
     except (ValueError, IndexError) as error:
+        why = re.sub(r"(?<=\brow )\d+", lambda row: str(int(row[0]) + first), str(error))
         raise DatasetError(
-            f"{path}: not a table of numbers ({error}; rows count from the first image)"
+            f"{path}: not a table of numbers ({why}; rows count from the first image)"
         ) from None

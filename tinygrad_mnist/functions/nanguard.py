@@ -81,6 +81,7 @@ class GuardedBackend:
         self.keeps_shared = backend.keeps_shared
         self.compiles = backend.compiles
         self.rising = backend.rising
+        self.keeps_depth = backend.keeps_depth
 
     @property
     def kernels(self) -> frozenset[str]:

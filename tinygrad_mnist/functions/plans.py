@@ -190,6 +190,7 @@ class PlanCache:
                 self._backend.fuses,
                 self._made_at,
                 self._backend.rising,
+                self._backend.keeps_depth,
             )
 
     @property

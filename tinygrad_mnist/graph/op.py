@@ -38,7 +38,7 @@ def _importing_module() -> str:
     while frame.f_code.co_name != "<module>" and frame.f_back is not None:
         frame = frame.f_back
     is_import = frame.f_code.co_name == "<module>"
-    return str((frame if is_import else caller).f_globals["__name__"])
+    return str((frame if is_import else caller).f_globals.get("__name__", "__main__"))
 
 
 def named(function: F, op: str) -> F:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import SavedFileError
 from tinygrad_mnist.graph.shared import SharedVariable
-from tinygrad_mnist.graph.values import shown
+from tinygrad_mnist.graph.values import integer, several, shown
+from tinygrad_mnist.limits import limits
 from tinygrad_mnist.network3.layers import ConvPoolLayer, FullyConnectedLayer, Made, SoftmaxLayer
 from tinygrad_mnist.saving import Saved
 from tinygrad_mnist.training.activations import ACTIVATIONS
@@ -153,6 +154,7 @@ def layers_of(saved: Saved, custom_objects: Mapping[str, Any]) -> list[Any]:
         )
     state = np.random.get_state()  # noqa: NPY002
     try:
+        _check_weights(saved, description["layers"])
         layers = [_layer(saved, row, custom_objects) for row in description["layers"]]
         _share_params(layers, description["layers"])
     except SavedFileError:
@@ -166,22 +168,37 @@ def layers_of(saved: Saved, custom_objects: Mapping[str, Any]) -> list[Any]:
 
 def _layer(saved: Saved, row: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
     make = _known(saved.path, "a layer of class", row["class"], row, custom_objects, _BOOK)
-    if make in _BOOK.values():
-        _check_weights(saved, row["arguments"])
     given = [_value(saved.path, value, custom_objects) for value in row.get("positional", ())]
     named = {n: _value(saved.path, v, custom_objects) for n, v in row["arguments"].items()}
     return make(*given, **named)
 
 
-def _check_weights(saved: Saved, arguments: Mapping[str, Any]) -> None:
-    """Whether the file has as many numbers as a layer of the book has weights: a wrong description
-    must not take all memory."""
+def _check_weights(saved: Saved, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Whether the file has as many numbers as each layer of the book has weights, and all of them
+    are within the limit: a wrong description must not take all memory."""
+    held = sum(array.size for array in saved.arrays.values())
+    total = 0
+    for row in rows:
+        if row.get("own") or row["class"] not in _BOOK:
+            continue
+        weights = _weights(row["arguments"])
+        if weights > held:
+            raise SavedFileError(f"{saved.path}: its layers have more weights than the file")
+        total += weights * np.dtype(config.floatX).itemsize
+    if total > limits.model_bytes:
+        raise SavedFileError(
+            f"{saved.path}: its layers have weights of {total:,} bytes; the limit `model_bytes` is"
+            f" {limits.model_bytes:,}"
+        )
+
+
+def _weights(arguments: Mapping[str, Any]) -> int:
+    """The number of weights of a layer of the book; its constructor checks the lengths."""
     if "filter_shape" in arguments:
-        weights = math.prod(arguments["filter_shape"])
+        lengths = arguments["filter_shape"]
     else:
-        weights = arguments["n_in"] * arguments["n_out"]
-    if weights > sum(array.size for array in saved.arrays.values()):
-        raise SavedFileError(f"{saved.path}: its layers have more weights than the file")
+        lengths = [arguments["n_in"], arguments["n_out"]]
+    return math.prod(max(integer(n, "a length"), 0) for n in several(lengths, "filter_shape"))
 
 
 def _known(

@@ -54,3 +54,13 @@ def _xent_grad_infer(params: Params, types: Sequence[TensorType]) -> list[Tensor
 
 # softmax (n, c), labels (n,), g (n,), epilogue operands -> (softmax - onehot(labels)) * g
 SOFTMAX_XENT_GRAD = define_kernel("softmax_xent_grad", _xent_grad_infer, _xent_checks)
+
+
+def _softmax_layer_checks(node: Node) -> list[tuple[int, int, int]]:
+    classes = node.inputs[1].type.static_shape[1]
+    return [(3, -classes, classes)]
+
+
+# x (n, k), w (k, c), bias (1, c), labels (n,), g (n,), epilogue operands (n, k) -> gradients of x
+# and of the logits, loss (n,) [, softmax of the logits]; params epilogue, types
+SOFTMAX_LAYER = define_kernel("softmax_layer", _types_infer, _softmax_layer_checks)

@@ -12,7 +12,7 @@ from tinygrad_mnist.plots.classes import (
     plot_digits,
     plot_errors,
 )
-from tinygrad_mnist.plots.curves import plot_history, plot_learning_rate
+from tinygrad_mnist.plots.curves import plot_history, plot_learning_rate, plot_runs
 from tinygrad_mnist.plots.maps import plot_feature_maps, plot_filters
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "plot_filters",
     "plot_history",
     "plot_learning_rate",
+    "plot_runs",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,56 @@ def plot_history(
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
     return figures.finished(figure, path)
+
+
+def plot_runs(
+    runs: Mapping[str, Any],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    what: str = "accuracy",
+    separator: str = ",",
+) -> Figure:
+    """Draws one quantity of several training runs into one panel.
+
+    runs: a record of each run, as of `plot_history`, by the name that the picture has for it. what:
+    the quantity; validation data's is drawn if every run has it, else that of the training data.
+    path, separator: as for `plot_history`.
+
+    Raises GraphTypeError and ArgumentError for wrong arguments, such as a run without the quantity,
+    OSError, ImportError without matplotlib.
+    """
+    if not isinstance(runs, Mapping) or not runs:
+        raise GraphTypeError(f"runs is {shown(runs)}; it must be a dict of records by name")
+    found = {str(name): _parts(name, record, what, separator) for name, record in runs.items()}
+    shared = [
+        part
+        for part in (records.VALIDATION, records.TRAINING)
+        if all(part in parts for parts in found.values())
+    ]
+    if not shared:
+        raise ArgumentError(f"some runs have the {what} of training data alone, others don't")
+    figure = figures.new_figure(_WIDTH * 1.3, _HEIGHT, layout="constrained")
+    ax = figure.subplots()
+    drawn = {name: parts[shared[0]] for name, parts in found.items()}
+    for number, (name, curve) in enumerate(drawn.items()):
+        x, values = thinned(curve.x, curve.values)
+        color = figures.COLORS[number % len(figures.COLORS)]
+        line = figures.LINES[number // len(figures.COLORS) % len(figures.LINES)]
+        ax.plot(x, values, line, color=color, label=name)
+    ends = np.concatenate([curve.x for curve in drawn.values()])
+    _decorate(ax, f"{what}, {shared[0]} data", ends)
+    ax.legend(frameon=False, loc="lower right" if "acc" in what else "upper right")
+    return figures.finished(figure, path)
+
+
+def _parts(name: str, record: Any, what: str, separator: str) -> dict[str, Curve]:
+    """A run's curves of a quantity, by the data that they are of."""
+    curves = curves_of(record, separator)
+    found = {curve.part: curve for curve in curves if curve.what == what}
+    if not found:
+        known = ", ".join(dict.fromkeys(curve.what for curve in curves))
+        raise ArgumentError(f"run {shown(name)} has no {what}; it has {known}")
+    return found
 
 
 def plot_learning_rate(

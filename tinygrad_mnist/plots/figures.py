@@ -24,6 +24,9 @@ TRAINING = "#0072B2"
 VALIDATION = "#D55E00"
 TEST = "#009E73"
 WRONG = "#D00000"
+#: Of lines that are beside each other; the styles change when the colours have been used up.
+COLORS = (TRAINING, VALIDATION, TEST, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", ":", "-.")
 DPI = 100
 
 _FORMATS = ("png", "svg", "pdf")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinygrad_mnist.errors import ArgumentError, GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, printable
+from tinygrad_mnist.files import open_regular
 from tinygrad_mnist.graph.values import shown
+from tinygrad_mnist.limits import limits
 from tinygrad_mnist.training.history import History as BookHistory
 
 Values = NDArray[np.float64]
@@ -93,15 +96,27 @@ def _epochs_of(values: Values, epochs: Values) -> Values:
 
 
 def _read_csv(path: str | os.PathLike[str], separator: str) -> tuple[dict[str, Values], Values]:
-    with open(path, newline="", encoding="utf-8") as file:
-        header, *rows = [row for row in csv.reader(file, delimiter=separator) if row] or [[]]
+    name = os.fspath(path)
+    try:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
+            found = csv.reader(_lines(file), delimiter=separator)
+            header, *rows = [row for row in found if row] or [[]]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ArgumentError(printable(f"{name}: no CSV file of a run ({error})")) from None
     if header[:1] != ["epoch"]:
-        raise ArgumentError(f"{os.fspath(path)}: its first column isn't 'epoch'")
+        raise ArgumentError(f"{name}: its first column isn't 'epoch'")
     columns = {
         name: np.array([_float(row[i]) if i < len(row) else np.nan for row in rows])
         for i, name in enumerate(header)
     }
     return columns, columns.pop("epoch")
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(limits.line_bytes + 1):
+        if len(line) > limits.line_bytes:
+            raise csv.Error(f"a line has more than {limits.line_bytes:,} characters")
+        yield line
 
 
 def _float(text: str) -> float:

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 WIDTH = 120  # of tables that go into a file
 _FLEXIBLE, _LEAST = "shapes", 12  # a column that is cut to this many characters, then dropped
-_DROPPED = ("GB/s", "GFLOP/s", "calls", "roofline", "#")  # in this order
+_DROPPED = (  # in this order
+    *("GB/s", "GFLOP/s", "calls", "roofline"),
+    *("other", "float", "int", "memory", "parted", "barriers", "launch"),  # of counts
+    *("kB", "at best", "limit", "spills", "resident", "bytes", "regs", "occupied"),
+    *("active", "waves", "global", "shared"),
+    "#",
+)
+_GAP = "  "  # between columns
+TEXTS = ("kernel", "shapes", "limit", "bound")  # columns that are aligned to the left
 _CUT = "kernel"  # cut where the rest is still too wide
 
 Row = Sequence[str]
@@ -34,6 +42,19 @@ def fitting(head: Row, rows: Sequence[Row], width: int, gap: int) -> list[list[s
             columns.pop(name, None)
     _narrow(columns, _CUT, excess(), 0)
     return [list(row) for row in zip(*([n, *c] for n, c in columns.items()), strict=True)]
+
+
+def aligned(head: Row, rows: Sequence[Row], width: int) -> list[str]:
+    """The lines of a table that fits `width` characters."""
+    table = fitting(head, rows, width, len(_GAP))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        _GAP.join(
+            cell.ljust(wide) if name in TEXTS else cell.rjust(wide)
+            for cell, wide, name in zip(row, widths, table[0], strict=True)
+        ).rstrip()
+        for row in table
+    ]
 
 
 def _narrow(columns: dict[str, list[str]], name: str, excess: int, least: int) -> None:

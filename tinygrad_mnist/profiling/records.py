@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from tinygrad_mnist.backends import GPUS
 from tinygrad_mnist.backends.base import Timings
 from tinygrad_mnist.compile.listing import counted, show_origins, wrapped_origins
 from tinygrad_mnist.compile.plan import KernelCall, Plan
-from tinygrad_mnist.profiling.columns import Row, cut, fitting, terminal_width
+from tinygrad_mnist.profiling.columns import aligned, cut, terminal_width
 from tinygrad_mnist.profiling.roofline import Roofline
 from tinygrad_mnist.profiling.trace import trace_events, write_trace
 
@@ -21,8 +21,6 @@ _SHAPES = 42  # characters
 COSTS = ("us", "share", "GFLOP/s", "GB/s", "roofline")
 CALL_HEAD = ("#", "kernel", "shapes", *COSTS)
 KERNEL_HEAD = ("kernel", "calls", *COSTS)
-TEXTS = ("kernel", "shapes")  # columns that are aligned to the left
-_GAP = "  "  # between columns
 
 
 @dataclass(frozen=True)
@@ -189,9 +187,9 @@ def show_profile(profile: Profile, width: int | None = None) -> str:
     """
     width = width or terminal_width()
     lines = [title(profile), ""]
-    lines += _aligned(CALL_HEAD, list(call_rows(profile)), width)
-    lines += ["", *_aligned(KERNEL_HEAD, list(kernel_rows(profile)), width), ""]
-    return "\n".join([*lines, *summary(profile), "", *origin_lines(profile, width)])
+    lines += aligned(CALL_HEAD, list(call_rows(profile)), width)
+    lines += ["", *aligned(KERNEL_HEAD, list(kernel_rows(profile)), width), ""]
+    return "\n".join([*lines, *summary(profile), "", *origin_lines(profile.plan, width)])
 
 
 def title(profile: Profile) -> str:
@@ -261,23 +259,10 @@ def bandwidths(profile: Profile) -> str:
     )  # fmt: skip
 
 
-def origin_lines(profile: Profile, width: int) -> list[str]:
+def origin_lines(plan: Plan, width: int) -> list[str]:
     """The user's lines that each call comes from."""
-    names = profile.plan.file_names
     lines = ["the lines of the program that the calls come from:"]
-    for c in profile.calls:
-        origins = show_origins(c.call.origins, names) or "-"
-        lines += wrapped_origins(origins, width, f"call {c.number}, {c.kernel}: ", "    ")
+    for number, call in enumerate(plan.calls):
+        origins = show_origins(call.origins, plan.file_names) or "-"
+        lines += wrapped_origins(origins, width, f"call {number}, {call.kernel}: ", "    ")
     return lines
-
-
-def _aligned(head: Row, rows: Sequence[Row], width: int) -> list[str]:
-    table = fitting(head, rows, width, len(_GAP))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        _GAP.join(
-            cell.ljust(wide) if name in TEXTS else cell.rjust(wide)
-            for cell, wide, name in zip(row, widths, table[0], strict=True)
-        ).rstrip()
-        for row in table
-    ]

@@ -16,6 +16,7 @@ from tinygrad_mnist.rewrite.fuse import (
 from tinygrad_mnist.rewrite.lower import lower
 from tinygrad_mnist.rewrite.pools import fuse_pools
 from tinygrad_mnist.rewrite.simplify import SIMPLIFY
+from tinygrad_mnist.rewrite.softmax_layer import fuse_softmax_layers
 from tinygrad_mnist.rewrite.sparse import SPARSE, join_disjoint_parts
 from tinygrad_mnist.rewrite.tapes import join_results, make_tapes
 
@@ -37,6 +38,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("fuse_prologues", fuse_prologues),
     ("sink_views", sink_views),
     ("fuse_epilogues", fuse_epilogues),
+    ("fuse_softmax_layers", fuse_softmax_layers),
     ("join_results", join_results),
 )
 # The passes that a backend without fused kernels needs. The oracle runs the graph as it is written.

@@ -13,12 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_mnist.contracts.core.base import Array
-from tinygrad_mnist.errors import SavedFileError
-from tinygrad_mnist.files import write_whole
+from tinygrad_mnist.errors import (
+    SavedFileAccessError,
+    SavedFileError,
+    SavedFileNotFoundError,
+)
+from tinygrad_mnist.files import open_regular, write_whole
+from tinygrad_mnist.limits import limits
 from tinygrad_mnist.saving.foreign import foreign_format
 
 _KEY = "tinygrad_mnist"  # of the description among the file's metadata
-_MAX_JSON = 16 << 20  # characters
 
 
 class Saved(NamedTuple):
@@ -66,28 +70,45 @@ def _as_json(path: str | os.PathLike[str], description: Any) -> str:
 def load_arrays(path: str | os.PathLike[str]) -> Saved:
     """Reads a file that `save_arrays` or another program has written in the safetensors format.
 
-    Raises OSError if it can't be read, and SavedFileError, which says what the file is, if it is
-    truncated, damaged or of another format.
+    Raises SavedFileError, which names the file and says what it is, if it can't be read, is
+    truncated, damaged, of another format or larger than `limits` allow.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     name = os.fspath(path)
-    with open(path, "rb") as file:  # OSError names the file
-        start = file.read(16)
-        size = os.fstat(file.fileno()).st_size
+    start, size = _start(name)
     found = foreign_format(start, size)
     if found is not None:
         raise SavedFileError(f"{name} is {found}; a file in the safetensors format is needed")
+    if size > limits.model_bytes:
+        raise SavedFileError(
+            f"{name} has {size:,} bytes; the limit `model_bytes` is {limits.model_bytes:,}"
+        )
     try:
         with safe_open(name, framework="numpy") as file:
             description = _description(name, (file.metadata() or {}).get(_KEY))
             names = file.keys()  # the handle itself is not iterable
             return Saved(name, {key: file.get_tensor(key) for key in names}, description)
-    except (SafetensorError, TypeError, AttributeError) as error:
+    except SavedFileError:
+        raise
+    except MemoryError:
+        raise SavedFileError(f"{name}: its arrays do not fit into memory") from None
+    except Exception as error:  # of a hostile header, also NumPy's for its shapes
         raise SavedFileError(
             f"{name} is no whole file in the safetensors format: it is truncated, damaged or of "
             f"another format ({error})"
         ) from None
+
+
+def _start(name: str) -> tuple[bytes, int]:
+    """The first bytes of a file, and its size. Raises SavedFileError, also for a pipe."""
+    try:
+        with open_regular(name) as file:
+            return file.read(16), os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise SavedFileNotFoundError(f"{name}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise SavedFileAccessError.of(name, error) from None
 
 
 def _description(name: str, text: str | None) -> Any:
@@ -95,7 +116,7 @@ def _description(name: str, text: str | None) -> Any:
 
     if text is None:
         return None
-    if len(text) > _MAX_JSON:
+    if len(text) > limits.description_bytes:
         raise SavedFileError(f"{name}: the description has {len(text)} characters, too many")
     try:
         return json.loads(text)

@@ -16,7 +16,7 @@ docs/search.md explains it.
 
 from tinygrad_mnist.search.processes import Processes
 from tinygrad_mnist.search.results import Results, Run
-from tinygrad_mnist.search.run import SearchError, done_before, search
+from tinygrad_mnist.search.run import SearchError, done_before, finished, search
 from tinygrad_mnist.search.space import choice, integers, log_uniform, uniform
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "SearchError",
     "choice",
     "done_before",
+    "finished",
     "integers",
     "log_uniform",
     "search",

@@ -25,13 +25,14 @@ from tinygrad_mnist.backends import GPUS, backend
 from tinygrad_mnist.config import config
 from tinygrad_mnist.errors import ArgumentError, GraphTypeError
 from tinygrad_mnist.graph.values import choice, integer, shown
-from tinygrad_mnist.search.journal import Journal
+from tinygrad_mnist.search.journal import Journal, Row, rows_in
 from tinygrad_mnist.search.processes import Processes
 from tinygrad_mnist.search.results import MODES, Results, Run
-from tinygrad_mnist.search.space import Settings, grid, key_of, ranges, sample
+from tinygrad_mnist.search.space import Settings, grid, key_of, listed, ranges, sample
 from tinygrad_mnist.search.worker import Outcome, Task, processors, run_task
 
 Objective = Callable[..., Any]
+Space = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 # Settings of `config` that change results, so that every process has the caller's.
 _FLAGS = ("floatX", "device", "allow_tf32")
 
@@ -42,7 +43,7 @@ class SearchError(RuntimeError):
 
 def search(
     objective: Objective,
-    space: Mapping[str, Any],
+    space: Space,
     executor: Executor | None = None,
     jobs: int | None = None,
     *,
@@ -61,6 +62,7 @@ def search(
         or a History, of which the last epoch counts. `numpy.random` and `random` are seeded before
         each call; a parameter `seed` gets the seed, if it is no setting.
     space: the values of each setting by its name: a range of `search.space`, a list, or one value.
+        Or a list of settings, each a dict of a value by name, which are computed in this order.
     executor: any `concurrent.futures.Executor`, such as that of `dask.distributed.Client`; by
         default `jobs` new processes on this machine (`Processes`). It isn't shut down.
     jobs: how many runs are computed at once on a machine; by default one per processor, or one on a
@@ -97,7 +99,7 @@ def search(
         if file is not None:
             search.journal = Journal(file, search.name)
             stack.callback(search.journal.close)
-        waiting = search.start(points)
+        waiting = search.start(points, search.journal.rows if search.journal is not None else [])
         if executor is None and waiting:
             usual = 1 if backend(config.device).name in GPUS else processors()
             jobs = min(jobs or usual, len(waiting))
@@ -108,6 +110,15 @@ def search(
             tasks = [search.task(run.settings, threads, jobs) for run in waiting]
             search.run(executor, waiting, tasks, retries)
     return search.results()
+
+
+def finished(
+    objective: Objective, space: Space, file: str | os.PathLike[str], seed: int = 0
+) -> list[Run]:
+    """The runs of a search that its file has already, as `search` would take them from there."""
+    search = _Search(objective, seed, None, "auto", False)
+    search.start(_points(space, None, seed), rows_in(file, search.name))
+    return search.runs
 
 
 def done_before(error: BaseException) -> Results | None:
@@ -140,10 +151,9 @@ class _Search:
         if self.progress is None:
             self.progress = sys.stderr is not None and sys.stderr.isatty()
 
-    def start(self, points: Sequence[Settings]) -> list[Run]:
-        """Takes over what the file has; returns the runs that are to be computed."""
+    def start(self, points: Sequence[Settings], before: Sequence[Row]) -> list[Run]:
+        """Takes over the rows that a file has; returns the runs that are to be computed."""
         self.n_points = len(points)
-        before = self.journal.rows if self.journal is not None else []
         known = {
             (key_of(row["settings"]), row["seed"]): row for row in before if row["error"] is None
         }
@@ -219,7 +229,11 @@ def _name(objective: Any) -> str:
     return of.__qualname__ if of.__module__ == "__main__" else f"{of.__module__}.{of.__qualname__}"
 
 
-def _points(space: Mapping[str, Any], runs: int | None, seed: int) -> list[Settings]:
+def _points(space: Space, runs: int | None, seed: int) -> list[Settings]:
+    if isinstance(space, list | tuple):
+        if runs is not None:
+            raise ArgumentError("space is a list of settings, so `runs` has no meaning")
+        return listed(space)
     of = ranges(space)
     return grid(of) if runs is None else sample(of, integer(runs, "runs", 1), seed)
 

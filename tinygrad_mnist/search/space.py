@@ -7,7 +7,7 @@ import json
 import math
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,7 +145,31 @@ def key_of(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def ranges(space: Mapping[str, Any]) -> dict[str, Range]:
+def listed(points: Sequence[Any]) -> list[Settings]:
+    """The points of a space that is a list of settings. Here a list is a value like others.
+
+    Raises ArgumentError for an empty list, settings that are there twice, or with different names;
+    GraphTypeError for what are no settings.
+    """
+    if not points:
+        raise ArgumentError("space is empty: list at least one dict of settings")
+    made = []
+    for given in points:
+        if not isinstance(given, Mapping):
+            raise GraphTypeError(f"space has {shown(given)}; each must be a dict of settings")
+        if given.keys() != points[0].keys():
+            raise ArgumentError(
+                f"space has settings of {', '.join(map(str, given)) or 'nothing'} behind those of"
+                f" {', '.join(map(str, points[0])) or 'nothing'}; all must have the same names"
+            )
+        ranges({name: Choice((value,)) for name, value in given.items()})  # checks the names
+        made.append({name: _plain(v, f"setting {name!r}") for name, v in given.items()})
+    if len({key_of(point) for point in made}) != len(made):
+        raise ArgumentError("space has the same settings twice")
+    return made
+
+
+def ranges(space: object) -> dict[str, Range]:
     """The ranges of a space by name. A list or tuple is a choice; any other plain value is the
     only one.
 

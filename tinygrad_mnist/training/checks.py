@@ -175,6 +175,10 @@ def _as_floats(name: str, pair: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         plain_array(given, f"{name}: {what}")
         for given, what in zip(pair, ("images", "labels"), strict=True)
     )
+    if labels.ndim != 1:
+        raise ValueError(f"{name}: labels are {labels.shape}; they must be (n,)")
+    if "c" in (images.dtype.kind, labels.dtype.kind):
+        raise TypeError(f"{name}: images and labels are real numbers, not complex ones")
     for problem in (wrong_pixel(images), wrong_label(labels)):
         if problem is not None:
             raise ValueError(f"{name}: {problem}")

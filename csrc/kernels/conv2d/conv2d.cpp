@@ -21,6 +21,7 @@
 // window of the pool, which may have several groups of four.
 #include "kernel.hpp"
 #include "kernels/conv2d/filter_vectors.hpp"
+#include "kernels/conv2d/image_vectors.hpp"
 #include "kernels/conv2d/position_vectors.hpp"
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/workspace.hpp"
@@ -410,6 +411,8 @@ template <class T>
 int64_t pack_chunks(const Args& args) {
   const ConvShape s = shape(args);
   if (PositionVectors<T>(s, nullptr).fits()) return s.N > 0 ? 1 : 0;
+  const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);
+  if (lanes.fits()) return lanes.pack_chunks();
   if (s.N * s.PH * s.PW == 0) return 0;
   return FilterBlocks<T>(s.O).count + (s.is_padded() ? std::min(s.N, kEnoughUnits) : 0);
 }
@@ -419,6 +422,8 @@ void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   const PositionVectors<T> planes(s, args.workspace);
   if (planes.fits()) return planes.pack(args.in[1]);
+  const ImageVectors lanes = ImageVectors::forward(s, args, args.workspace);
+  if (lanes.fits()) return lanes.pack(args, chunk);
   pack_blocks<T>(s, args, chunk, n_chunks);
 }
 
@@ -426,7 +431,9 @@ template <class T>
 int64_t chunks(const Args& args) {
   const ConvShape s = shape(args);
   const PositionVectors<T> planes(s, nullptr);
-  return planes.fits() ? planes.chunks() : Work<T>(s, args, nullptr).units.chunks();
+  if (planes.fits()) return planes.chunks();
+  const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);
+  return lanes.fits() ? lanes.chunks() : Work<T>(s, args, nullptr).units.chunks();
 }
 
 template <class T>
@@ -434,6 +441,8 @@ void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
   const PositionVectors<T> planes(s, args.workspace);
   if (planes.fits()) return run_position_vectors(planes, s, args, chunk, n_chunks);
+  const ImageVectors lanes = ImageVectors::forward(s, args, args.workspace);
+  if (lanes.fits()) return lanes.run(args, chunk, n_chunks);
   FilterVectors<T>(s, args, chunk).run(args, chunk, n_chunks);
 }
 
@@ -441,7 +450,9 @@ template <class T>
 size_t work_bytes(const Args& args) {
   const ConvShape s = shape(args);
   const PositionVectors<T> planes(s, nullptr);
-  return planes.fits() ? planes.workspace_bytes : Work<T>(s, args, nullptr).bytes;
+  if (planes.fits()) return planes.workspace_bytes;
+  const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);
+  return lanes.fits() ? lanes.workspace_bytes : Work<T>(s, args, nullptr).bytes;
 }
 
 constexpr Phase kPack{TGM_BY_DTYPE(pack_chunks), TGM_BY_DTYPE(pack)};

@@ -204,7 +204,7 @@ AddPatchBlock<T> find_add_patch_block(const PatchBlock& block) {
   return found;
 }
 
-// Many loops, for both gradients: compiled with conv2d_grad_input.cpp.
+// Many loops, for both gradients: compiled with conv2d_pool_grad_input.cpp.
 extern template AddPatchBlock<float> find_add_patch_block(const PatchBlock&);
 extern template AddPatchBlock<double> find_add_patch_block(const PatchBlock&);
 

@@ -47,56 +47,62 @@ struct StripProduct {
 
 constexpr int64_t kAhead = 8;  // steps of k that b is fetched before its use
 
-// All lanes but the first `overlap`, whose addresses are before `out`.
+// The last vectors of `rows` rows, but for their first `overlap` lanes, to out, out + out_row, ...
+// Out of line and for all rows at once: a call per row would take the sums out of their registers.
 template <class T>
-TGM_INLINE void put(T* out, Vec<T> value, int64_t overlap) {
-  if (overlap == 0) return store(out, value);
-  alignas(kVectorBytes) T lanes[kLanes<T>];
-  store(lanes, value);
-  copy_part(out, lanes + overlap, kLanes<T> - overlap);
+TGM_NOINLINE void store_last(T* out, int64_t out_row, const T* last, int rows, int64_t overlap) {
+  for (int r = 0; r < rows; r++, out += out_row, last += kLanes<T>) {
+    copy_part(out, last + overlap, kLanes<T> - overlap);
+  }
 }
 
-// The vectors of one row of a strip through `of(sum, old)`; `out` and `old` are their addresses.
-template <class T, int V, class Of>
-TGM_INLINE void finish_row(T* out, const T* old, int64_t overlap, const Vec<T> (&sum)[V], Of of) {
-  constexpr int L = kLanes<T>;
-  Vec<T> before[V];  // all read before the first is written: the last overlaps its neighbour
+// Stores the rows of a strip; `row(r, value)` computes the vectors of one.
+template <class T, int R, int V, class Row>
+TGM_INLINE void store_rows(T* out, int64_t out_row, int64_t overlap, Row row) {
+  constexpr int64_t last = (V - 1) * kLanes<T>;
+  alignas(kVectorBytes) T buffer[R][kLanes<T>];
 #pragma GCC unroll 8
-  for (int v = 0; v < V; v++) before[v] = load(old + v * L - (v == V - 1 ? overlap : 0));
+  for (int r = 0; r < R; r++) {
+    Vec<T> value[V];
+    row(r, value);
+    T* const to = out + r * out_row;
 #pragma GCC unroll 8
-  for (int v = 0; v < V - 1; v++) store(out + v * L, of(sum[v], before[v]));
-  put(out + (V - 1) * L, of(sum[V - 1], before[V - 1]), overlap);
+    for (int v = 0; v < V - 1; v++) store(to + v * kLanes<T>, value[v]);
+    store(overlap == 0 ? to + last : buffer[r], value[V - 1]);
+  }
+  if (overlap != 0) store_last(out + last, out_row, buffer[0], R, overlap);
 }
 
 template <class T, int R, int V>
 TGM_INLINE void finish_strip(Finish<T> finish, const Vec<T> (&sum)[R][V], int64_t column) {
   constexpr int L = kLanes<T>;
-  T* out = finish.out + column;
-  const T* old = finish.old + column;
-  const int64_t out_row = finish.out_row, old_row = finish.old_row, overlap = finish.overlap;
+  T* const out = finish.out + column;
+  const T* const old = finish.old + column;
+  const int64_t overlap = finish.overlap;
+  // of(sum, old); all of a row is read before any of it is written: the last vector overlaps its
+  // neighbour.
+  const auto update = [&](auto of) __attribute__((always_inline)) {
+    store_rows<T, R, V>(out, finish.out_row, overlap, [&](int r, Vec<T>* value) {
+      const T* const from = old + r * finish.old_row;
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) {
+        value[v] = of(sum[r][v], load(from + v * L - (v == V - 1 ? overlap : 0)));
+      }
+    });
+  };
   const Vec<T> rate = splat(finish.rate), decay = splat(finish.decay);
   switch (finish.kind) {
     case Finish<T>::kWrite:
+      return store_rows<T, R, V>(out, finish.out_row, overlap, [&](int r, Vec<T>* value) {
 #pragma GCC unroll 8
-      for (int r = 0; r < R; r++, out += out_row) {
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++) put(out + v * L, sum[r][v], v == V - 1 ? overlap : 0);
-      }
-      return;
+        for (int v = 0; v < V; v++) value[v] = sum[r][v];
+      });
     case Finish<T>::kDescend:
-#pragma GCC unroll 8
-      for (int r = 0; r < R; r++, out += out_row, old += old_row) {
-        finish_row<T, V>(out, old, overlap, sum[r],
-                         [&](Vec<T> x, Vec<T> before) { return before - rounded(rate * x); });
-      }
-      return;
+      return update([&](Vec<T> x, Vec<T> before) { return before - rounded(rate * x); });
     case Finish<T>::kDecay:
-#pragma GCC unroll 8
-      for (int r = 0; r < R; r++, out += out_row, old += old_row) {
-        finish_row<T, V>(out, old, overlap, sum[r], [&](Vec<T> x, Vec<T> before) {
-          return before - rounded(rate * (x + rounded(decay * before)));
-        });
-      }
+      return update([&](Vec<T> x, Vec<T> before) {
+        return before - rounded(rate * (x + rounded(decay * before)));
+      });
   }
 }
 

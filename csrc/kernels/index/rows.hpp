@@ -131,7 +131,8 @@ TGM_INLINE const char* index_mismatch(const Tensor& picked, const Tensor& indexe
   if (picked.dtype != indexed.dtype) return "what is moved must have one dtype";
   const int64_t n_vectors = ints[0];
   const int64_t first = ints[1];
-  if (n_vectors < 1 || first < 0 || first + n_vectors > indexed.ndim ||
+  // Differences: sums of such numbers may overflow.
+  if (n_vectors < 1 || n_vectors > indexed.ndim || first < 0 || first > indexed.ndim - n_vectors ||
       picked.ndim != indexed.ndim - n_vectors + 1) {
     return "the moved rows must have the indexed shape with one axis for the indexed ones";
   }

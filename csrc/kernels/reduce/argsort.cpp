@@ -5,8 +5,9 @@
 //   ints      axis
 //
 // Equal elements keep their order, and NaN comes after all numbers. So there is one result, the
-// same on every target. A row is copied to the workspace with its indices; runs of a few elements
-// are sorted by insertion and then merged, from one half of the workspace to the other and back.
+// same on every target. A row is copied to the workspace with its indices, integers and bools as
+// int64; runs of a few elements are sorted by insertion and then merged, from one half of the
+// workspace to the other and back.
 // Every chunk has a workspace of its own.
 #include <algorithm>
 #include <bit>
@@ -78,6 +79,18 @@ int64_t chunks(const Args& args) {
   return chunks_for(rows_along(args.in[0], args.ints[0]), length * passes * kPackFlops);
 }
 
+// The n elements `stride` apart from `offset` on, with their indices.
+template <class T>
+void copy_keys(const Tensor& x, int64_t offset, int64_t stride, int64_t n, Entry<T>* to) {
+  with_type(x.dtype, [&]<class Element>() {
+    if constexpr (std::is_same_v<T, Element> ||
+                  (std::is_integral_v<T> && std::is_integral_v<Element>)) {
+      const Element* from = x.as<Element>() + offset;
+      for (int64_t k = 0; k < n; k++) to[k] = {from[k * stride], k};
+    }
+  });
+}
+
 template <class T>
 void sort_rows(const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tensor& x = args.in[0];
@@ -89,20 +102,22 @@ void sort_rows(const Args& args, int64_t chunk, int64_t n_chunks) {
   for (int32_t d = 0; d < x.ndim; d++) shape[d] = d == axis ? 1 : x.shape[d];
   const Span rows = span_of(rows_along(args.in[0], args.ints[0]), chunk, n_chunks);
   for (int64_t row = rows.first; row < rows.last; row++) {
-    const T* from = x.as<const T>();
+    int64_t offset = 0;
     int64_t* to = out.as<int64_t>();
     for_coordinates(x.ndim, shape, row, [&](int32_t d, int64_t index) {
-      from += index * x.stride[d];
+      offset += index * x.stride[d];
       to += index * out.stride[d];
     });
-    for (int64_t k = 0; k < length; k++) entries[k] = {from[k * x.stride[axis]], k};
+    copy_keys(x, offset, x.stride[axis], length, entries);
     const Entry<T>* sorted = merge_sort(entries, entries + length, length);
     for (int64_t k = 0; k < length; k++) to[k * out.stride[axis]] = sorted[k].index;
   }
 }
 
 void run(const Args& args, int64_t chunk, int64_t n_chunks) {
-  with_type(args.in[0].dtype, [&]<class T>() { sort_rows<T>(args, chunk, n_chunks); });
+  const DType dtype = args.in[0].dtype;
+  const DType key = dtype == DType::Float32 || dtype == DType::Float64 ? dtype : DType::Int64;
+  with_tape_type(key, [&]<class T>() { sort_rows<T>(args, chunk, n_chunks); });
 }
 
 size_t workspace_bytes(const Args& args) {

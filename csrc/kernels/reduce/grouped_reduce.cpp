@@ -75,6 +75,7 @@ const char* invalid(const Args& args) {
   int64_t n_inputs = 0;
   for (int32_t k = 0; k < args.n_out; k++) {
     if (args.ints[k] < 1) return "every member needs an input";
+    if (args.ints[k] > args.n_in - n_inputs) return "n_inputs must add up to the inputs";
     n_inputs += args.ints[k];
   }
   if (n_inputs != args.n_in) return "n_inputs must add up to the inputs";

@@ -49,20 +49,19 @@ struct MinOp {
 };
 
 // Accumulates block results. Sums of floats are accumulated in double; sums of doubles also keep
-// what rounding lost (Neumaier), so that errors do not grow with the number of blocks.
-template <class T, class Op>
+// what rounding lost (Neumaier), so that errors do not grow with the number of blocks. Of the other
+// operations, a float's results are floats.
+template <class T>
 struct Total {
-  static constexpr bool is_sum = std::is_same_v<Op, SumOp<T>> && std::is_floating_point_v<T>;
-  using Wide = std::conditional_t<is_sum, double, T>;
+  using Wide = std::conditional_t<std::is_same_v<T, float>, double, T>;
 
   Wide value;
-  Wide lost;
+  Wide lost = 0;
 
-  TGM_INLINE Total start() { return {Wide(Op::identity), Wide(0)}; }
-
+  template <class Op>
   __attribute__((always_inline)) void add(Wide x) {
-    if constexpr (!is_sum) {
-      value = Op::of(value, x);
+    if constexpr (!std::is_same_v<Op, SumOp<T>> || std::is_integral_v<T>) {
+      value = Op::of(static_cast<T>(value), static_cast<T>(x));
     } else if constexpr (std::is_same_v<T, float>) {
       value += x;
     } else {
@@ -73,15 +72,10 @@ struct Total {
     }
   }
 
-  __attribute__((always_inline)) void add(const Total& other) {
-    add(other.value);
-    lost += other.lost;
-  }
-
-  // An infinite sum has lost NaN.
+  // Only sums of doubles have lost anything; an infinite sum has lost NaN.
   __attribute__((always_inline)) T result() const {
-    if constexpr (is_sum && std::is_same_v<T, double>) {
-      return __builtin_isfinite(lost) ? value + lost : value;
+    if constexpr (std::is_same_v<T, double>) {
+      return lost != 0 && __builtin_isfinite(lost) ? value + lost : value;
     } else {
       return static_cast<T>(value);
     }

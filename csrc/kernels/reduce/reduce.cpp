@@ -21,6 +21,62 @@ constexpr int64_t kBlock = 512;    // contiguous elements that are combined in t
 constexpr int64_t kGroup = 16;     // rows that are
 constexpr int64_t kSegment = 256;  // results next to each other that are computed together
 
+// Adds the elements of `count` rows to one total, or with step 1 to one each.
+template <class T, class Op>
+void add_along(Total<T>* total, int64_t step, const T* row, int64_t stride, int64_t count,
+               int64_t length) {
+  for (int64_t r = 0; r < count; r++, row += stride, total += step) {
+    for (int64_t begin = 0; begin < length; begin += kBlock) {
+      const int64_t n = std::min<int64_t>(kBlock, length - begin);
+      total->template add<Op>(reduce_block<T, Op>(row + begin, n));
+    }
+  }
+}
+
+// Adds `count` <= kGroup rows of `length` <= kSegment elements to a total for each column.
+template <class T, class Op>
+void add_across(Total<T>* totals, const T* row, int64_t stride, int64_t count, int64_t length) {
+  T sums[kSegment];
+  std::memcpy(sums, row, length * sizeof(T));
+  for (int64_t r = 1; r < count; r++) combine_rows<T, Op>(sums, row + r * stride, length);
+  for (int64_t i = 0; i < length; i++) totals[i].template add<Op>(sums[i]);
+}
+
+template <class T, class Op>
+void add_totals(Total<T>* totals, const Total<T>* more, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    totals[i].template add<Op>(more[i].value);
+    totals[i].lost += more[i].lost;
+  }
+}
+
+// What depends on the operation. The loops around it are compiled once for each dtype.
+template <class T>
+struct Operation {
+  T identity;
+  void (*add_along)(Total<T>*, int64_t, const T*, int64_t, int64_t, int64_t);
+  void (*add_across)(Total<T>*, const T*, int64_t, int64_t, int64_t);
+  void (*add_totals)(Total<T>*, const Total<T>*, int64_t);
+};
+
+template <class T, class Op>
+constexpr Operation<T> kOperation{Op::identity, add_along<T, Op>, add_across<T, Op>,
+                                  add_totals<T, Op>};
+
+template <class T>
+Operation<T> find_operation(ReduceOp op) {
+  switch (op) {
+    case ReduceOp::Sum:
+      return kOperation<T, SumOp<T>>;
+    case ReduceOp::Prod:
+      return kOperation<T, ProdOp<T>>;
+    case ReduceOp::Max:
+      return kOperation<T, MaxOp<T>>;
+    default:
+      return kOperation<T, MinOp<T>>;
+  }
+}
+
 // Rows of elements after the prologue: row r begins at data + r * stride.
 template <class T>
 struct Rows {
@@ -28,14 +84,12 @@ struct Rows {
   int64_t stride;
 };
 
-template <class T, class Op>
+template <class T>
 class Reducer {
  public:
-  using Sum = Total<T, Op>;
-
   // results: of the whole call, in C order; parts: null, or where this part's totals go.
-  Reducer(const ReduceProblem& problem, T* results, Sum* parts)
-      : p_(problem), inner_(p_.n_dims - 1), results_(results), parts_(parts) {
+  Reducer(const ReduceProblem& problem, const Operation<T>& op, T* results, Total<T>* parts)
+      : p_(problem), op_(op), inner_(p_.n_dims - 1), results_(results), parts_(parts) {
     // Tiles run along a reduced dimension if there is one besides the innermost; else along a kept
     // one, if the innermost is reduced.
     along_ = -1;
@@ -97,7 +151,7 @@ class Reducer {
     return index;
   }
 
-  void finish(int64_t index, const Sum& total) {
+  void finish(int64_t index, const Total<T>& total) {
     if (parts_ != nullptr) {
       parts_[index] = total;
     } else {
@@ -162,16 +216,10 @@ class Reducer {
     return moved;
   }
 
-  static void add_row(Sum& total, const T* row, int64_t length) {
-    for (int64_t begin = 0; begin < length; begin += kBlock) {
-      total.add(reduce_block<T, Op>(row + begin, std::min<int64_t>(kBlock, length - begin)));
-    }
-  }
-
   // One result: all elements that are reduced to it.
   void reduce_one() {
     const int64_t index = result_index();
-    Sum total = Sum::start();
+    Total<T> total{op_.identity};
     if (!is_empty(true)) {
       const int64_t length = p_.shape[inner_];
       const int64_t piece = std::min<int64_t>(length, kTile);
@@ -182,7 +230,7 @@ class Reducer {
           for (int64_t row = 0; row < length_along(); row += many) {
             const int64_t count = std::min<int64_t>(many, length_along() - row);
             const Rows<T> tile = rows(row, count, begin, n);
-            for (int64_t r = 0; r < count; r++) add_row(total, tile.data + r * tile.stride, n);
+            op_.add_along(&total, 0, tile.data, tile.stride, count, n);
           }
         }
         if (along_ >= 0) at_[along_] = 0;
@@ -197,22 +245,22 @@ class Reducer {
     const int64_t first = result_index();
     if (length > kTile || length == 0) {
       for (int64_t row = 0; row < length_along(); row++) {
-        Sum total = Sum::start();
+        Total<T> total{op_.identity};
         for (int64_t begin = 0; begin < length; begin += kTile) {
           const int64_t n = std::min<int64_t>(kTile, length - begin);
-          add_row(total, rows(row, 1, begin, n).data, n);
+          op_.add_along(&total, 0, rows(row, 1, begin, n).data, 0, 1, n);
         }
         finish(first + row * p_.result_stride[along_], total);
       }
     } else {
-      const int64_t many = kTile / length;
+      const int64_t many = std::min(kSegment, kTile / length);
       for (int64_t row = 0; row < length_along(); row += many) {
         const int64_t count = std::min<int64_t>(many, length_along() - row);
         const Rows<T> tile = rows(row, count, 0, length);
+        std::fill_n(totals_, count, Total<T>{op_.identity});
+        op_.add_along(totals_, 1, tile.data, tile.stride, count, length);
         for (int64_t r = 0; r < count; r++) {
-          Sum total = Sum::start();
-          add_row(total, tile.data + r * tile.stride, length);
-          finish(first + (row + r) * p_.result_stride[along_], total);
+          finish(first + (row + r) * p_.result_stride[along_], totals_[r]);
         }
       }
     }
@@ -221,7 +269,7 @@ class Reducer {
 
   // Results next to each other: rows are added to rows.
   void reduce_segment(int64_t begin, int64_t length) {
-    for (int64_t i = 0; i < length; i++) totals_[i] = Sum::start();
+    std::fill_n(totals_, length, Total<T>{op_.identity});
     const int64_t first = result_index() + begin * p_.result_stride[inner_];
     if (!is_empty(true)) {
       const int64_t many = kTile / length;
@@ -230,8 +278,8 @@ class Reducer {
           const int64_t count = std::min<int64_t>(many, length_along() - row);
           const Rows<T> tile = rows(row, count, begin, length);
           for (int64_t r = 0; r < count; r += kGroup) {
-            add_group(tile.data + r * tile.stride, tile.stride,
-                      std::min<int64_t>(kGroup, count - r), length);
+            op_.add_across(totals_, tile.data + r * tile.stride, tile.stride,
+                           std::min<int64_t>(kGroup, count - r), length);
           }
         }
         if (along_ >= 0) at_[along_] = 0;
@@ -242,22 +290,16 @@ class Reducer {
     }
   }
 
-  void add_group(const T* row, int64_t stride, int64_t count, int64_t length) {
-    T sums[kSegment];
-    std::memcpy(sums, row, length * sizeof(T));
-    for (int64_t r = 1; r < count; r++) combine_rows<T, Op>(sums, row + r * stride, length);
-    for (int64_t i = 0; i < length; i++) totals_[i].add(sums[i]);
-  }
-
   const ReduceProblem& p_;
+  const Operation<T> op_;
   const int32_t inner_;
   int32_t along_;    // outer dimension that tiles run along; -1: there is none
   bool is_direct_;   // the rows are those of operand 0
   bool is_counted_;  // they are those of operand 0 times bit counts of operand 1
   T* results_;
-  Sum* parts_;
+  Total<T>* parts_;
   int64_t at_[kMaxDims];
-  Sum totals_[kSegment];
+  Total<T> totals_[kSegment];
   alignas(64) T tile_[kTile];
 };
 
@@ -288,49 +330,32 @@ void run_epilogue_tape(const ReduceProblem& p, char* results) {
   run_tape_box(*p.epilogue, box, in, &out);
 }
 
-template <class T, class Op>
-void reduce_part(const ReduceProblem& problem, char* workspace, int64_t part, bool in_parts) {
-  using Sum = Total<T, Op>;
-  static_assert(sizeof(Sum) <= kTotalBytes);
-  Sum* totals = reinterpret_cast<Sum*>(workspace + result_bytes(problem.n_results));
-  Reducer<T, Op> reducer(problem, reinterpret_cast<T*>(workspace),
-                         in_parts ? totals + part * problem.n_results : nullptr);
-  reducer.run();
+template <class T>
+Total<T>* totals_of(const ReduceProblem& problem, char* workspace, int64_t part) {
+  static_assert(sizeof(Total<T>) <= kTotalBytes);
+  char* const first = workspace + result_bytes(problem.n_results);
+  return reinterpret_cast<Total<T>*>(first) + part * problem.n_results;
 }
 
-template <class T, class Op>
-void combine_parts(const ReduceProblem& problem, char* workspace, int64_t n_parts, bool) {
-  using Sum = Total<T, Op>;
-  const Sum* totals = reinterpret_cast<const Sum*>(workspace + result_bytes(problem.n_results));
-  T* results = reinterpret_cast<T*>(workspace);
-  for (int64_t i = 0; i < problem.n_results; i++) {
-    Sum total = totals[i];
-    for (int64_t part = 1; part < n_parts; part++) total.add(totals[part * problem.n_results + i]);
-    results[i] = total.result();
-  }
-}
-
-using PartFunction = void (*)(const ReduceProblem&, char*, int64_t, bool);
-
-template <template <class> class Op>
-PartFunction for_dtype(DType dtype, bool combine) {
-  return with_tape_type(dtype, [&]<class T>() -> PartFunction {
-    return combine ? combine_parts<T, Op<T>> : reduce_part<T, Op<T>>;
+// One part of a reduction; -1: all of it.
+void reduce_part(const Args& args, const ReduceProblem& problem, int64_t part) {
+  with_tape_type(args.tapes[0]->dtype, [&]<class T>() {
+    Total<T>* parts = part < 0 ? nullptr : totals_of<T>(problem, args.workspace, part);
+    const auto op = find_operation<T>(static_cast<ReduceOp>(args.ints[0]));
+    Reducer<T>(problem, op, reinterpret_cast<T*>(args.workspace), parts).run();
   });
 }
 
-PartFunction function_for(const Args& args, bool combine) {
-  const DType dtype = args.tapes[0]->dtype;
-  switch (static_cast<ReduceOp>(args.ints[0])) {
-    case ReduceOp::Sum:
-      return for_dtype<SumOp>(dtype, combine);
-    case ReduceOp::Prod:
-      return for_dtype<ProdOp>(dtype, combine);
-    case ReduceOp::Max:
-      return for_dtype<MaxOp>(dtype, combine);
-    default:
-      return for_dtype<MinOp>(dtype, combine);
-  }
+void combine_parts(const Args& args, const ReduceProblem& problem, int64_t n_parts) {
+  with_tape_type(args.tapes[0]->dtype, [&]<class T>() {
+    const auto op = find_operation<T>(static_cast<ReduceOp>(args.ints[0]));
+    Total<T>* totals = totals_of<T>(problem, args.workspace, 0);
+    for (int64_t part = 1; part < n_parts; part++) {
+      op.add_totals(totals, totals + part * problem.n_results, problem.n_results);
+    }
+    T* results = reinterpret_cast<T*>(args.workspace);
+    for (int64_t i = 0; i < problem.n_results; i++) results[i] = totals[i].result();
+  });
 }
 
 int64_t chunks(const Args& args) {
@@ -342,22 +367,22 @@ int64_t chunks(const Args& args) {
 
 void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   ReduceProblem problem = reduce_problem(args);
-  int64_t part = 0;
-  bool in_parts = false;
+  int64_t part = -1;
   if (n_chunks > 1) {
     const ReduceCut cut = cut_reduction(problem);
-    part = chunk % cut.n_parts;
-    in_parts = cut.n_parts > 1;
     const int64_t outer = chunk / cut.n_parts;
     const auto restrict_to = [&](int32_t dim, int64_t i, int64_t n) {
       const int64_t size = problem.shape[dim];
       problem.restrict_to(dim, size * i / n, size * (i + 1) / n);
     };
     if (cut.n_outer > 1) restrict_to(cut.outer_dim, outer, cut.n_outer);
-    if (cut.n_parts > 1) restrict_to(cut.part_dim, part, cut.n_parts);
+    if (cut.n_parts > 1) {
+      part = chunk % cut.n_parts;
+      restrict_to(cut.part_dim, part, cut.n_parts);
+    }
   }
-  function_for(args, false)(problem, args.workspace, part, in_parts);
-  if (!in_parts) run_epilogue_tape(problem, args.workspace);
+  reduce_part(args, problem, part);
+  if (part < 0) run_epilogue_tape(problem, args.workspace);
 }
 
 int64_t combine_chunks(const Args& args) {
@@ -367,8 +392,7 @@ int64_t combine_chunks(const Args& args) {
 
 void combine(const Args& args, int64_t, int64_t) {
   const ReduceProblem problem = reduce_problem(args);
-  const int64_t n_parts = cut_reduction(problem).n_parts;
-  function_for(args, true)(problem, args.workspace, n_parts, true);
+  combine_parts(args, problem, cut_reduction(problem).n_parts);
   run_epilogue_tape(problem, args.workspace);
 }
 
@@ -384,8 +408,9 @@ const char* invalid(const Args& args) {
     return "takes two tapes and three integers, and has one output";
   }
   if (args.ints[0] < 0 || args.ints[0] > 3) return "op must be 0 (sum) to 3 (min)";
+  if (args.ints[2] < 1 || args.ints[2] > args.n_in)
+    return "n_prologue must be from 1 to the inputs";
   const auto n_prologue = static_cast<int32_t>(args.ints[2]);
-  if (n_prologue < 1 || n_prologue > args.n_in) return "n_prologue must be from 1 to the inputs";
   const Tape& prologue = *args.tapes[0];
   const Tape& epilogue = *args.tapes[1];
   if (prologue.n_inputs != n_prologue || prologue.outputs.size() != 1) {

@@ -83,10 +83,10 @@ void write_block(const Tensor& matrix, int64_t i, int64_t begin, const T* from, 
 template <class T>
 T sum_of_exponentials(RowReader<T>& reader, int64_t c, T most, const Tensor* out, int64_t i) {
   alignas(kVectorBytes) T power[kBlock];
-  Total<T, SumOp<T>> sum = Total<T, SumOp<T>>::start();
+  Total<T> sum{0};
   for_blocks(c, [&](int64_t begin, int64_t n) {
     map_block(power, reader.block(begin, n), n, [&](auto x) { return vexp(x - most); });
-    sum.add(reduce_block<T, SumOp<T>>(power, n));
+    sum.template add<SumOp<T>>(reduce_block<T, SumOp<T>>(power, n));
     if (out != nullptr) write_block(*out, i, begin, power, n);
   });
   return sum.result();

@@ -8,51 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.ptx import kernel_text, run
+from helpers.ptx import computed, kernel_text, numpy_of, pairs, run
 
 from tinygrad_mnist.backends.ptx.types import PtxError
 
-SUFFIXES = {"f32": "f", "f64": "fd", "64": "rd", "32": "r", "16": "rs"}
 INTEGERS = [0, 1, 2, 3, 7, 8, 31, 32, 33, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1]
 FLOATS = [0.0, -0.0, 1.0, -1.0, 0.1, 1e-40, -1e-40, 3.4e38, np.inf, -np.inf, np.nan, 1.5, 2.5, -2.5]
 FLOATS += [2.0**31, -(2.0**31), 2.0**32, 2.0**63, 1e10, -1e10, 0.49999997, 255.5]
-
-
-def register(kind: str, k: int) -> str:
-    suffix = SUFFIXES.get(kind) or SUFFIXES.get(kind[1:]) or "rs"
-    return f"%{suffix}{20 + k}"
-
-
-def numpy_of(kind: str) -> np.dtype[Any]:
-    return np.dtype({"f": "f", "s": "i", "u": "u", "b": "u"}[kind[0]] + str(int(kind[1:]) // 8))
-
-
-def computed(opcode: str, result: str, kinds: list[str], *columns: Any) -> Any:
-    """What an instruction makes of columns of operands, one row for each thread."""
-    n = len(columns[0])
-    size = numpy_of(result).itemsize
-    lines = ["mov.u32 %r1, %tid.x;"]
-    arrays = []
-    for k, (kind, column) in enumerate(zip(kinds, columns, strict=True)):
-        dtype = numpy_of(kind)
-        arrays.append(np.asarray(column, dtype))
-        lines.append(f"mul.wide.u32 %rd15, %r1, {dtype.itemsize};")
-        lines.append(f"add.s64 %rd15, %rd15, %rd{k};")
-        lines.append(f"ld.global.{kind} {register(kind, k)}, [%rd15];")
-    operands = ", ".join(register(kind, k) for k, kind in enumerate(kinds))
-    out = register(result, 9)
-    lines.append(f"{opcode} {out}, {operands};")
-    lines.append(f"mul.wide.u32 %rd15, %r1, {size};")
-    lines.append(f"add.s64 %rd15, %rd15, %rd{len(kinds)};")
-    lines.append(f"st.global.{result} [%rd15], {out};")
-    text = kernel_text("\n".join(lines), len(kinds) + 1)
-    results, observer = run(text, [*arrays, n * size], n, inputs=len(kinds))
-    assert observer.findings == []
-    return results[-1].view(numpy_of(result))
-
-
-def pairs(values: list[Any]) -> tuple[list[Any], list[Any]]:
-    return [a for a in values for _ in values], [b for _ in values for b in values]
 
 
 def signed(x: int, bits: int = 32) -> int:

@@ -256,6 +256,45 @@ def test_indices_that_wrap_around(factor: int, term: int, more: str, found: list
     assert [kind for kind in kinds(observer) if kind != "same value"] == found
 
 
+IN_64_BITS = """
+  mov.u32 %r1, %tid.x;
+  add.s32 %r2, %r1, {first};
+  add.s32 %r3, %r1, {second};
+  cvt.u64.u32 %rd9, %r2;
+  cvt.u64.u32 %rd10, %r3;
+  mul.lo.s64 %rd10, %rd10, {factor};
+  add.s64 %rd11, %rd9, %rd10;
+  shl.b64 %rd12, %rd11, 2;
+  {cut}
+  add.s64 %rd13, %rd0, %rd12;
+  mov.f32 %f1, 0f3F800000;
+  st.global.f32 [%rd13], %f1;
+"""
+CUT = "and.b64 %rd12, %rd12, 17179869180;"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "factor", "cut", "found"),
+    [
+        (0, 0, 1, "", []),
+        (0, 0, 1, CUT, []),
+        (-1, 1, 1, CUT, []),  # tid - 1 + tid + 1
+        (-4, 2, 2, CUT, []),
+        (1, -1, 1, CUT, []),
+        (-1, 1, 1, "", ["outside", "overflow"]),
+        (-1, 0, 1, CUT, ["outside", "overflow"]),  # the sum is -1 in thread 0
+        (-1, -1, 3, CUT, ["outside", "overflow"]),
+        (0, -2147483648, 2, CUT, ["overflow"]),  # the sum is 3 * tid - 2**32
+    ],
+)
+def test_sums_modulo_2_to_the_32_in_64_bits(
+    first: int, second: int, factor: int, cut: str, found: list[str]
+) -> None:
+    body = IN_64_BITS.format(first=first, second=second, factor=factor, cut=cut)
+    _, observer = run(kernel_text(body, 1), [np.zeros(160, np.float32)], 32)
+    assert kinds(observer) == found
+
+
 def test_an_index_that_wraps_around_within_its_operand() -> None:
     """The values are right, the bounds too: 2**31 * 2 + tid."""
     body = WRAPPING.format(factor=2147483649, term=0, more="mad.lo.s32 %r3, %r1, 2147483648, %r3;")

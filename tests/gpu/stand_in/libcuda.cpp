@@ -36,6 +36,7 @@ struct CUmod_st {
 struct CUgraphNode_st {
     CUfunction function = nullptr;
     std::vector<uint64_t> parameters;
+    unsigned grid[3], block[3], shared_bytes;
     CUevent event = nullptr;
 };
 struct CUgraph_st { std::vector<std::unique_ptr<CUgraphNode_st>> nodes; };
@@ -43,7 +44,15 @@ struct CUgraphExec_st { std::vector<CUgraphNode_st> nodes; };
 
 namespace {
 
-using Runner = void (*)(const char* kernel, const uint64_t* parameters, uint64_t n);
+// A kernel that a test computes; `Launch` in launches.py has the same fields.
+struct Launch {
+    CUfunction function;
+    const char* kernel;
+    unsigned grid[3], block[3], shared_bytes;
+    const uint64_t* parameters;
+    uint64_t n;
+};
+using Runner = void (*)(const Launch*);
 
 std::recursive_mutex lock;
 bool initialised = false;
@@ -130,7 +139,13 @@ CUresult run(const CUgraphExec_st& graph) {
             auto* words = reinterpret_cast<int64_t*>(values[0]);
             if (words[FAILED] == 0) words[STEP] += int64_t(values.back());
         } else if (runner) {
-            runner(node.function->name.c_str(), values.data(), values.size());
+            const auto& [gx, gy, gz] = node.grid;
+            const auto& [bx, by, bz] = node.block;
+            const Launch launch = {
+                node.function, node.function->name.c_str(), {gx, gy, gz}, {bx, by, bz},
+                node.shared_bytes, values.data(), values.size(),
+            };
+            runner(&launch);
         }
     }
     return CUDA_SUCCESS;
@@ -148,6 +163,13 @@ uint64_t stand_in_contexts() { return contexts.size(); }  // of the calling thre
 uint64_t stand_in_handles() { return live.size(); }
 void stand_in_limit(uint64_t nbytes) { limit = nbytes; }
 void stand_in_run(Runner function) { runner = function; }
+// Bytes of the live block that has this address, and where it begins; 0 if there is none.
+uint64_t stand_in_block(uint64_t address, uint64_t* begin) {
+    if (!is_live(address, 1)) return 0;
+    const auto block = std::prev(memory.upper_bound(address));
+    *begin = block->first;
+    return block->second;
+}
 
 // --- the driver ---------------------------------------------------------------------------------
 
@@ -372,6 +394,10 @@ CUresult cuGraphAddKernelNode(CUgraphNode* node, CUgraph graph, const CUgraphNod
     const CUresult added = add(graph, after, n, node);
     if (added != CUDA_SUCCESS) return added;
     (*node)->function = function;
+    (*node)->grid[0] = wish->gridDimX, (*node)->block[0] = wish->blockDimX;
+    (*node)->grid[1] = wish->gridDimY, (*node)->block[1] = wish->blockDimY;
+    (*node)->grid[2] = wish->gridDimZ, (*node)->block[2] = wish->blockDimZ;
+    (*node)->shared_bytes = wish->sharedMemBytes;
     for (size_t k = 0; k < function->n_parameters; ++k)
         (*node)->parameters.push_back(*static_cast<const uint64_t*>(wish->kernelParams[k]));
     return CUDA_SUCCESS;

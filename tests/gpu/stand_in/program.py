@@ -13,6 +13,7 @@ import sys
 import threading
 
 import numpy as np
+from launches import RUNNER, Launch, array, stand_in
 from tinygrad_mnist.kernels.core.call import grid_1d
 
 import tinygrad_mnist as theano
@@ -21,25 +22,14 @@ from tinygrad_mnist import backends
 from tinygrad_mnist.backends.cuda.gpu import Bound
 from tinygrad_mnist.errors import DeviceError, DeviceMemoryError
 
-stand_in = ctypes.CDLL("libcuda.so.1")
-for name in ("launches", "blocks", "handles", "contexts"):
-    getattr(stand_in, f"stand_in_{name}").restype = ctypes.c_uint64
-stand_in.stand_in_limit.argtypes = [ctypes.c_uint64]
-RUNNER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.POINTER(ctypes.c_uint64), ctypes.c_uint64)
 STEPS, ROWS, WIDTH = 37, 4, 3
 
 
-def array(address: int, n: int, dtype: type = np.float32) -> np.ndarray:  # type: ignore[type-arg]
-    """Memory of the stand-in as an array."""
-    nbytes = n * np.dtype(dtype).itemsize
-    return np.frombuffer((ctypes.c_char * nbytes).from_address(address), dtype)
-
-
 @RUNNER
-def add_row(kernel: bytes, parameters: ctypes._Pointer[ctypes.c_uint64], n: int) -> None:
+def add_row(one: ctypes._Pointer[Launch]) -> None:
     """`w += data[i]`: operands are w, data and again w; the step's row of the table has i * WIDTH,
     counted in elements."""
-    w, data, out, words, table, ahead = parameters[:n]
+    w, data, out, words, table, ahead = one[0].parameters[: one[0].n]
     row = array(words, 3, np.int64)[0] + ahead
     begin = int(array(table, int(row) + 1, np.int64)[row]) * WIDTH
     array(out, WIDTH)[:] = array(w, WIDTH) + array(data, ROWS * WIDTH)[begin : begin + WIDTH]

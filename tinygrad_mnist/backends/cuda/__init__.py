@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tinygrad_mnist.backends.cuda.backend import cuda_backend, is_usable
+from tinygrad_mnist.backends.cuda.backend import cuda_backend, is_usable, ptx_backend
 
-__all__ = ["cuda_backend", "is_usable"]
+__all__ = ["cuda_backend", "is_usable", "ptx_backend"]

@@ -16,6 +16,7 @@ from tinygrad_mnist.backends.cuda.program import CudaArena, CudaProgram
 from tinygrad_mnist.backends.cuda.simulator import SimulatedGpu
 from tinygrad_mnist.backends.cuda.toolkit import compiler_missing
 from tinygrad_mnist.backends.ptx.gpu import PtxGpu
+from tinygrad_mnist.backends.ptx.observe import Observer
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.errors import DeviceError
 
@@ -27,6 +28,7 @@ class CudaBackend:
     keeps_shared = True
     threads = 1
     rising: frozenset[tuple[str, str]] = frozenset()  # CUDA promises it of none
+    keeps_depth = True  # a launch that waits for another one costs as much as many side by side
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
@@ -74,7 +76,7 @@ def cuda_backend(name: str) -> CudaBackend:
     if name == "cudasim":
         return CudaBackend(SimulatedGpu())
     if name == "ptx":
-        return _ptx_backend()
+        return ptx_backend()
     problem = refusal()
     if problem is not None:
         raise DeviceError(f"{problem}. {_WITHOUT_A_GPU}")
@@ -82,12 +84,13 @@ def cuda_backend(name: str) -> CudaBackend:
     return CudaBackend(CudaGpu() if capability is None else CompilingGpu(capability))
 
 
-def _ptx_backend() -> CudaBackend:
+def ptx_backend(observer: Observer | None = None) -> CudaBackend:
+    """The backend `ptx`, whose launches an observer checks; DeviceError without a compiler."""
     parts = compiler_missing()
     if parts:
         problems = ", and ".join(part.problem for part in parts)
         raise DeviceError(f"the device ptx needs CUDA's compiler: {problems}; {parts[0].remedy}")
-    return CudaBackend(PtxGpu())
+    return CudaBackend(PtxGpu(observer))
 
 
 def is_usable(name: str) -> bool:

@@ -88,8 +88,8 @@ class KernelCode(NamedTuple):
     name: of its function in the cubin. cubin: of a listing, the text of its PTX; then there is no
     name and no count of registers, stack and static bytes. pointers: how many parameters it takes
     before the state's.
-    static_bytes: static shared memory of a block. registers, stack: of a thread; the stack in
-    bytes.
+    static_bytes: static shared memory of a block. registers, stack, spilled: of a thread; the stack
+    and the registers spilled to it in bytes.
     """
 
     name: str
@@ -99,6 +99,7 @@ class KernelCode(NamedTuple):
     static_bytes: int
     registers: int
     stack: int
+    spilled: int
 
 
 class Code(NamedTuple):
@@ -211,6 +212,7 @@ def compile_recipe(recipe: Recipe) -> Code:
                 compiled.shared,
                 compiled.registers,
                 compiled.stack,
+                compiled.spilled,
             )
         )
     found = toolkit()
@@ -288,8 +290,9 @@ def _sources() -> tuple[tuple[str, str], ...]:
 
 @cache
 def sources() -> str:
-    """A digest of what machine code depends on besides the design and the tools."""
-    parts = [__version__, *(f"{name}\n{text}" for name, text in _sources())]
+    """A digest of what machine code depends on besides the design and the tools, and of the facts
+    that are kept with it."""
+    parts = [__version__, *KernelCode._fields, *(f"{name}\n{text}" for name, text in _sources())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from tinygrad_mnist.backends.cuda.make import Kernel
 from tinygrad_mnist.graph.access import ForkSafeLock
 
 _compiling = ForkSafeLock()
+_BRANCH = re.compile(r"\bbra(?:\.uni)?\s+(\$?\w+)\s*;")
+_LABEL = re.compile(r"^\s*(\$?\w+):", re.MULTILINE)
 
 
 class Compiled(NamedTuple):
@@ -46,10 +49,22 @@ def compile_kernel(kernel: Kernel, capability: Capability) -> Compiled:
 def compile_to_ptx(kernel: Kernel, capability: Capability) -> str:
     """A kernel and all that it calls as one module of PTX, from which the assembler would make the
     machine code. Its lines refer to those of the Python code, unless the linker refuses that."""
-    try:
-        return _text(_linker(kernel, capability, lines=True, ptx=True))
-    except Exception:  # some names of functions can't be in line information
-        return _text(_linker(kernel, capability, ptx=True))
+    with warnings.catch_warnings():
+        # Numba doesn't find the sources of some small functions; others have their lines.
+        warnings.filterwarnings("ignore", "Could not find source for function")
+        try:
+            text = _text(_linker(kernel, capability, lines=True, ptx=True))
+        except Exception:  # some names of functions can't be in line information
+            text = ""
+        # With lines, the linker of CUDA 13.0 leaves out labels of some unrolled loops.
+        if not text or not has_its_labels(text):
+            text = _text(_linker(kernel, capability, ptx=True))
+    return text
+
+
+def has_its_labels(ptx: str) -> bool:
+    """Whether a text has the labels that its branches lead to."""
+    return set(_BRANCH.findall(ptx)) <= set(_LABEL.findall(ptx))
 
 
 def _linker(kernel: Kernel, capability: Capability, lines: bool = False, **options: Any) -> Any:

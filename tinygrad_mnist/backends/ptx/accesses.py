@@ -152,11 +152,12 @@ class Accesses(Threads):
             f" has {window.high - window.low}"
         )
 
-    def overflowed(self, flags: Any, site: int, lanes: Lanes) -> None:
-        """Reports threads whose address is made of an index that has wrapped around."""
-        if not np.any(flags):
+    def overflowed(self, excess: Any, site: int, lanes: Lanes) -> None:
+        """Reports threads whose address is made of an index that has wrapped around: those that
+        have an excess (overflow.py)."""
+        if not np.any(excess):
             return
-        where = np.flatnonzero(np.broadcast_to(flags, self.length(lanes)))
+        where = np.flatnonzero(np.broadcast_to(excess, self.length(lanes)))
         text = "accesses an address made of a 32-bit index that has wrapped around"
         self.fail("overflow", text, site, where if lanes is None else lanes[where])
 

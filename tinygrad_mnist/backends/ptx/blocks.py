@@ -22,6 +22,7 @@ from tinygrad_mnist.backends.ptx.types import PtxError
 
 BRANCHES = ("bra", "ret", "exit")
 BARRIERS = ("bar", "barrier")
+SKIP = ("bra", "skip")  # around one instruction; on a GPU it has a guard and there is no branch
 
 
 @dataclass
@@ -159,7 +160,7 @@ def _unguarded(body: Sequence[Instruction | Label]) -> Iterator[Instruction | La
             continue
         skip, guard = Label(f"behind:{number}"), item.guard
         opposite = guard._replace(negated=not guard.negated)
-        yield replace(item, opcode=("bra",), operands=(Symbol(skip.name),), guard=opposite)
+        yield replace(item, opcode=SKIP, operands=(Symbol(skip.name),), guard=opposite)
         yield replace(item, guard=None)
         yield skip
 

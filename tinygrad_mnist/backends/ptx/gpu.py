@@ -30,6 +30,9 @@ from tinygrad_mnist.contracts.core.base import Array
 _STEP, _FAILED, _WORDS = 0, 1, 4
 
 
+Recipe = Design | Advance  # what this device's kernels are made from
+
+
 class Place(NamedTuple):
     """A pointer. start: in bytes."""
 
@@ -41,7 +44,7 @@ class _Handle(NamedTuple):
     """A kernel, and the call that it belongs to."""
 
     kernel: Kernel
-    design: Design | Advance
+    design: Recipe
     workspace_bytes: int
 
 
@@ -58,7 +61,7 @@ class PtxGpu:
     def __init__(self, observer: Observer | None = None, capability: Capability = (9, 0)) -> None:
         self.capability = capability
         self.observer = observer
-        self._loaded: dict[Design | Advance, Loaded] = {}
+        self._loaded: dict[Recipe, Loaded] = {}
 
     def allocate(self, nbytes: int) -> Memory:
         return Allocation(nbytes, self.observer is not None)
@@ -81,7 +84,7 @@ class PtxGpu:
     def load_advance(self) -> LoadedKernel:
         return self._load([Advance(self.capability)])[0].kernels[0]
 
-    def _load(self, recipes: Sequence[Design | Advance]) -> list[Loaded]:
+    def _load(self, recipes: Sequence[Recipe]) -> list[Loaded]:
         missing = [Listing(recipe) for recipe in recipes if recipe not in self._loaded]
         for listing, code in machine_code(missing, compile_codes).items():
             assert isinstance(listing, Listing)
@@ -124,7 +127,13 @@ def bound_launch(bound: Bound) -> tuple[Kernel, Shape, list[int], list[Window]]:
     return handle.kernel, Shape(*bound.kernel.shape), parameters, windows
 
 
-def _loaded(recipe: Design | Advance, code: Code, follows: bool) -> Loaded:
+def recipe_of(bound: Bound) -> Recipe:
+    """What the kernel of a launch was made from."""
+    handle: _Handle = bound.kernel.handle
+    return handle.design
+
+
+def _loaded(recipe: Recipe, code: Code, follows: bool) -> Loaded:
     kernels = []
     for k in code.kernels:
         kernel = Kernel(k.cubin.decode(), recipe.kernel, follows)

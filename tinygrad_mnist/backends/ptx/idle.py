@@ -31,7 +31,7 @@ class Alteration(Observer):
             return values
         lanes = np.arange(len(run.block)) if lanes is None else lanes
         block = run.block[lanes]
-        own = moments(block + run.first, run.epochs[block], run.thread[lanes])
+        own = moments(run.numbers[block], run.epochs[block], run.thread[lanes])
         where = np.isin(own, self._doubts[site])
         if isinstance(values, tuple):
             return tuple(_other(value, where) for value in values)

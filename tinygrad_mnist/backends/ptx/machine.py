@@ -6,7 +6,7 @@ all threads that are there. So threads that have parted meet again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -76,16 +76,27 @@ def _execute(
     windows: Sequence[Window],
     observer: Observer | None,
 ) -> None:
-    n_threads, n_blocks = prod(shape.block), prod(shape.grid)
-    at_once = max(1, THREADS_AT_ONCE // n_threads)
+    n_threads = prod(shape.block)
     if observer is not None:
         observer.begin(windows, kernel.word("global"))
     with np.errstate(all="ignore"):
-        for first in range(0, n_blocks, at_once):
-            n = min(at_once, n_blocks - first)
-            own = kernel.own_windows(n, n * n_threads, shape, observer is not None)
+        for numbers, watching in _portions(shape, observer):
+            n = len(numbers)
+            own = kernel.own_windows(n, n * n_threads, shape, watching is not None)
             space = AddressSpace([*windows, *own])
-            Run(kernel, shape, parameters, space, first, n, observer).run()
+            Run(kernel, shape, parameters, space, numbers, watching).run()
+
+
+def _portions(shape: Shape, observer: Observer | None) -> Iterator[tuple[Array, Observer | None]]:
+    """Blocks that run at once, and who observes them."""
+    n_threads, n_blocks = prod(shape.block), prod(shape.grid)
+    at_once = max(1, THREADS_AT_ONCE // n_threads)
+    every = np.arange(n_blocks)
+    watched = every[:0] if observer is None else observer.watched(n_blocks, n_threads)
+    others = np.setdiff1d(every, watched, assume_unique=True)
+    for blocks, who in ((watched, observer), (others, None)):
+        for first in range(0, len(blocks), at_once):
+            yield blocks[first : first + at_once], who
 
 
 class Run(Accesses, Exchange):
@@ -100,6 +111,8 @@ class Run(Accesses, Exchange):
                 waiting = []
             number = min(pending)
             lanes = self._gathered(pending.pop(number))
+            if self.observer is not None:
+                self.observer.entered(self, number, lanes)
             condition = self.kernel.functions[number](self, lanes)
             block = self.kernel.blocks[number]
             end = block.end
@@ -111,11 +124,11 @@ class Run(Accesses, Exchange):
                 self.alive -= self.n if lanes is None else len(lanes)
             else:
                 assert block.target is not None
-                for target, part in self._parted(lanes, condition):
+                for target, part in self._parted(number, lanes, condition):
                     to = block.target if target else number + 1
                     pending.setdefault(to, []).append(part)
 
-    def _parted(self, lanes: Lanes, condition: Any) -> list[tuple[bool, Lanes]]:
+    def _parted(self, number: int, lanes: Lanes, condition: Any) -> list[tuple[bool, Lanes]]:
         """The threads for which a branch is taken, and the others."""
         if condition is None:
             return [(True, lanes)]
@@ -124,6 +137,8 @@ class Run(Accesses, Exchange):
         taken = np.flatnonzero(condition)
         if len(taken) in (0, len(condition)):
             return [(len(taken) > 0, lanes)]
+        if self.observer is not None:
+            self.observer.parted(self, number, lanes, condition)
         others = np.flatnonzero(~condition)
         if lanes is not None:
             taken, others = lanes[taken], lanes[others]

@@ -56,7 +56,7 @@ class Running(Protocol):
 
     kernel: Any
     shape: Any
-    first: int
+    numbers: Array
     n_threads: int
     block: Array
     thread: Array
@@ -93,6 +93,11 @@ class Observer:
         return [f for f in self._findings.values() if f.kind not in HARMLESS]
 
     # --- launches -----------------------------------------------------------------------------
+
+    def watched(self, n_blocks: int, n_threads: int) -> Array:
+        """The blocks of a launch that this observer follows, ascending: all. The others run
+        unobserved. n_threads: of a block."""
+        return np.arange(n_blocks)
 
     def begin(self, windows: Iterable[Window], word: int) -> None:
         """Before a launch: nothing has touched the memory that it may write."""
@@ -131,6 +136,12 @@ class Observer:
         """What a load gives its threads: what the memory has."""
         return values
 
+    def entered(self, run: Running, number: int, lanes: Any) -> None:
+        """Threads are about to run a block of code."""
+
+    def parted(self, run: Running, number: int, lanes: Any, condition: Array) -> None:
+        """Of the threads at the end of a block of code, some take its branch and some don't."""
+
     # --- findings -----------------------------------------------------------------------------
 
     def _race(self, run: Running, text: str, site: int, lanes: Array, in_doubt: bool) -> None:
@@ -162,7 +173,7 @@ class Observer:
         self._findings[key] = Finding(
             kind,
             run.kernel.name,
-            coordinates(run.first + block, run.shape.grid),
+            coordinates(int(run.numbers[block]), run.shape.grid),
             coordinates(thread, run.shape.block),
             text,
             i,
@@ -272,7 +283,7 @@ def _spread(run: Running, index: Any, lanes: Any) -> tuple[Array, Array]:
 
 def _moments(run: Running, lanes: Array) -> Array:
     block = run.block[lanes]
-    return moments(block + run.first, run.epochs[block], run.thread[lanes])
+    return moments(run.numbers[block], run.epochs[block], run.thread[lanes])
 
 
 def _same_values(index: Array, view: Array, values: tuple[Any, ...]) -> tuple[Array, Array]:

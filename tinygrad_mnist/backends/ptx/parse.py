@@ -157,7 +157,7 @@ class _Parser:
                 self._scopes.pop()
                 if not self._scopes:
                     return
-            elif text.startswith(".loc"):
+            elif _LINE.match(text):
                 self._location = self._read_location(text)
             elif text.startswith(".reg"):
                 self._declare(entry, piece)
@@ -183,7 +183,7 @@ class _Parser:
                 entry.registers[scope[each]] = kind
 
     def _variable(self, piece: _Statement) -> Variable | None:
-        if piece.text.startswith(_SKIPPED) or piece.text.startswith((".file", ".loc")):
+        if piece.text.startswith(_SKIPPED) or piece.text.startswith(".file"):
             return None
         found = _VARIABLE.match(piece.text)
         if found is None:

@@ -11,7 +11,8 @@ import numpy as np
 from tinygrad_mnist.backends.ptx.kernel import Kernel, Shape
 from tinygrad_mnist.backends.ptx.memory import AddressSpace
 from tinygrad_mnist.backends.ptx.observe import Observer
-from tinygrad_mnist.backends.ptx.types import PtxError
+from tinygrad_mnist.backends.ptx.types import PtxError, UnsetRegisterError
+from tinygrad_mnist.contracts.core.base import Array
 
 WARP = 32
 
@@ -22,7 +23,7 @@ class Threads:
     """The code of a kernel calls the methods of this class and its heirs.
 
     n: threads. block, thread: of each thread, the number of its block among these, and its own
-    number in the block. first: number of the first block in the grid.
+    number in the block. numbers: those of these blocks in the grid.
     """
 
     def __init__(
@@ -31,17 +32,16 @@ class Threads:
         shape: Shape,
         parameters: Sequence[int],
         space: AddressSpace,
-        first: int,
-        n_blocks: int,
+        numbers: Array,
         observer: Observer | None,
     ) -> None:
         self.kernel, self.shape, self.space = kernel, shape, space
-        self.first, self.n_blocks, self.observer = first, n_blocks, observer
+        self.numbers, self.n_blocks, self.observer = numbers, len(numbers), observer
         self.n_threads = prod(shape.block)
-        self.n = n_blocks * self.n_threads
-        self.block = np.repeat(np.arange(n_blocks), self.n_threads)
-        self.thread = np.tile(np.arange(self.n_threads), n_blocks)
-        self.epochs = np.zeros(n_blocks, np.int64)  # barriers that each block has passed
+        self.n = self.n_blocks * self.n_threads
+        self.block = np.repeat(np.arange(self.n_blocks), self.n_threads)
+        self.thread = np.tile(np.arange(self.n_threads), self.n_blocks)
+        self.epochs = np.zeros(self.n_blocks, np.int64)  # barriers that each block has passed
         self._values = dict(zip(kernel.parameters, parameters, strict=True))
         self.registers: list[Any] = [None] * kernel.n_registers
         self._special: dict[str, Any] = {}
@@ -56,7 +56,7 @@ class Threads:
     def get(self, number: int, lanes: Lanes) -> Any:
         value = self.registers[number]
         if value is None:
-            raise PtxError(
+            raise UnsetRegisterError(
                 f"{self.kernel.name} reads the register {self.kernel.register_names[number]},"
                 " which it has not written"
             )
@@ -68,7 +68,7 @@ class Threads:
             return
         old = self.registers[number]
         if old is None:
-            new = np.zeros(self.n, value.dtype)
+            new = _unset(self.n, value.dtype)
         elif old.ndim == 0:
             new = np.full(self.n, old)
         else:
@@ -90,11 +90,11 @@ class Threads:
             return np.uint32((self.shape.block if what == "ntid" else self.shape.grid)[k])
         if what in ("tid", "ctaid"):
             extent = self.shape.block if what == "tid" else self.shape.grid
-            number = self.thread if what == "tid" else self.block + self.first
+            number = self.thread if what == "tid" else self.numbers[self.block]
             if extent[k] == 1:
                 return np.uint32(0)
             if what == "ctaid" and self.n_blocks == 1:
-                return np.uint32(self.first // prod(extent[:k]) % extent[k])
+                return np.uint32(self.numbers[0] // prod(extent[:k]) % extent[k])
             return (number // prod(extent[:k]) % extent[k]).astype(np.uint32)
         if what == "laneid":
             return (self.thread % WARP).astype(np.uint32)
@@ -108,3 +108,10 @@ class Threads:
         observer.found(self, kind, text, self.kernel.sites[site], lanes)
         if self.observer is None:
             raise PtxError(str(observer.findings[0]))
+
+
+def _unset(n: int, dtype: np.dtype[Any]) -> Array:
+    """What threads find in a register that only others have written: NaN, -1 or True."""
+    if dtype.kind == "b":
+        return np.ones(n, dtype)
+    return np.full(n * dtype.itemsize, 0xFF, np.uint8).view(dtype)

@@ -11,6 +11,10 @@ class PtxError(Exception):
     """PTX that can't be read or run; the message names the kernel, the opcode and the line."""
 
 
+class UnsetRegisterError(PtxError):
+    """A kernel reads a register that no thread has written."""
+
+
 _FLOATS: dict[str, np.dtype[Any]] = {"f32": np.dtype("float32"), "f64": np.dtype("float64")}
 _INTEGERS: dict[str, np.dtype[Any]] = {
     f"{kind}{8 * size}": np.dtype(f"{'i' if kind == 's' else 'u'}{size}")

@@ -88,7 +88,7 @@ class Follower(Protocol):
     """Writes code beside that of the instructions; see `overflow.Overflow`."""
 
     exact: set[str]
-    flagged: set[str]
+    exceeding: set[str]
 
     def before(self, w: Writer, i: Instruction) -> str | None: ...
 
@@ -114,7 +114,7 @@ class Writer:
         self._addresses = addresses
         self.numbers = shared_registers(code)
         if follower is not None:
-            for name in [n for n in self.numbers if n in follower.exact | follower.flagged]:
+            for name in [n for n in self.numbers if n in follower.exact | follower.exceeding]:
                 self.numbers[_beside(name)] = len(self.numbers)
         self.constants: dict[str, Any] = {}
         self.sites: list[Instruction] = []

@@ -81,6 +81,7 @@ class Contract:
         greatest number of elements that change.
     base: whether every backend must have the kernel; otherwise it is a fused form, used where a
         backend has it.
+    gpu_only: whether the CPU doesn't have it: a fused form that saves nothing but launches.
     allows_tf32: whether a backend may round factors to tf32 where `config.allow_tf32` is set.
     member: for a kernel that runs several independent calls of another one: that one's contract;
         see `group_contract`.
@@ -98,6 +99,7 @@ class Contract:
     least_flops: Flops | None = None
     touched: int | None = None
     base: bool = True
+    gpu_only: bool = False
     kernel_inputs: int | str | None = None
     indices: slice | None = None
     checks: bool = False
@@ -118,6 +120,8 @@ class Contract:
             raise ValueError(
                 f"{self.name}: kernel_inputs has to be given with a prologue or an epilogue"
             )
+        if self.gpu_only and self.base:
+            raise ValueError(f"{self.name}: a kernel that every backend has is on the CPU, too")
         if self.touched is not None and self.tapes:
             raise ValueError(f"{self.name}: a kernel that works in place has no tapes")
         if self.member is not None and (self.member.indices, self.member.touched) != (None, None):

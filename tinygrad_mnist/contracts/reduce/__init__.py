@@ -1,5 +1,14 @@
 """Reductions, recurrences, orders and extremes along an axis, and the softmax family."""
 
-from . import argmax, argsort, cumsum, grouped_reduce, recurrence, reduce, softmax
+from . import argmax, argsort, cumsum, grouped_reduce, recurrence, reduce, softmax, softmax_layer
 
-__all__ = ["argmax", "argsort", "cumsum", "grouped_reduce", "recurrence", "reduce", "softmax"]
+__all__ = [
+    "argmax",
+    "argsort",
+    "cumsum",
+    "grouped_reduce",
+    "recurrence",
+    "reduce",
+    "softmax",
+    "softmax_layer",
+]

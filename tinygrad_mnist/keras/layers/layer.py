@@ -82,6 +82,30 @@ class Weight:
         return T.as_tensor_variable(self.regularizer(v))
 
 
+# How many elements new weights may still have; None: any number.
+_left: ContextVar[int | None] = ContextVar("weights left", default=None)
+
+
+@contextmanager
+def weights_within(n: int) -> Iterator[None]:
+    """Layers that are built in the block have at most n elements of weights in all: a description
+    in a file can ask for more than there is memory."""
+    token = _left.set(n)
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def _spend_weights(name: str, n: int) -> None:
+    left = _left.get()
+    if left is None:
+        return
+    if n > left:
+        raise ArgumentError(f"the layers have more weights than the file: {name} has {n:,}")
+    _left.set(left - n)
+
+
 class Layer:
     """A layer, which a user's class can extend: `build(input_shape)` makes weights by `add_weight`,
     and `call(inputs)`, or `call(inputs, training)`, is an expression of a variable in Keras's
@@ -160,6 +184,7 @@ class Layer:
         check_dtype(dtype)
         lengths = tuple(integer(n, "a length", 0) for n in several(shape, "the shape of a weight"))
         name = name or f"weight{len(self._weights) or ''}"
+        _spend_weights(name, prod(lengths))
         value = np.asarray(initializers.get(initializer)(lengths, dtype=config.floatX))
         if value.shape != lengths:
             raise ShapeError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinygrad_mnist.errors import SavedFileError
 from tinygrad_mnist.graph.values import flag
+from tinygrad_mnist.keras.layers.layer import weights_within
 from tinygrad_mnist.keras.layers.serialization import deserialize
 from tinygrad_mnist.keras.models.model import Model
 from tinygrad_mnist.keras.models.sequential import Sequential
@@ -32,15 +33,16 @@ def load_model(
     custom_objects: the user's own layers, losses, metrics and functions by name. compile: whether
     it is compiled, if it was. safe_mode: has no effect; no code comes from a file.
 
-    Raises OSError, and SavedFileError, which says what the file is, where it isn't one by
-    `model.save` or names something that isn't known.
+    Raises SavedFileError, which names the file and says what it is, where it can't be read, isn't
+    one by `model.save`, or names something that isn't known.
     """
     saved = load_arrays(filepath)
     description = check_description(saved)
     if "model" not in description:
         raise SavedFileError(f"{saved.path} has weights alone; model.load_weights reads them")
     custom = dict(custom_objects or {})
-    with naming(saved.path, OWN):
+    available = sum(array.size for array in saved.arrays.values())
+    with naming(saved.path, OWN), weights_within(available):
         model = _model_of(description["model"], custom)
     restore(model, saved, custom, flag(compile, "compile"))
     return model

@@ -113,6 +113,10 @@ def restore(model: Any, saved: Saved, custom_objects: Mapping[str, Any], compile
         arrays.assign(state, {n: a for n, a in saved.arrays.items() if n in state})
 
 
+# What the layers and optimizers of a wrong description raise.
+_DESCRIBED_WRONG = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+
+
 class naming:  # noqa: N801
     """A context whose errors about what a file has name the file."""
 
@@ -125,7 +129,11 @@ class naming:  # noqa: N801
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if isinstance(error, RecursionError):
             raise SavedFileError(f"{self._path}: its description is nested too deeply") from None
-        if isinstance(error, ValueError | TypeError | KeyError):
+        if isinstance(error, MemoryError):
+            raise SavedFileError(
+                f"{self._path}: what it describes doesn't fit into memory"
+            ) from None
+        if isinstance(error, _DESCRIBED_WRONG):
             text, line, origin = str(error).partition("\n")
             hint = "" if "custom_objects" in text else self._hint
             raise SavedFileError(f"{self._path}: {text}{hint}{line}{origin}") from error

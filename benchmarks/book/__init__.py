@@ -1,0 +1,1 @@
+"""Epochs of the book's networks beside PyTorch's."""
