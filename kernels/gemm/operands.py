@@ -11,27 +11,28 @@ from typing import Any, NamedTuple
 from ..core.call import Call, Function, Operand
 from ..core.device import device, load16
 from ..core.hardware import REGISTERS, WARP
-from ..core.index import at, block_index, u32
+from ..core.index import at, u32
 from ..core.integers import round_up
 
 QUAD = 4  # elements of a group
 
 
-def tile_place(tile: tuple[int, int], along: int) -> Function:
-    """`place()`: the row and the column at which the block's tile begins.
+def part_place(part: tuple[int, int], across: int) -> Function:
+    """`place(number)`: the row and the column at which part `number` of a matrix begins.
 
-    tile: its rows and columns. along: tiles along n. All tiles are along the grid's x, because m
-    may have more tiles than the 65,535 of y.
+    part: its rows and columns. across: parts beside each other.
     """
-    rows, columns = tile
+    rows, columns = part
+    return device(lambda number: (number // across * rows, number % across * columns))
 
-    @device
-    def place() -> Any:
-        block = block_index()
-        row = block // along * rows
-        return row, block % along * columns
 
-    return place
+@device
+def keep_quad(values: Any, i: Any, step: Any, four: Any) -> None:
+    """Stores four values to values[i], values[i + step], and so on."""
+    values[i] = four[0]
+    values[i + step] = four[1]
+    values[i + 2 * step] = four[2]
+    values[i + 3 * step] = four[3]
 
 
 def resident_blocks(threads: int, registers: int) -> int:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from ..core.call import Call, Function, Launch, Launches, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array
 from ..core.hardware import STATIC_BYTES
-from ..core.index import thread_index, u32
+from ..core.index import block_index, thread_index, u32
 from ..core.integers import ceil_div
 from .operands import (
     QUAD,
@@ -30,9 +30,10 @@ from .operands import (
     block_results,
     epilogue_sink,
     has_quads,
+    keep_quad,
+    part_place,
     problem,
     quads,
-    tile_place,
 )
 
 MAX_THREADS = 512
@@ -103,13 +104,6 @@ def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Functi
     along_a, down_a = quads(a, 0, 1), quads(a, 0, 0)
     along_b, down_b = quads(b, 1, 1), quads(b, 1, 0)
 
-    @device
-    def put(x: Any, i: Any, step: Any, values: Any) -> None:
-        x[i] = values[0]
-        x[i + step] = values[1]
-        x[i + 2 * step] = values[2]
-        x[i + 3 * step] = values[3]
-
     if rows % QUAD == 0 and has_quads(a, 0):
 
         @device
@@ -117,7 +111,7 @@ def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Functi
             for u in range(QUAD):
                 inside = min(term + u, last_term)
                 for r in range(0, rows, QUAD):
-                    put(x, r * QUAD + u, QUAD, down_a(p, row + r, inside))
+                    keep_quad(x, r * QUAD + u, QUAD, down_a(p, row + r, inside))
 
     else:
 
@@ -125,7 +119,7 @@ def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Functi
         def load_a(p: Any, row: Any, term: Any, x: Any) -> None:
             for r in range(rows):
                 inside = min(row + r, last_row)
-                put(x, r * QUAD, 1, along_a(p, inside, term))
+                keep_quad(x, r * QUAD, 1, along_a(p, inside, term))
 
     if columns % QUAD == 0 and has_quads(b, 1):
 
@@ -134,7 +128,7 @@ def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Functi
             for u in range(QUAD):
                 inside = min(term + u, last_term)
                 for c in range(0, columns, QUAD):
-                    put(y, u * columns + c, 1, along_b(p, inside, column + c))
+                    keep_quad(y, u * columns + c, 1, along_b(p, inside, column + c))
 
     else:
 
@@ -142,7 +136,7 @@ def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Functi
         def load_b(p: Any, term: Any, column: Any, y: Any) -> None:
             for c in range(columns):
                 inside = min(column + c, last_column)
-                put(y, c, columns, down_b(p, term, inside))
+                keep_quad(y, c, columns, down_b(p, term, inside))
 
     return load_a, load_b
 
@@ -185,18 +179,17 @@ def _adder(call: Call, shape: Problem, split: Split) -> Function:
 
 def _direct(call: Call, shape: Problem, split: Split) -> Function:
     """The body with one slice: a thread has its results in registers."""
-    rows, columns, across = split.rows, split.columns, split.column_threads
-    corner = tile_place(split.tile, split.tiles(shape)[0])
+    rows, columns = split.rows, split.columns
+    corner = part_place(split.tile, split.tiles(shape)[0])
+    place = part_place((rows, columns), split.column_threads)
     add = _adder(call, shape, split)
     fetch, settle = block_results(shape, epilogue_sink(call, shape, columns), rows, columns)
     kind = TYPES[shape.dtype]
     n_sums = rows * columns
 
     def body(p: Any) -> None:
-        t = thread_index()
-        down = t // across * rows
-        along = t % across * columns
-        first_row, first_column = corner()
+        down, along = place(thread_index())
+        first_row, first_column = corner(block_index())
         row, column = first_row + down, first_column + along
         fetched = fetch(row, column, p)
         sums = cuda.local.array(n_sums, kind)
@@ -211,7 +204,7 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
     rows, columns, slices = split.rows, split.columns, split.slices
     across, down = split.column_threads, split.row_threads
     tile_columns = split.tile[1]
-    corner = tile_place(split.tile, split.tiles(shape)[0])
+    corner = part_place(split.tile, split.tiles(shape)[0])
     size = split.tile[0] * split.tile[1]
     m, n = shape.m, shape.n
     add = _adder(call, shape, split)
@@ -229,7 +222,7 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
     def body(p: Any) -> None:
         shared = shared_array(n_shared, kind)
         t = thread_index()
-        first_row, first_column = corner()
+        first_row, first_column = corner(block_index())
         # The result that this thread adds up.
         result = t % size
         helper = t // size
