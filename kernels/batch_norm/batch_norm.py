@@ -13,20 +13,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
+from ..core.call import Call, Function, Launch, Launches, factory
 from ..core.device import TYPES, device, shared_array, sqrt
 from ..core.each import each_strided
-from ..core.index import thread_index, u32
+from ..core.index import u32
 from ..core.lanes import bounds_of, lane_total
 from ..core.sums import adder
 from .channels import (
     Layout,
-    channel_of,
     launches,
     layout_of_parts,
     pair_adder,
     places,
     summed,
+    thread_of,
 )
 
 Y, MEAN, INVSTD, VARIANCE = range(4)  # outputs
@@ -42,10 +42,11 @@ def batch_norm(call: Call) -> Launches:
 
 
 def _around_mean(call: Call, layout: Layout) -> Function:
-    """`around(begin, lane, column, t, part, shared, p)`.
+    """`around(begin, here, shared, p)`.
 
     For the part of a column: its mean, the sum of the differences from it, and the sum of their
-    squares. begin: number of the channel's value 0. shared: three arrays of this function alone.
+    squares. begin: number of the channel's value 0. here: a `Thread`. shared: three arrays of this
+    function alone.
     """
     dtype, cut, at = TYPES[layout.dtype], layout.cut, call.at[0]
     _, offset = places(call.inputs[0])
@@ -64,34 +65,36 @@ def _around_mean(call: Call, layout: Layout) -> Function:
     of_moments = lane_total(cut, device(moments), pair_adder(layout.dtype), (zero, zero))
     total, bounds = summed(layout), bounds_of(cut)
 
-    def around(begin: Any, lane: Any, column: Any, t: Any, part: Any, shared: Any, p: Any) -> Any:
-        first, end = bounds(part)
-        r = first + lane
-        whole = total(shared[0], t, lane, column, of_values(begin, r, first, end, p))
+    def around(begin: Any, here: Any, shared: Any, p: Any) -> Any:
+        first, end = bounds(here.part)
+        r = first + here.lane
+        whole = total(shared[0], here, of_values(begin, r, first, end, p))
         mean = dtype(whole / dtype(end - first))
         pair = of_moments((begin, mean), r, first, end, p)
-        rest = total(shared[1], t, lane, column, pair[0])
-        return mean, rest, total(shared[2], t, lane, column, pair[1])
+        rest = total(shared[1], here, pair[0])
+        return mean, rest, total(shared[2], here, pair[1])
 
     return device(around)
 
 
 def _conclusion(call: Call, layout: Layout) -> Function:
-    """`conclude(c, stores, mean, off, variance, p)`: scale and shift of channel c.
+    """`conclude(here, mean, off, variance, p)`: scale and shift of a `Thread`'s channel, whose
+    statistics it stores.
 
-    y is (x - centre) * scale + shift, and the mean is centre + off. stores: whether this thread
-    stores the statistics. A variance below 0 is a rounding error, and taken as 0.
+    y is (x - centre) * scale + shift, and the mean is centre + off. A variance below 0 is a
+    rounding error, and taken as 0.
     """
     dtype, at_epsilon = TYPES[layout.dtype], call.at[3]
     at_gamma, at_beta = call.at[1:3]
     store_mean, store_invstd, store_variance = call.stores[MEAN:]
-    zero, one = dtype(0), dtype(1)
+    channels, zero, one = layout.cut.results, dtype(0), dtype(1)
 
-    def conclude(c: Any, stores: Any, mean: Any, off: Any, variance: Any, p: Any) -> Any:
+    def conclude(here: Any, mean: Any, off: Any, variance: Any, p: Any) -> Any:
+        c = here.c
         variance = zero if variance < zero else variance
         epsilon = p[3][at_epsilon(u32(0))]
         invstd = dtype(one / dtype(sqrt(dtype(variance + epsilon))))
-        if stores:
+        if here.lane == 0 and here.channel < channels:
             store_mean(mean, c, p)
             store_invstd(invstd, c, p)
             store_variance(variance, c, p)
@@ -105,13 +108,12 @@ def _whole(call: Call, layout: Layout) -> Launch:
     """Statistics and y, where a block holds whole channels."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, offset = places(call.inputs[0])
-    at, finish, where, around = (
-        call.at[0],
-        call.finishes[0],
-        channel_of(layout),
+    thread, around, conclude = (
+        thread_of(layout),
         _around_mean(call, layout),
+        _conclusion(call, layout),
     )
-    conclude = _conclusion(call, layout)
+    at, finish = call.at[0], call.finishes[0]
     channels, lanes, length, n = cut.results, cut.lanes, cut.length, layout.block.shared
     count, zero = dtype(cut.length), dtype(0)
 
@@ -119,30 +121,29 @@ def _whole(call: Call, layout: Layout) -> Launch:
         sums = shared_array(n, dtype)
         rests = shared_array(n, dtype)
         squares = shared_array(n, dtype)
-        t = thread_index()
-        lane, column, part, channel, c = where(t)
-        begin = begin_of(c)
-        mean, rest, square = around(begin, lane, column, t, part, (sums, rests, squares), p)
+        here = thread()
+        begin = begin_of(here.c)
+        mean, rest, square = around(begin, here, (sums, rests, squares), p)
         off = dtype(rest / count)
         off = off if off - off == zero else zero  # NaN if the mean is infinite
         variance = dtype(dtype(square / count) - dtype(off * off))
-        stores = lane == 0 and channel < channels
-        scale, shift = conclude(c, stores, dtype(mean + off), off, variance, p)
-        if channel < channels:
+        scale, shift = conclude(here, dtype(mean + off), off, variance, p)
+        if here.channel < channels:
+            lane = here.lane
             while lane < length:
                 i = begin + offset(lane)
                 centred = dtype(p[0][at(i)] - mean)
                 finish(dtype(dtype(centred * scale) + shift), i, p)
                 lane = lane + lanes
 
-    return Launch(body, grid_1d(layout.block.blocks, layout.block.size))
+    return Launch(body, layout.block.grid)
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
     """Mean of every part, and the sums around it: three arrays (parts, C) in the workspace."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, _ = places(call.inputs[0])
-    where, around = channel_of(layout), _around_mean(call, layout)
+    thread, around = thread_of(layout), _around_mean(call, layout)
     channels, n = cut.results, layout.block.shared
     step = cut.parts * channels
 
@@ -150,16 +151,15 @@ def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
         sums = shared_array(n, dtype)
         rests = shared_array(n, dtype)
         squares = shared_array(n, dtype)
-        t = thread_index()
-        lane, column, part, channel, c = where(t)
-        mean, rest, square = around(begin_of(c), lane, column, t, part, (sums, rests, squares), p)
-        if lane == 0 and channel < channels:
-            place = part * channels + c
+        here = thread()
+        mean, rest, square = around(begin_of(here.c), here, (sums, rests, squares), p)
+        if here.lane == 0 and here.channel < channels:
+            place = here.part * channels + here.c
             p[workspace][place] = mean
             p[workspace][place + RESTS * step] = rest
             p[workspace][place + SQUARES * step] = square
 
-    return Launch(body, grid_1d(layout.block.blocks, layout.block.size))
+    return Launch(body, layout.block.grid)
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
@@ -172,32 +172,30 @@ def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
     pair = pair_adder(layout.dtype)
     of_deviations = lane_total(cut, deviation, pair, (zero, zero))
     of_squares = lane_total(cut, squared, adder(layout.dtype), zero)
-    total, where, conclude = summed(layout), channel_of(layout), _conclusion(call, layout)
+    total, thread, conclude = summed(layout), thread_of(layout), _conclusion(call, layout)
     n, kept = layout.block.shared, 3 * parts * channels
 
     def body(p: Any) -> None:
         offs = shared_array(n, dtype)
         means = shared_array(n, dtype)
         squares = shared_array(n, dtype)
-        t = thread_index()
-        lane, column, _, channel, c = where(t)
-        first, end = u32(0), u32(parts)
+        here = thread()
+        c, lane, first, end = here.c, here.lane, u32(0), u32(parts)
         centre = p[workspace][c]
         both = of_deviations((c, centre), lane, first, end, p)
-        off = dtype(total(offs, t, lane, column, both[0]) / count)
-        plain = dtype(total(means, t, lane, column, both[1]))
+        off = dtype(total(offs, here, both[0]) / count)
+        plain = dtype(total(means, here, both[1]))
         mean = dtype(centre + off) if off - off == zero else plain
         square = of_squares((c, centre, off), lane, first, end, p)
-        variance = dtype(total(squares, t, lane, column, square) / count)
-        stores = lane == 0 and channel < channels
-        scale, shift = conclude(c, stores, mean, off, variance, p)
-        if stores:
+        variance = dtype(total(squares, here, square) / count)
+        scale, shift = conclude(here, mean, off, variance, p)
+        if here.lane == 0 and here.channel < channels:
             place = c + kept
             p[workspace][place] = centre
             p[workspace][place + SCALE * channels] = scale
             p[workspace][place + SHIFT * channels] = shift
 
-    return Launch(body, grid_1d(layout.block.blocks, layout.block.size))
+    return Launch(body, layout.block.grid)
 
 
 def _part_terms(whole: Layout, workspace: int) -> tuple[Function, Function]:

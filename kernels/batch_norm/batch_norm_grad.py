@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
+from ..core.call import Call, Function, Launch, Launches, factory
 from ..core.device import TYPES, device, shared_array
 from ..core.each import each_strided
-from ..core.index import thread_index, u32
+from ..core.index import u32
 from ..core.lanes import bounds_of, lane_total
 from .channels import (
     Layout,
-    channel_of,
     launches,
     layout_of_parts,
     pair_adder,
     places,
     summed,
+    thread_of,
 )
 
 X, G, GAMMA, MEAN, INVSTD = range(5)  # inputs
@@ -40,9 +40,10 @@ def batch_norm_grad(call: Call) -> Launches:
 
 
 def _sums(call: Call, layout: Layout) -> Function:
-    """`sums(c, begin, lane, column, t, part, shared, p)`: of g and of g * xhat in a part.
+    """`sums(begin, here, shared, p)`: of g and of g * xhat in a part.
 
-    begin: number of channel c's value 0. shared: two arrays of this function alone.
+    begin: number of the channel's value 0. here: a `Thread`. shared: two arrays of this function
+    alone.
     """
     dtype, cut = TYPES[layout.dtype], layout.cut
     _, offset = places(call.inputs[X])
@@ -58,29 +59,27 @@ def _sums(call: Call, layout: Layout) -> Function:
     add_up = lane_total(cut, device(products), pair_adder(layout.dtype), (zero, zero))
     total, bounds = summed(layout), bounds_of(cut)
 
-    def sums(
-        c: Any, begin: Any, lane: Any, column: Any, t: Any, part: Any, shared: Any, p: Any
-    ) -> Any:
-        first, end = bounds(part)
-        place = begin, p[MEAN][at_mean(c)], p[INVSTD][at_invstd(c)]
-        pair = add_up(place, first + lane, first, end, p)
-        of_g = total(shared[0], t, lane, column, pair[0])
-        return of_g, total(shared[1], t, lane, column, pair[1])
+    def sums(begin: Any, here: Any, shared: Any, p: Any) -> Any:
+        first, end = bounds(here.part)
+        place = begin, p[MEAN][at_mean(here.c)], p[INVSTD][at_invstd(here.c)]
+        pair = add_up(place, first + here.lane, first, end, p)
+        of_g = total(shared[0], here, pair[0])
+        return of_g, total(shared[1], here, pair[1])
 
     return device(sums)
 
 
 def _conclusion(call: Call, dtype: Any, values: int) -> Function:
-    """`conclude(c, stores, of_g, of_products, p)`: scale, shift and slope of channel c.
-
-    stores: whether this thread stores the sums. values: number of values of a channel.
+    """`conclude(here, of_g, of_products, p)`: scale, shift and slope of a `Thread`'s channel, whose
+    sums it stores. values: number of values of a channel.
     """
     at_gamma, at_invstd = call.at[GAMMA], call.at[INVSTD]
     store_gamma, store_beta = call.stores[DGAMMA], call.stores[DBETA]
-    count = dtype(max(values, 1))
+    channels, count = call.inputs[X].shape[1], dtype(max(values, 1))
 
-    def conclude(c: Any, stores: Any, of_g: Any, of_products: Any, p: Any) -> Any:
-        if stores:
+    def conclude(here: Any, of_g: Any, of_products: Any, p: Any) -> Any:
+        c = here.c
+        if here.lane == 0 and here.channel < channels:
             store_gamma(of_products, c, p)
             store_beta(of_g, c, p)
         invstd = p[INVSTD][at_invstd(c)]
@@ -107,49 +106,46 @@ def _whole(call: Call, layout: Layout) -> Launch:
     """Sums and dx, where a block holds whole channels."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, offset = places(call.inputs[X])
-    sums, where, project = _sums(call, layout), channel_of(layout), _projected(call)
+    sums, thread, project = _sums(call, layout), thread_of(layout), _projected(call)
     conclude, at_mean = _conclusion(call, dtype, cut.length), call.at[MEAN]
     channels, lanes, length, n = cut.results, cut.lanes, cut.length, layout.block.shared
 
     def body(p: Any) -> None:
         of_g = shared_array(n, dtype)
         of_products = shared_array(n, dtype)
-        t = thread_index()
-        lane, column, part, channel, c = where(t)
-        begin = begin_of(c)
-        dbeta, dgamma = sums(c, begin, lane, column, t, part, (of_g, of_products), p)
-        stores = lane == 0 and channel < channels
-        scale, shift, slope = conclude(c, stores, dbeta, dgamma, p)
-        mean = p[MEAN][at_mean(c)]
-        if channel < channels:
+        here = thread()
+        begin = begin_of(here.c)
+        dbeta, dgamma = sums(begin, here, (of_g, of_products), p)
+        scale, shift, slope = conclude(here, dbeta, dgamma, p)
+        mean = p[MEAN][at_mean(here.c)]
+        if here.channel < channels:
+            lane = here.lane
             while lane < length:
                 project(begin + offset(lane), scale, shift, slope, mean, p)
                 lane = lane + lanes
 
-    return Launch(body, grid_1d(layout.block.blocks, layout.block.size))
+    return Launch(body, layout.block.grid)
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
     """The two sums of every part: two arrays (parts, C) in the workspace."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, _ = places(call.inputs[X])
-    sums, where = _sums(call, layout), channel_of(layout)
+    sums, thread = _sums(call, layout), thread_of(layout)
     channels, n = cut.results, layout.block.shared
     step = cut.parts * channels
 
     def body(p: Any) -> None:
         of_g = shared_array(n, dtype)
         of_products = shared_array(n, dtype)
-        t = thread_index()
-        lane, column, part, channel, c = where(t)
-        shared = of_g, of_products
-        dbeta, dgamma = sums(c, begin_of(c), lane, column, t, part, shared, p)
-        if lane == 0 and channel < channels:
-            place = part * channels + c
+        here = thread()
+        dbeta, dgamma = sums(begin_of(here.c), here, (of_g, of_products), p)
+        if here.lane == 0 and here.channel < channels:
+            place = here.part * channels + here.c
             p[workspace][place] = dbeta
             p[workspace][place + OF_PRODUCTS * step] = dgamma
 
-    return Launch(body, grid_1d(layout.block.blocks, layout.block.size))
+    return Launch(body, layout.block.grid)
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
@@ -165,26 +161,23 @@ def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
         return p[workspace][place], of_products
 
     add_up = lane_total(cut, device(part_sums), pair_adder(layout.dtype), (zero, zero))
-    total, where = summed(layout), channel_of(layout)
+    total, thread = summed(layout), thread_of(layout)
     conclude, n = _conclusion(call, dtype, whole.cut.length), layout.block.shared
 
     def body(p: Any) -> None:
         of_g = shared_array(n, dtype)
         of_products = shared_array(n, dtype)
-        t = thread_index()
-        lane, column, _, channel, c = where(t)
-        pair = add_up(c, lane, u32(0), u32(parts), p)
-        dbeta = total(of_g, t, lane, column, pair[0])
-        dgamma = total(of_products, t, lane, column, pair[1])
-        stores = lane == 0 and channel < channels
-        scale, shift, slope = conclude(c, stores, dbeta, dgamma, p)
-        if stores:
-            place = c + 2 * step
+        here = thread()
+        pair = add_up(here.c, here.lane, u32(0), u32(parts), p)
+        dbeta, dgamma = total(of_g, here, pair[0]), total(of_products, here, pair[1])
+        scale, shift, slope = conclude(here, dbeta, dgamma, p)
+        if here.lane == 0 and here.channel < channels:
+            place = here.c + 2 * step
             p[workspace][place] = scale
             p[workspace][place + SHIFT * channels] = shift
             p[workspace][place + SLOPE * channels] = slope
 
-    return Launch(body, grid_1d(layout.block.blocks, layout.block.size))
+    return Launch(body, layout.block.grid)
 
 
 def _projection(call: Call, layout: Layout, workspace: int) -> Launch:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..core.axes import kept_and_reduced
 from ..core.call import Call, Function, Launches, Operand
 from ..core.device import TYPES, cuda, device
-from ..core.index import block_index, strided
+from ..core.index import block_index, strided, thread_index
 from ..core.integers import ceil_div
 from ..core.lanes import ROUND, Block, Split, block_of, position, runs_along, split, tree
 from ..core.sums import adder
@@ -71,32 +71,47 @@ def places(x: Operand) -> tuple[Function, Function]:
     return strided(*kept), strided(*reduced)
 
 
-def channel_of(layout: Layout) -> Function:
-    """`at(t)`: thread t's lane, column and part in its block, its channel, and that or the last
-    one: there may be no such channel."""
+class Thread(NamedTuple):
+    """The place of a thread, on the device.
+
+    t: its number in the block. lane, column, part: see lanes.py. channel: may not exist. c: that or
+    the last one.
+    """
+
+    t: Any
+    lane: Any
+    column: Any
+    part: Any
+    channel: Any
+    c: Any
+
+
+def thread_of(layout: Layout) -> Function:
+    """`here()`: the `Thread` that calls it."""
     where, last = position(layout.block), layout.cut.results - 1
 
-    def at(t: Any) -> Any:
+    def here() -> Any:
+        t = thread_index()
         lane, column, part, first = where(t, block_index())
         channel = first + column
-        return lane, column, part, channel, min(channel, last)
+        return Thread(t, lane, column, part, channel, min(channel, last))
 
-    return device(at)
+    return device(here)
 
 
 def summed(layout: Layout) -> Function:
-    """`total(values, t, lane, column, value)`: the sum of the values of a column's lanes.
+    """`total(values, here, value)`: the sum of the values of a column's lanes.
 
     values: a shared array of this function alone. All threads of a block must call this.
     """
     columns, pitch = layout.block.columns, layout.block.pitch
     combined = tree(adder(layout.dtype), layout.cut.lanes, pitch)
 
-    def total(values: Any, t: Any, lane: Any, column: Any, value: Any) -> Any:
-        values[lane * pitch + column] = value
-        combined(values, t // columns, t % columns)
+    def total(values: Any, here: Any, value: Any) -> Any:
+        values[here.lane * pitch + here.column] = value
+        combined(values, here.t // columns, here.t % columns)
         cuda.syncthreads()
-        return values[column]
+        return values[here.column]
 
     return device(total)
 

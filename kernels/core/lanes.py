@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .call import Function, Operand
+from .call import Function, LaunchShape, Operand, grid_1d
 from .device import cuda, device
-from .index import u32
+from .index import thread_index, u32
 from .integers import blocks_for, ceil_div, power_of_two
 
 THREADS = 256  # the most of a block: up to here a thread may have 255 registers, the maximum
@@ -96,6 +96,11 @@ class Block(NamedTuple):
     def blocks(self) -> int:
         """Of the grid."""
         return self.per_part * self.cut.parts
+
+    @property
+    def grid(self) -> LaunchShape:
+        """The launch's shape, where the grid has no other blocks."""
+        return grid_1d(self.blocks, self.size)
 
 
 def block_of(cut: Split, along: bool, size: int | None = None) -> Block:
@@ -316,6 +321,38 @@ def _read(values: Any, place: Any, _: Any) -> Any:
 @device
 def _write(values: Any, place: Any, value: Any) -> None:
     values[place] = value
+
+
+def reduction(
+    block: Block, of_lane: Function, combined: Function, finish: Function, write: Function = _write
+) -> Function:
+    """`body(values, number, p)`: what the block of this number computes.
+
+    values: a shared array, or what `tree` and `write` take for one. of_lane(o, r, begin, end, p):
+    what a lane makes of its terms r, r + lanes, ... of result o, which may not exist; see
+    `lane_total`. combined: a `tree`. finish(total, number, p): stores the total of a part; number
+    is part * results + o.
+    """
+    results, lanes = block.cut.results, block.cut.lanes
+    columns, pitch = block.columns, block.pitch
+    where, bounds = position(block), bounds_of(block.cut)
+
+    def body(values: Any, number: Any, p: Any) -> None:
+        t = thread_index()
+        # For loads, neighbours in a warp are neighbours in memory.
+        lane, column, part, first = where(t, number)
+        begin, end = bounds(part)
+        total = of_lane(first + column, begin + lane, begin, end, p)
+        if lanes > 1:
+            write(values, lane * pitch + column, total)
+            # From here on, neighbours in a warp are neighbouring results.
+            lane, column = divmod(t, columns)
+            total = combined(values, lane, column)
+        o = first + column
+        if lane == 0 and o < results:
+            finish(total, part * results + o, p)
+
+    return device(body)
 
 
 def chosen(bodies: Sequence[Function], blocks: Sequence[int]) -> Function:

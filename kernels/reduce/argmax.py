@@ -12,21 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.axes import kept_and_reduced
-from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
-from ..core.device import TYPES, device, shared_array, uint32
-from ..core.index import block_index, strided, thread_index, u32
+from ..core.call import Call, Function, Launch, Launches, factory
+from ..core.device import TYPES, cuda, device, shared_array, uint32
+from ..core.index import block_index, u32
 from ..core.integers import ceil_div, power_of_two
-from ..core.lanes import (
-    ROUND,
-    Split,
-    block_of,
-    bounds_of,
-    folded,
-    position,
-    runs_along,
-    split,
-    tree,
-)
+from ..core.lanes import ROUND, Split, block_of, folded, reduction, runs_along, split, tree
+from .rows import rows_of
 
 
 @factory("argmax")
@@ -65,23 +56,22 @@ def _launches(call: Call, beats: Function) -> Launches:
     rows = not kept or (bool(reduced) and reduced[-1][1] < kept[-1][1])
     along = runs_along([x], 1 << axis, rows)
     cut = split(results, length, rows)
-    place, at, store = strided(*kept), call.at[0], call.stores[0]
-    step, last = reduced[0][1] if reduced else 0, length - 1
+    place, at, store, last = rows_of(x, axis).element, call.at[0], call.stores[0], length - 1
     parts, workspace = cut.parts, len(call.inputs) + len(call.outputs)
 
     def element(o: Any, r: Any, p: Any) -> Any:
         r = min(r, last)
-        return p[0][at(place(o) + r * step)], r
+        return p[0][at(place(o, r))], r
 
     def winner_of_part(o: Any, part: Any, p: Any) -> Any:
         r = u32(p[workspace][min(part, parts - 1) * results + o])
-        return p[0][at(place(o) + r * step)], r
+        return p[0][at(place(o, r))], r
 
-    def store_index(index: Any, number: Any, p: Any) -> None:
-        store(index, number, p)
+    def store_index(best: Any, number: Any, p: Any) -> None:
+        store(best[1], number, p)
 
-    def store_part(index: Any, number: Any, p: Any) -> None:
-        p[workspace][number] = index
+    def store_part(best: Any, number: Any, p: Any) -> None:
+        p[workspace][number] = best[1]
 
     load = device(element)
     if cut.parts == 1:
@@ -101,13 +91,11 @@ def _launch(
 ) -> Launch:
     """load(o, r, p): element r of result o, and its index; r may be past the end.
 
-    finish(index, number, p): stores the winner of part k of result o; number is k * results + o.
+    finish(best, number, p): stores the winner of part k of result o; number is k * results + o.
     along: whether neighbours in memory belong to one result.
     """
-    results, lanes = cut.results, cut.lanes
-    block = block_of(cut, along)
-    where, bounds = position(block), bounds_of(cut)
-    columns, pitch, kind, shared = block.columns, block.pitch, TYPES[dtype], block.shared
+    last, lanes, block = cut.results - 1, cut.lanes, block_of(cut, along)
+    kind, shared = TYPES[dtype], block.shared
 
     def first_best(a: Any, b: Any) -> Any:
         return b if beats(b[0], a[0]) else a  # a comes before b
@@ -119,31 +107,25 @@ def _launch(
     combine = device(first_best)
     width = min(ROUND, power_of_two(ceil_div(cut.chunk, lanes)))
     fold = folded(load, combine, width, lanes)
-    combined = tree(device(best_of), lanes, pitch, _read, _write)
-    several = lanes > 1
 
-    def body(p: Any) -> None:
-        values = shared_array(shared, kind)
-        indices = shared_array(shared, uint32)
-        t = thread_index()
-        lane, column, part, first = where(t, block_index())
-        begin, end = bounds(part)
-        o = min(first + column, results - 1)
-        r = begin + lane
+    def of_lane(o: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
+        o = min(o, last)
         best = fold(o, r, p)
         r = r + width * lanes
         while r < end:
             best = combine(best, fold(o, r, p))
             r = r + width * lanes
-        if several:
-            _write((values, indices), lane * pitch + column, best)
-            lane, column = divmod(t, columns)
-            best = combined((values, indices), lane, column)
-        o = first + column
-        if lane == 0 and o < results:
-            finish(best[1], part * results + o, p)
+        return best
 
-    return Launch(body, grid_1d(block.blocks, block.size))
+    combined = tree(device(best_of), lanes, block.pitch, _read, _write)
+    reduced = reduction(block, device(of_lane), combined, finish, _write)
+
+    def body(p: Any) -> None:
+        values = shared_array(shared, kind)
+        indices = cuda.shared.array(shared, uint32)
+        reduced((values, indices), block_index(), p)
+
+    return Launch(body, block.grid)
 
 
 @device

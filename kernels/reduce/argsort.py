@@ -9,25 +9,23 @@ others together.
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
-from ..core.axes import kept_and_reduced
 from ..core.call import Call, Launches, factory
 from ..core.device import device, int64
 from ..core.each import each
-from ..core.index import strided, u32
+from ..core.index import u32
+from .rows import rows_of
 
 
 @factory("argsort")
 def argsort(call: Call) -> Launches:
     """One launch."""
-    x, axis = call.inputs[0], call.params["axis"]
+    x = call.inputs[0]
     if x.size == 0:
         return Launches(())
-    length, step = x.shape[axis], prod(x.shape[axis + 1 :])
-    kept, _ = kept_and_reduced(x.shape, 1 << axis)
-    first_of, at, store = strided(*kept), call.at[0], call.stores[0]
+    _, length, place = rows_of(x, call.params["axis"])
+    at, store = call.at[0], call.stores[0]
 
     def is_less(x: Any, y: Any) -> Any:
         return (x < y) | ((y != y) & (x == x))
@@ -36,16 +34,15 @@ def argsort(call: Call) -> Launches:
 
     def element(number: Any, p: Any) -> None:
         row, own = divmod(number, length)
-        first = first_of(row)
-        value = p[0][at(first + own * step)]
+        value = p[0][at(place(row, own))]
         rank = u32(0)
         k = u32(0)
         while k < length:
-            other = p[0][at(first + k * step)]
+            other = p[0][at(place(row, k))]
             equal_before = (k < own) & (not less(value, other))
             if less(other, value) | equal_before:
                 rank = rank + 1
             k = k + 1
-        store(int64(own), first + rank * step, p)
+        store(int64(own), place(row, rank), p)
 
     return Launches((each(x.size, element),))

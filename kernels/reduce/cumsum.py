@@ -9,15 +9,15 @@ on shapes alone.
 
 from __future__ import annotations
 
-from math import isqrt, prod
+from math import isqrt
 from typing import Any
 
-from ..core.axes import kept_and_reduced
 from ..core.call import Call, Function, Launches, factory
 from ..core.device import TYPES, device
 from ..core.each import each
-from ..core.index import strided, u32
+from ..core.index import u32
 from ..core.integers import ceil_div
+from .rows import Rows, rows_of
 
 ENOUGH = 1 << 16  # rows that occupy a large GPU
 SHORT = 128  # elements of a row that is not cut
@@ -29,8 +29,8 @@ def cumsum(call: Call) -> Launches:
     x = call.inputs[0]
     if x.size == 0:
         return Launches(())
-    length = x.shape[call.params["axis"]]
-    n_rows = x.size // length
+    rows = rows_of(x, call.params["axis"], call.params["reverse"])
+    n_rows, length = rows.n, rows.length
     parts = _parts(n_rows, length)
     chunk = ceil_div(length, parts)
     parts = ceil_div(length, chunk)
@@ -43,8 +43,8 @@ def cumsum(call: Call) -> Launches:
     def keep(total: Any, i: Any, p: Any) -> None:
         store(total, i, p)
 
-    add_up = _running_sum(call, chunk, device(ignore))
-    add_and_keep = _running_sum(call, chunk, device(keep))
+    add_up = _running_sum(call, rows, chunk, device(ignore))
+    add_and_keep = _running_sum(call, rows, chunk, device(keep))
 
     def whole_row(row: Any, p: Any) -> None:
         add_and_keep(zero, row, u32(0), p)
@@ -77,23 +77,18 @@ def _parts(n_rows: int, length: int) -> int:
     return max(1, min(isqrt(length), ENOUGH // n_rows))
 
 
-def _running_sum(call: Call, chunk: int, finish: Function) -> Function:
+def _running_sum(call: Call, rows: Rows, chunk: int, finish: Function) -> Function:
     """`add(total, row, part, p)`: adds the elements of a part to `total`, in order, and returns it.
 
     finish(total, i, p): called with each sum and the number of its element.
     """
-    x, axis, is_reversed = call.inputs[0], call.params["axis"], call.params["reverse"]
-    kept, _ = kept_and_reduced(x.shape, 1 << axis)
-    first_of, at, dtype = strided(*kept), call.at[0], TYPES[x.dtype]
-    length, step = x.shape[axis], prod(x.shape[axis + 1 :])
+    at, dtype, length, place = call.at[0], TYPES[call.inputs[0].dtype], rows.length, rows.element
 
     def add(total: Any, row: Any, part: Any, p: Any) -> Any:
-        first = first_of(row)
         k = part * chunk
         end = min(k + chunk, length)
         while k < end:
-            entry = length - 1 - k if is_reversed else k
-            i = first + entry * step
+            i = place(row, k)
             total = dtype(total + p[0][at(i)])
             finish(total, i, p)
             k = k + 1

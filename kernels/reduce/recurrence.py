@@ -7,35 +7,31 @@ Neighbouring threads have neighbouring rows.
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
-from ..core.axes import kept_and_reduced
 from ..core.call import Call, Launches, factory
 from ..core.device import TYPES, device, rounded
 from ..core.each import each
-from ..core.index import strided, u32
+from ..core.index import u32
+from .rows import rows_of
 
 
 @factory("recurrence")
 def recurrence(call: Call) -> Launches:
     """One launch."""
-    x, axis, is_reversed = call.inputs[0], call.params["axis"], call.params["reverse"]
+    x = call.inputs[0]
     if x.size == 0:
         return Launches(())
-    length, step = x.shape[axis], prod(x.shape[axis + 1 :])
-    kept, _ = kept_and_reduced(x.shape, 1 << axis)
-    first_of, at_x, at_a = strided(*kept), call.at[0], call.at[1]
+    n, length, place = rows_of(x, call.params["axis"], call.params["reverse"])
+    at_x, at_a = call.at[:2]
     store, dtype = call.stores[0], TYPES[x.dtype]
     add, multiply = _arithmetic(x.dtype)
 
     def row(number: Any, p: Any) -> None:
-        first = first_of(number)
         y = dtype(0)
         k = u32(0)
         while k < length:
-            entry = length - 1 - k if is_reversed else k
-            i = first + entry * step
+            i = place(number, k)
             term = p[0][at_x(i)]
             if k > 0:
                 term = dtype(add(term, multiply(p[1][at_a(i)], y)))
@@ -43,7 +39,7 @@ def recurrence(call: Call) -> Launches:
             store(y, i, p)
             k = k + 1
 
-    return Launches((each(x.size // length, row),))
+    return Launches((each(n, row),))
 
 
 def _arithmetic(dtype: str) -> tuple[Any, Any]:

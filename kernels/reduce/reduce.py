@@ -19,15 +19,14 @@ from typing import Any, NamedTuple
 from ..core.axes import kept_and_reduced
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, device, np, shared_array
-from ..core.index import block_index, ravel, strided, thread_index
+from ..core.index import block_index, ravel, strided
 from ..core.lanes import (
     Block,
     Split,
     block_of,
-    bounds_of,
     chosen,
     lane_total,
-    position,
+    reduction,
     runs_along,
     split,
     threads,
@@ -206,39 +205,16 @@ def _with_scratch(body: Function, used: dict[str, int]) -> Function:
 
 def _body(member: _Member, block: Block) -> Function:
     """`body(number, scratch, p)`: what the block of this number computes."""
-    results, lanes, columns, pitch = (
-        member.cut.results,
-        member.cut.lanes,
-        block.columns,
-        block.pitch,
-    )
-    where, bounds = position(block), bounds_of(member.cut)
-    identity = _identity(member.op, member.dtype)
-    combine = COMBINE[member.op, member.dtype]
-    place, finish, add_up = member.place, member.finish, _lane_total(member)
-    combined = tree(combine, lanes, pitch)
+    results, identity = member.cut.results, _identity(member.op, member.dtype)
+    place, add_up = member.place, _lane_total(member)
+
+    def of_lane(o: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
+        return add_up(place(o), r, begin, end, p) if o < results else identity
+
+    combined = tree(COMBINE[member.op, member.dtype], member.cut.lanes, block.pitch)
+    reduced = reduction(block, device(of_lane), combined, member.finish)
     array = SCRATCH.index(member.dtype)
-
-    def body(number: Any, scratch: Any, p: Any) -> None:
-        t = thread_index()
-        # For loads, neighbours in a warp are neighbours in memory.
-        lane, column, part, first = where(t, number)
-        begin, end = bounds(part)
-        total = identity
-        o = first + column
-        if o < results:
-            total = add_up(place(o), begin + lane, begin, end, p)
-        if lanes > 1:
-            values = scratch[array]
-            values[lane * pitch + column] = total
-            # From here on, neighbours in a warp are neighbouring results.
-            lane, column = divmod(t, columns)
-            o = first + column
-            total = combined(values, lane, column)
-        if lane == 0 and o < results:
-            finish(total, part * results + o, p)
-
-    return device(body)
+    return device(lambda number, scratch, p: reduced(scratch[array], number, p))
 
 
 def _lane_total(member: _Member) -> Function:

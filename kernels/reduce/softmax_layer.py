@@ -16,7 +16,7 @@ bounds k, and 48 KB of shared memory. Reference: contracts/reduce/softmax_layer.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, exp, log, shared_array
@@ -28,6 +28,16 @@ from .softmax import label_of
 
 MOST_THREADS = 1024  # of a block
 FEW = 4  # terms of a lane if there are enough threads
+
+
+class Element(NamedTuple):
+    """A class of a row, on the device. hit: whether it is the row's label. g: the gradient of the
+    row's loss."""
+
+    row: Any
+    column: Any
+    hit: Any
+    g: Any
 
 
 @factory("softmax_layer")
@@ -79,9 +89,8 @@ def _layer(call: Call, k: int, c: int, lanes: int) -> Function:
             total = zero
             for j in range(c):
                 total = kind(total + powers[j])
-            probability = kind(powers[t] / total)
-            hit = wanted == column
-            slopes[t] = finish_class(shifted, total, probability, g, hit, row, column, p)
+            element = Element(row, column, wanted == column, g)
+            slopes[t] = finish_class(element, shifted, powers[t], total, p)
         cuda.syncthreads()
         if t < k:
             total = zero
@@ -121,10 +130,11 @@ def _lane_sum(call: Call, k: int, c: int, lanes: int) -> Function:
 
 
 def _finish_class(call: Call) -> Function:
-    """`finish(shifted, total, probability, g, hit, row, column, p)`: stores the results of a class
-    in a row, and returns its gradient. The row's loss is stored where the class is its label.
+    """`finish(element, shifted, power, total, p)`: stores the results of an `Element`, and returns
+    its gradient. The row's loss is stored where the class is its label.
 
-    shifted, total: the logit minus the greatest of the row, and the sum of all exponentials.
+    shifted: the logit minus the greatest of the row. power, total: its exponential, and the sum of
+    all.
     """
     c = call.outputs[1].shape[1]
     kind = TYPES[call.inputs[0].dtype]
@@ -133,14 +143,13 @@ def _finish_class(call: Call) -> Function:
     store_probability = call.stores[3] if len(call.outputs) == 4 else None
 
     @device
-    def finish(
-        shifted: Any, total: Any, probability: Any, g: Any, hit: Any, row: Any, column: Any, p: Any
-    ) -> Any:
-        i = row * c + column
-        gradient = kind(kind(probability - (one if hit else zero)) * g)
+    def finish(element: Any, shifted: Any, power: Any, total: Any, p: Any) -> Any:
+        i = element.row * c + element.column
+        probability = kind(power / total)
+        gradient = kind(kind(probability - (one if element.hit else zero)) * element.g)
         store_gradient(gradient, i, p)
-        if hit:
-            store_loss(kind(kind(log(total)) - shifted), row, p)
+        if element.hit:
+            store_loss(kind(kind(log(total)) - shifted), element.row, p)
         if store_probability is not None:
             store_probability(probability, i, p)
         return gradient
