@@ -1,12 +1,16 @@
 """batch_norm: normalises the values of each channel, then scales and shifts them.
 
 Shapes: x (A, C, B), gamma, beta (C), epsilon (), extras (A, C, B) -> y (A, C, B), mean, invstd,
-variance (C); any strides. Algorithm: a block computes the mean of its values. It reads them again,
-now from the cache, and adds up the differences from the mean and their squares. So there is no
-cancellation, even if the mean is large compared with the deviation. The sum of the differences,
-which without rounding would be 0, corrects mean and variance. Parts of a channel are combined
-around the mean of the first part. Launch: one, if a block can hold a channel. Otherwise one for the
-parts, one that combines them, and an elementwise one for y. Lanes and parts: see channels.py.
+variance (C); any strides.
+
+Algorithm: a block computes the mean of its values. It reads them again, now from the cache, and
+adds up the differences from the mean and their squares. So there is no cancellation, even if the
+mean is large compared with the deviation. The sum of the differences, which without rounding would
+be 0, corrects mean and variance. Parts of a channel are combined around the mean of the first part.
+Lanes and parts: see channels.py.
+
+Launch: one, if a block can hold a channel. Otherwise one for the parts, one that combines them, and
+an elementwise one for y. Reference: contracts/batch_norm/batch_norm.py.
 """
 
 from __future__ import annotations

@@ -1,10 +1,13 @@
 """batch_norm_grad: the gradient of batch_norm's y for x, gamma and beta.
 
 Shapes: x, g (A, C, B), gamma, mean, invstd (C) -> dx (A, C, B), dgamma, dbeta (C); any strides.
+
 Algorithm: with xhat = (x - mean) * invstd, a channel has dbeta = sum(g) and dgamma = sum(g * xhat),
 computed in one pass. A second pass computes dx = gamma * invstd * (g - dbeta / m - xhat * dgamma /
-m). Launch: one, if a block can hold a channel. Otherwise one for the sums of parts, one that
-combines them, and an elementwise one for dx. Lanes and parts: see channels.py.
+m). Lanes and parts: see channels.py.
+
+Launch: one, if a block can hold a channel. Otherwise one for the sums of parts, one that combines
+them, and an elementwise one for dx. Reference: contracts/batch_norm/batch_norm.py.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
 """integer_gemm: products of matrices of integers.
 
-Shapes: a (m, k), b (k, n) -> (m, n), of one integer dtype or bool, of any strides. Algorithm: a
-thread adds up the terms of an element in int64, which wraps. If there are few elements and many
-terms, several lanes share an element: each takes every so many-th term, and their sums meet in
-shared memory. Neighbouring threads have neighbouring columns, so accesses to the rows of b are
-coalesced, and those to a are broadcast. Launch: up to 256 threads a block, a block for up to 32
-columns of a row.
+Shapes: a (m, k), b (k, n) -> (m, n), of one integer dtype or bool, of any strides.
+
+Algorithm: a thread adds up the terms of an element in int64, which wraps. If there are few elements
+and many terms, several lanes share an element: each takes every so many-th term, and their sums
+meet in shared memory. Neighbouring threads have neighbouring columns, so accesses to the rows of b
+are coalesced, and those to a are broadcast.
+
+Launch: up to 256 threads a block, a block for up to 32 columns of a row. Reference:
+contracts/gemm/integer_gemm.py; results are exact.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ pair.
 If there are fewer tiles than multiprocessors, k is cut into `parts`. Each block stores the sums of
 its part to the workspace, and a second kernel adds the parts in order and runs the epilogue.
 
+A kernel brings a `Worker`: how a thread multiplies two tiles, and which of the results it has.
+
 Launch: a block per tile (x) and part of k (z); then a thread per element of the result.
 """
 

@@ -9,9 +9,12 @@ the larger factor is read once. Then the sums of the slices are added through sh
 fixed order. With one slice a thread has its results immediately. Loads of the epilogue's inputs
 start before the first product.
 
+Versions: without the block's size (`resident`), the assembler kept registers for more blocks, and
+loads waited for products. A barrier before the helpers stored their sums ordered nothing.
+
 Launch: one block per tile of `row_threads * rows` x `column_threads * columns` elements, with
 slices * row_threads * column_threads threads. The order in which the terms of an element are added
-depends on m, n and k alone.
+depends on m, n and k alone. Reference: contracts/gemm/gemm.py.
 """
 
 from __future__ import annotations

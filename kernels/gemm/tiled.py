@@ -5,10 +5,12 @@ Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), any strides.
 Algorithm: the loop of `pipeline.py`, DEPTH terms at a time. A thread computes `rows` x `columns`
 elements of the result, in groups of four neighbours half a tile apart, so that 16-byte accesses of
 a warp to shared memory have no bank conflicts. A term takes rows / 4 + columns / 4 of those
-accesses for rows * columns multiply-adds.
+accesses for rows * columns multiply-adds. In registers there are two terms, so that loads of the
+second run while the first is multiplied.
 
 Launch: see `pipeline.py`; row_threads * column_threads threads a block. All elements add their
-terms in the same order: that of k within a part, then parts in order.
+terms in the same order: that of k within a part, then parts in order. Reference:
+contracts/gemm/gemm.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
 """check_range: whether all elements of an index are in range.
 
-Shapes: index of any shape, layout and integer dtype. Algorithm: every thread checks elements in a
-grid-stride loop, and returns whether all are in range. Launch: as for elementwise kernels
-(`each.py`), with fewer blocks.
+Shapes: index of any shape, layout and integer dtype.
+
+Algorithm: every thread checks elements in a grid-stride loop, and returns whether all are in range.
+
+Launch: as for elementwise kernels (`each.py`), with fewer blocks. Reference:
+contracts/index/check_range.py.
 """
 
 from __future__ import annotations

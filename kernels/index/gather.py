@@ -1,9 +1,12 @@
 """gather: elements selected by index vectors.
 
-Shapes: x (outer, index, rest), k vectors (n,) -> (outer, n, rest). Algorithm: a thread copies an
-element at a time, or 16 bytes of floats if rows are contiguous and aligned to 16 bytes.
-Neighbouring threads copy neighbouring elements of the output, so accesses to rows are coalesced,
-and the index of a row comes from the cache. Launch: see `each.py`.
+Shapes: x (outer, index, rest), k vectors (n,) -> (outer, n, rest).
+
+Algorithm: a thread copies an element at a time, or 16 bytes of floats if rows are contiguous and
+aligned to 16 bytes. Neighbouring threads copy neighbouring elements of the output, so accesses to
+rows are coalesced, and the index of a row comes from the cache.
+
+Launch: see `each.py`. Reference: contracts/index/gather.py; results are exact.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """scatter_add, scatter_set: rows added to, or stored in, x at the positions of index vectors.
 
-Shapes: x (outer, index, rest), rows (outer, n, rest), k vectors (n,) -> x, in place. One thread
-alone writes an element of x. scatter_add: the thread of the first row with this index adds up all
-of them in order. scatter_set: the thread of the last one stores its own. There are no atomics, and
-results are reproducible.
+Shapes: x (outer, index, rest), rows (outer, n, rest), k vectors (n,) -> x, in place.
 
-Up to FEW_ROWS rows: one kernel, whose threads compare the indices of all rows. More: a first kernel
-links every row to the next one with the same index, by n * n comparisons in shared memory; a second
-kernel follows the links. Launch: a thread per element of the rows (`each.py`); for the links, a
-thread per row.
+Algorithm: one thread alone writes an element of x. scatter_add: the thread of the first row with
+this index adds up all of them in order. scatter_set: the thread of the last one stores its own.
+There are no atomics, and results are reproducible. Up to FEW_ROWS rows: one kernel, whose threads
+compare the indices of all rows. More: a first kernel links every row to the next one with the same
+index, by n * n comparisons in shared memory; a second kernel follows the links.
+
+Launch: a thread per element of the rows (`each.py`); for the links, a thread per row. Reference:
+contracts/index/scatter.py.
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
 """average_pool2d, average_pool2d_grad: sums and means over windows of an image.
 
-Shapes: x (N, C, H, W), y (N, C, PH, PW). Algorithm: a thread per window adds up its pixels in C
-order and divides. For the gradient a thread per pixel adds up the quotients of its windows in C
-order, without atomics. Long sums are cut into runs. If all windows count the same number of
-positions, the divisor is a constant. Launch: see `each.py`.
+Shapes: x (N, C, H, W), y (N, C, PH, PW); any strides.
+
+Algorithm: a thread per window adds up its pixels in C order and divides. For the gradient a thread
+per pixel adds up the quotients of its windows in C order, without atomics. Long sums are cut into
+runs. If all windows count the same number of positions, the divisor is a constant.
+
+Launch: see `each.py`. Reference: contracts/pool2d/average_pool2d.py.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 Kernels walk over either with a function `take(total, k, window, tap, p)`, which returns the new
 total. `p[0][k]` is the element of input 0: the pixel, or the gradient of the window. window: its
 plane, row and column. tap: number of the pixel in the window.
+
+All of these numbers are indices (`core/index.py`). A pixel in the padding before an image, or a
+window before the first one, has a number below 0, which is a large one modulo 2**32. So one
+comparison with the length finds those before and behind.
 """
 
 from __future__ import annotations

@@ -1,10 +1,14 @@
 """argmax, argmin: index of the greatest or the least element along an axis.
 
-Shapes: x of any dtype and strides; int64 indices, with size 1 along the axis. Algorithm: lanes and
-parts as in lanes.py. Pairs of an element and its index are combined, so their order does not
-matter: the first of equal elements wins, and NaN wins against numbers. Past the end of an axis its
-last element is read again, which changes nothing. For a part only the index is stored. Launch: up
-to 256 threads a block; a second launch if an axis is cut into parts.
+Shapes: x of any dtype and strides; int64 indices, with size 1 along the axis.
+
+Algorithm: lanes and parts as in lanes.py. Pairs of an element and its index are combined, so their
+order does not matter: the first of equal elements wins, and NaN wins against numbers. Past the end
+of an axis its last element is read again, which changes nothing. For a part only the index is
+stored.
+
+Launch: up to 256 threads a block; a second launch if an axis is cut into parts. Reference:
+contracts/reduce/argmax.py; results are exact.
 """
 
 from __future__ import annotations

@@ -1,10 +1,13 @@
 """cumsum: the sums of the elements up to and including each one, along an axis.
 
-Shapes: x, float32, float64 or int64, of any strides; like x. Algorithm: a thread has one row along
-the axis and adds it up in order. If there are few long rows, each is cut into parts, and a thread
-has one part: a first launch stores the sum of each part, a second one adds the sums of the parts
-before, then the elements of the part. Neighbouring threads have neighbouring rows. The cut depends
-on shapes alone.
+Shapes: x, float32, float64 or int64, of any strides; like x.
+
+Algorithm: a thread has one row along the axis and adds it up in order. If there are few long rows,
+each is cut into parts, and a thread has one part: a first launch stores the sum of each part, a
+second one adds the sums of the parts before, then the elements of the part. Neighbouring threads
+have neighbouring rows. The cut depends on shapes alone.
+
+Launch: a thread per row or part, see `each.py`. Reference: contracts/reduce/cumsum.py.
 """
 
 from __future__ import annotations

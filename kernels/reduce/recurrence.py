@@ -1,8 +1,11 @@
 """recurrence: y[0] = x[0], y[k] = x[k] + a[k] * y[k - 1] along an axis.
 
-Shapes: x and a, float32, float64 or int64, of any strides; like x. Algorithm: a thread has one row
-along the axis and computes it in order. Products and sums are rounded one by one, as on the CPU.
-Neighbouring threads have neighbouring rows.
+Shapes: x and a, float32, float64 or int64, of any strides; like x.
+
+Algorithm: a thread has one row along the axis and computes it in order. Products and sums are
+rounded one by one, as on the CPU. Neighbouring threads have neighbouring rows.
+
+Launch: a thread per row, see `each.py`. Reference: contracts/reduce/recurrence.py.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """reduce, grouped_reduce: sums, products and extremes over any axes, between two tapes.
 
 Shapes: inputs of the full shape with any strides; an output with size 1 along the reduced axes.
+
 Algorithm: see lanes.py. A thread loads 16 terms at once, through the prologue, and combines them as
 a tree. Sums of floats add these trees with compensation. So the error of a sum is at most about
 log2(16 * 256) + 2 roundings for any number n of terms; with pairwise summation it is up to log2(n).
-Lanes and parts are combined as trees. Launch: up to 256 threads a block; a block computes several
-results if they are short. A second launch if a result has several parts. The members of a group are
-the blocks of one grid: each block finds its member by its number and computes as in `reduce`, with
-the same bits.
+Lanes and parts are combined as trees. The members of a group are the blocks of one grid: each block
+finds its member by its number and computes as in `reduce`, with the same bits.
+
+Launch: up to 256 threads a block; a block computes several results if they are short. A second
+launch if a result has several parts. Reference: contracts/reduce/reduce.py, grouped_reduce.py.
 """
 
 from __future__ import annotations

@@ -1,12 +1,18 @@
 """softmax, log_softmax, softmax_xent, softmax_xent_grad: over the rows of a matrix.
 
 Shapes: x, probabilities, gradients and extras (n, c); labels, losses and their gradients (n,); any
-strides; labels of any integer dtype, negative ones from the end. Algorithm: the greatest element of
-a row is subtracted before the exponentials are added up. Up to SHORT columns, a thread has one
-element, and a block as many whole rows as fit. Every thread reads all values of its row in shared
-memory, so there are only two barriers. Longer rows are divided among the lanes of a block, as in
-lanes.py, and read three times, after the first time from the caches. The gradient is elementwise.
-Launch: up to 256 threads a block.
+strides; labels of any integer dtype, negative ones from the end.
+
+Algorithm: the greatest element of a row is subtracted before the exponentials are added up. Up to
+SHORT columns, a thread has one element, and a block as many whole rows as fit. Every thread reads
+all values of its row in shared memory, so there are only two barriers. Longer rows are divided
+among the lanes of a block, as in lanes.py, and read three times, after the first time from the
+caches. The gradient is elementwise.
+
+Versions: a label that was loaded behind the barriers made the loss wait for memory once more; it is
+loaded with the row now.
+
+Launch: up to 256 threads a block. Reference: contracts/reduce/softmax.py.
 """
 
 from __future__ import annotations

@@ -10,6 +10,10 @@ per class subtracts the greatest logit and adds the exponentials in the order of
 `softmax.py`. Then a thread per element of dx multiplies the gradients of the logits with a row of
 w, in the order of the classes. All loads start before the first sum.
 
+Versions: four kernels, which larger layers still take: product, softmax with the cost, gradient of
+the logits, product. At a small batch their launches, which wait for each other, take longer than
+the work.
+
 Launch: a block of max(k, c * lanes) threads per row; at most 1024, since `fits` of the contract
 bounds k, and 48 KB of shared memory. Reference: contracts/reduce/softmax_layer.py.
 """
