@@ -49,8 +49,8 @@ class Call(NamedTuple):
     """A kernel call in which all but the addresses is known.
 
     params: the contract's integers. at: for every operand, inputs first, a device function:
-    `at[k](i)` is the index (a u32, see index.py), from the pointer of operand k, of its element
-    number i, in C order of the operand's own shape; i may be any unsigned number.
+    `at[k](i)` is the index (a u32), from the pointer of operand k, of its element number i, in C
+    order of the operand's own shape; see `strided` in index.py. i may be any unsigned number.
 
     The other functions are device functions too; i is the number of an element in C order, a u32:
 

@@ -15,9 +15,9 @@ subscript would cost a test for negative values.
 In the simulator a `u32` is NumPy's uint32, which follows the same rule.
 
 **Layouts.** `unravel` makes coordinates of a number, `ravel` a number of coordinates, `strided` is
-both at once: the distance of element number i of some axes. `at` is the place of an operand's
-element by its coordinates. Each returns a device function; two calls with the same sizes return
-the same one, so it is compiled once.
+both at once: the place of element number i of some axes. `at` is the place of an operand's element
+by its coordinates; `Call.at` has the places of each operand's elements by number. Each returns a
+device function; two calls with the same sizes return the same one, so it is compiled once.
 """
 
 from __future__ import annotations
@@ -189,20 +189,21 @@ def at(operand: Operand, axes: int | None = None) -> Function:
 
 
 @cache
-def strided(*axes: tuple[int, int]) -> Function:
-    """`distance(i)`: from element 0 to element i, in C order, of axes (length, stride)."""
+def strided(*axes: tuple[int, int], base: int = 0) -> Function:
+    """`place(i)`: base + the distance from element 0 to element i, in C order, of axes (length,
+    stride)."""
     length, stride = axes[-1] if axes else (1, 0)
-    step = wrapped(stride)
+    length, first, step = max(length, 1), wrapped(base), wrapped(stride)  # if 0: no element
 
     def along_one(i: Any) -> Any:
-        return i * step
+        return first + u32(i) * step
 
     if len(axes) < 2:
         return device(along_one)
-    outer = strided(*axes[:-1])
+    outer = strided(*axes[:-1], base=base)
 
     def along_several(i: Any) -> Any:
-        rest = i // length
-        return outer(rest) + (i - rest * length) * step
+        rest = u32(i) // length
+        return outer(rest) + (u32(i) - rest * length) * step
 
     return device(along_several)

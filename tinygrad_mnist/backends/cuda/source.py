@@ -27,7 +27,7 @@ from tinygrad_mnist.kernels.core.device import (
     device, float32, float64, int8, int16, int32, int64, load16, shifted, store16, uint8, uint16,
     uint32, uint64
 )
-from tinygrad_mnist.kernels.core.index import u32
+from tinygrad_mnist.kernels.core.index import strided, u32
 from tinygrad_mnist.kernels.tape.philox import UNIFORM
 from tinygrad_mnist.kernels.tape.scalar import FUNCTIONS
 '''
@@ -115,7 +115,8 @@ class _Writer:
     def position(self, k: int) -> None:
         """`at<k>(i)`: the index of element i of operand k."""
         operand = self._operands[k]
-        self._function(f"at{k}(i)", ["i = u32(i)", f"return {_position(operand)}"])
+        axes = merged(operand.shape, operand.strides)
+        self.line(f"at{k} = strided(*{axes}, base={operand.base})")
 
     def store(self, k: int) -> None:
         """`store<k>(value, i, p)`."""
@@ -305,24 +306,6 @@ def _is_wide(operand: Operand, lanes: int) -> bool:
         and axes[-1][0] % lanes == 0
         and not any(s % lanes for _, s in axes[:-1])
     )
-
-
-def _position(operand: Operand) -> str:
-    """The index of element i of an operand, as text."""
-    axes = merged(operand.shape, operand.strides)
-    terms: list[str] = []
-    inner = 1
-    for number, (n, stride) in enumerate(reversed(axes)):
-        is_first = number == len(axes) - 1
-        index = "i" if inner == 1 else f"i // {inner}"
-        if not is_first:
-            index += f" % {n}"
-        inner *= n
-        if stride < 0:
-            index, stride = f"({n - 1} - {index})", -stride
-        if stride:
-            terms.append(index if stride == 1 else f"{index} * {stride}")
-    return " + ".join(reversed(terms)) or "u32(0)"
 
 
 def _converted(value: str, dtype: str) -> str:
