@@ -136,7 +136,7 @@ def _along(
     @device
     def put(shared: Any, begin: Any, number: Any, values: Any, i: Any) -> None:
         this = number % per_line * QUAD
-        place = begin + number // per_line * apart + this * further
+        place = begin + this * further + number // per_line * apart
         if together:
             four = values[i], values[i + 1], values[i + 2], values[i + 3]
             store_quad(shared, place, four)
