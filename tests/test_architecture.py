@@ -249,10 +249,12 @@ def test_device_kernels_import_numba_numpy_and_math_alone() -> None:
     names = (
         "__future__",
         "collections",
+        "functools",
         "llvmlite",
         "math",
         "numba",
         "numpy",
+        "operator",
         "sys",
         "typing",
         "threading",

@@ -1,32 +1,36 @@
 """batch_norm: normalises the values of each channel, then scales and shifts them.
 
 Shapes: x (A, C, B), gamma, beta (C), epsilon (), extras (A, C, B) -> y (A, C, B), mean, invstd,
-variance (C); any strides. Algorithm: a block computes the mean of its values. It reads them again,
-now from the cache, and adds up the differences from the mean and their squares. So there is no
-cancellation, even if the mean is large compared with the deviation. The sum of the differences,
-which without rounding would be 0, corrects mean and variance. Parts of a channel are combined
-around the mean of the first part. Launch: one, if a block can hold a channel. Otherwise one for the
-parts, one that combines them, and an elementwise one for y. Lanes and parts: see channels.py.
+variance (C); any strides.
+
+Algorithm: a block computes the mean of its values. It reads them again, now from the cache, and
+adds up the differences from the mean and their squares. So there is no cancellation, even if the
+mean is large compared with the deviation. The sum of the differences, which without rounding would
+be 0, corrects mean and variance. Parts of a channel are combined around the mean of the first part.
+Lanes and parts: see channels.py.
+
+Launch: one, if a block can hold a channel. Otherwise one for the parts, one that combines them, and
+an elementwise one for y. Reference: contracts/batch_norm/batch_norm.py.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
-from ..core.device import TYPES, cuda, device, shared_array, sqrt, uint32, uint64
-from ..core.each import strided_grid
-from ..core.lanes import THREADS, lane_total
+from ..core.call import Call, Function, Launch, Launches, factory
+from ..core.device import TYPES, device, shared_array, sqrt
+from ..core.each import each_strided
+from ..core.index import u32
+from ..core.lanes import bounds_of, lane_total
 from ..core.sums import adder
 from .channels import (
     Layout,
-    bounds_of,
     launches,
     layout_of_parts,
     pair_adder,
     places,
-    position,
     summed,
+    thread_of,
 )
 
 Y, MEAN, INVSTD, VARIANCE = range(4)  # outputs
@@ -42,17 +46,18 @@ def batch_norm(call: Call) -> Launches:
 
 
 def _around_mean(call: Call, layout: Layout) -> Function:
-    """`around(begin, lane, column, t, part, shared, p)`.
+    """`around(begin, here, shared, p)`.
 
     For the part of a column: its mean, the sum of the differences from it, and the sum of their
-    squares. begin: number of the channel's value 0. shared: three arrays of this function alone.
+    squares. begin: number of the channel's value 0. here: a `Thread`. shared: three arrays of this
+    function alone.
     """
     dtype, cut, at = TYPES[layout.dtype], layout.cut, call.at[0]
     _, offset = places(call.inputs[0])
     zero = dtype(0)
 
     def value(begin: Any, r: Any, p: Any) -> Any:
-        return p[0][uint64(at(uint32(begin + offset(r))))]
+        return p[0][at(begin + offset(r))]
 
     value = device(value)
 
@@ -64,39 +69,41 @@ def _around_mean(call: Call, layout: Layout) -> Function:
     of_moments = lane_total(cut, device(moments), pair_adder(layout.dtype), (zero, zero))
     total, bounds = summed(layout), bounds_of(cut)
 
-    def around(begin: Any, lane: Any, column: Any, t: Any, part: Any, shared: Any, p: Any) -> Any:
-        first, end = bounds(part)
-        r = uint32(first + lane)
-        whole = total(shared[0], t, lane, column, of_values(begin, r, first, end, p))
-        mean = dtype(whole / dtype(uint32(end - first)))
+    def around(begin: Any, here: Any, shared: Any, p: Any) -> Any:
+        first, end = bounds(here.part)
+        r = first + here.lane
+        whole = total(shared[0], here, of_values(begin, r, first, end, p))
+        mean = dtype(whole / dtype(end - first))
         pair = of_moments((begin, mean), r, first, end, p)
-        rest = total(shared[1], t, lane, column, pair[0])
-        return mean, rest, total(shared[2], t, lane, column, pair[1])
+        rest = total(shared[1], here, pair[0])
+        return mean, rest, total(shared[2], here, pair[1])
 
     return device(around)
 
 
 def _conclusion(call: Call, layout: Layout) -> Function:
-    """`conclude(c, stores, mean, off, variance, p)`: scale and shift of channel c.
+    """`conclude(here, mean, off, variance, p)`: scale and shift of a `Thread`'s channel, whose
+    statistics it stores.
 
-    y is (x - centre) * scale + shift, and the mean is centre + off. stores: whether this thread
-    stores the statistics. A variance below 0 is a rounding error, and taken as 0.
+    y is (x - centre) * scale + shift, and the mean is centre + off. A variance below 0 is a
+    rounding error, and taken as 0.
     """
     dtype, at_epsilon = TYPES[layout.dtype], call.at[3]
     at_gamma, at_beta = call.at[1:3]
     store_mean, store_invstd, store_variance = call.stores[MEAN:]
-    zero, one = dtype(0), dtype(1)
+    channels, zero, one = layout.cut.results, dtype(0), dtype(1)
 
-    def conclude(c: Any, stores: Any, mean: Any, off: Any, variance: Any, p: Any) -> Any:
+    def conclude(here: Any, mean: Any, off: Any, variance: Any, p: Any) -> Any:
+        c = here.c
         variance = zero if variance < zero else variance
-        epsilon = p[3][uint64(at_epsilon(uint32(0)))]
+        epsilon = p[3][at_epsilon(u32(0))]
         invstd = dtype(one / dtype(sqrt(dtype(variance + epsilon))))
-        if stores:
+        if here.lane == 0 and here.channel < channels:
             store_mean(mean, c, p)
             store_invstd(invstd, c, p)
             store_variance(variance, c, p)
-        scale = dtype(invstd * p[1][uint64(at_gamma(c))])
-        return scale, dtype(p[2][uint64(at_beta(c))] - dtype(off * scale))
+        scale = dtype(invstd * p[1][at_gamma(c)])
+        return scale, dtype(p[2][at_beta(c)] - dtype(off * scale))
 
     return device(conclude)
 
@@ -105,63 +112,58 @@ def _whole(call: Call, layout: Layout) -> Launch:
     """Statistics and y, where a block holds whole channels."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, offset = places(call.inputs[0])
-    at, finish, where, around = (
-        call.at[0],
-        call.finishes[0],
-        position(layout),
+    thread, around, conclude = (
+        thread_of(layout),
         _around_mean(call, layout),
+        _conclusion(call, layout),
     )
-    conclude = _conclusion(call, layout)
-    channels, lanes, length, n = cut.results, cut.lanes, cut.length, layout.shared
+    at, finish = call.at[0], call.finishes[0]
+    channels, lanes, length, n = cut.results, cut.lanes, cut.length, layout.block.shared
     count, zero = dtype(cut.length), dtype(0)
 
     def body(p: Any) -> None:
         sums = shared_array(n, dtype)
         rests = shared_array(n, dtype)
         squares = shared_array(n, dtype)
-        t = uint32(cuda.threadIdx.x)
-        lane, column, part, channel = where(t, uint32(cuda.blockIdx.x))
-        c = channel if channel < uint32(channels) else uint32(channels - 1)
-        begin = begin_of(c)
-        mean, rest, square = around(begin, lane, column, t, part, (sums, rests, squares), p)
+        here = thread()
+        begin = begin_of(here.c)
+        mean, rest, square = around(begin, here, (sums, rests, squares), p)
         off = dtype(rest / count)
         off = off if off - off == zero else zero  # NaN if the mean is infinite
         variance = dtype(dtype(square / count) - dtype(off * off))
-        stores = lane == uint32(0) and channel < uint32(channels)
-        scale, shift = conclude(c, stores, dtype(mean + off), off, variance, p)
-        if channel < uint32(channels):
-            while lane < uint32(length):
-                i = uint32(begin + offset(lane))
-                centred = dtype(p[0][uint64(at(i))] - mean)
+        scale, shift = conclude(here, dtype(mean + off), off, variance, p)
+        if here.channel < channels:
+            lane = here.lane
+            while lane < length:
+                i = begin + offset(lane)
+                centred = dtype(p[0][at(i)] - mean)
                 finish(dtype(dtype(centred * scale) + shift), i, p)
-                lane = uint32(lane + uint32(lanes))
+                lane = lane + lanes
 
-    return Launch(body, grid_1d(layout.blocks, layout.size))
+    return Launch(body, layout.block.grid)
 
 
 def _parts(call: Call, layout: Layout, workspace: int) -> Launch:
     """Mean of every part, and the sums around it: three arrays (parts, C) in the workspace."""
     dtype, cut = TYPES[layout.dtype], layout.cut
     begin_of, _ = places(call.inputs[0])
-    where, around = position(layout), _around_mean(call, layout)
-    channels, n = cut.results, layout.shared
+    thread, around = thread_of(layout), _around_mean(call, layout)
+    channels, n = cut.results, layout.block.shared
     step = cut.parts * channels
 
     def body(p: Any) -> None:
         sums = shared_array(n, dtype)
         rests = shared_array(n, dtype)
         squares = shared_array(n, dtype)
-        t = uint32(cuda.threadIdx.x)
-        lane, column, part, channel = where(t, uint32(cuda.blockIdx.x))
-        c = channel if channel < uint32(channels) else uint32(channels - 1)
-        mean, rest, square = around(begin_of(c), lane, column, t, part, (sums, rests, squares), p)
-        if lane == uint32(0) and channel < uint32(channels):
-            place = uint32(uint32(part * uint32(channels)) + c)
-            p[workspace][uint64(place)] = mean
-            p[workspace][uint64(uint32(place + uint32(RESTS * step)))] = rest
-            p[workspace][uint64(uint32(place + uint32(SQUARES * step)))] = square
+        here = thread()
+        mean, rest, square = around(begin_of(here.c), here, (sums, rests, squares), p)
+        if here.lane == 0 and here.channel < channels:
+            place = here.part * channels + here.c
+            p[workspace][place] = mean
+            p[workspace][place + RESTS * step] = rest
+            p[workspace][place + SQUARES * step] = square
 
-    return Launch(body, grid_1d(layout.blocks, layout.size))
+    return Launch(body, layout.block.grid)
 
 
 def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
@@ -174,33 +176,30 @@ def _combination(call: Call, whole: Layout, workspace: int) -> Launch:
     pair = pair_adder(layout.dtype)
     of_deviations = lane_total(cut, deviation, pair, (zero, zero))
     of_squares = lane_total(cut, squared, adder(layout.dtype), zero)
-    total, where, conclude = summed(layout), position(layout), _conclusion(call, layout)
-    n, kept = layout.shared, 3 * parts * channels
+    total, thread, conclude = summed(layout), thread_of(layout), _conclusion(call, layout)
+    n, kept = layout.block.shared, 3 * parts * channels
 
     def body(p: Any) -> None:
         offs = shared_array(n, dtype)
         means = shared_array(n, dtype)
         squares = shared_array(n, dtype)
-        t = uint32(cuda.threadIdx.x)
-        lane, column, _, channel = where(t, uint32(cuda.blockIdx.x))
-        c = channel if channel < uint32(channels) else uint32(channels - 1)
-        first, end = uint32(0), uint32(parts)
-        centre = p[workspace][uint64(c)]
+        here = thread()
+        c, lane, first, end = here.c, here.lane, u32(0), u32(parts)
+        centre = p[workspace][c]
         both = of_deviations((c, centre), lane, first, end, p)
-        off = dtype(total(offs, t, lane, column, both[0]) / count)
-        plain = dtype(total(means, t, lane, column, both[1]))
+        off = dtype(total(offs, here, both[0]) / count)
+        plain = dtype(total(means, here, both[1]))
         mean = dtype(centre + off) if off - off == zero else plain
         square = of_squares((c, centre, off), lane, first, end, p)
-        variance = dtype(total(squares, t, lane, column, square) / count)
-        stores = lane == uint32(0) and channel < uint32(channels)
-        scale, shift = conclude(c, stores, mean, off, variance, p)
-        if stores:
-            place = uint32(c + uint32(kept))
-            p[workspace][uint64(place)] = centre
-            p[workspace][uint64(uint32(place + uint32(SCALE * channels)))] = scale
-            p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))] = shift
+        variance = dtype(total(squares, here, square) / count)
+        scale, shift = conclude(here, mean, off, variance, p)
+        if here.lane == 0 and here.channel < channels:
+            place = c + kept
+            p[workspace][place] = centre
+            p[workspace][place + SCALE * channels] = scale
+            p[workspace][place + SHIFT * channels] = shift
 
-    return Launch(body, grid_1d(layout.blocks, layout.size))
+    return Launch(body, layout.block.grid)
 
 
 def _part_terms(whole: Layout, workspace: int) -> tuple[Function, Function]:
@@ -217,22 +216,22 @@ def _part_terms(whole: Layout, workspace: int) -> tuple[Function, Function]:
     whole_share, last_share = dtype(chunk / length), dtype(last / length)
 
     def read(c: Any, part: Any, p: Any) -> Any:
-        place = uint32(uint32(part * uint32(channels)) + c)
-        n = last_count if part == uint32(parts - 1) else whole_count
-        rest = p[workspace][uint64(uint32(place + uint32(RESTS * step)))]
+        place = part * channels + c
+        n = last_count if part == parts - 1 else whole_count
+        rest = p[workspace][place + RESTS * step]
         # It is NaN if the mean is infinite.
-        return place, n, p[workspace][uint64(place)], rest if rest - rest == zero else zero
+        return place, n, p[workspace][place], rest if rest - rest == zero else zero
 
     read = device(read)
 
     def deviation(place: Any, part: Any, p: Any) -> Any:
         _, n, mean, rest = read(place[0], part, p)
-        share = last_share if part == uint32(parts - 1) else whole_share
+        share = last_share if part == parts - 1 else whole_share
         return dtype(dtype(n * dtype(mean - place[1])) + rest), dtype(mean * share)
 
     def squared(place: Any, part: Any, p: Any) -> Any:
         number, n, mean, rest = read(place[0], part, p)
-        square = p[workspace][uint64(uint32(number + uint32(SQUARES * step)))]
+        square = p[workspace][number + SQUARES * step]
         own = dtype(rest / n)
         far = dtype(dtype(dtype(mean - place[1]) + own) - place[2])
         return dtype(dtype(square - dtype(rest * own)) + dtype(n * dtype(far * far)))
@@ -246,20 +245,13 @@ def _normalisation(call: Call, layout: Layout, workspace: int) -> Launch:
     n, (_, channels, b) = call.outputs[Y].size, call.inputs[0].shape
     at, finish = call.at[0], call.finishes[0]
     kept = 3 * cut.parts * channels
-    grid = strided_grid(n, THREADS)
-    step = grid.grid[0] * THREADS
 
-    def body(p: Any) -> None:
-        i = cuda.grid(1)
-        while i < n:
-            element = uint32(i)
-            c = uint32(uint32(element // uint32(b)) % uint32(channels))
-            place = uint32(c + uint32(kept))
-            centre = p[workspace][uint64(place)]
-            scale = p[workspace][uint64(uint32(place + uint32(SCALE * channels)))]
-            shift = p[workspace][uint64(uint32(place + uint32(SHIFT * channels)))]
-            centred = dtype(p[0][uint64(at(element))] - centre)
-            finish(dtype(dtype(centred * scale) + shift), element, p)
-            i += step
+    def element(i: Any, p: Any) -> None:
+        place = kept + i // b % channels
+        centre = p[workspace][place]
+        scale = p[workspace][place + SCALE * channels]
+        shift = p[workspace][place + SHIFT * channels]
+        centred = dtype(p[0][at(i)] - centre)
+        finish(dtype(dtype(centred * scale) + shift), i, p)
 
-    return Launch(body, grid)
+    return each_strided(n, element)

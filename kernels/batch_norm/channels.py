@@ -11,28 +11,22 @@ from typing import Any, NamedTuple
 
 from ..core.axes import kept_and_reduced
 from ..core.call import Call, Function, Launches, Operand
-from ..core.device import TYPES, cuda, device, uint32, uint64
+from ..core.device import TYPES, cuda, device
+from ..core.index import block_index, strided, thread_index
 from ..core.integers import ceil_div
-from ..core.lanes import ROUND, Split, numbering, runs_along, split, threads, tree
+from ..core.lanes import ROUND, Block, Split, block_of, position, runs_along, split, tree
 from ..core.sums import adder
 
 
 class Layout(NamedTuple):
-    """How channels are divided among the threads of a grid.
-
-    dtype: of all floats. size: threads of a block. columns: channels of a block. pitch: distance of
-    lanes in shared arrays, which have `shared` elements. blocks: of the grid; a part has
-    blocks / parts of them. along: whether neighbours in memory belong to one channel.
-    """
+    """How channels are divided among the threads of a grid. dtype: of all floats."""
 
     dtype: str
-    cut: Split
-    size: int
-    columns: int
-    pitch: int
-    shared: int
-    blocks: int
-    along: bool
+    block: Block
+
+    @property
+    def cut(self) -> Split:
+        return self.block.cut
 
 
 def layout_of(x: Operand) -> Layout:
@@ -42,7 +36,7 @@ def layout_of(x: Operand) -> Layout:
     if cut.parts > 1:
         chunk = ROUND * cut.lanes
         cut = cut._replace(chunk=chunk, parts=ceil_div(cut.length, chunk))
-    return _layout(x.dtype, cut, runs_along([x], 0b101, b > 1))
+    return Layout(x.dtype, block_of(cut, runs_along([x], 0b101, b > 1)))
 
 
 def launches(
@@ -68,63 +62,56 @@ def launches(
 def layout_of_parts(layout: Layout) -> Layout:
     """The layout for combining the parts of each channel, from arrays (parts, C)."""
     cut = split(layout.cut.results, layout.cut.parts, rows=False)
-    return _layout(layout.dtype, cut._replace(chunk=cut.length, parts=1), along=False)
-
-
-def _layout(dtype: str, cut: Split, along: bool) -> Layout:
-    size = threads(cut)
-    columns = size // cut.lanes
-    pitch = columns + (along and columns > 1)
-    blocks = ceil_div(cut.results, columns) * cut.parts
-    return Layout(dtype, cut, size, columns, pitch, cut.lanes * pitch, blocks, along)
+    return Layout(layout.dtype, block_of(cut._replace(chunk=cut.length, parts=1), along=False))
 
 
 def places(x: Operand) -> tuple[Function, Function]:
     """`begin(c)` and `offset(r)`: the number, in C order, of value r of channel c is their sum."""
     kept, reduced = kept_and_reduced(x.shape, 0b101)
-    return numbering(kept), numbering(reduced)
+    return strided(*kept), strided(*reduced)
 
 
-def bounds_of(cut: Split) -> Function:
-    """`bounds(part)`: the numbers of a part's first value and of its end."""
-    chunk, length = cut.chunk, cut.length
+class Thread(NamedTuple):
+    """The place of a thread, on the device.
 
-    def bounds(part: Any) -> Any:
-        first = uint32(part * uint32(chunk))
-        end = uint32(first + uint32(chunk))
-        return first, end if end < uint32(length) else uint32(length)
+    t: its number in the block. lane, column, part: see lanes.py. channel: may not exist. c: that or
+    the last one.
+    """
 
-    return device(bounds)
+    t: Any
+    lane: Any
+    column: Any
+    part: Any
+    channel: Any
+    c: Any
 
 
-def position(layout: Layout) -> Function:
-    """`at(t, block)`: a thread's lane, column, part, and channel; there may be no such channel."""
-    lanes, columns, along = layout.cut.lanes, layout.columns, layout.along
-    per_part = layout.blocks // layout.cut.parts
+def thread_of(layout: Layout) -> Function:
+    """`here()`: the `Thread` that calls it."""
+    where, last = position(layout.block), layout.cut.results - 1
 
-    def at(t: Any, block: Any) -> Any:
-        lane = uint32(t % uint32(lanes)) if along else uint32(t // uint32(columns))
-        column = uint32(t // uint32(lanes)) if along else uint32(t % uint32(columns))
-        part = uint32(block // uint32(per_part))
-        first = uint32(uint32(block - uint32(part * uint32(per_part))) * uint32(columns))
-        return lane, column, part, uint32(first + column)
+    def here() -> Any:
+        t = thread_index()
+        lane, column, part, first = where(t, block_index())
+        channel = first + column
+        return Thread(t, lane, column, part, channel, min(channel, last))
 
-    return device(at)
+    return device(here)
 
 
 def summed(layout: Layout) -> Function:
-    """`total(values, t, lane, column, value)`: the sum of the values of a column's lanes.
+    """`total(values, here, value)`: the sum of the values of a column's lanes.
 
     values: a shared array of this function alone. All threads of a block must call this.
     """
-    columns, pitch = layout.columns, layout.pitch
+    columns, pitch = layout.block.columns, layout.block.pitch
     combined = tree(adder(layout.dtype), layout.cut.lanes, pitch)
 
-    def total(values: Any, t: Any, lane: Any, column: Any, value: Any) -> Any:
-        values[uint64(uint32(uint32(lane * uint32(pitch)) + column))] = value
-        combined(values, uint32(t // uint32(columns)), uint32(t % uint32(columns)))
+    def total(values: Any, here: Any, value: Any) -> Any:
+        values[here.lane * pitch + here.column] = value
+        combined(values, here.t // columns, here.t % columns)
         cuda.syncthreads()
-        return values[uint64(column)]
+        return values[here.column]
 
     return device(total)
 

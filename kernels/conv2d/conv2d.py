@@ -15,7 +15,7 @@ from __future__ import annotations
 from ..core.call import Call, Launches, factory
 from .direct import direct
 from .forward import tiled
-from .geometry import convolution
+from .geometry import forward_convolution
 from .tiling import choose
 
 MAX_POSITIONS = 16
@@ -26,6 +26,6 @@ MAX_POSITIONS = 16
 @factory("conv2d_bias_pool")
 def conv2d(call: Call) -> Launches:
     """One kernel."""
-    conv = convolution(call)
+    conv = forward_convolution(call)
     tiling = choose(conv) if conv.size and conv.x.size and conv.positions <= MAX_POSITIONS else None
-    return Launches((direct(call, conv) if tiling is None else tiled(call, conv, tiling),))
+    return Launches((direct(call, conv) if tiling is None else tiled(call, tiling),))

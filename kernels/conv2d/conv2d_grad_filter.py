@@ -23,12 +23,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
-from ..core.device import TYPES, cuda, device, uint32, uint64
+from ..core.device import TYPES, cuda, device, uint64
+from ..core.index import at, block_index, thread_index, u32
 from ..core.integers import blocks_for, ceil_div
 from ..core.sums import longest_run
 from .filter_staging import gradient_fetcher, gradient_putter, image_fetcher, put_pixel
 from .filter_tiles import FilterTiles, filter_tiles
-from .grad import QUAD, Sizes, locator, sizes, unpooled
+from .geometry import Convolution, gradient_convolution
+from .grad import QUAD, unpooled
 from .grad_staging import Staged, TileKernel, combiner, quad_loader, tile_body
 
 THREADS = 128
@@ -41,98 +43,96 @@ TOGETHER = 32  # elements of a block that adds partial sums
 @factory("conv2d_pool_grad_filter")
 def grad_filter(call: Call) -> Launches:
     """One or two kernels."""
-    x, g = call.inputs[:2]
-    s = sizes(call, x, call.outputs[0], g)
+    conv = gradient_convolution(call, "w")
     n = call.outputs[0].size
     if n == 0:
         return Launches(())
-    tiles = filter_tiles(s)
+    tiles = filter_tiles(conv)
     if tiles is None:
-        return by_element(call, s)
-    first = Launch(
-        by_tile(call, s, tiles), LaunchShape((tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
-    )
+        return by_element(call, conv)
+    shape = LaunchShape((tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
+    first = Launch(by_tile(call, conv, tiles), shape)
     if tiles.ranges == 1:
         return Launches((first,))
-    return Launches((first, add_partials(call, s, tiles.ranges)), (s.dtype, tiles.ranges * n))
+    return Launches((first, add_partials(call, conv, tiles.ranges)), (conv.dtype, tiles.ranges * n))
 
 
-def by_tile(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
+def by_tile(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
     """The body of the kernel whose threads move along lines."""
-    x = Staged(tiles.gradients, image_fetcher(call, s, tiles), device(put_pixel))
-    g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
+    x = Staged(tiles.gradients, image_fetcher(call, conv, tiles), device(put_pixel))
+    g = Staged(tiles.windows, gradient_fetcher(call, conv, tiles), gradient_putter(conv, tiles))
     pieces, per_block = tiles.pieces, tiles.pieces_per_block
 
     def nothing(memory: Any, t: Any) -> None:
         return
 
     def span() -> Any:
-        first = uint32(uint32(cuda.blockIdx.x) * uint32(per_block))
-        return first, min(uint32(first + uint32(per_block)), uint32(pieces))
+        first = block_index() * per_block
+        return first, min(first + per_block, u32(pieces))
 
     kernel = TileKernel(
         device(nothing),
         per_block > 1,
         device(span),
-        make_accumulate(s, tiles),
-        make_store(call, s, tiles),
-        tiles.filters * s.kernel[1],
+        make_accumulate(conv, tiles),
+        make_store(call, conv, tiles),
+        tiles.filters * conv.kernel[1],
         tiles.shared,
         tiles.threads,
     )
-    return tile_body(s, kernel, x, g)
+    return tile_body(conv, kernel, x, g)
 
 
-def make_accumulate(s: Sizes, tiles: FilterTiles) -> Function:
+def make_accumulate(conv: Convolution, tiles: FilterTiles) -> Function:
     """`accumulate` of a `TileKernel`: adds the thread's lines of a piece to its sums."""
-    units, split, rows, kernel_h = tiles.units, tiles.split, tiles.rows, s.kernel[0]
-    lines, channels, flip = tiles.lines, tiles.channels, s.flip
+    units, split, rows, kernel_h = tiles.units, tiles.split, tiles.rows, conv.kernel[0]
+    lines, channels, flip = tiles.lines, tiles.channels, conv.flip
     image_rows, pitch, line_pitch = tiles.image_rows, tiles.image_pitch, tiles.line_pitch
     begin, filters, groups = tiles.gradients, tiles.filters, tiles.groups
-    stride_h, used_h, bands, row_tiles = s.stride[0], s.used[0], tiles.bands, tiles.row_tiles
-    n_lines, whole, rest = tiles.images * lines, s.used[1] // QUAD, s.used[1] % QUAD
-    step = QUAD * s.stride[1]
+    stride_h, used_h, bands, row_tiles = conv.stride[0], conv.used[0], tiles.bands, tiles.row_tiles
+    n_lines, whole, rest = tiles.images * lines, conv.used[1] // QUAD, conv.used[1] % QUAD
+    step = QUAD * conv.stride[1]
     line_apart = lines * line_pitch
-    add_quad, add_rest = make_accumulate_quad(s, tiles, QUAD), make_accumulate_quad(s, tiles, rest)
+    add_quad, add_rest = (make_accumulate_quad(conv, tiles, n) for n in (QUAD, rest))
 
     def accumulate(
         memory: Any, sums: Any, tile: Any, piece: Any, t: Any, has_nonfinite: Any
     ) -> None:
-        unit = uint32(t % uint32(units))
-        group, row = uint32(unit // uint32(rows)), uint32(unit % uint32(rows))
-        tile_row = uint32(uint32(tile % uint32(row_tiles)) * uint32(rows))
-        full_row = uint32(tile_row + row)
-        kh = uint32(full_row % uint32(kernel_h))
-        tap = uint32(uint32(kernel_h - 1) - kh) if flip else kh
-        c = uint32(full_row // uint32(kernel_h)) - uint32(tile_row // uint32(kernel_h))
-        left = uint32(used_h) - uint32(uint32(piece % uint32(bands)) * uint32(lines))
-        line = uint32(t // uint32(units))
+        unit = t % units
+        group, row = unit // rows, unit % rows
+        tile_row = tile % row_tiles * rows
+        full_row = tile_row + row
+        kh = full_row % kernel_h
+        tap = kernel_h - 1 - kh if flip else kh
+        c = full_row // kernel_h - tile_row // kernel_h
+        left = used_h - piece % bands * lines
+        line = t // units
         while line < n_lines:
-            image, r = uint32(line // uint32(lines)), uint32(line % uint32(lines))
-            plane = uint32(uint32(image * uint32(channels)) + uint32(c))
-            x = uint32(uint32(plane * uint32(image_rows)) + uint32(r * uint32(stride_h)))
-            x = uint32(uint32(x + tap) * uint32(pitch))
-            o = uint32(uint32(uint32(image * uint32(groups)) + group) * uint32(filters))
-            g = uint32(uint32(o * uint32(line_apart)) + uint32(r * uint32(line_pitch)))
-            g = uint32(g + uint32(begin))
-            if r < uint32(left):
+            image, r = line // lines, line % lines
+            plane = image * channels + u32(c)
+            x = plane * image_rows + r * stride_h
+            x = (x + tap) * pitch
+            o = (image * groups + group) * filters
+            g = o * line_apart + r * line_pitch
+            g = g + begin
+            if r < u32(left):
                 for quad in range(whole):
-                    add_quad(memory, sums, uint32(x + uint32(quad * step)), g, has_nonfinite)
-                    g = uint32(g + uint32(QUAD))
+                    add_quad(memory, sums, x + quad * step, g, has_nonfinite)
+                    g = g + QUAD
                 if rest:
-                    add_rest(memory, sums, uint32(x + uint32(whole * step)), g, has_nonfinite)
-            line = uint32(line + uint32(split))
+                    add_rest(memory, sums, x + whole * step, g, has_nonfinite)
+            line = line + split
 
     return device(accumulate)
 
 
-def make_accumulate_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Function:
+def make_accumulate_quad(conv: Convolution, tiles: FilterTiles, positions: int) -> Function:
     """`add(memory, sums, x, g, has_nonfinite)`: adds some adjacent positions.
 
     x, g: where they begin in shared memory, g for the thread's first filter.
     """
-    dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
-    filters, width, stride, flip = tiles.filters, s.kernel[1], s.stride[1], s.flip
+    dtype, load = TYPES[conv.dtype], quad_loader(conv.dtype)
+    filters, width, stride, flip = tiles.filters, conv.kernel[1], conv.stride[1], conv.flip
     n_loads = ceil_div(max(0, positions - 1) * stride + width, QUAD)
     n_seen = n_loads * QUAD
     apart = tiles.lines * tiles.line_pitch
@@ -141,14 +141,14 @@ def make_accumulate_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Functi
         seen = cuda.local.array(n_seen, dtype)
         factors = cuda.local.array(QUAD, dtype)
         for k in range(n_loads):
-            a, b, c, d = load(memory, uint32(x + uint32(k * QUAD)))
+            a, b, c, d = load(memory, x + k * QUAD)
             seen[uint64(k * QUAD)] = a
             seen[uint64(k * QUAD + 1)] = b
             seen[uint64(k * QUAD + 2)] = c
             seen[uint64(k * QUAD + 3)] = d
         for o in range(filters):
-            a, b, c, d = load(memory, uint32(g + uint32(o * apart)))
-            factors[uint64(0)] = a
+            a, b, c, d = load(memory, g + o * apart)
+            factors[0] = a
             factors[uint64(1)] = b
             factors[uint64(2)] = c
             factors[uint64(3)] = d
@@ -162,50 +162,50 @@ def make_accumulate_quad(s: Sizes, tiles: FilterTiles, positions: int) -> Functi
     return device(add)
 
 
-def make_store(call: Call, s: Sizes, tiles: FilterTiles) -> Function:
+def make_store(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
     """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and sends them to
     the epilogue or to the workspace."""
     finish, units, filters, rows = call.finishes[0], tiles.units, tiles.filters, tiles.rows
-    width, row_tiles, groups = s.kernel[1], tiles.row_tiles, tiles.groups
-    all_filters, all_rows, n_outputs = s.o, s.c * s.kernel[0], tiles.outputs
+    width, row_tiles, groups = conv.kernel[1], tiles.row_tiles, tiles.groups
+    all_filters, all_rows, n_outputs = conv.filters, conv.channels * conv.kernel[0], tiles.outputs
     partial, n = tiles.ranges > 1, call.outputs[0].size
     workspace = len(call.inputs) + len(call.outputs)
     place = rows * width
 
     def emit(p: Any, value: Any, v: Any, tile: Any, step: Any) -> None:
-        o = uint32(v // uint32(place))
-        o = uint32(uint32(uint32(tile // uint32(row_tiles)) * uint32(groups * filters)) + o)
-        row = uint32(uint32(v % uint32(place)) // uint32(width))
-        row = uint32(uint32(uint32(tile % uint32(row_tiles)) * uint32(rows)) + row)
+        o = v // place
+        o = tile // row_tiles * groups * filters + o
+        row = v % place // width
+        row = tile % row_tiles * rows + row
         if o < all_filters and row < all_rows:
-            i = uint32(uint32(o * uint32(all_rows)) + row)
-            i = uint32(uint32(i * uint32(width)) + uint32(v % uint32(width)))
+            i = o * all_rows + row
+            i = i * width + v % width
             if partial:
-                block = uint32(uint32(cuda.blockIdx.x) * uint32(n))
-                p[workspace][uint64(block + i)] = value
+                block = block_index() * n
+                p[workspace][block + i] = value
             else:
                 finish(value, i, p)
 
-    combine = combiner(s.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
+    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
 
     def store(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
         cuda.syncthreads()
-        unit, member = uint32(t % uint32(units)), uint32(t // uint32(units))
-        group, row = uint32(unit // uint32(rows)), uint32(unit % uint32(rows))
-        to = uint32(uint32(group * uint32(filters * place)) + uint32(row * uint32(width)))
-        to = uint32(to + uint32(member * uint32(n_outputs)))
+        unit, member = t % units, t // units
+        group, row = unit // rows, unit % rows
+        to = group * filters * place + row * width
+        to = to + member * n_outputs
         for o in range(filters):
             for k in range(width):
-                memory[uint64(to + uint32(o * place + k))] = sums[uint64(o * width + k)]
+                memory[uint64(to) + uint64(o * place + k)] = sums[uint64(o * width + k)]
         cuda.syncthreads()
-        combine(p, memory, tile, uint32(0), t)
+        combine(p, memory, tile, u32(0), t)
 
     return device(store)
 
 
-def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
+def add_partials(call: Call, conv: Convolution, ranges: int) -> Launch:
     """The kernel that adds up the partial sums in the workspace."""
-    dtype, finish, n = TYPES[s.dtype], call.finishes[0], call.outputs[0].size
+    dtype, finish, n = TYPES[conv.dtype], call.finishes[0], call.outputs[0].size
     workspace = len(call.inputs) + len(call.outputs)
     zero = dtype(0)
     parts = min(PARTS, ranges)
@@ -214,36 +214,36 @@ def add_partials(call: Call, s: Sizes, ranges: int) -> Launch:
 
     def body(p: Any) -> None:
         sums = cuda.shared.array(threads, dtype)
-        t = uint32(cuda.threadIdx.x)
-        part = uint32(t // uint32(TOGETHER))
-        i = uint32(uint32(cuda.blockIdx.x) * uint32(TOGETHER)) + uint32(t % uint32(TOGETHER))
+        t = thread_index()
+        part = t // TOGETHER
+        i = block_index() * TOGETHER + t % TOGETHER
         total = zero
         for k in range(share):
-            k_th = uint32(uint32(part * uint32(share)) + uint32(k))
+            k_th = part * share + k
             if i < n and k_th < ranges:
-                total += p[workspace][uint64(uint32(k_th * uint32(n)) + i)]
-        sums[uint64(t)] = total
+                total += p[workspace][uint64(k_th * n) + uint64(i)]
+        sums[t] = total
         cuda.syncthreads()
         if t < TOGETHER and i < n:
             for k in range(1, parts):
-                total += sums[uint64(t + uint32(k * TOGETHER))]
-            finish(total, uint32(i), p)
+                total += sums[uint64(t) + uint64(k * TOGETHER)]
+            finish(total, i, p)
 
     return Launch(body, grid_1d(blocks_for(n, TOGETHER), threads))
 
 
-def by_element(call: Call, s: Sizes) -> Launches:
+def by_element(call: Call, conv: Convolution) -> Launches:
     """The kernel with a block per element of dw."""
-    at_x = locator(call.inputs[0])
-    gradient = unpooled(s, call.inputs[1], call.inputs[2] if s.pooled else None, 1)
+    at_x = at(conv.x)
+    gradient = unpooled(conv)
     finish = call.finishes[0]
-    dtype = TYPES[s.dtype]
+    dtype = TYPES[conv.dtype]
     zero = dtype(0)
-    n_channels, (height, width) = s.c, s.image
-    n_rows, n_columns = s.kernel
-    (stride_h, stride_w), (pad_h, pad_w) = s.stride, s.padding
-    (used_h, used_w), pooled, flip = s.used, s.pooled, s.flip
-    n_positions = s.n * used_h * used_w
+    n_channels, (height, width) = conv.channels, conv.image
+    n_rows, n_columns = conv.kernel
+    (stride_h, stride_w), (pad_h, pad_w) = conv.stride, conv.padding
+    (used_h, used_w), pooled, flip = conv.used, conv.has_pool, conv.flip
+    n_positions = conv.images * used_h * used_w
     threads = 1
     while threads < THREADS and threads * LEAST <= n_positions // 2:
         threads *= 2
@@ -251,40 +251,40 @@ def by_element(call: Call, s: Sizes) -> Launches:
     run_size = longest_run(n_positions)
 
     def body(p: Any) -> None:
-        i, t = uint32(cuda.blockIdx.x), uint32(cuda.threadIdx.x)
-        kw = uint32(i % uint32(n_columns))
-        kh = uint32(uint32(i // uint32(n_columns)) % uint32(n_rows))
-        filters = uint32(i // uint32(n_rows * n_columns))
-        c, o = uint32(filters % uint32(n_channels)), uint32(filters // uint32(n_channels))
-        tap_h = uint32(uint32(n_rows - 1) - kh) if flip else kh
-        tap_w = uint32(uint32(n_columns - 1) - kw) if flip else kw
-        total, run, left = zero, zero, uint32(run_size)
+        i, t = block_index(), thread_index()
+        kw = i % n_columns
+        kh = i // n_columns % n_rows
+        filters = i // (n_rows * n_columns)
+        c, o = filters % n_channels, filters // n_channels
+        tap_h = n_rows - 1 - kh if flip else kh
+        tap_w = n_columns - 1 - kw if flip else kw
+        total, run, left = zero, zero, u32(run_size)
         k = t
         while k < n_positions:
-            ow = uint32(k % uint32(used_w))
-            oh = uint32(uint32(k // uint32(used_w)) % uint32(used_h))
-            image = uint32(k // uint32(used_h * used_w))
+            ow = k % used_w
+            oh = k // used_w % used_h
+            image = k // (used_h * used_w)
             # Rows and columns before the image wrap around to numbers above its size.
-            h = uint32(uint32(oh * uint32(stride_h)) + tap_h - uint32(pad_h))
-            w = uint32(uint32(ow * uint32(stride_w)) + tap_w - uint32(pad_w))
+            h = oh * stride_h + tap_h - pad_h
+            w = ow * stride_w + tap_w - pad_w
             value = gradient(p, image, o, oh, ow)
             if not pooled or value != zero:
                 inside = h < height and w < width
-                run += value * (p[0][uint64(at_x(image, c, h, w))] if inside else zero)
-            left = uint32(left - uint32(1))
-            if left == uint32(0):
-                total, run, left = dtype(total + run), zero, uint32(run_size)
-            k = uint32(k + uint32(threads))
+                run += value * (p[0][at_x(image, c, h, w)] if inside else zero)
+            left = left - 1
+            if left == 0:
+                total, run, left = dtype(total + run), zero, u32(run_size)
+            k = k + threads
         sums = cuda.shared.array(threads, dtype)
-        sums[uint64(t)] = total + run
+        sums[t] = total + run
         cuda.syncthreads()
         for step in range(steps):
-            half = uint32(threads >> (step + 1))
+            half = u32(threads >> (step + 1))
             if t < half:
-                sums[uint64(t)] += sums[uint64(t + half)]
+                sums[t] += sums[t + half]
             cuda.syncthreads()
         if t == 0:
-            finish(sums[uint64(0)], i, p)
+            finish(sums[0], i, p)
 
     n = call.outputs[0].size
     return Launches((Launch(body, grid_1d(n, threads)),) if n else ())

@@ -23,9 +23,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
-from ..core.device import TYPES, cuda, device, int64, uint32, uint64
+from ..core.device import TYPES, cuda, device, int64, uint64
+from ..core.index import at, block_index, grid_index, u32
 from ..core.integers import blocks_for, ceil_div
-from .grad import QUAD, Sizes, locator, sizes, unpooled
+from .geometry import Convolution, gradient_convolution
+from .grad import QUAD, unpooled
 from .grad_staging import Staged, TileKernel, combiner, quad_loader, tile_body
 from .input_staging import (
     first_window_row,
@@ -43,24 +45,23 @@ THREADS = 128
 @factory("conv2d_pool_grad_input")
 def grad_input(call: Call) -> Launches:
     """One kernel."""
-    w, g = call.inputs[:2]
-    s = sizes(call, call.outputs[0], w, g)
+    conv = gradient_convolution(call, "x")
     if call.outputs[0].size == 0:
         return Launches(())
-    tiles = input_tiles(s)
+    tiles = input_tiles(conv)
     if tiles is None:
-        return gather(call, s)
+        return gather(call, conv)
     grid = (tiles.image_groups * tiles.bands, tiles.channel_tiles, 1)
     shape = LaunchShape(grid, (tiles.threads, 1, 1))
-    return Launches((Launch(by_tile(call, s, tiles), shape),))
+    return Launches((Launch(by_tile(call, conv, tiles), shape),))
 
 
-def by_tile(call: Call, s: Sizes, tiles: InputTiles) -> Function:
+def by_tile(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
     """The body of the kernel whose threads compute rows."""
-    n_weights = tiles.filters * tiles.groups * tiles.channels * s.kernel[0] * s.kernel[1]
-    weights = Staged(n_weights, weight_fetcher(call, s, tiles), weight_putter(s, tiles))
-    g = Staged(tiles.windows, gradient_fetcher(call, s, tiles), gradient_putter(s, tiles))
-    dtype, steps, threads, begin = TYPES[s.dtype], tiles.steps, tiles.threads, tiles.gradients
+    n_weights = tiles.filters * tiles.groups * tiles.channels * conv.kernel[0] * conv.kernel[1]
+    weights = Staged(n_weights, weight_fetcher(call, conv, tiles), weight_putter(conv, tiles))
+    g = Staged(tiles.windows, gradient_fetcher(call, conv, tiles), gradient_putter(conv, tiles))
+    dtype, steps, threads, begin = TYPES[conv.dtype], tiles.steps, tiles.threads, tiles.gradients
     # There are zeros between and around positions, if threads read them.
     n_zeros = tiles.images * tiles.image_pitch if tiles.segments > 1 else 0
 
@@ -68,88 +69,88 @@ def by_tile(call: Call, s: Sizes, tiles: InputTiles) -> Function:
         if n_zeros > 0:
             i = t
             while i < n_zeros:
-                memory[uint64(uint32(begin) + i)] = dtype(0)
-                i = uint32(i + uint32(threads))
+                memory[begin + i] = dtype(0)
+                i = i + threads
 
     def span() -> Any:
-        return uint32(0), uint32(steps)
+        return u32(0), u32(steps)
 
     kernel = TileKernel(
         device(put_zeros),
         steps > 1 or n_zeros > 0,
         device(span),
-        make_accumulate(s, tiles),
-        make_store(call, s, tiles),
+        make_accumulate(conv, tiles),
+        make_store(call, conv, tiles),
         tiles.pixels * tiles.channels,
         tiles.shared,
         threads,
     )
-    return tile_body(s, kernel, weights, g)
+    return tile_body(conv, kernel, weights, g)
 
 
-def make_accumulate(s: Sizes, tiles: InputTiles) -> Function:
+def make_accumulate(conv: Convolution, tiles: InputTiles) -> Function:
     """`accumulate` of a `TileKernel`: adds the filters of a step to the thread's sums."""
     members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
     split, filters, pixels, bands = tiles.split, tiles.filters, tiles.pixels, tiles.bands
-    kernel_h, flip, stride, pad = s.kernel[0], s.flip, s.stride[0], s.padding[0]
-    used, pool, all_filters = s.used[0], s.pool[0], s.o
+    kernel_h, flip, stride, pad = conv.kernel[0], conv.flip, conv.stride[0], conv.padding[0]
+    used, pool, all_filters = conv.used[0], conv.pool[0], conv.filters
     begin, pitch, image_pitch = tiles.gradients, tiles.pitch, tiles.image_pitch
     filter_pitch, row_weights = tiles.gradient_rows * tiles.pitch, tiles.row_weights
-    add_line, first_row = make_accumulate_line(s, tiles), first_window_row(s, tiles)
+    add_line, first_row = make_accumulate_line(conv, tiles), first_window_row(conv, tiles)
 
     def accumulate(
         memory: Any, sums: Any, tile: Any, step: Any, t: Any, has_nonfinite: Any
     ) -> None:
-        member, rest = uint32(t % uint32(members)), uint32(t // uint32(members))
-        segment, rest = uint32(rest % uint32(segments)), uint32(rest // uint32(segments))
-        h, first = uint32(rest % uint32(rows)), uint32(rest // uint32(rows))
-        image, group = uint32(member // uint32(groups)), uint32(member % uint32(groups))
-        h = uint32(h + uint32(uint32(uint32(cuda.blockIdx.x) % uint32(bands)) * uint32(rows)))
-        h = uint32(h + uint32(pad))
-        above = uint32(first_row() * uint32(pool))
-        g = uint32(uint32(begin) + uint32(image * uint32(image_pitch)))
-        g = uint32(g + uint32(segment * uint32(pixels)))
+        member, rest = t % members, t // members
+        segment, rest = rest % segments, rest // segments
+        h, first = rest % rows, rest // rows
+        image, group = member // groups, member % groups
+        h = h + block_index() % bands * rows
+        h = h + pad
+        above = first_row() * pool
+        g = begin + image * image_pitch
+        g = g + segment * pixels
         left = min(filters, int64(all_filters) - int64(step) * filters)
         for o in range(int64(first), left, split):
-            line = uint32(g + uint32(o * filter_pitch))
+            line = g + o * filter_pitch
             for kh in range(kernel_h):
                 # Rows before the first position wrap around to numbers above all positions.
-                row = uint32(h - uint32(kernel_h - 1 - kh if flip else kh))
-                oh = uint32(row // uint32(stride))
-                if oh < used and uint32(oh * uint32(stride)) == row:
-                    weights = uint32((o * kernel_h + kh) * groups) + group
-                    weights = uint32(uint32(weights) * uint32(row_weights))
-                    at = uint32(line + uint32(uint32(oh - above) * uint32(pitch)))
+                row = h - (kernel_h - 1 - kh if flip else kh)
+                oh = row // stride
+                if oh < used and oh * stride == row:
+                    weights = (o * kernel_h + kh) * groups + group
+                    weights = u32(weights) * row_weights
+                    at = line + (oh - above) * pitch
                     add_line(memory, sums, at, weights, has_nonfinite)
 
     return device(accumulate)
 
 
-def make_accumulate_line(s: Sizes, tiles: InputTiles) -> Function:
+def make_accumulate_line(conv: Convolution, tiles: InputTiles) -> Function:
     """`add(memory, sums, g, w, has_nonfinite)`: adds the products of a line of g to the thread's
     pixels.
 
     g, w: where the line and its weights begin in shared memory.
     """
-    dtype, load = TYPES[s.dtype], quad_loader(s.dtype)
-    border, alone, width = tiles.border, tiles.segments == 1, s.kernel[1]
-    last = (s.used[1] - 1) * s.stride[1] + border
+    dtype, load = TYPES[conv.dtype], quad_loader(conv.dtype)
+    border, alone, width = tiles.border, tiles.segments == 1, conv.kernel[1]
+    last = (conv.used[1] - 1) * conv.stride[1] + border
     n_lines, n_weights = ceil_div(tiles.pixels + width - 1, QUAD), tiles.row_weights // QUAD
     n_seen, n_factors = n_lines * QUAD, n_weights * QUAD
-    add_taps = make_accumulate_taps(s, tiles, width)
+    add_taps = make_accumulate_taps(conv, tiles, width)
 
     def add(memory: Any, sums: Any, g: Any, w: Any, has_nonfinite: Any) -> None:
         seen = cuda.local.array(n_seen, dtype)
         factors = cuda.local.array(n_factors, dtype)
         for k in range(n_lines):
             if not alone or (k * QUAD + QUAD > border and k * QUAD <= last):
-                a, b, c, d = load(memory, uint32(g + uint32(k * QUAD)))
+                a, b, c, d = load(memory, g + k * QUAD)
                 seen[uint64(k * QUAD)] = a
                 seen[uint64(k * QUAD + 1)] = b
                 seen[uint64(k * QUAD + 2)] = c
                 seen[uint64(k * QUAD + 3)] = d
         for k in range(n_weights):
-            a, b, c, d = load(memory, uint32(w + uint32(k * QUAD)))
+            a, b, c, d = load(memory, w + k * QUAD)
             factors[uint64(k * QUAD)] = a
             factors[uint64(k * QUAD + 1)] = b
             factors[uint64(k * QUAD + 2)] = c
@@ -159,26 +160,26 @@ def make_accumulate_line(s: Sizes, tiles: InputTiles) -> Function:
     return device(add)
 
 
-def make_accumulate_taps(s: Sizes, tiles: InputTiles, taps: int) -> Function:
+def make_accumulate_taps(conv: Convolution, tiles: InputTiles, taps: int) -> Function:
     """`add(sums, seen, factors, has_nonfinite)`: adds the products of the first `taps` taps of a
     filter's row. Each tap is a function of its own: to the compiler its pixels are constants.
     """
-    zero = TYPES[s.dtype](0)
+    zero = TYPES[conv.dtype](0)
     if taps == 0:
 
         def nothing(sums: Any, seen: Any, factors: Any, has_nonfinite: Any) -> None:
             return
 
         return device(nothing)
-    before = make_accumulate_taps(s, tiles, taps - 1)
+    before = make_accumulate_taps(conv, tiles, taps - 1)
     tap, pixels, channels = taps - 1, tiles.pixels, tiles.channels
-    shift = tap if s.flip else s.kernel[1] - taps
+    shift = tap if conv.flip else conv.kernel[1] - taps
     begin, end, step = 0, pixels, 1
     if tiles.segments == 1:  # other pixels have no position
-        step = s.stride[1]
+        step = conv.stride[1]
         begin = tiles.border - shift
         begin += -(min(begin, 0) // step) * step
-        end = min(pixels, (s.used[1] - 1) * step + tiles.border - shift + 1)
+        end = min(pixels, (conv.used[1] - 1) * step + tiles.border - shift + 1)
 
     def add(sums: Any, seen: Any, factors: Any, has_nonfinite: Any) -> None:
         before(sums, seen, factors, has_nonfinite)
@@ -191,87 +192,87 @@ def make_accumulate_taps(s: Sizes, tiles: InputTiles, taps: int) -> Function:
     return device(add)
 
 
-def make_store(call: Call, s: Sizes, tiles: InputTiles) -> Function:
+def make_store(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
     """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, one channel at a
     time, and sends them to the epilogue."""
     members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
     pixels, channels, plane = tiles.pixels, tiles.channels, tiles.plane
     row, n_outputs = segments * pixels, tiles.members * tiles.plane
     bands, images, finish = tiles.bands, tiles.images, call.finishes[0]
-    n_images, all_channels, (height, width) = s.n, s.c, s.image
+    n_images, all_channels, (height, width) = conv.images, conv.channels, conv.image
 
     def emit(p: Any, value: Any, v: Any, tile: Any, channel: Any) -> None:
-        member, place = uint32(v // uint32(plane)), uint32(v % uint32(plane))
-        r, w = uint32(place // uint32(row)), uint32(place % uint32(row))
-        group = uint32(uint32(tile * uint32(groups)) + uint32(member % uint32(groups)))
-        c = uint32(uint32(group * uint32(channels)) + channel)
+        member, place = v // plane, v % plane
+        r, w = place // row, place % row
+        group = tile * groups + member % groups
+        c = group * channels + channel
         image_group, band = (
-            uint32(uint32(cuda.blockIdx.x) // uint32(bands)),
-            uint32(uint32(cuda.blockIdx.x) % uint32(bands)),
+            block_index() // bands,
+            block_index() % bands,
         )
-        n = uint32(uint32(image_group * uint32(images)) + uint32(member // uint32(groups)))
-        h = uint32(uint32(band * uint32(rows)) + r)
+        n = image_group * images + member // groups
+        h = band * rows + r
         inside = r < rows and h < height and w < width
         if inside and c < all_channels and n < n_images:
-            i = uint32(uint32(uint32(n * uint32(all_channels)) + c) * uint32(height))
-            finish(value, uint32(uint32(uint32(i + h) * uint32(width)) + w), p)
+            i = (n * all_channels + c) * height
+            finish(value, (i + h) * width + w, p)
 
-    combine = combiner(s.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
+    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
 
     def store(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
-        member, rest = uint32(t % uint32(members)), uint32(t // uint32(members))
-        segment, rest = uint32(rest % uint32(segments)), uint32(rest // uint32(segments))
-        h, part = uint32(rest % uint32(rows)), uint32(rest // uint32(rows))
-        to = uint32(uint32(member * uint32(plane)) + uint32(h * uint32(row)))
-        to = uint32(to + uint32(segment * uint32(pixels)) + uint32(part * uint32(n_outputs)))
-        channel = uint32(0)
+        member, rest = t % members, t // members
+        segment, rest = rest % segments, rest // segments
+        h, part = rest % rows, rest // rows
+        to = member * plane + h * row
+        to = to + segment * pixels + part * n_outputs
+        channel = u32(0)
         while channel < channels:
             cuda.syncthreads()
             for c in range(channels):  # registers can't be indexed by a variable
-                if uint32(c) == channel:
+                if c == channel:
                     for q in range(pixels):
-                        memory[uint64(to + uint32(q))] = sums[uint64(c * pixels + q)]
+                        memory[uint64(to) + uint64(q)] = sums[uint64(c * pixels + q)]
             cuda.syncthreads()
             combine(p, memory, tile, channel, t)
-            channel = uint32(channel + uint32(1))
+            channel = channel + 1
 
     return device(store)
 
 
-def gather(call: Call, s: Sizes) -> Launches:
+def gather(call: Call, conv: Convolution) -> Launches:
     """The kernel with a thread per element of dx."""
-    at_w = locator(call.inputs[0])
-    gradient = unpooled(s, call.inputs[1], call.inputs[2] if s.pooled else None, 1)
+    at_w = at(conv.w)
+    gradient = unpooled(conv)
     finish = call.finishes[0]
-    zero = TYPES[s.dtype](0)
+    zero = TYPES[conv.dtype](0)
     n = call.outputs[0].size
-    n_channels, (height, width) = s.c, s.image
-    n_filters, (n_rows, n_columns) = s.o, s.kernel
-    (stride_h, stride_w), (pad_h, pad_w) = s.stride, s.padding
-    (used_h, used_w), pooled, flip = s.used, s.pooled, s.flip
+    n_channels, (height, width) = conv.channels, conv.image
+    n_filters, (n_rows, n_columns) = conv.filters, conv.kernel
+    (stride_h, stride_w), (pad_h, pad_w) = conv.stride, conv.padding
+    (used_h, used_w), pooled, flip = conv.used, conv.has_pool, conv.flip
 
     def body(p: Any) -> None:
-        i = uint32(cuda.grid(1))
+        i = grid_index()
         if i < n:
-            w = uint32(i % uint32(width))
-            h = uint32(uint32(i // uint32(width)) % uint32(height))
-            plane = uint32(i // uint32(height * width))
-            c, image = uint32(plane % uint32(n_channels)), uint32(plane // uint32(n_channels))
+            w = i % width
+            h = i // width % height
+            plane = i // (height * width)
+            c, image = plane % n_channels, plane // n_channels
             total = zero
             for o in range(n_filters):
                 for kh in range(n_rows):
                     # Numbers below zero wrap around to numbers above all positions.
-                    row = uint32(h + uint32(pad_h)) - uint32(n_rows - 1 - kh if flip else kh)
-                    oh = uint32(uint32(row) // uint32(stride_h))
-                    if oh < used_h and uint32(oh * uint32(stride_h)) == uint32(row):
+                    row = h + pad_h - (n_rows - 1 - kh if flip else kh)
+                    oh = u32(row) // stride_h
+                    if oh < used_h and oh * stride_h == u32(row):
                         for kw in range(n_columns):
-                            tap = uint32(n_columns - 1 - kw if flip else kw)
-                            column = uint32(uint32(w + uint32(pad_w)) - tap)
-                            ow = uint32(column // uint32(stride_w))
-                            if ow < used_w and uint32(ow * uint32(stride_w)) == column:
+                            tap = u32(n_columns - 1 - kw if flip else kw)
+                            column = w + pad_w - tap
+                            ow = column // stride_w
+                            if ow < used_w and ow * stride_w == column:
                                 value = gradient(p, image, o, oh, ow)
                                 if not pooled or value != zero:
-                                    total += p[0][uint64(at_w(o, c, kh, kw))] * value
+                                    total += p[0][at_w(o, c, kh, kw)] * value
             finish(total, i, p)
 
     threads = min(THREADS, max(1, n))

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, grid_1d
-from ..core.device import cuda, device, multiply_adds, uint32
+from ..core.device import TYPES, device, multiply_adds
+from ..core.index import at, grid_index, u32, wrapped
 from ..core.integers import blocks_for
-from .geometry import Convolution, bias_of_filter, place, scalar_type, wrapped
+from .geometry import Convolution, bias_of_filter
 
 THREADS = 128
 
@@ -22,35 +23,35 @@ def direct(call: Call, conv: Convolution) -> Launch:
     """The kernel of a call."""
     size, positions = conv.size, conv.positions
     n_filters, (height, width) = conv.filters, conv.pooled
-    n_bytes, has_winners, first_only = conv.mask_bytes, conv.has_winners, conv.first_only
+    n_bytes, has_winners, first_only = conv.mask_bytes, conv.winners is not None, conv.first_only
     pool_rows, pool_columns = conv.pool
     sum_at = _sum(conv)
     larger, wins = _pool()
     end, store_winners = call.finishes[0], call.stores[-1]
 
     def body(p: Any) -> None:
-        i = uint32(cuda.grid(1))
-        if i < uint32(size):
-            x = uint32(uint32(i % uint32(width)) * uint32(pool_columns))
-            rest = uint32(i // uint32(width))
-            y = uint32(uint32(rest % uint32(height)) * uint32(pool_rows))
-            rest = uint32(rest // uint32(height))
-            o, n = uint32(rest % uint32(n_filters)), uint32(rest // uint32(n_filters))
+        i = grid_index()
+        if i < size:
+            x = i % width * pool_columns
+            rest = i // width
+            y = rest % height * pool_rows
+            rest = rest // height
+            o, n = rest % n_filters, rest // n_filters
             best = sum_at(n, o, y, x, p)
             for k in range(1, positions):
-                row = uint32(y + uint32(k // pool_columns))
-                best = larger(sum_at(n, o, row, uint32(x + uint32(k % pool_columns)), p), best)
+                row = y + k // pool_columns
+                best = larger(sum_at(n, o, row, x + k % pool_columns, p), best)
             if has_winners:
                 found = False
                 for b in range(n_bytes):
-                    byte = uint32(0)
+                    byte = u32(0)
                     for k in range(8 * b, min(8 * b + 8, positions)):
-                        row = uint32(y + uint32(k // pool_columns))
-                        value = sum_at(n, o, row, uint32(x + uint32(k % pool_columns)), p)
+                        row = y + k // pool_columns
+                        value = sum_at(n, o, row, x + k % pool_columns, p)
                         if wins(value, best) and not (first_only and found):
-                            byte = uint32(byte | uint32(1 << k % 8))
+                            byte = byte | 1 << k % 8
                             found = True
-                    store_winners(byte, uint32(uint32(i * uint32(n_bytes)) + uint32(b)), p)
+                    store_winners(byte, i * n_bytes + b, p)
             end(best, i, p)
 
     threads = min(THREADS, max(size, 1))
@@ -79,23 +80,23 @@ def _sum(conv: Convolution) -> Function:
     channels, (kernel_rows, kernel_columns) = conv.channels, conv.kernel
     (height, width), (stride_y, stride_x) = conv.image, conv.stride
     before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
-    pixel, weight, dtype = place(conv.x), place(conv.w), scalar_type(conv)
+    pixel, weight, dtype = at(conv.x), at(conv.w), TYPES[conv.dtype]
     multiply_add = multiply_adds[conv.x.dtype]
     bias_at, with_bias = bias_of_filter(conv)
 
     @device
     def sum_at(n: Any, o: Any, y: Any, x: Any, p: Any) -> Any:
         total = dtype(0)
-        top = uint32(uint32(y * uint32(stride_y)) + uint32(before_y))
-        left = uint32(uint32(x * uint32(stride_x)) + uint32(before_x))
+        top = y * stride_y + before_y
+        left = x * stride_x + before_x
         for c in range(channels):
             for r in range(kernel_rows):
                 for q in range(kernel_columns):
-                    row, column = uint32(top + uint32(r)), uint32(left + uint32(q))
+                    row, column = top + r, left + q
                     value = dtype(0)  # of the padding; it takes part in the arithmetic
-                    if row < uint32(height) and column < uint32(width):
-                        value = p[0][pixel(n, uint32(c), row, column)]
-                    factor = p[1][weight(o, uint32(c), uint32(r), uint32(q))]
+                    if row < height and column < width:
+                        value = p[0][pixel(n, u32(c), row, column)]
+                    factor = p[1][weight(o, u32(c), u32(r), u32(q))]
                     total = multiply_add(value, factor, total)
         return with_bias(total, bias_at(o, p))
 

@@ -6,28 +6,33 @@ from math import nan
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Operand
-from ..core.device import TYPES, device, uint32, uint64
+from ..core.device import TYPES, device
+from ..core.index import at, u32
 from ..core.integers import ceil_div
 
 Pair = tuple[int, int]
 
 
 class Convolution(NamedTuple):
-    """A forward call of contract conv2d, conv2d_pool or conv2d_bias_pool.
+    """A call of a convolution, or of one of its gradients.
 
-    x (images, channels, *image), w (filters, channels, *kernel): operands; if filters are flipped,
-    the strides of w are. pool: positions of a window, (1, 1) without a pool. pooled: windows.
-    has_winners: whether their bit mask is output 1. bias (filters,): added to every position
-    before the pool; None without one. first_only: whether only the first winner of a window is set.
+    x (images, channels, *image), w (filters, channels, *kernel), y (images, filters, *pooled): the
+    operands, one of which is the result; for a gradient, y is that of the output. w of a forward
+    call lies as on the image: if filters are flipped, its strides are. pool: positions of a window,
+    (1, 1) without a pool; then every position is a window. winners: the operand of their bit mask,
+    or None. bias (filters,): added to every position before the pool; None without one. first_only:
+    whether only the first winner of a window is set.
     """
 
     x: Operand
     w: Operand
+    y: Operand
     stride: Pair
     padding: Pair
+    flip: bool
     pool: Pair
-    pooled: Pair
-    has_winners: bool
+    has_pool: bool
+    winners: Operand | None = None
     bias: Operand | None = None
     first_only: bool = False
 
@@ -52,6 +57,16 @@ class Convolution(NamedTuple):
         return self.w.shape[2], self.w.shape[3]
 
     @property
+    def pooled(self) -> Pair:
+        """Windows."""
+        return self.y.shape[2], self.y.shape[3]
+
+    @property
+    def used(self) -> Pair:
+        """Positions that windows cover, or all."""
+        return self.pooled[0] * self.pool[0], self.pooled[1] * self.pool[1]
+
+    @property
     def taps(self) -> int:
         """Weights of a filter and channel."""
         return self.w.shape[2] * self.w.shape[3]
@@ -62,9 +77,29 @@ class Convolution(NamedTuple):
         return self.pool[0] * self.pool[1]
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no position, or no image."""
+        return 0 in (self.images, *self.used, *self.image)
+
+    @property
     def mask_bytes(self) -> int:
         """Bytes of a window's winners."""
         return ceil_div(self.positions, 8)
+
+    @property
+    def dtype(self) -> str:
+        """Of all floats."""
+        return self.x.dtype
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return 4 * self.words
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights."""
+        return self.w.size * self.itemsize
 
     @property
     def words(self) -> int:
@@ -77,22 +112,39 @@ class Convolution(NamedTuple):
         return self.images * self.filters * self.pooled[0] * self.pooled[1]
 
 
-def convolution(call: Call) -> Convolution:
-    """The convolution of a call."""
-    x, w = call.inputs[:2]
+def convolution(call: Call, x: Operand, w: Operand, y: Operand) -> Convolution:
+    """The convolution of a call, without what forward calls alone have."""
     params = call.params
-    y = call.outputs[0].shape
+    pool = params.get("pool")
     return Convolution(
         x,
-        flipped(w) if params["flip"] else w,
+        w,
+        y,
         tuple(params["stride"]),
         tuple(params["padding"]),
-        tuple(params.get("pool", (1, 1))),
-        (y[2], y[3]),
-        len(call.outputs) > 1,
-        call.inputs[2] if call.kernel == "conv2d_bias_pool" else None,
-        bool(params.get("first")),
+        bool(params["flip"]),
+        (1, 1) if pool is None else tuple(pool),
+        pool is not None,
     )
+
+
+def forward_convolution(call: Call) -> Convolution:
+    """The convolution of a forward call."""
+    x, w = call.inputs[:2]
+    conv = convolution(call, x, w, call.outputs[0])
+    return conv._replace(
+        w=flipped(w) if conv.flip else w,
+        winners=call.outputs[1] if len(call.outputs) > 1 else None,
+        bias=call.inputs[2] if call.kernel == "conv2d_bias_pool" else None,
+        first_only=bool(call.params.get("first")),
+    )
+
+
+def gradient_convolution(call: Call, result: str) -> Convolution:
+    """The convolution of a gradient's call; result: "x" or "w", the operand that it is for."""
+    factor, y, own = call.inputs[0], call.inputs[1], call.outputs[0]
+    conv = convolution(call, *((own, factor) if result == "x" else (factor, own)), y)
+    return conv._replace(winners=call.inputs[2] if conv.has_pool else None)
 
 
 def flipped(w: Operand) -> Operand:
@@ -106,31 +158,11 @@ def flipped(w: Operand) -> Operand:
     return w._replace(base=base, strides=tuple(strides))
 
 
-def wrapped(n: int) -> int:
-    """n modulo 2**32, for index arithmetic in uint32 with negative numbers."""
-    return n & 0xFFFFFFFF
-
-
-def place(operand: Operand) -> Function:
-    """`at(a, b, c, d)`: the index of an element of an operand with four axes, from its pointer."""
-    base = wrapped(operand.base)
-    s0, s1, s2, s3 = map(wrapped, operand.strides)
-
-    @device
-    def at(a: Any, b: Any, c: Any, d: Any) -> Any:
-        i = uint32(uint32(base) + uint32(a * uint32(s0)))
-        i = uint32(i + uint32(b * uint32(s1)))
-        i = uint32(i + uint32(c * uint32(s2)))
-        return uint64(uint32(i + uint32(d * uint32(s3))))
-
-    return at
-
-
 def bias_of_filter(conv: Convolution) -> tuple[Function, Function]:
     """`bias_at(o, p)`: the bias of filter o, or of the last one where there is no filter o; and
     `with_bias(value, bias)`: the sum. Without a bias the value stays as it is, also where it is -0.
     """
-    dtype = scalar_type(conv)
+    dtype = TYPES[conv.dtype]
     if conv.bias is None:
 
         @device
@@ -143,12 +175,11 @@ def bias_of_filter(conv: Convolution) -> tuple[Function, Function]:
 
         return nothing, unchanged
 
-    base, (step,), last = wrapped(conv.bias.base), map(wrapped, conv.bias.strides), conv.filters - 1
+    place, last = at(conv.bias), conv.filters - 1
 
     @device
     def bias_at(o: Any, p: Any) -> Any:
-        i = min(uint32(o), uint32(last))
-        return p[2][uint64(uint32(uint32(base) + uint32(i * uint32(step))))]
+        return p[2][place(min(o, last))]
 
     @device
     def with_bias(value: Any, bias: Any) -> Any:
@@ -164,7 +195,7 @@ def window_maximum(conv: Convolution) -> Function:
     values: a local array of the window's positions, at most 32. With a NaN the maximum is NaN, and
     the NaNs win.
     """
-    positions, dtype, first_only = conv.positions, scalar_type(conv), conv.first_only
+    positions, dtype, first_only = conv.positions, TYPES[conv.dtype], conv.first_only
 
     @device
     def max_and_mask(values: Any) -> Any:
@@ -173,23 +204,18 @@ def window_maximum(conv: Convolution) -> Function:
         for k in range(1, positions):
             best = max(best, values[k])
             is_nan = is_nan or values[k] != values[k]
-        mask = uint32(0)
+        mask = u32(0)
         if is_nan:
             best = dtype(nan)
             for k in range(positions):
-                bit = uint32(1) if values[k] != values[k] else uint32(0)
-                mask = uint32(mask | uint32(bit << uint32(k)))
+                bit = u32(1) if values[k] != values[k] else u32(0)
+                mask = mask | bit << k
         else:
             for k in range(positions):
-                bit = uint32(0) if values[k] < best else uint32(1)
-                mask = uint32(mask | uint32(bit << uint32(k)))
+                bit = u32(0) if values[k] < best else u32(1)
+                mask = mask | bit << k
         if first_only:  # there is a winner: the mask is not 0
-            mask = uint32(mask & ~uint32(mask - uint32(1)))
+            mask = mask & (0 - mask)  # the lowest bit
         return best, mask
 
     return max_and_mask
-
-
-def scalar_type(conv: Convolution) -> Any:
-    """The type of the floats of a call."""
-    return TYPES[conv.x.dtype]

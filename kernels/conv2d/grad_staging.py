@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..core.call import Call, Function
+from ..core.call import Function
 from ..core.device import TYPES, cuda, device, load16, shared_array, uint32, uint64
+from ..core.index import thread_index, u32
 from ..core.integers import ceil_div
-from .grad import Sizes, locator, mask_byte
+from .geometry import Convolution
 
 # Registers for values that a thread has loaded and not yet stored to shared memory. With many sums
 # there are fewer; then there is enough arithmetic to wait twice.
@@ -36,38 +37,16 @@ def quad_loader(dtype: str) -> Function:
     if dtype == "float32":
 
         def load(p: Any, i: Any) -> Any:
-            return load16(p, uint64(i))
+            return load16(p, i)
 
     else:
 
         def load(p: Any, i: Any) -> Any:
-            a, b = load16(p, uint64(i))
-            c, d = load16(p, uint64(i) + uint64(2))
+            a, b = load16(p, i)
+            c, d = load16(p, i + 2)
             return a, b, c, d
 
     return device(load)
-
-
-def window_reader(call: Call, s: Sizes) -> Function:
-    """`read(p, n, o, h, w, exists)`: gradient and winners of a window; a gradient of zero where it
-    doesn't exist. Without a pool the one position of a window wins."""
-    at_g = locator(call.inputs[1])
-    at_winners = locator(call.inputs[2]) if s.pooled else at_g
-    byte_of = mask_byte(call.inputs[2]) if s.pooled else at_g
-    zero, pooled = TYPES[s.dtype](0), s.pooled
-    n_bytes = ceil_div(s.pool[0] * s.pool[1], 8)
-
-    def read(p: Any, n: Any, o: Any, h: Any, w: Any, exists: Any) -> Any:
-        value = p[1][uint64(at_g(n, o, h, w) if exists else uint32(0))]
-        mask = uint32(1)
-        if pooled:
-            first = at_winners(n, o, h, w) if exists else uint32(0)
-            mask = uint32(0)
-            for k in range(n_bytes):
-                mask = uint32(mask | uint32(byte_of(p[2], first, k) << uint32(8 * k)))
-        return value if exists else zero, mask
-
-    return device(read)
 
 
 def stager(
@@ -99,23 +78,23 @@ def stager(
         masks = cuda.local.array(g_each, uint32)
         finite = True
         for r in range(rounds):
-            first_x = uint32(t + uint32(r * x_each * threads))
-            first_g = uint32(t + uint32(r * g_each * threads))
+            first_x = t + r * x_each * threads
+            first_g = t + r * g_each * threads
             for k in range(x_each):
-                x[uint64(k)] = fetch_x(p, tile, step, uint32(first_x + uint32(k * threads)))
+                x[uint64(k)] = fetch_x(p, tile, step, first_x + k * threads)
             for k in range(g_each):
-                value, mask = fetch_g(p, tile, step, uint32(first_g + uint32(k * threads)))
+                value, mask = fetch_g(p, tile, step, first_g + k * threads)
                 g[uint64(k)] = value
                 masks[uint64(k)] = mask
             for k in range(x_each):
-                i = uint32(first_x + uint32(k * threads))
+                i = first_x + k * threads
                 if i < n_x:
                     put_x(memory, i, x[uint64(k)])
                     finite = finite and x[uint64(k)] - x[uint64(k)] == zero
             for k in range(g_each):
-                i = uint32(first_g + uint32(k * threads))
+                i = first_g + k * threads
                 if i < n_g:
-                    put_g(memory, i, g[uint64(k)], masks[uint64(k)])
+                    put_g(memory, i, g[uint64(k)], u32(masks[uint64(k)]))
         return finite
 
     return device(stage)
@@ -141,23 +120,25 @@ class TileKernel(NamedTuple):
     threads: int
 
 
-def tile_body(s: Sizes, kernel: TileKernel, factors: Staged, gradients: Staged) -> Function:
+def tile_body(
+    conv: Convolution, kernel: TileKernel, factors: Staged, gradients: Staged
+) -> Function:
     """The body of a kernel whose blocks compute tiles of the result, and stage their operands step
     by step. With a pool it records whether a factor is infinite or NaN."""
     prepare, in_order, span, accumulate, store, n_sums, shared, threads = kernel
-    stage = stager(s.dtype, threads, n_sums, factors, gradients)
-    dtype, pooled = TYPES[s.dtype], s.pooled
+    stage = stager(conv.dtype, threads, n_sums, factors, gradients)
+    dtype, pooled = TYPES[conv.dtype], conv.has_pool
     in_order = in_order or pooled
 
     def body(p: Any) -> None:
         memory = shared_array(shared, dtype)
         nonfinite = cuda.shared.array(1, uint32)
-        t, tile = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.y)
+        t, tile = thread_index(), u32(cuda.blockIdx.y)
         sums = cuda.local.array(n_sums, dtype)
         for k in range(n_sums):
             sums[uint64(k)] = dtype(0)
         if t == 0:
-            nonfinite[uint64(0)] = uint32(0)
+            nonfinite[0] = u32(0)
         prepare(memory, t)
         step, end = span()
         while step < end:
@@ -165,11 +146,11 @@ def tile_body(s: Sizes, kernel: TileKernel, factors: Staged, gradients: Staged) 
                 cuda.syncthreads()
             finite = stage(p, memory, tile, step, t)
             if pooled and not finite:
-                nonfinite[uint64(0)] = uint32(1)
+                nonfinite[0] = u32(1)
             cuda.syncthreads()
-            has_nonfinite = pooled and nonfinite[uint64(0)] != uint32(0)
+            has_nonfinite = pooled and nonfinite[0] != 0
             accumulate(memory, sums, tile, step, t, has_nonfinite)
-            step = uint32(step + uint32(1))
+            step = step + 1
         store(p, memory, sums, tile, t)
 
     return body
@@ -193,26 +174,26 @@ def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Fu
             while v < n_outputs:
                 total = zero
                 for k in range(split):
-                    total += memory[uint64(v + uint32(k * n_outputs))]
+                    total += memory[uint64(v) + uint64(k * n_outputs)]
                 emit(p, total, v, tile, step)
-                v = uint32(v + uint32(threads))
+                v = v + threads
 
     else:
 
         def combine(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> None:
-            v, part = uint32(t % uint32(n_outputs)), uint32(t // uint32(n_outputs))
+            v, part = t % n_outputs, t // n_outputs
             total = zero
             for k in range(each):
-                member = uint32(uint32(part * uint32(each)) + uint32(k))
+                member = part * each + k
                 if member < split:
-                    total += memory[uint64(v + uint32(member * uint32(n_outputs)))]
+                    total += memory[uint64(v) + uint64(member * n_outputs)]
             cuda.syncthreads()
-            memory[uint64(t)] = total
+            memory[t] = total
             cuda.syncthreads()
             if t < n_outputs:
-                total = memory[uint64(t)]
+                total = memory[t]
                 for k in range(1, parts):
-                    total += memory[uint64(t + uint32(k * n_outputs))]
+                    total += memory[uint64(t) + uint64(k * n_outputs)]
                 emit(p, total, t, tile, step)
 
     return device(combine)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from ..core.hardware import MAX_GRID_Y, MULTIPROCESSORS, REGISTERS, SCHEDULERS, SHARED_BYTES, WARP
 from ..core.integers import ceil_div, even_share, round_up
-from .grad import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS, Sizes
+from .geometry import Convolution
+from .grad import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS
 
 WIDE = 16  # the most pixels of a row that one thread computes
 SEGMENT = 8  # pixels of a thread if rows are longer
@@ -86,63 +87,63 @@ class InputTiles(NamedTuple):
         return max(staged, self.members * self.plane * self.split)
 
 
-def input_tiles(s: Sizes) -> InputTiles | None:
+def input_tiles(conv: Convolution) -> InputTiles | None:
     """The fastest cut by the model; None if a filter, a row or a pool is too large."""
-    empty = s.n * s.used[0] * s.used[1] * s.image[0] * s.image[1] * s.o * s.c == 0
-    if empty or s.kernel[1] > WIDE or s.pool[0] * s.pool[1] > WINNERS:
+    too_large = conv.kernel[1] > WIDE or conv.positions > WINNERS
+    if conv.is_empty or conv.w.size == 0 or too_large:
         return None
     found = [
         c
-        for c in candidates(s)
-        if c.shared * s.itemsize <= STAGED_BYTES and c.channel_tiles <= MAX_GRID_Y
+        for c in candidates(conv)
+        if c.shared * conv.itemsize <= STAGED_BYTES and c.channel_tiles <= MAX_GRID_Y
     ]
-    best = min(found, key=lambda c: _cost(s, c), default=None)
-    return best and _spaced(s, best)
+    best = min(found, key=lambda c: _cost(conv, c), default=None)
+    return best and _spaced(conv, best)
 
 
-def _spaced(s: Sizes, c: InputTiles) -> InputTiles:
+def _spaced(conv: Convolution, c: InputTiles) -> InputTiles:
     """The same cut with rows of g an odd number of quads apart, so that rows that threads read
     together are in different banks; where that leaves room for as many blocks."""
     spaced = c._replace(pitch=c.pitch | QUAD)
-    fits = spaced.shared * s.itemsize <= STAGED_BYTES and _resident(s, spaced) == _resident(s, c)
-    return spaced if fits else c
+    fits = spaced.shared * conv.itemsize <= STAGED_BYTES
+    return spaced if fits and _resident(conv, spaced) == _resident(conv, c) else c
 
 
-def candidates(s: Sizes) -> Iterator[InputTiles]:
+def candidates(conv: Convolution) -> Iterator[InputTiles]:
     """Candidates; some need more shared memory than there is."""
-    width = s.image[1]
+    width = conv.image[1]
     pixels = round_up(width, QUAD) if width <= WIDE else SEGMENT
     segments = ceil_div(width, pixels)
-    most = SUMS // 2 if s.dtype == "float64" else SUMS
-    channels = [c for c in (1, 2, 3, 4) if c <= s.c and (c == 1 or c * pixels <= most)]
-    heights = sorted({even_share(s.image[0], r) for r in (4, 8, 16, 32)})
+    most = SUMS // 2 if conv.dtype == "float64" else SUMS
+    channels = [c for c in (1, 2, 3, 4) if c <= conv.channels and (c == 1 or c * pixels <= most)]
+    heights = sorted({even_share(conv.image[0], r) for r in (4, 8, 16, 32)})
     for each, rows in [(a, b) for a in channels for b in heights]:
-        all_groups = ceil_div(s.c, each)
+        all_groups = ceil_div(conv.channels, each)
         for groups in sorted({even_share(all_groups, g) for g in (1, 2, 4, 8)}):
-            for images in sorted({even_share(s.n, n) for n in (1, 2, 3, 4, 6, 8)}):
+            for images in sorted({even_share(conv.images, n) for n in (1, 2, 3, 4, 6, 8)}):
                 units = images * groups * segments * rows
                 if units <= max(THREADS):
-                    yield from _splits(s, pixels, each, groups, images, rows)
+                    yield from _splits(conv, pixels, each, groups, images, rows)
 
 
 def _splits(
-    s: Sizes, pixels: int, channels: int, groups: int, images: int, rows: int
+    conv: Convolution, pixels: int, channels: int, groups: int, images: int, rows: int
 ) -> Iterator[InputTiles]:
     """Cuts along the filters."""
-    kernel_h, width = s.kernel
-    segments = ceil_div(s.image[1], pixels)
-    bands = ceil_div(s.image[0], rows)
-    reach = (rows + kernel_h - 2) // s.stride[0] + 1  # rows of positions
-    window_rows = min(s.windows[0], (reach + s.pool[0] - 2) // s.pool[0] + 1)
-    window_rows = s.windows[0] if bands == 1 else window_rows
-    border = width - 1 - s.padding[1]
+    kernel_h, width = conv.kernel
+    segments = ceil_div(conv.image[1], pixels)
+    bands = ceil_div(conv.image[0], rows)
+    reach = (rows + kernel_h - 2) // conv.stride[0] + 1  # rows of positions
+    window_rows = min(conv.pooled[0], (reach + conv.pool[0] - 2) // conv.pool[0] + 1)
+    window_rows = conv.pooled[0] if bands == 1 else window_rows
+    border = width - 1 - conv.padding[1]
     columns = (segments - 1) * pixels + round_up(pixels + width - 1, QUAD)
     units = images * groups * segments * rows
     row_weights = round_up(width * channels, QUAD)
     for most in THREADS:
-        split = even_share(s.o, max(1, most // units))
+        split = even_share(conv.filters, max(1, most // units))
         for steps in (1, 2, 4, 8):
-            filters = min(round_up(s.o, split), steps * split)
+            filters = min(round_up(conv.filters, split), steps * split)
             yield InputTiles(
                 pixels,
                 channels,
@@ -156,32 +157,32 @@ def _splits(
                 border,
                 columns,
                 bands,
-                ceil_div(s.n, images),
-                ceil_div(ceil_div(s.c, channels), groups),
+                ceil_div(conv.images, images),
+                ceil_div(ceil_div(conv.channels, channels), groups),
                 width,
                 row_weights,
                 filters * kernel_h * groups * row_weights,
-                window_rows * s.pool[0],
-                images * filters * window_rows * s.windows[1],
-                ceil_div(s.o, filters),
+                window_rows * conv.pool[0],
+                images * filters * window_rows * conv.pooled[1],
+                ceil_div(conv.filters, filters),
             )
 
 
-def alive(s: Sizes, c: InputTiles) -> list[bool]:
+def alive(conv: Convolution, c: InputTiles) -> list[bool]:
     """Which of the columns of g that a thread needs can have a position."""
     found = [False] * (c.pixels + c.kernel_width - 1)
     for begin in range(0, c.segments * c.pixels, c.pixels):
         for j in range(len(found)):
             column = begin + j - c.border
-            inside = 0 <= column <= (s.used[1] - 1) * s.stride[1]
-            found[j] = found[j] or (inside and column % s.stride[1] == 0)
+            inside = 0 <= column <= (conv.used[1] - 1) * conv.stride[1]
+            found[j] = found[j] or (inside and column % conv.stride[1] == 0)
     return found
 
 
-def _cost(s: Sizes, c: InputTiles) -> float:
+def _cost(conv: Convolution, c: InputTiles) -> float:
     """Approximate cycles on a large GPU: instructions on four schedulers, accesses to shared
     memory, waits for memory."""
-    seen = alive(s, c)
+    seen = alive(conv, c)
     columns = sum(sum(seen[q : q + c.kernel_width]) for q in range(c.pixels))
     quads = ceil_div(sum(seen), QUAD)
     instructions = columns * c.channels + quads + c.row_weights // QUAD + 14
@@ -189,11 +190,12 @@ def _cost(s: Sizes, c: InputTiles) -> float:
     wide += c.row_weights // QUAD
     # Rows of a filter that a warp's rows of dx need, on average.
     warp_rows = min(c.rows, ceil_div(WARP, c.members * c.segments))
-    met = s.used[0] * s.kernel[0] * s.stride[0] / s.image[0]
-    met = min(s.kernel[0], (met / s.stride[0] if warp_rows == 1 else met) + (warp_rows - 1) / 2)
+    height, stride = conv.kernel[0], conv.stride[0]
+    met = conv.used[0] * height * stride / conv.image[0]
+    met = min(height, (met / stride if warp_rows == 1 else met) + (warp_rows - 1) / 2)
     rounds = c.filters // c.split
     inner = rounds * (met * max(instructions, SCHEDULERS * wide) + 15)
-    staged = 30 * c.weights + (25 + 6 * s.pool[0] * s.pool[1]) * c.windows
+    staged = 30 * c.weights + (25 + 6 * conv.positions) * c.windows
     piece = inner + staged / c.threads + 40
     outputs = c.members * c.plane
     end = c.channels * (3 * outputs * c.split / c.threads + c.pixels + 60) + 100
@@ -201,11 +203,11 @@ def _cost(s: Sizes, c: InputTiles) -> float:
     issue = warps * (piece * c.steps + end) / SCHEDULERS
     blocks = c.image_groups * c.bands * c.channel_tiles
     waves = ceil_div(blocks, MULTIPROCESSORS)
-    alone = (LATENCY + rounds * s.kernel[0] * (instructions + WAIT) + staged / c.threads) * c.steps
-    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, _resident(s, c)))
+    alone = (LATENCY + rounds * height * (instructions + WAIT) + staged / c.threads) * c.steps
+    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, _resident(conv, c)))
 
 
-def _resident(s: Sizes, c: InputTiles) -> int:
+def _resident(conv: Convolution, c: InputTiles) -> int:
     """Blocks that run at once on a multiprocessor."""
     registers = c.threads * (c.pixels * c.channels + 64)
-    return max(1, min(8, SHARED_BYTES // (c.shared * s.itemsize), REGISTERS // registers))
+    return max(1, min(8, SHARED_BYTES // (c.shared * conv.itemsize), REGISTERS // registers))

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 from ..core.axes import is_dense
 from ..core.call import Function
-from ..core.device import cuda, device, load16, store16, uint32, uint64
+from ..core.device import TYPES, cuda, device, load16, store16, uint64
 from ..core.hardware import STATIC_BYTES
+from ..core.index import u32, wrapped
 from ..core.integers import ceil_div, round_up
-from .geometry import Convolution, Pair, scalar_type, wrapped
-from .tiling import Tiling, n_filter_blocks, n_regions, region, row_width, thread_positions
+from .geometry import Convolution, Pair
+from .tiling import Tiling
 
 BANKS = 32
 
@@ -43,10 +44,11 @@ class SharedLayout(NamedTuple):
     size: int
 
 
-def shared_layout(conv: Convolution, tiling: Tiling) -> SharedLayout:
+def shared_layout(tiling: Tiling) -> SharedLayout:
     """The layout with the fewest bank conflicts; of equal ones, the one that is staged fastest."""
-    rows, columns = region(conv, tiling)
-    plain = _whole_image(conv, tiling)
+    conv = tiling.conv
+    rows, columns = tiling.region
+    plain = _whole_image(tiling)
     options = [plain] if plain else []
     for pitch in range(round_up(columns, 4), columns + 12, 4):
         for extra in range(0, BANKS, 4):
@@ -57,9 +59,9 @@ def shared_layout(conv: Convolution, tiling: Tiling) -> SharedLayout:
                 break
     # The narrowest one always fits: the tiling was chosen for that.
     limit = STATIC_BYTES // (4 * conv.words)
-    fitting = [o for o in options if _sizes(conv, tiling, *o)[2] <= limit]
-    pitch, channel_pitch, image_pitch = min(fitting, key=lambda o: _turns(conv, tiling, *o))
-    weights, filter_pitch, size = _sizes(conv, tiling, pitch, channel_pitch, image_pitch)
+    fitting = [o for o in options if _sizes(tiling, *o)[2] <= limit]
+    pitch, channel_pitch, image_pitch = min(fitting, key=lambda o: _turns(tiling, *o))
+    weights, filter_pitch, size = _sizes(tiling, pitch, channel_pitch, image_pitch)
     whole = bool(plain) and (pitch, channel_pitch, image_pitch) == plain
     return SharedLayout(
         rows, columns, pitch, channel_pitch, image_pitch, whole, weights, filter_pitch, size
@@ -67,11 +69,12 @@ def shared_layout(conv: Convolution, tiling: Tiling) -> SharedLayout:
 
 
 def _sizes(
-    conv: Convolution, tiling: Tiling, pitch: int, channel_pitch: int, image_pitch: int
+    tiling: Tiling, pitch: int, channel_pitch: int, image_pitch: int
 ) -> tuple[int, int, int]:
     """Where weights begin, their pitch, and the total size, for these pitches of pixels."""
+    conv = tiling.conv
     # Tiles that extend over the last row of an image read the elements after it.
-    behind = max(0, region(conv, tiling)[0] * pitch - channel_pitch)
+    behind = max(0, tiling.region[0] * pitch - channel_pitch)
     weights = round_up(tiling.images * image_pitch + behind, 4)
     filter_pitch = tiling.block_filters
     if tiling.filters % 2 == 0:
@@ -79,11 +82,12 @@ def _sizes(
     return weights, filter_pitch, weights + tiling.channels * conv.taps * filter_pitch
 
 
-def _whole_image(conv: Convolution, tiling: Tiling) -> tuple[int, int, int] | None:
+def _whole_image(tiling: Tiling) -> tuple[int, int, int] | None:
     """The pitches of an image in global memory, if a block may copy whole images; else None."""
+    conv = tiling.conv
     height, width = conv.image
-    rows, columns = region(conv, tiling)
-    fits = n_regions(conv, tiling) == (1, 1) and rows <= height and columns <= width
+    rows, columns = tiling.region
+    fits = tiling.regions == (1, 1) and rows <= height and columns <= width
     even = conv.channels % tiling.channels == 0
     if (
         not fits
@@ -97,11 +101,12 @@ def _whole_image(conv: Convolution, tiling: Tiling) -> tuple[int, int, int] | No
     return width, height * width, tiling.channels * height * width
 
 
-def _turns(conv: Convolution, tiling: Tiling, pitch: int, channel: int, image: int) -> int:
+def _turns(tiling: Tiling, pitch: int, channel: int, image: int) -> int:
     """Cycles of shared memory in which the threads of a warp read their first pixels."""
+    conv = tiling.conv
     columns = tiling.windows[1] * conv.pool[1] * conv.stride[1]
     rows = tiling.windows[0] * conv.pool[0] * conv.stride[0]
-    vector = min(4 if columns % 4 == 0 else 2 if columns % 2 == 0 else 1, row_width(conv, tiling))
+    vector = min(4 if columns % 4 == 0 else 2 if columns % 2 == 0 else 1, tiling.row_width)
     share = tiling.channels // tiling.splits
     words: set[int] = set()
     for thread in range(min(32, tiling.threads)):
@@ -114,24 +119,24 @@ def _turns(conv: Convolution, tiling: Tiling, pitch: int, channel: int, image: i
     return max(Counter(word % BANKS for word in words).values())
 
 
-def first_of_block(conv: Convolution, tiling: Tiling) -> Function:
+def first_of_block(tiling: Tiling) -> Function:
     """The device function `first(block)`: a block's first image, filter, row and column of windows.
 
     Blocks that read the same pixels have consecutive numbers.
     """
-    n_filters = n_filter_blocks(conv, tiling)
-    n_rows, n_columns = n_regions(conv, tiling)
+    n_filters = tiling.filter_blocks
+    n_rows, n_columns = tiling.regions
     filters, images = tiling.block_filters, tiling.images
     rows, columns = tiling.block_windows
 
     @device
     def first(block: Any) -> Any:
-        rest = uint32(block // uint32(n_filters))
-        o = uint32(uint32(block % uint32(n_filters)) * uint32(filters))
-        x = uint32(uint32(rest % uint32(n_columns)) * uint32(columns))
-        rest = uint32(rest // uint32(n_columns))
-        y = uint32(uint32(rest % uint32(n_rows)) * uint32(rows))
-        n = uint32(uint32(rest // uint32(n_rows)) * uint32(images))
+        rest = block // n_filters
+        o = block % n_filters * filters
+        x = rest % n_columns * columns
+        rest = rest // n_columns
+        y = rest % n_rows * rows
+        n = rest // n_rows * images
         return n, o, y, x
 
     return first
@@ -165,10 +170,11 @@ class Part(NamedTuple):
     steps: Pair
 
 
-def staging(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function:
+def staging(tiling: Tiling, layout: SharedLayout) -> Function:
     """`stage(tile, thread, n, o, y, x, c, p)`: copies the block's pixels and weights: images from n
     on, filters from o on, windows from row y and column x on, channels from c on."""
-    pixels, weights = _pixels(conv, tiling, layout), _weights(conv, tiling, layout)
+    conv = tiling.conv
+    pixels, weights = _pixels(tiling, layout), _weights(tiling, layout)
     if pixels.rounds == weights.rounds == (1, 1):
         return _at_once(pixels, weights, conv)
     put_pixels, put_weights = _in_rounds(pixels, conv), _in_rounds(weights, conv)
@@ -183,7 +189,7 @@ def staging(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Function
 
 def _at_once(pixels: Part, weights: Part, conv: Convolution) -> Function:
     """`stage` with all loads before the first store."""
-    n_pixels, n_weights, dtype = pixels.size, weights.size, scalar_type(conv)
+    n_pixels, n_weights, dtype = pixels.size, weights.size, TYPES[conv.dtype]
     load_pixels, put_pixels = pixels.load, pixels.put
     load_weights, put_weights = weights.load, weights.put
 
@@ -201,7 +207,7 @@ def _at_once(pixels: Part, weights: Part, conv: Convolution) -> Function:
 
 def _in_rounds(part: Part, conv: Convolution) -> Function:
     """`stage` of one part, in rounds."""
-    load, put, size, dtype = part.load, part.put, part.size, scalar_type(conv)
+    load, put, size, dtype = part.load, part.put, part.size, TYPES[conv.dtype]
     (rounds_a, rounds_b), (step_a, step_b) = part.rounds, part.steps
 
     @device
@@ -215,15 +221,14 @@ def _in_rounds(part: Part, conv: Convolution) -> Function:
     return stage
 
 
-def _in_flight(conv: Convolution, tiling: Tiling) -> int:
+def _in_flight(tiling: Tiling) -> int:
     """Values that a thread loads at a time: more if it has registers to spare."""
-    rows, columns = thread_positions(conv, tiling)
+    conv = tiling.conv
+    rows, columns = tiling.positions
     return (24 if rows * columns * tiling.filters * conv.words <= 16 else 6) // conv.words
 
 
-def _part(
-    conv: Convolution, tiling: Tiling, number: int, inner: Axis, outer: Axis, lanes: int = 1
-) -> Part:
+def _part(tiling: Tiling, number: int, inner: Axis, outer: Axis, lanes: int = 1) -> Part:
     """The part of operand `number` with these axes; `lanes` neighbours are copied together.
 
     Elements of the padding are zero. Other elements that don't exist are undefined, and not read.
@@ -231,16 +236,17 @@ def _part(
     Threads are laid along the inner axis as far as possible, the rest along the outer one. So a
     thread computes few indices along each axis; the index of an element is the sum of two.
     """
+    conv = tiling.conv
     n_inner, n_outer, from_inner, from_outer = inner.length, outer.length, *_places(inner, outer)
     along = min(n_inner, tiling.threads)
     across = tiling.threads // along
     count_a, count_b = ceil_div(n_inner, along), ceil_div(n_outer, across)
-    most = max(1, _in_flight(conv, tiling) // lanes)
+    most = max(1, _in_flight(tiling) // lanes)
     if count_a * count_b <= most:
         batch_a, batch_b = count_a, count_b
     else:
         batch_a, batch_b = 1, ceil_div(count_b, ceil_div(count_b, most))
-    dtype = scalar_type(conv)
+    dtype = TYPES[conv.dtype]
     has_padding = number == 0 and conv.padding != (0, 0)
     move_in, move_out = _moves(lanes)
 
@@ -248,16 +254,16 @@ def _part(
     def load(
         v: Any, t: Any, a: Any, b: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any
     ) -> None:
-        first, second = uint32(t % uint32(along)), uint32(t // uint32(along))
+        first, second = t % along, t // along
         for da in range(batch_a):
-            i = uint32(first + uint32((a + da) * along))
+            i = first + (a + da) * along
             from_i, is_there = from_inner(i, n, o, y, x, c)
             for db in range(batch_b):
-                j = uint32(second + uint32((b + db) * across))
+                j = second + (b + db) * across
                 from_j, is_here = from_outer(j, n, o, y, x, c)
-                is_inside = is_there & is_here & (i < uint32(n_inner)) & (j < uint32(n_outer))
+                is_inside = is_there & is_here & (i < n_inner) & (j < n_outer)
                 # Outside, element 0 is loaded: a branch would delay the next load.
-                k = uint64(uint32(from_i + from_j)) if is_inside else uint64(0)
+                k = uint64(from_i + from_j) if is_inside else uint64(0)
                 move_in(v, (da * batch_b + db) * lanes, p[number], k)
                 if has_padding and not is_inside:
                     v[da * batch_b + db] = dtype(0)
@@ -266,16 +272,16 @@ def _part(
 
     @device
     def put(tile: Any, v: Any, t: Any, a: Any, b: Any) -> None:
-        zero = uint32(0)
-        first, second = uint32(t % uint32(along)), uint32(t // uint32(along))
+        zero = u32(0)
+        first, second = t % along, t // along
         for da in range(batch_a):
-            i = uint32(first + uint32((a + da) * along))
+            i = first + (a + da) * along
             to_i = to_inner(i, zero, zero, zero, zero, zero)[1]
             for db in range(batch_b):
-                j = uint32(second + uint32((b + db) * across))
+                j = second + (b + db) * across
                 to_j = to_outer(j, zero, zero, zero, zero, zero)[1]
-                if (i < uint32(n_inner)) & (j < uint32(n_outer)) & (second < uint32(across)):
-                    move_out(tile, uint64(uint32(to_i + to_j)), v, (da * batch_b + db) * lanes)
+                if (i < n_inner) & (j < n_outer) & (second < across):
+                    move_out(tile, uint64(to_i + to_j), v, (da * batch_b + db) * lanes)
 
     return Part(
         load,
@@ -338,10 +344,11 @@ def _moves(lanes: int) -> tuple[Function, Function]:
     return move_in, move_out
 
 
-def _pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
+def _pixels(tiling: Tiling, layout: SharedLayout) -> Part:
     """The block's pixels: whole channels of contiguous images, or any region of any images."""
+    conv = tiling.conv
     if not layout.whole:
-        return _part(conv, tiling, 0, *_region_axes(conv, tiling, layout))
+        return _part(tiling, 0, *_region_axes(tiling, layout))
     run = tiling.channels * conv.image[0] * conv.image[1]
     strides, base = conv.x.strides, wrapped(conv.x.base)
     lanes = 4 // conv.words
@@ -352,20 +359,21 @@ def _pixels(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
 
     @device
     def in_image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        k = uint32(i * uint32(lanes))
-        return uint32(k + uint32(c * uint32(s1))), k, True
+        k = i * lanes
+        return k + c * s1, k, True
 
     @device
     def image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        number = uint32(n + i)
-        begin = uint32(uint32(base) + uint32(number * uint32(s0)))
-        return begin, uint32(i * uint32(run)), number < uint32(n_images)
+        number = n + i
+        begin = base + number * s0
+        return begin, i * run, number < n_images
 
-    return _part(conv, tiling, 0, Axis(run // lanes, in_image), Axis(tiling.images, image), lanes)
+    return _part(tiling, 0, Axis(run // lanes, in_image), Axis(tiling.images, image), lanes)
 
 
-def _region_axes(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> tuple[Axis, Axis]:
+def _region_axes(tiling: Tiling, layout: SharedLayout) -> tuple[Axis, Axis]:
     """Pixels of a region, zeros around the image; channels of images."""
+    conv = tiling.conv
     rows, columns, channels = layout.rows, layout.columns, tiling.channels
     (height, width), n_images, n_channels = conv.image, conv.images, conv.channels
     step_y, step_x = conv.pool[0] * conv.stride[0], conv.pool[1] * conv.stride[1]
@@ -376,28 +384,29 @@ def _region_axes(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> tup
 
     @device
     def pixel(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        r, q = uint32(i // uint32(columns)), uint32(i % uint32(columns))
-        row = uint32(uint32(uint32(y * uint32(step_y)) + r) + uint32(before_y))
-        column = uint32(uint32(uint32(x * uint32(step_x)) + q) + uint32(before_x))
-        begin = uint32(uint32(row * uint32(s2)) + uint32(column * uint32(s3)))
+        r, q = i // columns, i % columns
+        row = y * step_y + r + before_y
+        column = x * step_x + q + before_x
+        begin = row * s2 + column * s3
         # In the padding, numbers wrap around to large ones.
-        is_inside = (row < uint32(height)) & (column < uint32(width))
-        return begin, uint32(uint32(r * uint32(pitch)) + q), is_inside
+        is_inside = (row < height) & (column < width)
+        return begin, r * pitch + q, is_inside
 
     @device
     def channel_of_image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        k, m = uint32(i % uint32(channels)), uint32(i // uint32(channels))
-        channel, image = uint32(c + k), uint32(n + m)
-        begin = uint32(uint32(image * uint32(s0)) + uint32(channel * uint32(s1)))
-        to = uint32(uint32(k * uint32(channel_pitch)) + uint32(m * uint32(image_pitch)))
-        is_inside = (channel < uint32(n_channels)) & (image < uint32(n_images))
-        return uint32(uint32(base) + begin), to, is_inside
+        k, m = i % channels, i // channels
+        channel, image = c + k, n + m
+        begin = image * s0 + channel * s1
+        to = k * channel_pitch + m * image_pitch
+        is_inside = (channel < n_channels) & (image < n_images)
+        return base + begin, to, is_inside
 
     return Axis(rows * columns, pixel), Axis(tiling.images * channels, channel_of_image)
 
 
-def _weights(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
+def _weights(tiling: Tiling, layout: SharedLayout) -> Part:
     """The block's weights: taps of channels of filters."""
+    conv = tiling.conv
     kw, taps = conv.kernel[1], conv.taps
     n_filters, n_channels = conv.filters, conv.channels
     begin, pitch, base = layout.weights, layout.filter_pitch, wrapped(conv.w.base)
@@ -405,20 +414,20 @@ def _weights(conv: Convolution, tiling: Tiling, layout: SharedLayout) -> Part:
 
     @device
     def tap_of_channel(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        channel, tap = uint32(c + uint32(i // uint32(taps))), uint32(i % uint32(taps))
-        place = uint32(uint32(uint32(tap // uint32(kw)) * uint32(s2)) + uint32(base))
-        place = uint32(place + uint32(uint32(tap % uint32(kw)) * uint32(s3)))
-        place = uint32(place + uint32(channel * uint32(s1)))
+        channel, tap = c + i // taps, i % taps
+        place = tap // kw * s2 + base
+        place = place + tap % kw * s3
+        place = place + channel * s1
         return (
             place,
-            uint32(uint32(begin) + uint32(i * uint32(pitch))),
-            channel < uint32(n_channels),
+            begin + i * pitch,
+            channel < n_channels,
         )
 
     @device
     def of_filter(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        number = uint32(o + i)
-        return uint32(number * uint32(s0)), i, number < uint32(n_filters)
+        number = o + i
+        return number * s0, i, number < n_filters
 
     taps_axis = Axis(tiling.channels * taps, tap_of_channel)
-    return _part(conv, tiling, 1, taps_axis, Axis(tiling.block_filters, of_filter))
+    return _part(tiling, 1, taps_axis, Axis(tiling.block_filters, of_filter))

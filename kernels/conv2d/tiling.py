@@ -35,7 +35,7 @@ MAX_ROW = 352
 
 
 class Tiling(NamedTuple):
-    """The work of a thread and of a block.
+    """The work of a thread and of a block, in a call of `conv`.
 
     filters, windows (rows, columns): of a thread, which computes all these windows for all these
     filters; its windows are a tile. tiles (rows, columns): of a block, in each of `images` images.
@@ -43,6 +43,7 @@ class Tiling(NamedTuple):
     with channels / splits consecutive ones. channels: in shared memory at a time.
     """
 
+    conv: Convolution
     filters: int
     windows: Pair
     tiles: Pair
@@ -64,94 +65,95 @@ class Tiling(NamedTuple):
         """Of one image."""
         return self.tiles[0] * self.windows[0], self.tiles[1] * self.windows[1]
 
+    @property
+    def positions(self) -> Pair:
+        """Rows and columns of the convolution that a thread computes."""
+        return self.windows[0] * self.conv.pool[0], self.windows[1] * self.conv.pool[1]
 
-def thread_positions(conv: Convolution, tiling: Tiling) -> Pair:
-    """Rows and columns of the convolution that a thread computes."""
-    return tiling.windows[0] * conv.pool[0], tiling.windows[1] * conv.pool[1]
+    @property
+    def region(self) -> Pair:
+        """Rows and columns of an image that a block reads, padding included."""
+        conv, windows = self.conv, self.block_windows
+        rows, columns = (
+            (windows[k] * conv.pool[k] - 1) * conv.stride[k] + conv.kernel[k] for k in (0, 1)
+        )
+        return rows, columns
+
+    @property
+    def has_patch(self) -> bool:
+        """Whether a thread has the patch of a channel in registers: it loads every pixel once."""
+        conv, (rows, columns) = self.conv, self.positions
+        n_pixels = ((rows - 1) * conv.stride[0] + conv.kernel[0]) * self.row_width
+        products = conv.taps * rows * columns * self.filters
+        return products <= MAX_PATCH and n_pixels * conv.words <= MAX_ACCUMULATORS
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether a thread has the pixels of a row of a filter in registers."""
+        (rows, columns), width = self.positions, self.conv.kernel[1]
+        return width * rows * columns * self.filters <= MAX_ROW and width <= 11
+
+    @property
+    def row_width(self) -> int:
+        """Pixels of a row that a thread needs for a row of a filter."""
+        columns = self.positions[1]
+        return (columns - 1) * self.conv.stride[1] + self.conv.kernel[1]
+
+    @property
+    def regions(self) -> Pair:
+        """Blocks that divide an image, along its axes."""
+        rows, columns = (ceil_div(self.conv.pooled[k], self.block_windows[k]) for k in (0, 1))
+        return rows, columns
+
+    @property
+    def filter_blocks(self) -> int:
+        """Blocks that divide the filters."""
+        return ceil_div(self.conv.filters, self.block_filters)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the launch."""
+        rows, columns = self.regions
+        images = ceil_div(self.conv.images, self.images)
+        return rows * columns * images * self.filter_blocks
+
+    @property
+    def outputs(self) -> int:
+        """Elements that a block computes, including those outside of the output."""
+        rows, columns = self.block_windows
+        return self.images * self.block_filters * rows * columns
+
+    @property
+    def stage_elements(self) -> int:
+        """Elements of shared memory for one channel, approximately."""
+        rows, columns = self.region
+        return self.images * rows * (columns + 4) + self.conv.taps * (self.block_filters + 3)
+
+    @property
+    def result_elements(self) -> int:
+        """Elements of shared memory for the results of threads."""
+        if self.splits > 1:
+            rows, columns = self.positions
+            return self.threads * rows * columns * self.filters
+        return self.outputs * (2 if self.conv.winners else 1)
 
 
-def region(conv: Convolution, tiling: Tiling) -> Pair:
-    """Rows and columns of an image that a block reads, padding included."""
-    rows, columns = (
-        (tiling.block_windows[k] * conv.pool[k] - 1) * conv.stride[k] + conv.kernel[k]
-        for k in (0, 1)
-    )
-    return rows, columns
-
-
-def has_patch(conv: Convolution, tiling: Tiling) -> bool:
-    """Whether a thread has the patch of a channel in registers, and so loads every pixel once."""
-    rows, columns = thread_positions(conv, tiling)
-    n_pixels = ((rows - 1) * conv.stride[0] + conv.kernel[0]) * row_width(conv, tiling)
-    products = conv.taps * rows * columns * tiling.filters
-    return products <= MAX_PATCH and n_pixels * conv.words <= MAX_ACCUMULATORS
-
-
-def has_rows(conv: Convolution, tiling: Tiling) -> bool:
-    """Whether a thread has the pixels of a row of a filter in registers."""
-    rows, columns = thread_positions(conv, tiling)
-    return conv.kernel[1] * rows * columns * tiling.filters <= MAX_ROW and conv.kernel[1] <= 11
-
-
-def row_width(conv: Convolution, tiling: Tiling) -> int:
-    """Pixels of a row that a thread needs for a row of a filter."""
-    columns = thread_positions(conv, tiling)[1]
-    return (columns - 1) * conv.stride[1] + conv.kernel[1]
-
-
-def n_regions(conv: Convolution, tiling: Tiling) -> Pair:
-    """Blocks that divide an image, along its axes."""
-    rows, columns = (ceil_div(conv.pooled[k], tiling.block_windows[k]) for k in (0, 1))
-    return rows, columns
-
-
-def n_filter_blocks(conv: Convolution, tiling: Tiling) -> int:
-    """Blocks that divide the filters."""
-    return ceil_div(conv.filters, tiling.block_filters)
-
-
-def n_blocks(conv: Convolution, tiling: Tiling) -> int:
-    """Blocks of the launch."""
-    rows, columns = n_regions(conv, tiling)
-    images = ceil_div(conv.images, tiling.images)
-    return rows * columns * images * n_filter_blocks(conv, tiling)
-
-
-def outputs_of_block(conv: Convolution, tiling: Tiling) -> int:
-    """Elements that a block computes, including those outside of the output."""
-    rows, columns = tiling.block_windows
-    return tiling.images * tiling.block_filters * rows * columns
-
-
-def _stage_elements(conv: Convolution, tiling: Tiling) -> int:
-    """Elements of shared memory for one channel, approximately."""
-    rows, columns = region(conv, tiling)
-    return tiling.images * rows * (columns + 4) + conv.taps * (tiling.block_filters + 3)
-
-
-def result_elements(conv: Convolution, tiling: Tiling) -> int:
-    """Elements of shared memory for the results of threads."""
-    if tiling.splits > 1:
-        rows, columns = thread_positions(conv, tiling)
-        return tiling.threads * rows * columns * tiling.filters
-    return outputs_of_block(conv, tiling) * (2 if conv.has_winners else 1)
-
-
-def _instructions(conv: Convolution, tiling: Tiling) -> tuple[int, int, int]:
+def _instructions(tiling: Tiling) -> tuple[int, int, int]:
     """For a thread and channel: instructions, cycles of shared memory for its warp, and how often
     it waits for shared memory."""
-    rows, columns = thread_positions(conv, tiling)
+    conv = tiling.conv
+    rows, columns = tiling.positions
     f, words = tiling.filters, conv.words
     vector = 4 if f * words % 4 == 0 else 2 if f * words % 2 == 0 else 1
     products = conv.taps * rows * columns * f * (2 if words == 2 else 1)
     weights = conv.taps * f * words
     step = columns * conv.stride[1]
     pixel_vector = 4 if step % 4 == 0 else 2 if step % 2 == 0 else 1
-    if has_patch(conv, tiling):
+    if tiling.has_patch:
         height = (rows - 1) * conv.stride[0] + conv.kernel[0]
-        pixels, loops = height * row_width(conv, tiling) * words, 1
-    elif has_rows(conv, tiling):
-        pixels, loops = conv.kernel[0] * rows * row_width(conv, tiling) * words, conv.kernel[0]
+        pixels, loops = height * tiling.row_width * words, 1
+    elif tiling.has_rows:
+        pixels, loops = conv.kernel[0] * rows * tiling.row_width * words, conv.kernel[0]
     else:
         pixels, loops = conv.taps * rows * columns * words, conv.taps
         pixel_vector = 1
@@ -159,16 +161,17 @@ def _instructions(conv: Convolution, tiling: Tiling) -> tuple[int, int, int]:
     return instructions, weights + pixels, loops
 
 
-def cycles(conv: Convolution, tiling: Tiling) -> float:
+def cycles(tiling: Tiling) -> float:
     """The approximate cycles of the call with this tiling."""
-    blocks, threads = n_blocks(conv, tiling), tiling.threads
+    conv = tiling.conv
+    blocks, threads = tiling.blocks, tiling.threads
     warps = ceil_div(threads, WARP)
     share = ceil_div(conv.channels, tiling.splits)
-    rows, columns = thread_positions(conv, tiling)
+    rows, columns = tiling.positions
     accumulators = rows * columns * tiling.filters * conv.words
-    registers = 40 + accumulators + (rows * row_width(conv, tiling) + tiling.filters) * conv.words
-    elements = tiling.channels * _stage_elements(conv, tiling)
-    nbytes = max(elements, result_elements(conv, tiling)) * 4 * conv.words + 1024
+    registers = 40 + accumulators + (rows * tiling.row_width + tiling.filters) * conv.words
+    elements = tiling.channels * tiling.stage_elements
+    nbytes = max(elements, tiling.result_elements) * 4 * conv.words + 1024
     resident = min(
         RESIDENT_THREADS // (WARP * warps),
         REGISTERS // (WARP * warps * min(registers, 255)),
@@ -177,13 +180,13 @@ def cycles(conv: Convolution, tiling: Tiling) -> float:
     )
     if resident == 0:
         return float("inf")
-    per_channel, shared_cycles, waits = _instructions(conv, tiling)
-    region_rows, region_columns = region(conv, tiling)
+    per_channel, shared_cycles, waits = _instructions(tiling)
+    region_rows, region_columns = tiling.region
     pixels = tiling.images * conv.channels * region_rows * region_columns
     staged = pixels + conv.channels * conv.taps * tiling.block_filters
     stages = ceil_div(conv.channels, tiling.channels)
     exchange = accumulators if tiling.splits > 1 else 0
-    results = ceil_div(outputs_of_block(conv, tiling), threads)
+    results = ceil_div(tiling.outputs, threads)
     finish = results * (40 + (conv.positions * (tiling.splits + 4) if exchange else 0))
     instructions = share * per_channel + 14 * ceil_div(staged, threads) + 2 * exchange + finish
     own = ceil_div(warps, SCHEDULERS) * instructions + share * waits * SHARED_LATENCY
@@ -209,10 +212,11 @@ def _blocks_of_tiles(rows: int, columns: int) -> Iterator[Pair]:
                     break  # whole rows where they fit
 
 
-def _channel_stages(conv: Convolution, tiling: Tiling, elements: int) -> Tiling | None:
+def _channel_stages(tiling: Tiling, elements: int) -> Tiling | None:
     """The tiling with as many channels at a time as fit in `elements` of shared memory, or None."""
-    most = min(conv.channels, elements // _stage_elements(conv, tiling))
-    if most == 0 or result_elements(conv, tiling) > elements:
+    conv = tiling.conv
+    most = min(conv.channels, elements // tiling.stage_elements)
+    if most == 0 or tiling.result_elements > elements:
         return None
     for channels in range(most - most % tiling.splits, 0, -tiling.splits):
         if conv.channels % channels == 0 and (tiling.splits > 1 or 2 * channels > most):
@@ -241,7 +245,7 @@ def _candidates(conv: Convolution) -> Iterator[Tiling]:
                 for images in (1, 2, 4, 8) if tiles == grid else (1,):
                     for groups in {ceil_div(n_groups, k) for k in (1, 2, 3, 4, 5, 8, 10, 20)}:
                         for n in splits:
-                            tiling = Tiling(filters, windows, tiles, images, groups, n, 1)
+                            tiling = Tiling(conv, filters, windows, tiles, images, groups, n, 1)
                             if tiling.threads <= MAX_THREADS and images <= conv.images:
                                 yield tiling
 
@@ -250,11 +254,11 @@ def choose(conv: Convolution) -> Tiling | None:
     """The tiling of a call; None if even the smallest doesn't fit in shared memory."""
     best: tuple[float, Tiling] | None = None
     for candidate in _candidates(conv):
-        blocks = n_blocks(conv, candidate)
+        blocks = candidate.blocks
         budget = STATIC_BYTES if blocks <= 2 * MULTIPROCESSORS else STATIC_BYTES * 2 // 3
-        tiling = _channel_stages(conv, candidate, (budget - 1024) // (4 * conv.words))
+        tiling = _channel_stages(candidate, (budget - 1024) // (4 * conv.words))
         if tiling is not None:
-            cost = cycles(conv, tiling)
+            cost = cycles(tiling)
             if best is None or cost < best[0]:
                 best = cost, tiling
     return None if best is None or best[0] == float("inf") else best[1]

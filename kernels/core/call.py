@@ -49,10 +49,10 @@ class Call(NamedTuple):
     """A kernel call in which all but the addresses is known.
 
     params: the contract's integers. at: for every operand, inputs first, a device function:
-    `at[k](i)` is the uint32 index, from the pointer of operand k, of its element number i (uint32,
-    in C order of the operand's own shape).
+    `at[k](i)` is the index (a u32), from the pointer of operand k, of its element number i, in C
+    order of the operand's own shape; see `strided` in index.py. i may be any unsigned number.
 
-    The other functions are device functions too; i is the number of an element in C order, uint32:
+    The other functions are device functions too; i is the number of an element in C order, a u32:
 
     terms: prologues, one per member of a reduction. `term(i, p)` is the value of element i of the
         full shape, in the dtype of the prologue. term_dtypes: those dtypes.

@@ -1,4 +1,4 @@
-"""The vocabulary of all kernels. Only this module imports Numba's CUDA.
+"""The vocabulary of all kernels. Only this module, index.py and tensor_core.py import Numba's CUDA.
 
 `cuda` is Numba's compiler, or its simulator if NUMBA_ENABLE_CUDASIM was 1 when Numba was imported.
 Functions that the simulator lacks are defined twice: as device code, and in plain Python.

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .call import Function, Launch, LaunchShape, grid_1d
-from .device import cuda, device, uint32
+from .call import Function, Launch, grid_1d
+from .device import device
+from .index import block_index, grid_index, thread_index
 from .integers import blocks_for
 
 MAX_BLOCKS = 8192
-STRIDED_BLOCKS = 4096  # the most of `strided_grid`
+STRIDED_BLOCKS, STRIDED_THREADS = 4096, 256  # the most of `each_strided`
 
 
 def threads_for(n: int) -> int:
@@ -24,14 +25,8 @@ def threads_for(n: int) -> int:
     return 128 if n >= 2**14 else min(64, max(n, 1))
 
 
-def strided_grid(n: int, threads: int) -> LaunchShape:
-    """A grid for a grid-stride loop over n >= 1 elements; its step is grid[0] * threads."""
-    n_blocks = min(STRIDED_BLOCKS, blocks_for(n, threads))
-    return grid_1d(n_blocks, min(threads, n))
-
-
 def each(n: int, element: Function) -> Launch:
-    """The launch that runs `element(i, p)` for each i (uint32) from 0 to n - 1."""
+    """The launch that runs `element(i, p)` for each i (u32) from 0 to n - 1."""
     threads = threads_for(n)
     n_blocks = min(MAX_BLOCKS, blocks_for(n, threads))
     compute, width = device(element), n_blocks * threads
@@ -39,16 +34,30 @@ def each(n: int, element: Function) -> Launch:
     if n <= width:
 
         def body(p: Any) -> None:
-            i = uint32(uint32(cuda.blockIdx.x * threads) + uint32(cuda.threadIdx.x))
-            if i < uint32(n):
+            i = block_index() * threads + thread_index()
+            if i < n:
                 compute(i, p)
 
     else:
 
         def body(p: Any) -> None:
-            i = uint32(uint32(cuda.blockIdx.x * threads) + uint32(cuda.threadIdx.x))
-            while i < uint32(n):
+            i = block_index() * threads + thread_index()
+            while i < n:
                 compute(i, p)
-                i = uint32(i + uint32(width))
+                i = i + width
 
     return Launch(body, grid_1d(n_blocks, threads))
+
+
+def each_strided(n: int, element: Function) -> Launch:
+    """The same for n >= 1 elements, with large blocks and always a loop."""
+    n_blocks = min(STRIDED_BLOCKS, blocks_for(n, STRIDED_THREADS))
+    compute, step = device(element), n_blocks * STRIDED_THREADS
+
+    def body(p: Any) -> None:
+        i = grid_index()
+        while i < n:
+            compute(i, p)
+            i = i + step
+
+    return Launch(body, grid_1d(n_blocks, min(STRIDED_THREADS, n)))

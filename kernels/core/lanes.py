@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .call import Function, Operand
-from .device import cuda, device, uint32, uint64
+from .call import Function, LaunchShape, Operand, grid_1d
+from .device import cuda, device
+from .index import thread_index, u32
 from .integers import blocks_for, ceil_div, power_of_two
 
 THREADS = 256  # the most of a block: up to here a thread may have 255 registers, the maximum
@@ -67,30 +68,75 @@ def threads(cut: Split) -> int:
     return min(THREADS, cut.lanes * power_of_two(cut.results))
 
 
-def numbering(axes: Sequence[tuple[int, int]]) -> Function:
-    """`number(j)`: the distance of entry j (uint32, in C order) of these axes from entry 0."""
-    key = tuple(axes)
-    if key not in _NUMBERINGS:
-        _NUMBERINGS[key] = _numbering(key)
-    return _NUMBERINGS[key]
+class Block(NamedTuple):
+    """How the threads of a block are divided among reductions.
+
+    size: threads. columns: results, or parts of them, of a block. pitch: distance of lanes in the
+    block's shared arrays, which have `shared` elements. along: whether neighbouring threads load
+    terms of one result, which are neighbours in memory; otherwise terms of neighbouring results.
+    """
+
+    cut: Split
+    size: int
+    columns: int
+    pitch: int
+    along: bool
+
+    @property
+    def shared(self) -> int:
+        """Elements of a shared array: one for each lane of each column."""
+        return self.cut.lanes * self.pitch
+
+    @property
+    def per_part(self) -> int:
+        """Blocks with the same part, one at least."""
+        return blocks_for(self.cut.results, self.columns)
+
+    @property
+    def blocks(self) -> int:
+        """Of the grid."""
+        return self.per_part * self.cut.parts
+
+    @property
+    def grid(self) -> LaunchShape:
+        """The launch's shape, where the grid has no other blocks."""
+        return grid_1d(self.blocks, self.size)
 
 
-_NUMBERINGS: dict[tuple[tuple[int, int], ...], Function] = {}
+def block_of(cut: Split, along: bool, size: int | None = None) -> Block:
+    """The block for a cut. size: threads, where they are those of other cuts, too."""
+    size = size or threads(cut)
+    columns = size // cut.lanes
+    pitch = columns + (along and columns > 1)  # so that writes use different banks
+    return Block(cut, size, columns, pitch, along and cut.lanes > 1)
 
 
-def _numbering(axes: tuple[tuple[int, int], ...]) -> Function:
-    length, step = axes[-1] if axes else (1, 0)
-    outer = numbering(axes[:-1]) if len(axes) > 1 else None
+def position(block: Block) -> Function:
+    """`at(t, number)`: lane, column, part and first result of thread t in a block of this number.
 
-    def along_one(j: Any) -> Any:
-        return uint32(j * uint32(step))
+    The thread loads for result first + column, which may not exist.
+    """
+    lanes, columns, along, per_part = block.cut.lanes, block.columns, block.along, block.per_part
+    one_part = block.cut.parts == 1
 
-    def along_several(j: Any) -> Any:
-        quotient = uint32(j // uint32(length))
-        rest = uint32(j - uint32(quotient * uint32(length)))
-        return uint32(outer(quotient) + uint32(rest * uint32(step)))  # type: ignore[misc]
+    def at(t: Any, number: Any) -> Any:
+        lane = t % lanes if along else t // columns
+        column = t // lanes if along else t % columns
+        part = u32(0) if one_part else number // per_part
+        return lane, column, part, (number - part * per_part) * columns
 
-    return device(along_one if outer is None else along_several)
+    return device(at)
+
+
+def bounds_of(cut: Split) -> Function:
+    """`bounds(part)`: the numbers of a part's first term and of its end."""
+    chunk, length = cut.chunk, cut.length
+
+    def bounds(part: Any) -> Any:
+        first = part * chunk
+        return first, min(first + chunk, length)
+
+    return device(bounds)
 
 
 def runs_along(operands: Sequence[Operand], mask: int, default: bool) -> bool:
@@ -122,12 +168,12 @@ def folded(load: Function, combine: Function, width: int, step: int) -> Function
     further = width // n * step
 
     def two(place: Any, r: Any, p: Any) -> Any:
-        return combine(part(place, r, p), part(place, uint32(r + uint32(further)), p))
+        return combine(part(place, r, p), part(place, r + further, p))
 
     def four(place: Any, r: Any, p: Any) -> Any:
-        middle = uint32(r + uint32(2 * further))
-        before = combine(part(place, r, p), part(place, uint32(r + uint32(further)), p))
-        behind = combine(part(place, middle, p), part(place, uint32(middle + uint32(further)), p))
+        middle = r + 2 * further
+        before = combine(part(place, r, p), part(place, r + further, p))
+        behind = combine(part(place, middle, p), part(place, middle + further, p))
         return combine(before, behind)
 
     return device(four if n == 4 else two)
@@ -172,7 +218,7 @@ def lane_total(
     if rounds == 0:
 
         def single(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
-            return last_round((place, uint32(end - uint32(1))), r, p)
+            return last_round((place, end - 1), r, p)
 
         return device(single)
     if exact is not None:
@@ -180,12 +226,12 @@ def lane_total(
 
     def add_up(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
         total = identity
-        whole_end = uint32(end - uint32(uint32(end - begin) % uint32(step)))
+        whole_end = end - (end - begin) % step
         while r < whole_end:
             total = combine(total, whole_round(place, r, p))
-            r = uint32(r + uint32(step))
+            r = r + step
         if rest > 0 and whole_end < end:
-            total = combine(total, last_round((place, uint32(end - uint32(1))), r, p))
+            total = combine(total, last_round((place, end - 1), r, p))
         return total
 
     return device(add_up)
@@ -202,16 +248,16 @@ def _exact_total(
 
     def add_up(place: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
         total, error = zero, zero
-        whole_end = uint32(end - uint32(uint32(end - begin) % uint32(step)))
+        whole_end = end - (end - begin) % step
         while r < whole_end:
             value = whole_round(place, r, p)
             raised = dtype(total + value)
             added = dtype(raised - total)
             lost = dtype(dtype(total - dtype(raised - added)) + dtype(value - added))
             total, error = raised, dtype(error + lost)
-            r = uint32(r + uint32(step))
+            r = r + step
         if rest > 0 and whole_end < end:
-            value = last_round((place, uint32(end - uint32(1))), r, p)
+            value = last_round((place, end - 1), r, p)
             raised = dtype(total + value)
             added = dtype(raised - total)
             lost = dtype(dtype(total - dtype(raised - added)) + dtype(value - added))
@@ -260,7 +306,7 @@ def _tree(combine: Function, lanes: int, pitch: int, read: Function, write: Func
     def total(values: Any, lane: Any, column: Any) -> Any:
         cuda.syncthreads()
         if lane < rest:
-            place = uint32(uint32(lane * uint32(pitch)) + column)
+            place = lane * pitch + column
             write(values, place, fold(values, place, 0))
         return further(values, lane, column)
 
@@ -269,16 +315,48 @@ def _tree(combine: Function, lanes: int, pitch: int, read: Function, write: Func
 
 @device
 def _read(values: Any, place: Any, _: Any) -> Any:
-    return values[uint64(place)]
+    return values[place]
 
 
 @device
 def _write(values: Any, place: Any, value: Any) -> None:
-    values[uint64(place)] = value
+    values[place] = value
+
+
+def reduction(
+    block: Block, of_lane: Function, combined: Function, finish: Function, write: Function = _write
+) -> Function:
+    """`body(values, number, p)`: what the block of this number computes.
+
+    values: a shared array, or what `tree` and `write` take for one. of_lane(o, r, begin, end, p):
+    what a lane makes of its terms r, r + lanes, ... of result o, which may not exist; see
+    `lane_total`. combined: a `tree`. finish(total, number, p): stores the total of a part; number
+    is part * results + o.
+    """
+    results, lanes = block.cut.results, block.cut.lanes
+    columns, pitch = block.columns, block.pitch
+    where, bounds = position(block), bounds_of(block.cut)
+
+    def body(values: Any, number: Any, p: Any) -> None:
+        t = thread_index()
+        # For loads, neighbours in a warp are neighbours in memory.
+        lane, column, part, first = where(t, number)
+        begin, end = bounds(part)
+        total = of_lane(first + column, begin + lane, begin, end, p)
+        if lanes > 1:
+            write(values, lane * pitch + column, total)
+            # From here on, neighbours in a warp are neighbouring results.
+            lane, column = divmod(t, columns)
+            total = combined(values, lane, column)
+        o = first + column
+        if lane == 0 and o < results:
+            finish(total, part * results + o, p)
+
+    return device(body)
 
 
 def chosen(bodies: Sequence[Function], blocks: Sequence[int]) -> Function:
-    """`body(block, scratch, p)`: calls the body that block number `block` (uint32) belongs to.
+    """`body(block, scratch, p)`: calls the body that block number `block` (u32) belongs to.
 
     Body k has blocks[k] consecutive blocks.
     """
@@ -290,9 +368,9 @@ def chosen(bodies: Sequence[Function], blocks: Sequence[int]) -> Function:
     right = chosen(bodies[middle:], blocks[middle:])
 
     def body(block: Any, scratch: Any, p: Any) -> None:
-        if block < uint32(before):
+        if block < before:
             left(block, scratch, p)
         else:
-            right(uint32(block - uint32(before)), scratch, p)
+            right(block - before, scratch, p)
 
     return device(body)

@@ -4,7 +4,10 @@ Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), any strides, so transposed 
 
 Algorithm: for small products the threads of a block divide k (`split.py`). For large ones tiles are
 in shared memory and registers (`tiled.py`), or on tensor cores if factors may be rounded to tf32
-(`tensor.py`). `choice.py` chooses the algorithm and the cut. Launch: see those files.
+(`tensor.py`). `choice.py` chooses the algorithm and the cut. Both kernels of tiles have the loop of
+`pipeline.py` and the copies of `stage.py`; `operands.py` has the loads and stores of all three.
+
+Launch, and versions tried: see those files. Reference: contracts/gemm/gemm.py.
 """
 
 from __future__ import annotations

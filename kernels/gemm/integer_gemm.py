@@ -1,11 +1,14 @@
 """integer_gemm: products of matrices of integers.
 
-Shapes: a (m, k), b (k, n) -> (m, n), of one integer dtype or bool, of any strides. Algorithm: a
-thread adds up the terms of an element in int64, which wraps. If there are few elements and many
-terms, several lanes share an element: each takes every so many-th term, and their sums meet in
-shared memory. Neighbouring threads have neighbouring columns, so accesses to the rows of b are
-coalesced, and those to a are broadcast. Launch: up to 256 threads a block, a block for up to 32
-columns of a row.
+Shapes: a (m, k), b (k, n) -> (m, n), of one integer dtype or bool, of any strides.
+
+Algorithm: a thread adds up the terms of an element in int64, which wraps. If there are few elements
+and many terms, several lanes share an element: each takes every so many-th term, and their sums
+meet in shared memory. Neighbouring threads have neighbouring columns, so accesses to the rows of b
+are coalesced, and those to a are broadcast.
+
+Launch: up to 256 threads a block, a block for up to 32 columns of a row. Reference:
+contracts/gemm/integer_gemm.py; results are exact.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Launch, Launches, factory, grid_1d
-from ..core.device import cuda, int64, shared_array, uint32, uint64
+from ..core.device import cuda, int64, shared_array
+from ..core.index import block_index, thread_index, u32
 from ..core.integers import ceil_div, power_of_two
 
 COLUMNS = 32  # of a block, at most
@@ -35,28 +39,28 @@ def integer_gemm(call: Call) -> Launches:
 
     def body(p: Any) -> None:
         shared = shared_array(size, int64)
-        t, block = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.x)
-        lane = uint32(t // uint32(columns))
-        row = uint32(block // uint32(per_row))
-        strip = uint32(block - uint32(row * uint32(per_row)))
-        column = uint32(uint32(strip * uint32(columns)) + uint32(t % uint32(columns)))
+        t, block = thread_index(), block_index()
+        lane = t // columns
+        row = block // per_row
+        strip = block - row * per_row
+        column = strip * columns + t % columns
         total = int64(0)
-        if column < uint32(n):
+        if column < n:
             term = lane
-            while term < uint32(k):
-                x = int64(p[0][uint64(at_a(uint32(uint32(row * uint32(k)) + term)))])
-                y = int64(p[1][uint64(at_b(uint32(uint32(term * uint32(n)) + column)))])
+            while term < k:
+                x = int64(p[0][at_a(row * k + term)])
+                y = int64(p[1][at_b(term * n + column)])
                 total = int64(total + int64(x * y))
-                term = uint32(term + uint32(lanes))
-        shared[uint64(t)] = total
-        half = uint32(lanes // 2)
-        while half > uint32(0):
+                term = term + lanes
+        shared[t] = total
+        half = u32(lanes // 2)
+        while half > 0:
             cuda.syncthreads()
             if lane < half:
-                other = uint32(t + uint32(half * uint32(columns)))
-                shared[uint64(t)] = int64(shared[uint64(t)] + shared[uint64(other)])
-            half = uint32(half // uint32(2))
-        if lane == uint32(0) and column < uint32(n):
-            store(shared[uint64(t)], uint32(uint32(row * uint32(n)) + column), p)
+                other = t + half * columns
+                shared[t] = int64(shared[t] + shared[other])
+            half = half // 2
+        if lane == 0 and column < n:
+            store(shared[t], row * n + column, p)
 
     return Launches((Launch(body, grid_1d(m * per_row, size)),))

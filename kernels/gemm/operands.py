@@ -9,28 +9,30 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Operand
-from ..core.device import cuda, device, load16, np, uint32, uint64
+from ..core.device import device, load16
 from ..core.hardware import REGISTERS, WARP
+from ..core.index import at, u32
 from ..core.integers import round_up
 
 QUAD = 4  # elements of a group
 
 
-def tile_place(tile: tuple[int, int], along: int) -> Function:
-    """`place()`: the row and the column at which the block's tile begins.
+def part_place(part: tuple[int, int], across: int) -> Function:
+    """`place(number)`: the row and the column at which part `number` of a matrix begins.
 
-    tile: its rows and columns. along: tiles along n. All tiles are along the grid's x, because m
-    may have more tiles than the 65,535 of y.
+    part: its rows and columns. across: parts beside each other.
     """
-    rows, columns, width = (np.uint32(size) for size in (*tile, along))
+    rows, columns = part
+    return device(lambda number: (number // across * rows, number % across * columns))
 
-    @device
-    def place() -> Any:
-        block = uint32(cuda.blockIdx.x)
-        row = uint32(uint32(block // width) * rows)
-        return row, uint32(uint32(block % width) * columns)
 
-    return place
+@device
+def keep_quad(values: Any, i: Any, step: Any, four: Any) -> None:
+    """Stores four values to values[i], values[i + step], and so on."""
+    values[i] = four[0]
+    values[i + step] = four[1]
+    values[i + 2 * step] = four[2]
+    values[i + 3 * step] = four[3]
 
 
 def resident_blocks(threads: int, registers: int) -> int:
@@ -73,22 +75,6 @@ def has_quads(operand: Operand, axis: int) -> bool:
     )
 
 
-def place(operand: Operand) -> Function:
-    """`at(row, column)`: the index, uint32, of an element of a matrix from its pointer.
-
-    Sums wrap around at 32 bits, so negative strides need no special code.
-    """
-    base = np.uint32(operand.base)
-    row_stride, column_stride = (np.uint32(stride % 2**32) for stride in operand.strides)
-
-    @device
-    def at(row: Any, column: Any) -> Any:
-        down = uint32(uint32(row) * row_stride)
-        return uint32(base + uint32(down + uint32(uint32(column) * column_stride)))
-
-    return at
-
-
 def quad_loader(dtype: str) -> Function:
     """`load(p, i)`: elements i to i + 3 as a tuple, by 16-byte accesses."""
     if dtype == "float32":
@@ -96,8 +82,8 @@ def quad_loader(dtype: str) -> Function:
 
     @device
     def load(p: Any, i: Any) -> Any:
-        x, y = load16(p, uint64(i))
-        z, w = load16(p, uint64(i + uint64(2)))
+        x, y = load16(p, i)
+        z, w = load16(p, i + 2)
         return x, y, z, w
 
     return load
@@ -108,30 +94,30 @@ def quads(operand: Operand, number: int, axis: int) -> Function:
 
     Past the end of that axis they are other elements of the matrix. The other index must be inside.
     """
-    at, load4 = place(operand), quad_loader(operand.dtype)
+    place, load4 = at(operand), quad_loader(operand.dtype)
     length = operand.shape[axis]
-    last, last_quad = np.uint32(max(0, length - 1)), np.uint32(max(0, length - QUAD))
+    last, last_quad = max(0, length - 1), max(0, length - QUAD)
 
     if has_quads(operand, axis):
 
         @device
         def load(p: Any, row: Any, column: Any) -> Any:
             if axis == 0:
-                return load4(p[number], uint64(at(min(row, last_quad), column)))
-            return load4(p[number], uint64(at(row, min(column, last_quad))))
+                return load4(p[number], place(min(row, last_quad), column))
+            return load4(p[number], place(row, min(column, last_quad)))
 
     else:
 
         @device
         def one(p: Any, row: Any, column: Any, lane: Any) -> Any:
             if axis == 0:
-                return p[number][uint64(at(min(uint32(row + lane), last), column))]
-            return p[number][uint64(at(row, min(uint32(column + lane), last)))]
+                return p[number][place(min(row + lane, last), column)]
+            return p[number][place(row, min(column + lane, last))]
 
         @device
         def load(p: Any, row: Any, column: Any) -> Any:
-            x, y = one(p, row, column, uint32(0)), one(p, row, column, uint32(1))
-            return x, y, one(p, row, column, uint32(2)), one(p, row, column, uint32(3))
+            x, y = one(p, row, column, u32(0)), one(p, row, column, u32(1))
+            return x, y, one(p, row, column, u32(2)), one(p, row, column, u32(3))
 
     return load
 
@@ -172,9 +158,9 @@ def _result(
 ) -> tuple[Function, Function]:
     """`fetch` and `settle` of the elements (r, c) to (r, c + lanes - 1) of a thread's block."""
     take, give, lanes = sink
-    down, along = np.uint32(part[0]), np.uint32(part[1])
-    m, n = np.uint32(shape.m), np.uint32(shape.n)
-    last_row, last_column = np.uint32(shape.m - 1), np.uint32(shape.n - lanes)
+    down, along = part[0], part[1]
+    m, n = shape.m, shape.n
+    last_row, last_column = shape.m - 1, shape.n - lanes
     first = part[0] * columns + part[1]
 
     if lanes == 1:
@@ -197,14 +183,14 @@ def _result(
 
     @device
     def fetch(row: Any, column: Any, p: Any) -> Any:
-        inside = min(uint32(row + down), last_row)
-        return take(uint32(uint32(inside * n) + min(uint32(column + along), last_column)), p)
+        inside = min(row + down, last_row)
+        return take(inside * n + min(column + along, last_column), p)
 
     @device
     def settle(sums: Any, fetched: Any, row: Any, column: Any, p: Any) -> None:
-        i, j = uint32(row + down), uint32(column + along)
+        i, j = row + down, column + along
         if i < m and j < n:
-            give(values(sums), fetched, uint32(uint32(i * n) + j), p)
+            give(values(sums), fetched, i * n + j, p)
 
     return fetch, settle
 

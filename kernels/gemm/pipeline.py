@@ -7,6 +7,8 @@ pair.
 If there are fewer tiles than multiprocessors, k is cut into `parts`. Each block stores the sums of
 its part to the workspace, and a second kernel adds the parts in order and runs the epilogue.
 
+A kernel brings a `Worker`: how a thread multiplies two tiles, and which of the results it has.
+
 Launch: a block per tile (x) and part of k (z); then a thread per element of the result.
 """
 
@@ -17,10 +19,11 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, grid_1d
-from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
+from ..core.device import TYPES, cuda, device, shared_array
+from ..core.index import block_index, grid_index, u32
 from ..core.integers import blocks_for, ceil_div
-from .operands import QUAD, Problem, Sink, epilogue_sink, resident_blocks, tile_place
-from .stage import Stage, quad_storer, stager
+from .operands import QUAD, Problem, Sink, epilogue_sink, part_place, resident_blocks
+from .stage import Factor, quad_storer
 
 MAX_REGISTERS = 128  # the most of a thread
 THREADS = 256  # of the kernel that adds parts
@@ -47,82 +50,67 @@ class Cut(NamedTuple):
         return ceil_div(shape.k, self.parts * self.depth) * self.depth
 
 
-class Factor(NamedTuple):
-    """The tiles of a factor in shared memory.
-
-    load, put: see `stager`. values: elements that a thread loads. size: elements of a buffer.
-    """
-
-    load: Function
-    put: Function
-    values: int
-    size: int
-
-
-def factor(call: Call, side: int, stage: Stage, size: int) -> Factor:
-    """side: 0 of a, 1 of b."""
-    load, put = stager(call.inputs[side], side, stage)
-    return Factor(load, put, QUAD * stage.quads, size)
-
-
 class Worker(NamedTuple):
     """The work of a thread on a tile.
 
-    place: `place()` is (down, along), the position of its results in the tile, in a unit of the
-    other two functions. multiply: `multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)`
-    adds the product of two tiles in shared memory to its n_sums sums. finish: `finish(sums, row,
-    down, column, along, p)` sends the sums to the sink, for a tile that begins at (row, column).
+    place: `place()` is the row and the column of the tile at which its results begin. multiply:
+    `multiply(a, b, place, sums)` adds the product of two tiles in shared memory to its n_sums sums;
+    a tile is (array, its first element). finisher: `finisher(sink)` makes `finish(sums, row,
+    column, p)`, which sends the sums to the sink, `lanes` adjacent elements at a time. There (row,
+    column) is the place of the thread's results in the product.
     """
 
     place: Function
     multiply: Function
-    finish: Function
+    finisher: Callable[[Sink], Function]
     n_sums: int
+    lanes: int
 
 
 def product_launches(
-    call: Call, shape: Problem, cut: Cut, lanes: int, body: Callable[[Sink], Function]
+    call: Call, shape: Problem, cut: Cut, factors: tuple[Factor, Factor], worker: Worker
 ) -> Launches:
-    """One kernel, or two if k has several parts.
-
-    body(sink): the body of the kernel that multiplies, and sends `lanes` adjacent elements at a
-    time to the sink.
-    """
+    """One kernel, or two if k has several parts."""
     grid = LaunchShape((prod(cut.tiles(shape)), 1, cut.parts), (cut.threads, 1, 1))
     resident = resident_blocks(cut.threads, MAX_REGISTERS)
-    if cut.parts == 1:
-        return Launches((Launch(body(epilogue_sink(call, shape, lanes)), grid, resident=resident),))
     number = len(call.inputs) + len(call.outputs)
-    product = Launch(body(_partial_sink(shape, number, lanes)), grid, resident=resident)
+    if cut.parts == 1:
+        sink = epilogue_sink(call, shape, worker.lanes)
+    else:
+        sink = _partial_sink(shape, number, worker.lanes)
+    product = Launch(_product(shape, cut, factors, worker, sink), grid, resident=resident)
+    if cut.parts == 1:
+        return Launches((product,))
     workspace = (shape.dtype, cut.parts * shape.m * shape.n)
     return Launches((product, _added_parts(call, shape, cut.parts)), workspace)
 
 
-def product_body(shape: Problem, cut: Cut, a: Factor, b: Factor, worker: Worker) -> Function:
+def _product(
+    shape: Problem, cut: Cut, factors: tuple[Factor, Factor], worker: Worker, sink: Sink
+) -> Function:
     """The body of the kernel that multiplies."""
-    kind = TYPES[shape.dtype]
-    load_a, put_a, n_a, _ = a
-    load_b, put_b, n_b, _ = b
-    thread_place, multiply, finish, n_sums = worker
-    terms, depth, k = np.uint32(cut.terms(shape)), np.uint32(cut.depth), np.uint32(shape.k)
-    buffer_a, buffer_b = np.uint32(a.size), np.uint32(b.size)
-    n_shared_a, n_shared_b = 2 * a.size, 2 * b.size
-    corner = tile_place(cut.tile, cut.tiles(shape)[0])
-    zero = kind(0)
+    a, b = factors
+    kind, zero, k = TYPES[shape.dtype], TYPES[shape.dtype](0), shape.k
+    load_a, put_a, n_a, size_a = a[:4]
+    load_b, put_b, n_b, size_b = b[:4]
+    shared_a, shared_b = 2 * size_a, 2 * size_b
+    place, multiply, n_sums = worker.place, worker.multiply, worker.n_sums
+    terms, depth = cut.terms(shape), cut.depth
+    corner, finish = part_place(cut.tile, cut.tiles(shape)[0]), worker.finisher(sink)
 
     def body(p: Any) -> None:
-        tiles_a = shared_array(n_shared_a, kind)
-        tiles_b = shared_array(n_shared_b, kind)
+        tiles_a = shared_array(shared_a, kind)
+        tiles_b = shared_array(shared_b, kind)
         next_a = cuda.local.array(n_a, kind)
         next_b = cuda.local.array(n_b, kind)
         sums = cuda.local.array(n_sums, kind)
         for i in range(n_sums):
             sums[i] = zero
-        down, along = thread_place()
-        row, column = corner()
-        term = uint32(uint32(cuda.blockIdx.z) * terms)
-        end = min(uint32(term + terms), k)
-        begin_a, begin_b = uint32(0), uint32(0)
+        in_tile = place()
+        row, column = corner(block_index())
+        term = u32(cuda.blockIdx.z) * terms
+        end = min(term + terms, k)
+        begin_a, begin_b = u32(0), u32(0)
         if term < end:
             load_a(p, row, term, next_a)
             load_b(p, column, term, next_b)
@@ -130,17 +118,18 @@ def product_body(shape: Problem, cut: Cut, a: Factor, b: Factor, worker: Worker)
             put_b(tiles_b, begin_b, next_b)
         cuda.syncthreads()
         while term < end:
-            term = uint32(term + depth)
+            term = term + depth
             if term < end:
                 load_a(p, row, term, next_a)
                 load_b(p, column, term, next_b)
-            multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)
-            begin_a, begin_b = uint32(buffer_a - begin_a), uint32(buffer_b - begin_b)
+            multiply((tiles_a, begin_a), (tiles_b, begin_b), in_tile, sums)
+            begin_a, begin_b = size_a - begin_a, size_b - begin_b
             if term < end:
                 put_a(tiles_a, begin_a, next_a)
                 put_b(tiles_b, begin_b, next_b)
             cuda.syncthreads()
-        finish(sums, row, down, column, along, p)
+        down, along = in_tile
+        finish(sums, row + down, column + along, p)
 
     return body
 
@@ -148,7 +137,7 @@ def product_body(shape: Problem, cut: Cut, a: Factor, b: Factor, worker: Worker)
 def _partial_sink(shape: Problem, number: int, columns: int) -> Sink:
     """To the workspace (parts, m, n), which is operand `number`; four elements at a time if a
     thread has as many adjacent columns."""
-    size, store = np.uint32(shape.m * shape.n), quad_storer(shape.dtype)
+    size, store = shape.m * shape.n, quad_storer(shape.dtype)
 
     @device
     def fetch(i: Any, p: Any) -> Any:
@@ -158,13 +147,13 @@ def _partial_sink(shape: Problem, number: int, columns: int) -> Sink:
 
         @device
         def settle(values: Any, fetched: Any, i: Any, p: Any) -> None:
-            store(p[number], uint32(uint32(uint32(cuda.blockIdx.z) * size) + i), values)
+            store(p[number], u32(cuda.blockIdx.z) * size + i, values)
 
         return Sink(fetch, settle, QUAD)
 
     @device
     def settle_one(value: Any, fetched: Any, i: Any, p: Any) -> None:
-        p[number][uint64(uint32(uint32(uint32(cuda.blockIdx.z) * size) + i))] = value
+        p[number][u32(cuda.blockIdx.z) * size + i] = value
 
     return Sink(fetch, settle_one, 1)
 
@@ -172,17 +161,17 @@ def _partial_sink(shape: Problem, number: int, columns: int) -> Sink:
 def _added_parts(call: Call, shape: Problem, parts: int) -> Launch:
     """The kernel that adds the parts in the workspace in order, and runs the epilogue."""
     size, number = shape.m * shape.n, len(call.inputs) + len(call.outputs)
-    fetch, settle, limit = call.fetches[0], call.settles[0], np.uint32(size)
+    fetch, settle, limit = call.fetches[0], call.settles[0], size
 
     def body(p: Any) -> None:
-        i = uint32(cuda.grid(1))
+        i = grid_index()
         if i < limit:
             fetched = fetch(i, p)
-            total = p[number][uint64(i)]
+            total = p[number][i]
             place = i
             for _ in range(1, parts):
-                place = uint32(place + limit)
-                total += p[number][uint64(place)]
+                place = place + limit
+                total += p[number][place]
             settle(total, fetched, i, p)
 
     return Launch(body, grid_1d(blocks_for(size, THREADS), min(THREADS, size)))

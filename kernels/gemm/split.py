@@ -9,9 +9,12 @@ the larger factor is read once. Then the sums of the slices are added through sh
 fixed order. With one slice a thread has its results immediately. Loads of the epilogue's inputs
 start before the first product.
 
+Versions: without the block's size (`resident`), the assembler kept registers for more blocks, and
+loads waited for products. A barrier before the helpers stored their sums ordered nothing.
+
 Launch: one block per tile of `row_threads * rows` x `column_threads * columns` elements, with
 slices * row_threads * column_threads threads. The order in which the terms of an element are added
-depends on m, n and k alone.
+depends on m, n and k alone. Reference: contracts/gemm/gemm.py.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launch, Launches, grid_1d
-from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
+from ..core.device import TYPES, cuda, device, shared_array
 from ..core.hardware import STATIC_BYTES
+from ..core.index import block_index, thread_index, u32
 from ..core.integers import ceil_div
 from .operands import (
     QUAD,
@@ -29,9 +33,10 @@ from .operands import (
     block_results,
     epilogue_sink,
     has_quads,
+    keep_quad,
+    part_place,
     problem,
     quads,
-    tile_place,
 )
 
 MAX_THREADS = 512
@@ -97,51 +102,44 @@ def _loaders(call: Call, shape: Problem, split: Split) -> tuple[Function, Functi
     """
     rows, columns = split.rows, split.columns
     a, b = call.inputs[:2]
-    last_row, last_column = np.uint32(shape.m - 1), np.uint32(shape.n - 1)
-    last_term = np.uint32(max(0, shape.k - 1))
+    last_row, last_column = shape.m - 1, shape.n - 1
+    last_term = max(0, shape.k - 1)
     along_a, down_a = quads(a, 0, 1), quads(a, 0, 0)
     along_b, down_b = quads(b, 1, 1), quads(b, 1, 0)
-
-    @device
-    def put(x: Any, i: Any, step: Any, values: Any) -> None:
-        x[i] = values[0]
-        x[i + step] = values[1]
-        x[i + 2 * step] = values[2]
-        x[i + 3 * step] = values[3]
 
     if rows % QUAD == 0 and has_quads(a, 0):
 
         @device
         def load_a(p: Any, row: Any, term: Any, x: Any) -> None:
             for u in range(QUAD):
-                inside = min(uint32(term + uint32(u)), last_term)
+                inside = min(term + u, last_term)
                 for r in range(0, rows, QUAD):
-                    put(x, r * QUAD + u, QUAD, down_a(p, uint32(row + uint32(r)), inside))
+                    keep_quad(x, r * QUAD + u, QUAD, down_a(p, row + r, inside))
 
     else:
 
         @device
         def load_a(p: Any, row: Any, term: Any, x: Any) -> None:
             for r in range(rows):
-                inside = min(uint32(row + uint32(r)), last_row)
-                put(x, r * QUAD, 1, along_a(p, inside, term))
+                inside = min(row + r, last_row)
+                keep_quad(x, r * QUAD, 1, along_a(p, inside, term))
 
     if columns % QUAD == 0 and has_quads(b, 1):
 
         @device
         def load_b(p: Any, term: Any, column: Any, y: Any) -> None:
             for u in range(QUAD):
-                inside = min(uint32(term + uint32(u)), last_term)
+                inside = min(term + u, last_term)
                 for c in range(0, columns, QUAD):
-                    put(y, u * columns + c, 1, along_b(p, inside, uint32(column + uint32(c))))
+                    keep_quad(y, u * columns + c, 1, along_b(p, inside, column + c))
 
     else:
 
         @device
         def load_b(p: Any, term: Any, column: Any, y: Any) -> None:
             for c in range(columns):
-                inside = min(uint32(column + uint32(c)), last_column)
-                put(y, c, columns, down_b(p, term, inside))
+                inside = min(column + c, last_column)
+                keep_quad(y, c, columns, down_b(p, term, inside))
 
     return load_a, load_b
 
@@ -152,7 +150,7 @@ def _adder(call: Call, shape: Problem, split: Split) -> Function:
     rows, columns, slices = split.rows, split.columns, split.slices
     load_a, load_b = _loaders(call, shape, split)
     kind = TYPES[shape.dtype]
-    k, zero = np.uint32(shape.k), kind(0)
+    k, zero = shape.k, kind(0)
     groups = ceil_div(shape.k, QUAD)
     steps = ceil_div(groups, slices)
     all_busy, whole = groups % slices == 0, shape.k % QUAD == 0
@@ -165,7 +163,7 @@ def _adder(call: Call, shape: Problem, split: Split) -> Function:
         load_a(p, row, term, x)
         load_b(p, term, column, y)
         for u in range(QUAD):
-            if whole or uint32(term + uint32(u)) < k:
+            if whole or term + u < k:
                 for r in range(rows):
                     for c in range(columns):
                         sums[r * columns + c] += x[r * QUAD + u] * y[u * columns + c]
@@ -175,31 +173,30 @@ def _adder(call: Call, shape: Problem, split: Split) -> Function:
         for i in range(rows * columns):
             sums[i] = zero
         for j in range(steps):
-            group = uint32(number + uint32(j * slices))
-            if all_busy or group < uint32(groups):
-                step(p, row, column, uint32(group * uint32(QUAD)), sums)
+            group = number + j * slices
+            if all_busy or group < groups:
+                step(p, row, column, group * QUAD, sums)
 
     return add
 
 
 def _direct(call: Call, shape: Problem, split: Split) -> Function:
     """The body with one slice: a thread has its results in registers."""
-    rows, columns, across = split.rows, split.columns, np.uint32(split.column_threads)
-    corner = tile_place(split.tile, split.tiles(shape)[0])
+    rows, columns = split.rows, split.columns
+    corner = part_place(split.tile, split.tiles(shape)[0])
+    place = part_place((rows, columns), split.column_threads)
     add = _adder(call, shape, split)
     fetch, settle = block_results(shape, epilogue_sink(call, shape, columns), rows, columns)
     kind = TYPES[shape.dtype]
     n_sums = rows * columns
 
     def body(p: Any) -> None:
-        t = uint32(cuda.threadIdx.x)
-        down = uint32(uint32(t // across) * uint32(rows))
-        along = uint32(uint32(t % across) * uint32(columns))
-        first_row, first_column = corner()
-        row, column = uint32(first_row + down), uint32(first_column + along)
+        down, along = place(thread_index())
+        first_row, first_column = corner(block_index())
+        row, column = first_row + down, first_column + along
         fetched = fetch(row, column, p)
         sums = cuda.local.array(n_sums, kind)
-        add(p, row, column, uint32(0), sums)
+        add(p, row, column, u32(0), sums)
         settle(sums, fetched, row, column, p)
 
     return body
@@ -208,16 +205,16 @@ def _direct(call: Call, shape: Problem, split: Split) -> Function:
 def _sliced(call: Call, shape: Problem, split: Split) -> Function:
     """The body with several slices, whose sums are added in shared memory."""
     rows, columns, slices = split.rows, split.columns, split.slices
-    across, down = np.uint32(split.column_threads), np.uint32(split.row_threads)
-    tile_columns = np.uint32(split.tile[1])
-    corner = tile_place(split.tile, split.tiles(shape)[0])
-    size = np.uint32(split.tile[0] * split.tile[1])
-    m, n = np.uint32(shape.m), np.uint32(shape.n)
+    across, down = split.column_threads, split.row_threads
+    tile_columns = split.tile[1]
+    corner = part_place(split.tile, split.tiles(shape)[0])
+    size = split.tile[0] * split.tile[1]
+    m, n = shape.m, shape.n
     add = _adder(call, shape, split)
     fetch, settle = call.fetches[0], call.settles[0]
     kind = TYPES[shape.dtype]
     zero = kind(0)
-    n_sums, n_shared, stride = rows * columns, slices * split.row, np.uint32(split.row)
+    n_sums, n_shared, stride = rows * columns, slices * split.row, split.row
     # Threads that add up one result: each adds every helpers-th slice; then the first adds their
     # sums. As many threads as slices would have nothing to add first.
     helpers = split.threads // int(size)
@@ -227,41 +224,41 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
 
     def body(p: Any) -> None:
         shared = shared_array(n_shared, kind)
-        t = uint32(cuda.threadIdx.x)
-        first_row, first_column = corner()
+        t = thread_index()
+        first_row, first_column = corner(block_index())
         # The result that this thread adds up.
-        result = uint32(t % size)
-        helper = uint32(t // size)
-        row = uint32(first_row + uint32(result // tile_columns))
-        column = uint32(first_column + uint32(result % tile_columns))
-        i = uint32(uint32(min(row, uint32(m - uint32(1))) * n) + min(column, uint32(n - uint32(1))))
+        result = t % size
+        helper = t // size
+        row = first_row + result // tile_columns
+        column = first_column + result % tile_columns
+        i = min(row, m - 1) * n + min(column, n - 1)
         fetched = fetch(i, p)
         # The sums that it computes.
-        rest = uint32(t // across)
-        along = uint32(uint32(t % across) * uint32(columns))
-        below = uint32(uint32(rest % down) * uint32(rows))
-        number = uint32(rest // down)
+        rest = t // across
+        along = t % across * columns
+        below = rest % down * rows
+        number = rest // down
         sums = cuda.local.array(n_sums, kind)
-        add(p, uint32(first_row + below), uint32(first_column + along), number, sums)
-        begin = uint32(uint32(number * stride) + uint32(uint32(below * tile_columns) + along))
+        add(p, first_row + below, first_column + along, number, sums)
+        begin = number * stride + below * tile_columns + along
         for r in range(rows):
             for c in range(columns):
-                place = uint32(begin + uint32(uint32(r) * tile_columns) + uint32(c))
-                shared[uint64(place)] = sums[r * columns + c]
+                place = begin + r * tile_columns + c
+                shared[place] = sums[r * columns + c]
         cuda.syncthreads()
         total = zero
         for j in range(turns):
-            other = uint32(helper + uint32(j * helpers))
-            if other < uint32(slices) and helper < uint32(helpers):
-                total += shared[uint64(uint32(uint32(other * stride) + result))]
+            other = helper + j * helpers
+            if other < slices and helper < helpers:
+                total += shared[other * stride + result]
         if helpers > 1:
-            if helper < uint32(helpers):  # a place that this thread alone has read
-                shared[uint64(uint32(uint32(helper * stride) + result))] = total
+            if helper < helpers:  # a place that this thread alone has read
+                shared[helper * stride + result] = total
             cuda.syncthreads()
             total = zero
             for j in range(helpers):
-                total += shared[uint64(uint32(uint32(uint32(j) * stride) + result))]
-        if helper == uint32(0) and row < m and column < n:
+                total += shared[j * stride + result]
+        if helper == 0 and row < m and column < n:
             settle(total, fetched, i, p)
 
     return body

@@ -10,26 +10,28 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..core.call import Function, Operand
-from ..core.device import TYPES, cuda, device, np, store16, uint32, uint64
+from ..core.call import Call, Function, Operand
+from ..core.device import TYPES, device, store16
+from ..core.index import thread_index
 from ..core.integers import ceil_div
-from .operands import QUAD, has_quads, quads
+from .operands import QUAD, has_quads, keep_quad, quads
 
 
 class Stage(NamedTuple):
     """A tile in shared memory.
 
-    width, depth: rows of a or columns of b, and terms. across: distance of terms, if four rows or
-    columns are loaded together; these are adjacent. along: distance of rows or columns, if four
-    terms are loaded together; with 0 the layout is that of the other case. threads: of the block.
-    rounded: a function that rounds an element when it is stored to shared memory, or None.
+    width, depth: rows of a or columns of b, and terms. threads: of the block. gap: elements between
+    the terms of a tile, whose rows or columns are adjacent. gap_along: elements between the rows or
+    columns of a tile whose terms are adjacent, for a factor that is loaded in this way; None if all
+    tiles have the other layout. rounded: a function that rounds an element when it is stored to
+    shared memory, or None.
     """
 
     width: int
     depth: int
-    across: int
-    along: int
     threads: int
+    gap: int
+    gap_along: int | None = None
     rounded: Function | None = None
 
     @property
@@ -38,7 +40,39 @@ class Stage(NamedTuple):
         return ceil_div(self.width * self.depth, QUAD * self.threads)
 
 
-def is_across(operand: Operand, side: int) -> bool:
+class Factor(NamedTuple):
+    """The tiles of a factor in shared memory.
+
+    load: `load(p, first, term, values)` loads a thread's part of the tile at row or column `first`
+    and at `term` to the local array `values`, of n_values elements. put: `put(shared, begin,
+    values)` stores it to the tile in shared memory that begins at element `begin`. size: elements
+    of a tile. line, term: distance of its rows of a or columns of b, and of its terms.
+    """
+
+    load: Function
+    put: Function
+    n_values: int
+    size: int
+    line: int
+    term: int
+
+
+def factor(call: Call, side: int, stage: Stage) -> Factor:
+    """side: 0 of a, which is operand 0; 1 of b, operand 1."""
+    operand, n_values = call.inputs[side], QUAD * stage.quads
+    pitch = stage.width + stage.gap
+    if _is_across(operand, side):
+        line, term, size = 1, pitch, stage.depth * pitch
+        return Factor(*_across(operand, side, stage, pitch), n_values, size, line, term)
+    if stage.gap_along is None:
+        line, term, size = 1, pitch, stage.depth * pitch
+    else:
+        line, term = stage.depth + stage.gap_along, 1
+        size = stage.width * line
+    return Factor(*_along(operand, side, stage, line, term), n_values, size, line, term)
+
+
+def _is_across(operand: Operand, side: int) -> bool:
     """Whether a factor is loaded four rows of a, or columns of b, at once rather than four terms.
 
     side: the axis of rows or columns, 0 of a and 1 of b.
@@ -48,115 +82,93 @@ def is_across(operand: Operand, side: int) -> bool:
     return abs(operand.strides[side]) <= abs(operand.strides[1 - side])
 
 
-def stager(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
-    """`load(p, first, term, values)`: loads a thread's part of the tile at row or column `first`
-    and at `term` to the local array `values`. `put(shared, begin, values)`: stores it to the tile
-    in shared memory that begins at element `begin`.
-
-    side: 0 of a, which is operand 0; 1 of b, operand 1.
-    """
-    if is_across(operand, side):
-        return _across(operand, side, stage)
-    return _along(operand, side, stage)
+def _line_quads(operand: Operand, side: int, axis: int) -> Function:
+    """`load(p, line, term)`: four elements along an axis, of a row of a or a column of b."""
+    load = quads(operand, side, axis)
+    return load if side == 0 else device(lambda p, line, term: load(p, term, line))
 
 
-def keep_quad(values: Any, place: Any, four: Any) -> None:
-    """Stores four values to values[place] to values[place + 3]."""
-    values[place] = four[0]
-    values[place + 1] = four[1]
-    values[place + 2] = four[2]
-    values[place + 3] = four[3]
-
-
-def _across(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
+def _across(operand: Operand, side: int, stage: Stage, pitch: int) -> tuple[Function, Function]:
     """Groups of rows or columns: neighbouring threads load neighbouring groups of a term."""
-    load_quad, keep = quads(operand, side, side), device(keep_quad)
-    store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
-    per_term = np.uint32(stage.width // QUAD)
-    all_quads = stage.width // QUAD * stage.depth
-    n_quads, threads, apart = stage.quads, stage.threads, np.uint32(stage.across)
-    full = all_quads % threads == 0
+    load_quad, store_quad = _line_quads(operand, side, side), quad_storer(operand.dtype)
+    per_term = stage.width // QUAD
     k, zero = operand.shape[1 - side], TYPES[operand.dtype](0)
-    last, ragged = np.uint32(max(0, k - 1)), k % stage.depth != 0
-    limit = np.uint32(k)
+    last, ragged = max(0, k - 1), k % stage.depth != 0
 
     @device
-    def load(p: Any, first: Any, term: Any, values: Any) -> None:
-        for q in range(n_quads):
-            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
-            if full or number < uint32(all_quads):
-                this = uint32(term + uint32(number // per_term))
-                begin = uint32(first + uint32(uint32(number % per_term) * uint32(QUAD)))
-                inside = min(this, last)
-                if side == 0:
-                    keep(values, q * QUAD, load_quad(p, begin, inside))
-                else:
-                    keep(values, q * QUAD, load_quad(p, inside, begin))
-                if ragged and this >= limit:
-                    keep(values, q * QUAD, (zero, zero, zero, zero))
+    def load(p: Any, first: Any, term: Any, number: Any, values: Any, i: Any) -> None:
+        this = term + number // per_term
+        begin = first + number % per_term * QUAD
+        keep_quad(values, i, 1, load_quad(p, begin, min(this, last)))
+        if ragged and this >= k:
+            keep_quad(values, i, 1, (zero, zero, zero, zero))
 
     @device
-    def put(shared: Any, begin: Any, values: Any) -> None:
-        round_all(values)
-        for q in range(n_quads):
-            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
-            if full or number < uint32(all_quads):
-                row = uint32(uint32(number // per_term) * apart)
-                column = uint32(uint32(number % per_term) * uint32(QUAD))
-                i = q * QUAD
-                four = values[i], values[i + 1], values[i + 2], values[i + 3]
-                store_quad(shared, uint32(begin + uint32(row + column)), four)
+    def put(shared: Any, begin: Any, number: Any, values: Any, i: Any) -> None:
+        row = number // per_term * pitch
+        column = number % per_term * QUAD
+        four = values[i], values[i + 1], values[i + 2], values[i + 3]
+        store_quad(shared, begin + row + column, four)
 
-    return load, put
+    return _all_quads(stage, load, put)
 
 
-def _along(operand: Operand, side: int, stage: Stage) -> tuple[Function, Function]:
+def _along(
+    operand: Operand, side: int, stage: Stage, line: int, term: int
+) -> tuple[Function, Function]:
     """Groups of terms: neighbouring threads load the groups of one row or column, then the next."""
-    load_quad, keep = quads(operand, side, 1 - side), device(keep_quad)
-    store_quad, round_all = quad_storer(operand.dtype), _rounder(stage)
-    per_line = np.uint32(stage.depth // QUAD)
-    all_quads = stage.depth // QUAD * stage.width
-    n_quads, threads = stage.quads, stage.threads
-    apart, along = np.uint32(stage.across), np.uint32(stage.along)
-    full, together = all_quads % threads == 0, stage.along != 0
+    load_quad, store_quad = _line_quads(operand, side, 1 - side), quad_storer(operand.dtype)
+    per_line, apart, further = stage.depth // QUAD, line, term
     length, k = operand.shape[side], operand.shape[1 - side]
-    last, limit, zero = np.uint32(length - 1), np.uint32(k), TYPES[operand.dtype](0)
-    ragged = k % stage.depth != 0
+    last, zero = length - 1, TYPES[operand.dtype](0)
+    together, ragged = term == 1, k % stage.depth != 0
+
+    @device
+    def load(p: Any, first: Any, term: Any, number: Any, values: Any, i: Any) -> None:
+        inside = min(first + number // per_line, last)
+        this = term + number % per_line * QUAD
+        keep_quad(values, i, 1, load_quad(p, inside, this))
+        if ragged:
+            for u in range(QUAD):
+                if this + u >= k:
+                    values[i + u] = zero
+
+    @device
+    def put(shared: Any, begin: Any, number: Any, values: Any, i: Any) -> None:
+        this = number % per_line * QUAD
+        place = begin + this * further + number // per_line * apart
+        if together:
+            four = values[i], values[i + 1], values[i + 2], values[i + 3]
+            store_quad(shared, place, four)
+        else:
+            for u in range(QUAD):
+                shared[place] = values[i + u]
+                place = place + further
+
+    return _all_quads(stage, load, put)
+
+
+def _all_quads(stage: Stage, load_one: Function, put_one: Function) -> tuple[Function, Function]:
+    """`load` and `put` of a factor, from those of group `number`, which a thread has in values[i]
+    to values[i + 3]."""
+    n_quads, threads, round_all = stage.quads, stage.threads, _rounder(stage)
+    all_quads = stage.width * stage.depth // QUAD
+    full = all_quads % threads == 0
 
     @device
     def load(p: Any, first: Any, term: Any, values: Any) -> None:
         for q in range(n_quads):
-            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
-            if full or number < uint32(all_quads):
-                line = min(uint32(first + uint32(number // per_line)), last)
-                this = uint32(term + uint32(uint32(number % per_line) * uint32(QUAD)))
-                if side == 0:
-                    keep(values, q * QUAD, load_quad(p, line, this))
-                else:
-                    keep(values, q * QUAD, load_quad(p, this, line))
-                if ragged:
-                    for u in range(QUAD):
-                        if uint32(this + uint32(u)) >= limit:
-                            values[q * QUAD + u] = zero
+            number = thread_index() + q * threads
+            if full or number < all_quads:
+                load_one(p, first, term, number, values, q * QUAD)
 
     @device
     def put(shared: Any, begin: Any, values: Any) -> None:
         round_all(values)
         for q in range(n_quads):
-            number = uint32(uint32(cuda.threadIdx.x) + uint32(q * threads))
-            if full or number < uint32(all_quads):
-                line = uint32(number // per_line)
-                this = uint32(uint32(number % per_line) * uint32(QUAD))
-                i = q * QUAD
-                if together:
-                    place = uint32(begin + uint32(uint32(line * along) + this))
-                    four = values[i], values[i + 1], values[i + 2], values[i + 3]
-                    store_quad(shared, place, four)
-                else:
-                    place = uint32(begin + uint32(uint32(this * apart) + line))
-                    for u in range(QUAD):
-                        shared[uint64(place)] = values[i + u]
-                        place = uint32(place + apart)
+            number = thread_index() + q * threads
+            if full or number < all_quads:
+                put_one(shared, begin, number, values, q * QUAD)
 
     return load, put
 
@@ -186,13 +198,13 @@ def quad_storer(dtype: str) -> Function:
 
         @device
         def store(p: Any, i: Any, values: Any) -> None:
-            store16(p, uint64(i), values)
+            store16(p, i, values)
 
     else:
 
         @device
         def store(p: Any, i: Any, values: Any) -> None:
-            store16(p, uint64(i), (values[0], values[1]))
-            store16(p, uint64(i + uint32(2)), (values[2], values[3]))
+            store16(p, i, (values[0], values[1]))
+            store16(p, i + 2, (values[2], values[3]))
 
     return store

@@ -9,7 +9,8 @@ terms are adjacent if they are so in global memory; otherwise rows or columns ar
 transposed. Gaps keep the lanes of a fragment in different banks. For 8 terms a lane reads m_tiles *
 4 + n_tiles * 2 words for m_tiles * n_tiles instructions.
 
-Launch: see `pipeline.py`; row_warps * column_warps warps a block.
+Launch: see `pipeline.py`; row_warps * column_warps warps a block. Reference:
+contracts/gemm/gemm.py, within the tolerance of tf32.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launches
-from ..core.device import cuda, device, float32, np, uint32, uint64
-from .operands import QUAD, Problem, Sink, block_results, problem
-from .pipeline import Cut, Worker, factor, product_body, product_launches
-from .stage import Stage, is_across
+from ..core.device import cuda, device, float32
+from ..core.index import thread_index
+from .operands import QUAD, Problem, Sink, block_results, part_place, problem
+from .pipeline import Cut, Worker, product_launches
+from .stage import Factor, Stage, factor
 from .tensor_core import COLUMNS, LANES, ROWS, TERMS, multiply_add_tf32, tf32
 
 DEPTH = 16  # terms of a tile in shared memory
@@ -47,120 +49,79 @@ class TensorTiling(NamedTuple):
         return Cut(tile, self.row_warps * self.column_warps * LANES, DEPTH, self.parts)
 
 
-class _Layout(NamedTuple):
-    """The layout of a tile. line: distance of rows of a or columns of b. term: distance of terms.
-    size: elements of a buffer."""
-
-    stage: Stage
-    line: int
-    term: int
-    size: int
-
-
 def tensor_gemm(call: Call, tiling: TensorTiling) -> Launches:
     """One kernel, or two if k has several parts."""
-    shape = problem(call)
-    layout_a, layout_b = _layout(call, 0, tiling), _layout(call, 1, tiling)
-    a = factor(call, 0, layout_a.stage, layout_a.size)
-    b = factor(call, 1, layout_b.stage, layout_b.size)
-    place, multiply = _place(tiling), _multiplier(tiling, layout_a, layout_b)
-    n_sums = tiling.m_tiles * tiling.n_tiles * QUAD
-
-    def body(sink: Sink) -> Function:
-        worker = Worker(place, multiply, _finisher(shape, tiling, sink), n_sums)
-        return product_body(shape, tiling.cut, a, b, worker)
-
-    return product_launches(call, shape, tiling.cut, 2, body)
-
-
-def _layout(call: Call, side: int, tiling: TensorTiling) -> _Layout:
-    """side: 0 of a, 1 of b."""
-    width = tiling.cut.tile[side]
-    stage = Stage(width, DEPTH, width + PAD_ACROSS, DEPTH + PAD_ALONG, tiling.cut.threads, tf32)
-    if is_across(call.inputs[side], side):
-        return _Layout(stage, 1, stage.across, DEPTH * stage.across)
-    return _Layout(stage, stage.along, 1, width * stage.along)
+    shape, cut = problem(call), tiling.cut
+    a, b = (
+        factor(call, k, Stage(cut.tile[k], DEPTH, cut.threads, PAD_ACROSS, PAD_ALONG, tf32))
+        for k in (0, 1)
+    )
+    part = tiling.m_tiles * ROWS, tiling.n_tiles * COLUMNS
+    of_warp = part_place(part, tiling.column_warps)
+    worker = Worker(
+        device(lambda: of_warp(thread_index() // LANES)),
+        _multiplier(tiling, a, b),
+        lambda sink: _finisher(shape, tiling, sink),
+        tiling.m_tiles * tiling.n_tiles * QUAD,
+        2,
+    )
+    return product_launches(call, shape, cut, (a, b), worker)
 
 
-def _place(tiling: TensorTiling) -> Function:
-    """`place()`: the row and the column of the tile at which the thread's warp begins."""
-    column_warps = np.uint32(tiling.column_warps)
-    warp_rows = np.uint32(tiling.m_tiles * ROWS)
-    warp_columns = np.uint32(tiling.n_tiles * COLUMNS)
-
-    @device
-    def place() -> Any:
-        warp = uint32(uint32(cuda.threadIdx.x) // uint32(LANES))
-        down = uint32(uint32(warp // column_warps) * warp_rows)
-        return down, uint32(uint32(warp % column_warps) * warp_columns)
-
-    return place
-
-
-def _multiplier(tiling: TensorTiling, layout_a: _Layout, layout_b: _Layout) -> Function:
-    """`multiply(tiles_a, begin_a, down, tiles_b, begin_b, along, sums)`: adds the product of two
-    tiles in shared memory to the sums of a warp; its part of the result begins at row `down` and
-    column `along`."""
+def _multiplier(tiling: TensorTiling, factor_a: Factor, factor_b: Factor) -> Function:
+    """`multiply(a, b, place, sums)`: see `Worker`. All threads of a warp have its place."""
     m_tiles, n_tiles = tiling.m_tiles, tiling.n_tiles
-    line_a, term_a = layout_a.line, layout_a.term
-    line_b, term_b = layout_b.line, layout_b.term
+    line_a, term_a = factor_a.line, factor_a.term
+    line_b, term_b = factor_b.line, factor_b.term
     n_a, n_b = 4 * m_tiles, 2 * n_tiles
 
     @device
-    def multiply(
-        tiles_a: Any, begin_a: Any, down: Any, tiles_b: Any, begin_b: Any, along: Any, sums: Any
-    ) -> None:
+    def multiply(a: Any, b: Any, place: Any, sums: Any) -> None:
         x = cuda.local.array(n_a, float32)
         y = cuda.local.array(n_b, float32)
-        lane = uint32(uint32(cuda.threadIdx.x) % uint32(LANES))
-        g, q = uint32(lane // uint32(4)), uint32(lane % uint32(4))
-        at_a = uint32(uint32(down + g) * uint32(line_a))
-        at_a = uint32(uint32(begin_a + at_a) + uint32(q * uint32(term_a)))
-        at_b = uint32(uint32(along + g) * uint32(line_b))
-        at_b = uint32(uint32(begin_b + at_b) + uint32(q * uint32(term_b)))
+        lane = thread_index() % LANES
+        g, q = lane // 4, lane % 4
+        at_a = a[1] + (place[0] + g) * line_a + q * term_a
+        at_b = b[1] + (place[1] + g) * line_b + q * term_b
         for term in range(0, DEPTH, TERMS):
             for i in range(m_tiles):
                 for part in range(4):  # (g, q), (g + 8, q), (g, q + 4), (g + 8, q + 4)
                     step = (i * ROWS + part % 2 * 8) * line_a + (term + part // 2 * 4) * term_a
-                    x[4 * i + part] = tiles_a[uint64(uint32(at_a + uint32(step)))]
+                    x[4 * i + part] = a[0][at_a + step]
             for j in range(n_tiles):
                 for part in range(2):  # (q, g), (q + 4, g)
                     step = j * COLUMNS * line_b + (term + part * 4) * term_b
-                    y[2 * j + part] = tiles_b[uint64(uint32(at_b + uint32(step)))]
+                    y[2 * j + part] = b[0][at_b + step]
             for i in range(m_tiles):
-                a = x[4 * i], x[4 * i + 1], x[4 * i + 2], x[4 * i + 3]
+                four = x[4 * i], x[4 * i + 1], x[4 * i + 2], x[4 * i + 3]
                 for j in range(n_tiles):
                     s = 4 * (i * n_tiles + j)
                     c = sums[s], sums[s + 1], sums[s + 2], sums[s + 3]
-                    c = multiply_add_tf32(a, (y[2 * j], y[2 * j + 1]), c)
+                    c = multiply_add_tf32(four, (y[2 * j], y[2 * j + 1]), c)
                     sums[s], sums[s + 1], sums[s + 2], sums[s + 3] = c
 
     return multiply
 
 
 def _finisher(shape: Problem, tiling: TensorTiling, sink: Sink) -> Function:
-    """`finish(sums, row, down, column, along, p)`: sends a lane's results to the sink, two at a
-    time.
-
-    (row, column): where the tile begins; (down, along): where the warp's part begins in it.
-    """
+    """`finish(sums, row, column, p)`: see `Worker`; two of a lane's results at a time."""
     m_tiles, n_tiles = tiling.m_tiles, tiling.n_tiles
     fetch, settle = block_results(shape, sink, 1, 2)
 
     @device
-    def finish(sums: Any, row: Any, down: Any, column: Any, along: Any, p: Any) -> None:
+    def finish(sums: Any, row: Any, column: Any, p: Any) -> None:
         values = cuda.local.array(2, float32)
-        lane = uint32(uint32(cuda.threadIdx.x) % uint32(LANES))
-        first_row = uint32(uint32(row + down) + uint32(lane // uint32(4)))
-        first_column = uint32(uint32(column + along) + uint32(uint32(lane % uint32(4)) * uint32(2)))
+        lane = thread_index() % LANES
+        first_row = row + lane // 4
+        first_column = column + lane % 4 * 2
         for i in range(m_tiles):
             for j in range(n_tiles):
                 for half in range(2):
                     s = 4 * (i * n_tiles + j) + 2 * half
                     values[0] = sums[s]
                     values[1] = sums[s + 1]
-                    below = uint32(first_row + uint32(i * ROWS + half * 8))
-                    beside = uint32(first_column + uint32(j * COLUMNS))
+                    below = first_row + i * ROWS + half * 8
+                    beside = first_column + j * COLUMNS
                     settle(values, fetch(below, beside, p), below, beside, p)
 
     return finish

@@ -5,10 +5,12 @@ Shapes: a (m, k), b (k, n), extras (m, n) -> (m, n), any strides.
 Algorithm: the loop of `pipeline.py`, DEPTH terms at a time. A thread computes `rows` x `columns`
 elements of the result, in groups of four neighbours half a tile apart, so that 16-byte accesses of
 a warp to shared memory have no bank conflicts. A term takes rows / 4 + columns / 4 of those
-accesses for rows * columns multiply-adds.
+accesses for rows * columns multiply-adds. In registers there are two terms, so that loads of the
+second run while the first is multiplied.
 
 Launch: see `pipeline.py`; row_threads * column_threads threads a block. All elements add their
-terms in the same order: that of k within a part, then parts in order.
+terms in the same order: that of k within a part, then parts in order. Reference:
+contracts/gemm/gemm.py.
 """
 
 from __future__ import annotations
@@ -16,10 +18,20 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launches
-from ..core.device import TYPES, cuda, device, np, uint32, uint64
-from .operands import QUAD, Problem, Sink, block_results, problem, quad_loader
-from .pipeline import Cut, Factor, Worker, factor, product_body, product_launches
-from .stage import Stage, keep_quad
+from ..core.device import TYPES, cuda, device
+from ..core.index import thread_index
+from .operands import (
+    QUAD,
+    Problem,
+    Sink,
+    block_results,
+    keep_quad,
+    part_place,
+    problem,
+    quad_loader,
+)
+from .pipeline import Cut, Worker, product_launches
+from .stage import Stage, factor
 
 DEPTH = 8  # terms of a tile
 PAD = 4  # elements between the terms of a tile, so that transposing stores have few bank conflicts
@@ -47,71 +59,40 @@ class Tiling(NamedTuple):
 
 def tiled_gemm(call: Call, tiling: Tiling) -> Launches:
     """One kernel, or two if k has several parts."""
-    shape = problem(call)
-    a, b = (_factor(call, side, tiling) for side in (0, 1))
-    place, multiply = _place(tiling), _multiplier(shape, tiling)
-    n_sums = tiling.rows * tiling.columns
-
-    def body(sink: Sink) -> Function:
-        worker = Worker(place, multiply, _finisher(shape, tiling, sink), n_sums)
-        return product_body(shape, tiling.cut, a, b, worker)
-
-    return product_launches(call, shape, tiling.cut, QUAD, body)
-
-
-def _factor(call: Call, side: int, tiling: Tiling) -> Factor:
-    """side: 0 of a, 1 of b."""
-    width = tiling.cut.tile[side]
-    stage = Stage(width, DEPTH, width + PAD, 0, tiling.cut.threads)
-    return factor(call, side, stage, DEPTH * stage.across)
+    shape, cut = problem(call), tiling.cut
+    a, b = (factor(call, k, Stage(cut.tile[k], DEPTH, cut.threads, PAD)) for k in (0, 1))
+    of_thread = part_place((QUAD, QUAD), tiling.column_threads)
+    worker = Worker(
+        device(lambda: of_thread(thread_index())),
+        _multiplier(shape, tiling, a.term, b.term),
+        lambda sink: _finisher(shape, tiling, sink),
+        tiling.rows * tiling.columns,
+        QUAD,
+    )
+    return product_launches(call, shape, cut, (a, b), worker)
 
 
-def _place(tiling: Tiling) -> Function:
-    """`place()`: the row and the column of a thread in its block."""
-    across = np.uint32(tiling.column_threads)
-
-    @device
-    def place() -> Any:
-        thread = uint32(cuda.threadIdx.x)
-        return uint32(thread // across), uint32(thread % across)
-
-    return place
-
-
-def _multiplier(shape: Problem, tiling: Tiling) -> Function:
-    """`multiply(tiles_a, begin_a, thread_row, tiles_b, begin_b, thread_column, sums)`: adds the
-    product of two tiles in shared memory to a thread's sums."""
+def _multiplier(shape: Problem, tiling: Tiling, term_a: int, term_b: int) -> Function:
+    """`multiply(a, b, place, sums)`: see `Worker`. term_a, term_b: distance of terms of a tile."""
     kind, load = TYPES[shape.dtype], quad_loader(shape.dtype)
     rows, columns = tiling.rows, tiling.columns
     row_step, column_step = QUAD * tiling.row_threads, QUAD * tiling.column_threads
-    across_a, across_b = tiling.cut.tile[0] + PAD, tiling.cut.tile[1] + PAD
-    n_x, n_y, keep = 2 * rows, 2 * columns, device(keep_quad)
+    n_x, n_y = 2 * rows, 2 * columns
 
     @device
-    def multiply(
-        tiles_a: Any,
-        begin_a: Any,
-        thread_row: Any,
-        tiles_b: Any,
-        begin_b: Any,
-        thread_column: Any,
-        sums: Any,
-    ) -> None:
+    def multiply(a: Any, b: Any, place: Any, sums: Any) -> None:
         # Two terms at a time: loads of the second run while the first is multiplied.
         x = cuda.local.array(n_x, kind)
         y = cuda.local.array(n_y, kind)
-        at_a = uint32(begin_a + uint32(thread_row * uint32(QUAD)))
-        at_b = uint32(begin_b + uint32(thread_column * uint32(QUAD)))
+        at_a, at_b = a[1] + place[0], b[1] + place[1]
         for term in range(0, DEPTH, 2):
             for u in range(2):
                 for r in range(0, rows, QUAD):
-                    i = uint32((term + u) * across_a + r // QUAD * row_step)
-                    four = load(tiles_a, uint64(uint32(at_a + i)))
-                    keep(x, u * rows + r, four)
+                    i = (term + u) * term_a + r // QUAD * row_step
+                    keep_quad(x, u * rows + r, 1, load(a[0], at_a + i))
                 for c in range(0, columns, QUAD):
-                    i = uint32((term + u) * across_b + c // QUAD * column_step)
-                    four = load(tiles_b, uint64(uint32(at_b + i)))
-                    keep(y, u * columns + c, four)
+                    i = (term + u) * term_b + c // QUAD * column_step
+                    keep_quad(y, u * columns + c, 1, load(b[0], at_b + i))
             for u in range(2):
                 for r in range(rows):
                     for c in range(columns):
@@ -121,8 +102,7 @@ def _multiplier(shape: Problem, tiling: Tiling) -> Function:
 
 
 def _finisher(shape: Problem, tiling: Tiling, sink: Sink) -> Function:
-    """`finish(sums, row, thread_row, column, thread_column, p)`: sends a thread's results to the
-    sink, in blocks of 4 x 4."""
+    """`finish(sums, row, column, p)`: see `Worker`; in blocks of 4 x 4."""
     kind = TYPES[shape.dtype]
     rows, columns = tiling.rows, tiling.columns
     row_step, column_step = QUAD * tiling.row_threads, QUAD * tiling.column_threads
@@ -130,18 +110,14 @@ def _finisher(shape: Problem, tiling: Tiling, sink: Sink) -> Function:
     size = QUAD * QUAD
 
     @device
-    def finish(
-        sums: Any, row: Any, thread_row: Any, column: Any, thread_column: Any, p: Any
-    ) -> None:
+    def finish(sums: Any, row: Any, column: Any, p: Any) -> None:
         values = cuda.local.array(size, kind)
-        first_row = uint32(row + uint32(thread_row * uint32(QUAD)))
-        first_column = uint32(column + uint32(thread_column * uint32(QUAD)))
         for r in range(0, rows, QUAD):
             for c in range(0, columns, QUAD):
                 for i in range(size):
                     values[i] = sums[(r + i // QUAD) * columns + c + i % QUAD]
-                down = uint32(first_row + uint32(r // QUAD * row_step))
-                along = uint32(first_column + uint32(c // QUAD * column_step))
+                down = row + r // QUAD * row_step
+                along = column + c // QUAD * column_step
                 settle(values, fetch(down, along, p), down, along, p)
 
     return finish

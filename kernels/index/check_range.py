@@ -1,8 +1,11 @@
 """check_range: whether all elements of an index are in range.
 
-Shapes: index of any shape, layout and integer dtype. Algorithm: every thread checks elements in a
-grid-stride loop, and returns whether all are in range. Launch: as for elementwise kernels
-(`each.py`), with fewer blocks.
+Shapes: index of any shape, layout and integer dtype.
+
+Algorithm: every thread checks elements in a grid-stride loop, and returns whether all are in range.
+
+Launch: as for elementwise kernels (`each.py`), with fewer blocks. Reference:
+contracts/index/check_range.py.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Launch, Launches, factory, grid_1d
-from ..core.device import cuda, int64, uint32, uint64
+from ..core.device import cuda, int64
 from ..core.each import threads_for
+from ..core.index import u32
 from ..core.integers import blocks_for
 
 MAX_BLOCKS = 1024
@@ -30,7 +34,7 @@ def check_range(call: Call) -> Launches:
         fine = True
         i = cuda.grid(1)
         while i < n:
-            value = int64(p[0][uint64(at(uint32(i)))])
+            value = int64(p[0][at(u32(i))])
             if value < low or value >= high:
                 fine = False
             i += width

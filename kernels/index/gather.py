@@ -1,9 +1,12 @@
 """gather: elements selected by index vectors.
 
-Shapes: x (outer, index, rest), k vectors (n,) -> (outer, n, rest). Algorithm: a thread copies an
-element at a time, or 16 bytes of floats if rows are contiguous and aligned to 16 bytes.
-Neighbouring threads copy neighbouring elements of the output, so accesses to rows are coalesced,
-and the index of a row comes from the cache. Launch: see `each.py`.
+Shapes: x (outer, index, rest), k vectors (n,) -> (outer, n, rest).
+
+Algorithm: a thread copies an element at a time, or 16 bytes of floats if rows are contiguous and
+aligned to 16 bytes. Neighbouring threads copy neighbouring elements of the output, so accesses to
+rows are coalesced, and the index of a row comes from the cache.
+
+Launch: see `each.py`. Reference: contracts/index/gather.py; results are exact.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launches, factory
-from ..core.device import device, load16, store16, uint32, uint64
+from ..core.device import device, load16, store16
 from ..core.each import each
+from ..core.index import ravel, u32, unravel
 from .rows import IndexedAxes, indexed_axes
 
 LANES = {"float32": 4, "float64": 2}  # of 16 bytes
@@ -24,16 +28,12 @@ def gather(call: Call) -> Launches:
     axes = indexed_axes(call, 1)
     lanes = _lanes(call, axes)
     move = _move_one(call) if lanes == 1 else _move_several(call, lanes)
-    n, rest = max(axes.n, 1), max(axes.rest // lanes, 1)  # where one is 0, there is no element
-    places, place = axes.places, axes.place
+    rest, place = axes.rest // lanes, axes.place
+    split, element_of = unravel(axes.n, rest), ravel(axes.places * rest, rest, 1)
 
     def element(i: Any, p: Any) -> None:
-        row = uint32(i // uint32(rest))
-        column = uint32(i - uint32(row * uint32(rest)))
-        outer = uint32(row // uint32(n))
-        r = uint32(row - uint32(outer * uint32(n)))
-        indexed = uint32(uint32(outer * uint32(places)) + uint32(place(r, p)))
-        move(uint32(uint32(indexed * uint32(rest)) + column), i, p)
+        outer, row, column = split(i)
+        move(element_of(outer, u32(place(row, p)), column), i, p)
 
     return Launches((each(call.outputs[0].size // lanes, element),))
 
@@ -49,7 +49,7 @@ def _lanes(call: Call, axes: IndexedAxes) -> int:
 def _move_one(call: Call) -> Function:
     """`move(k, i, p)`: element k of x to element i of the output."""
     at, store = call.at[0], call.stores[0]
-    return device(lambda k, i, p: store(p[0][uint64(at(k))], i, p))
+    return device(lambda k, i, p: store(p[0][at(k)], i, p))
 
 
 def _move_several(call: Call, lanes: int) -> Function:
@@ -57,7 +57,7 @@ def _move_several(call: Call, lanes: int) -> Function:
     output = len(call.inputs)
 
     def move(k: Any, i: Any, p: Any) -> None:
-        values = load16(p[0], uint64(uint32(k * uint32(lanes))))
-        store16(p[output], uint64(uint32(i * uint32(lanes))), values)
+        values = load16(p[0], k * lanes)
+        store16(p[output], i * lanes, values)
 
     return device(move)

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function
-from ..core.device import device, int32, uint64
+from ..core.device import device, int32
 
 
 class IndexedAxes(NamedTuple):
@@ -14,7 +14,7 @@ class IndexedAxes(NamedTuple):
 
     outer, rest: elements of those axes. n: rows. places: elements of the index axes. place:
     `place(r, p)` is the index, int32, along the index axes that the vectors have for row r
-    (uint32).
+    (u32).
     """
 
     outer: int
@@ -29,10 +29,11 @@ def indexed_axes(call: Call, first_vector: int) -> IndexedAxes:
     axis, k = int(call.params["axis"]), int(call.params["n_index"])
     shape = call.inputs[0].shape
     sides = shape[axis : axis + k]
-    place = _first_place(sides[0], first_vector, call.at[first_vector])
-    for number in range(1, k):
-        vector = first_vector + number
-        place = _next_place(place, sides[number], vector, call.at[vector])
+    vectors = range(first_vector, first_vector + k)
+    indices = [_index_along(side, v, call.at[v]) for side, v in zip(sides, vectors, strict=True)]
+    place = indices[0]
+    for side, index in zip(sides[1:], indices[1:], strict=True):
+        place = _joined(place, side, index)
     return IndexedAxes(
         prod(shape[:axis]),
         call.inputs[first_vector].size,
@@ -42,21 +43,16 @@ def indexed_axes(call: Call, first_vector: int) -> IndexedAxes:
     )
 
 
-def _first_place(side: int, vector: int, at: Function) -> Function:
-    """The index along the first index axis."""
+def _index_along(side: int, vector: int, at: Function) -> Function:
+    """`index(r, p)`: the index of row r along an axis of `side` elements, from its vector."""
 
-    def place(r: Any, p: Any) -> Any:
-        index = int32(p[vector][uint64(at(r))])
-        return int32(index + side) if index < 0 else index
+    def index(r: Any, p: Any) -> Any:
+        value = int32(p[vector][at(r)])
+        return int32(value + side) if value < 0 else value
 
-    return device(place)
+    return device(index)
 
 
-def _next_place(before: Function, side: int, vector: int, at: Function) -> Function:
-    """The index along the axes before and one more, in C order."""
-
-    def place(r: Any, p: Any) -> Any:
-        index = int32(p[vector][uint64(at(r))])
-        return int32(int32(before(r, p) * side) + (int32(index + side) if index < 0 else index))
-
-    return device(place)
+def _joined(before: Function, side: int, last: Function) -> Function:
+    """The index along the axes before and one more of `side` elements, in C order."""
+    return device(lambda r, p: int32(int32(before(r, p) * side) + last(r, p)))

@@ -1,14 +1,15 @@
 """scatter_add, scatter_set: rows added to, or stored in, x at the positions of index vectors.
 
-Shapes: x (outer, index, rest), rows (outer, n, rest), k vectors (n,) -> x, in place. One thread
-alone writes an element of x. scatter_add: the thread of the first row with this index adds up all
-of them in order. scatter_set: the thread of the last one stores its own. There are no atomics, and
-results are reproducible.
+Shapes: x (outer, index, rest), rows (outer, n, rest), k vectors (n,) -> x, in place.
 
-Up to FEW_ROWS rows: one kernel, whose threads compare the indices of all rows. More: a first kernel
-links every row to the next one with the same index, by n * n comparisons in shared memory; a second
-kernel follows the links. Launch: a thread per element of the rows (`each.py`); for the links, a
-thread per row.
+Algorithm: one thread alone writes an element of x. scatter_add: the thread of the first row with
+this index adds up all of them in order. scatter_set: the thread of the last one stores its own.
+There are no atomics, and results are reproducible. Up to FEW_ROWS rows: one kernel, whose threads
+compare the indices of all rows. More: a first kernel links every row to the next one with the same
+index, by n * n comparisons in shared memory; a second kernel follows the links.
+
+Launch: a thread per element of the rows (`each.py`); for the links, a thread per row. Reference:
+contracts/index/scatter.py.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
-from ..core.device import TYPES, cuda, device, int32, uint32, uint64
+from ..core.device import TYPES, cuda, device, int32, int64
 from ..core.each import each
+from ..core.index import ravel, thread_index, u32, unravel
 from ..core.integers import blocks_for
 from .rows import IndexedAxes, indexed_axes
 
@@ -53,19 +55,12 @@ def _places(axes: IndexedAxes) -> tuple[Function, Function]:
     `split(i)`: (outer, row, column) of element i of the rows. `element_of(outer, place, column)`:
     number of an element of x.
     """
-    n, rest, places = max(axes.n, 1), max(axes.rest, 1), axes.places
+    rest, element_of = axes.rest, ravel(axes.places * axes.rest, axes.rest, 1)
 
-    def split(i: Any) -> Any:
-        row = uint32(i // uint32(rest))
-        outer = uint32(row // uint32(n))
-        column = uint32(i - uint32(row * uint32(rest)))
-        return outer, uint32(row - uint32(outer * uint32(n))), column
+    def element(outer: Any, place: Any, column: Any) -> Any:
+        return element_of(outer, u32(place), column)
 
-    def element_of(outer: Any, place: Any, column: Any) -> Any:
-        indexed = uint32(uint32(outer * uint32(places)) + uint32(place))
-        return uint32(uint32(indexed * uint32(rest)) + column)
-
-    return device(split), device(element_of)
+    return unravel(axes.n, rest), device(element)
 
 
 def _sum(dtype: str) -> Function:
@@ -85,16 +80,16 @@ def _add_few(call: Call, axes: IndexedAxes) -> Function:
         outer, row, column = split(i)
         mine = place(row, p)
         is_first = True
-        for r in range(row):
-            if place(uint32(r), p) == mine:
+        for r in range(int64(row)):
+            if place(u32(r), p) == mine:
                 is_first = False
         if is_first:
             k = element_of(outer, mine, column)
-            total = add(p[0][uint64(at_x(k))], p[1][uint64(at_rows(i))])
-            for r in range(row + 1, n):
-                if place(uint32(r), p) == mine:
-                    j = uint32(i + uint32(uint32(r - row) * uint32(rest)))
-                    total = add(total, p[1][uint64(at_rows(j))])
+            total = add(p[0][at_x(k)], p[1][at_rows(i)])
+            for r in range(int64(row) + 1, n):
+                if place(u32(r), p) == mine:
+                    j = i + (r - row) * rest
+                    total = add(total, p[1][at_rows(j)])
             store(total, k, p)
 
     return element
@@ -109,11 +104,11 @@ def _set_few(call: Call, axes: IndexedAxes) -> Function:
         outer, row, column = split(i)
         mine = place(row, p)
         is_last = True
-        for r in range(row + 1, n):
-            if place(uint32(r), p) == mine:
+        for r in range(int64(row) + 1, n):
+            if place(u32(r), p) == mine:
                 is_last = False
         if is_last:
-            store(p[1][uint64(at_rows(i))], element_of(outer, mine, column), p)
+            store(p[1][at_rows(i)], element_of(outer, mine, column), p)
 
     return element
 
@@ -126,14 +121,13 @@ def _link_rows(axes: IndexedAxes, workspace: int) -> Launch:
 
     def body(p: Any) -> None:
         tile = cuda.shared.array(THREADS, int32)
-        t = cuda.threadIdx.x
-        r = int32(cuda.grid(1))
-        mine = place(uint32(r), p) if r < n else int32(-1)
+        t, r = thread_index(), int32(cuda.grid(1))
+        mine = place(u32(r), p) if r < n else int32(-1)
         link = int32(n)
         is_first = True
         for begin in range(0, n, threads):
             cuda.syncthreads()
-            tile[t] = place(uint32(begin + t), p) if begin + t < n else int32(-1)
+            tile[t] = place(begin + t, p) if begin + t < n else int32(-1)
             cuda.syncthreads()
             for k in range(threads):
                 if tile[k] == mine:
@@ -143,7 +137,7 @@ def _link_rows(axes: IndexedAxes, workspace: int) -> Launch:
                     elif other > r and other < link:
                         link = int32(other)
         if r < n:
-            p[workspace][uint64(r)] = link if is_first else int32(~link)
+            p[workspace][u32(r)] = link if is_first else int32(~link)
 
     return Launch(body, grid_1d(blocks_for(n, threads), threads))
 
@@ -155,15 +149,15 @@ def _add_linked(call: Call, axes: IndexedAxes, workspace: int) -> Function:
 
     def element(i: Any, p: Any) -> None:
         outer, row, column = split(i)
-        link = int32(p[workspace][uint64(row)])
+        link = int32(p[workspace][row])
         if link >= 0:
             k = element_of(outer, place(row, p), column)
-            total = add(p[0][uint64(at_x(k))], p[1][uint64(at_rows(i))])
-            begin = uint32(i - uint32(row * uint32(rest)))
+            total = add(p[0][at_x(k)], p[1][at_rows(i)])
+            begin = i - row * rest
             while link < n:
-                j = uint32(begin + uint32(uint32(link) * uint32(rest)))
-                link = int32(~p[workspace][uint64(link)])
-                total = add(total, p[1][uint64(at_rows(j))])
+                j = begin + u32(link) * rest
+                link = int32(~p[workspace][u32(link)])
+                total = add(total, p[1][at_rows(j)])
             store(total, k, p)
 
     return element
@@ -176,8 +170,8 @@ def _set_linked(call: Call, axes: IndexedAxes, workspace: int) -> Function:
 
     def element(i: Any, p: Any) -> None:
         outer, row, column = split(i)
-        link = int32(p[workspace][uint64(row)])
+        link = int32(p[workspace][row])
         if link == n or link == ~n:  # no later row has this index
-            store(p[1][uint64(at_rows(i))], element_of(outer, place(row, p), column), p)
+            store(p[1][at_rows(i)], element_of(outer, place(row, p), column), p)
 
     return element

@@ -1,9 +1,12 @@
 """average_pool2d, average_pool2d_grad: sums and means over windows of an image.
 
-Shapes: x (N, C, H, W), y (N, C, PH, PW). Algorithm: a thread per window adds up its pixels in C
-order and divides. For the gradient a thread per pixel adds up the quotients of its windows in C
-order, without atomics. Long sums are cut into runs. If all windows count the same number of
-positions, the divisor is a constant. Launch: see `each.py`.
+Shapes: x (N, C, H, W), y (N, C, PH, PW); any strides.
+
+Algorithm: a thread per window adds up its pixels in C order and divides. For the gradient a thread
+per pixel adds up the quotients of its windows in C order, without atomics. Long sums are cut into
+runs. If all windows count the same number of positions, the divisor is a constant.
+
+Launch: see `each.py`. Reference: contracts/pool2d/average_pool2d.py.
 """
 
 from __future__ import annotations
@@ -11,10 +14,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launches, factory
-from ..core.device import TYPES, device, int32
+from ..core.device import TYPES, device
 from ..core.each import each
 from ..core.sums import adder
-from .windows import Axis, corner, over_window, over_windows, pool_axes, unravel
+from .windows import Axis, coordinates, over_window, over_windows, pool_axes
 
 SUM, PADDED, INSIDE = range(3)  # what `count` may be
 
@@ -33,15 +36,14 @@ def _quotient(call: Call, axes: tuple[Axis, Axis], dtype: Any) -> Function:
 
 def _counted(axis: Axis, count: int) -> Function:
     """`positions(k)`: how many positions of window k count along an axis; at least one."""
-    first, size = corner(axis), axis.size
-    low, high = (0, axis.pixels)
-    if count == PADDED:
-        low, high = -axis.padding, axis.pixels + axis.padding
+    size, stride = axis.size, axis.stride
+    # Of the padded axis: the first pixel that counts, and the first behind them.
+    low = 0 if count == PADDED else axis.padding
+    high = axis.pixels + 2 * axis.padding - low
 
     def positions(k: Any) -> Any:
-        begin = first(k)
-        end = int32(min(int32(begin + size), int32(high)))
-        return int32(max(int32(end - max(begin, int32(low))), int32(1)))
+        begin, end = max(k * stride, low), min(k * stride + size, high)
+        return max(end, begin + 1) - begin
 
     return device(positions)
 
@@ -51,7 +53,7 @@ def average_pool2d(call: Call) -> Launches:
     """One kernel."""
     x, y = call.inputs[0], call.outputs[0]
     axes, dtype = pool_axes(call, x, y), TYPES[y.dtype]
-    unravelled, store, quotient = unravel(y.shape), call.stores[0], _quotient(call, axes, dtype)
+    unravelled, store, quotient = coordinates(y), call.stores[0], _quotient(call, axes, dtype)
 
     def add(total: Any, k: Any, window: Any, tap: Any, p: Any) -> Any:
         return dtype(total + p[0][k])
@@ -70,7 +72,7 @@ def average_pool2d_grad(call: Call) -> Launches:
     """One kernel."""
     g, dx = call.inputs[0], call.outputs[0]
     axes, dtype = pool_axes(call, dx, g), TYPES[dx.dtype]
-    unravelled, store, quotient = unravel(dx.shape), call.stores[0], _quotient(call, axes, dtype)
+    unravelled, store, quotient = coordinates(dx), call.stores[0], _quotient(call, axes, dtype)
 
     def add(total: Any, k: Any, window: Any, tap: Any, p: Any) -> Any:
         return dtype(total + quotient(p[0][k], window[1], window[2]))

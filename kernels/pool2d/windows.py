@@ -3,14 +3,20 @@
 Kernels walk over either with a function `take(total, k, window, tap, p)`, which returns the new
 total. `p[0][k]` is the element of input 0: the pixel, or the gradient of the window. window: its
 plane, row and column. tap: number of the pixel in the window.
+
+All of these numbers are indices (`core/index.py`). A pixel in the padding before an image, or a
+window before the first one, has a number below 0, which is a large one modulo 2**32. So one
+comparison with the length finds those before and behind.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ..core.axes import merged
 from ..core.call import Call, Function, Operand
-from ..core.device import device, int32, uint32, uint64
+from ..core.device import device
+from ..core.index import ravel, strided, u32, unravel
 from ..core.integers import ceil_div
 from ..core.sums import FEW_TERMS, run_length
 
@@ -45,51 +51,23 @@ def pool_axes(call: Call, image: Operand, pooled: Operand) -> tuple[Axis, Axis]:
     return vertical, horizontal
 
 
-def unravel(shape: tuple[int, ...]) -> Function:
-    """`index(i)`: (plane, row, column), int32, of element i (uint32) of (N, C, rows, columns).
-
-    Planes are numbered through N and C.
-    """
-    height, width = max(shape[2], 1), max(shape[3], 1)  # where one is 0, there is no element
-
-    def index(i: Any) -> Any:
-        line = uint32(i // uint32(width))
-        plane = uint32(line // uint32(height))
-        row = uint32(line - uint32(plane * uint32(height)))
-        return int32(plane), int32(row), int32(i - uint32(line * uint32(width)))
-
-    return device(index)
+def coordinates(operand: Operand) -> Function:
+    """`index(i)`: plane, row and column of element i of (N, C, rows, columns). Planes are numbered
+    through N and C."""
+    return unravel(*operand.shape[2:4])
 
 
-def locate(operand: Operand) -> tuple[Function, Function]:
-    """The index of elements of an operand (N, C, rows, columns, ...), with index 0 on further axes.
-
-    `begin(plane)`: int32, where a plane begins. `place(begin, row, column)`: uint64, the index of
-    an element of that plane.
-    """
-    channels = max(operand.shape[1], 1)
-    base, s0, s1, s2, s3 = operand.base, *operand.strides[:4]
-    if s0 == channels * s1:
-
-        def begin(plane: Any) -> Any:
-            return int32(base + plane * s1)
-
-    else:
-
-        def begin(plane: Any) -> Any:
-            n = int32(uint32(plane) // uint32(channels))
-            return int32(base + n * s0 + int32(plane - n * channels) * s1)
-
-    def place(begin: Any, row: Any, column: Any) -> Any:
-        return uint64(uint32(int32(begin + row * s2 + column * s3)))
-
-    return device(begin), device(place)
+def place_of(operand: Operand) -> Function:
+    """`place(plane, row, column)`: the index of an element of (N, C, rows, columns, ...),
+    with index 0 on further axes."""
+    plane_of = strided(*merged(operand.shape[:2], operand.strides[:2]))
+    in_plane = ravel(1, *operand.strides[2:4], base=operand.base)
+    return device(lambda plane, row, column: in_plane(plane_of(plane), row, column))
 
 
 def corner(axis: Axis) -> Function:
-    """`first(k)`: the first pixel of window k, int32; negative if it is in the padding."""
-    stride, padding = axis.stride, axis.padding
-    return device(lambda k: int32(k * stride - padding))
+    """`first(k)`: the first pixel of window k. In the padding it is below 0, modulo 2**32."""
+    return ravel(axis.stride, base=-axis.padding)
 
 
 def inside(axis: Axis) -> Function:
@@ -97,26 +75,24 @@ def inside(axis: Axis) -> Function:
     pixels = axis.pixels
     if axis.is_inside:
         return device(lambda k: True)
-    return device(lambda k: k >= 0 and k < pixels)
+    return device(lambda k: k < pixels)  # one below 0 is large
 
 
 def windows_of(axis: Axis) -> tuple[Function, Function]:
     """Which windows have a pixel.
 
-    `first(k)`: the first of the `axis.overlap` windows that may have pixel k, int32. `tap(k,
-    window)`: the pixel's position in the window, int32; negative if it isn't in the window, or
-    there is no such window.
+    `first(k)`: the first of the `axis.overlap` windows that may have pixel k; one below 0 doesn't
+    exist. `tap(k, window)`: the pixel's position in the window; not less than the window's size if
+    the pixel isn't in it, or there is no such window.
     """
     stride, padding, size, windows = axis.stride, axis.padding, axis.size, axis.windows
     before = axis.overlap - 1
 
     def first(k: Any) -> Any:
-        return int32(int32(uint32(k + padding) // uint32(stride)) - before)
+        return (k + padding) // stride - before
 
     def tap(k: Any, window: Any) -> Any:
-        place = int32(k + padding - window * stride)
-        is_there = window >= 0 and window < windows and place < size
-        return place if is_there else int32(-1)
+        return k + padding - window * stride if window < windows else u32(size)
 
     return device(first), device(tap)
 
@@ -132,44 +108,18 @@ def over_window(
     in C order. x: the image, input 0. join(total, run): for sums; the runs of long ones are added
     by it (sums.py)."""
     height, width = axes[0].size, axes[1].size
-    run_size = _run_size(height * width, join)
     first_row, first_column = corner(axes[0]), corner(axes[1])
     has_row, has_column = inside(axes[0]), inside(axes[1])
-    begin, place = locate(x)
-    take_one = device(take)
+    place, take_one = place_of(x), device(take)
 
-    def over(window: Any, p: Any) -> Any:
-        number, row, column = window
-        plane, h, w = begin(number), first_row(row), first_column(column)
-        total = start
-        for r in range(height):
-            for c in range(width):
-                if has_row(h + r) and has_column(w + c):
-                    total = take_one(total, place(plane, h + r, w + c), window, r * width + c, p)
+    def visit(total: Any, window: Any, r: Any, c: Any, p: Any) -> Any:
+        plane, row, column = window
+        h, w = first_row(row) + r, first_column(column) + c
+        if has_row(h) and has_column(w):
+            return take_one(total, place(plane, h, w), window, r * width + c, p)
         return total
 
-    def over_runs(window: Any, p: Any) -> Any:
-        number, row, column = window
-        plane, h, w = begin(number), first_row(row), first_column(column)
-        total, run, left = start, start, int32(run_size)
-        for r in range(height):
-            for c in range(width):
-                if has_row(h + r) and has_column(w + c):
-                    run = take_one(run, place(plane, h + r, w + c), window, r * width + c, p)
-                left = int32(left - 1)
-                if left == 0:
-                    total, run, left = join_two(total, run), start, int32(run_size)
-        return join_two(total, run)
-
-    if join is None or run_size is None:
-        return device(over)
-    join_two = device(join)
-    return device(over_runs)
-
-
-def _run_size(terms: int, join: Function | None) -> int | None:
-    """Terms of a run; None if all are one."""
-    return None if join is None or terms <= FEW_TERMS else run_length(terms)
+    return _walk(height, width, visit, start, join)
 
 
 def over_windows(
@@ -185,46 +135,36 @@ def over_windows(
     """
     first_row, tap_row = windows_of(axes[0])
     first_column, tap_column = windows_of(axes[1])
-    rows, columns, width = axes[0].overlap, axes[1].overlap, axes[1].size
-    run_size = _run_size(rows * columns, join)
-    begin, place = locate(g)
-    take_one = device(take)
+    height, width = axes[0].size, axes[1].size
+    place, take_one = place_of(g), device(take)
 
-    def over(pixel: Any, p: Any) -> Any:
-        number, h, w = pixel
-        plane, row0, column0 = begin(number), first_row(h), first_column(w)
-        total = start
-        for a in range(rows):
-            row = int32(row0 + a)
-            for b in range(columns):
-                column = int32(column0 + b)
-                r = tap_row(h, row)
-                if r >= 0:
-                    c = tap_column(w, column)
-                    if c >= 0:
-                        window = number, row, column
-                        total = take_one(total, place(plane, row, column), window, r * width + c, p)
+    def visit(total: Any, pixel: Any, a: Any, b: Any, p: Any) -> Any:
+        plane, h, w = pixel
+        row, column = first_row(h) + a, first_column(w) + b
+        r, c = tap_row(h, row), tap_column(w, column)
+        if r < height and c < width:
+            window = plane, row, column
+            return take_one(total, place(plane, row, column), window, r * width + c, p)
         return total
 
-    def over_runs(pixel: Any, p: Any) -> Any:
-        number, h, w = pixel
-        plane, row0, column0 = begin(number), first_row(h), first_column(w)
-        total, run, left = start, start, int32(run_size)
-        for a in range(rows):
-            row = int32(row0 + a)
-            r = tap_row(h, row)
-            for b in range(columns):
-                column = int32(column0 + b)
-                c = tap_column(w, column)
-                if r >= 0 and c >= 0:
-                    window = number, row, column
-                    run = take_one(run, place(plane, row, column), window, r * width + c, p)
-                left = int32(left - 1)
-                if left == 0:
-                    total, run, left = join_two(total, run), start, int32(run_size)
-        return join_two(total, run)
+    return _walk(axes[0].overlap, axes[1].overlap, visit, start, join)
 
-    if join is None or run_size is None:
-        return device(over)
-    join_two = device(join)
-    return device(over_runs)
+
+def _walk(rows: int, columns: int, visit: Function, start: Any, join: Function | None) -> Function:
+    """`total(of, p)`: what visit(total, of, a, b, p) makes of `start`, for a < rows and b < columns
+    in C order. With `join`, many terms are cut into runs."""
+    size = run_length(rows * columns) if join and rows * columns > FEW_TERMS else 0
+    visit_one, join_two = device(visit), device(join or (lambda total, run: run))
+
+    def total(of: Any, p: Any) -> Any:
+        joined, run, left = start, start, u32(size)
+        for a in range(rows):
+            for b in range(columns):
+                run = visit_one(run, of, a, b, p)
+                if size > 0:
+                    left = left - 1
+                    if left == 0:
+                        joined, run, left = join_two(joined, run), start, u32(size)
+        return join_two(joined, run) if size > 0 else run
+
+    return device(total)

@@ -1,10 +1,14 @@
 """argmax, argmin: index of the greatest or the least element along an axis.
 
-Shapes: x of any dtype and strides; int64 indices, with size 1 along the axis. Algorithm: lanes and
-parts as in lanes.py. Pairs of an element and its index are combined, so their order does not
-matter: the first of equal elements wins, and NaN wins against numbers. Past the end of an axis its
-last element is read again, which changes nothing. For a part only the index is stored. Launch: up
-to 256 threads a block; a second launch if an axis is cut into parts.
+Shapes: x of any dtype and strides; int64 indices, with size 1 along the axis.
+
+Algorithm: lanes and parts as in lanes.py. Pairs of an element and its index are combined, so their
+order does not matter: the first of equal elements wins, and NaN wins against numbers. Past the end
+of an axis its last element is read again, which changes nothing. For a part only the index is
+stored.
+
+Launch: up to 256 threads a block; a second launch if an axis is cut into parts. Reference:
+contracts/reduce/argmax.py; results are exact.
 """
 
 from __future__ import annotations
@@ -12,10 +16,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.axes import kept_and_reduced
-from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
-from ..core.device import TYPES, cuda, device, shared_array, uint32, uint64
+from ..core.call import Call, Function, Launch, Launches, factory
+from ..core.device import TYPES, cuda, device, shared_array, uint32
+from ..core.index import block_index, u32
 from ..core.integers import ceil_div, power_of_two
-from ..core.lanes import ROUND, Split, folded, numbering, runs_along, split, threads, tree
+from ..core.lanes import ROUND, Split, block_of, folded, reduction, runs_along, split, tree
+from .rows import rows_of
 
 
 @factory("argmax")
@@ -54,24 +60,22 @@ def _launches(call: Call, beats: Function) -> Launches:
     rows = not kept or (bool(reduced) and reduced[-1][1] < kept[-1][1])
     along = runs_along([x], 1 << axis, rows)
     cut = split(results, length, rows)
-    place, at, store = numbering(kept), call.at[0], call.stores[0]
-    step, last = reduced[0][1] if reduced else 0, length - 1
+    place, at, store, last = rows_of(x, axis).element, call.at[0], call.stores[0], length - 1
     parts, workspace = cut.parts, len(call.inputs) + len(call.outputs)
 
     def element(o: Any, r: Any, p: Any) -> Any:
-        r = r if r < uint32(last) else uint32(last)
-        return p[0][uint64(at(uint32(place(o) + uint32(r * uint32(step)))))], r
+        r = min(r, last)
+        return p[0][at(place(o, r))], r
 
     def winner_of_part(o: Any, part: Any, p: Any) -> Any:
-        part = part if part < uint32(parts) else uint32(parts - 1)
-        r = uint32(p[workspace][uint64(uint32(uint32(part * uint32(results)) + o))])
-        return p[0][uint64(at(uint32(place(o) + uint32(r * uint32(step)))))], r
+        r = u32(p[workspace][min(part, parts - 1) * results + o])
+        return p[0][at(place(o, r))], r
 
-    def store_index(index: Any, number: Any, p: Any) -> None:
-        store(index, number, p)
+    def store_index(best: Any, number: Any, p: Any) -> None:
+        store(best[1], number, p)
 
-    def store_part(index: Any, number: Any, p: Any) -> None:
-        p[workspace][uint64(number)] = index
+    def store_part(best: Any, number: Any, p: Any) -> None:
+        p[workspace][number] = best[1]
 
     load = device(element)
     if cut.parts == 1:
@@ -91,15 +95,11 @@ def _launch(
 ) -> Launch:
     """load(o, r, p): element r of result o, and its index; r may be past the end.
 
-    finish(index, number, p): stores the winner of part k of result o; number is k * results + o.
+    finish(best, number, p): stores the winner of part k of result o; number is k * results + o.
     along: whether neighbours in memory belong to one result.
     """
-    results, length, lanes, chunk = cut.results, cut.length, cut.lanes, cut.chunk
-    size = threads(cut)
-    columns = size // lanes
-    pitch = columns + (along and columns > 1)
-    per_part = ceil_div(results, columns)
-    kind, shared = TYPES[dtype], lanes * pitch
+    last, lanes, block = cut.results - 1, cut.lanes, block_of(cut, along)
+    kind, shared = TYPES[dtype], block.shared
 
     def first_best(a: Any, b: Any) -> Any:
         return b if beats(b[0], a[0]) else a  # a comes before b
@@ -109,50 +109,35 @@ def _launch(
         return b if beats(b[0], a[0]) | (equal & (b[1] < a[1])) else a
 
     combine = device(first_best)
-    width = min(ROUND, power_of_two(ceil_div(chunk, lanes)))
+    width = min(ROUND, power_of_two(ceil_div(cut.chunk, lanes)))
     fold = folded(load, combine, width, lanes)
-    combined = tree(device(best_of), lanes, pitch, _read, _write)
-    several = lanes > 1
+
+    def of_lane(o: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
+        o = min(o, last)
+        best = fold(o, r, p)
+        r = r + width * lanes
+        while r < end:
+            best = combine(best, fold(o, r, p))
+            r = r + width * lanes
+        return best
+
+    combined = tree(device(best_of), lanes, block.pitch, _read, _write)
+    reduced = reduction(block, device(of_lane), combined, finish, _write)
 
     def body(p: Any) -> None:
         values = shared_array(shared, kind)
-        indices = shared_array(shared, uint32)
-        t, block = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.x)
-        lane = uint32(t % uint32(lanes)) if along else uint32(t // uint32(columns))
-        column = uint32(t // uint32(lanes)) if along else uint32(t % uint32(columns))
-        part = uint32(block // uint32(per_part))
-        first = uint32(uint32(block - uint32(part * uint32(per_part))) * uint32(columns))
-        begin = uint32(part * uint32(chunk))
-        end = uint32(begin + uint32(chunk))
-        if end > uint32(length):
-            end = uint32(length)
-        o = uint32(first + column)
-        if o >= uint32(results):
-            o = uint32(results - 1)
-        r = uint32(begin + lane)
-        best = fold(o, r, p)
-        r = uint32(r + uint32(width * lanes))
-        while r < end:
-            best = combine(best, fold(o, r, p))
-            r = uint32(r + uint32(width * lanes))
-        if several:
-            _write((values, indices), uint32(uint32(lane * uint32(pitch)) + column), best)
-            lane = uint32(t // uint32(columns))
-            column = uint32(t % uint32(columns))
-            best = combined((values, indices), lane, column)
-        o = uint32(first + column)
-        if lane == uint32(0) and o < uint32(results):
-            finish(best[1], uint32(uint32(part * uint32(results)) + o), p)
+        indices = cuda.shared.array(shared, uint32)
+        reduced((values, indices), block_index(), p)
 
-    return Launch(body, grid_1d(per_part * cut.parts, size))
+    return Launch(body, block.grid)
 
 
 @device
 def _read(arrays: Any, place: Any, _: Any) -> Any:
-    return arrays[0][uint64(place)], arrays[1][uint64(place)]
+    return arrays[0][place], arrays[1][place]
 
 
 @device
 def _write(arrays: Any, place: Any, best: Any) -> None:
-    arrays[0][uint64(place)] = best[0]
-    arrays[1][uint64(place)] = best[1]
+    arrays[0][place] = best[0]
+    arrays[1][place] = best[1]

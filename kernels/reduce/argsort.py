@@ -1,33 +1,35 @@
 """argsort: the indices that put the elements along an axis into ascending order.
 
-Shapes: x of any dtype and strides; int64, like x. Algorithm: a thread counts the elements of its
-row that go before its own, which is the position at which it stores its index. Equal elements go by
-their indices, and NaN comes after all numbers, so every position is taken once. The work grows with
-the square of the length. Neighbouring threads have neighbouring elements of a row and read the
-others together.
+Shapes: x of any dtype and strides; int64, like x.
+
+Algorithm: a thread counts the elements of its row that go before its own, which is the position at
+which it stores its index. Equal elements go by their indices, and NaN comes after all numbers, so
+every position is taken once. The work grows with the square of the length. Neighbouring threads
+have neighbouring elements of a row and read the others together.
+
+Launch: a thread per element, see `each.py`. Reference: contracts/reduce/argsort.py; results are
+exact.
 """
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
-from ..core.axes import kept_and_reduced
 from ..core.call import Call, Launches, factory
-from ..core.device import device, int64, uint32, uint64
+from ..core.device import device, int64
 from ..core.each import each
-from ..core.lanes import numbering
+from ..core.index import u32
+from .rows import rows_of
 
 
 @factory("argsort")
 def argsort(call: Call) -> Launches:
     """One launch."""
-    x, axis = call.inputs[0], call.params["axis"]
+    x = call.inputs[0]
     if x.size == 0:
         return Launches(())
-    length, step = x.shape[axis], prod(x.shape[axis + 1 :])
-    kept, _ = kept_and_reduced(x.shape, 1 << axis)
-    first_of, at, store = numbering(kept), call.at[0], call.stores[0]
+    _, length, place = rows_of(x, call.params["axis"])
+    at, store = call.at[0], call.stores[0]
 
     def is_less(x: Any, y: Any) -> Any:
         return (x < y) | ((y != y) & (x == x))
@@ -35,18 +37,16 @@ def argsort(call: Call) -> Launches:
     less = device(is_less)
 
     def element(number: Any, p: Any) -> None:
-        row = uint32(number // uint32(length))
-        own = uint32(number - uint32(row * uint32(length)))
-        first = first_of(row)
-        value = p[0][uint64(at(uint32(first + uint32(own * uint32(step)))))]
-        rank = uint32(0)
-        k = uint32(0)
-        while k < uint32(length):
-            other = p[0][uint64(at(uint32(first + uint32(k * uint32(step)))))]
+        row, own = divmod(number, length)
+        value = p[0][at(place(row, own))]
+        rank = u32(0)
+        k = u32(0)
+        while k < length:
+            other = p[0][at(place(row, k))]
             equal_before = (k < own) & (not less(value, other))
             if less(other, value) | equal_before:
-                rank = uint32(rank + uint32(1))
-            k = uint32(k + uint32(1))
-        store(int64(own), uint32(first + uint32(rank * uint32(step))), p)
+                rank = rank + 1
+            k = k + 1
+        store(int64(own), place(row, rank), p)
 
     return Launches((each(x.size, element),))

@@ -1,23 +1,26 @@
 """cumsum: the sums of the elements up to and including each one, along an axis.
 
-Shapes: x, float32, float64 or int64, of any strides; like x. Algorithm: a thread has one row along
-the axis and adds it up in order. If there are few long rows, each is cut into parts, and a thread
-has one part: a first launch stores the sum of each part, a second one adds the sums of the parts
-before, then the elements of the part. Neighbouring threads have neighbouring rows. The cut depends
-on shapes alone.
+Shapes: x, float32, float64 or int64, of any strides; like x.
+
+Algorithm: a thread has one row along the axis and adds it up in order. If there are few long rows,
+each is cut into parts, and a thread has one part: a first launch stores the sum of each part, a
+second one adds the sums of the parts before, then the elements of the part. Neighbouring threads
+have neighbouring rows. The cut depends on shapes alone.
+
+Launch: a thread per row or part, see `each.py`. Reference: contracts/reduce/cumsum.py.
 """
 
 from __future__ import annotations
 
-from math import isqrt, prod
+from math import isqrt
 from typing import Any
 
-from ..core.axes import kept_and_reduced
 from ..core.call import Call, Function, Launches, factory
-from ..core.device import TYPES, device, uint32, uint64
+from ..core.device import TYPES, device
 from ..core.each import each
+from ..core.index import u32
 from ..core.integers import ceil_div
-from ..core.lanes import numbering
+from .rows import Rows, rows_of
 
 ENOUGH = 1 << 16  # rows that occupy a large GPU
 SHORT = 128  # elements of a row that is not cut
@@ -29,8 +32,8 @@ def cumsum(call: Call) -> Launches:
     x = call.inputs[0]
     if x.size == 0:
         return Launches(())
-    length = x.shape[call.params["axis"]]
-    n_rows = x.size // length
+    rows = rows_of(x, call.params["axis"], call.params["reverse"])
+    n_rows, length = rows.n, rows.length
     parts = _parts(n_rows, length)
     chunk = ceil_div(length, parts)
     parts = ceil_div(length, chunk)
@@ -43,25 +46,23 @@ def cumsum(call: Call) -> Launches:
     def keep(total: Any, i: Any, p: Any) -> None:
         store(total, i, p)
 
-    add_up = _running_sum(call, chunk, device(ignore))
-    add_and_keep = _running_sum(call, chunk, device(keep))
+    add_up = _running_sum(call, rows, chunk, device(ignore))
+    add_and_keep = _running_sum(call, rows, chunk, device(keep))
 
     def whole_row(row: Any, p: Any) -> None:
-        add_and_keep(zero, row, uint32(0), p)
+        add_and_keep(zero, row, u32(0), p)
 
     def sum_of_part(number: Any, p: Any) -> None:
-        part = uint32(number // uint32(n_rows))
-        row = uint32(number - uint32(part * uint32(n_rows)))
-        p[workspace][uint64(number)] = add_up(zero, row, part, p)
+        part, row = divmod(number, n_rows)
+        p[workspace][number] = add_up(zero, row, part, p)
 
     def part_of_row(number: Any, p: Any) -> None:
-        part = uint32(number // uint32(n_rows))
-        row = uint32(number - uint32(part * uint32(n_rows)))
+        part, row = divmod(number, n_rows)
         total = zero
         k = row
         while k < number:
-            total = dtype(total + p[workspace][uint64(k)])
-            k = uint32(k + uint32(n_rows))
+            total = dtype(total + p[workspace][k])
+            k = k + n_rows
         add_and_keep(total, row, part, p)
 
     if parts == 1:
@@ -79,26 +80,21 @@ def _parts(n_rows: int, length: int) -> int:
     return max(1, min(isqrt(length), ENOUGH // n_rows))
 
 
-def _running_sum(call: Call, chunk: int, finish: Function) -> Function:
+def _running_sum(call: Call, rows: Rows, chunk: int, finish: Function) -> Function:
     """`add(total, row, part, p)`: adds the elements of a part to `total`, in order, and returns it.
 
     finish(total, i, p): called with each sum and the number of its element.
     """
-    x, axis, is_reversed = call.inputs[0], call.params["axis"], call.params["reverse"]
-    kept, _ = kept_and_reduced(x.shape, 1 << axis)
-    first_of, at, dtype = numbering(kept), call.at[0], TYPES[x.dtype]
-    length, step = x.shape[axis], prod(x.shape[axis + 1 :])
+    at, dtype, length, place = call.at[0], TYPES[call.inputs[0].dtype], rows.length, rows.element
 
     def add(total: Any, row: Any, part: Any, p: Any) -> Any:
-        first = first_of(row)
-        k = uint32(part * uint32(chunk))
-        end = min(uint32(k + uint32(chunk)), uint32(length))
+        k = part * chunk
+        end = min(k + chunk, length)
         while k < end:
-            entry = uint32(uint32(length - 1) - k) if is_reversed else k
-            i = uint32(first + uint32(entry * uint32(step)))
-            total = dtype(total + p[0][uint64(at(i))])
+            i = place(row, k)
+            total = dtype(total + p[0][at(i)])
             finish(total, i, p)
-            k = uint32(k + uint32(1))
+            k = k + 1
         return total
 
     return device(add)

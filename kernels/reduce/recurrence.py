@@ -1,49 +1,48 @@
 """recurrence: y[0] = x[0], y[k] = x[k] + a[k] * y[k - 1] along an axis.
 
-Shapes: x and a, float32, float64 or int64, of any strides; like x. Algorithm: a thread has one row
-along the axis and computes it in order. Products and sums are rounded one by one, as on the CPU.
-Neighbouring threads have neighbouring rows.
+Shapes: x and a, float32, float64 or int64, of any strides; like x.
+
+Algorithm: a thread has one row along the axis and computes it in order. Products and sums are
+rounded one by one, as on the CPU. Neighbouring threads have neighbouring rows.
+
+Launch: a thread per row, see `each.py`. Reference: contracts/reduce/recurrence.py.
 """
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
-from ..core.axes import kept_and_reduced
 from ..core.call import Call, Launches, factory
-from ..core.device import TYPES, device, rounded, uint32, uint64
+from ..core.device import TYPES, device, rounded
 from ..core.each import each
-from ..core.lanes import numbering
+from ..core.index import u32
+from .rows import rows_of
 
 
 @factory("recurrence")
 def recurrence(call: Call) -> Launches:
     """One launch."""
-    x, axis, is_reversed = call.inputs[0], call.params["axis"], call.params["reverse"]
+    x = call.inputs[0]
     if x.size == 0:
         return Launches(())
-    length, step = x.shape[axis], prod(x.shape[axis + 1 :])
-    kept, _ = kept_and_reduced(x.shape, 1 << axis)
-    first_of, at_x, at_a = numbering(kept), call.at[0], call.at[1]
+    n, length, place = rows_of(x, call.params["axis"], call.params["reverse"])
+    at_x, at_a = call.at[:2]
     store, dtype = call.stores[0], TYPES[x.dtype]
     add, multiply = _arithmetic(x.dtype)
 
     def row(number: Any, p: Any) -> None:
-        first = first_of(number)
         y = dtype(0)
-        k = uint32(0)
-        while k < uint32(length):
-            entry = uint32(uint32(length - 1) - k) if is_reversed else k
-            i = uint32(first + uint32(entry * uint32(step)))
-            term = p[0][uint64(at_x(i))]
-            if k > uint32(0):
-                term = dtype(add(term, multiply(p[1][uint64(at_a(i))], y)))
+        k = u32(0)
+        while k < length:
+            i = place(number, k)
+            term = p[0][at_x(i)]
+            if k > 0:
+                term = dtype(add(term, multiply(p[1][at_a(i)], y)))
             y = term
             store(y, i, p)
-            k = uint32(k + uint32(1))
+            k = k + 1
 
-    return Launches((each(x.size // length, row),))
+    return Launches((each(n, row),))
 
 
 def _arithmetic(dtype: str) -> tuple[Any, Any]:

@@ -1,13 +1,15 @@
 """reduce, grouped_reduce: sums, products and extremes over any axes, between two tapes.
 
 Shapes: inputs of the full shape with any strides; an output with size 1 along the reduced axes.
+
 Algorithm: see lanes.py. A thread loads 16 terms at once, through the prologue, and combines them as
 a tree. Sums of floats add these trees with compensation. So the error of a sum is at most about
 log2(16 * 256) + 2 roundings for any number n of terms; with pairwise summation it is up to log2(n).
-Lanes and parts are combined as trees. Launch: up to 256 threads a block; a block computes several
-results if they are short. A second launch if a result has several parts. The members of a group are
-the blocks of one grid: each block finds its member by its number and computes as in `reduce`, with
-the same bits.
+Lanes and parts are combined as trees. The members of a group are the blocks of one grid: each block
+finds its member by its number and computes as in `reduce`, with the same bits.
+
+Launch: up to 256 threads a block; a block computes several results if they are short. A second
+launch if a result has several parts. Reference: contracts/reduce/reduce.py, grouped_reduce.py.
 """
 
 from __future__ import annotations
@@ -18,9 +20,20 @@ from typing import Any, NamedTuple
 
 from ..core.axes import kept_and_reduced
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
-from ..core.device import TYPES, cuda, device, np, shared_array, uint32, uint64
-from ..core.integers import ceil_div
-from ..core.lanes import Split, chosen, lane_total, numbering, runs_along, split, threads, tree
+from ..core.device import TYPES, device, np, shared_array
+from ..core.index import block_index, ravel, strided
+from ..core.lanes import (
+    Block,
+    Split,
+    block_of,
+    chosen,
+    lane_total,
+    reduction,
+    runs_along,
+    split,
+    threads,
+    tree,
+)
 
 SUM, PROD, MAX, MIN = range(4)
 SCRATCH = ("float32", "float64", "int64")  # shared arrays of a block, by dtype
@@ -75,7 +88,7 @@ def _member(call: Call, k: int, inputs: slice, op: int, axes_mask: int, n_prolog
         op,
         call.term_dtypes[k],
         split(results, length, rows),
-        numbering(kept),
+        strided(*kept),
         _loader(call.terms[k], reduced),
         call.finishes[k],
         runs_along(read, axes_mask, rows),
@@ -88,13 +101,13 @@ def _loader(term: Function, reduced: Sequence[tuple[int, int]]) -> Function:
         step = reduced[0][1] if reduced else 1
 
         def load_evenly(place: Any, r: Any, p: Any) -> Any:
-            return term(uint32(place + uint32(r * uint32(step))), p)
+            return term(place + r * step, p)
 
         return device(load_evenly)
-    offset = numbering(reduced)
+    offset = strided(*reduced)
 
     def load(place: Any, r: Any, p: Any) -> Any:
-        return term(uint32(place + offset(r)), p)
+        return term(place + offset(r), p)
 
     return device(load)
 
@@ -133,7 +146,7 @@ def _store(workspace: int, begin: int, dtype: str) -> Function:
     stored = TYPES[dtype]
 
     def store(value: Any, number: Any, p: Any) -> None:
-        p[workspace][uint64(uint32(number + uint32(begin)))] = stored(value)
+        p[workspace][number + begin] = stored(value)
 
     return device(store)
 
@@ -144,22 +157,15 @@ def _combination(member: _Member, workspace: int, begin: int) -> _Member:
     dtype = TYPES[member.dtype]
 
     def load(o: Any, r: Any, p: Any) -> Any:
-        place = uint32(uint32(r * uint32(results)) + o)
-        return dtype(p[workspace][uint64(place)])
+        place = r * results + o
+        return dtype(p[workspace][place])
 
     return member._replace(
         cut=split(results, parts, rows=False),
-        place=numbering([(results, 1)]) if begin == 0 else _from(begin),
+        place=ravel(1, base=begin),
         load=device(load),
         along=False,
     )
-
-
-def _from(begin: int) -> Function:
-    def place(o: Any) -> Any:
-        return uint32(o + uint32(begin))
-
-    return device(place)
 
 
 def _launch(members: Sequence[_Member]) -> Launch:
@@ -168,11 +174,10 @@ def _launch(members: Sequence[_Member]) -> Launch:
     used = {member.dtype: 1 for member in members}
     bodies, blocks = [], []
     for member in members:
-        columns = size // member.cut.lanes
-        pitch = columns + (member.along and columns > 1)  # so that writes use different banks
-        used[member.dtype] = max(used[member.dtype], member.cut.lanes * pitch)
-        bodies.append(_body(member, columns, pitch))
-        blocks.append(ceil_div(max(1, member.cut.results), columns) * member.cut.parts)
+        block = block_of(member.cut, member.along, size)
+        used[member.dtype] = max(used[member.dtype], block.shared)
+        bodies.append(_body(member, block))
+        blocks.append(block.blocks)
     body = chosen(bodies, blocks)
     return Launch(_with_scratch(body, used), grid_1d(sum(blocks), size))
 
@@ -185,7 +190,7 @@ def _with_scratch(body: Function, used: dict[str, int]) -> Function:
 
         def single(p: Any) -> None:
             values = shared_array(n, dtype)
-            body(uint32(cuda.blockIdx.x), (values, values, values), p)
+            body(block_index(), (values, values, values), p)
 
         return single
     n32, n64, whole = (used.get(name, 1) for name in SCRATCH)
@@ -195,54 +200,23 @@ def _with_scratch(body: Function, used: dict[str, int]) -> Function:
         floats = shared_array(n32, t32)
         doubles = shared_array(n64, t64)
         integers = shared_array(whole, t_whole)
-        body(uint32(cuda.blockIdx.x), (floats, doubles, integers), p)
+        body(block_index(), (floats, doubles, integers), p)
 
     return several
 
 
-def _body(member: _Member, columns: int, pitch: int) -> Function:
-    """`body(block, scratch, p)`: the reduction of up to `columns` results, or of a part of them.
+def _body(member: _Member, block: Block) -> Function:
+    """`body(number, scratch, p)`: what the block of this number computes."""
+    results, identity = member.cut.results, _identity(member.op, member.dtype)
+    place, add_up = member.place, _lane_total(member)
 
-    pitch: distance of lanes in the shared array.
-    """
-    cut = member.cut
-    results, lanes, chunk, length = cut.results, cut.lanes, cut.chunk, cut.length
-    per_part = ceil_div(max(1, results), columns)
-    identity = _identity(member.op, member.dtype)
-    combine = COMBINE[member.op, member.dtype]
-    place, finish, add_up = member.place, member.finish, _lane_total(member)
-    combined = tree(combine, lanes, pitch)
+    def of_lane(o: Any, r: Any, begin: Any, end: Any, p: Any) -> Any:
+        return add_up(place(o), r, begin, end, p) if o < results else identity
+
+    combined = tree(COMBINE[member.op, member.dtype], member.cut.lanes, block.pitch)
+    reduced = reduction(block, device(of_lane), combined, member.finish)
     array = SCRATCH.index(member.dtype)
-    one_part, along = cut.parts == 1, member.along and lanes > 1
-
-    def body(block: Any, scratch: Any, p: Any) -> None:
-        t = uint32(cuda.threadIdx.x)
-        # For loads, neighbours in a warp are neighbours in memory.
-        lane = uint32(t % uint32(lanes)) if along else uint32(t // uint32(columns))
-        column = uint32(t // uint32(lanes)) if along else uint32(t % uint32(columns))
-        part = uint32(0) if one_part else uint32(block // uint32(per_part))
-        of_part = uint32(block - uint32(part * uint32(per_part)))
-        first = uint32(of_part * uint32(columns))
-        begin = uint32(part * uint32(chunk))
-        end = uint32(begin + uint32(chunk))
-        if end > uint32(length):
-            end = uint32(length)
-        total = identity
-        o = uint32(first + column)
-        if o < uint32(results):
-            total = add_up(place(o), uint32(begin + lane), begin, end, p)
-        if lanes > 1:
-            values = scratch[array]
-            values[uint64(uint32(lane * uint32(pitch)) + column)] = total
-            # From here on, neighbours in a warp are neighbouring results.
-            lane = uint32(t // uint32(columns))
-            column = uint32(t % uint32(columns))
-            o = uint32(first + column)
-            total = combined(values, lane, column)
-        if lane == uint32(0) and o < uint32(results):
-            finish(total, uint32(uint32(part * uint32(results)) + o), p)
-
-    return device(body)
+    return device(lambda number, scratch, p: reduced(scratch[array], number, p))
 
 
 def _lane_total(member: _Member) -> Function:

@@ -1,12 +1,18 @@
 """softmax, log_softmax, softmax_xent, softmax_xent_grad: over the rows of a matrix.
 
 Shapes: x, probabilities, gradients and extras (n, c); labels, losses and their gradients (n,); any
-strides; labels of any integer dtype, negative ones from the end. Algorithm: the greatest element of
-a row is subtracted before the exponentials are added up. Up to SHORT columns, a thread has one
-element, and a block as many whole rows as fit. Every thread reads all values of its row in shared
-memory, so there are only two barriers. Longer rows are divided among the lanes of a block, as in
-lanes.py, and read three times, after the first time from the caches. The gradient is elementwise.
-Launch: up to 256 threads a block.
+strides; labels of any integer dtype, negative ones from the end.
+
+Algorithm: the greatest element of a row is subtracted before the exponentials are added up. Up to
+SHORT columns, a thread has one element, and a block as many whole rows as fit. Every thread reads
+all values of its row in shared memory, so there are only two barriers. Longer rows are divided
+among the lanes of a block, as in lanes.py, and read three times, after the first time from the
+caches. The gradient is elementwise.
+
+Versions: a label that was loaded behind the barriers made the loss wait for memory once more; it is
+loaded with the row now.
+
+Launch: up to 256 threads a block. Reference: contracts/reduce/softmax.py.
 """
 
 from __future__ import annotations
@@ -14,8 +20,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
-from ..core.device import TYPES, cuda, device, exp, int64, log, np, shared_array, uint32, uint64
-from ..core.each import strided_grid
+from ..core.device import TYPES, cuda, device, exp, int64, log, np, shared_array
+from ..core.each import each_strided
+from ..core.index import block_index, thread_index, u32
 from ..core.integers import blocks_for, ceil_div, power_of_two
 from ..core.lanes import FEW, THREADS, Split, lane_total, tree
 
@@ -68,21 +75,14 @@ def softmax_xent_grad(call: Call) -> Launches:
     label = label_of(call, 1, columns)
     at_probability, _, at_g = call.at[:3]
     zero, one = dtype(0), dtype(1)
-    grid = strided_grid(n, THREADS)
-    step = grid.grid[0] * THREADS
 
-    def body(p: Any) -> None:
-        i = cuda.grid(1)
-        while i < n:
-            element = uint32(i)
-            row = uint32(element // uint32(columns))
-            column = uint32(element - uint32(row * uint32(columns)))
-            hit = one if label(row, p) == column else zero
-            difference = dtype(p[0][uint64(at_probability(element))] - hit)
-            finish(dtype(difference * p[2][uint64(at_g(row))]), element, p)
-            i += step
+    def element(i: Any, p: Any) -> None:
+        row, column = divmod(i, columns)
+        hit = one if label(row, p) == column else zero
+        difference = dtype(p[0][at_probability(i)] - hit)
+        finish(dtype(difference * p[2][at_g(row)]), i, p)
 
-    return Launches((Launch(body, grid),))
+    return Launches((each_strided(n, element),))
 
 
 def label_of(call: Call, number: int, columns: int) -> Function:
@@ -90,8 +90,8 @@ def label_of(call: Call, number: int, columns: int) -> Function:
     at = call.at[number]
 
     def label(row: Any, p: Any) -> Any:
-        value = int64(p[number][uint64(at(row))])
-        return uint32(value + columns) if value < 0 else uint32(value)
+        value = int64(p[number][at(row)])
+        return u32(value + columns) if value < 0 else u32(value)
 
     return device(label)
 
@@ -99,7 +99,7 @@ def label_of(call: Call, number: int, columns: int) -> Function:
 @device
 def _no_label(row: Any, p: Any) -> Any:
     """In place of a label: a number that no column has."""
-    return uint32(0xFFFFFFFF)
+    return u32(0xFFFFFFFF)
 
 
 def _rows(call: Call, finish: Function, label: Function) -> Launches:
@@ -125,28 +125,28 @@ def _short_rows(call: Call, finish: Function, label: Function) -> Launch:
     def body(p: Any) -> None:
         values = shared_array(size, dtype)
         powers = shared_array(size, dtype)
-        t = uint32(cuda.threadIdx.x)
-        i = uint32(uint32(uint32(cuda.blockIdx.x) * uint32(size)) + t)
-        in_block = uint32(t // uint32(columns))
-        begin = uint32(in_block * uint32(columns))
-        row = uint32(uint32(uint32(cuda.blockIdx.x) * uint32(rows)) + in_block)
-        x, wanted = zero, uint32(0)
-        if i < uint32(elements):
-            x, wanted = p[0][uint64(at(i))], label(row, p)
-        values[uint64(t)] = x
+        t = thread_index()
+        i = block_index() * size + t
+        in_block = t // columns
+        begin = in_block * columns
+        row = block_index() * rows + in_block
+        x, wanted = zero, u32(0)
+        if i < elements:
+            x, wanted = p[0][at(i)], label(row, p)
+        values[t] = x
         cuda.syncthreads()
-        greatest = values[uint64(begin)]
+        greatest = values[begin]
         for k in range(1, columns):
-            value = values[uint64(uint32(begin + uint32(k)))]
+            value = values[begin + k]
             greatest = value if value > greatest else greatest
         shifted = dtype(x - greatest)
-        powers[uint64(t)] = dtype(exp(shifted))
+        powers[t] = dtype(exp(shifted))
         cuda.syncthreads()
         total = zero
         for k in range(columns):
-            total = dtype(total + powers[uint64(uint32(begin + uint32(k)))])
-        if i < uint32(elements):
-            finish(shifted, total, row, wanted == uint32(t - begin), i, p)
+            total = dtype(total + powers[begin + k])
+        if i < elements:
+            finish(shifted, total, row, wanted == t - begin, i, p)
 
     return Launch(body, grid_1d(blocks_for(n, rows), size))
 
@@ -160,10 +160,10 @@ def _long_rows(call: Call, finish: Function, label: Function) -> Launch:
     zero, least = dtype(0), dtype(-np.inf)
 
     def value(begin: Any, k: Any, p: Any) -> Any:
-        return p[0][uint64(at(uint32(begin + k)))]
+        return p[0][at(begin + k)]
 
     def power(place: Any, k: Any, p: Any) -> Any:
-        return dtype(exp(dtype(p[0][uint64(at(uint32(place[0] + k)))] - place[1])))
+        return dtype(exp(dtype(p[0][at(place[0] + k)] - place[1])))
 
     def greater(x: Any, y: Any) -> Any:
         return x if x > y or x != x else y
@@ -181,27 +181,27 @@ def _long_rows(call: Call, finish: Function, label: Function) -> Launch:
     def body(p: Any) -> None:
         maxima = shared_array(shared, dtype)
         sums = shared_array(shared, dtype)
-        t = uint32(cuda.threadIdx.x)
-        lane, in_block = uint32(t % uint32(lanes)), uint32(t // uint32(lanes))
-        tree_lane, tree_row = uint32(t // uint32(rows)), uint32(t % uint32(rows))
-        place = uint32(uint32(lane * uint32(pitch)) + in_block)
-        row = uint32(uint32(uint32(cuda.blockIdx.x) * uint32(rows)) + in_block)
-        read = row if row < uint32(n) else uint32(n - 1)
-        begin, end = uint32(read * uint32(columns)), uint32(columns)
+        t = thread_index()
+        lane, in_block = t % lanes, t // lanes
+        tree_lane, tree_row = t // rows, t % rows
+        place = lane * pitch + in_block
+        row = block_index() * rows + in_block
+        read = min(row, n - 1)
+        begin, end = read * columns, u32(columns)
         wanted = label(read, p)
-        maxima[uint64(place)] = greatest_of_lane(begin, lane, uint32(0), end, p)
+        maxima[place] = greatest_of_lane(begin, lane, u32(0), end, p)
         greatest_of_row(maxima, tree_lane, tree_row)
         cuda.syncthreads()
-        greatest = maxima[uint64(in_block)]
-        sums[uint64(place)] = sum_of_lane((begin, greatest), lane, uint32(0), end, p)
+        greatest = maxima[in_block]
+        sums[place] = sum_of_lane((begin, greatest), lane, u32(0), end, p)
         sum_of_row(sums, tree_lane, tree_row)
         cuda.syncthreads()
-        total = sums[uint64(in_block)]
-        if row < uint32(n):
+        total = sums[in_block]
+        if row < n:
             while lane < end:
-                i = uint32(begin + lane)
-                x = p[0][uint64(at(i))]
+                i = begin + lane
+                x = p[0][at(i)]
                 finish(dtype(x - greatest), total, row, wanted == lane, i, p)
-                lane = uint32(lane + uint32(lanes))
+                lane = lane + lanes
 
     return Launch(body, grid_1d(blocks_for(n, rows), rows * lanes))

@@ -10,16 +10,21 @@ per class subtracts the greatest logit and adds the exponentials in the order of
 `softmax.py`. Then a thread per element of dx multiplies the gradients of the logits with a row of
 w, in the order of the classes. All loads start before the first sum.
 
+Versions: four kernels, which larger layers still take: product, softmax with the cost, gradient of
+the logits, product. At a small batch their launches, which wait for each other, take longer than
+the work.
+
 Launch: a block of max(k, c * lanes) threads per row; at most 1024, since `fits` of the contract
 bounds k, and 48 KB of shared memory. Reference: contracts/reduce/softmax_layer.py.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
-from ..core.device import TYPES, cuda, device, exp, log, np, shared_array, uint32, uint64
+from ..core.device import TYPES, cuda, device, exp, log, shared_array
+from ..core.index import block_index, thread_index
 from ..core.integers import ceil_div, power_of_two
 from ..core.lanes import tree
 from ..core.sums import adder
@@ -27,6 +32,16 @@ from .softmax import label_of
 
 MOST_THREADS = 1024  # of a block
 FEW = 4  # terms of a lane if there are enough threads
+
+
+class Element(NamedTuple):
+    """A class of a row, on the device. hit: whether it is the row's label. g: the gradient of the
+    row's loss."""
+
+    row: Any
+    column: Any
+    hit: Any
+    g: Any
 
 
 @factory("softmax_layer")
@@ -46,48 +61,46 @@ def _layer(call: Call, k: int, c: int, lanes: int) -> Function:
     add_lanes, label = tree(adder(call.inputs[0].dtype), lanes, c), label_of(call, 3, c)
     fetch, settle = call.fetches[0], call.settles[0]
     at_bias, at_g, zero = call.at[2], call.at[4], kind(0)
-    n_sums, pitch, n_weights = lanes * c, np.uint32(c | 1), k * (c | 1)
-    width, last = np.uint32(k), np.uint32(k - 1)
+    n_sums, pitch, n_weights = lanes * c, c | 1, k * (c | 1)
 
     def body(p: Any) -> None:
         weights = shared_array(n_weights, kind)
         sums = shared_array(n_sums, kind)
         powers = shared_array(c, kind)
         slopes = shared_array(c, kind)
-        t, row = uint32(cuda.threadIdx.x), uint32(cuda.blockIdx.x)
-        lane, column = uint32(t // uint32(c)), uint32(t % uint32(c))
-        i = uint32(uint32(row * width) + min(t, last))
+        t, row = thread_index(), block_index()
+        lane, column = divmod(t, c)
+        i = row * k + min(t, k - 1)
         fetched = fetch(i, p)
-        bias, g = p[2][uint64(at_bias(column))], p[4][uint64(at_g(row))]
+        bias, g = p[2][at_bias(column)], p[4][at_g(row)]
         wanted = label(row, p)
         if lane < lanes:
-            sums[uint64(t)] = add_terms(row, lane, column, weights, p)
+            sums[t] = add_terms(row, lane, column, weights, p)
         add_lanes(sums, lane, column)
         if lane == 0:
-            sums[uint64(t)] = kind(sums[uint64(t)] + bias)
+            sums[t] = kind(sums[t] + bias)
         cuda.syncthreads()
         shifted = zero
         if lane == 0:
-            greatest = sums[uint64(0)]
+            greatest = sums[0]
             for j in range(1, c):
-                value = sums[uint64(j)]
+                value = sums[j]
                 greatest = value if value > greatest else greatest
-            shifted = kind(sums[uint64(t)] - greatest)
-            powers[uint64(t)] = kind(exp(shifted))
+            shifted = kind(sums[t] - greatest)
+            powers[t] = kind(exp(shifted))
         cuda.syncthreads()
         if lane == 0:
             total = zero
             for j in range(c):
-                total = kind(total + powers[uint64(j)])
-            probability = kind(powers[uint64(t)] / total)
-            hit = wanted == column
-            slopes[uint64(t)] = finish_class(shifted, total, probability, g, hit, row, column, p)
+                total = kind(total + powers[j])
+            element = Element(row, column, wanted == column, g)
+            slopes[t] = finish_class(element, shifted, powers[t], total, p)
         cuda.syncthreads()
-        if t < width:
+        if t < k:
             total = zero
-            begin = uint32(t * pitch)
+            begin = t * pitch
             for j in range(c):
-                total += slopes[uint64(j)] * weights[uint64(uint32(begin + uint32(j)))]
+                total += slopes[j] * weights[begin + j]
             settle(total, fetched, i, p)
 
     return body
@@ -99,22 +112,21 @@ def _lane_sum(call: Call, k: int, c: int, lanes: int) -> Function:
     kind = TYPES[call.inputs[0].dtype]
     at_x, at_w = call.at[:2]
     steps, all_busy = ceil_div(k, lanes), k % lanes == 0
-    zero, pitch, classes = kind(0), np.uint32(c | 1), np.uint32(c)
-    width, last = np.uint32(k), np.uint32(k - 1)
+    zero, pitch = kind(0), c | 1
 
     @device
     def add(row: Any, lane: Any, column: Any, weights: Any, p: Any) -> Any:
         x = cuda.local.array(steps, kind)
         w = cuda.local.array(steps, kind)
         for s in range(steps):
-            term = min(uint32(lane + uint32(s * lanes)), last)
-            x[s] = p[0][uint64(at_x(uint32(uint32(row * width) + term)))]
-            w[s] = p[1][uint64(at_w(uint32(uint32(term * classes) + column)))]
+            term = min(lane + s * lanes, k - 1)
+            x[s] = p[0][at_x(row * k + term)]
+            w[s] = p[1][at_w(term * c + column)]
         total = zero
         for s in range(steps):
-            term = uint32(lane + uint32(s * lanes))
-            if all_busy or term < width:
-                weights[uint64(uint32(uint32(term * pitch) + column))] = w[s]
+            term = lane + s * lanes
+            if all_busy or term < k:
+                weights[term * pitch + column] = w[s]
                 total += x[s] * w[s]
         return total
 
@@ -122,26 +134,26 @@ def _lane_sum(call: Call, k: int, c: int, lanes: int) -> Function:
 
 
 def _finish_class(call: Call) -> Function:
-    """`finish(shifted, total, probability, g, hit, row, column, p)`: stores the results of a class
-    in a row, and returns its gradient. The row's loss is stored where the class is its label.
+    """`finish(element, shifted, power, total, p)`: stores the results of an `Element`, and returns
+    its gradient. The row's loss is stored where the class is its label.
 
-    shifted, total: the logit minus the greatest of the row, and the sum of all exponentials.
+    shifted: the logit minus the greatest of the row. power, total: its exponential, and the sum of
+    all.
     """
-    c = np.uint32(call.outputs[1].shape[1])
+    c = call.outputs[1].shape[1]
     kind = TYPES[call.inputs[0].dtype]
     zero, one = kind(0), kind(1)
     store_gradient, store_loss = call.stores[1:3]
     store_probability = call.stores[3] if len(call.outputs) == 4 else None
 
     @device
-    def finish(
-        shifted: Any, total: Any, probability: Any, g: Any, hit: Any, row: Any, column: Any, p: Any
-    ) -> Any:
-        i = uint32(uint32(row * c) + column)
-        gradient = kind(kind(probability - (one if hit else zero)) * g)
+    def finish(element: Any, shifted: Any, power: Any, total: Any, p: Any) -> Any:
+        i = element.row * c + element.column
+        probability = kind(power / total)
+        gradient = kind(kind(probability - (one if element.hit else zero)) * element.g)
         store_gradient(gradient, i, p)
-        if hit:
-            store_loss(kind(kind(log(total)) - shifted), row, p)
+        if element.hit:
+            store_loss(kind(kind(log(total)) - shifted), element.row, p)
         if store_probability is not None:
             store_probability(probability, i, p)
         return gradient

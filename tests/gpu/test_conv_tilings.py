@@ -45,8 +45,10 @@ def choose(monkeypatch: pytest.MonkeyPatch, tiling: tuple[Any, ...]) -> None:
     """All forward convolutions have this tiling."""
     if MODE == "sim":
         enable_simulator()
-    chosen = import_module("tinygrad_mnist.kernels.conv2d.tiling").Tiling(*tiling)
-    monkeypatch.setattr("tinygrad_mnist.kernels.conv2d.conv2d.choose", lambda conv: chosen)
+    kind = import_module("tinygrad_mnist.kernels.conv2d.tiling").Tiling
+    monkeypatch.setattr(
+        "tinygrad_mnist.kernels.conv2d.conv2d.choose", lambda conv: kind(conv, *tiling)
+    )
 
 
 def run(monkeypatch: pytest.MonkeyPatch, case: Case, tiling: tuple[Any, ...], inputs: Any) -> Any:

@@ -27,6 +27,7 @@ from tinygrad_mnist.kernels.core.device import (
     device, float32, float64, int8, int16, int32, int64, load16, shifted, store16, uint8, uint16,
     uint32, uint64
 )
+from tinygrad_mnist.kernels.core.index import strided, u32
 from tinygrad_mnist.kernels.tape.philox import UNIFORM
 from tinygrad_mnist.kernels.tape.scalar import FUNCTIONS
 '''
@@ -114,14 +115,15 @@ class _Writer:
     def position(self, k: int) -> None:
         """`at<k>(i)`: the index of element i of operand k."""
         operand = self._operands[k]
-        self._function(f"at{k}(i)", [f"return {_position(operand)}"])
+        axes = merged(operand.shape, operand.strides)
+        self.line(f"at{k} = strided(*{axes}, base={operand.base})")
 
     def store(self, k: int) -> None:
         """`store<k>(value, i, p)`."""
         self._function(f"store{k}(value, i, p)", [self._stored(k, "value")])
 
     def _stored(self, k: int, value: str) -> str:
-        return f"p[{k}][uint64(at{k}(i))] = {_converted(value, self._operands[k].dtype)}"
+        return f"p[{k}][at{k}(i)] = {_converted(value, self._operands[k].dtype)}"
 
     def term(self, number: int, tape: Tape, inputs: Sequence[int]) -> tuple[str, str]:
         """`term<number>(i, p)`: what a prologue makes of the inputs. Returns name and dtype."""
@@ -148,7 +150,7 @@ class _Writer:
         lines, values = self._code(tape, [f"{tape.dtype}(value)", *fetched], [-1, *extras])
         result = _converted(values[tape.outputs[0]], self._operands[output].dtype)
         self._function(f"result{number}(value, x, i, p)", [*lines, f"return {result}"])
-        store = f"p[{output}][uint64(at{output}(i))] = result{number}(value, x, i, p)"
+        store = f"p[{output}][at{output}(i)] = result{number}(value, x, i, p)"
         self._function(f"settle{number}(value, x, i, p)", [store])
         self._wide_parts(number, tape, extras, output)
 
@@ -165,14 +167,14 @@ class _Writer:
         lines = []
         for lane in range(lanes):
             x = _tuple([f"x[{k}][{lane}]" for k in range(len(extras))] or ["i"])
-            index = f"uint32(i | uint32({lane}))"  # i is a multiple of lanes
+            index = f"i | {lane}"  # i is a multiple of lanes
             lines.append(f"r{lane} = result{number}(values[{lane}], {x}, {index}, p)")
         results = [f"r{lane}" for lane in range(lanes)]
         if _is_wide(target, lanes):
-            lines.append(f"store16(p[{output}], uint64(at{output}(i)), {_tuple(results)})")
+            lines.append(f"store16(p[{output}], at{output}(i), {_tuple(results)})")
         else:
             lines += [
-                f"p[{output}][uint64(at{output}(uint32(i + uint32({lane}))))] = {result}"
+                f"p[{output}][at{output}(i + {lane})] = {result}"
                 for lane, result in enumerate(results)
             ]
         self._function(f"wide_settle{number}(values, x, i, p)", lines)
@@ -181,12 +183,11 @@ class _Writer:
         """`lanes` elements of operand k, from i on, as a tuple in the tape's dtype."""
         operand = self._operands[k]
         if operand.dtype == tape.dtype and _is_wide(operand, lanes):
-            return f"load16(p[{k}], uint64(at{k}(i)))"
+            return f"load16(p[{k}], at{k}(i))"
         axes = merged(operand.shape, operand.strides)
         if not axes or (axes[-1][1] == 0 and axes[-1][0] % lanes == 0):
             return _tuple([self._loaded(tape, k)] * lanes)
-        indices = [f"at{k}(uint32(i + uint32({lane})))" for lane in range(lanes)]
-        return _tuple([f"{tape.dtype}(p[{k}][uint64({index})])" for index in indices])
+        return _tuple([f"{tape.dtype}(p[{k}][at{k}(i + {lane})])" for lane in range(lanes)])
 
     def element(self, tape: Tape, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """`element(i, p)`: the whole of an elementwise kernel, for one element."""
@@ -212,14 +213,14 @@ class _Writer:
         body = [f"x{n} = {self._wide_load(tape, inputs[n], lanes)}" for n in read]
         for lane in range(lanes):
             x = _tuple([f"x{n}[{lane}]" for n in read] or ["i"])
-            body.append(f"r{lane} = results({x}, uint32(i | uint32({lane})), p)")
+            body.append(f"r{lane} = results({x}, i | {lane}, p)")
         for position, k in enumerate(outputs):
             stored = _tuple([f"r{lane}[{position}]" for lane in range(lanes)])
-            body.append(f"store16(p[{k}], uint64(at{k}(i)), {stored})")
+            body.append(f"store16(p[{k}], at{k}(i), {stored})")
         self._function("wide_element(i, p)", body)
 
     def _loaded(self, tape: Tape, k: int) -> str:
-        return f"{tape.dtype}(p[{k}][uint64(at{k}(i))])"
+        return f"{tape.dtype}(p[{k}][at{k}(i)])"
 
     def _code(
         self, tape: Tape, loads: Sequence[str], operands: Sequence[int]
@@ -305,26 +306,6 @@ def _is_wide(operand: Operand, lanes: int) -> bool:
         and axes[-1][0] % lanes == 0
         and not any(s % lanes for _, s in axes[:-1])
     )
-
-
-def _position(operand: Operand) -> str:
-    """The index of element i of an operand, as text."""
-    axes = merged(operand.shape, operand.strides)
-    terms: list[str] = []
-    inner = 1
-    for number, (n, stride) in enumerate(reversed(axes)):
-        is_first = number == len(axes) - 1
-        index = "i" if inner == 1 else f"uint32(i // uint32({inner}))"
-        if not is_first:
-            index = f"uint32({index} % uint32({n}))"
-        inner *= n
-        if stride < 0:
-            index, stride = f"uint32(uint32({n - 1}) - {index})", -stride
-        if stride:
-            terms.append(index if stride == 1 else f"uint32({index} * uint32({stride}))")
-    if not terms:
-        return "uint32(0)"
-    return terms[0] if len(terms) == 1 else f"uint32({' + '.join(reversed(terms))})"
 
 
 def _converted(value: str, dtype: str) -> str:
