@@ -16,6 +16,14 @@
 #include "kernels/core/by_dtype.hpp"
 
 namespace tgm::TGM_TARGET {
+
+template void pack_patch_image(const ChannelGroups&, int64_t, const Tensor&, int64_t, float*);
+template void pack_patch_image(const ChannelGroups&, int64_t, const Tensor&, int64_t, double*);
+template void finish_filters(const Args&, const ConvShape&, const ChannelGroups&,
+                             const FilterSums<float>&, Span);
+template void finish_filters(const Args&, const ConvShape&, const ChannelGroups&,
+                             const FilterSums<double>&, Span);
+
 namespace {
 
 // Filters of a set, which share what is loaded of x, and vectors of a patch.
@@ -99,7 +107,7 @@ struct Plane {
 // With 32 registers, vectors of x stay in them: `rounded` hides where they come from. Else g++
 // loads them anew for every filter, and most loads are from two cache lines.
 template <class T, int F, int R, int V>
-void add_plane(const Plane<T>& plane) {
+TGM_NOINLINE void add_plane(const Plane<T>& plane) {
   constexpr int L = kLanes<T>;
   RegisterTile<T, F, R * V> tile;
   auto sums = [&](int f, int i) {

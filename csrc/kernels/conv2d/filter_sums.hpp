@@ -158,4 +158,10 @@ void finish_filters(const Args& args, const ConvShape& s, const ChannelGroups& g
               args.in + (s.pooled ? 3 : 2), args.out[0]);
 }
 
+// Compiled with conv2d_grad_filter.cpp.
+extern template void finish_filters(const Args&, const ConvShape&, const ChannelGroups&,
+                                    const FilterSums<float>&, Span);
+extern template void finish_filters(const Args&, const ConvShape&, const ChannelGroups&,
+                                    const FilterSums<double>&, Span);
+
 }  // namespace tgm::TGM_TARGET

@@ -122,6 +122,12 @@ void pack_patch_image(const ChannelGroups& groups, int64_t group, const Tensor& 
   }
 }
 
+// Compiled with conv2d_grad_filter.cpp.
+extern template void pack_patch_image(const ChannelGroups&, int64_t, const Tensor&, int64_t,
+                                      float*);
+extern template void pack_patch_image(const ChannelGroups&, int64_t, const Tensor&, int64_t,
+                                      double*);
+
 // Taps [kh * KW + kw][c] in the order in which x meets them, or back: reversed if flipped.
 template <class T>
 void copy_taps(const ConvShape& s, const T* from, int64_t from_row, T* to, int64_t to_row) {

@@ -200,7 +200,7 @@ class PositionVectors {
   }
 
   // The planes of the windows in rows [span.first, span.last) of image n.
-  void lower_strip(const Tensor& x, int64_t n, Span span, T* strip) const {
+  TGM_NOINLINE void lower_strip(const Tensor& x, int64_t n, Span span, T* strip) const {
     const int64_t first = span.first * step_h_, end = (span.last - 1) * step_h_ + reach_h_;
     for (int64_t c = 0; c < s_.C; c++) {
       const T* image = x.as<T>() + n * x.stride[0] + c * x.stride[1];

@@ -136,6 +136,9 @@ void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* o
   sums.write(planes.sums, planes.filter_sums);
 }
 
+template <class T>
+using AddWindows = decltype(&add_windows<T, 1, 2>);
+
 // Both phases of the gradient, and what they need of the workspace.
 template <class T>
 class SmallPatches {
@@ -291,22 +294,22 @@ class SmallPatches {
     const int64_t n_windows = all_count ? plane_ : counts_[n].live;
     const unsigned always = all_count ? kAllPositions : 0;
     const int32_t* offsets = offsets_ + (all_count ? kTableOffsets : 0);
+    AddWindows<T> add;
     with_width<kMaxPatchVectors>(strips_.vectors, [&]<int V>() {
       // Three or more may share, so one alone is rare: it is computed twice, to the same sums, for
       // it isn't worth a loop.
       constexpr int kMost = shared_filters<T>(V), kLess = kMost > 2 ? 1 : 0;
       if (count <= kLess) planes.plane = planes.filter_sums = 0;
-      with_width<kMost - kLess>(std::max<int64_t>(1, count - kLess), [&]<int W>() {
-        int64_t first = 0, last = 0;
-        do {
-          last = std::min(n_windows, first + run);
-          add_windows<T, V, W + kLess>(image, planes, offsets, always, windows + first,
-                                       last - first);
-          after(last == n_windows);
-          first = last;
-        } while (last < n_windows);
-      });
+      with_width<kMost - kLess>(std::max<int64_t>(1, count - kLess),
+                                [&]<int W>() { add = add_windows<T, V, W + kLess>; });
     });
+    int64_t first = 0, last = 0;
+    do {
+      last = std::min(n_windows, first + run);
+      add(image, planes, offsets, always, windows + first, last - first);
+      after(last == n_windows);
+      first = last;
+    } while (last < n_windows);
   }
 
   const ConvShape& s_;

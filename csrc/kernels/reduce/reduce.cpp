@@ -105,8 +105,8 @@ class Reducer {
   }
 
   // Goes through the results: all kept dimensions except the innermost and the one that tiles run
-  // along.
-  void run() {
+  // along. Out of line, as its parts: the compiler's time grows faster than a function.
+  TGM_NOINLINE void run() {
     for (int32_t d = 0; d < p_.n_dims; d++) at_[d] = 0;
     do {
       if (p_.reduced[inner_]) {
@@ -217,7 +217,7 @@ class Reducer {
   }
 
   // One result: all elements that are reduced to it.
-  void reduce_one() {
+  TGM_NOINLINE void reduce_one() {
     const int64_t index = result_index();
     Total<T> total{op_.identity};
     if (!is_empty(true)) {
@@ -240,7 +240,7 @@ class Reducer {
   }
 
   // One result per row along a kept dimension; no other outer dimension is reduced.
-  void reduce_many() {
+  TGM_NOINLINE void reduce_many() {
     const int64_t length = p_.shape[inner_];
     const int64_t first = result_index();
     if (length > kTile || length == 0) {
@@ -268,7 +268,7 @@ class Reducer {
   }
 
   // Results next to each other: rows are added to rows.
-  void reduce_segment(int64_t begin, int64_t length) {
+  TGM_NOINLINE void reduce_segment(int64_t begin, int64_t length) {
     std::fill_n(totals_, length, Total<T>{op_.identity});
     const int64_t first = result_index() + begin * p_.result_stride[inner_];
     if (!is_empty(true)) {
