@@ -199,6 +199,8 @@ class PositionVectors {
     strips_ = ceil_div(s_.PH, rows_);
     if (s_.taps() <= kMostPlaneTaps) {
       strips_ = std::max(strips_, std::min({wanted, work, s_.PH}));
+      // One image alone: two smaller chunks are better than a thread that waits.
+      if (s_.N == 1 && strips_ == 1 && work > 0 && s_.PH / 2 * s_.PW >= group_) strips_ = 2;
     } else {  // rather than lower overlapping strips
       parts_ = std::clamp<int64_t>(std::min(wanted / kMaxParts, work), 1, kMaxParts);
     }
