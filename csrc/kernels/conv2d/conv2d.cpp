@@ -417,7 +417,8 @@ void run_position_vectors(const PositionVectors<T>& planes, const ConvShape& s, 
 template <class T>
 int64_t pack_chunks(const Args& args) {
   const ConvShape s = shape(args);
-  if (PositionVectors<T>(s, args.in[1], nullptr).fits()) return s.N > 0 ? 1 : 0;
+  const PositionVectors<T> planes(s, args.in[1], nullptr);
+  if (planes.fits()) return planes.pack_chunks();
   const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);
   if (lanes.fits()) return lanes.pack_chunks();
   if (s.N * s.PH * s.PW == 0) return 0;

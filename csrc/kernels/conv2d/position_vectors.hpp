@@ -40,8 +40,9 @@ struct PlaneTap {
 template <class T>
 struct PlaneBlock {
   const T* strip;
-  int64_t across;
-  const PlaneTap* taps;
+  int64_t across, channel;  // from one channel's planes to the next's
+  int64_t channels;
+  const PlaneTap* taps;  // of a channel
   int64_t n_taps;
   const T* filters;
   int64_t filter_step;  // from filter to filter
@@ -60,11 +61,13 @@ TGM_NOINLINE void convolve_planes(const PlaneBlock<T>& block, int64_t count, int
     Accumulators<T, F> sums;
     sums.clear();
     const T *strip = block.strip + q, *filters = block.filters;
-    for (int64_t t = 0; t < block.n_taps; t++, filters++) {
-      const T *upper = strip + block.taps[t].upper, *lower = strip + block.taps[t].lower;
-      const T* const pixels[kPixels] = {upper, upper + block.across, lower, lower + block.across};
-      sums.add_products([&](int p) { return load(pixels[p]); },
-                        [&](int f) { return splat(filters[f * block.filter_step]); });
+    for (int64_t c = 0; c < block.channels; c++, strip += block.channel) {
+      for (int64_t t = 0; t < block.n_taps; t++, filters++) {
+        const T *upper = strip + block.taps[t].upper, *lower = strip + block.taps[t].lower;
+        const T* const pixels[kPixels] = {upper, upper + block.across, lower, lower + block.across};
+        sums.add_products([&](int p) { return load(pixels[p]); },
+                          [&](int f) { return splat(filters[f * block.filter_step]); });
+      }
     }
     store_group.template operator()<F>(sums, block.first, offset + q, pitch);
   }
@@ -96,7 +99,6 @@ class PositionVectors {
         in_place_(w.stride[3] == 1 && w.stride[2] == s.KW && w.stride[1] == s.KH * s.KW) {
     cut_strips();
     WorkspaceLayout layout{workspace};
-    taps_ = layout.take<PlaneTap>(s.taps());
     packed_ = layout.take<T>(in_place_ ? 0 : s.O * s.taps());
     workspace_bytes = layout.used;
     filters_ = in_place_ ? w.as<T>() : packed_;
@@ -116,24 +118,14 @@ class PositionVectors {
     return chunks_for(units(), flops / std::max<int64_t>(1, units()));
   }
 
-  // Filters [filter][tap], unless they lie so, and where the taps meet the planes.
+  // Filters that don't lie as the inner loop reads them are copied first.
+  int64_t pack_chunks() const { return in_place_ || s_.N == 0 ? 0 : 1; }
+
   void pack(const Tensor& w) const {
-    for (int64_t o = 0; !in_place_ && o < s_.O; o++) {
+    for (int64_t o = 0; o < s_.O; o++) {
       for (int64_t r = 0; r < s_.C * s_.KH; r++) {
         const int64_t row = o * w.stride[0] + r / s_.KH * w.stride[1] + r % s_.KH * w.stride[2];
         copy_row(w.as<T>() + row, w.stride[3], s_.KW, packed_ + o * s_.taps() + r * s_.KW, 1);
-      }
-    }
-    const auto down = [&](int64_t a) { return a % step_h_ * plane_ + a / step_h_ * s_.PW; };
-    for (int64_t kh = 0; kh < s_.KH; kh++) {
-      const int64_t a = s_.flip ? s_.KH - 1 - kh : kh, upper = down(a);
-      const int64_t lower = s_.pooled ? down(a + s_.stride_h) : upper + 2 * kLanes<T>;
-      for (int64_t c = 0; c < s_.C; c++) {
-        for (int64_t kw = 0; kw < s_.KW; kw++) {
-          const int64_t b = s_.flip ? s_.KW - 1 - kw : kw;
-          const int64_t first = (c * reach_w_ + b) * column_;
-          taps_[(c * s_.KH + kh) * s_.KW + kw] = {first + upper, first + lower};
-        }
       }
     }
   }
@@ -146,6 +138,8 @@ class PositionVectors {
            const Finish& finish) const {
     const int64_t across = s_.pooled ? s_.stride_w * column_ : kLanes<T>;
     alignas(64) T strip[kStripElements + kPixels * kLanes<T>];
+    PlaneTap taps[kMostPlaneTaps];
+    find_taps(taps);
     const Span span = span_of(units(), chunk, n_chunks);
     for (int64_t unit = span.first; unit < span.last; unit++) {
       const Span rows = span_of(s_.PH, unit / parts_ % strips_, strips_);
@@ -165,9 +159,15 @@ class PositionVectors {
         for (int64_t i = block; i < end; i++) {
           const Span span = filters(i);
           const int64_t offset = (span.first - tile.filters.first) * tile.pitch;
-          const PlaneBlock<T> planes{
-              strip,        across,    taps_, s_.taps(), filters_ + span.first * filter_step_,
-              filter_step_, span.first};
+          const PlaneBlock<T> planes{strip,
+                                     across,
+                                     reach_w_ * column_,
+                                     s_.C,
+                                     taps,
+                                     s_.KH * s_.KW,
+                                     filters_ + span.first * filter_step_,
+                                     filter_step_,
+                                     span.first};
           with_width<kMaxFilterVectors>(span.last - span.first, [&]<int F>() {
             convolve_planes<T, F>(planes, tile.count(), group_, offset, tile.pitch, store_group);
           });
@@ -181,9 +181,23 @@ class PositionVectors {
   // Whether vectors of filters would have lanes to spare that vectors of windows don't: of 40
   // filters, 8 of 48. An eighth has to be saved, for images are lowered for it.
   bool saves_lanes() const {
-    if (!s_.pooled || s_.taps() > kFewTerms || !is_narrow() || strips_ > 1) return false;
+    if (!s_.pooled || s_.taps() > kFewTerms || s_.KH * s_.KW > kMostPlaneTaps) return false;
+    if (!is_narrow() || strips_ > 1) return false;
     const int64_t windows = s_.PH * s_.PW;
     return 8 * ceil_div(windows, kLanes<T>) * s_.O < 7 * windows * ceil_div(s_.O, kLanes<T>);
+  }
+
+  // Where the taps of a channel meet its planes.
+  void find_taps(PlaneTap* taps) const {
+    const auto down = [&](int64_t a) { return a % step_h_ * plane_ + a / step_h_ * s_.PW; };
+    for (int64_t kh = 0; kh < s_.KH; kh++) {
+      const int64_t a = s_.flip ? s_.KH - 1 - kh : kh, upper = down(a);
+      const int64_t lower = s_.pooled ? down(a + s_.stride_h) : upper + 2 * kLanes<T>;
+      for (int64_t kw = 0; kw < s_.KW; kw++) {
+        const int64_t column = (s_.flip ? s_.KW - 1 - kw : kw) * column_;
+        *taps++ = {column + upper, column + lower};
+      }
+    }
   }
 
   void cut_strips() {
@@ -320,9 +334,8 @@ class PositionVectors {
   int64_t strips_ = 0;              // of an image
   int64_t parts_ = 1;               // of the filters, in units of their own
   int64_t plane_ = 0, column_ = 0;  // elements of a plane, of the phases of a column
-  PlaneTap* taps_;
-  T* packed_;         // [filter][tap], if not in place
-  const T* filters_;  // the same, `filter_step_` apart
+  T* packed_;                       // [filter][tap], if not in place
+  const T* filters_;                // the same, `filter_step_` apart
   int64_t filter_step_;
 };
 
