@@ -51,8 +51,7 @@ struct PlaneBlock {
 
 // The block's filters at `count` windows, `group` at a time: at[p][f] of the sums are those of
 // filter f over the four vectors of positions p that begin at a window. The last group overlaps the
-// one before it. See PositionVectors::run for
-// `store_group`.
+// one before it. See PositionVectors::run for `store_group`.
 template <class T, int F, class Store>
 TGM_NOINLINE void convolve_planes(const PlaneBlock<T>& block, int64_t count, int64_t group,
                                   int64_t offset, int64_t pitch, const Store& store_group) {
@@ -108,7 +107,7 @@ class PositionVectors {
   // Whether a convolution runs so. With more taps, lowering mostly costs more than transposing the
   // results, and the planes of a row of windows outgrow the first-level cache.
   bool fits() const {
-    return (s_.taps() <= kMostPlaneTaps || saves_lanes()) &&
+    return (s_.taps() <= kMostPlaneTaps || saves_lanes()) && s_.KH * s_.KW <= kMostPlaneTaps &&
            (!s_.pooled || (s_.pool_h == 2 && s_.pool_w == 2)) && rows_ > 0 &&
            rows_ * s_.PW >= group_ && s_.padded_w() + step_w_ <= kLineElements;
   }
@@ -181,8 +180,7 @@ class PositionVectors {
   // Whether vectors of filters would have lanes to spare that vectors of windows don't: of 40
   // filters, 8 of 48. An eighth has to be saved, for images are lowered for it.
   bool saves_lanes() const {
-    if (!s_.pooled || s_.taps() > kFewTerms || s_.KH * s_.KW > kMostPlaneTaps) return false;
-    if (!is_narrow() || strips_ > 1) return false;
+    if (!s_.pooled || s_.taps() > kFewTerms || !is_narrow() || strips_ > 1) return false;
     const int64_t windows = s_.PH * s_.PW;
     return 8 * ceil_div(windows, kLanes<T>) * s_.O < 7 * windows * ceil_div(s_.O, kLanes<T>);
   }

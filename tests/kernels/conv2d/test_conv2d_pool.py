@@ -119,6 +119,15 @@ def test_filters_that_fill_their_vectors_give_the_same_bits(case, strided, dtype
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_no_channels_and_large_filters(target):
+    case = Case(2, 0, (45, 40), 9, (17, 13), pool=(2, 2))
+    x, w = (np.empty(spec.shape, np.float32) for spec in (case.x, case.w))
+    y, winners = run_kernel("conv2d_pool", [x, w], [case.y, case.winners], case.params(), target)
+    assert not y.any()
+    assert (winners == 0b1111).all()
+
+
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("pool", [(2, 2), (3, 2)])
 def test_nan_wins_its_window(pool, target):
     case = Case(1, 1, (8, 8), 9, (1, 1), pool=pool)
