@@ -221,6 +221,18 @@ struct Images {
   }
 };
 
+// Of each tap (c, kh, kw), where an image has it: counted up, since a division takes longer than to
+// pack a tap's filters.
+void fill_offsets(const ConvShape& s, const int64_t* stride, int64_t* to) {
+  const int64_t down = s.flip ? -stride[2] : stride[2], across = s.flip ? -stride[3] : stride[3];
+  const int64_t first = s.flip ? (s.KH - 1) * stride[2] + (s.KW - 1) * stride[3] : 0;
+  for (int64_t c = 0; c < s.C; c++) {
+    for (int64_t kh = 0; kh < s.KH; kh++) {
+      for (int64_t kw = 0; kw < s.KW; kw++) *to++ = first + c * stride[1] + kh * down + kw * across;
+    }
+  }
+}
+
 template <class T>
 void pack_blocks(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_chunks) {
   const Tensor &x = args.in[0], &w = args.in[1];
@@ -243,12 +255,7 @@ void pack_blocks(const ConvShape& s, const Args& args, int64_t chunk, int64_t n_
   }
   if (chunk > 0) return;
   const Images<T> images(s, x, work);
-  for (int64_t t = 0; t < s.taps(); t++) {
-    int64_t kw = t % s.KW, kh = t / s.KW % s.KH;
-    if (s.flip) kw = s.KW - 1 - kw, kh = s.KH - 1 - kh;
-    work.offsets[t] =
-        t / (s.KW * s.KH) * images.stride[1] + kh * images.stride[2] + kw * images.stride[3];
-  }
+  fill_offsets(s, images.stride, work.offsets);
   for (int64_t i = 0; s.pooled && i < work.window_groups * kPixels; i++) {
     const int64_t p = std::min(i, s.pool_size() - 1);
     work.window[i] =
@@ -410,7 +417,8 @@ void run_position_vectors(const PositionVectors<T>& planes, const ConvShape& s, 
 template <class T>
 int64_t pack_chunks(const Args& args) {
   const ConvShape s = shape(args);
-  if (PositionVectors<T>(s, nullptr).fits()) return s.N > 0 ? 1 : 0;
+  const PositionVectors<T> planes(s, args.in[1], nullptr);
+  if (planes.fits()) return planes.pack_chunks();
   const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);
   if (lanes.fits()) return lanes.pack_chunks();
   if (s.N * s.PH * s.PW == 0) return 0;
@@ -420,7 +428,7 @@ int64_t pack_chunks(const Args& args) {
 template <class T>
 void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  const PositionVectors<T> planes(s, args.workspace);
+  const PositionVectors<T> planes(s, args.in[1], args.workspace);
   if (planes.fits()) return planes.pack(args.in[1]);
   const ImageVectors lanes = ImageVectors::forward(s, args, args.workspace);
   if (lanes.fits()) return lanes.pack(args, chunk);
@@ -430,7 +438,7 @@ void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
 template <class T>
 int64_t chunks(const Args& args) {
   const ConvShape s = shape(args);
-  const PositionVectors<T> planes(s, nullptr);
+  const PositionVectors<T> planes(s, args.in[1], nullptr);
   if (planes.fits()) return planes.chunks();
   const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);
   return lanes.fits() ? lanes.chunks() : Work<T>(s, args, nullptr).units.chunks();
@@ -439,7 +447,7 @@ int64_t chunks(const Args& args) {
 template <class T>
 void run(const Args& args, int64_t chunk, int64_t n_chunks) {
   const ConvShape s = shape(args);
-  const PositionVectors<T> planes(s, args.workspace);
+  const PositionVectors<T> planes(s, args.in[1], args.workspace);
   if (planes.fits()) return run_position_vectors(planes, s, args, chunk, n_chunks);
   const ImageVectors lanes = ImageVectors::forward(s, args, args.workspace);
   if (lanes.fits()) return lanes.run(args, chunk, n_chunks);
@@ -449,7 +457,7 @@ void run(const Args& args, int64_t chunk, int64_t n_chunks) {
 template <class T>
 size_t work_bytes(const Args& args) {
   const ConvShape s = shape(args);
-  const PositionVectors<T> planes(s, nullptr);
+  const PositionVectors<T> planes(s, args.in[1], nullptr);
   if (planes.fits()) return planes.workspace_bytes;
   const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);
   return lanes.fits() ? lanes.workspace_bytes : Work<T>(s, args, nullptr).bytes;

@@ -192,19 +192,29 @@ struct FilterView {
   int64_t taps() const { return C * H * W; }
 };
 
-// `size` filters from `first` on to [tap][width], zeros behind them.
+// `size` filters from `first` on to [tap][width], less than a vector of zeros behind them.
 template <class T>
 void pack_filters(const FilterView<T>& w, int64_t first, int64_t size, int64_t width, T* to) {
   const int64_t *stride = w.stride, taps = w.taps();
-  if (size < width) std::memset(to, 0, taps * width * sizeof(T));
+  for (int64_t t = 0; size < width && t < taps; t++) {
+    T* const end = to + (t + 1) * width;
+    if (width < kLanes<T>) {
+      std::fill_n(end - width, width, T(0));
+    } else {
+      store(end - kLanes<T>, Vec<T>{});
+    }
+  }
   const T* from = w.data + first * stride[0];
   if (stride[3] == 1 && stride[2] == w.W && stride[1] == w.H * w.W) {
     return transpose(from, stride[0], to, width, size, taps);
   }
-  for (int64_t t = 0; t < taps; t++, to += width) {
-    const T* tap =
-        from + t / (w.W * w.H) * stride[1] + t / w.W % w.H * stride[2] + t % w.W * stride[3];
-    for (int64_t f = 0; f < size; f++) to[f] = tap[f * stride[0]];
+  for (int64_t c = 0; c < w.C; c++) {
+    for (int64_t h = 0; h < w.H; h++) {
+      const T* tap = from + c * stride[1] + h * stride[2];
+      for (int64_t i = 0; i < w.W; i++, tap += stride[3], to += width) {
+        for (int64_t f = 0; f < size; f++) to[f] = tap[f * stride[0]];
+      }
+    }
   }
 }
 

@@ -205,10 +205,12 @@ class SmallPatches {
  private:
   // Rows are copied in whole vectors: what is behind a row is written over by the next one.
   void copy_strips(const T* image, T* to) const {
-    for (int64_t j = 0; j < s_.OW; j++) {
-      const T* from = image + j * s_.stride_w * s_.C;
-      for (int64_t h = 0; h < s_.padded_h(); h++, from += packed_.row, to += strips_.length) {
-        for (int64_t i = 0; i < strips_.length; i += kLanes<T>) store(to + i, load(from + i));
+    const int64_t length = strips_.length, row = packed_.row, rows = s_.padded_h();
+    const int64_t columns = s_.OW, step = s_.stride_w * s_.C;
+    for (int64_t j = 0; j < columns; j++, image += step) {
+      const T* from = image;
+      for (int64_t h = 0; h < rows; h++, from += row, to += length) {
+        for (int64_t i = 0; i < length; i += kLanes<T>) store(to + i, load(from + i));
       }
     }
   }
@@ -231,7 +233,11 @@ class SmallPatches {
   void join(const Value* from, int64_t step, int64_t n, int64_t stride, Bits<T>* to) const {
     std::fill_n(to, s_.OW, 0);
     for (int64_t k = 0; k < n; k++, from += step) {
-      TGM_INDEPENDENT_LOOP
+      if (stride == 1) {  // in vectors
+        TGM_INDEPENDENT_LOOP
+        for (int64_t i = 0; i < s_.OW; i++) to[i] |= bits<Bits<T>>(from[i]);
+        continue;
+      }
       for (int64_t i = 0; i < s_.OW; i++) to[i] |= bits<Bits<T>>(from[i * stride]);
     }
   }
@@ -239,17 +245,17 @@ class SmallPatches {
   // The number of live windows.
   int64_t list_windows(const Bits<T>* live, Window* windows) const {
     Window *first = windows, *last = windows + plane_;
+    const int64_t n = s_.pool_size();
+    int64_t position[kMaxPositions], number = 0;
+    for (int64_t p = 0; p < n; p++) position[p] = p / s_.pool_w * s_.OW + p % s_.pool_w;
     for (int64_t h = 0; h < s_.PH; h++) {
-      for (int64_t w = 0; w < s_.PW; w++) {
-        const Bits<T>* at = live + h * s_.pool_h * s_.OW + w * s_.pool_w;
+      const Bits<T>* at = live + h * s_.pool_h * s_.OW;
+      int64_t offset = strips_.offset(s_, h * s_.pool_h, 0);
+      const int64_t step = strips_.offset(s_, 0, s_.pool_w);
+      for (int64_t w = 0; w < s_.PW; w++, number++, at += s_.pool_w, offset += step) {
         uint32_t mask = 0;
-        for (int64_t r = 0, p = 0; r < s_.pool_h; r++) {
-          for (int64_t c = 0; c < s_.pool_w; c++, p++) {
-            mask |= uint32_t{at[r * s_.OW + c] != 0} << p;
-          }
-        }
-        *(mask != 0 ? first : last - 1) =
-            Window(h * s_.PW + w, strips_.offset(s_, h * s_.pool_h, w * s_.pool_w), mask);
+        for (int64_t p = 0; p < n; p++) mask |= uint32_t{at[position[p]] != 0} << p;
+        *(mask != 0 ? first : last - 1) = Window(number, offset, mask);
         first += mask != 0;
         last -= mask == 0;
       }

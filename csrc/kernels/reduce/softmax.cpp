@@ -141,19 +141,78 @@ void log_softmax(const Args& args, int64_t chunk, int64_t n_chunks) {
   });
 }
 
+// Rows of up to kBlock elements, as many as a tile has room for: exponentials and logarithms of all
+// of them fill whole vectors, where a row of ten classes would not fill one.
+template <class T>
+struct RowTile {
+  static constexpr int64_t kElements = 2048;
+  alignas(kVectorBytes) T values[kElements + kLanes<T>];
+  alignas(kVectorBytes) T quotients[kElements + kLanes<T>];
+  T chosen[kElements];                                  // of each row: its label's value
+  alignas(kVectorBytes) T sums[kElements + kLanes<T>];  // and that of its exponentials
+
+  // The losses and probabilities of n rows from `first` on.
+  void xent(const Args& args, int64_t first, int64_t n) {
+    const Tensor &x = args.in[0], &loss = args.out[0], &probabilities = args.out[1];
+    const int64_t c = x.shape[1];
+    copy_rows(x.as<T>() + first * x.stride[0], x.stride[0], x.stride[1], n, c, values, c, 1);
+    for (int64_t r = 0; r < n; r++) {
+      T* const row = values + r * c;
+      const T most = reduce_block<T, MaxOp<T>>(row, c);
+      for (int64_t j = 0; j < c; j++) row[j] -= most;
+      chosen[r] = row[read_index(args.in[1], first + r, c)];
+    }
+    in_vectors(values, n * c, [](auto v) { return vexp(v); });
+    for (int64_t r = 0; r < n; r++) {
+      Total<T> sum{0};
+      sum.template add<SumOp<T>>(reduce_block<T, SumOp<T>>(values + r * c, c));
+      sums[r] = sum.result();
+      // What is written behind the row is written over by the next.
+      for (int64_t j = 0; j < c; j += kLanes<T>) {
+        store(quotients + r * c + j, load(values + r * c + j) / sums[r]);
+      }
+    }
+    in_vectors(sums, n, [](auto v) { return vlog(v); });
+    for (int64_t r = 0; r < n; r++)
+      loss.as<T>()[(first + r) * loss.stride[0]] = sums[r] - chosen[r];
+    copy_rows(quotients, c, 1, n, c, probabilities.as<T>() + first * probabilities.stride[0],
+              probabilities.stride[0], probabilities.stride[1]);
+  }
+
+ private:
+  template <class F>
+  static void in_vectors(T* to, int64_t n, F f) {
+    store(to + n, Vec<T>{});
+    for (int64_t j = 0; j < n; j += kLanes<T>) store(to + j, f(load(to + j)));
+  }
+};
+
+template <class T>
+void xent_long_row(const Args& args, int64_t i) {
+  const int64_t c = args.in[0].shape[1];
+  const Tensor &loss = args.out[0], &probabilities = args.out[1];
+  RowReader<T> reader(args.in[0], i);
+  const T most = row_max(reader, c);
+  const int64_t label = read_index(args.in[1], i, c);
+  const T chosen = reader.row[label * reader.stride];
+  const T sum = sum_of_exponentials(reader, c, most, &probabilities, i);
+  loss.as<T>()[i * loss.stride[0]] = scalar_log(sum) - (chosen - most);
+  divide_row(probabilities, i, c, sum);
+}
+
 template <class T>
 void xent(const Args& args, int64_t chunk, int64_t n_chunks) {
   const int64_t c = args.in[0].shape[1];
-  const Tensor &loss = args.out[0], &probabilities = args.out[1];
-  for_rows(args, chunk, n_chunks, [&](int64_t i) {
-    RowReader<T> reader(args.in[0], i);
-    const T most = row_max(reader, c);
-    const int64_t label = read_index(args.in[1], i, c);
-    const T chosen = reader.row[label * reader.stride];
-    const T sum = sum_of_exponentials(reader, c, most, &probabilities, i);
-    loss.as<T>()[i * loss.stride[0]] = scalar_log(sum) - (chosen - most);
-    divide_row(probabilities, i, c, sum);
-  });
+  if (c > kBlock) {
+    return for_rows(args, chunk, n_chunks, [&](int64_t i) { xent_long_row<T>(args, i); });
+  }
+  if (c == 0) return;
+  RowTile<T> tile;
+  const Span rows = span_of(args.in[0].shape[0], chunk, n_chunks);
+  const int64_t many = tile.kElements / c;
+  for (int64_t i = rows.first; i < rows.last; i += many) {
+    tile.xent(args, i, std::min(many, rows.last - i));
+  }
 }
 
 // A part of row i of the gradient, columns [column, column + n).

@@ -83,6 +83,50 @@ def test_same_bits_as_the_convolution(case, pool, target):
         np.testing.assert_array_equal(fused[1], expected[1])
 
 
+# Many taps over small images. Padding, strides, flips, rows of an odd width, planes of windows that
+# aren't whole vectors.
+SMALL = [
+    Case(1, 20, (12, 12), 9, (5, 5)),
+    Case(3, 20, (12, 12), 9, (5, 5), flip=1),
+    Case(2, 12, (10, 9), 9, (3, 3), padding=(1, 1)),
+    Case(17, 13, (19, 10), 9, (3, 3)),
+    Case(2, 30, (9, 16), 9, (2, 2), stride=(1, 2)),
+    Case(1, 101, (8, 9), 9, (1, 1), padding=(0, 1)),
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("strided", [False, True])
+@pytest.mark.parametrize("case", SMALL)
+def test_filters_that_fill_their_vectors_give_the_same_bits(case, strided, dtype, target):
+    """Nine filters leave lanes empty, and windows take their place; sixteen don't."""
+    rng = np.random.default_rng(5)
+    case = replace(case, pool=(2, 2), dtype=dtype)
+    full = replace(case, o=16)
+    x, w = case.operand(rng, case.x, strided), case.operand(rng, full.w, strided)
+    bias = rng.standard_normal(16).astype(dtype)
+    x[-1, 0, 3, 4], x[0, 1, 2] = np.nan, 0
+    for name, tail in (("conv2d_pool", []), ("conv2d_bias_pool", [bias])):
+        filled = run_kernel(name, [x, w, *tail], [full.y, full.winners], full.params(), target)
+        few = [x, w[:9], *(b[:9] for b in tail)]
+        for threads in (1, 2):
+            y, winners = run_kernel(
+                name, few, [case.y, case.winners], case.params(), target, threads
+            )
+            np.testing.assert_array_equal(y, filled[0][:, :9])
+            np.testing.assert_array_equal(winners, filled[1][:, :9])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_channels_and_large_filters(target):
+    case = Case(2, 0, (45, 40), 9, (17, 13), pool=(2, 2))
+    x, w = (np.empty(spec.shape, np.float32) for spec in (case.x, case.w))
+    y, winners = run_kernel("conv2d_pool", [x, w], [case.y, case.winners], case.params(), target)
+    assert not y.any()
+    assert (winners == 0b1111).all()
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("pool", [(2, 2), (3, 2)])
 def test_nan_wins_its_window(pool, target):

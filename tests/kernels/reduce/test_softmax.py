@@ -71,6 +71,25 @@ def test_softmax_xent(target: str, dtype: str, shape: tuple[int, int], seed: int
     assert (error <= 16 * np.finfo(dtype).eps * (1 + exact)).all(), error
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("classes", [1, 3, 10, 16, 100, 256, 257])
+def test_a_row_has_the_bits_that_it_has_alone(target: str, dtype: str, classes: int) -> None:
+    """Many rows share vectors, and what is infinite or NaN in one of them stays there."""
+    rng = np.random.default_rng(0)
+    x = 5 * rng.standard_normal((25, classes)).astype(dtype)
+    x[3, 0], x[7, -1], x[11] = np.nan, np.inf, -np.inf
+    labels = rng.integers(0, classes, len(x))
+    specs = [ArraySpec(dtype, (len(x),)), ArraySpec(dtype, x.shape)]
+    together = run_kernel("softmax_xent", [x, labels], specs, target=target)
+    for i in range(len(x)):
+        specs = [ArraySpec(dtype, (1,)), ArraySpec(dtype, (1, classes))]
+        one = run_kernel("softmax_xent", [x[i : i + 1], labels[i : i + 1]], specs, target=target)
+        for a, b in zip(together, one, strict=True):
+            np.testing.assert_array_equal(a[i], b[0])
+    assert (np.isnan(together[0]) == np.isin(np.arange(len(x)), [3, 7, 11])).all()
+
+
 @pytest.mark.covers("softmax_xent_grad")
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=60)
