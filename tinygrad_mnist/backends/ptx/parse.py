@@ -48,12 +48,17 @@ _SKIPPED = (".version", ".target", ".address_size", ".maxntid", ".minnctapersm",
 
 
 class _Statement:
-    """A piece of text that ends in a semicolon, a brace or, for some directives, a line."""
+    """A piece of text that ends in a semicolon, a brace or, for some directives, a line.
 
-    __slots__ = ("line", "text")
+    is_whole: whether it ends in a semicolon, which isn't part of `text`.
+    """
+
+    __slots__ = ("is_whole", "line", "text")
 
     def __init__(self, text: str, line: int) -> None:
-        self.text, self.line = text, line
+        text = text.strip()
+        self.is_whole = text.endswith(";")
+        self.text, self.line = text.removesuffix(";").strip(), line
 
 
 def parse(text: str) -> Module:
@@ -80,7 +85,7 @@ def _statements(text: str) -> Iterator[_Statement]:
             continue
         end = _end(text, position)
         piece = text[position:end]
-        yield _Statement(piece.strip().removesuffix(";").strip(), line)
+        yield _Statement(piece, line)
         line += piece.count("\n")
         position = end
 
@@ -142,7 +147,7 @@ class _Parser:
             entry.parameters.append(Parameter(name, offset, size * int(n or 1)))
             offset += entry.parameters[-1].nbytes
         entry.results = [name for _, name, _ in _PARAMETER.findall(header[2] or "")]
-        if piece.text.endswith(";"):
+        if piece.is_whole:  # a declaration; the body comes later
             return
         self._module.entries[entry.name] = entry
         self._location = None
