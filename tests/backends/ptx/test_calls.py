@@ -106,6 +106,32 @@ def test_functions_that_call_others() -> None:
     np.testing.assert_array_equal(results(text), VALUES**3)
 
 
+def kept(store: str) -> str:
+    """A function that stores its value in local memory, each thread elsewhere, and loads it."""
+    body = f"""
+    .local .align 8 .b8 depot[64];
+    setp.lt.f64 %p1, %fd0, 0d0000000000000000;
+    mov.u64 %rd1, depot;
+    cvta.local.u64 %rd1, %rd1;
+    mov.u32 %r1, %tid.x;
+    mul.wide.u32 %rd2, %r1, 8;
+    add.s64 %rd2, %rd1, %rd2;
+    {store} [%rd2], %fd0;
+    ld.local.f64 %fd9, [%rd2];
+    """
+    return function("kept", body)
+
+
+def test_each_call_has_its_own_local_memory() -> None:
+    """What a call before has written there counts as unwritten."""
+    twice = "\n".join([call("kept", "%fd22", "%fd20"), call("kept", "%fd21", "%fd22")])
+    np.testing.assert_array_equal(results(module(twice, behind=kept("st.local.f64"))), VALUES)
+    text = module(twice, behind=kept("@%p1 st.local.f64"))  # of values below 0 alone
+    _, observer = run(text, [VALUES], len(VALUES))
+    [finding] = observer.findings
+    assert (finding.kind, finding.times) == ("unwritten", 2 * np.count_nonzero(VALUES >= 0))
+
+
 def test_a_function_without_a_body_is_an_error() -> None:
     text = module(call("other", "%fd21", "%fd20"), before=f"{declaration('other')};\n")
     with pytest.raises(PtxError, match="the module has no function other"):
