@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from tinygrad_mnist.backends.ptx.program import (
+    CARRY,
     Address,
     Entry,
     Immediate,
@@ -139,7 +140,7 @@ class _Parser:
         header = _HEADER.search(piece.text)
         if header is None:
             raise PtxError(f"line {piece.line}: not a kernel or function: {piece.text[:60]!r}")
-        entry = Entry(header[3], header[1] == "entry")
+        entry = Entry(header[3], header[1] == "entry", registers={CARRY.name: "pred"})
         offset = 0
         for kind, name, n in _PARAMETER.findall(header[4] or ""):
             size = DTYPES[kind].itemsize
@@ -235,6 +236,10 @@ class _Parser:
             )
         else:
             operands = tuple(self._operand(word, piece.line) for word in _split(rest))
+        if parts[0] in ("addc", "subc", "madc"):
+            operands = (*operands, CARRY)
+        if "cc" in parts:
+            operands = (Vector((operands[0], CARRY)), *operands[1:])
         return Instruction(parts, operands, guard, piece.line, self._location)
 
     def _name(self, word: str) -> str:
