@@ -33,6 +33,7 @@ def expected(dtype: str, op: str, inputs: list[AnyArray]) -> AnyArray:
 
 
 @pytest.mark.sim
+@pytest.mark.ptx
 @pytest.mark.gpu
 @pytest.mark.parametrize(("dtype", "ops"), GROUPS, ids=str)
 def test_operations(dtype: str, ops: tuple[str, ...]) -> None:
@@ -68,6 +69,7 @@ def test_every_operation_is_an_operator_or_a_function(dtype: str) -> None:
 
 
 @pytest.mark.sim
+@pytest.mark.ptx
 @pytest.mark.gpu
 def test_angles_of_every_size() -> None:
     """float32 sin, cos and tan: random bit patterns, and angles next to multiples of pi/2."""

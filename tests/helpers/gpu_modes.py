@@ -55,16 +55,23 @@ def start_modes(modes: Iterable[str]) -> None:
                 _start(mode, share, Path(folder.name))
 
 
+def environment_of(mode: str) -> dict[str, str]:
+    """The environment of a process in a mode."""
+    return {
+        **os.environ,
+        "TINYGRAD_MNIST_GPU_TESTS": mode,
+        "NUMBA_ENABLE_CUDASIM": str(int(mode == "sim")),
+        "TINYGRAD_MNIST_DEVICE": "cpu",
+    }
+
+
 def _start(mode: str, share: int, folder: Path) -> None:
     cache = tempfile.TemporaryDirectory()  # new, so that everything is compiled; not the user's
     atexit.register(cache.cleanup)
     environment = {
-        **os.environ,
+        **environment_of(mode),
         "TINYGRAD_MNIST_CUDA_CACHE": cache.name,
-        "TINYGRAD_MNIST_GPU_TESTS": mode,
         "TINYGRAD_MNIST_GPU_SHARE": f"{share}/{MODES_HERE[mode][2]}",
-        "NUMBA_ENABLE_CUDASIM": str(int(mode == "sim")),
-        "TINYGRAD_MNIST_DEVICE": "cpu",
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / "gpu")]
     if mode == "ptx":

@@ -1,7 +1,7 @@
-"""Pauses Python's garbage collector while a graph is built.
+"""Pauses Python's garbage collector while a graph is built, or a CUDA kernel compiled.
 
-A graph is many small objects that all stay. The collector looks through them again and again as
-their number grows, which takes up to half of the time.
+Both make many small objects that all stay. The collector looks through them again and again as
+their number grows, which takes up to half of the time of a graph, and a sixth of a kernel's.
 """
 
 from __future__ import annotations

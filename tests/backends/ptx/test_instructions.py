@@ -267,7 +267,8 @@ def test_the_rough_reciprocal_has_the_high_bits_alone() -> None:
     "line",
     [
         "wgmma.fence.sync.aligned;",
-        "add.cc.u32 %r1, %r2, %r3;",
+        "min.xorsign.abs.f32 %f1, %f2, %f3;",
+        "add.sat.s32 %r1, %r2, %r3;",
         "cvt.rn.f16.f32 %rs1, %f1;",
         "bar.arrive 0, 32;",
         "mov.u32 %r1, %smid;",

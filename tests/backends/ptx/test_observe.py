@@ -194,6 +194,49 @@ def test_reads_of_what_another_thread_updates(used: str, found: list[str]) -> No
     assert kinds(observer) == found
 
 
+IDLE = {  # what becomes of a read of shared memory: whether the result can depend on it
+    "nothing": ("mov.f32 %f2, 0f3F800000;", True),
+    "a selection of another": ("selp.f32 %f2, 0f3F800000, %f1, %p1;", True),
+    "a sum": ("add.f32 %f2, %f1, 0f3F800000;", False),
+    "a product with zero": ("mul.f32 %f2, %f1, 0f00000000;", False),
+    "a maximum": ("max.f32 %f2, %f1, 0f3F800000;", False),
+    "a minimum": ("min.f32 %f2, %f1, 0f3F800000;", False),
+    "a comparison": ("setp.gt.f32 %p2, %f1, 0f3F800000; selp.f32 %f2, %f4, %f5, %p2;", False),
+}
+
+
+@pytest.mark.parametrize("use", IDLE)
+@pytest.mark.parametrize("n_written", [0, 16, 32])
+def test_reads_of_unwritten_shared_memory_matter_if_the_result_depends_on_them(
+    use: str, n_written: int
+) -> None:
+    """Of some threads, or all; other threads' reads at the same place find what they should."""
+    code, is_idle = IDLE[use]
+    body = f"""
+    mov.u32 %r1, %tid.x;
+    mul.wide.u32 %rd9, %r1, 4;
+    add.s64 %rd10, %rd0, %rd9;
+    mov.u64 %rd12, tile;
+    add.s64 %rd13, %rd12, %rd9;
+    mov.f32 %f4, 0f40400000;
+    mov.f32 %f5, 0f40000000;
+    setp.lt.u32 %p3, %r1, {n_written};
+    setp.lt.u32 %p1, %r1, 32;
+    @%p3 st.shared.f32 [%rd13], %f4;
+    bar.sync 0;
+    ld.shared.f32 %f1, [%rd13];
+    {code}
+    st.global.f32 [%rd10], %f2;
+    """
+    _, observer = run(kernel_text(body, 1, SHARED), [4 * 32], 32)
+    if n_written == 32 or "%f1" not in code:
+        assert observer.findings == []
+    else:
+        [finding] = observer.findings
+        assert finding.kind == ("idle read" if is_idle else "unwritten")
+        assert finding.times == 32 - n_written
+
+
 def test_bytes_beside_each_other_are_no_race() -> None:
     body = """
     mov.u32 %r1, %tid.x;

@@ -73,6 +73,8 @@ def cases_of(
 VALUES = ("sim", "gpu")  # whose machine code is like that of another case
 REAL_SIZE = ("compile", "gpu")
 PLAIN = Convolution(2, 2, (6, 5), 3, (3, 2))
+# Sums take more shared memory than operands, and there is space between them that nothing writes.
+SPACED = Convolution(1, 2, (2, 2), 16, (1, 1))
 POOLED = replace(PLAIN, pool=(2, 2), flip=1)
 SMALL = [
     *cases_of("plain", PLAIN, modes=VALUES),
@@ -87,6 +89,9 @@ SMALL = [
     *cases_of("no-images", Convolution(0, 1, (4, 4), 2, (3, 3)), "two_extras", modes=VALUES),
     *cases_of("no-positions", Convolution(1, 1, (2, 2), 2, (3, 3)), "bias_relu", modes=VALUES),
     *cases_of("one", Convolution(1, 1, (1, 1), 1, (1, 1)), modes=VALUES),
+    *cases_of("spaced", SPACED, which=("input",), modes=VALUES),
+    *cases_of("spaced-float64", replace(SPACED, dtype="float64"), which=("input",), modes=VALUES),
+    *cases_of("pool-spaced", replace(SPACED, pool=(2, 2)), which=("input",), modes=VALUES),
     *cases_of("pool", POOLED, "update", modes=VALUES),
     *cases_of("pool-ties", replace(POOLED, flip=0), "two_extras", whole=True, modes=VALUES),
     *cases_of("pool-float64", replace(POOLED, dtype="float64"), "bias_relu"),

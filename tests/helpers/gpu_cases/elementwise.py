@@ -103,6 +103,16 @@ def conversion(source: str, middle: str, to: str, shape: Shape = (3, 5)):
     return make
 
 
+def powers(dtype: str):
+    """Of one base, as Adam has them: in float64 the kernel calls a function of CUDA's library."""
+
+    def make(rng: np.random.Generator) -> Problem:
+        tape = Tape(dtype, 1, (Instruction("const", (), 0.9), Instruction("pow", (1, 0))), (2,))
+        return [np.arange(-3, 9, dtype=dtype)], [ArraySpec(dtype, (12,))], {"tape": tape}
+
+    return make
+
+
 def random_tape(dtype: str, shape: Shape):
     """A few operations that stay finite, with several outputs of several dtypes."""
 
@@ -157,6 +167,8 @@ CASES = [
     Case("dropout", "elementwise", mask((3, 8), "float32"), wants=WIDE, registers=40),
     Case("dropout-odd", "elementwise", mask((3, 5), "float32"), modes=VALUES),
     Case("dropout-float64", "elementwise", mask((3, 4), "float64"), modes=VALUES),
+    Case("powers", "elementwise", powers("float32"), modes=VALUES),
+    Case("powers-float64", "elementwise", powers("float64"), modes=VALUES),
     *(
         Case(f"random-{d}-{k}", "elementwise", random_tape(d, shape), modes=VALUES)
         for d in ("float32", "float64", "int64")

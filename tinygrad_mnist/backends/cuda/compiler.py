@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tinygrad_mnist.backends.cuda.design import Capability
 from tinygrad_mnist.backends.cuda.make import Kernel
 from tinygrad_mnist.graph.access import ForkSafeLock
+from tinygrad_mnist.graph.collection import collection_paused
 
 _compiling = ForkSafeLock()
 _BRANCH = re.compile(r"\bbra(?:\.uni)?\s+(\$?\w+)\s*;")
@@ -75,7 +76,7 @@ def _linker(kernel: Kernel, capability: Capability, lines: bool = False, **optio
     bounds = (threads, kernel.resident or 1) if kernel.resident or threads > 256 else None
     cuda = import_module("numba.cuda")
     core = import_module("cuda.core")
-    with _compiling_for(capability, lines):
+    with _compiling_for(capability, lines), collection_paused():  # Numba's objects stay, too
         codes, _ = cuda.compile_all(
             kernel.function,
             _signature(kernel),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tinygrad_mnist.backends.ptx.program import Instruction
+from tinygrad_mnist.backends.ptx.program import Instruction, Vector
 from tinygrad_mnist.backends.ptx.types import bits, is_float, is_signed
 from tinygrad_mnist.backends.ptx.writer import Writer, lacking, opcode
 
 _ROUNDINGS = {"rn": 0, "rz": 1, "rm": 2, "rp": 3}
-_MODIFIERS = {*_ROUNDINGS, "ftz", "sat", "approx", "full", "NaN", "lo", "hi", "wide"}
+_MODIFIERS = {*_ROUNDINGS, "ftz", "sat", "approx", "full", "NaN", "lo", "hi", "wide", "cc"}
 
 
 def unsigned(kind: str) -> str:
@@ -51,7 +51,9 @@ _SYMBOLS = {"add": "+", "sub": "-", "mul": "*"}
 @opcode("add", "sub", "mul")
 def _add(w: Writer, i: Instruction) -> None:
     kind, modifiers = _parts(i)
-    if is_float(kind):
+    if "cc" in modifiers:
+        _with_carry(w, i)
+    elif is_float(kind):
         a, b = _float_operands(w, i, kind, modifiers)
         mode = rounding(i, modifiers)
         value = f"{a} {_SYMBOLS[i.name]} {b}"
@@ -71,25 +73,57 @@ def _add(w: Writer, i: Instruction) -> None:
 def _wide(w: Writer, i: Instruction, kind: str, modifiers: set[str], addend: str) -> None:
     """The whole product, or its high half."""
     a, b = (w.use(o, kind) for o in i.operands[1:3])
+    if "wide" not in modifiers:
+        w.define(i.operands[0], kind, _high_half(w, kind, a, b) + addend)
+    elif bits(kind) == 64:
+        raise lacking(i)
+    else:
+        double = f"{kind[0]}{2 * bits(kind)}"
+        product = f"np.multiply({a}, {b}, dtype={w.dtype(double)})"
+        w.define(i.operands[0], double, product + addend)
+
+
+def _high_half(w: Writer, kind: str, a: str, b: str) -> str:
+    """The high half of a product."""
     if bits(kind) == 64:
-        if "hi" not in modifiers:
-            raise lacking(i)
-        high = "high_signed" if is_signed(kind) else "high_unsigned"
-        w.define(i.operands[0], kind, f"{high}({a}, {b}){addend}")
-        return
+        return f"high_{'signed' if is_signed(kind) else 'unsigned'}({a}, {b})"
     double = f"{kind[0]}{2 * bits(kind)}"
     product = f"np.multiply({a}, {b}, dtype={w.dtype(double)})"
-    if "wide" in modifiers:
-        w.define(i.operands[0], double, product + addend)
+    return f"({product} >> {w.constant(bits(kind), double)}).astype({w.dtype(kind)})"
+
+
+@opcode("addc", "subc", "madc")
+def _with_carry(w: Writer, i: Instruction) -> None:
+    """Sums and differences of several words (section 9.7.2). The carry is an operand, see
+    `program.CARRY`; also `add`, `sub` and `mad` with `.cc`, which write it."""
+    kind = unsigned(i.opcode[-1])
+    target, *sources = i.operands
+    carry = w.constant(0, "pred")
+    if i.name[-1] == "c":
+        carry = w.use(sources.pop(), "pred")
+    if i.name.startswith("mad"):
+        *factors, addend = sources
+        if "hi" in i.opcode:
+            product = _high_half(w, i.opcode[-1], *(w.use(o, i.opcode[-1]) for o in factors))
+            first = w.temporary(f"{product}.view({w.dtype(kind)})")
+        else:
+            first = w.temporary(" * ".join(w.use(o, kind) for o in factors))
+        second = w.use(addend, kind)
     else:
-        shifted = f"({product} >> {w.constant(bits(kind), double)}).astype({w.dtype(kind)})"
-        w.define(i.operands[0], kind, shifted + addend)
+        first, second = (w.use(o, kind) for o in sources)
+    name = "difference_and_borrow" if i.name.startswith("sub") else "sum_and_carry"
+    results = w.temporary(f"{name}({first}, {second}, {carry})")
+    targets = target.items if isinstance(target, Vector) else (target,)
+    for k, (one, how) in enumerate(zip(targets, (kind, "pred"), strict=False)):
+        w.define(one, how, f"{results}[{k}]")
 
 
 @opcode("mad")
 def _mad(w: Writer, i: Instruction) -> None:
     kind, modifiers = _parts(i)
-    if is_float(kind):
+    if "cc" in modifiers:
+        _with_carry(w, i)
+    elif is_float(kind):
         _fma(w, i)
     elif "lo" in modifiers:
         wrapped = unsigned(kind)

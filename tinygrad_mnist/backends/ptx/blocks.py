@@ -16,6 +16,7 @@ from tinygrad_mnist.backends.ptx.program import (
     Operand,
     Register,
     Symbol,
+    Variable,
     Vector,
 )
 from tinygrad_mnist.backends.ptx.types import PtxError
@@ -37,27 +38,36 @@ class Block:
 
 
 class Code(NamedTuple):
-    """The blocks of a kernel, and the types of its registers."""
+    """The blocks of a kernel, the types of its registers, and the memory that it and the functions
+    that it calls declare."""
 
     entry: Entry
     blocks: tuple[Block, ...]
     registers: dict[str, str]
+    variables: dict[str, Variable]
 
 
 def code_of(module: Module) -> Code:
     """The code of a module's kernel; PtxError for calls of functions that the module lacks."""
     entry = module.kernel
-    registers = dict(entry.registers)
-    body = list(_inlined(module, entry, registers, count(1)))
-    return Code(entry, tuple(_blocks(_unguarded(body))), registers)
+    whole = _Whole(module, dict(entry.registers), module.variables | entry.variables, count(1))
+    body = list(_inlined(whole, entry))
+    return Code(entry, tuple(_blocks(_unguarded(body))), whole.registers, whole.variables)
 
 
 # --- calls --------------------------------------------------------------------------------------
 
 
-def _inlined(
-    module: Module, entry: Entry, registers: dict[str, str], numbers: Iterator[int]
-) -> Iterator[Instruction | Label]:
+class _Whole(NamedTuple):
+    """A kernel with all that it calls. numbers: of calls."""
+
+    module: Module
+    registers: dict[str, str]
+    variables: dict[str, Variable]
+    numbers: Iterator[int]
+
+
+def _inlined(whole: _Whole, entry: Entry) -> Iterator[Instruction | Label]:
     """The body with those of called functions in place of calls. Parameters of calls, which each
     thread has for itself, become registers."""
     names = {p.name for p in entry.parameters} if entry.is_kernel else frozenset()
@@ -65,14 +75,14 @@ def _inlined(
         if isinstance(item, Label):
             yield item
         elif item.name == "call":
-            yield from _called(module, item, registers, numbers)
+            yield from _called(whole, item)
         elif item.opcode[:2] in (("ld", "param"), ("st", "param")):
             address = item.operands[item.name == "ld"]
             assert isinstance(address, Address)
             if isinstance(address.base, Symbol) and address.base.name in names:
                 yield item
             else:
-                yield from _moves(item, address, registers)
+                yield from _moves(item, address, whole.registers)
         else:
             yield item
 
@@ -91,21 +101,26 @@ def _moves(item: Instruction, address: Address, registers: dict[str, str]) -> It
             yield replace(item, opcode=("mov", kind), operands=operands)
 
 
-def _called(
-    module: Module, call: Instruction, registers: dict[str, str], numbers: Iterator[int]
-) -> Iterator[Instruction | Label]:
+def _called(whole: _Whole, call: Instruction) -> Iterator[Instruction | Label]:
+    """The body of a called function. Its registers, labels and local memory have names of their
+    own, for each call."""
     words = [operand.name for operand in call.operands if isinstance(operand, Symbol)]
     results, rest = _list(words)
     name, rest = rest[0], rest[1:]
     arguments, _ = _list(rest)
-    if name not in module.entries:
+    if name not in whole.module.entries:
         raise PtxError(f"{call}: the module has no function {name}")
-    function = module.entries[name]
-    number = next(numbers)
+    function = whole.module.entries[name]
+    number = next(whole.numbers)
     places = dict(zip([p.name for p in function.parameters], arguments, strict=True))
     places |= dict(zip(function.results, results, strict=True))
     prefix = f"{name}:{number}:"
-    registers |= {prefix + r: kind for r, kind in function.registers.items()}
+    whole.registers.update({prefix + r: kind for r, kind in function.registers.items()})
+    for variable in function.variables.values():
+        if variable.space == "local":
+            places[variable.name] = prefix + variable.name
+            variable = variable._replace(name=places[variable.name])
+        whole.variables[variable.name] = variable
     end = f"{prefix}end"
 
     def renamed(operand: Operand | None) -> Operand | None:
@@ -137,7 +152,7 @@ def _called(
             operands = (Symbol(end),)
         body.append(replace(item, operands=operands, guard=guard))
     inner = replace(function, body=body, is_kernel=False)
-    yield from _inlined(module, inner, registers, numbers)
+    yield from _inlined(whole, inner)
     yield Label(end)
 
 

@@ -215,8 +215,8 @@ class Counter(Observer):
     ) -> None:
         self._accessed(run, window, index, view.itemsize * len(values), site, lanes)
 
-    def found(self, run: Running, kind: str, text: str, i: Instruction, lanes: Any) -> None:
-        super().found(run, kind, text, i, lanes)
+    def found(self, *finding: Any, **_: Any) -> None:
+        super().found(*finding)
         raise PtxError(str(self.findings[0]))
 
     # --- the counts ---------------------------------------------------------------------------

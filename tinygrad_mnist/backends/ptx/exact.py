@@ -224,6 +224,20 @@ def high_signed(a: Value, b: Value) -> Value:
     return high - np.where(a < 0, b, zero) - np.where(b < 0, a, zero)
 
 
+def sum_and_carry(a: Value, b: Value, carry: Value) -> tuple[Value, Value]:
+    """a + b + carry of unsigned integers, and whether it has wrapped around."""
+    part = a + b
+    total = part + carry.astype(part.dtype)
+    return total, (part < a) | (total < part)
+
+
+def difference_and_borrow(a: Value, b: Value, borrow: Value) -> tuple[Value, Value]:
+    """a - b - borrow of unsigned integers, and whether it has wrapped around."""
+    part = a - b
+    total = part - borrow.astype(part.dtype)
+    return total, (part > a) | (total > part)
+
+
 def shifted_left(value: Value, n: Value) -> Value:
     """Amounts beyond the width count as the width."""
     width = 8 * value.dtype.itemsize

@@ -1,7 +1,8 @@
-"""Whether reads that race with writes matter: a launch runs again with other values in their place.
+"""Whether reads matter that race with writes, or that find shared memory unwritten: a launch runs
+again with other values in their place.
 
-Threads behind the edge of a result may read elements that other threads update, and use them for
-nothing: without a test, loads start earlier. That is no fault.
+Threads behind the edge of a result may read elements that other threads update, or the space
+between rows, and use them for nothing: without a test, loads start earlier. That is no fault.
 """
 
 from __future__ import annotations
@@ -11,20 +12,28 @@ from typing import Any
 import numpy as np
 
 from tinygrad_mnist.backends.ptx.observe import Observer, Running
-from tinygrad_mnist.backends.ptx.program import Instruction
 from tinygrad_mnist.backends.ptx.races import moments
 from tinygrad_mnist.contracts.core.base import Array
+
+#: The bits that are turned over in a byte, two bytes, and so on. Unwritten shared memory has NaN or
+#: -1. Of floats these make a small number, the greatest one and the least one: one of them changes
+#: any sum, product, maximum or comparison.
+CHANGES = (
+    {n: int.from_bytes(b"\x5a" * n, "little") for n in (1, 2, 4, 8)},
+    {1: 0x80, 2: 0x8000, 4: 0x80800000, 8: 0x8010 << 48},
+    {1: 0x40, 2: 0x4000, 4: 0x00800000, 8: 0x0010 << 48},
+)
 
 
 class Alteration(Observer):
     """Gives some threads other values, and reports nothing.
 
-    doubts: by the number of a load, the moments of the threads.
+    doubts: by the number of a load, the moments of the threads. change: one of CHANGES.
     """
 
-    def __init__(self, doubts: dict[int, Array]) -> None:
+    def __init__(self, doubts: dict[int, Array], change: dict[int, int]) -> None:
         super().__init__()
-        self._doubts = doubts
+        self._doubts, self._change = doubts, change
 
     def altered(self, run: Running, values: Any, site: int, lanes: Any) -> Any:
         if site not in self._doubts:
@@ -34,8 +43,14 @@ class Alteration(Observer):
         own = moments(run.numbers[block], run.epochs[block], run.thread[lanes])
         where = np.isin(own, self._doubts[site])
         if isinstance(values, tuple):
-            return tuple(_other(value, where) for value in values)
-        return _other(values, where)
+            return tuple(self._other(value, where) for value in values)
+        return self._other(values, where)
+
+    def _other(self, value: Any, where: Array) -> Array:
+        """The value with some of its bits turned over in some threads."""
+        bits = np.broadcast_to(value, len(where)).view(f"u{value.dtype.itemsize}").copy()
+        bits[where] ^= bits.dtype.type(self._change[bits.itemsize])
+        return bits.view(value.dtype)
 
     def begin(self, windows: Any, word: int) -> None:
         for window in windows:
@@ -50,12 +65,5 @@ class Alteration(Observer):
     def divergent(self, *_: Any) -> None:
         pass
 
-    def found(self, run: Running, kind: str, text: str, i: Instruction, lanes: Any) -> None:
+    def found(self, *_: Any, **__: Any) -> None:
         pass
-
-
-def _other(value: Any, where: Array) -> Array:
-    """The value with half of its bits turned over in some threads."""
-    bits = np.broadcast_to(value, len(where)).view(f"u{value.dtype.itemsize}").copy()
-    bits[where] ^= bits.dtype.type(0x5A5A5A5A5A5A5A5A & ((1 << 8 * bits.itemsize) - 1))
-    return bits.view(value.dtype)

@@ -45,11 +45,10 @@ class Kernel:
 
     def __init__(self, text: str, name: str = "", follows: bool = False) -> None:
         self.text = text
-        module = parse(text)
-        code = code_of(module)
+        code = code_of(parse(text))
         self.name = name or code.entry.name
         self.parameters: dict[str, Parameter] = {p.name: p for p in code.entry.parameters}
-        variables = [*module.variables.values(), *code.entry.variables.values()]
+        variables = code.variables.values()
         self._shared = [v for v in variables if v.space == "shared"]
         self._local = [v for v in variables if v.space == "local"]
         self._constants = [v for v in variables if v.space in ("const", "global")]

@@ -13,8 +13,8 @@ from tinygrad_mnist.backends.ptx.races import Shadow, moments, thread_of
 from tinygrad_mnist.contracts.core.base import Array
 
 #: Kinds of findings. Two do no harm. `same value`: threads write the same value to one word without
-#: an order. `idle read`: a thread reads what another one writes, without an order, but whatever it
-#: reads, the launch leaves the same memory.
+#: an order. `idle read`: a thread reads what another one writes, without an order, or shared memory
+#: that nothing has written; but whatever it reads, the launch leaves the same memory.
 KINDS = (
     "outside",
     "misaligned",
@@ -78,9 +78,11 @@ class Observer:
 
     def __init__(self) -> None:
         self._findings: dict[tuple[Any, ...], Finding] = {}
-        # Of the present launch: reads of memory that it may write, and races with such reads.
+        # Of the present launch: reads of memory that it may write; what may turn out to be idle,
+        # with its kind otherwise; and the loads and moments of unwritten shared memory.
         self._reads: list[tuple[int, Shadow, Array, Array]] = []
         self._doubtful: list[tuple[Any, ...]] = []
+        self._unwritten: list[tuple[int, Array]] = []
         self.checks_unwritten = True
 
     @property
@@ -101,7 +103,7 @@ class Observer:
 
     def begin(self, windows: Iterable[Window], word: int) -> None:
         """Before a launch: nothing has touched the memory that it may write."""
-        self._reads, self._doubtful = [], []
+        self._reads, self._doubtful, self._unwritten = [], [], []
         reach: dict[int, list[int]] = {}
         windows = list(windows)
         for window in windows:
@@ -118,8 +120,10 @@ class Observer:
 
     def doubts(self) -> dict[int, Array]:
         """After a launch: by the number of a load, the moments of the threads that read there what
-        others write without an order."""
+        others write without an order, or what nothing has written."""
         found: dict[int, list[Array]] = {}
+        for site, own in self._unwritten:
+            found.setdefault(site, []).append(own)
         if self._doubtful:
             for site, shadow, words, own in self._reads:
                 bad = shadow.written_by_others(words, own)
@@ -128,9 +132,9 @@ class Observer:
         return {site: np.unique(np.concatenate(parts)) for site, parts in found.items()}
 
     def settle(self, harmless: bool) -> None:
-        """Records the races with reads. harmless: whether these are known to be idle."""
-        for run, text, i, block, thread, n in self._doubtful:
-            self._add(run, "idle read" if harmless else "race", text, i, block, thread, n)
+        """Records the reads in doubt. harmless: whether these are known to be idle."""
+        for run, kind, *rest in self._doubtful:
+            self._add(run, "idle read" if harmless else kind, *rest)
 
     def altered(self, run: Running, values: Any, site: int, lanes: Any) -> Any:
         """What a load gives its threads: what the memory has."""
@@ -144,23 +148,24 @@ class Observer:
 
     # --- findings -----------------------------------------------------------------------------
 
-    def _race(self, run: Running, text: str, site: int, lanes: Array, in_doubt: bool) -> None:
-        """Records a race; at the end of the launch if a read in it may be idle."""
-        i, block, thread = (
-            run.kernel.sites[site],
-            int(run.block[lanes[0]]),
-            int(run.thread[lanes[0]]),
-        )
-        if in_doubt:
-            self._doubtful.append((run, text, i, block, thread, len(lanes)))
-        else:
-            self._add(run, "race", text, i, block, thread, len(lanes))
-
-    def found(self, run: Running, kind: str, text: str, i: Instruction, lanes: Any) -> None:
-        """Records what threads did; of what is known already, only how often."""
+    def found(
+        self,
+        run: Running,
+        kind: str,
+        text: str,
+        i: Instruction,
+        lanes: Any,
+        in_doubt: bool = False,
+    ) -> None:
+        """Records what threads did; of what is known already, only how often. in_doubt: whether it
+        is harmless if a read of this launch is idle, see `settle`."""
         count = len(run.block) if lanes is None else len(lanes)
         lane = 0 if lanes is None else int(lanes[0])
-        self._add(run, kind, text, i, int(run.block[lane]), int(run.thread[lane]), count)
+        finding = (run, kind, text, i, int(run.block[lane]), int(run.thread[lane]), count)
+        if in_doubt:
+            self._doubtful.append(finding)
+        else:
+            self._add(*finding)
 
     def _add(
         self, run: Running, kind: str, text: str, i: Instruction, block: int, thread: int, n: int
@@ -206,9 +211,12 @@ class Observer:
                     continue
                 missing = np.flatnonzero(flags[index // itemsize + k] != whole)
                 if len(missing):
-                    first = int(index[missing[0]]) + k * itemsize
+                    first, own = int(index[missing[0]]) + k * itemsize, lanes[missing]
                     text = f"reads {_place(window, first)}, which nothing has written"
-                    self.found(run, "unwritten", text, run.kernel.sites[site], lanes[missing])
+                    is_shared = window.per == "block"
+                    if is_shared:
+                        self._unwritten.append((site, _moments(run, own)))
+                    self.found(run, "unwritten", text, run.kernel.sites[site], own, is_shared)
         if allocation.shadow is None:
             return
         last = len(used) - used[::-1].index(True) if True in used else 0
@@ -224,7 +232,8 @@ class Observer:
             other = _who(run, others[where[0]])
             text = f"reads {_place(window, int(index[threads[0]]))}, which {other}"
             text += " writes without a barrier between"
-            self._race(run, text, site, lanes[threads], not window.per)
+            in_doubt = not window.per
+            self.found(run, "race", text, run.kernel.sites[site], lanes[threads], in_doubt)
 
     def stored(
         self,
@@ -268,10 +277,8 @@ class Observer:
             how = "writes with the same value" if kind == "same value" else "reads or writes"
             text = f"writes {_place(window, int(index[threads[0]]))}, which"
             text += f" {_who(run, others[chosen[0]])} {how} without a barrier between"
-            if kind == "same value":
-                self.found(run, kind, text, run.kernel.sites[site], lanes[threads])
-            else:
-                self._race(run, text, site, lanes[threads], kind == "in doubt")
+            i, in_doubt = run.kernel.sites[site], kind == "in doubt"
+            self.found(run, "race" if in_doubt else kind, text, i, lanes[threads], in_doubt)
 
 
 def _spread(run: Running, index: Any, lanes: Any) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from tinygrad_mnist.backends.ptx.program import (
+    CARRY,
     Address,
     Entry,
     Immediate,
@@ -48,12 +49,17 @@ _SKIPPED = (".version", ".target", ".address_size", ".maxntid", ".minnctapersm",
 
 
 class _Statement:
-    """A piece of text that ends in a semicolon, a brace or, for some directives, a line."""
+    """A piece of text that ends in a semicolon, a brace or, for some directives, a line.
 
-    __slots__ = ("line", "text")
+    is_whole: whether it ends in a semicolon, which isn't part of `text`.
+    """
+
+    __slots__ = ("is_whole", "line", "text")
 
     def __init__(self, text: str, line: int) -> None:
-        self.text, self.line = text, line
+        text = text.strip()
+        self.is_whole = text.endswith(";")
+        self.text, self.line = text.removesuffix(";").strip(), line
 
 
 def parse(text: str) -> Module:
@@ -80,7 +86,7 @@ def _statements(text: str) -> Iterator[_Statement]:
             continue
         end = _end(text, position)
         piece = text[position:end]
-        yield _Statement(piece.strip().removesuffix(";").strip(), line)
+        yield _Statement(piece, line)
         line += piece.count("\n")
         position = end
 
@@ -134,7 +140,7 @@ class _Parser:
         header = _HEADER.search(piece.text)
         if header is None:
             raise PtxError(f"line {piece.line}: not a kernel or function: {piece.text[:60]!r}")
-        entry = Entry(header[3], header[1] == "entry")
+        entry = Entry(header[3], header[1] == "entry", registers={CARRY.name: "pred"})
         offset = 0
         for kind, name, n in _PARAMETER.findall(header[4] or ""):
             size = DTYPES[kind].itemsize
@@ -142,7 +148,7 @@ class _Parser:
             entry.parameters.append(Parameter(name, offset, size * int(n or 1)))
             offset += entry.parameters[-1].nbytes
         entry.results = [name for _, name, _ in _PARAMETER.findall(header[2] or "")]
-        if piece.text.endswith(";"):
+        if piece.is_whole:  # a declaration; the body comes later
             return
         self._module.entries[entry.name] = entry
         self._location = None
@@ -230,6 +236,10 @@ class _Parser:
             )
         else:
             operands = tuple(self._operand(word, piece.line) for word in _split(rest))
+        if parts[0] in ("addc", "subc", "madc"):
+            operands = (*operands, CARRY)
+        if "cc" in parts:
+            operands = (Vector((operands[0], CARRY)), *operands[1:])
         return Instruction(parts, operands, guard, piece.line, self._location)
 
     def _name(self, word: str) -> str:

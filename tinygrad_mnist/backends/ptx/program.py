@@ -13,6 +13,11 @@ class Register(NamedTuple):
     negated: bool = False
 
 
+#: The carry of a sum, or the borrow of a difference: a predicate that instructions with `.cc` write
+#: beside their result, and that `addc`, `subc` and `madc` read last.
+CARRY = Register("carry flag")
+
+
 class Immediate(NamedTuple):
     """A constant. bits: width of a float that is written by its bits; 0 of an integer."""
 
