@@ -27,11 +27,12 @@ from ..core.device import TYPES, cuda, device, uint64
 from ..core.index import at, block_index, thread_index, u32
 from ..core.integers import blocks_for, ceil_div
 from ..core.sums import longest_run
-from .filter_staging import gradient_fetcher, gradient_putter, image_fetcher, put_pixel
 from .filter_tiles import FilterTiles, filter_tiles
 from .geometry import Convolution, gradient_convolution
-from .grad import QUAD, unpooled
-from .grad_staging import Staged, TileKernel, combiner, quad_loader, tile_body
+from .grad import QUAD
+from .grad_staging import Windows, gradients, pixels
+from .pooling import unpooled
+from .tile_kernel import TileKernel, combiner, quad_reader, tile_body
 
 THREADS = 128
 LEAST = 8  # positions that make a thread worthwhile
@@ -59,28 +60,52 @@ def grad_filter(call: Call) -> Launches:
 
 def by_tile(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
     """The body of the kernel whose threads move along lines."""
-    x = Staged(tiles.gradients, image_fetcher(call, conv, tiles), device(put_pixel))
-    g = Staged(tiles.windows, gradient_fetcher(call, conv, tiles), gradient_putter(conv, tiles))
-    pieces, per_block = tiles.pieces, tiles.pieces_per_block
-
-    def nothing(memory: Any, t: Any) -> None:
-        return
-
-    def span() -> Any:
-        first = block_index() * per_block
-        return first, min(first + per_block, u32(pieces))
-
     kernel = TileKernel(
-        device(nothing),
-        per_block > 1,
-        device(span),
-        make_accumulate(conv, tiles),
-        make_store(call, conv, tiles),
-        tiles.filters * conv.kernel[1],
-        tiles.shared,
-        tiles.threads,
+        factors=pixels(conv, tiles),
+        gradients=gradients(conv, windows_of(conv, tiles)),
+        zeros=(0, 0),
+        first=first_piece(tiles),
+        steps=tiles.pieces_per_block,
+        all_steps=tiles.pieces,
+        accumulate=make_accumulate(conv, tiles),
+        store=make_store(call, conv, tiles),
+        n_sums=tiles.filters * conv.kernel[1],
+        shared=tiles.shared,
+        threads=tiles.threads,
     )
-    return tile_body(conv, kernel, x, g)
+    return tile_body(conv, kernel)
+
+
+def first_piece(tiles: FilterTiles) -> Function:
+    """`first()`: the number of the block's first piece."""
+    per_block, alone = tiles.pieces_per_block, tiles.ranges == 1
+
+    def first() -> Any:
+        return u32(0) if alone else block_index() * per_block
+
+    return device(first)
+
+
+def windows_of(conv: Convolution, tiles: FilterTiles) -> Windows:
+    """The windows of a piece, for the tile's filters."""
+    n_filters, n_rows = tiles.filters * tiles.groups, tiles.lines // conv.pool[0]
+    row_tiles, bands, images = tiles.row_tiles, tiles.bands, tiles.images
+
+    def origin(tile: Any, piece: Any) -> Any:
+        return piece // bands * images, tile // row_tiles * n_filters, piece % bands * n_rows
+
+    return Windows(
+        images,
+        n_filters,
+        n_rows,
+        begin=tiles.gradients,
+        lines=tiles.lines,
+        pitch=tiles.line_pitch,
+        gap=0,
+        border=0,
+        spacing=1,
+        origin=device(origin),
+    )
 
 
 def make_accumulate(conv: Convolution, tiles: FilterTiles) -> Function:
@@ -131,27 +156,19 @@ def make_accumulate_quad(conv: Convolution, tiles: FilterTiles, positions: int) 
 
     x, g: where they begin in shared memory, g for the thread's first filter.
     """
-    dtype, load = TYPES[conv.dtype], quad_loader(conv.dtype)
-    filters, width, stride, flip = tiles.filters, conv.kernel[1], conv.stride[1], conv.flip
+    dtype, filters = TYPES[conv.dtype], tiles.filters
+    width, stride, flip = conv.kernel[1], conv.stride[1], conv.flip
     n_loads = ceil_div(max(0, positions - 1) * stride + width, QUAD)
     n_seen = n_loads * QUAD
     apart = tiles.lines * tiles.line_pitch
+    read_pixels, read_gradients = quad_reader(conv.dtype, n_loads), quad_reader(conv.dtype, 1)
 
     def add(memory: Any, sums: Any, x: Any, g: Any, has_nonfinite: Any) -> None:
         seen = cuda.local.array(n_seen, dtype)
         factors = cuda.local.array(QUAD, dtype)
-        for k in range(n_loads):
-            a, b, c, d = load(memory, x + k * QUAD)
-            seen[uint64(k * QUAD)] = a
-            seen[uint64(k * QUAD + 1)] = b
-            seen[uint64(k * QUAD + 2)] = c
-            seen[uint64(k * QUAD + 3)] = d
+        read_pixels(memory, x, seen)
         for o in range(filters):
-            a, b, c, d = load(memory, g + o * apart)
-            factors[0] = a
-            factors[uint64(1)] = b
-            factors[uint64(2)] = c
-            factors[uint64(3)] = d
+            read_gradients(memory, g + o * apart, factors)
             for q in range(positions):
                 for k in range(width):
                     tap = width - 1 - k if flip else k

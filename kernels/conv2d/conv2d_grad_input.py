@@ -27,16 +27,11 @@ from ..core.device import TYPES, cuda, device, int64, uint64
 from ..core.index import at, block_index, grid_index, u32
 from ..core.integers import blocks_for, ceil_div
 from .geometry import Convolution, gradient_convolution
-from .grad import QUAD, unpooled
-from .grad_staging import Staged, TileKernel, combiner, quad_loader, tile_body
-from .input_staging import (
-    first_window_row,
-    gradient_fetcher,
-    gradient_putter,
-    weight_fetcher,
-    weight_putter,
-)
+from .grad import QUAD
+from .grad_staging import Windows, gradients, weights
 from .input_tiles import InputTiles, input_tiles
+from .pooling import unpooled
+from .tile_kernel import TileKernel, combiner, quad_reader, tile_body
 
 THREADS = 128
 
@@ -58,37 +53,68 @@ def grad_input(call: Call) -> Launches:
 
 def by_tile(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
     """The body of the kernel whose threads compute rows."""
-    n_weights = tiles.filters * tiles.groups * tiles.channels * conv.kernel[0] * conv.kernel[1]
-    weights = Staged(n_weights, weight_fetcher(call, conv, tiles), weight_putter(conv, tiles))
-    g = Staged(tiles.windows, gradient_fetcher(call, conv, tiles), gradient_putter(conv, tiles))
-    dtype, steps, threads, begin = TYPES[conv.dtype], tiles.steps, tiles.threads, tiles.gradients
+    first_row = first_window_row(conv, tiles)
+
+    def first() -> Any:
+        return u32(0)
+
     # There are zeros between and around positions, if threads read them.
     n_zeros = tiles.images * tiles.image_pitch if tiles.segments > 1 else 0
-
-    def put_zeros(memory: Any, t: Any) -> None:
-        if n_zeros > 0:
-            i = t
-            while i < n_zeros:
-                memory[begin + i] = dtype(0)
-                i = i + threads
-
-    def span() -> Any:
-        return u32(0), u32(steps)
-
     kernel = TileKernel(
-        device(put_zeros),
-        steps > 1 or n_zeros > 0,
-        device(span),
-        make_accumulate(conv, tiles),
-        make_store(call, conv, tiles),
-        tiles.pixels * tiles.channels,
-        tiles.shared,
-        threads,
+        factors=weights(conv, tiles),
+        gradients=gradients(conv, windows_of(conv, tiles, first_row)),
+        zeros=(tiles.gradients, n_zeros),
+        first=device(first),
+        steps=tiles.steps,
+        all_steps=tiles.steps,
+        accumulate=make_accumulate(conv, tiles, first_row),
+        store=make_store(call, conv, tiles),
+        n_sums=tiles.pixels * tiles.channels,
+        shared=tiles.shared,
+        threads=tiles.threads,
     )
-    return tile_body(conv, kernel, weights, g)
+    return tile_body(conv, kernel)
 
 
-def make_accumulate(conv: Convolution, tiles: InputTiles) -> Function:
+def first_window_row(conv: Convolution, tiles: InputTiles) -> Function:
+    """`first()`: the first row of windows in the block's shared memory."""
+    rows, bands = tiles.rows, tiles.bands
+    reach, stride, pool = conv.kernel[0] - 1, conv.stride[0], conv.pool[0]
+    pad = conv.padding[0]
+
+    def first() -> Any:
+        if bands == 1:
+            return u32(0)
+        begin = block_index() % bands * rows + pad
+        if begin <= reach:
+            return u32(0)
+        return (begin - reach + (stride - 1)) // stride // pool
+
+    return device(first)
+
+
+def windows_of(conv: Convolution, tiles: InputTiles, first_row: Function) -> Windows:
+    """The windows of a step's filters that the block's rows need."""
+    filters, images, bands = tiles.filters, tiles.images, tiles.bands
+
+    def origin(tile: Any, step: Any) -> Any:
+        return block_index() // bands * images, step * filters, first_row()
+
+    return Windows(
+        images,
+        filters,
+        tiles.window_rows,
+        begin=tiles.gradients,
+        lines=tiles.gradient_rows,
+        pitch=tiles.pitch,
+        gap=tiles.image_pitch - filters * tiles.gradient_rows * tiles.pitch,
+        border=tiles.border,
+        spacing=conv.stride[1],
+        origin=device(origin),
+    )
+
+
+def make_accumulate(conv: Convolution, tiles: InputTiles, first_row: Function) -> Function:
     """`accumulate` of a `TileKernel`: adds the filters of a step to the thread's sums."""
     members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
     split, filters, pixels, bands = tiles.split, tiles.filters, tiles.pixels, tiles.bands
@@ -96,7 +122,7 @@ def make_accumulate(conv: Convolution, tiles: InputTiles) -> Function:
     used, pool, all_filters = conv.used[0], conv.pool[0], conv.filters
     begin, pitch, image_pitch = tiles.gradients, tiles.pitch, tiles.image_pitch
     filter_pitch, row_weights = tiles.gradient_rows * tiles.pitch, tiles.row_weights
-    add_line, first_row = make_accumulate_line(conv, tiles), first_window_row(conv, tiles)
+    add_line = make_accumulate_line(conv, tiles)
 
     def accumulate(
         memory: Any, sums: Any, tile: Any, step: Any, t: Any, has_nonfinite: Any
@@ -132,29 +158,21 @@ def make_accumulate_line(conv: Convolution, tiles: InputTiles) -> Function:
 
     g, w: where the line and its weights begin in shared memory.
     """
-    dtype, load = TYPES[conv.dtype], quad_loader(conv.dtype)
-    border, alone, width = tiles.border, tiles.segments == 1, conv.kernel[1]
-    last = (conv.used[1] - 1) * conv.stride[1] + border
-    n_lines, n_weights = ceil_div(tiles.pixels + width - 1, QUAD), tiles.row_weights // QUAD
-    n_seen, n_factors = n_lines * QUAD, n_weights * QUAD
+    dtype, border, width = TYPES[conv.dtype], tiles.border, conv.kernel[1]
+    end = (conv.used[1] - 1) * conv.stride[1] + border + 1
+    n_quads, n_weights = ceil_div(tiles.pixels + width - 1, QUAD), tiles.row_weights // QUAD
+    n_seen, n_factors = n_quads * QUAD, n_weights * QUAD
+    # If a thread has a whole row, it reads the quads with positions alone.
+    limits = (border, end) if tiles.segments == 1 else (0, n_seen)
+    read_line = quad_reader(conv.dtype, n_quads, *limits)
+    read_weights = quad_reader(conv.dtype, n_weights)
     add_taps = make_accumulate_taps(conv, tiles, width)
 
     def add(memory: Any, sums: Any, g: Any, w: Any, has_nonfinite: Any) -> None:
         seen = cuda.local.array(n_seen, dtype)
         factors = cuda.local.array(n_factors, dtype)
-        for k in range(n_lines):
-            if not alone or (k * QUAD + QUAD > border and k * QUAD <= last):
-                a, b, c, d = load(memory, g + k * QUAD)
-                seen[uint64(k * QUAD)] = a
-                seen[uint64(k * QUAD + 1)] = b
-                seen[uint64(k * QUAD + 2)] = c
-                seen[uint64(k * QUAD + 3)] = d
-        for k in range(n_weights):
-            a, b, c, d = load(memory, w + k * QUAD)
-            factors[uint64(k * QUAD)] = a
-            factors[uint64(k * QUAD + 1)] = b
-            factors[uint64(k * QUAD + 2)] = c
-            factors[uint64(k * QUAD + 3)] = d
+        read_line(memory, g, seen)
+        read_weights(memory, w, factors)
         add_taps(sums, seen, factors, has_nonfinite)
 
     return device(add)

@@ -14,7 +14,8 @@ from ..core.call import Call, Function, Launch, grid_1d
 from ..core.device import TYPES, device, multiply_adds
 from ..core.index import at, grid_index, u32, wrapped
 from ..core.integers import blocks_for
-from .geometry import Convolution, bias_of_filter
+from .geometry import Convolution
+from .pooling import bias_of_filter
 
 THREADS = 128
 

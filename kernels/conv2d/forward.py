@@ -23,7 +23,8 @@ from ..core.device import (
     uint64,
 )
 from ..core.index import block_index, thread_index, u32
-from .geometry import Convolution, bias_of_filter, window_maximum
+from .geometry import Convolution
+from .pooling import bias_of_filter, window_maximum
 from .staging import SharedLayout, first_of_block, shared_layout, staging
 from .tiling import (
     Tiling,

@@ -171,13 +171,13 @@ def ravel(*strides: int, base: int = 0) -> Function:
         return first + u32(i) * s0
 
     def two(i: Any, j: Any) -> Any:
-        return first + u32(i) * s0 + u32(j) * s1
+        return u32(j) * s1 + u32(i) * s0 + first
 
     def three(i: Any, j: Any, k: Any) -> Any:
-        return first + u32(i) * s0 + u32(j) * s1 + u32(k) * s2
+        return u32(k) * s2 + u32(j) * s1 + u32(i) * s0 + first
 
     def four(i: Any, j: Any, k: Any, m: Any) -> Any:
-        return first + u32(i) * s0 + u32(j) * s1 + u32(k) * s2 + u32(m) * s3
+        return u32(m) * s3 + u32(k) * s2 + u32(j) * s1 + u32(i) * s0 + first
 
     return device((one, two, three, four)[len(strides) - 1])
 
