@@ -22,7 +22,7 @@ from ..core.device import (
     shared_array,
     uint64,
 )
-from ..core.index import block_index, thread_index, u32
+from ..core.index import block_index, ravel, thread_index, u32, unravel
 from .geometry import Convolution
 from .pooling import bias_of_filter, window_maximum
 from .staging import SharedLayout, first_of_block, shared_layout, staging
@@ -76,23 +76,17 @@ def _thread_origin(tiling: Tiling, layout: SharedLayout) -> Function:
     n_images, groups, filters = tiling.images, tiling.groups, tiling.filters
     share = tiling.channels // tiling.splits
     positions = tiling.positions
-    step_x = positions[1] * conv.stride[1]
-    step_y = positions[0] * conv.stride[0] * layout.pitch
-    step_image, step_channel = layout.image_pitch, share * layout.channel_pitch
+    step_x, step_image = positions[1] * conv.stride[1], layout.image_pitch
+    step_y, step_channel = positions[0] * conv.stride[0] * layout.pitch, layout.channel_pitch
     begin, step_weights = layout.weights, share * conv.taps * layout.filter_pitch
+    pixel_at = ravel(share * step_channel, step_image, step_y, step_x)
+    weight_at = ravel(step_weights, filters, base=begin)
+    split_of = unravel(groups, n_images, tile_rows, tile_columns)
 
     @device
     def thread_origin(thread: Any) -> Any:
-        i = thread % tile_columns * step_x
-        rest = thread // tile_columns
-        i = i + rest % tile_rows * step_y
-        rest = rest // tile_rows
-        i = i + rest % n_images * step_image
-        rest = rest // n_images
-        split = rest // groups
-        i = i + split * step_channel
-        j = begin + rest % groups * filters
-        return uint64(i), uint64(j + split * step_weights)
+        split, group, image, row, column = split_of(thread)
+        return uint64(pixel_at(split, image, row, column)), uint64(weight_at(split, group))
 
     return thread_origin
 
