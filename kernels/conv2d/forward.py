@@ -24,22 +24,19 @@ from ..core.device import (
 )
 from ..core.index import block_index, ravel, thread_index, u32, unravel
 from .geometry import Convolution
-from .pooling import bias_of_filter, window_maximum
-from .staging import SharedLayout, first_of_block, shared_layout, staging
-from .tiling import (
-    Tiling,
-)
+from .pooling import Window, window
+from .staging import SharedLayout, staging
+from .tiling import Tiling
 
 
 def tiled(call: Call, tiling: Tiling) -> Launch:
     """The kernel of a call with this tiling."""
     conv = tiling.conv
-    layout = shared_layout(tiling)
-    first = first_of_block(tiling)
-    stage = staging(tiling, layout)
+    layout, first, stage = staging(tiling)
     add_channels = _sums(tiling, layout)
-    put_results = _results(tiling)
-    finish = _finish(call, tiling)
+    of_window = window(conv)
+    put_results = _results(tiling, of_window)
+    finish = _finish(call, tiling, of_window)
     thread_origin = _thread_origin(tiling, layout)
     rows, columns = tiling.positions
     n_sums = rows * columns * tiling.filters
@@ -51,20 +48,20 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
         tile = shared_array(size, dtype)
         sums = cuda.local.array(n_sums, dtype)
         thread = thread_index()
-        n, o, y, x = first(block_index())
+        origin = first(block_index())
         pixel, weight = thread_origin(thread)
         for k in range(n_sums):
             sums[k] = dtype(0)
         for c in range(0, n_channels, staged):
             if c > 0:
                 cuda.syncthreads()  # the previous stage has been read
-            stage(tile, thread, n, o, y, x, u32(c), p)
+            stage(tile, thread, origin, u32(c), p)
             cuda.syncthreads()
             add_channels(tile, sums, pixel, weight, c)
         cuda.syncthreads()
-        put_results(tile, sums, thread, o, p)
+        put_results(tile, sums, thread, origin.filter, p)
         cuda.syncthreads()
-        finish(tile, thread, n, o, y, x, p)
+        finish(tile, thread, origin, p)
 
     return Launch(body, grid_1d(tiling.blocks, tiling.threads))
 
@@ -272,7 +269,7 @@ def _row_tap_by_tap(tiling: Tiling, layout: SharedLayout) -> Function:
     return add
 
 
-def _results(tiling: Tiling) -> Function:
+def _results(tiling: Tiling, of_window: Window) -> Function:
     """`put(tile, sums, thread, o, p)`: stores a thread's results to shared memory. o: the block's
     first filter.
 
@@ -298,8 +295,8 @@ def _results(tiling: Tiling) -> Function:
     plane = block_rows * block_columns
     per_image = plane * tiling.block_filters
     n_outputs, has_winners = tiling.outputs, conv.winners is not None
-    max_and_mask, positions = window_maximum(conv), conv.positions
-    (bias_at, with_bias), dtype = bias_of_filter(conv), TYPES[conv.dtype]
+    bias_at, with_bias, max_and_mask = of_window
+    positions, dtype = conv.positions, TYPES[conv.dtype]
 
     @device
     def put(tile: Any, sums: Any, thread: Any, o: Any, p: Any) -> None:
@@ -331,22 +328,22 @@ def _results(tiling: Tiling) -> Function:
     return put
 
 
-def _finish(call: Call, tiling: Tiling) -> Function:
-    """`finish(tile, thread, n, o, y, x, p)`: the block's outputs, through the epilogue."""
+def _finish(call: Call, tiling: Tiling, of_window: Window) -> Function:
+    """`finish(tile, thread, origin, p)`: the block's outputs, through the epilogue."""
     conv = tiling.conv
     threads, total = tiling.threads, tiling.outputs
     n_bytes, has_winners = conv.mask_bytes, conv.winners is not None
     element = _element(tiling)
-    result = (_split_sum if tiling.splits > 1 else _result)(tiling)
+    result = _split_sum(tiling, of_window) if tiling.splits > 1 else _result(tiling)
     end, store_winners = call.finishes[0], call.stores[-1]
 
     @device
-    def finish(tile: Any, thread: Any, n: Any, o: Any, y: Any, x: Any, p: Any) -> None:
+    def finish(tile: Any, thread: Any, origin: Any, p: Any) -> None:
         for k in range(0, total, threads):
             e = thread + k
-            i, is_inside = element(e, n, o, y, x)
+            i, is_inside = element(e, origin)
             if is_inside and e < total:
-                value, mask = result(tile, e, o, p)
+                value, mask = result(tile, e, origin.filter, p)
                 end(value, i, p)
                 if has_winners:
                     for b in range(n_bytes):
@@ -357,20 +354,21 @@ def _finish(call: Call, tiling: Tiling) -> Function:
 
 
 def _element(tiling: Tiling) -> Function:
-    """`element(e, n, o, y, x)`: the number in the output of element e of the block, and whether it
+    """`element(e, origin)`: the number in the output of element e of the block, and whether it
     exists."""
     conv = tiling.conv
     filters, (rows, columns) = tiling.block_filters, tiling.block_windows
     n_images, n_filters, (height, width) = conv.images, conv.filters, conv.pooled
     per_image = n_filters * height * width
+    split, place = unravel(filters, rows, columns), ravel(per_image, height * width, width, 1)
     if conv.pooled == (rows, columns) and (tiling.images == 1 or filters == n_filters):
         # All windows of an image: the block's elements are adjacent in the output too.
         is_one_image, plane = tiling.images == 1, height * width
 
         @device
-        def neighbour(e: Any, n: Any, o: Any, y: Any, x: Any) -> Any:
-            begin = n * per_image
-            i = begin + o * plane + e
+        def neighbour(e: Any, origin: Any) -> Any:
+            begin = origin.image * per_image
+            i = begin + origin.filter * plane + e
             if is_one_image:
                 return i, i < begin + per_image
             return i, i < n_images * per_image
@@ -378,18 +376,12 @@ def _element(tiling: Tiling) -> Function:
         return neighbour
 
     @device
-    def element(e: Any, n: Any, o: Any, y: Any, x: Any) -> Any:
-        px = x + e % columns
-        rest = e // columns
-        py = y + rest % rows
-        rest = rest // rows
-        channel = o + rest % filters
-        image = n + rest // filters
-        i = image * n_filters + channel
-        i = i * height + py
-        i = i * width + px
-        is_inside = py < height and px < width
-        return i, is_inside and image < n_images and channel < n_filters
+    def element(e: Any, origin: Any) -> Any:
+        image, channel, y, x = split(e)
+        image, channel = image + origin.image, channel + origin.filter
+        y, x = y + origin.row, x + origin.column
+        exists = y < height and x < width and image < n_images and channel < n_filters
+        return place(image, channel, y, x), exists
 
     return element
 
@@ -409,7 +401,7 @@ def _result(tiling: Tiling) -> Function:
     return result
 
 
-def _split_sum(tiling: Tiling) -> Function:
+def _split_sum(tiling: Tiling, of_window: Window) -> Function:
     """The same, with splits: the sums of several threads are added first."""
     conv = tiling.conv
     filters, threads, splits = tiling.filters, tiling.threads, tiling.splits
@@ -418,8 +410,8 @@ def _split_sum(tiling: Tiling) -> Function:
     block_filters, (block_rows, block_columns) = tiling.block_filters, tiling.block_windows
     columns = tiling.positions[1]
     positions, per_split = conv.positions, threads // splits
-    max_and_mask, dtype = window_maximum(conv), TYPES[conv.dtype]
-    bias_at, with_bias = bias_of_filter(conv)
+    bias_at, with_bias, max_and_mask = of_window
+    dtype = TYPES[conv.dtype]
 
     @device
     def result(tile: Any, e: Any, o: Any, p: Any) -> Any:

@@ -8,12 +8,28 @@ window.
 from __future__ import annotations
 
 from math import nan
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.call import Function, Operand
 from ..core.device import TYPES, device
 from ..core.index import at, u32, wrapped
 from .geometry import Convolution
+
+
+class Window(NamedTuple):
+    """What becomes of the sums of a window.
+
+    bias_at, with_bias: see `bias_of_filter`. max_and_mask: see `window_maximum`.
+    """
+
+    bias_at: Function
+    with_bias: Function
+    max_and_mask: Function
+
+
+def window(conv: Convolution) -> Window:
+    """The functions of a forward call's windows."""
+    return Window(*bias_of_filter(conv), window_maximum(conv))
 
 
 def bias_of_filter(conv: Convolution) -> tuple[Function, Function]:
