@@ -12,10 +12,12 @@ threads, they divide the lines, and their sums are added in order at the end.
 
 Launch: for a small batch one kernel, with enough blocks to fill the GPU. For a large batch blocks
 divide the images too. Their sums go to the workspace, and a second kernel adds them in order and
-runs the epilogue. If tiles don't fit in shared memory, a block computes an element of dw.
+runs the epilogue. If tiles don't fit in shared memory, a block computes an element of dw. A block
+has about 128, 256 or 512 threads (filter_tiles.py). Reference: contracts/conv2d/conv2d.py.
 
 With a pool, a gradient of zero must add nothing. Its product with x does so if x is finite. A block
-that finds another x tests every gradient from then on.
+that finds another x tests every gradient from then on. Not used: products of the winners alone.
+They differ from filter to filter, so that each would need a load from shared memory.
 """
 
 from __future__ import annotations

@@ -12,10 +12,13 @@ those of a stride, cost nothing if a thread has a whole row: the compiler knows 
 a warp differ in image or channel, so they skip the same rows.
 
 Launch: for a small batch the threads of a block divide the filters too, and their sums are added in
-order at the end. If tiles don't fit in shared memory, a thread computes an element of dx.
+order at the end. If tiles don't fit in shared memory, a thread computes an element of dx. A block
+has about 128, 256 or 512 threads (input_tiles.py). Reference: contracts/conv2d/conv2d.py.
 
 With a pool, a gradient of zero must add nothing. Its product with w does so if w is finite. A block
-that finds another w tests every gradient from then on.
+that finds another w tests every gradient from then on. Products of the winners alone aren't used:
+see conv2d_grad_filter.py. With rows of g as close as possible, rows that threads read together were
+in the same banks; where there is room they are an odd number of 16-byte groups apart.
 """
 
 from __future__ import annotations

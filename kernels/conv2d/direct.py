@@ -4,6 +4,7 @@ Shapes: as conv2d.py. Algorithm: a thread computes one element of the output dir
 memory. For each position of its window it adds over (c, kh, kw) in this order, so equal patches
 give equal bits. Winners take a second pass over the window, which computes the same sums again,
 because a window may have any number of positions. Launch: 128 threads a block, one per element.
+Reference: contracts/conv2d/conv2d.py.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ few windows for a few filters in registers (tiling.py), in the same order for ev
 call: channels, rows of the filter, columns. If several threads share a position, each adds its
 channels in this order, and their sums are added in the order of the channels. The order is the same
 for all positions, and each product is added by one multiply-add, so equal patches give equal bits.
+
+Launch: a block per filters, windows and images of a tiling. Reference: contracts/conv2d/conv2d.py.
 """
 
 from __future__ import annotations
