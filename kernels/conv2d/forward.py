@@ -26,7 +26,7 @@ from ..core.device import (
 )
 from ..core.index import block_index, ravel, thread_index, u32, unravel
 from .geometry import Convolution
-from .pooling import Window, window
+from .outputs import outputs
 from .staging import SharedLayout, staging
 from .tiling import Tiling
 
@@ -36,9 +36,7 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
     conv = tiling.conv
     layout, first, stage = staging(tiling)
     add_channels = _sums(tiling, layout)
-    of_window = window(conv)
-    put_results = _results(tiling, of_window)
-    finish = _finish(call, tiling, of_window)
+    put_results, fetch, finish = outputs(call, tiling)
     thread_origin = _thread_origin(tiling, layout)
     rows, columns = tiling.positions
     n_sums = rows * columns * tiling.filters
@@ -51,6 +49,7 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
         sums = cuda.local.array(n_sums, dtype)
         thread = thread_index()
         origin = first(block_index())
+        fetched = fetch(thread, origin, p)
         pixel, weight = thread_origin(thread)
         for k in range(n_sums):
             sums[k] = dtype(0)
@@ -63,7 +62,7 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
         cuda.syncthreads()
         put_results(tile, sums, thread, origin.filter, p)
         cuda.syncthreads()
-        finish(tile, thread, origin, p)
+        finish(tile, thread, fetched, origin, p)
 
     return Launch(body, grid_1d(tiling.blocks, tiling.threads))
 
@@ -269,175 +268,3 @@ def _row_tap_by_tap(tiling: Tiling, layout: SharedLayout) -> Function:
                         sums[k] = multiply_add(value, weights[f], sums[k])
 
     return add
-
-
-def _results(tiling: Tiling, of_window: Window) -> Function:
-    """`put(tile, sums, thread, o, p)`: stores a thread's results to shared memory. o: the block's
-    first filter.
-
-    With splits, sum number k is stored at [k][thread]. Without, maxima of the block's windows are
-    stored as [image][filter][row][column], and their winners after all of them.
-    """
-    conv = tiling.conv
-    rows, columns = tiling.positions
-    filters, threads = tiling.filters, tiling.threads
-    if tiling.splits > 1:
-        n_sums = rows * columns * filters
-
-        @device
-        def put_sums(tile: Any, sums: Any, thread: Any, o: Any, p: Any) -> None:
-            for k in range(n_sums):
-                tile[thread + k * threads] = sums[k]
-
-        return put_sums
-
-    (tile_rows, tile_columns), n_images = tiling.tiles, tiling.images
-    (window_rows, window_columns), (pool_rows, pool_columns) = tiling.windows, conv.pool
-    block_rows, block_columns = tiling.block_windows
-    plane = block_rows * block_columns
-    per_image = plane * tiling.block_filters
-    n_outputs, has_winners = tiling.outputs, conv.winners is not None
-    bias_at, with_bias, max_and_mask = of_window
-    positions, dtype = conv.positions, TYPES[conv.dtype]
-
-    @device
-    def put(tile: Any, sums: Any, thread: Any, o: Any, p: Any) -> None:
-        values = cuda.local.array(positions, dtype)
-        i = thread % tile_columns * window_columns
-        rest = thread // tile_columns
-        row = rest % tile_rows * window_rows
-        i = i + row * block_columns
-        rest = rest // tile_rows
-        i = i + rest % n_images * per_image
-        group = rest // n_images
-        i = i + group * (filters * plane)
-        first = o + group * filters
-        for wr in range(window_rows):
-            for wc in range(window_columns):
-                corner = (wr * pool_rows * columns + wc * pool_columns) * filters
-                for f in range(filters):
-                    bias = bias_at(first + f, p)
-                    for r in range(pool_rows):
-                        for q in range(pool_columns):
-                            value = sums[corner + (r * columns + q) * filters + f]
-                            values[r * pool_columns + q] = with_bias(value, bias)
-                    best, mask = max_and_mask(values)
-                    j = uint64(i + (f * plane + wr * block_columns + wc))
-                    tile[j] = best
-                    if has_winners:
-                        tile[j + uint64(n_outputs)] = dtype(mask)
-
-    return put
-
-
-def _finish(call: Call, tiling: Tiling, of_window: Window) -> Function:
-    """`finish(tile, thread, origin, p)`: the block's outputs, through the epilogue."""
-    conv = tiling.conv
-    threads, total = tiling.threads, tiling.outputs
-    n_bytes, has_winners = conv.mask_bytes, conv.winners is not None
-    element = _element(tiling)
-    result = _split_sum(tiling, of_window) if tiling.splits > 1 else _result(tiling)
-    end, store_winners = call.finishes[0], call.stores[-1]
-
-    @device
-    def finish(tile: Any, thread: Any, origin: Any, p: Any) -> None:
-        for k in range(0, total, threads):
-            e = thread + k
-            i, is_inside = element(e, origin)
-            if is_inside and e < total:
-                value, mask = result(tile, e, origin.filter, p)
-                end(value, i, p)
-                if has_winners:
-                    for b in range(n_bytes):
-                        byte = mask >> 8 * b & 255
-                        store_winners(byte, i * n_bytes + b, p)
-
-    return finish
-
-
-def _element(tiling: Tiling) -> Function:
-    """`element(e, origin)`: the number in the output of element e of the block, and whether it
-    exists."""
-    conv = tiling.conv
-    filters, (rows, columns) = tiling.block_filters, tiling.block_windows
-    n_images, n_filters, (height, width) = conv.images, conv.filters, conv.pooled
-    per_image = n_filters * height * width
-    split, place = unravel(filters, rows, columns), ravel(per_image, height * width, width, 1)
-    if conv.pooled == (rows, columns) and (tiling.images == 1 or filters == n_filters):
-        # All windows of an image: the block's elements are adjacent in the output too.
-        is_one_image, plane = tiling.images == 1, height * width
-
-        @device
-        def neighbour(e: Any, origin: Any) -> Any:
-            begin = origin.image * per_image
-            i = begin + origin.filter * plane + e
-            if is_one_image:
-                return i, i < begin + per_image
-            return i, i < n_images * per_image
-
-        return neighbour
-
-    @device
-    def element(e: Any, origin: Any) -> Any:
-        image, channel, y, x = split(e)
-        image, channel = image + origin.image, channel + origin.filter
-        y, x = y + origin.row, x + origin.column
-        exists = y < height and x < width and image < n_images and channel < n_filters
-        return place(image, channel, y, x), exists
-
-    return element
-
-
-def _result(tiling: Tiling) -> Function:
-    """`result(tile, e, o, p)`: maximum and winners of element e of the block. o: the block's first
-    filter."""
-    conv = tiling.conv
-    n_outputs, has_winners = tiling.outputs, conv.winners is not None
-
-    @device
-    def result(tile: Any, e: Any, o: Any, p: Any) -> Any:
-        if has_winners:
-            return tile[e], u32(tile[e + n_outputs])
-        return tile[e], u32(0)
-
-    return result
-
-
-def _split_sum(tiling: Tiling, of_window: Window) -> Function:
-    """The same, with splits: the sums of several threads are added first."""
-    conv = tiling.conv
-    filters, threads, splits = tiling.filters, tiling.threads, tiling.splits
-    (tile_rows, tile_columns), n_images = tiling.tiles, tiling.images
-    (window_rows, window_columns), (pool_rows, pool_columns) = tiling.windows, conv.pool
-    block_filters, (block_rows, block_columns) = tiling.block_filters, tiling.block_windows
-    columns = tiling.positions[1]
-    positions, per_split = conv.positions, threads // splits
-    bias_at, with_bias, max_and_mask = of_window
-    dtype = TYPES[conv.dtype]
-
-    @device
-    def result(tile: Any, e: Any, o: Any, p: Any) -> Any:
-        values = cuda.local.array(positions, dtype)
-        column, rest = e % block_columns, e // block_columns
-        row, rest = rest % block_rows, rest // block_rows
-        f, image = rest % block_filters, rest // block_filters
-        # The thread of the first split that has it, and the first of its sums there.
-        owner = f // filters * n_images + image
-        owner = owner * tile_rows + row // window_rows
-        owner = owner * tile_columns
-        owner = owner + column // window_columns
-        corner = row % window_rows * (pool_rows * columns)
-        corner = corner + column % window_columns * pool_columns
-        corner = corner * filters + f % filters
-        i = uint64(owner + corner * threads)
-        bias = bias_at(o + f, p)
-        for r in range(pool_rows):
-            for q in range(pool_columns):
-                j = i + uint64((r * columns + q) * filters * threads)
-                value = tile[j]
-                for s in range(1, splits):
-                    value += tile[j + uint64(s * per_split)]
-                values[r * pool_columns + q] = with_bias(value, bias)
-        return max_and_mask(values)
-
-    return result
