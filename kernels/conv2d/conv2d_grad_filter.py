@@ -26,7 +26,7 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
 from ..core.device import TYPES, cuda, device, uint64
-from ..core.index import at, block_index, thread_index, u32
+from ..core.index import at, block_index, ravel, thread_index, u32, unravel
 from ..core.integers import blocks_for, ceil_div
 from ..core.sums import longest_run
 from .filter_tiles import FilterTiles, filter_tiles
@@ -34,7 +34,7 @@ from .geometry import Convolution, gradient_convolution
 from .grad import QUAD
 from .grad_staging import Windows, gradients, pixels
 from .pooling import unpooled
-from .tile_kernel import TileKernel, combiner, quad_reader, tile_body
+from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body
 
 THREADS = 128
 LEAST = 8  # positions that make a thread worthwhile
@@ -184,35 +184,19 @@ def make_accumulate_quad(conv: Convolution, tiles: FilterTiles, positions: int) 
 def make_store(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
     """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and sends them to
     the epilogue or to the workspace."""
-    finish, units, filters, rows = call.finishes[0], tiles.units, tiles.filters, tiles.rows
-    width, row_tiles, groups = conv.kernel[1], tiles.row_tiles, tiles.groups
-    all_filters, all_rows, n_outputs = conv.filters, conv.channels * conv.kernel[0], tiles.outputs
-    partial, n = tiles.ranges > 1, call.outputs[0].size
-    workspace = len(call.inputs) + len(call.outputs)
-    place = rows * width
-
-    def emit(p: Any, value: Any, v: Any, tile: Any, step: Any) -> None:
-        o = v // place
-        o = tile // row_tiles * groups * filters + o
-        row = v % place // width
-        row = tile % row_tiles * rows + row
-        if o < all_filters and row < all_rows:
-            i = o * all_rows + row
-            i = i * width + v % width
-            if partial:
-                block = block_index() * n
-                p[workspace][block + i] = value
-            else:
-                finish(value, i, p)
-
-    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
+    units, filters, rows = tiles.units, tiles.filters, tiles.rows
+    width, place = conv.kernel[1], tiles.rows * conv.kernel[1]
+    n_outputs = tiles.outputs
+    destination = Destination(tile_locator(conv, tiles), call.fetches[0], call.settles[0])
+    if tiles.ranges > 1:
+        destination = destination._replace(**partial_sums(call))
+    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, destination)
 
     def store(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
         cuda.syncthreads()
         unit, member = t % units, t // units
         group, row = unit // rows, unit % rows
-        to = group * filters * place + row * width
-        to = to + member * n_outputs
+        to = group * filters * place + row * width + member * n_outputs
         for o in range(filters):
             for k in range(width):
                 memory[uint64(to) + uint64(o * place + k)] = sums[uint64(o * width + k)]
@@ -220,6 +204,37 @@ def make_store(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
         combine(p, memory, tile, u32(0), t)
 
     return device(store)
+
+
+def tile_locator(conv: Convolution, tiles: FilterTiles) -> Function:
+    """`locate` of a `Destination`: elements of a tile in dw."""
+    n_filters, rows, width = tiles.groups * tiles.filters, tiles.rows, conv.kernel[1]
+    all_filters, all_rows = conv.filters, conv.channels * conv.kernel[0]
+    row_tiles, split, place = (
+        tiles.row_tiles,
+        unravel(rows, width),
+        ravel(all_rows * width, width, 1),
+    )
+
+    def locate(v: Any, tile: Any, step: Any) -> Any:
+        o, row, kw = split(v)
+        o, row = tile // row_tiles * n_filters + o, tile % row_tiles * rows + row
+        return place(o, row, kw), o < all_filters and row < all_rows
+
+    return device(locate)
+
+
+def partial_sums(call: Call) -> dict[str, Function]:
+    """`fetch` and `settle` of a `Destination`: the block's part of the workspace."""
+    n, workspace = call.outputs[0].size, len(call.inputs) + len(call.outputs)
+
+    def nothing(i: Any, p: Any) -> Any:
+        return 0
+
+    def settle(value: Any, fetched: Any, i: Any, p: Any) -> None:
+        p[workspace][block_index() * n + i] = value
+
+    return {"fetch": device(nothing), "settle": device(settle)}
 
 
 def add_partials(call: Call, conv: Convolution, ranges: int) -> Launch:

@@ -27,14 +27,14 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
 from ..core.device import TYPES, cuda, device, int64, uint64
-from ..core.index import at, block_index, grid_index, u32
+from ..core.index import at, block_index, grid_index, ravel, u32
 from ..core.integers import blocks_for, ceil_div
 from .geometry import Convolution, gradient_convolution
 from .grad import QUAD
 from .grad_staging import Windows, gradients, weights
 from .input_tiles import InputTiles, input_tiles
 from .pooling import unpooled
-from .tile_kernel import TileKernel, combiner, quad_reader, tile_body
+from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body
 
 THREADS = 128
 
@@ -216,36 +216,17 @@ def make_accumulate_taps(conv: Convolution, tiles: InputTiles, taps: int) -> Fun
 def make_store(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
     """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, one channel at a
     time, and sends them to the epilogue."""
-    members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
+    members, segments, rows = tiles.members, tiles.segments, tiles.rows
     pixels, channels, plane = tiles.pixels, tiles.channels, tiles.plane
-    row, n_outputs = segments * pixels, tiles.members * tiles.plane
-    bands, images, finish = tiles.bands, tiles.images, call.finishes[0]
-    n_images, all_channels, (height, width) = conv.images, conv.channels, conv.image
-
-    def emit(p: Any, value: Any, v: Any, tile: Any, channel: Any) -> None:
-        member, place = v // plane, v % plane
-        r, w = place // row, place % row
-        group = tile * groups + member % groups
-        c = group * channels + channel
-        image_group, band = (
-            block_index() // bands,
-            block_index() % bands,
-        )
-        n = image_group * images + member // groups
-        h = band * rows + r
-        inside = r < rows and h < height and w < width
-        if inside and c < all_channels and n < n_images:
-            i = (n * all_channels + c) * height
-            finish(value, (i + h) * width + w, p)
-
-    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
+    row, n_outputs = segments * pixels, members * plane
+    destination = Destination(plane_locator(conv, tiles), call.fetches[0], call.settles[0])
+    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, destination)
 
     def store(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
         member, rest = t % members, t // members
         segment, rest = rest % segments, rest // segments
         h, part = rest % rows, rest // rows
-        to = member * plane + h * row
-        to = to + segment * pixels + part * n_outputs
+        to = member * plane + h * row + segment * pixels + part * n_outputs
         channel = u32(0)
         while channel < channels:
             cuda.syncthreads()
@@ -258,6 +239,30 @@ def make_store(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
             channel = channel + 1
 
     return device(store)
+
+
+def plane_locator(conv: Convolution, tiles: InputTiles) -> Function:
+    """`locate` of a `Destination`: elements of a tile in dx, of one channel of each thread."""
+    row, plane, groups, channels = (
+        tiles.segments * tiles.pixels,
+        tiles.plane,
+        tiles.groups,
+        tiles.channels,
+    )
+    rows, bands, images = tiles.rows, tiles.bands, tiles.images
+    n_images, all_channels, (height, width) = conv.images, conv.channels, conv.image
+    place = ravel(all_channels * height * width, height * width, width, 1)
+
+    def locate(v: Any, tile: Any, channel: Any) -> Any:
+        member, rest = v // plane, v % plane
+        r, w = rest // row, rest % row
+        c = (tile * groups + member % groups) * channels + channel
+        n = block_index() // bands * images + member // groups
+        h = block_index() % bands * rows + r
+        inside = r < rows and h < height and w < width
+        return place(n, c, h, w), inside and c < all_channels and n < n_images
+
+    return device(locate)
 
 
 def gather(call: Call, conv: Convolution) -> Launches:

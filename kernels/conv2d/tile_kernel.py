@@ -124,26 +124,48 @@ def quad_reader(dtype: str, quads: int, first: int = 0, end: int | None = None) 
     return device(read)
 
 
-def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Function) -> Function:
-    """`combine(p, memory, tile, step, t)`: adds up the sums of a block's threads.
+class Destination(NamedTuple):
+    """Where the elements of a tile go.
 
-    They are in shared memory as [split][output]; `emit(p, total, output, tile, step)` receives the
-    totals. All threads of a block call this after a barrier, and need another one before they write
-    there again.
+    locate: `locate(v, tile, step)` is the number in the result of element v of a tile, and whether
+    it exists. fetch, settle: as those of a call.
     """
+
+    locate: Function
+    fetch: Function
+    settle: Function
+
+
+def combiner(
+    dtype_name: str, threads: int, n_outputs: int, split: int, destination: Destination
+) -> Function:
+    """`combine(p, memory, tile, step, t)`: adds up the sums of a block's threads, which are in
+    shared memory as [split][output], and sends them to the destination.
+
+    All threads of a block call this after a barrier, and need another one before they write there
+    again. What an epilogue reads is loaded before the sum that it waits for.
+    """
+    locate, fetch, settle = destination
     zero = TYPES[dtype_name](0)
     parts = max(1, min(threads // n_outputs, split))
     each = ceil_div(split, parts)
 
+    def finish(p: Any, memory: Any, tile: Any, step: Any, v: Any) -> None:
+        i, exists = locate(v, tile, step)
+        if exists:
+            fetched = fetch(i, p)
+            total = zero
+            for k in range(split if parts == 1 else parts):
+                total += memory[uint64(v) + uint64(k * n_outputs)]
+            settle(total, fetched, i, p)
+
+    end = device(finish)
     if parts == 1:
 
         def combine(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> None:
             v = t
             while v < n_outputs:
-                total = zero
-                for k in range(split):
-                    total += memory[uint64(v) + uint64(k * n_outputs)]
-                emit(p, total, v, tile, step)
+                end(p, memory, tile, step, v)
                 v = v + threads
 
     else:
@@ -159,9 +181,6 @@ def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Fu
             memory[t] = total
             cuda.syncthreads()
             if t < n_outputs:
-                total = memory[t]
-                for k in range(1, parts):
-                    total += memory[uint64(t) + uint64(k * n_outputs)]
-                emit(p, total, t, tile, step)
+                end(p, memory, tile, step, t)
 
     return device(combine)
