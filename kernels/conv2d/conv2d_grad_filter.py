@@ -34,7 +34,7 @@ from .geometry import Convolution, gradient_convolution
 from .grad import QUAD
 from .grad_staging import Windows, gradients, pixels
 from .pooling import unpooled
-from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body
+from .tile_kernel import Destination, TileKernel, combiner, quad_loader, quad_reader, tile_body
 
 THREADS = 128
 LEAST = 8  # positions that make a thread worthwhile
@@ -163,14 +163,18 @@ def make_accumulate_quad(conv: Convolution, tiles: FilterTiles, positions: int) 
     n_loads = ceil_div(max(0, positions - 1) * stride + width, QUAD)
     n_seen = n_loads * QUAD
     apart = tiles.lines * tiles.line_pitch
-    read_pixels, read_gradients = quad_reader(conv.dtype, n_loads), quad_reader(conv.dtype, 1)
+    read, load = quad_reader(conv.dtype, n_loads), quad_loader(conv.dtype)
 
     def add(memory: Any, sums: Any, x: Any, g: Any, has_nonfinite: Any) -> None:
         seen = cuda.local.array(n_seen, dtype)
         factors = cuda.local.array(QUAD, dtype)
-        read_pixels(memory, x, seen)
+        read(memory, x, seen)
         for o in range(filters):
-            read_gradients(memory, g + o * apart, factors)
+            a, b, c, d = load(memory, g + o * apart)
+            factors[0] = a
+            factors[uint64(1)] = b
+            factors[uint64(2)] = c
+            factors[uint64(3)] = d
             for q in range(positions):
                 for k in range(width):
                     tap = width - 1 - k if flip else k

@@ -96,11 +96,8 @@ def _step(conv: Convolution, kernel: TileKernel) -> Function:
     return device(add)
 
 
-def quad_reader(dtype: str, quads: int, first: int = 0, end: int | None = None) -> Function:
-    """`read(memory, i, values)`: copies `quads` quads of shared memory, from i on, a multiple of
-    QUAD, to a local array. Those that lie before element `first`, or from `end` on, are left out.
-    """
-    end = quads * QUAD if end is None else end
+def quad_loader(dtype: str) -> Function:
+    """`load(memory, i)`: elements i to i + 3 of shared memory, i a multiple of QUAD."""
 
     def four(memory: Any, i: Any) -> Any:
         return load16(memory, i)
@@ -110,7 +107,14 @@ def quad_reader(dtype: str, quads: int, first: int = 0, end: int | None = None) 
         c, d = load16(memory, i + 2)
         return a, b, c, d
 
-    load = device(four if dtype == "float32" else two)
+    return device(four if dtype == "float32" else two)
+
+
+def quad_reader(dtype: str, quads: int, first: int = 0, end: int | None = None) -> Function:
+    """`read(memory, i, values)`: copies `quads` quads of shared memory, from i on, a multiple of
+    QUAD, to a local array. Those that lie before element `first`, or from `end` on, are left out.
+    """
+    load, end = quad_loader(dtype), quads * QUAD if end is None else end
 
     def read(memory: Any, i: Any, values: Any) -> None:
         for k in range(0, quads * QUAD, QUAD):
