@@ -177,9 +177,10 @@ def combiner(
         def combine(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> None:
             v, part = t % n_outputs, t // n_outputs
             total = zero
+            _, exists = locate(v, tile, step)  # no thread has written the others
             for k in range(each):
                 member = part * each + k
-                if member < split:
+                if exists and member < split:
                     total += memory[uint64(v) + uint64(member * n_outputs)]
             cuda.syncthreads()
             memory[t] = total
