@@ -7,7 +7,11 @@ Algorithm: a direct convolution. Tiles of positions and filters are in registers
 in shared memory (forward.py). With a pool a thread has all positions of its windows, and forms
 maxima and winners before the epilogue; the convolution is never stored. Windows of more than
 MAX_POSITIONS positions, and filters too large for shared memory, are computed one element of y a
-thread (direct.py). Launch: chosen by a count of cycles (tiling.py).
+thread (direct.py). Not used: transforms such as Winograd's, which round equal patches to unequal
+sums, so that ties of a pool were lost.
+
+Launch: one kernel; blocks and threads are chosen by a count of cycles (tiling.py). Reference:
+contracts/conv2d/conv2d.py.
 """
 
 from __future__ import annotations

@@ -12,10 +12,12 @@ threads, they divide the lines, and their sums are added in order at the end.
 
 Launch: for a small batch one kernel, with enough blocks to fill the GPU. For a large batch blocks
 divide the images too. Their sums go to the workspace, and a second kernel adds them in order and
-runs the epilogue. If tiles don't fit in shared memory, a block computes an element of dw.
+runs the epilogue. If tiles don't fit in shared memory, a block computes an element of dw. A block
+has about 128, 256 or 512 threads (filter_tiles.py). Reference: contracts/conv2d/conv2d.py.
 
 With a pool, a gradient of zero must add nothing. Its product with x does so if x is finite. A block
-that finds another x tests every gradient from then on.
+that finds another x tests every gradient from then on. Not used: products of the winners alone.
+They differ from filter to filter, so that each would need a load from shared memory.
 """
 
 from __future__ import annotations
@@ -24,14 +26,15 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
 from ..core.device import TYPES, cuda, device, uint64
-from ..core.index import at, block_index, thread_index, u32
+from ..core.index import at, block_index, ravel, thread_index, u32, unravel
 from ..core.integers import blocks_for, ceil_div
 from ..core.sums import longest_run
-from .filter_staging import gradient_fetcher, gradient_putter, image_fetcher, put_pixel
 from .filter_tiles import FilterTiles, filter_tiles
 from .geometry import Convolution, gradient_convolution
-from .grad import QUAD, unpooled
-from .grad_staging import Staged, TileKernel, combiner, quad_loader, tile_body
+from .grad import QUAD
+from .grad_staging import Windows, gradients, pixels
+from .pooling import unpooled
+from .tile_kernel import Destination, TileKernel, combiner, quad_loader, quad_reader, tile_body
 
 THREADS = 128
 LEAST = 8  # positions that make a thread worthwhile
@@ -59,28 +62,52 @@ def grad_filter(call: Call) -> Launches:
 
 def by_tile(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
     """The body of the kernel whose threads move along lines."""
-    x = Staged(tiles.gradients, image_fetcher(call, conv, tiles), device(put_pixel))
-    g = Staged(tiles.windows, gradient_fetcher(call, conv, tiles), gradient_putter(conv, tiles))
-    pieces, per_block = tiles.pieces, tiles.pieces_per_block
-
-    def nothing(memory: Any, t: Any) -> None:
-        return
-
-    def span() -> Any:
-        first = block_index() * per_block
-        return first, min(first + per_block, u32(pieces))
-
     kernel = TileKernel(
-        device(nothing),
-        per_block > 1,
-        device(span),
-        make_accumulate(conv, tiles),
-        make_store(call, conv, tiles),
-        tiles.filters * conv.kernel[1],
-        tiles.shared,
-        tiles.threads,
+        factors=pixels(conv, tiles),
+        gradients=gradients(conv, windows_of(conv, tiles)),
+        zeros=(0, 0),
+        first=first_piece(tiles),
+        steps=tiles.pieces_per_block,
+        all_steps=tiles.pieces,
+        accumulate=make_accumulate(conv, tiles),
+        store=make_store(call, conv, tiles),
+        n_sums=tiles.filters * conv.kernel[1],
+        shared=tiles.shared,
+        threads=tiles.threads,
     )
-    return tile_body(conv, kernel, x, g)
+    return tile_body(conv, kernel)
+
+
+def first_piece(tiles: FilterTiles) -> Function:
+    """`first()`: the number of the block's first piece."""
+    per_block, alone = tiles.pieces_per_block, tiles.ranges == 1
+
+    def first() -> Any:
+        return u32(0) if alone else block_index() * per_block
+
+    return device(first)
+
+
+def windows_of(conv: Convolution, tiles: FilterTiles) -> Windows:
+    """The windows of a piece, for the tile's filters."""
+    n_filters, n_rows = tiles.filters * tiles.groups, tiles.lines // conv.pool[0]
+    row_tiles, bands, images = tiles.row_tiles, tiles.bands, tiles.images
+
+    def origin(tile: Any, piece: Any) -> Any:
+        return piece // bands * images, tile // row_tiles * n_filters, piece % bands * n_rows
+
+    return Windows(
+        images,
+        n_filters,
+        n_rows,
+        begin=tiles.gradients,
+        lines=tiles.lines,
+        pitch=tiles.line_pitch,
+        gap=0,
+        border=0,
+        spacing=1,
+        origin=device(origin),
+    )
 
 
 def make_accumulate(conv: Convolution, tiles: FilterTiles) -> Function:
@@ -131,21 +158,17 @@ def make_accumulate_quad(conv: Convolution, tiles: FilterTiles, positions: int) 
 
     x, g: where they begin in shared memory, g for the thread's first filter.
     """
-    dtype, load = TYPES[conv.dtype], quad_loader(conv.dtype)
-    filters, width, stride, flip = tiles.filters, conv.kernel[1], conv.stride[1], conv.flip
+    dtype, filters = TYPES[conv.dtype], tiles.filters
+    width, stride, flip = conv.kernel[1], conv.stride[1], conv.flip
     n_loads = ceil_div(max(0, positions - 1) * stride + width, QUAD)
     n_seen = n_loads * QUAD
     apart = tiles.lines * tiles.line_pitch
+    read, load = quad_reader(conv.dtype, n_loads), quad_loader(conv.dtype)
 
     def add(memory: Any, sums: Any, x: Any, g: Any, has_nonfinite: Any) -> None:
         seen = cuda.local.array(n_seen, dtype)
         factors = cuda.local.array(QUAD, dtype)
-        for k in range(n_loads):
-            a, b, c, d = load(memory, x + k * QUAD)
-            seen[uint64(k * QUAD)] = a
-            seen[uint64(k * QUAD + 1)] = b
-            seen[uint64(k * QUAD + 2)] = c
-            seen[uint64(k * QUAD + 3)] = d
+        read(memory, x, seen)
         for o in range(filters):
             a, b, c, d = load(memory, g + o * apart)
             factors[0] = a
@@ -165,35 +188,19 @@ def make_accumulate_quad(conv: Convolution, tiles: FilterTiles, positions: int) 
 def make_store(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
     """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and sends them to
     the epilogue or to the workspace."""
-    finish, units, filters, rows = call.finishes[0], tiles.units, tiles.filters, tiles.rows
-    width, row_tiles, groups = conv.kernel[1], tiles.row_tiles, tiles.groups
-    all_filters, all_rows, n_outputs = conv.filters, conv.channels * conv.kernel[0], tiles.outputs
-    partial, n = tiles.ranges > 1, call.outputs[0].size
-    workspace = len(call.inputs) + len(call.outputs)
-    place = rows * width
-
-    def emit(p: Any, value: Any, v: Any, tile: Any, step: Any) -> None:
-        o = v // place
-        o = tile // row_tiles * groups * filters + o
-        row = v % place // width
-        row = tile % row_tiles * rows + row
-        if o < all_filters and row < all_rows:
-            i = o * all_rows + row
-            i = i * width + v % width
-            if partial:
-                block = block_index() * n
-                p[workspace][block + i] = value
-            else:
-                finish(value, i, p)
-
-    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
+    units, filters, rows = tiles.units, tiles.filters, tiles.rows
+    width, place = conv.kernel[1], tiles.rows * conv.kernel[1]
+    n_outputs = tiles.outputs
+    destination = Destination(tile_locator(conv, tiles), call.fetches[0], call.settles[0])
+    if tiles.ranges > 1:
+        destination = destination._replace(**partial_sums(call))
+    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, destination)
 
     def store(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
         cuda.syncthreads()
         unit, member = t % units, t // units
         group, row = unit // rows, unit % rows
-        to = group * filters * place + row * width
-        to = to + member * n_outputs
+        to = group * filters * place + row * width + member * n_outputs
         for o in range(filters):
             for k in range(width):
                 memory[uint64(to) + uint64(o * place + k)] = sums[uint64(o * width + k)]
@@ -201,6 +208,37 @@ def make_store(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
         combine(p, memory, tile, u32(0), t)
 
     return device(store)
+
+
+def tile_locator(conv: Convolution, tiles: FilterTiles) -> Function:
+    """`locate` of a `Destination`: elements of a tile in dw."""
+    n_filters, rows, width = tiles.groups * tiles.filters, tiles.rows, conv.kernel[1]
+    all_filters, all_rows = conv.filters, conv.channels * conv.kernel[0]
+    row_tiles, split, place = (
+        tiles.row_tiles,
+        unravel(rows, width),
+        ravel(all_rows * width, width, 1),
+    )
+
+    def locate(v: Any, tile: Any, step: Any) -> Any:
+        o, row, kw = split(v)
+        o, row = tile // row_tiles * n_filters + o, tile % row_tiles * rows + row
+        return place(o, row, kw), o < all_filters and row < all_rows
+
+    return device(locate)
+
+
+def partial_sums(call: Call) -> dict[str, Function]:
+    """`fetch` and `settle` of a `Destination`: the block's part of the workspace."""
+    n, workspace = call.outputs[0].size, len(call.inputs) + len(call.outputs)
+
+    def nothing(i: Any, p: Any) -> Any:
+        return 0
+
+    def settle(value: Any, fetched: Any, i: Any, p: Any) -> None:
+        p[workspace][block_index() * n + i] = value
+
+    return {"fetch": device(nothing), "settle": device(settle)}
 
 
 def add_partials(call: Call, conv: Convolution, ranges: int) -> Launch:

@@ -12,10 +12,13 @@ those of a stride, cost nothing if a thread has a whole row: the compiler knows 
 a warp differ in image or channel, so they skip the same rows.
 
 Launch: for a small batch the threads of a block divide the filters too, and their sums are added in
-order at the end. If tiles don't fit in shared memory, a thread computes an element of dx.
+order at the end. If tiles don't fit in shared memory, a thread computes an element of dx. A block
+has about 128, 256 or 512 threads (input_tiles.py). Reference: contracts/conv2d/conv2d.py.
 
 With a pool, a gradient of zero must add nothing. Its product with w does so if w is finite. A block
-that finds another w tests every gradient from then on.
+that finds another w tests every gradient from then on. Products of the winners alone aren't used:
+see conv2d_grad_filter.py. With rows of g as close as possible, rows that threads read together were
+in the same banks; where there is room they are an odd number of 16-byte groups apart.
 """
 
 from __future__ import annotations
@@ -24,19 +27,14 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
 from ..core.device import TYPES, cuda, device, int64, uint64
-from ..core.index import at, block_index, grid_index, u32
+from ..core.index import at, block_index, grid_index, ravel, u32
 from ..core.integers import blocks_for, ceil_div
 from .geometry import Convolution, gradient_convolution
-from .grad import QUAD, unpooled
-from .grad_staging import Staged, TileKernel, combiner, quad_loader, tile_body
-from .input_staging import (
-    first_window_row,
-    gradient_fetcher,
-    gradient_putter,
-    weight_fetcher,
-    weight_putter,
-)
+from .grad import QUAD
+from .grad_staging import Windows, gradients, weights
 from .input_tiles import InputTiles, input_tiles
+from .pooling import unpooled
+from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body
 
 THREADS = 128
 
@@ -58,37 +56,68 @@ def grad_input(call: Call) -> Launches:
 
 def by_tile(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
     """The body of the kernel whose threads compute rows."""
-    n_weights = tiles.filters * tiles.groups * tiles.channels * conv.kernel[0] * conv.kernel[1]
-    weights = Staged(n_weights, weight_fetcher(call, conv, tiles), weight_putter(conv, tiles))
-    g = Staged(tiles.windows, gradient_fetcher(call, conv, tiles), gradient_putter(conv, tiles))
-    dtype, steps, threads, begin = TYPES[conv.dtype], tiles.steps, tiles.threads, tiles.gradients
+    first_row = first_window_row(conv, tiles)
+
+    def first() -> Any:
+        return u32(0)
+
     # There are zeros between and around positions, if threads read them.
     n_zeros = tiles.images * tiles.image_pitch if tiles.segments > 1 else 0
-
-    def put_zeros(memory: Any, t: Any) -> None:
-        if n_zeros > 0:
-            i = t
-            while i < n_zeros:
-                memory[begin + i] = dtype(0)
-                i = i + threads
-
-    def span() -> Any:
-        return u32(0), u32(steps)
-
     kernel = TileKernel(
-        device(put_zeros),
-        steps > 1 or n_zeros > 0,
-        device(span),
-        make_accumulate(conv, tiles),
-        make_store(call, conv, tiles),
-        tiles.pixels * tiles.channels,
-        tiles.shared,
-        threads,
+        factors=weights(conv, tiles),
+        gradients=gradients(conv, windows_of(conv, tiles, first_row)),
+        zeros=(tiles.gradients, n_zeros),
+        first=device(first),
+        steps=tiles.steps,
+        all_steps=tiles.steps,
+        accumulate=make_accumulate(conv, tiles, first_row),
+        store=make_store(call, conv, tiles),
+        n_sums=tiles.pixels * tiles.channels,
+        shared=tiles.shared,
+        threads=tiles.threads,
     )
-    return tile_body(conv, kernel, weights, g)
+    return tile_body(conv, kernel)
 
 
-def make_accumulate(conv: Convolution, tiles: InputTiles) -> Function:
+def first_window_row(conv: Convolution, tiles: InputTiles) -> Function:
+    """`first()`: the first row of windows in the block's shared memory."""
+    rows, bands = tiles.rows, tiles.bands
+    reach, stride, pool = conv.kernel[0] - 1, conv.stride[0], conv.pool[0]
+    pad = conv.padding[0]
+
+    def first() -> Any:
+        if bands == 1:
+            return u32(0)
+        begin = block_index() % bands * rows + pad
+        if begin <= reach:
+            return u32(0)
+        return (begin - reach + (stride - 1)) // stride // pool
+
+    return device(first)
+
+
+def windows_of(conv: Convolution, tiles: InputTiles, first_row: Function) -> Windows:
+    """The windows of a step's filters that the block's rows need."""
+    filters, images, bands = tiles.filters, tiles.images, tiles.bands
+
+    def origin(tile: Any, step: Any) -> Any:
+        return block_index() // bands * images, step * filters, first_row()
+
+    return Windows(
+        images,
+        filters,
+        tiles.window_rows,
+        begin=tiles.gradients,
+        lines=tiles.gradient_rows,
+        pitch=tiles.pitch,
+        gap=tiles.image_pitch - filters * tiles.gradient_rows * tiles.pitch,
+        border=tiles.border,
+        spacing=conv.stride[1],
+        origin=device(origin),
+    )
+
+
+def make_accumulate(conv: Convolution, tiles: InputTiles, first_row: Function) -> Function:
     """`accumulate` of a `TileKernel`: adds the filters of a step to the thread's sums."""
     members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
     split, filters, pixels, bands = tiles.split, tiles.filters, tiles.pixels, tiles.bands
@@ -96,7 +125,7 @@ def make_accumulate(conv: Convolution, tiles: InputTiles) -> Function:
     used, pool, all_filters = conv.used[0], conv.pool[0], conv.filters
     begin, pitch, image_pitch = tiles.gradients, tiles.pitch, tiles.image_pitch
     filter_pitch, row_weights = tiles.gradient_rows * tiles.pitch, tiles.row_weights
-    add_line, first_row = make_accumulate_line(conv, tiles), first_window_row(conv, tiles)
+    add_line = make_accumulate_line(conv, tiles)
 
     def accumulate(
         memory: Any, sums: Any, tile: Any, step: Any, t: Any, has_nonfinite: Any
@@ -132,29 +161,21 @@ def make_accumulate_line(conv: Convolution, tiles: InputTiles) -> Function:
 
     g, w: where the line and its weights begin in shared memory.
     """
-    dtype, load = TYPES[conv.dtype], quad_loader(conv.dtype)
-    border, alone, width = tiles.border, tiles.segments == 1, conv.kernel[1]
-    last = (conv.used[1] - 1) * conv.stride[1] + border
-    n_lines, n_weights = ceil_div(tiles.pixels + width - 1, QUAD), tiles.row_weights // QUAD
-    n_seen, n_factors = n_lines * QUAD, n_weights * QUAD
+    dtype, border, width = TYPES[conv.dtype], tiles.border, conv.kernel[1]
+    end = (conv.used[1] - 1) * conv.stride[1] + border + 1
+    n_quads, n_weights = ceil_div(tiles.pixels + width - 1, QUAD), tiles.row_weights // QUAD
+    n_seen, n_factors = n_quads * QUAD, n_weights * QUAD
+    # If a thread has a whole row, it reads the quads with positions alone.
+    limits = (border, end) if tiles.segments == 1 else (0, n_seen)
+    read_line = quad_reader(conv.dtype, n_quads, *limits)
+    read_weights = quad_reader(conv.dtype, n_weights)
     add_taps = make_accumulate_taps(conv, tiles, width)
 
     def add(memory: Any, sums: Any, g: Any, w: Any, has_nonfinite: Any) -> None:
         seen = cuda.local.array(n_seen, dtype)
         factors = cuda.local.array(n_factors, dtype)
-        for k in range(n_lines):
-            if not alone or (k * QUAD + QUAD > border and k * QUAD <= last):
-                a, b, c, d = load(memory, g + k * QUAD)
-                seen[uint64(k * QUAD)] = a
-                seen[uint64(k * QUAD + 1)] = b
-                seen[uint64(k * QUAD + 2)] = c
-                seen[uint64(k * QUAD + 3)] = d
-        for k in range(n_weights):
-            a, b, c, d = load(memory, w + k * QUAD)
-            factors[uint64(k * QUAD)] = a
-            factors[uint64(k * QUAD + 1)] = b
-            factors[uint64(k * QUAD + 2)] = c
-            factors[uint64(k * QUAD + 3)] = d
+        read_line(memory, g, seen)
+        read_weights(memory, w, factors)
         add_taps(sums, seen, factors, has_nonfinite)
 
     return device(add)
@@ -195,36 +216,17 @@ def make_accumulate_taps(conv: Convolution, tiles: InputTiles, taps: int) -> Fun
 def make_store(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
     """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, one channel at a
     time, and sends them to the epilogue."""
-    members, segments, rows, groups = tiles.members, tiles.segments, tiles.rows, tiles.groups
+    members, segments, rows = tiles.members, tiles.segments, tiles.rows
     pixels, channels, plane = tiles.pixels, tiles.channels, tiles.plane
-    row, n_outputs = segments * pixels, tiles.members * tiles.plane
-    bands, images, finish = tiles.bands, tiles.images, call.finishes[0]
-    n_images, all_channels, (height, width) = conv.images, conv.channels, conv.image
-
-    def emit(p: Any, value: Any, v: Any, tile: Any, channel: Any) -> None:
-        member, place = v // plane, v % plane
-        r, w = place // row, place % row
-        group = tile * groups + member % groups
-        c = group * channels + channel
-        image_group, band = (
-            block_index() // bands,
-            block_index() % bands,
-        )
-        n = image_group * images + member // groups
-        h = band * rows + r
-        inside = r < rows and h < height and w < width
-        if inside and c < all_channels and n < n_images:
-            i = (n * all_channels + c) * height
-            finish(value, (i + h) * width + w, p)
-
-    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, device(emit))
+    row, n_outputs = segments * pixels, members * plane
+    destination = Destination(plane_locator(conv, tiles), call.fetches[0], call.settles[0])
+    combine = combiner(conv.dtype, tiles.threads, n_outputs, tiles.split, destination)
 
     def store(p: Any, memory: Any, sums: Any, tile: Any, t: Any) -> None:
         member, rest = t % members, t // members
         segment, rest = rest % segments, rest // segments
         h, part = rest % rows, rest // rows
-        to = member * plane + h * row
-        to = to + segment * pixels + part * n_outputs
+        to = member * plane + h * row + segment * pixels + part * n_outputs
         channel = u32(0)
         while channel < channels:
             cuda.syncthreads()
@@ -237,6 +239,30 @@ def make_store(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
             channel = channel + 1
 
     return device(store)
+
+
+def plane_locator(conv: Convolution, tiles: InputTiles) -> Function:
+    """`locate` of a `Destination`: elements of a tile in dx, of one channel of each thread."""
+    row, plane, groups, channels = (
+        tiles.segments * tiles.pixels,
+        tiles.plane,
+        tiles.groups,
+        tiles.channels,
+    )
+    rows, bands, images = tiles.rows, tiles.bands, tiles.images
+    n_images, all_channels, (height, width) = conv.images, conv.channels, conv.image
+    place = ravel(all_channels * height * width, height * width, width, 1)
+
+    def locate(v: Any, tile: Any, channel: Any) -> Any:
+        member, rest = v // plane, v % plane
+        r, w = rest // row, rest % row
+        c = (tile * groups + member % groups) * channels + channel
+        n = block_index() // bands * images + member // groups
+        h = block_index() % bands * rows + r
+        inside = r < rows and h < height and w < width
+        return place(n, c, h, w), inside and c < all_channels and n < n_images
+
+    return device(locate)
 
 
 def gather(call: Call, conv: Convolution) -> Launches:

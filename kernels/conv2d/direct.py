@@ -4,6 +4,7 @@ Shapes: as conv2d.py. Algorithm: a thread computes one element of the output dir
 memory. For each position of its window it adds over (c, kh, kw) in this order, so equal patches
 give equal bits. Winners take a second pass over the window, which computes the same sums again,
 because a window may have any number of positions. Launch: 128 threads a block, one per element.
+Reference: contracts/conv2d/conv2d.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from ..core.call import Call, Function, Launch, grid_1d
 from ..core.device import TYPES, device, multiply_adds
 from ..core.index import at, grid_index, u32, wrapped
 from ..core.integers import blocks_for
-from .geometry import Convolution, bias_of_filter
+from .geometry import Convolution
+from .pooling import bias_of_filter
 
 THREADS = 128
 

@@ -1,6 +1,6 @@
 """The cut of conv2d_grad_filter into tiles of dw and pieces of the positions.
 
-filter_staging.py describes the layout of a piece in shared memory.
+grad_staging.py describes the layout of a piece in shared memory.
 """
 
 from __future__ import annotations

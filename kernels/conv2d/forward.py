@@ -5,6 +5,8 @@ few windows for a few filters in registers (tiling.py), in the same order for ev
 call: channels, rows of the filter, columns. If several threads share a position, each adds its
 channels in this order, and their sums are added in the order of the channels. The order is the same
 for all positions, and each product is added by one multiply-add, so equal patches give equal bits.
+
+Launch: a block per filters, windows and images of a tiling. Reference: contracts/conv2d/conv2d.py.
 """
 
 from __future__ import annotations
@@ -22,23 +24,19 @@ from ..core.device import (
     shared_array,
     uint64,
 )
-from ..core.index import block_index, thread_index, u32
-from .geometry import Convolution, bias_of_filter, window_maximum
-from .staging import SharedLayout, first_of_block, shared_layout, staging
-from .tiling import (
-    Tiling,
-)
+from ..core.index import block_index, ravel, thread_index, u32, unravel
+from .geometry import Convolution
+from .outputs import outputs
+from .staging import SharedLayout, staging
+from .tiling import Tiling
 
 
 def tiled(call: Call, tiling: Tiling) -> Launch:
     """The kernel of a call with this tiling."""
     conv = tiling.conv
-    layout = shared_layout(tiling)
-    first = first_of_block(tiling)
-    stage = staging(tiling, layout)
+    layout, first, stage = staging(tiling)
     add_channels = _sums(tiling, layout)
-    put_results = _results(tiling)
-    finish = _finish(call, tiling)
+    put_results, fetch, finish = outputs(call, tiling)
     thread_origin = _thread_origin(tiling, layout)
     rows, columns = tiling.positions
     n_sums = rows * columns * tiling.filters
@@ -50,20 +48,21 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
         tile = shared_array(size, dtype)
         sums = cuda.local.array(n_sums, dtype)
         thread = thread_index()
-        n, o, y, x = first(block_index())
+        origin = first(block_index())
+        fetched = fetch(thread, origin, p)
         pixel, weight = thread_origin(thread)
         for k in range(n_sums):
             sums[k] = dtype(0)
         for c in range(0, n_channels, staged):
             if c > 0:
                 cuda.syncthreads()  # the previous stage has been read
-            stage(tile, thread, n, o, y, x, u32(c), p)
+            stage(tile, thread, origin, u32(c), p)
             cuda.syncthreads()
             add_channels(tile, sums, pixel, weight, c)
         cuda.syncthreads()
-        put_results(tile, sums, thread, o, p)
+        put_results(tile, sums, thread, origin.filter, p)
         cuda.syncthreads()
-        finish(tile, thread, n, o, y, x, p)
+        finish(tile, thread, fetched, origin, p)
 
     return Launch(body, grid_1d(tiling.blocks, tiling.threads))
 
@@ -75,23 +74,17 @@ def _thread_origin(tiling: Tiling, layout: SharedLayout) -> Function:
     n_images, groups, filters = tiling.images, tiling.groups, tiling.filters
     share = tiling.channels // tiling.splits
     positions = tiling.positions
-    step_x = positions[1] * conv.stride[1]
-    step_y = positions[0] * conv.stride[0] * layout.pitch
-    step_image, step_channel = layout.image_pitch, share * layout.channel_pitch
+    step_x, step_image = positions[1] * conv.stride[1], layout.image_pitch
+    step_y, step_channel = positions[0] * conv.stride[0] * layout.pitch, layout.channel_pitch
     begin, step_weights = layout.weights, share * conv.taps * layout.filter_pitch
+    pixel_at = ravel(share * step_channel, step_image, step_y, step_x)
+    weight_at = ravel(step_weights, filters, base=begin)
+    split_of = unravel(groups, n_images, tile_rows, tile_columns)
 
     @device
     def thread_origin(thread: Any) -> Any:
-        i = thread % tile_columns * step_x
-        rest = thread // tile_columns
-        i = i + rest % tile_rows * step_y
-        rest = rest // tile_rows
-        i = i + rest % n_images * step_image
-        rest = rest // n_images
-        split = rest // groups
-        i = i + split * step_channel
-        j = begin + rest % groups * filters
-        return uint64(i), uint64(j + split * step_weights)
+        split, group, image, row, column = split_of(thread)
+        return uint64(pixel_at(split, image, row, column)), uint64(weight_at(split, group))
 
     return thread_origin
 
@@ -275,180 +268,3 @@ def _row_tap_by_tap(tiling: Tiling, layout: SharedLayout) -> Function:
                         sums[k] = multiply_add(value, weights[f], sums[k])
 
     return add
-
-
-def _results(tiling: Tiling) -> Function:
-    """`put(tile, sums, thread, o, p)`: stores a thread's results to shared memory. o: the block's
-    first filter.
-
-    With splits, sum number k is stored at [k][thread]. Without, maxima of the block's windows are
-    stored as [image][filter][row][column], and their winners after all of them.
-    """
-    conv = tiling.conv
-    rows, columns = tiling.positions
-    filters, threads = tiling.filters, tiling.threads
-    if tiling.splits > 1:
-        n_sums = rows * columns * filters
-
-        @device
-        def put_sums(tile: Any, sums: Any, thread: Any, o: Any, p: Any) -> None:
-            for k in range(n_sums):
-                tile[thread + k * threads] = sums[k]
-
-        return put_sums
-
-    (tile_rows, tile_columns), n_images = tiling.tiles, tiling.images
-    (window_rows, window_columns), (pool_rows, pool_columns) = tiling.windows, conv.pool
-    block_rows, block_columns = tiling.block_windows
-    plane = block_rows * block_columns
-    per_image = plane * tiling.block_filters
-    n_outputs, has_winners = tiling.outputs, conv.winners is not None
-    max_and_mask, positions = window_maximum(conv), conv.positions
-    (bias_at, with_bias), dtype = bias_of_filter(conv), TYPES[conv.dtype]
-
-    @device
-    def put(tile: Any, sums: Any, thread: Any, o: Any, p: Any) -> None:
-        values = cuda.local.array(positions, dtype)
-        i = thread % tile_columns * window_columns
-        rest = thread // tile_columns
-        row = rest % tile_rows * window_rows
-        i = i + row * block_columns
-        rest = rest // tile_rows
-        i = i + rest % n_images * per_image
-        group = rest // n_images
-        i = i + group * (filters * plane)
-        first = o + group * filters
-        for wr in range(window_rows):
-            for wc in range(window_columns):
-                corner = (wr * pool_rows * columns + wc * pool_columns) * filters
-                for f in range(filters):
-                    bias = bias_at(first + f, p)
-                    for r in range(pool_rows):
-                        for q in range(pool_columns):
-                            value = sums[corner + (r * columns + q) * filters + f]
-                            values[r * pool_columns + q] = with_bias(value, bias)
-                    best, mask = max_and_mask(values)
-                    j = uint64(i + (f * plane + wr * block_columns + wc))
-                    tile[j] = best
-                    if has_winners:
-                        tile[j + uint64(n_outputs)] = dtype(mask)
-
-    return put
-
-
-def _finish(call: Call, tiling: Tiling) -> Function:
-    """`finish(tile, thread, n, o, y, x, p)`: the block's outputs, through the epilogue."""
-    conv = tiling.conv
-    threads, total = tiling.threads, tiling.outputs
-    n_bytes, has_winners = conv.mask_bytes, conv.winners is not None
-    element = _element(tiling)
-    result = (_split_sum if tiling.splits > 1 else _result)(tiling)
-    end, store_winners = call.finishes[0], call.stores[-1]
-
-    @device
-    def finish(tile: Any, thread: Any, n: Any, o: Any, y: Any, x: Any, p: Any) -> None:
-        for k in range(0, total, threads):
-            e = thread + k
-            i, is_inside = element(e, n, o, y, x)
-            if is_inside and e < total:
-                value, mask = result(tile, e, o, p)
-                end(value, i, p)
-                if has_winners:
-                    for b in range(n_bytes):
-                        byte = mask >> 8 * b & 255
-                        store_winners(byte, i * n_bytes + b, p)
-
-    return finish
-
-
-def _element(tiling: Tiling) -> Function:
-    """`element(e, n, o, y, x)`: the number in the output of element e of the block, and whether it
-    exists."""
-    conv = tiling.conv
-    filters, (rows, columns) = tiling.block_filters, tiling.block_windows
-    n_images, n_filters, (height, width) = conv.images, conv.filters, conv.pooled
-    per_image = n_filters * height * width
-    if conv.pooled == (rows, columns) and (tiling.images == 1 or filters == n_filters):
-        # All windows of an image: the block's elements are adjacent in the output too.
-        is_one_image, plane = tiling.images == 1, height * width
-
-        @device
-        def neighbour(e: Any, n: Any, o: Any, y: Any, x: Any) -> Any:
-            begin = n * per_image
-            i = begin + o * plane + e
-            if is_one_image:
-                return i, i < begin + per_image
-            return i, i < n_images * per_image
-
-        return neighbour
-
-    @device
-    def element(e: Any, n: Any, o: Any, y: Any, x: Any) -> Any:
-        px = x + e % columns
-        rest = e // columns
-        py = y + rest % rows
-        rest = rest // rows
-        channel = o + rest % filters
-        image = n + rest // filters
-        i = image * n_filters + channel
-        i = i * height + py
-        i = i * width + px
-        is_inside = py < height and px < width
-        return i, is_inside and image < n_images and channel < n_filters
-
-    return element
-
-
-def _result(tiling: Tiling) -> Function:
-    """`result(tile, e, o, p)`: maximum and winners of element e of the block. o: the block's first
-    filter."""
-    conv = tiling.conv
-    n_outputs, has_winners = tiling.outputs, conv.winners is not None
-
-    @device
-    def result(tile: Any, e: Any, o: Any, p: Any) -> Any:
-        if has_winners:
-            return tile[e], u32(tile[e + n_outputs])
-        return tile[e], u32(0)
-
-    return result
-
-
-def _split_sum(tiling: Tiling) -> Function:
-    """The same, with splits: the sums of several threads are added first."""
-    conv = tiling.conv
-    filters, threads, splits = tiling.filters, tiling.threads, tiling.splits
-    (tile_rows, tile_columns), n_images = tiling.tiles, tiling.images
-    (window_rows, window_columns), (pool_rows, pool_columns) = tiling.windows, conv.pool
-    block_filters, (block_rows, block_columns) = tiling.block_filters, tiling.block_windows
-    columns = tiling.positions[1]
-    positions, per_split = conv.positions, threads // splits
-    max_and_mask, dtype = window_maximum(conv), TYPES[conv.dtype]
-    bias_at, with_bias = bias_of_filter(conv)
-
-    @device
-    def result(tile: Any, e: Any, o: Any, p: Any) -> Any:
-        values = cuda.local.array(positions, dtype)
-        column, rest = e % block_columns, e // block_columns
-        row, rest = rest % block_rows, rest // block_rows
-        f, image = rest % block_filters, rest // block_filters
-        # The thread of the first split that has it, and the first of its sums there.
-        owner = f // filters * n_images + image
-        owner = owner * tile_rows + row // window_rows
-        owner = owner * tile_columns
-        owner = owner + column // window_columns
-        corner = row % window_rows * (pool_rows * columns)
-        corner = corner + column % window_columns * pool_columns
-        corner = corner * filters + f % filters
-        i = uint64(owner + corner * threads)
-        bias = bias_at(o + f, p)
-        for r in range(pool_rows):
-            for q in range(pool_columns):
-                j = i + uint64((r * columns + q) * filters * threads)
-                value = tile[j]
-                for s in range(1, splits):
-                    value += tile[j + uint64(s * per_split)]
-                values[r * pool_columns + q] = with_bias(value, bias)
-        return max_and_mask(values)
-
-    return result

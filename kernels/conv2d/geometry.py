@@ -1,13 +1,10 @@
-"""The sizes of a forward convolution, and the indices of its elements."""
+"""The geometry of a convolution: one record for a call of it, or of one of its gradients."""
 
 from __future__ import annotations
 
-from math import nan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..core.call import Call, Function, Operand
-from ..core.device import TYPES, device
-from ..core.index import at, u32
+from ..core.call import Call, Operand
 from ..core.integers import ceil_div
 
 Pair = tuple[int, int]
@@ -156,66 +153,3 @@ def flipped(w: Operand) -> Operand:
         base += (w.shape[axis] - 1) * strides[axis]
         strides[axis] = -strides[axis]
     return w._replace(base=base, strides=tuple(strides))
-
-
-def bias_of_filter(conv: Convolution) -> tuple[Function, Function]:
-    """`bias_at(o, p)`: the bias of filter o, or of the last one where there is no filter o; and
-    `with_bias(value, bias)`: the sum. Without a bias the value stays as it is, also where it is -0.
-    """
-    dtype = TYPES[conv.dtype]
-    if conv.bias is None:
-
-        @device
-        def nothing(o: Any, p: Any) -> Any:
-            return dtype(0)
-
-        @device
-        def unchanged(value: Any, bias: Any) -> Any:
-            return value
-
-        return nothing, unchanged
-
-    place, last = at(conv.bias), conv.filters - 1
-
-    @device
-    def bias_at(o: Any, p: Any) -> Any:
-        return p[2][place(min(o, last))]
-
-    @device
-    def with_bias(value: Any, bias: Any) -> Any:
-        return value + bias
-
-    return bias_at, with_bias
-
-
-def window_maximum(conv: Convolution) -> Function:
-    """`max_and_mask(values)`: the maximum of a window, and the bit mask of its winners, or of the
-    first of them.
-
-    values: a local array of the window's positions, at most 32. With a NaN the maximum is NaN, and
-    the NaNs win.
-    """
-    positions, dtype, first_only = conv.positions, TYPES[conv.dtype], conv.first_only
-
-    @device
-    def max_and_mask(values: Any) -> Any:
-        best = values[0]
-        is_nan = best != best
-        for k in range(1, positions):
-            best = max(best, values[k])
-            is_nan = is_nan or values[k] != values[k]
-        mask = u32(0)
-        if is_nan:
-            best = dtype(nan)
-            for k in range(positions):
-                bit = u32(1) if values[k] != values[k] else u32(0)
-                mask = mask | bit << k
-        else:
-            for k in range(positions):
-                bit = u32(0) if values[k] < best else u32(1)
-                mask = mask | bit << k
-        if first_only:  # there is a winner: the mask is not 0
-            mask = mask & (0 - mask)  # the lowest bit
-        return best, mask
-
-    return max_and_mask

@@ -1,4 +1,8 @@
-"""Staging in shared memory, and the frame of a kernel, for both gradients of convolutions.
+"""Copies of the operands of both gradients to shared memory: a factor (pixels or weights), and g.
+
+    pixels   [image][channel of the tile][row][column], zeros for the padding
+    weights  [filter][kh][group of channels][kw, channel of the group], groups aligned to 16 bytes
+    g        [image][filter][row][column], unpooled
 
 `tile` and `step` are the numbers of a tile of the result and of a step of its sum. Each kernel has
 its own tiles and steps.
@@ -9,10 +13,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Function
-from ..core.device import TYPES, cuda, device, load16, shared_array, uint32, uint64
-from ..core.index import thread_index, u32
+from ..core.device import TYPES, cuda, device, uint32, uint64
+from ..core.index import at, u32, wrapped
 from ..core.integers import ceil_div
+from .filter_tiles import FilterTiles
 from .geometry import Convolution
+from .input_tiles import InputTiles
+from .pooling import window_reader
 
 # Registers for values that a thread has loaded and not yet stored to shared memory. With many sums
 # there are fewer; then there is enough arithmetic to wait twice.
@@ -32,21 +39,25 @@ class Staged(NamedTuple):
     put: Function
 
 
-def quad_loader(dtype: str) -> Function:
-    """`load(p, i)`: elements i to i + 3 of shared memory, i a multiple of 4."""
-    if dtype == "float32":
+class Windows(NamedTuple):
+    """Windows of g that a step stages, and the layout of their positions.
 
-        def load(p: Any, i: Any) -> Any:
-            return load16(p, i)
+    images, filters, rows: of windows. begin: of the first line. lines: of a filter, `pitch`
+    elements each. gap: elements between images. border: column of the first position of a line; if
+    it is negative, positions before column 0 are left out. spacing: distance of positions. origin:
+    `origin(tile, step)` is the first image, filter and row of windows.
+    """
 
-    else:
-
-        def load(p: Any, i: Any) -> Any:
-            a, b = load16(p, i)
-            c, d = load16(p, i + 2)
-            return a, b, c, d
-
-    return device(load)
+    images: int
+    filters: int
+    rows: int
+    begin: int
+    lines: int
+    pitch: int
+    gap: int
+    border: int
+    spacing: int
+    origin: Function
 
 
 def stager(
@@ -100,100 +111,92 @@ def stager(
     return device(stage)
 
 
-class TileKernel(NamedTuple):
-    """The parts in which the kernels of the two gradients differ.
+def pixels(conv: Convolution, tiles: FilterTiles) -> Staged:
+    """The pixels of a tile's channels, for a piece of the positions."""
+    at_x = at(conv.x)
+    zero = TYPES[conv.dtype](0)
+    n_columns, n_rows, n_channels = tiles.image_pitch, tiles.image_rows, tiles.channels
+    row_tiles, rows, kernel_h = tiles.row_tiles, tiles.rows, conv.kernel[0]
+    bands, images, lines = tiles.bands, tiles.images, tiles.lines
+    (stride_h, _), (pad_h, pad_w), (height, width) = conv.stride, conv.padding, conv.image
+    n_images, all_channels = conv.images, conv.channels
 
-    prepare: `prepare(memory, t)`, before the first step. in_order: whether a step needs a barrier
-    before it: behind `prepare`, or another step. span: `span()`: the block's first step and the end
-    of its steps. accumulate: `accumulate(memory, sums, tile, step, t, has_nonfinite)` adds
-    what a step has staged to a thread's n_sums sums. store: `store(p, memory, sums, tile, t)`; it
-    starts with a barrier. shared: elements of shared memory. threads: of the block.
-    """
+    def fetch(p: Any, tile: Any, piece: Any, i: Any) -> Any:
+        line = i // n_columns
+        plane = line // n_rows
+        # Rows and columns before the image wrap around to numbers above its size.
+        h = line % n_rows + piece % bands * lines * stride_h - pad_h
+        w = i % n_columns - pad_w
+        c = plane % n_channels + tile % row_tiles * rows // kernel_h
+        n = plane // n_channels + piece // bands * images
+        inside = h < height and w < width and c < all_channels and n < n_images
+        # Loads without a condition can run concurrently.
+        value = p[0][at_x(n, c, h, w) if inside else u32(0)]
+        return value if inside else zero
 
-    prepare: Function
-    in_order: bool
-    span: Function
-    accumulate: Function
-    store: Function
-    n_sums: int
-    shared: int
-    threads: int
+    def put(memory: Any, i: Any, value: Any) -> None:
+        memory[i] = value
 
-
-def tile_body(
-    conv: Convolution, kernel: TileKernel, factors: Staged, gradients: Staged
-) -> Function:
-    """The body of a kernel whose blocks compute tiles of the result, and stage their operands step
-    by step. With a pool it records whether a factor is infinite or NaN."""
-    prepare, in_order, span, accumulate, store, n_sums, shared, threads = kernel
-    stage = stager(conv.dtype, threads, n_sums, factors, gradients)
-    dtype, pooled = TYPES[conv.dtype], conv.has_pool
-    in_order = in_order or pooled
-
-    def body(p: Any) -> None:
-        memory = shared_array(shared, dtype)
-        nonfinite = cuda.shared.array(1, uint32)
-        t, tile = thread_index(), u32(cuda.blockIdx.y)
-        sums = cuda.local.array(n_sums, dtype)
-        for k in range(n_sums):
-            sums[uint64(k)] = dtype(0)
-        if t == 0:
-            nonfinite[0] = u32(0)
-        prepare(memory, t)
-        step, end = span()
-        while step < end:
-            if in_order:
-                cuda.syncthreads()
-            finite = stage(p, memory, tile, step, t)
-            if pooled and not finite:
-                nonfinite[0] = u32(1)
-            cuda.syncthreads()
-            has_nonfinite = pooled and nonfinite[0] != 0
-            accumulate(memory, sums, tile, step, t, has_nonfinite)
-            step = step + 1
-        store(p, memory, sums, tile, t)
-
-    return body
+    return Staged(tiles.gradients, device(fetch), device(put))
 
 
-def combiner(dtype_name: str, threads: int, n_outputs: int, split: int, emit: Function) -> Function:
-    """`combine(p, memory, tile, step, t)`: adds up the sums of a block's threads.
+def weights(conv: Convolution, tiles: InputTiles) -> Staged:
+    """The weights of a step's filters, in C order of (filter, channel, kh, kw)."""
+    at_w = at(conv.w)
+    zero = TYPES[conv.dtype](0)
+    kernel_h, width = conv.kernel
+    channels, groups, filters = tiles.channels, tiles.groups, tiles.filters
+    n_channels, row = groups * channels, tiles.row_weights
+    all_filters, all_channels = conv.filters, conv.channels
 
-    They are in shared memory as [split][output]; `emit(p, total, output, tile, step)` receives the
-    totals. All threads of a block call this after a barrier, and need another one before they write
-    there again.
-    """
-    zero = TYPES[dtype_name](0)
-    parts = max(1, min(threads // n_outputs, split))
-    each = ceil_div(split, parts)
+    def fetch(p: Any, tile: Any, step: Any, i: Any) -> Any:
+        kw, rest = i % width, i // width
+        kh, rest = rest % kernel_h, rest // kernel_h
+        c = rest % n_channels + tile * n_channels
+        o = rest // n_channels + step * filters
+        exists = o < all_filters and c < all_channels
+        value = p[0][at_w(o, c, kh, kw) if exists else u32(0)]
+        return value if exists else zero
 
-    if parts == 1:
+    def put(memory: Any, i: Any, value: Any) -> None:
+        kw, rest = i % width, i // width
+        kh, rest = rest % kernel_h, rest // kernel_h
+        c, o = rest % n_channels, rest // n_channels
+        to = ((o * kernel_h + kh) * groups + c // channels) * row
+        memory[uint64(to) + uint64(kw * channels + c % channels)] = value
 
-        def combine(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> None:
-            v = t
-            while v < n_outputs:
-                total = zero
-                for k in range(split):
-                    total += memory[uint64(v) + uint64(k * n_outputs)]
-                emit(p, total, v, tile, step)
-                v = v + threads
+    return Staged(filters * n_channels * conv.taps, device(fetch), device(put))
 
-    else:
 
-        def combine(p: Any, memory: Any, tile: Any, step: Any, t: Any) -> None:
-            v, part = t % n_outputs, t // n_outputs
-            total = zero
-            for k in range(each):
-                member = part * each + k
-                if member < split:
-                    total += memory[uint64(v) + uint64(member * n_outputs)]
-            cuda.syncthreads()
-            memory[t] = total
-            cuda.syncthreads()
-            if t < n_outputs:
-                total = memory[t]
-                for k in range(1, parts):
-                    total += memory[uint64(t) + uint64(k * n_outputs)]
-                emit(p, total, t, tile, step)
+def gradients(conv: Convolution, windows: Windows) -> Staged:
+    """Windows of g, in C order of (image, filter, row, column)."""
+    images, filters, n_rows, begin, lines, pitch, gap, border, spacing, origin = windows
+    window, zero = window_reader(conv), TYPES[conv.dtype](0)
+    (all_rows, n_columns), (pool_h, pool_w) = conv.pooled, conv.pool
+    n_images, all_filters = conv.images, conv.filters
+    n_bits, apart, first_column = pool_h * pool_w, pool_w * spacing, wrapped(border)
+    # Whether all positions of a line are in it.
+    fits = border >= 0 and border + (n_columns * pool_w - 1) * spacing < pitch
 
-    return device(combine)
+    def fetch(p: Any, tile: Any, step: Any, i: Any) -> Any:
+        first_image, first_filter, first_row = origin(tile, step)
+        w, line = i % n_columns, i // n_columns
+        h, plane = line % n_rows + first_row, line // n_rows
+        o, n = plane % filters + first_filter, plane // filters + first_image
+        return window(p, n, o, h, w, h < all_rows and o < all_filters and n < n_images)
+
+    def put(memory: Any, i: Any, value: Any, mask: Any) -> None:
+        w, line = i % n_columns, i // n_columns
+        row, plane = line % n_rows, line // n_rows
+        column = w * apart + first_column
+        to = (plane * lines + row * pool_h) * pitch + plane // filters * gap + begin + column
+        for bit in range(n_bits):
+            shift = bit % pool_w * spacing
+            further = bit // pool_w * pitch + shift
+            won = mask >> bit & 1
+            if fits:
+                memory[uint64(to) + uint64(further)] = value if won != 0 else zero
+            elif column + shift < pitch:
+                memory[to + further] = value if won != 0 else zero
+
+    return Staged(images * filters * n_rows * n_columns, device(fetch), device(put))

@@ -17,7 +17,7 @@ from ..core.axes import is_dense
 from ..core.call import Function
 from ..core.device import TYPES, cuda, device, load16, store16, uint64
 from ..core.hardware import STATIC_BYTES
-from ..core.index import u32, wrapped
+from ..core.index import u32, unravel, wrapped
 from ..core.integers import ceil_div, round_up
 from .geometry import Convolution, Pair
 from .tiling import Tiling
@@ -119,48 +119,37 @@ def _turns(tiling: Tiling, pitch: int, channel: int, image: int) -> int:
     return max(Counter(word % BANKS for word in words).values())
 
 
-def first_of_block(tiling: Tiling) -> Function:
-    """The device function `first(block)`: a block's first image, filter, row and column of windows.
+class Origin(NamedTuple):
+    """Where a block's work begins: its first image and filter, row and column of windows, and the
+    first channel of a stage."""
 
-    Blocks that read the same pixels have consecutive numbers.
-    """
-    n_filters = tiling.filter_blocks
-    n_rows, n_columns = tiling.regions
-    filters, images = tiling.block_filters, tiling.images
-    rows, columns = tiling.block_windows
-
-    @device
-    def first(block: Any) -> Any:
-        rest = block // n_filters
-        o = block % n_filters * filters
-        x = rest % n_columns * columns
-        rest = rest // n_columns
-        y = rest % n_rows * rows
-        n = rest // n_rows * images
-        return n, o, y, x
-
-    return first
+    image: Any
+    filter: Any
+    row: Any
+    column: Any
+    channel: Any
 
 
 class Axis(NamedTuple):
-    """Elements of a stage along one of two axes.
+    """Elements of a stage along one of two axes. The index of an element is the sum of those of
+    both axes.
 
-    locate(i, n, o, y, x, c): the source and target index of element i, and whether it exists. Each
-    index is the sum of those of both axes. The stage begins with image n, filter o, row y and
-    column x of windows, channel c.
+    source: `source(i, origin)`: the index of element i in the operand, and whether it exists.
+    target: `target(i)`: its index in shared memory.
     """
 
     length: int
-    locate: Function
+    source: Function
+    target: Function
 
 
 class Part(NamedTuple):
     """Part of a stage: pixels or weights.
 
-    load(values, thread, a, b, n, o, y, x, c, p): loads a thread's elements from (a, b) on, numbers
-    of the thread's elements along the two axes, to a local array of `size` values. put(tile,
-    values, thread, a, b): stores them to shared memory. rounds, steps: the number of rounds along
-    both axes, and their distance.
+    load(values, thread, a, b, origin, p): loads a thread's elements from (a, b) on, numbers of the
+    thread's elements along the two axes, to a local array of `size` values. put(tile, values,
+    thread, a, b): stores them to shared memory. rounds, steps: the number of rounds along both
+    axes, and their distance.
     """
 
     load: Function
@@ -170,55 +159,92 @@ class Part(NamedTuple):
     steps: Pair
 
 
-def staging(tiling: Tiling, layout: SharedLayout) -> Function:
-    """`stage(tile, thread, n, o, y, x, c, p)`: copies the block's pixels and weights: images from n
-    on, filters from o on, windows from row y and column x on, channels from c on."""
-    conv = tiling.conv
+class Staging(NamedTuple):
+    """How a block gets its pixels and weights.
+
+    origin: `origin(block)`, with channel 0. stage: `stage(tile, thread, origin, c, p)` copies
+    channels from c on.
+    """
+
+    layout: SharedLayout
+    origin: Function
+    stage: Function
+
+
+def staging(tiling: Tiling) -> Staging:
+    """The layout of a block's shared memory, and the copies to it."""
+    layout = shared_layout(tiling)
     pixels, weights = _pixels(tiling, layout), _weights(tiling, layout)
     if pixels.rounds == weights.rounds == (1, 1):
-        return _at_once(pixels, weights, conv)
-    put_pixels, put_weights = _in_rounds(pixels, conv), _in_rounds(weights, conv)
+        copy = _at_once(pixels, weights, tiling.conv)
+    else:
+        copy = _one_by_one(pixels, weights, tiling.conv)
 
     @device
-    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
-        put_pixels(tile, t, n, o, y, x, c, p)
-        put_weights(tile, t, n, o, y, x, c, p)
+    def stage(tile: Any, thread: Any, origin: Any, c: Any, p: Any) -> None:
+        n, o, y, x, _ = origin
+        copy(tile, thread, Origin(n, o, y, x, c), p)
 
-    return stage
+    return Staging(layout, _first_of_block(tiling), stage)
+
+
+def _first_of_block(tiling: Tiling) -> Function:
+    """`origin` of a `Staging`. Blocks that read the same pixels have consecutive numbers."""
+    filters, (rows, columns) = tiling.block_filters, tiling.block_windows
+    images, split = tiling.images, unravel(*tiling.regions, tiling.filter_blocks)
+
+    @device
+    def origin(block: Any) -> Any:
+        n, y, x, o = split(block)
+        return Origin(n * images, o * filters, y * rows, x * columns, u32(0))
+
+    return origin
 
 
 def _at_once(pixels: Part, weights: Part, conv: Convolution) -> Function:
-    """`stage` with all loads before the first store."""
+    """`copy(tile, thread, origin, p)` of a stage, with all loads before the first store."""
     n_pixels, n_weights, dtype = pixels.size, weights.size, TYPES[conv.dtype]
     load_pixels, put_pixels = pixels.load, pixels.put
     load_weights, put_weights = weights.load, weights.put
 
     @device
-    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+    def copy(tile: Any, t: Any, origin: Any, p: Any) -> None:
         pixel_values = cuda.local.array(n_pixels, dtype)
         weight_values = cuda.local.array(n_weights, dtype)
-        load_weights(weight_values, t, 0, 0, n, o, y, x, c, p)
-        load_pixels(pixel_values, t, 0, 0, n, o, y, x, c, p)
+        load_weights(weight_values, t, 0, 0, origin, p)
+        load_pixels(pixel_values, t, 0, 0, origin, p)
         put_weights(tile, weight_values, t, 0, 0)
         put_pixels(tile, pixel_values, t, 0, 0)
 
-    return stage
+    return copy
+
+
+def _one_by_one(pixels: Part, weights: Part, conv: Convolution) -> Function:
+    """`copy` of pixels, then of weights."""
+    copy_pixels, copy_weights = _in_rounds(pixels, conv), _in_rounds(weights, conv)
+
+    @device
+    def copy(tile: Any, t: Any, origin: Any, p: Any) -> None:
+        copy_pixels(tile, t, origin, p)
+        copy_weights(tile, t, origin, p)
+
+    return copy
 
 
 def _in_rounds(part: Part, conv: Convolution) -> Function:
-    """`stage` of one part, in rounds."""
+    """`copy` of one part, in rounds."""
     load, put, size, dtype = part.load, part.put, part.size, TYPES[conv.dtype]
     (rounds_a, rounds_b), (step_a, step_b) = part.rounds, part.steps
 
     @device
-    def stage(tile: Any, t: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any) -> None:
+    def copy(tile: Any, t: Any, origin: Any, p: Any) -> None:
         values = cuda.local.array(size, dtype)
         for a in range(rounds_a):
             for b in range(rounds_b):
-                load(values, t, a * step_a, b * step_b, n, o, y, x, c, p)
+                load(values, t, a * step_a, b * step_b, origin, p)
                 put(tile, values, t, a * step_a, b * step_b)
 
-    return stage
+    return copy
 
 
 def _in_flight(tiling: Tiling) -> int:
@@ -237,7 +263,7 @@ def _part(tiling: Tiling, number: int, inner: Axis, outer: Axis, lanes: int = 1)
     thread computes few indices along each axis; the index of an element is the sum of two.
     """
     conv = tiling.conv
-    n_inner, n_outer, from_inner, from_outer = inner.length, outer.length, *_places(inner, outer)
+    (n_inner, from_inner, to_inner), (n_outer, from_outer, to_outer) = inner, outer
     along = min(n_inner, tiling.threads)
     across = tiling.threads // along
     count_a, count_b = ceil_div(n_inner, along), ceil_div(n_outer, across)
@@ -251,16 +277,14 @@ def _part(tiling: Tiling, number: int, inner: Axis, outer: Axis, lanes: int = 1)
     move_in, move_out = _moves(lanes)
 
     @device
-    def load(
-        v: Any, t: Any, a: Any, b: Any, n: Any, o: Any, y: Any, x: Any, c: Any, p: Any
-    ) -> None:
+    def load(v: Any, t: Any, a: Any, b: Any, origin: Any, p: Any) -> None:
         first, second = t % along, t // along
         for da in range(batch_a):
             i = first + (a + da) * along
-            from_i, is_there = from_inner(i, n, o, y, x, c)
+            from_i, is_there = from_inner(i, origin)
             for db in range(batch_b):
                 j = second + (b + db) * across
-                from_j, is_here = from_outer(j, n, o, y, x, c)
+                from_j, is_here = from_outer(j, origin)
                 is_inside = is_there & is_here & (i < n_inner) & (j < n_outer)
                 # Outside, element 0 is loaded: a branch would delay the next load.
                 k = uint64(from_i + from_j) if is_inside else uint64(0)
@@ -268,18 +292,15 @@ def _part(tiling: Tiling, number: int, inner: Axis, outer: Axis, lanes: int = 1)
                 if has_padding and not is_inside:
                     v[da * batch_b + db] = dtype(0)
 
-    to_inner, to_outer = inner.locate, outer.locate
-
     @device
     def put(tile: Any, v: Any, t: Any, a: Any, b: Any) -> None:
-        zero = u32(0)
         first, second = t % along, t // along
         for da in range(batch_a):
             i = first + (a + da) * along
-            to_i = to_inner(i, zero, zero, zero, zero, zero)[1]
+            to_i = to_inner(i)
             for db in range(batch_b):
                 j = second + (b + db) * across
-                to_j = to_outer(j, zero, zero, zero, zero, zero)[1]
+                to_j = to_outer(j)
                 if (i < n_inner) & (j < n_outer) & (second < across):
                     move_out(tile, uint64(to_i + to_j), v, (da * batch_b + db) * lanes)
 
@@ -290,22 +311,6 @@ def _part(tiling: Tiling, number: int, inner: Axis, outer: Axis, lanes: int = 1)
         (ceil_div(count_a, batch_a), ceil_div(count_b, batch_b)),
         (batch_a, batch_b),
     )
-
-
-def _places(inner: Axis, outer: Axis) -> tuple[Function, Function]:
-    """`place(i, n, o, y, x, c)` of both axes: the source index, and whether the element exists."""
-
-    def place_of(axis: Axis) -> Function:
-        locate = axis.locate
-
-        @device
-        def place(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-            source, _, exists = locate(i, n, o, y, x, c)
-            return source, exists
-
-        return place
-
-    return place_of(inner), place_of(outer)
 
 
 def _moves(lanes: int) -> tuple[Function, Function]:
@@ -358,17 +363,24 @@ def _pixels(tiling: Tiling, layout: SharedLayout) -> Part:
     s0, s1, n_images = wrapped(strides[0]), wrapped(strides[1]), conv.images
 
     @device
-    def in_image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        k = i * lanes
-        return k + c * s1, k, True
+    def in_channels(i: Any, origin: Any) -> Any:
+        return i * lanes + origin.channel * s1, True
 
     @device
-    def image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        number = n + i
-        begin = base + number * s0
-        return begin, i * run, number < n_images
+    def to_place(i: Any) -> Any:
+        return i * lanes
 
-    return _part(tiling, 0, Axis(run // lanes, in_image), Axis(tiling.images, image), lanes)
+    @device
+    def of_image(i: Any, origin: Any) -> Any:
+        image = origin.image + i
+        return base + image * s0, image < n_images
+
+    @device
+    def to_image(i: Any) -> Any:
+        return i * run
+
+    inner = Axis(run // lanes, in_channels, to_place)
+    return _part(tiling, 0, inner, Axis(tiling.images, of_image, to_image), lanes)
 
 
 def _region_axes(tiling: Tiling, layout: SharedLayout) -> tuple[Axis, Axis]:
@@ -383,25 +395,28 @@ def _region_axes(tiling: Tiling, layout: SharedLayout) -> tuple[Axis, Axis]:
     base = wrapped(conv.x.base)
 
     @device
-    def pixel(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        r, q = i // columns, i % columns
-        row = y * step_y + r + before_y
-        column = x * step_x + q + before_x
-        begin = row * s2 + column * s3
+    def of_pixel(i: Any, origin: Any) -> Any:
+        row = origin.row * step_y + i // columns + before_y
+        column = origin.column * step_x + i % columns + before_x
         # In the padding, numbers wrap around to large ones.
-        is_inside = (row < height) & (column < width)
-        return begin, r * pitch + q, is_inside
+        return row * s2 + column * s3, (row < height) & (column < width)
 
     @device
-    def channel_of_image(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        k, m = i % channels, i // channels
-        channel, image = c + k, n + m
-        begin = image * s0 + channel * s1
-        to = k * channel_pitch + m * image_pitch
-        is_inside = (channel < n_channels) & (image < n_images)
-        return base + begin, to, is_inside
+    def to_pixel(i: Any) -> Any:
+        return i // columns * pitch + i % columns
 
-    return Axis(rows * columns, pixel), Axis(tiling.images * channels, channel_of_image)
+    @device
+    def of_channel(i: Any, origin: Any) -> Any:
+        channel, image = origin.channel + i % channels, origin.image + i // channels
+        exists = (channel < n_channels) & (image < n_images)
+        return base + (image * s0 + channel * s1), exists
+
+    @device
+    def to_channel(i: Any) -> Any:
+        return i % channels * channel_pitch + i // channels * image_pitch
+
+    plane = Axis(rows * columns, of_pixel, to_pixel)
+    return plane, Axis(tiling.images * channels, of_channel, to_channel)
 
 
 def _weights(tiling: Tiling, layout: SharedLayout) -> Part:
@@ -413,21 +428,23 @@ def _weights(tiling: Tiling, layout: SharedLayout) -> Part:
     s0, s1, s2, s3 = map(wrapped, conv.w.strides)
 
     @device
-    def tap_of_channel(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        channel, tap = c + i // taps, i % taps
-        place = tap // kw * s2 + base
-        place = place + tap % kw * s3
-        place = place + channel * s1
-        return (
-            place,
-            begin + i * pitch,
-            channel < n_channels,
-        )
+    def of_tap(i: Any, origin: Any) -> Any:
+        channel, tap = origin.channel + i // taps, i % taps
+        place = tap // kw * s2 + base + tap % kw * s3 + channel * s1
+        return place, channel < n_channels
 
     @device
-    def of_filter(i: Any, n: Any, o: Any, y: Any, x: Any, c: Any) -> Any:
-        number = o + i
-        return number * s0, i, number < n_filters
+    def to_tap(i: Any) -> Any:
+        return begin + i * pitch
 
-    taps_axis = Axis(tiling.channels * taps, tap_of_channel)
-    return _part(tiling, 1, taps_axis, Axis(tiling.block_filters, of_filter))
+    @device
+    def of_filter(i: Any, origin: Any) -> Any:
+        number = origin.filter + i
+        return number * s0, number < n_filters
+
+    @device
+    def to_filter(i: Any) -> Any:
+        return i
+
+    inner = Axis(tiling.channels * taps, of_tap, to_tap)
+    return _part(tiling, 1, inner, Axis(tiling.block_filters, of_filter, to_filter))

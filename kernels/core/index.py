@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import operator
 from functools import cache
+from math import gcd
 from typing import Any
 
 from .call import Function, Operand
@@ -162,22 +163,25 @@ def unravel(*lengths: int) -> Function:
 def ravel(*strides: int, base: int = 0) -> Function:
     """`place(i, j, ...)`: base + i * strides[0] + j * strides[1] + ..., of up to four axes.
 
-    Strides may be negative; the result may not.
+    Strides may be negative; the result may not. A factor of all of them is multiplied last, so that
+    the compiler sees the alignment. The innermost axis comes first: what the outer ones add may
+    depend on a loop.
     """
-    s0, s1, s2, s3 = (wrapped(s) for s in (*strides, *[0] * (4 - len(strides))))
-    first = wrapped(base)
+    unit = gcd(base, *strides) or 1
+    s0, s1, s2, s3 = (wrapped(s // unit) for s in (*strides, *[0] * (4 - len(strides))))
+    first = wrapped(base // unit)
 
     def one(i: Any) -> Any:
-        return first + u32(i) * s0
+        return (u32(i) * s0 + first) * unit
 
     def two(i: Any, j: Any) -> Any:
-        return first + u32(i) * s0 + u32(j) * s1
+        return (u32(j) * s1 + u32(i) * s0 + first) * unit
 
     def three(i: Any, j: Any, k: Any) -> Any:
-        return first + u32(i) * s0 + u32(j) * s1 + u32(k) * s2
+        return (u32(k) * s2 + u32(j) * s1 + u32(i) * s0 + first) * unit
 
     def four(i: Any, j: Any, k: Any, m: Any) -> Any:
-        return first + u32(i) * s0 + u32(j) * s1 + u32(k) * s2 + u32(m) * s3
+        return (u32(m) * s3 + u32(k) * s2 + u32(j) * s1 + u32(i) * s0 + first) * unit
 
     return device((one, two, three, four)[len(strides) - 1])
 

@@ -92,6 +92,15 @@ def test_dot_product_of_two() -> None:
     np.testing.assert_array_equal(found, [7 + 2 * 10 + 3 * 11])
 
 
+@pytest.mark.parametrize("first", ["s32", "u32"])
+@pytest.mark.parametrize("second", ["s32", "u32"])
+def test_signs_of_a_dot_product_of_two(first: str, second: str) -> None:
+    a, b = 0xFFFE0003, 0x0000FC05  # -2 or 65534, and 3; -4 or 252, and 5
+    found = computed(f"dp2a.lo.{first}.{second}", "u32", ["u32"] * 3, [a], [b], [7])
+    wanted = 7 + 3 * 5 + (-2 if first == "s32" else 65534) * (-4 if second == "s32" else 252)
+    np.testing.assert_array_equal(found, [wanted % 2**32])
+
+
 # --- floats -------------------------------------------------------------------------------------
 
 

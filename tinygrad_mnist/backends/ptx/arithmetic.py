@@ -229,7 +229,6 @@ def _testp(w: Writer, i: Instruction) -> None:
 @opcode("dp2a")
 def _dp2a(w: Writer, i: Instruction) -> None:
     _, half, first, second = i.opcode
-    if is_signed(first) or is_signed(second):
-        raise lacking(i)
     a, b, c = (w.use(o, "u32") for o in i.operands[1:])
-    w.define(i.operands[0], "u32", f"dot_of_two({a}, {b}, {c}, {half == 'hi'})")
+    signed = f"{is_signed(first)}, {is_signed(second)}"
+    w.define(i.operands[0], "u32", f"dot_of_two({a}, {b}, {c}, {half == 'hi'}, {signed})")

@@ -338,13 +338,17 @@ def reversed_bits(value: Value) -> Value:
     return result
 
 
-def dot_of_two(a: Value, b: Value, c: Value, high: bool) -> Value:
-    """dp2a: c plus the products of the 16-bit halves of a and two bytes of b."""
+def dot_of_two(a: Value, b: Value, c: Value, high: bool, a_signed: bool, b_signed: bool) -> Value:
+    """dp2a: c plus the products of the 16-bit halves of a and two bytes of b, modulo 2**32."""
     shift = 16 if high else 0
     total = c
     for k in range(2):
         half = (a >> np.uint32(16 * k)) & np.uint32(0xFFFF)
         byte = (b >> np.uint32(shift + 8 * k)) & np.uint32(0xFF)
+        if a_signed:
+            half = (half ^ np.uint32(1 << 15)) - np.uint32(1 << 15)
+        if b_signed:
+            byte = (byte ^ np.uint32(1 << 7)) - np.uint32(1 << 7)
         total = total + half * byte
     return total
 
