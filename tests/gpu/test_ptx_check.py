@@ -89,7 +89,7 @@ def test_a_call(error: int, is_exact: bool, faults: list[str]) -> None:
     ("error", "verdict", "last"),
     [
         (RIGHT, "ok", "1 result, all right"),
-        (NO_BARRIER, "FAULT", "1 result, all right, 1 fault"),
+        (NO_BARRIER, "FAULT", "1 result, values right, 1 fault"),
         (OUTSIDE, "WRONG", "1 result, 1 wrong, 1 fault"),
         (UNSORTED, "WRONG", "1 result, 1 wrong"),
     ],

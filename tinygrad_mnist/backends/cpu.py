@@ -59,7 +59,7 @@ def native_kernels() -> frozenset[str]:
         raise ImportError(
             f"tinygrad_mnist's native module is older than its Python sources: it lacks "
             f"{', '.join(missing)}. Rebuild it: pip install --no-build-isolation -e . "
-            "(see CONTRIBUTING.md)"
+            "(see CONTRIBUTING.md). A contract without a C++ kernel needs gpu_only=True"
         )
     return kernels
 

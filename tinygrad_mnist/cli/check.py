@@ -121,7 +121,7 @@ def _report(checks: Iterator[KernelCheck], out: TextIO) -> int:
             print(f"  {fault}", file=out, flush=True)
         total, wrong = total + 1, wrong + (not check.error.passes)
         faults += len(check.faults)
-    verdict = f"{wrong} wrong" if wrong else "all right"
+    verdict = f"{wrong} wrong" if wrong else "values right" if faults else "all right"
     if faults:
         verdict += f", {counted(faults, 'fault')}"
     print(f"{counted(total, 'result')}, {verdict}", file=out)
