@@ -53,14 +53,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return processors if processors and processors > 1 and _is_whole_suite(config) else 0
 
 
+NO_LIMIT = "TINYGRAD_MNIST_TESTS_NO_LIMIT"  # set by tests/sanitizers.py: they map terabytes
 MOST_MEMORY = 12 << 30  # bytes that a test process may take; a planner that never ends takes more
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Limits the memory of this process and of those that it starts."""
-    if resource is not None and "LD_PRELOAD" not in os.environ:  # a sanitizer maps terabytes
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, hard))
+    if resource is None or NO_LIMIT in os.environ:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    lower = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min([MOST_MEMORY, *lower]), hard))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -8,11 +8,14 @@ import pytest
 
 pytest.importorskip("PIL", reason="Pillow reads pictures: pip install -e '.[plot]'")
 
-from helpers.hostile_files import readers, run
+from helpers.hostile_files import outcome, readers, run
 
 
 def test_every_reader(tmp_path: Path) -> None:
     for kind, reader in readers(tmp_path).items():
+        for seed in reader.seeds:
+            (tmp_path / reader.name).write_bytes(seed)
+            assert outcome(reader, tmp_path / reader.name) == "read", kind
         outcomes, wrong = run(reader, tmp_path, 10**9, 150)
         assert not wrong, (kind, wrong)
         assert outcomes["refused"] > 10, kind

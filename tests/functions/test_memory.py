@@ -70,10 +70,9 @@ def test_the_results_of_a_sweep(device: str) -> None:
     assert function.sweep(np.arange(2)).shape == (2, 1000, 1000)
 
 
-def test_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The least of what the machine, the control group and the process's limit leave. Memory that
-    the function holds already isn't asked for twice."""
-    assert free_bytes() is not None
+def test_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for where a plan needs more than a little, and memory that the function has in
+    its arena isn't asked for twice."""
     x = T.dmatrix("x")
     function = theano.function([x], T.sum(T.dot(T.dot(x, x.T), x)))
     asked: list[int] = []
@@ -90,6 +89,51 @@ def test_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MemoryError, match=r"takes 122 MiB of memory, and 96 MiB are free"):
         theano.function([x], T.sum(T.dot(T.dot(x, x.T), x)))(np.ones((4000, 1)))
     function(np.ones((4000, 1)))  # 128 MB, of which it has 87
+    n = T.lscalar("n")
+    scratch = T.sum(T.dot(T.dot(x, x.T), x))
+    function = theano.function([x, n], [scratch, T.alloc(x[0, 0], n, n)])
+    function(np.ones((3300, 1)), 1)  # an arena of 87 MB
+    with pytest.raises(MemoryError, match="are free"):
+        function(np.ones((1, 1)), 3700)  # 110 MB, for an output, which isn't in the arena
+
+
+STAT = "anon 5\ninactive_file 30\nactive_file 20\nslab_reclaimable 10\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({}, 1000 << 10),
+        ({"memory.max": "max\n", "memory.current": "90\n", "memory.stat": STAT}, 1000 << 10),
+        ({"memory.max": "100\n", "memory.current": "90\n", "memory.stat": STAT}, 70),
+        ({"memory.max": "100\n", "memory.current": "190\n", "memory.stat": STAT}, 0),
+        ({"memory.max": "100\n", "memory.current": "?\n", "memory.stat": STAT}, 1000 << 10),
+        ({"memory.max": f"{2 << 20}\n", "memory.current": "0\n", "memory.stat": ""}, 1000 << 10),
+    ],
+)
+def test_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], free: int
+) -> None:
+    """The least of what the machine and the control group leave."""
+    (tmp_path / "meminfo").write_text(
+        "MemTotal: 9000 kB\nMemFree: 5 kB\nMemAvailable: 600 kB\nSwapFree: 400 kB\n"
+    )
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_own_limit", lambda: None)
+    assert free_bytes() == free
+
+
+@pytest.mark.skipif(memory.resource is None, reason="limits are POSIX's")
+def test_the_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    unlimited = memory.resource.RLIM_INFINITY
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (unlimited, unlimited))
+    assert memory._own_limit() is None
+    assert free_bytes() is not None
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (1 << 44, unlimited))
+    assert 1 << 43 < memory._own_limit() <= 1 << 44
 
 
 @pytest.mark.parametrize(
@@ -98,6 +142,7 @@ def test_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
         (0, "0 MiB"),
         (2**20, "1 MiB"),
         (999 << 20, "999 MiB"),
+        ((1000 << 20) - 9, "0.977 GiB"),
         (3 << 29, "1.5 GiB"),
         (2**63, "8 EiB"),
     ],
@@ -135,6 +180,7 @@ def softmaxes(x):
     cost = -T.mean(T.log(T.nnet.softmax(T.dot(T.tanh(T.dot(x, w)), w.T)))[:, 0])
     return [cost, T.grad(cost, w)]
 
+theano.config.threads = 2
 name, rows, columns = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 x = T.fmatrix("x")
 value = np.ones((rows, columns), "float32")
@@ -142,7 +188,7 @@ result = locals()[name](x)
 function = theano.function([x], result)
 function(value[:2])  # what every call takes
 program = theano.function([x], result)
-plan = program._cache.plan_ahead(program._cache.key([value.shape]), {})
+program._cache.plan_ahead(program._cache.key([value.shape]), {})
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # the peak is counted anew
 before = resident("VmRSS")

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,11 @@ TESTS = {
     "autodiff": ["gradient", "test_autodiff.py", "ops", *COMMON],
     "ops": ["ops", "tensor", "gradient", "theano", *COMMON],
 }
+# `pip install -e` puts a finder before the path, which would find the original.
+WITHOUT_EDITABLE = """import sys
+
+sys.meta_path = [f for f in sys.meta_path if "editable" not in type(f).__module__]
+"""
 LIMIT = 900  # seconds for a group of tests; more is a mistake that is noticed
 
 
@@ -76,26 +81,45 @@ def copied(folder: Path) -> Path:
     shutil.copy(native, folder / PACKAGE)
     for name in ("tests", "docs", "examples", "pyproject.toml", "README.md"):
         (folder / name).symlink_to(ROOT / name)
+    (folder / "sitecustomize.py").write_text(WITHOUT_EDITABLE)
+    command = [sys.executable, "-c", f"import {PACKAGE}; print({PACKAGE}.__file__)"]
+    found = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True)
+    if not found.stdout.decode().startswith(str(folder)):
+        raise SystemExit(f"the copy isn't what is imported: {found.stdout!r} {found.stderr!r}")
     return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def check_baseline(folder: Path, paths: Iterable[Path]) -> None:
+    """Ends the program where a test fails without a mistake."""
+    for group in dict.fromkeys(tuple(g) for path in paths for g in groups(path)):
+        failed = failure_of(folder, list(group))
+        if failed is not None:
+            raise SystemExit(f"without a mistake: {failed}")
 
 
 def first_failure(folder: Path, path: Path) -> str | None:
     """The test that fails, or None."""
-    settings = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    return next(filter(None, (failure_of(folder, group) for group in groups(path))), None)
+
+
+def failure_of(folder: Path, group: list[str]) -> str | None:
     options = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
-    for group in groups(path):
-        command = [sys.executable, "-m", "pytest", *options, *group]
-        try:
-            done = subprocess.run(
-                command, cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True,
-                timeout=LIMIT,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"{' '.join(group)}: no end after {LIMIT} s"
-        if done.returncode not in (0, 5):
-            failed = [x for x in done.stdout.splitlines() if x.startswith(("FAILED", "ERROR"))]
-            return failed[0] if failed else f"{' '.join(group)}: exit status {done.returncode}"
-    return None
+    command = [sys.executable, "-m", "pytest", *options, *group]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment(folder), capture_output=True, text=True,
+            timeout=LIMIT,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"{' '.join(group)}: no end after {LIMIT} s"
+    if done.returncode in (0, 5):  # passed, or no tests
+        return None
+    failed = [x for x in done.stdout.splitlines() if x.startswith(("FAILED", "ERROR"))]
+    return failed[0] if failed else f"{' '.join(group)}: exit status {done.returncode}"
 
 
 def attempt(folder: Path, path: Path, made: Mutant) -> dict[str, Any]:
@@ -134,7 +158,9 @@ def main() -> None:
     done = {(row["file"], row["line"], row["kind"], row["before"], row["after"]) for row in rows}
     with tempfile.TemporaryDirectory() as temporary:
         folder = copied(Path(temporary))
-        for path, made in draw(options.count, options.seed, options.folders):
+        drawn = list(draw(options.count, options.seed, options.folders))
+        check_baseline(folder, (path for path, _ in drawn))
+        for path, made in drawn:
             key = str(path.relative_to(ROOT)), made.line, made.kind, made.before, made.after
             if key in done:
                 continue

@@ -25,16 +25,17 @@ _MEMINFO = Path("/proc/meminfo")
 def check_memory(plan: Plan, workspace: int, name: str, held: int = 0, steps: int = 1) -> None:
     """Raises MemoryError where a run of the plan takes more memory than there is.
 
-    workspace: bytes of the program, beside the plan's. name: of the function. held: bytes that the
-    function has in use for other plans, and would use again. steps: how many results are kept of
-    each output.
+    workspace: bytes of the program, beside the plan's. name: of the function. held: bytes of the
+    function's arena, which it has for other plans and would use again. steps: how many results are
+    kept of each output.
     """
-    needed = plan.arena_bytes + steps * plan.output_bytes + workspace
-    if needed - held < SMALL:
+    scratch, results = plan.arena_bytes + workspace, steps * plan.output_bytes
+    wanted = results + max(0, scratch - held)
+    if wanted < SMALL:
         return
     free = free_bytes()
-    if free is not None and needed - held > free:
-        raise too_large(plan, needed, name, f"{amount(free)} are free")
+    if free is not None and wanted > free:
+        raise too_large(plan, results + scratch, name, f"{amount(free)} are free")
 
 
 def too_large(plan: Plan, needed: int, name: str, why: str) -> MemoryError:
@@ -58,10 +59,10 @@ def _lines(plan: Plan, buffer: Buffer) -> Origins:
 
 
 def amount(nbytes: int) -> str:
-    """`3.64 TiB`, `298 GiB`, `12.0 MiB`."""
+    """`3.64 TiB`, `298 GiB`, `12 MiB`."""
     value, unit = nbytes / 2**20, "MiB"
     for larger in ("GiB", "TiB", "PiB", "EiB"):
-        if value < 1000:
+        if value < 999.5:
             break
         value, unit = value / 1024, larger
     return f"{value:.3g} {unit}"
@@ -87,12 +88,19 @@ def _machine() -> int | None:
 
 
 def _control_group() -> int | None:
+    """What a container's limit leaves. Copies of files in memory make room when it is needed."""
     try:
         most = (_CGROUPS / "memory.max").read_text().strip()
-        used = (_CGROUPS / "memory.current").read_text()
-    except OSError:
+        used = int((_CGROUPS / "memory.current").read_text())
+        lines = (_CGROUPS / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):
         return None
-    return None if most == "max" else max(0, int(most) - int(used))
+    if not most.isdecimal():
+        return None
+    fields = dict(line.split(" ", 1) for line in lines if " " in line)
+    given_back = ("inactive_file", "active_file", "slab_reclaimable")
+    used -= sum(int(fields.get(name, 0)) for name in given_back)
+    return max(0, int(most) - max(0, used))
 
 
 def _own_limit() -> int | None:

@@ -207,7 +207,11 @@ class PlanCache:
         begin = perf_counter()
         program = self._backend.program(plan, self._arena)
         if on_host:
-            check_memory(plan, program.workspace_bytes, self._title, self._arena.nbytes)
+            try:
+                check_memory(plan, program.workspace_bytes, self._title, self._arena.nbytes)
+            except MemoryError:
+                del program  # the arena would go on to be as large as it needs
+                raise
         compiled = compiled.with_stage("program", perf_counter() - begin)
         bindings = tuple(self._binding(plan, number) for number in bound_buffers(plan))
         owned = [b.owned for b in bindings if isinstance(b, OutputBinding)]
