@@ -85,7 +85,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pictures", type=Path, help="with --scaling: a folder for its pictures")
     parser.add_argument("--output", help="name of the files under benchmarks/results, or a path")
     parser.add_argument("--add", action="store_true", help="add to the existing output")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.pictures is not None and not options.scaling:
+        parser.error("--pictures is for --scaling")
+    return options
 
 
 def say(text: str) -> None:
@@ -237,10 +240,12 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def scale(options: argparse.Namespace) -> dict[str, Any]:
-    """Curves over sizes, and on paper more threads. Raises ImportError where pictures are wanted
-    and matplotlib is missing, before anything is measured."""
+    """Curves over sizes, and on paper more threads; the report is written before pictures are
+    drawn. Where pictures are wanted, raises ImportError without matplotlib and OSError without a
+    folder for them, before anything is measured."""
     if options.pictures is not None:
         figure_class()
+        options.pictures.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     report = begin_report(options, "cpu", options.threads)
     names = spread.WORKLOADS[:1] if options.quick else spread.WORKLOADS
@@ -249,9 +254,11 @@ def scale(options: argparse.Namespace) -> dict[str, Any]:
     curves = scaling.scaling(options.threads, 3 if options.quick else 5, say, options.quick)
     report["curves"] = [curve.to_json() for curve in curves]
     print("\n".join(line for curve in curves for line in scaling.describe(curve)) or "no cliffs")
+    report["seconds"] = time.monotonic() - began
+    write(report, options)
     for path in pictures.draw(curves, options.pictures) if options.pictures is not None else ():
         say(f"written: {path}")
-    return {**report, "seconds": time.monotonic() - began}
+    return report
 
 
 def start_cold(options: argparse.Namespace) -> dict[str, Any]:
@@ -322,7 +329,7 @@ def main() -> None:
             if not options.cold:
                 print(summary(report["workloads"]))
         write(report, options)
-    except (DatasetError, DeviceError, ImportError, RuntimeError, ValueError) as error:
+    except (DatasetError, DeviceError, ImportError, OSError, RuntimeError, ValueError) as error:
         raise SystemExit(f"python -m benchmarks: {error}") from error
     if options.output:
         say(f"written: {RESULTS / options.output}.json")

@@ -103,8 +103,8 @@ class Curve:
 
     @property
     def cliffs(self) -> list[int]:
-        """Numbers of the points that are more than STEEP times as slow per FLOP as the point
-        before; those that are so beside both neighbours are among them."""
+        """Numbers of the points that take more than STEEP times as long per FLOP as the point
+        before."""
         costs = self.costs
         return [i for i in range(1, len(costs)) if costs[i] > STEEP * costs[i - 1]]
 
@@ -143,7 +143,8 @@ def convolution(layer: Layer, pooled: bool) -> Measure:
         found: dict[str, tuple[float, int]] = {}
         for call in profile.calls:
             if call.kernel.startswith("conv2d"):
-                found[call.kernel] = (call.seconds, call.call.flops)
+                seconds, flops = found.get(call.kernel, (0.0, 0))
+                found[call.kernel] = (seconds + call.seconds, flops + call.call.flops)
         return found
 
     return measure

@@ -40,7 +40,9 @@ COMPUTING = dict.fromkeys(
     ),
     1,
 )
-WINDOW = 16  # phases behind the first unfinished one where a thread looks for work
+#: kWindow of csrc/schedule.cpp: phases, from the first unfinished one on, where a thread looks for
+#: work.
+WINDOW = 16
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is not installed
 
+from benchmarks import __main__ as command  # noqa: E402
 from benchmarks import spread  # noqa: E402
 from benchmarks.job import Job  # noqa: E402
 from benchmarks.ours import Steps  # noqa: E402
@@ -99,6 +101,58 @@ def test_pictures(tmp_path: Path) -> None:
     assert 1000 < path.stat().st_size < 60_000
 
 
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    """The command, without measuring."""
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *words])
+    monkeypatch.setattr(command, "machine", lambda *_: {})
+    monkeypatch.setattr(command.spread, "WORKLOADS", ())
+    monkeypatch.setattr(command.scaling, "scaling", lambda *_: [curve(10, 16, 10)])
+    command.main()
+
+
+def test_the_folder_of_pictures_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    run(monkeypatch, "--scaling", "--pictures", str(tmp_path / "a" / "b"))
+    assert (tmp_path / "a" / "b" / "scaling_batch.png").exists()
+
+
+@pytest.mark.parametrize("below", [".", "folder"])
+def test_a_folder_that_is_a_file_is_named_before_measuring(
+    below: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(command, "begin_report", lambda *_: pytest.fail("it measures"))
+    with pytest.raises(SystemExit, match=r"python -m benchmarks: .*file"):
+        run(monkeypatch, "--scaling", "--pictures", str(tmp_path / "file" / below))
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError])
+def test_a_report_outlives_its_pictures(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+
+    def draw(*_: object) -> None:
+        raise error("no space")
+
+    monkeypatch.setattr(command.pictures, "draw", draw)
+    words = ("--scaling", "--pictures", str(tmp_path), "--output", str(tmp_path / "report"))
+    with pytest.raises(SystemExit, match="no space"):
+        run(monkeypatch, *words)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["curves"] == [curve(10, 16, 10).to_json()]
+    assert report["seconds"] >= 0
+
+
+def test_pictures_are_for_scaling(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, "--pictures", str(tmp_path))
+    assert "--pictures is for --scaling" in capsys.readouterr().err
+
+
 # --- the schedule ---------------------------------------------------------------------------------
 
 
@@ -144,10 +198,17 @@ def test_a_phase_alone() -> None:
     assert [alone(4, n) for n in (1, 2, 3, 4, 16)] == [1, 2, 2, 4, 4]
 
 
+def test_seconds_and_the_longest_chain_of_a_cut() -> None:
+    made = step((8, []), (1, [0]), (40, [1]), (40, [1]), seconds=(1.0, 2.0, 1.0, 0.5))
+    assert made.one_thread == pytest.approx(70)
+    assert [spread.spread(made, n) for n in (1, 4, 16)] == pytest.approx([70, 19, 7])
+    assert longest_chain(made) == pytest.approx(4)
+
+
 def test_figures_of_a_step() -> None:
     part = figures("W3")
-    assert 1 < part["speed_up"]["4"] <= 4
-    assert part["speed_up"]["4"] <= part["speed_up"]["16"] <= part["limit"] + 1e-9
+    for threads, speed_up in part["speed_up"].items():
+        assert 1 < speed_up <= min(int(threads), part["limit"]) + 1e-9
     assert {"conv2d_pool_grad_filter", "gemm"} <= {row["kernel"] for row in part["rows"]}
     assert "| W3 | " in markdown([part])
 

@@ -14,11 +14,12 @@
 //
 // ints: stride_h, stride_w, pad_h, pad_w, flip [, pool_h, pool_w [, first]]. tapes: epilogue.
 //
-// With few taps, and no pool or one of 2 x 2, vectors run over positions (position_vectors.hpp);
-// else over filters (filter_vectors.hpp). There, phase 0 packs the filters, writes the table of tap
-// offsets, and copies the images into zeros if there is padding; phase 1 works on units. The four
-// pixels that the inner loop works on together are side by side in the output, or those of one
-// window of the pool, which may have several groups of four.
+// Vectors run over positions (position_vectors.hpp) with few taps, and for small images in front of
+// a 2 x 2 pool; over images (image_vectors.hpp) for many images without a pool; else over filters
+// (filter_vectors.hpp). Each says in fits() what it takes. With vectors of filters, phase 0 packs
+// the filters, writes the table of tap offsets, and copies the images into zeros if there is
+// padding; phase 1 works on units. The four pixels that the inner loop works on together are side
+// by side in the output, or those of one window of the pool, which may have several groups of four.
 #include "kernel.hpp"
 #include "kernels/conv2d/filter_vectors.hpp"
 #include "kernels/conv2d/image_vectors.hpp"
@@ -414,14 +415,17 @@ void run_position_vectors(const PositionVectors<T>& planes, const ConvShape& s, 
   planes.run(args.in[0], chunk, n_chunks, store_group, finish);
 }
 
+// Nothing is computed, and the pool may be so large that sizes made of it pass 64 bits.
+bool is_empty(const ConvShape& s) { return s.N * s.PH * s.PW == 0; }
+
 template <class T>
 int64_t pack_chunks(const Args& args) {
   const ConvShape s = shape(args);
+  if (is_empty(s)) return 0;
   const PositionVectors<T> planes(s, args.in[1], nullptr);
   if (planes.fits()) return planes.pack_chunks();
   const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);
   if (lanes.fits()) return lanes.pack_chunks();
-  if (s.N * s.PH * s.PW == 0) return 0;
   return FilterBlocks<T>(s.O).count + (s.is_padded() ? std::min(s.N, kEnoughUnits) : 0);
 }
 
@@ -438,6 +442,7 @@ void pack(const Args& args, int64_t chunk, int64_t n_chunks) {
 template <class T>
 int64_t chunks(const Args& args) {
   const ConvShape s = shape(args);
+  if (is_empty(s)) return 0;
   const PositionVectors<T> planes(s, args.in[1], nullptr);
   if (planes.fits()) return planes.chunks();
   const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);
@@ -457,6 +462,7 @@ void run(const Args& args, int64_t chunk, int64_t n_chunks) {
 template <class T>
 size_t work_bytes(const Args& args) {
   const ConvShape s = shape(args);
+  if (is_empty(s)) return 0;
   const PositionVectors<T> planes(s, args.in[1], nullptr);
   if (planes.fits()) return planes.workspace_bytes;
   const ImageVectors lanes = ImageVectors::forward(s, args, nullptr);

@@ -12,10 +12,10 @@
 // number is equal modulo the windows' distance (*phases*) follow one another. So pixel (a, b) of
 // all patches is one flat array, across the ends of rows, and edges and strides are settled. A
 // pixel is copied to about KW / distance planes, once for all filters. Filters are read where they
-// are.
+// are, or if they lie in another order, from a copy.
 //
 // Every position adds its taps in the order (c, kh, kw), one fused multiply-add each, from zero, as
-// in add_taps: both ways give the same bits.
+// in `accumulate`: both ways give the same bits.
 #pragma once
 
 #include "kernels/conv2d/filter_vectors.hpp"
@@ -95,7 +95,7 @@ class PositionVectors {
         reach_w_((s.pool_w - 1) * s.stride_w + s.KW),
         phases_(std::min(step_h_, reach_h_)),
         group_(s.pooled ? kLanes<T> : kPixels * kLanes<T>),
-        in_place_(w.stride[3] == 1 && w.stride[2] == s.KW && w.stride[1] == s.KH * s.KW) {
+        in_place_(are_in_order(w)) {
     cut_strips();
     WorkspaceLayout layout{workspace};
     packed_ = layout.take<T>(in_place_ ? 0 : s.O * s.taps());
@@ -107,9 +107,10 @@ class PositionVectors {
   // Whether a convolution runs so. With more taps, lowering mostly costs more than transposing the
   // results, and the planes of a row of windows outgrow the first-level cache.
   bool fits() const {
-    return (s_.taps() <= kMostPlaneTaps || saves_lanes()) && s_.KH * s_.KW <= kMostPlaneTaps &&
-           (!s_.pooled || (s_.pool_h == 2 && s_.pool_w == 2)) && rows_ > 0 &&
-           rows_ * s_.PW >= group_ && s_.padded_w() + step_w_ <= kLineElements;
+    return rows_ > 0 && (!s_.pooled || (s_.pool_h == 2 && s_.pool_w == 2)) &&
+           s_.KH * s_.KW <= kMostPlaneTaps && rows_ * s_.PW >= group_ &&
+           s_.padded_w() + step_w_ <= kLineElements &&
+           (s_.taps() <= kMostPlaneTaps || saves_lanes());  // last: no size overflows by now
   }
 
   int64_t chunks() const {
@@ -118,7 +119,7 @@ class PositionVectors {
   }
 
   // Filters that don't lie as the inner loop reads them are copied first.
-  int64_t pack_chunks() const { return in_place_ || s_.N == 0 ? 0 : 1; }
+  int64_t pack_chunks() const { return in_place_ ? 0 : 1; }
 
   void pack(const Tensor& w) const {
     for (int64_t o = 0; o < s_.O; o++) {
@@ -135,41 +136,23 @@ class PositionVectors {
   template <class Store, class Finish>
   void run(const Tensor& x, int64_t chunk, int64_t n_chunks, const Store& store_group,
            const Finish& finish) const {
-    const int64_t across = s_.pooled ? s_.stride_w * column_ : kLanes<T>;
     alignas(64) T strip[kStripElements + kPixels * kLanes<T>];
     PlaneTap taps[kMostPlaneTaps];
     find_taps(taps);
-    const Span span = span_of(units(), chunk, n_chunks);
-    for (int64_t unit = span.first; unit < span.last; unit++) {
+    const Span own = span_of(units(), chunk, n_chunks);
+    for (int64_t unit = own.first; unit < own.last; unit++) {
       const Span rows = span_of(s_.PH, unit / parts_ % strips_, strips_);
       PlaneTile tile{unit / parts_ / strips_, {rows.first * s_.PW, rows.last * s_.PW}, {}, 0};
       lower_strip(x, tile.image, rows, strip);
       tile.pitch = std::max(tile.count(), group_);
       const Span part = span_of(s_.O, unit % parts_, parts_);
       const int64_t blocks = ceil_div(part.last - part.first, kMaxFilterVectors);
-      const auto filters = [&](int64_t block) {
-        const Span span = span_of(part.last - part.first, block, blocks);
-        return Span{part.first + span.first, part.first + span.last};
-      };
       const int64_t fit = std::max<int64_t>(1, kTileElements / tile.pitch / kMaxFilterVectors);
-      for (int64_t block = 0; block < blocks; block += fit) {
-        const int64_t end = std::min(block + fit, blocks);
-        tile.filters = {filters(block).first, filters(end - 1).last};
-        for (int64_t i = block; i < end; i++) {
-          const Span span = filters(i);
-          const int64_t offset = (span.first - tile.filters.first) * tile.pitch;
-          const PlaneBlock<T> planes{strip,
-                                     across,
-                                     reach_w_ * column_,
-                                     s_.C,
-                                     taps,
-                                     s_.KH * s_.KW,
-                                     filters_ + span.first * filter_step_,
-                                     filter_step_,
-                                     span.first};
-          with_width<kMaxFilterVectors>(span.last - span.first, [&]<int F>() {
-            convolve_planes<T, F>(planes, tile.count(), group_, offset, tile.pitch, store_group);
-          });
+      for (int64_t first = 0; first < blocks; first += fit) {
+        const int64_t last = std::min(first + fit, blocks);
+        tile.filters = {block_of(part, first, blocks).first, block_of(part, last - 1, blocks).last};
+        for (int64_t block = first; block < last; block++) {
+          convolve_block(strip, taps, tile, block_of(part, block, blocks), store_group);
         }
         finish(tile);
       }
@@ -177,6 +160,40 @@ class PositionVectors {
   }
 
  private:
+  // Whether the filters lie as the inner loop reads them; an axis of one element has no step.
+  static bool are_in_order(const Tensor& w) {
+    int64_t step = 1;
+    for (int axis = 3; axis > 0; step *= w.shape[axis--]) {
+      if (w.shape[axis] != 1 && w.stride[axis] != step) return false;
+    }
+    return true;
+  }
+
+  // One of the blocks into which some filters are cut.
+  static Span block_of(Span filters, int64_t block, int64_t blocks) {
+    const Span inner = span_of(filters.last - filters.first, block, blocks);
+    return {filters.first + inner.first, filters.first + inner.last};
+  }
+
+  // The results of a block of filters in a tile.
+  template <class Store>
+  void convolve_block(const T* strip, const PlaneTap* taps, const PlaneTile& tile, Span filters,
+                      const Store& store_group) const {
+    const PlaneBlock<T> block{.strip = strip,
+                              .across = s_.pooled ? s_.stride_w * column_ : kLanes<T>,
+                              .channel = reach_w_ * column_,
+                              .channels = s_.C,
+                              .taps = taps,
+                              .n_taps = s_.KH * s_.KW,
+                              .filters = filters_ + filters.first * filter_step_,
+                              .filter_step = filter_step_,
+                              .first = filters.first};
+    const int64_t offset = (filters.first - tile.filters.first) * tile.pitch;
+    with_width<kMaxFilterVectors>(filters.last - filters.first, [&]<int F>() {
+      convolve_planes<T, F>(block, tile.count(), group_, offset, tile.pitch, store_group);
+    });
+  }
+
   // Whether vectors of filters would have lanes to spare that vectors of windows don't: of 40
   // filters, 8 of 48. An eighth has to be saved, for images are lowered for it.
   bool saves_lanes() const {
@@ -202,7 +219,7 @@ class PositionVectors {
     if (s_.PH * s_.PW == 0) return;
     const int64_t below = (reach_h_ - 1) / step_h_;  // rows of a plane behind the windows'
     const int64_t columns = std::max<int64_t>(1, s_.C) * reach_w_ * phases_;
-    rows_ = std::min(kStripElements / (columns * s_.PW) - below,
+    rows_ = std::min(kStripElements / columns / s_.PW - below,
                      kTileElements / kMaxFilterVectors / s_.PW);
     rows_ = std::clamp<int64_t>(rows_, 0, s_.PH);
     if (rows_ == 0) return;
@@ -213,7 +230,9 @@ class PositionVectors {
       strips_ = std::max(strips_, std::min({wanted, work, s_.PH}));
       // One image alone: two smaller chunks are better than a thread that waits.
       if (s_.N == 1 && strips_ == 1 && work > 0 && s_.PH / 2 * s_.PW >= group_) strips_ = 2;
-    } else {  // rather than lower overlapping strips
+    } else {
+      // Parts of the filters, for strips would overlap. Each part lowers the image anew, so there
+      // are two only for so few images that threads would wait.
       parts_ = std::clamp<int64_t>(std::min(wanted / kMaxParts, work), 1, kMaxParts);
     }
     rows_ = ceil_div(s_.PH, strips_);
@@ -274,8 +293,8 @@ class PositionVectors {
            s_.C * s_.padded_h() * step_w_ * ceil_div(s_.padded_w(), step_w_) <= kStripElements;
   }
 
-  // The same for these: all rows are split by columns first. Then planes are written in the order
-  // of memory, in whole vectors: what is behind a row is written over by the next.
+  // lower_strip for narrow rows. All rows are split by columns first. Then planes are written in
+  // the order of memory, in whole vectors: what is behind a row is written over by the next.
   void lower_narrow(const Tensor& x, int64_t n, Span span, T* strip) const {
     alignas(64) T split[kStripElements + kLanes<T>];
     const int64_t first = span.first * step_h_;
@@ -332,8 +351,8 @@ class PositionVectors {
   int64_t strips_ = 0;              // of an image
   int64_t parts_ = 1;               // of the filters, in units of their own
   int64_t plane_ = 0, column_ = 0;  // elements of a plane, of the phases of a column
-  T* packed_;                       // [filter][tap], if not in place
-  const T* filters_;                // the same, `filter_step_` apart
+  T* packed_;                       // a copy, [filter][tap], if they don't
+  const T* filters_;                // those that are read, `filter_step_` apart
   int64_t filter_step_;
 };
 

@@ -137,7 +137,8 @@ void add_windows(const T* image, const WindowPlanes<T>& planes, const int32_t* o
 }
 
 template <class T>
-using AddWindows = decltype(&add_windows<T, 1, 2>);
+using AddWindows = void (*)(const T* image, const WindowPlanes<T>& planes, const int32_t* offsets,
+                            unsigned always, const Window* windows, int64_t n);
 
 // Both phases of the gradient, and what they need of the workspace.
 template <class T>
@@ -300,7 +301,7 @@ class SmallPatches {
     const int64_t n_windows = all_count ? plane_ : counts_[n].live;
     const unsigned always = all_count ? kAllPositions : 0;
     const int32_t* offsets = offsets_ + (all_count ? kTableOffsets : 0);
-    AddWindows<T> add;
+    AddWindows<T> add = nullptr;
     with_width<kMaxPatchVectors>(strips_.vectors, [&]<int V>() {
       // Three or more may share, so one alone is rare: it is computed twice, to the same sums, for
       // it isn't worth a loop.

@@ -8,6 +8,10 @@
 // Phase 1 combines elements, phase 2 the parts into which long reductions are cut; the epilogue
 // runs in the last phase that there is, once per chunk. Sums add short blocks in the tape's dtype
 // and the blocks in something wider.
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
 #include "kernels/core/with_type.hpp"
 #include "kernels/reduce/operations.hpp"
 #include "kernels/reduce/problem.hpp"

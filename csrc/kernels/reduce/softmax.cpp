@@ -7,7 +7,8 @@
 //
 // One float dtype throughout; labels have any integer dtype and are in range, negative ones from
 // the end. A row is shifted by its maximum, so that no exponential overflows, and is read three
-// times: for the maximum, for the sum of exponentials, for the result.
+// times: for the maximum, for the sum of exponentials, for the result. Short rows of softmax_xent
+// are read once, into a tile.
 #include "kernels/core/by_dtype.hpp"
 #include "kernels/core/chunks.hpp"
 #include "kernels/core/index_vector.hpp"
@@ -23,6 +24,7 @@ namespace {
 
 constexpr int64_t kChunkElements = 4096;
 constexpr int64_t kBlock = 256;  // elements of a row that are gathered or computed at a time
+constexpr int64_t kTile = 2048;  // elements of rows that are computed together
 
 int64_t row_chunks(const Args& args) {
   const int64_t rows = args.in[0].shape[0];
@@ -145,11 +147,10 @@ void log_softmax(const Args& args, int64_t chunk, int64_t n_chunks) {
 // of them fill whole vectors, where a row of ten classes would not fill one.
 template <class T>
 struct RowTile {
-  static constexpr int64_t kElements = 2048;
-  alignas(kVectorBytes) T values[kElements + kLanes<T>];
-  alignas(kVectorBytes) T quotients[kElements + kLanes<T>];
-  T chosen[kElements];                                  // of each row: its label's value
-  alignas(kVectorBytes) T sums[kElements + kLanes<T>];  // and that of its exponentials
+  alignas(kVectorBytes) T values[kTile + kLanes<T>];  // less the row's maximum; then exponentials
+  alignas(kVectorBytes) T quotients[kTile + kLanes<T>];
+  T chosen[kTile];                                  // of each row: its label's value
+  alignas(kVectorBytes) T sums[kTile + kLanes<T>];  // of each row's exponentials; then logarithms
 
   // The losses and probabilities of n rows from `first` on.
   void xent(const Args& args, int64_t first, int64_t n) {
@@ -180,6 +181,7 @@ struct RowTile {
   }
 
  private:
+  // to[j] = f(to[j]) for j < n; the last vector's other lanes compute with zeros.
   template <class F>
   static void in_vectors(T* to, int64_t n, F f) {
     store(to + n, Vec<T>{});
@@ -209,9 +211,9 @@ void xent(const Args& args, int64_t chunk, int64_t n_chunks) {
   if (c == 0) return;
   RowTile<T> tile;
   const Span rows = span_of(args.in[0].shape[0], chunk, n_chunks);
-  const int64_t many = tile.kElements / c;
-  for (int64_t i = rows.first; i < rows.last; i += many) {
-    tile.xent(args, i, std::min(many, rows.last - i));
+  const int64_t most_rows = kTile / c;
+  for (int64_t i = rows.first; i < rows.last; i += most_rows) {
+    tile.xent(args, i, std::min(most_rows, rows.last - i));
   }
 }
 
@@ -233,7 +235,6 @@ void xent_grad_row(const Args& args, int64_t i, int64_t column, int64_t n, T* to
 // Several rows at a time, into a tile, on which the epilogue runs.
 template <class T>
 void xent_grad(const Args& args, int64_t chunk, int64_t n_chunks) {
-  constexpr int64_t kTile = 2048;
   alignas(kVectorBytes) T tile[kTile];
   const int64_t c = args.in[0].shape[1];
   if (c == 0) return;

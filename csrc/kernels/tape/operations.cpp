@@ -94,7 +94,7 @@ void run_repeated(int64_t n, void* out, const void* a, const void* b, const void
   }
 }
 
-// The same for operations of single elements; the compiler makes vectors of them where it can.
+// run_block for operations of single elements; the compiler makes vectors of them where it can.
 template <class T, class Op, Argument kA, Argument kB>
 void run_lanes(int64_t n, void* out, const void* a, const void* b, const void*) {
   T* to = static_cast<T*>(out);
@@ -273,14 +273,14 @@ void swapped(int64_t n, void* out, const void* a, const void* b, const void* c) 
   run(n, out, b, a, c);
 }
 
-// Of an operation on truths or bits with of(a, b) = of(b, a), and of one with of(a, b) =
-// Mirror::of(b, a): fewer loops to compile.
+// Of an operation on truths or bits with of(a, b) = of(b, a): fewer loops to compile.
 template <class T, class Op>
 constexpr BlockOp symmetric() {
   constexpr BlockFunction many_one = run_block<T, Op, kMany, kOne, kNone>;
   return {{run_block<T, Op, kMany, kMany, kNone>, swapped<many_one>, many_one}};
 }
 
+// The same for one with of(a, b) = Mirror::of(b, a).
 template <class T, class Mirror>
 constexpr BlockOp mirrored() {
   return {{swapped<run_block<T, Mirror, kMany, kMany, kNone>>,

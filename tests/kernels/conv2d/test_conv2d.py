@@ -7,10 +7,11 @@ import pytest
 from helpers.convolutions import AWKWARD, Case, cases
 from helpers.epilogues import EPILOGUES, epilogue
 from helpers.layouts import relaid
-from helpers.native import TARGETS, assert_near, expect, run_kernel
+from helpers.native import TARGETS, assert_near, call_spec, expect, instruction_set, run_kernel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_mnist import _native
 from tinygrad_mnist.checking.one_call import poisoned
 from tinygrad_mnist.contracts import ArraySpec
 from tinygrad_mnist.contracts.core.tape import Instruction, Tape
@@ -93,6 +94,29 @@ def test_few_and_many_channels_give_the_same_bits(case, pool, dtype, target):
     many = run_kernel(name, padded, outputs, wide.params(), target)
     for a, b in zip(few, many, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("channels", "kernel"), [(1, (3, 5)), (3, (1, 5)), (3, (5, 1)), (3, (1, 1)), (1, (1, 1))]
+)
+def test_strides_of_single_elements_mean_nothing(channels, kernel, target):
+    """Filters that lie in order are read where they are, and not copied by a phase of its own."""
+    rng = np.random.default_rng(6)
+    case = Case(2, channels, (12, 40), 7, kernel)
+    x, w = case.operand(rng, case.x, False), case.operand(rng, case.w, False)
+    strides = [s if n > 1 else 2**20 for n, s in zip(w.shape, w.strides, strict=True)]
+    far = np.lib.stride_tricks.as_strided(w, w.shape, strides)
+    y, same = (run_kernel("conv2d", [x, v], [case.y], case.params(), target)[0] for v in (w, far))
+    np.testing.assert_array_equal(y, same)
+
+    def n_phases(filters):
+        call = call_spec("conv2d", [x, filters], [y], case.params())
+        with instruction_set(target):
+            return len(_native.Program([("bind", k) for k in range(3)], [call], [()], 0).phases)
+
+    assert n_phases(w) == n_phases(far) == 1
+    assert n_phases(far[:, ::-1, ::-1, ::-1]) == (1 if w[0].size == 1 else 2)
 
 
 SUM = Instruction("add", (0, 1))

@@ -127,6 +127,26 @@ def test_no_channels_and_large_filters(target):
     assert (winners == 0b1111).all()
 
 
+FAR = 2**31
+STEPS = [(1, FAR), (FAR, 1), (FAR, FAR)]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("pool", [None, *STEPS])
+@pytest.mark.parametrize("stride", STEPS)
+@pytest.mark.parametrize("image", [(101, 1), (1, 101), (10, 10)])
+def test_steps_and_pools_that_leave_the_image(image, stride, pool, target):
+    """Products of them that pass 64 bits decide nothing; a sanitizer would find one."""
+    case = Case(1, 1, image, 1, image, stride=stride, pool=pool)
+    x, w = np.ones(case.x.shape, np.float32), np.ones(case.w.shape, np.float32)
+    if pool is None:
+        [y] = run_kernel("conv2d", [x, w], [case.y], case.params(), target)
+        assert y.tolist() == [[[[image[0] * image[1]]]]]
+    else:
+        [y] = run_kernel("conv2d_pool", [x, w], [case.y], case.params(), target)
+        assert y.size == 0
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("pool", [(2, 2), (3, 2)])
 def test_nan_wins_its_window(pool, target):
