@@ -25,16 +25,16 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
-from ..core.device import TYPES, cuda, device, uint64
+from ..core.device import TYPES, cuda, device, quad_loader, uint64
 from ..core.index import at, block_index, ravel, thread_index, u32, unravel
 from ..core.integers import blocks_for, ceil_div
 from ..core.sums import longest_run
 from .filter_tiles import FilterTiles, filter_tiles
 from .geometry import Convolution, gradient_convolution
-from .grad import QUAD
+from .grad_limits import QUAD
 from .grad_staging import Windows, gradients, pixels
 from .pooling import unpooled
-from .tile_kernel import Destination, TileKernel, combiner, quad_loader, quad_reader, tile_body
+from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body
 
 THREADS = 128
 LEAST = 8  # positions that make a thread worthwhile
@@ -136,13 +136,11 @@ def make_accumulate(conv: Convolution, tiles: FilterTiles) -> Function:
         line = t // units
         while line < n_lines:
             image, r = line // lines, line % lines
-            plane = image * channels + u32(c)
-            x = plane * image_rows + r * stride_h
-            x = (x + tap) * pitch
+            plane = image * channels + c
+            x = (plane * image_rows + r * stride_h + tap) * pitch
             o = (image * groups + group) * filters
-            g = o * line_apart + r * line_pitch
-            g = g + begin
-            if r < u32(left):
+            g = o * line_apart + r * line_pitch + begin
+            if r < left:
                 for quad in range(whole):
                     add_quad(memory, sums, x + quad * step, g, has_nonfinite)
                     g = g + QUAD
@@ -189,7 +187,7 @@ def make_store(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
     """`store(p, memory, sums, tile, t)`: adds up the sums of a block's threads, and sends them to
     the epilogue or to the workspace."""
     units, filters, rows = tiles.units, tiles.filters, tiles.rows
-    width, place = conv.kernel[1], tiles.rows * conv.kernel[1]
+    width, per_filter = conv.kernel[1], tiles.rows * conv.kernel[1]
     n_outputs = tiles.outputs
     destination = Destination(tile_locator(conv, tiles), call.fetches[0], call.settles[0])
     if tiles.ranges > 1:
@@ -200,10 +198,10 @@ def make_store(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
         cuda.syncthreads()
         unit, member = t % units, t // units
         group, row = unit // rows, unit % rows
-        to = group * filters * place + row * width + member * n_outputs
+        to = group * filters * per_filter + row * width + member * n_outputs
         for o in range(filters):
             for k in range(width):
-                memory[uint64(to) + uint64(o * place + k)] = sums[uint64(o * width + k)]
+                memory[uint64(to) + uint64(o * per_filter + k)] = sums[uint64(o * width + k)]
         cuda.syncthreads()
         combine(p, memory, tile, u32(0), t)
 
@@ -214,16 +212,13 @@ def tile_locator(conv: Convolution, tiles: FilterTiles) -> Function:
     """`locate` of a `Destination`: elements of a tile in dw."""
     n_filters, rows, width = tiles.groups * tiles.filters, tiles.rows, conv.kernel[1]
     all_filters, all_rows = conv.filters, conv.channels * conv.kernel[0]
-    row_tiles, split, place = (
-        tiles.row_tiles,
-        unravel(rows, width),
-        ravel(all_rows * width, width, 1),
-    )
+    row_tiles, split = tiles.row_tiles, unravel(rows, width)
+    index_of = ravel(all_rows * width, width, 1)
 
     def locate(v: Any, tile: Any, step: Any) -> Any:
         o, row, kw = split(v)
         o, row = tile // row_tiles * n_filters + o, tile % row_tiles * rows + row
-        return place(o, row, kw), o < all_filters and row < all_rows
+        return index_of(o, row, kw), o < all_filters and row < all_rows
 
     return device(locate)
 

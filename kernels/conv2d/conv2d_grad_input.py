@@ -30,7 +30,7 @@ from ..core.device import TYPES, cuda, device, int64, uint64
 from ..core.index import at, block_index, grid_index, ravel, u32
 from ..core.integers import blocks_for, ceil_div
 from .geometry import Convolution, gradient_convolution
-from .grad import QUAD
+from .grad_limits import QUAD
 from .grad_staging import Windows, gradients, weights
 from .input_tiles import InputTiles, input_tiles
 from .pooling import unpooled
@@ -134,11 +134,9 @@ def make_accumulate(conv: Convolution, tiles: InputTiles, first_row: Function) -
         segment, rest = rest % segments, rest // segments
         h, first = rest % rows, rest // rows
         image, group = member // groups, member % groups
-        h = h + block_index() % bands * rows
-        h = h + pad
+        h = h + block_index() % bands * rows + pad
         above = first_row() * pool
-        g = begin + image * image_pitch
-        g = g + segment * pixels
+        g = begin + image * image_pitch + segment * pixels
         left = min(filters, int64(all_filters) - int64(step) * filters)
         for o in range(int64(first), left, split):
             line = g + o * filter_pitch
@@ -147,10 +145,9 @@ def make_accumulate(conv: Convolution, tiles: InputTiles, first_row: Function) -
                 row = h - (kernel_h - 1 - kh if flip else kh)
                 oh = row // stride
                 if oh < used and oh * stride == row:
-                    weights = (o * kernel_h + kh) * groups + group
-                    weights = u32(weights) * row_weights
-                    at = line + (oh - above) * pitch
-                    add_line(memory, sums, at, weights, has_nonfinite)
+                    weights = ((o * kernel_h + kh) * groups + group) * row_weights
+                    begin_of_line = line + (oh - above) * pitch
+                    add_line(memory, sums, begin_of_line, weights, has_nonfinite)
 
     return device(accumulate)
 
@@ -243,12 +240,8 @@ def make_store(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
 
 def plane_locator(conv: Convolution, tiles: InputTiles) -> Function:
     """`locate` of a `Destination`: elements of a tile in dx, of one channel of each thread."""
-    row, plane, groups, channels = (
-        tiles.segments * tiles.pixels,
-        tiles.plane,
-        tiles.groups,
-        tiles.channels,
-    )
+    row, plane = tiles.segments * tiles.pixels, tiles.plane
+    groups, channels = tiles.groups, tiles.channels
     rows, bands, images = tiles.rows, tiles.bands, tiles.images
     n_images, all_channels, (height, width) = conv.images, conv.channels, conv.image
     place = ravel(all_channels * height * width, height * width, width, 1)
@@ -289,8 +282,8 @@ def gather(call: Call, conv: Convolution) -> Launches:
                 for kh in range(n_rows):
                     # Numbers below zero wrap around to numbers above all positions.
                     row = h + pad_h - (n_rows - 1 - kh if flip else kh)
-                    oh = u32(row) // stride_h
-                    if oh < used_h and oh * stride_h == u32(row):
+                    oh = row // stride_h
+                    if oh < used_h and oh * stride_h == row:
                         for kw in range(n_columns):
                             tap = u32(n_columns - 1 - kw if flip else kw)
                             column = w + pad_w - tap

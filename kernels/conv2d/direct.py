@@ -97,8 +97,8 @@ def _sum(conv: Convolution) -> Function:
                     row, column = top + r, left + q
                     value = dtype(0)  # of the padding; it takes part in the arithmetic
                     if row < height and column < width:
-                        value = p[0][pixel(n, u32(c), row, column)]
-                    factor = p[1][weight(o, u32(c), u32(r), u32(q))]
+                        value = p[0][pixel(n, c, row, column)]
+                    factor = p[1][weight(o, c, r, q)]
                     total = multiply_add(value, factor, total)
         return with_bias(total, bias_at(o, p))
 

@@ -12,7 +12,7 @@ from ..core.hardware import MAX_GRID_Y, MULTIPROCESSORS, REGISTERS, SCHEDULERS, 
 from ..core.integers import ceil_div, even_share, round_up
 from ..core.sums import longest_run
 from .geometry import Convolution
-from .grad import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS
+from .grad_limits import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS
 
 BLOCKS = (MULTIPROCESSORS, 2 * MULTIPROCESSORS, 4 * MULTIPROCESSORS)
 SECOND_KERNEL = 4000  # cycles

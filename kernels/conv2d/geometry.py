@@ -126,11 +126,12 @@ def convolution(call: Call, x: Operand, w: Operand, y: Operand) -> Convolution:
 
 
 def forward_convolution(call: Call) -> Convolution:
-    """The convolution of a forward call."""
+    """The convolution of a forward call: a flip is in the strides of w, and `flip` is False."""
     x, w = call.inputs[:2]
     conv = convolution(call, x, w, call.outputs[0])
     return conv._replace(
         w=flipped(w) if conv.flip else w,
+        flip=False,
         winners=call.outputs[1] if len(call.outputs) > 1 else None,
         bias=call.inputs[2] if call.kernel == "conv2d_bias_pool" else None,
         first_only=bool(call.params.get("first")),

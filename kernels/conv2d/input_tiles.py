@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..core.hardware import MAX_GRID_Y, MULTIPROCESSORS, REGISTERS, SCHEDULERS, SHARED_BYTES, WARP
 from ..core.integers import ceil_div, even_share, round_up
 from .geometry import Convolution
-from .grad import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS
+from .grad_limits import LATENCY, QUAD, STAGED_BYTES, SUMS, THREADS, WAIT, WINNERS
 
 WIDE = 16  # the most pixels of a row that one thread computes
 SEGMENT = 8  # pixels of a thread if rows are longer

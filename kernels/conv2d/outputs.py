@@ -229,8 +229,7 @@ def _split_sum(tiling: Tiling, of_window: Window) -> Function:
         # The thread of the first split that has it, and the first of its sums there.
         owner = f // filters * n_images + image
         owner = owner * tile_rows + row // window_rows
-        owner = owner * tile_columns
-        owner = owner + column // window_columns
+        owner = owner * tile_columns + column // window_columns
         corner = row % window_rows * (pool_rows * columns)
         corner = corner + column % window_columns * pool_columns
         corner = corner * filters + f % filters

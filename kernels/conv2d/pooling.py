@@ -124,22 +124,25 @@ def window_reader(conv: Convolution) -> Function:
     """`read(p, n, o, h, w, exists)`: gradient and winners of a window; a gradient of zero where it
     doesn't exist. Without a pool the one position of a window wins."""
     at_y, zero = at(conv.y), TYPES[conv.dtype](0)
-    has_pool, n_bytes = conv.winners is not None, conv.mask_bytes
-    first_byte = at(conv.winners, 4) if conv.winners else at_y
-    byte_of = mask_byte(conv.winners) if conv.winners else at_y
-    of_none = conv.winners.base if conv.winners else 0  # an element that exists
+    if conv.winners is None:
 
-    def read(p: Any, n: Any, o: Any, h: Any, w: Any, exists: Any) -> Any:
+        def plain(p: Any, n: Any, o: Any, h: Any, w: Any, exists: Any) -> Any:
+            value = p[1][at_y(n, o, h, w) if exists else u32(0)]
+            return value if exists else zero, u32(1)
+
+        return device(plain)
+    first_byte, byte_of = at(conv.winners, 4), mask_byte(conv.winners)
+    n_bytes, of_none = conv.mask_bytes, conv.winners.base  # an element that exists
+
+    def behind_pool(p: Any, n: Any, o: Any, h: Any, w: Any, exists: Any) -> Any:
         value = p[1][at_y(n, o, h, w) if exists else u32(0)]
-        mask = u32(1)
-        if has_pool:
-            first = first_byte(n, o, h, w) if exists else u32(of_none)
-            mask = u32(0)
-            for k in range(n_bytes):
-                mask = mask | byte_of(p[2], first, k) << 8 * k
+        first = first_byte(n, o, h, w) if exists else u32(of_none)
+        mask = u32(0)
+        for k in range(n_bytes):
+            mask = mask | byte_of(p[2], first, k) << 8 * k
         return value if exists else zero, mask
 
-    return device(read)
+    return device(behind_pool)
 
 
 def mask_byte(winners: Operand) -> Function:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Function
-from ..core.device import TYPES, cuda, device, load16, shared_array, uint32, uint64
+from ..core.device import TYPES, cuda, device, quad_loader, shared_array, uint32, uint64
 from ..core.index import thread_index, u32
 from ..core.integers import ceil_div
 from .geometry import Convolution
-from .grad import QUAD
+from .grad_limits import QUAD
 from .grad_staging import Staged, stager
 
 
@@ -80,7 +80,7 @@ def _step(conv: Convolution, kernel: TileKernel) -> Function:
     """`add(p, memory, nonfinite, sums, tile, step, t)`: stages a step, and adds it to the sums."""
     stage = stager(conv.dtype, kernel.threads, kernel.n_sums, kernel.factors, kernel.gradients)
     accumulate, pooled = kernel.accumulate, conv.has_pool
-    # The step before it, or the zeros, must be done with.
+    # All threads must have finished the previous step, or the zeros.
     in_order = kernel.steps > 1 or kernel.zeros[1] > 0 or pooled
 
     def add(p: Any, memory: Any, nonfinite: Any, sums: Any, tile: Any, step: Any, t: Any) -> None:
@@ -94,20 +94,6 @@ def _step(conv: Convolution, kernel: TileKernel) -> Function:
         accumulate(memory, sums, tile, step, t, has_nonfinite)
 
     return device(add)
-
-
-def quad_loader(dtype: str) -> Function:
-    """`load(memory, i)`: elements i to i + 3 of shared memory, i a multiple of QUAD."""
-
-    def four(memory: Any, i: Any) -> Any:
-        return load16(memory, i)
-
-    def two(memory: Any, i: Any) -> Any:
-        a, b = load16(memory, i)
-        c, d = load16(memory, i + 2)
-        return a, b, c, d
-
-    return device(four if dtype == "float32" else two)
 
 
 def quad_reader(dtype: str, quads: int, first: int = 0, end: int | None = None) -> Function:

@@ -3,8 +3,8 @@
 A kernel is made for one call of a plan: shapes, strides and parameters are constants in it, so the
 compiler can unroll loops and divide by constants. It takes all operands as one tuple of pointers
 `p`: inputs, then outputs, then the workspace, if there is one. On a device a pointer is an address;
-in the simulator it is the flat array that begins there. `p[k][uint64(j)]` is element j of pointer
-k.
+in the simulator it is the flat array that begins there. `p[k][j]` is element j of pointer k;
+j is a u32 (index.py).
 """
 
 from __future__ import annotations

@@ -256,6 +256,20 @@ else:
     }
 
 
+def quad_loader(dtype: str) -> Function:
+    """`load(p, i)`: elements i to i + 3 of float32 or float64 as a tuple, by 16-byte accesses; i is
+    a multiple of four."""
+    if dtype == "float32":
+        return load16
+
+    def load(p: Any, i: Any) -> Any:
+        x, y = load16(p, i)
+        z, w = load16(p, i + 2)
+        return x, y, z, w
+
+    return device(load)
+
+
 # Functions that take and return floats of one dtype. The simulator uses NumPy's: Python's raise
 # errors where these return infinity or NaN, and they compute in float64.
 _math: Any = np if SIMULATED else math
@@ -309,6 +323,7 @@ __all__ = [
     "multiply_adds",
     "np",
     "power",
+    "quad_loader",
     "rint",
     "rounded",
     "shared_array",

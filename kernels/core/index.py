@@ -10,7 +10,9 @@ subscript would cost a test for negative values.
   `k = u32(0)`. Without it, Numba says that it doesn't understand the type 'u32'.
 * `p[k][i]` takes a `u32` as it is. A sum with a constant may be written in 64 bits, of `uint64`:
   the constant then becomes part of the instruction that loads.
-* A negative stride or shift is a constant modulo 2**32: see `wrapped`.
+* A Python integer is from 0 to 2**32 - 1, also in a comparison: outside of these a device and the
+  simulator differ. A negative stride or shift is a constant modulo 2**32: see `wrapped`. A number
+  of 64 bits, such as int64(x), becomes an index by u32(x).
 
 In the simulator a `u32` is NumPy's uint32, which follows the same rule.
 
@@ -163,10 +165,13 @@ def unravel(*lengths: int) -> Function:
 def ravel(*strides: int, base: int = 0) -> Function:
     """`place(i, j, ...)`: base + i * strides[0] + j * strides[1] + ..., of up to four axes.
 
-    Strides may be negative; the result may not. A factor of all of them is multiplied last, so that
+    Strides may be negative; a negative result is a number modulo 2**32. ValueError for more axes,
+    or none. A factor of all of them is multiplied last, so that
     the compiler sees the alignment. The innermost axis comes first: what the outer ones add may
     depend on a loop.
     """
+    if not 1 <= len(strides) <= 4:
+        raise ValueError(f"ravel takes one to four strides, not {len(strides)}")
     unit = gcd(base, *strides) or 1
     s0, s1, s2, s3 = (wrapped(s // unit) for s in (*strides, *[0] * (4 - len(strides))))
     first = wrapped(base // unit)
@@ -188,7 +193,7 @@ def ravel(*strides: int, base: int = 0) -> Function:
 
 def at(operand: Operand, axes: int | None = None) -> Function:
     """`place(i, j, ...)`: the index of an operand's element, from its pointer, by its index along
-    each axis; or along the first `axes` of them, where it is 0 along the others."""
+    each axis, of up to four; or along the first `axes` of them, where it is 0 along the others."""
     return ravel(*operand.strides[:axes], base=operand.base)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Operand
-from ..core.device import device, load16
+from ..core.device import device, quad_loader
 from ..core.hardware import REGISTERS, WARP
 from ..core.index import at, u32
 from ..core.integers import round_up
@@ -17,8 +17,8 @@ from ..core.integers import round_up
 QUAD = 4  # elements of a group
 
 
-def part_place(part: tuple[int, int], across: int) -> Function:
-    """`place(number)`: the row and the column at which part `number` of a matrix begins.
+def part_origin(part: tuple[int, int], across: int) -> Function:
+    """`origin(number)`: the row and the column at which part `number` of a matrix begins.
 
     part: its rows and columns. across: parts beside each other.
     """
@@ -73,20 +73,6 @@ def has_quads(operand: Operand, axis: int) -> bool:
         and operand.base % lanes == 0
         and other % lanes == 0
     )
-
-
-def quad_loader(dtype: str) -> Function:
-    """`load(p, i)`: elements i to i + 3 as a tuple, by 16-byte accesses."""
-    if dtype == "float32":
-        return load16
-
-    @device
-    def load(p: Any, i: Any) -> Any:
-        x, y = load16(p, i)
-        z, w = load16(p, i + 2)
-        return x, y, z, w
-
-    return load
 
 
 def quads(operand: Operand, number: int, axis: int) -> Function:

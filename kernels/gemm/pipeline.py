@@ -22,7 +22,7 @@ from ..core.call import Call, Function, Launch, Launches, LaunchShape, grid_1d
 from ..core.device import TYPES, cuda, device, shared_array
 from ..core.index import block_index, grid_index, u32
 from ..core.integers import blocks_for, ceil_div
-from .operands import QUAD, Problem, Sink, epilogue_sink, part_place, resident_blocks
+from .operands import QUAD, Problem, Sink, epilogue_sink, part_origin, resident_blocks
 from .stage import Factor, quad_storer
 
 MAX_REGISTERS = 128  # the most of a thread
@@ -96,7 +96,7 @@ def _product(
     shared_a, shared_b = 2 * size_a, 2 * size_b
     place, multiply, n_sums = worker.place, worker.multiply, worker.n_sums
     terms, depth = cut.terms(shape), cut.depth
-    corner, finish = part_place(cut.tile, cut.tiles(shape)[0]), worker.finisher(sink)
+    corner, finish = part_origin(cut.tile, cut.tiles(shape)[0]), worker.finisher(sink)
 
     def body(p: Any) -> None:
         tiles_a = shared_array(shared_a, kind)

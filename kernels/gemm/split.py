@@ -34,7 +34,7 @@ from .operands import (
     epilogue_sink,
     has_quads,
     keep_quad,
-    part_place,
+    part_origin,
     problem,
     quads,
 )
@@ -183,8 +183,8 @@ def _adder(call: Call, shape: Problem, split: Split) -> Function:
 def _direct(call: Call, shape: Problem, split: Split) -> Function:
     """The body with one slice: a thread has its results in registers."""
     rows, columns = split.rows, split.columns
-    corner = part_place(split.tile, split.tiles(shape)[0])
-    place = part_place((rows, columns), split.column_threads)
+    corner = part_origin(split.tile, split.tiles(shape)[0])
+    place = part_origin((rows, columns), split.column_threads)
     add = _adder(call, shape, split)
     fetch, settle = block_results(shape, epilogue_sink(call, shape, columns), rows, columns)
     kind = TYPES[shape.dtype]
@@ -207,7 +207,7 @@ def _sliced(call: Call, shape: Problem, split: Split) -> Function:
     rows, columns, slices = split.rows, split.columns, split.slices
     across, down = split.column_threads, split.row_threads
     tile_columns = split.tile[1]
-    corner = part_place(split.tile, split.tiles(shape)[0])
+    corner = part_origin(split.tile, split.tiles(shape)[0])
     size = split.tile[0] * split.tile[1]
     m, n = shape.m, shape.n
     add = _adder(call, shape, split)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ..core.call import Call, Function, Launches
 from ..core.device import cuda, device, float32
 from ..core.index import thread_index
-from .operands import QUAD, Problem, Sink, block_results, part_place, problem
+from .operands import QUAD, Problem, Sink, block_results, part_origin, problem
 from .pipeline import Cut, Worker, product_launches
 from .stage import Factor, Stage, factor
 from .tensor_core import COLUMNS, LANES, ROWS, TERMS, multiply_add_tf32, tf32
@@ -57,7 +57,7 @@ def tensor_gemm(call: Call, tiling: TensorTiling) -> Launches:
         for k in (0, 1)
     )
     part = tiling.m_tiles * ROWS, tiling.n_tiles * COLUMNS
-    of_warp = part_place(part, tiling.column_warps)
+    of_warp = part_origin(part, tiling.column_warps)
     worker = Worker(
         device(lambda: of_warp(thread_index() // LANES)),
         _multiplier(tiling, a, b),

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launches
-from ..core.device import TYPES, cuda, device
+from ..core.device import TYPES, cuda, device, quad_loader
 from ..core.index import thread_index
 from .operands import (
     QUAD,
@@ -26,9 +26,8 @@ from .operands import (
     Sink,
     block_results,
     keep_quad,
-    part_place,
+    part_origin,
     problem,
-    quad_loader,
 )
 from .pipeline import Cut, Worker, product_launches
 from .stage import Stage, factor
@@ -61,7 +60,7 @@ def tiled_gemm(call: Call, tiling: Tiling) -> Launches:
     """One kernel, or two if k has several parts."""
     shape, cut = problem(call), tiling.cut
     a, b = (factor(call, k, Stage(cut.tile[k], DEPTH, cut.threads, PAD)) for k in (0, 1))
-    of_thread = part_place((QUAD, QUAD), tiling.column_threads)
+    of_thread = part_origin((QUAD, QUAD), tiling.column_threads)
     worker = Worker(
         device(lambda: of_thread(thread_index())),
         _multiplier(shape, tiling, a.term, b.term),

@@ -16,7 +16,7 @@ from typing import Any
 from ..core.call import Call, Function, Launches, factory
 from ..core.device import device, load16, store16
 from ..core.each import each
-from ..core.index import ravel, u32, unravel
+from ..core.index import ravel, unravel
 from .rows import IndexedAxes, indexed_axes
 
 LANES = {"float32": 4, "float64": 2}  # of 16 bytes
@@ -33,7 +33,7 @@ def gather(call: Call) -> Launches:
 
     def element(i: Any, p: Any) -> None:
         outer, row, column = split(i)
-        move(element_of(outer, u32(place(row, p)), column), i, p)
+        move(element_of(outer, place(row, p), column), i, p)
 
     return Launches((each(call.outputs[0].size // lanes, element),))
 

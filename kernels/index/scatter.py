@@ -56,11 +56,7 @@ def _places(axes: IndexedAxes) -> tuple[Function, Function]:
     number of an element of x.
     """
     rest, element_of = axes.rest, ravel(axes.places * axes.rest, axes.rest, 1)
-
-    def element(outer: Any, place: Any, column: Any) -> Any:
-        return element_of(outer, u32(place), column)
-
-    return unravel(axes.n, rest), device(element)
+    return unravel(axes.n, rest), element_of
 
 
 def _sum(dtype: str) -> Function:

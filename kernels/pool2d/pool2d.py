@@ -27,10 +27,10 @@ from .windows import (
     Axis,
     coordinates,
     corner,
+    index_of,
     inside,
     over_window,
     over_windows,
-    place_of,
     pool_axes,
 )
 
@@ -71,7 +71,7 @@ def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
     width, n_pixels = axes[1].size, axes[0].size * axes[1].size
     first_row, first_column = corner(axes[0]), corner(axes[1])
     has_row, has_column = inside(axes[0]), inside(axes[1])
-    place = place_of(call.inputs[0])
+    place = index_of(call.inputs[0])
 
     def mark(i: Any, top: Any, window: Any, p: Any) -> None:
         plane, h, w = window[0], first_row(window[1]), first_column(window[2])
@@ -96,7 +96,7 @@ def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
 def _winner_adder(call: Call, dtype: Any) -> Function:
     """Adds the elements of the pixels that win; input 1 has the bits."""
     winners = call.inputs[1]
-    place, stride = place_of(winners), wrapped(winners.strides[4])
+    place, stride = index_of(winners), wrapped(winners.strides[4])
 
     def wins(window: Any, tap: Any, p: Any) -> Any:
         plane, row, column = window

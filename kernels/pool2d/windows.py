@@ -57,8 +57,8 @@ def coordinates(operand: Operand) -> Function:
     return unravel(*operand.shape[2:4])
 
 
-def place_of(operand: Operand) -> Function:
-    """`place(plane, row, column)`: the index of an element of (N, C, rows, columns, ...),
+def index_of(operand: Operand) -> Function:
+    """`index(plane, row, column)`: the index of an element of (N, C, rows, columns, ...),
     with index 0 on further axes."""
     plane_of = strided(*merged(operand.shape[:2], operand.strides[:2]))
     in_plane = ravel(1, *operand.strides[2:4], base=operand.base)
@@ -110,7 +110,7 @@ def over_window(
     height, width = axes[0].size, axes[1].size
     first_row, first_column = corner(axes[0]), corner(axes[1])
     has_row, has_column = inside(axes[0]), inside(axes[1])
-    place, take_one = place_of(x), device(take)
+    place, take_one = index_of(x), device(take)
 
     def visit(total: Any, window: Any, r: Any, c: Any, p: Any) -> Any:
         plane, row, column = window
@@ -136,7 +136,7 @@ def over_windows(
     first_row, tap_row = windows_of(axes[0])
     first_column, tap_column = windows_of(axes[1])
     height, width = axes[0].size, axes[1].size
-    place, take_one = place_of(g), device(take)
+    place, take_one = index_of(g), device(take)
 
     def visit(total: Any, pixel: Any, a: Any, b: Any, p: Any) -> Any:
         plane, h, w = pixel

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..core.axes import kept_and_reduced
 from ..core.call import Call, Function, Launch, Launches, factory
-from ..core.device import TYPES, cuda, device, shared_array, uint32
+from ..core.device import TYPES, device, shared_array, uint32
 from ..core.index import block_index, u32
 from ..core.integers import ceil_div, power_of_two
 from ..core.lanes import ROUND, Split, block_of, folded, reduction, runs_along, split, tree
@@ -126,7 +126,7 @@ def _launch(
 
     def body(p: Any) -> None:
         values = shared_array(shared, kind)
-        indices = cuda.shared.array(shared, uint32)
+        indices = shared_array(shared, uint32)
         reduced((values, indices), block_index(), p)
 
     return Launch(body, block.grid)

@@ -202,6 +202,23 @@ IDLE = {  # what becomes of a read of shared memory: whether the result can depe
     "a maximum": ("max.f32 %f2, %f1, 0f3F800000;", False),
     "a minimum": ("min.f32 %f2, %f1, 0f3F800000;", False),
     "a comparison": ("setp.gt.f32 %p2, %f1, 0f3F800000; selp.f32 %f2, %f4, %f5, %p2;", False),
+    "a test for zero": (
+        "setp.eq.f32 %p2, %f1, 0f00000000; selp.f32 %f2, %f4, %f5, %p2;",
+        False,
+    ),
+    "a flag": (
+        "mov.b32 %r5, %f1; setp.ne.s32 %p2, %r5, 0; selp.f32 %f2, %f4, %f5, %p2;",
+        False,
+    ),
+    "a flag of 1": (
+        "mov.b32 %r5, %f1; setp.eq.s32 %p2, %r5, 1; selp.f32 %f2, %f4, %f5, %p2;",
+        False,
+    ),
+    "its lowest bit": (
+        "mov.b32 %r5, %f1; and.b32 %r5, %r5, 1; setp.eq.s32 %p2, %r5, 1;"
+        " selp.f32 %f2, %f4, %f5, %p2;",
+        False,
+    ),
 }
 
 
@@ -235,6 +252,24 @@ def test_reads_of_unwritten_shared_memory_matter_if_the_result_depends_on_them(
         [finding] = observer.findings
         assert finding.kind == ("idle read" if is_idle else "unwritten")
         assert finding.times == 32 - n_written
+
+
+def test_unwritten_shared_memory_as_the_end_of_a_loop() -> None:
+    """-1 ends it at once; the launch with a large number is stopped."""
+    body = """
+    mov.u64 %rd12, tile;
+    ld.shared.u32 %r5, [%rd12];
+    mov.u32 %r6, 0;
+  $NEXT:
+    add.s32 %r6, %r6, 1;
+    setp.lt.s32 %p1, %r6, %r5;
+    @%p1 bra $NEXT;
+    mov.u32 %r7, 7;
+    st.global.u32 [%rd0], %r7;
+    """
+    (result,), observer = run(kernel_text(body, 1, SHARED), [np.zeros(1, np.uint32)], 1)
+    assert kinds(observer) == ["unwritten"]
+    assert result.tolist() == [7]
 
 
 def test_bytes_beside_each_other_are_no_race() -> None:

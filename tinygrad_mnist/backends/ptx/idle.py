@@ -15,10 +15,13 @@ from tinygrad_mnist.backends.ptx.observe import Observer, Running
 from tinygrad_mnist.backends.ptx.races import moments
 from tinygrad_mnist.contracts.core.base import Array
 
-#: The bits that are turned over in a byte, two bytes, and so on. Unwritten shared memory has NaN or
-#: -1. Of floats these make a small number, the greatest one and the least one: one of them changes
-#: any sum, product, maximum or comparison.
+#: The bits that are inverted in a byte, two bytes, and so on. In unwritten shared memory all bits
+#: are 1: NaN or -1. These changes make 0 of it, then 1; of floats a small number, the greatest one
+#: and the least one. So one of them changes any sum, product, maximum or bit, and the answer of a
+#: comparison with a number between those, of a test for 0, and of a flag.
 CHANGES = (
+    {n: (1 << 8 * n) - 1 for n in (1, 2, 4, 8)},
+    {n: (1 << 8 * n) - 2 for n in (1, 2, 4, 8)},
     {n: int.from_bytes(b"\x5a" * n, "little") for n in (1, 2, 4, 8)},
     {1: 0x80, 2: 0x8000, 4: 0x80800000, 8: 0x8010 << 48},
     {1: 0x40, 2: 0x4000, 4: 0x00800000, 8: 0x0010 << 48},
@@ -47,7 +50,7 @@ class Alteration(Observer):
         return self._other(values, where)
 
     def _other(self, value: Any, where: Array) -> Array:
-        """The value with some of its bits turned over in some threads."""
+        """The value with some of its bits inverted in some threads."""
         bits = np.broadcast_to(value, len(where)).view(f"u{value.dtype.itemsize}").copy()
         bits[where] ^= bits.dtype.type(self._change[bits.itemsize])
         return bits.view(value.dtype)

@@ -7,7 +7,7 @@ all threads that are there. So threads that have parted meet again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,13 @@ from tinygrad_mnist.contracts.core.base import Array
 # Threads that run at once: enough that NumPy's cost of a call is small, and that a register still
 # fits in the L1 cache.
 THREADS_AT_ONCE = 8192
+# How long a launch with changed values may run, in runs of the first one: a changed value may be
+# the end of a loop.
+LONGEST = 8
+
+
+class _TooLongError(Exception):
+    """A launch has run more blocks of code than it may."""
 
 
 def launch(
@@ -51,7 +58,7 @@ def launch(
         return
     written = {id(w.allocation): w.allocation for w in fixed if w.writable}.values()
     before = [allocation.data.copy() for allocation in written]
-    _execute(kernel, shape, parameters, fixed, observer)
+    n_run = _execute(kernel, shape, parameters, fixed, observer)
     doubts = observer.doubts()
     harmless = False
     if doubts:
@@ -59,7 +66,11 @@ def launch(
 
         def is_without_effect(change: dict[int, int]) -> bool:
             _restore(written, before)
-            _execute(kernel, shape, parameters, fixed, Alteration(doubts, change))
+            alteration = Alteration(doubts, change)
+            try:
+                _execute(kernel, shape, parameters, fixed, alteration, LONGEST * n_run)
+            except _TooLongError:
+                return False
             pairs = zip(written, after, strict=True)
             return all(np.array_equal(allocation.data, data) for allocation, data in pairs)
 
@@ -79,8 +90,10 @@ def _execute(
     parameters: Sequence[int],
     windows: Sequence[Window],
     observer: Observer | None,
-) -> None:
-    n_threads = prod(shape.block)
+    limit: float = inf,
+) -> int:
+    """Runs all blocks. Returns how many blocks of code were run; _TooLongError beyond `limit`."""
+    n_threads, n_run = prod(shape.block), 0
     if observer is not None:
         observer.begin(windows, kernel.word("global"))
     with np.errstate(all="ignore"):
@@ -88,7 +101,9 @@ def _execute(
             n = len(numbers)
             own = kernel.own_windows(n, n * n_threads, shape, watching is not None)
             space = AddressSpace([*windows, *own])
-            Run(kernel, shape, parameters, space, numbers, watching).run()
+            run = Run(kernel, shape, parameters, space, numbers, watching)
+            n_run += run.run(limit - n_run)
+    return n_run
 
 
 def _portions(shape: Shape, observer: Observer | None) -> Iterator[tuple[Array, Observer | None]]:
@@ -106,10 +121,16 @@ def _portions(shape: Shape, observer: Observer | None) -> Iterator[tuple[Array, 
 class Run(Accesses, Exchange):
     """Some blocks of a launch."""
 
-    def run(self) -> None:
+    def run(self, limit: float) -> int:
+        """Runs them to the end. Returns how many blocks of code were run; _TooLongError beyond
+        `limit`."""
+        n_run = 0
         pending: dict[int, list[Lanes]] = {0: [None]}
         waiting: list[tuple[int, Lanes, Instruction]] = []
         while pending or waiting:
+            if n_run >= limit:
+                raise _TooLongError
+            n_run += 1
             if not pending:
                 pending = self._pass_barrier(waiting)
                 waiting = []
@@ -131,6 +152,7 @@ class Run(Accesses, Exchange):
                 for target, part in self._parted(number, lanes, condition):
                     to = block.target if target else number + 1
                     pending.setdefault(to, []).append(part)
+        return n_run
 
     def _parted(self, number: int, lanes: Lanes, condition: Any) -> list[tuple[bool, Lanes]]:
         """The threads for which a branch is taken, and the others."""
