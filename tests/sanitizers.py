@@ -25,19 +25,20 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Sanitizer:
-    """library: what has to be loaded before Python, which isn't built with it. options: its
-    environment variables; Python itself frees little at its end, so leaks aren't looked for."""
+    """library: what has to be loaded before Python, which isn't built with it. options: the value
+    of its environment variable; Python frees little at its end, so leaks aren't looked for."""
 
     library: str
-    options: dict[str, str]
+    variable: str
+    options: str
 
 
 SANITIZERS = {
     "address": Sanitizer(
-        "libasan.so", {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"}
+        "libasan.so", "ASAN_OPTIONS", "detect_leaks=0:allocator_may_return_null=1"
     ),
-    "undefined": Sanitizer("libubsan.so", {"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}),
-    "thread": Sanitizer("libtsan.so", {"TSAN_OPTIONS": "halt_on_error=1:report_bugs=1"}),
+    "undefined": Sanitizer("libubsan.so", "UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1"),
+    "thread": Sanitizer("libtsan.so", "TSAN_OPTIONS", "halt_on_error=1"),
 }
 CHECKS = {
     "kernels": ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "tests/kernels"],
@@ -67,27 +68,36 @@ def build(name: str, folder: Path) -> Path:
     return python
 
 
-def library_of(name: str) -> str:
-    """Where g++ has the sanitizer's library."""
-    asked = f"-print-file-name={SANITIZERS[name].library}"
+def library(name: str) -> str:
+    """Where g++ has a library."""
+    asked = f"-print-file-name={name}"
     found = subprocess.run(["g++", asked], check=True, capture_output=True, text=True)
     path = found.stdout.strip()
     if not Path(path).is_absolute():
-        raise SystemExit(f"g++ has no {path}; on Debian it comes with the compiler")
+        raise SystemExit(f"g++ has no {name}; on Debian it comes with the compiler")
     return path
 
 
 def check(name: str, python: Path, checks: list[str]) -> bool:
     """Runs the checks, and says whether all passed."""
-    preload = {"LD_PRELOAD": library_of(name), **SANITIZERS[name].options}
-    # The installed package has the checked code, not the clone.
-    settings = {"PYTHONSAFEPATH": "1", "PYTHONMALLOC": "malloc", **preload}
-    settings["TINYGRAD_MNIST_TESTS_NO_LIMIT"] = "1"
+    sanitizer, report = SANITIZERS[name], python.parents[1] / "report"
+    settings = {
+        # C++'s library too: the sanitizer looks for its functions when it is loaded, before Python
+        # loads a module that needs it.
+        "LD_PRELOAD": f"{library(sanitizer.library)} {library('libstdc++.so.6')}",
+        sanitizer.variable: f"{sanitizer.options}:log_path={report}",
+        "PYTHONSAFEPATH": "1",  # the installed package has the checked code, not the clone
+        "PYTHONMALLOC": "malloc",
+        "TINYGRAD_MNIST_TESTS_NO_LIMIT": "1",
+    }
     passed = True
     for what in checks:
         print(f"== {name}: {what}", flush=True)
         done = subprocess.run([python, *CHECKS[what]], cwd=ROOT, env={**os.environ, **settings})
         print(f"== {name}: {what}: exit status {done.returncode}", flush=True)
+        for file in report.parent.glob("report.*"):  # pytest has taken standard error
+            print(file.read_text()[:4000])
+            file.unlink()
         passed &= done.returncode == 0
     return passed
 
