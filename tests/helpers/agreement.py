@@ -68,7 +68,10 @@ def disagreements(folder: Path, share: int = 0, of: int = 1) -> list[str]:
         for one, other in combinations(results, 2):
             try:
                 for result, wanted in zip(results[other], results[one], strict=True):
-                    assert_near(result, _wide(wanted), case.tolerance)
+                    if case.tolerance == 0:
+                        np.testing.assert_array_equal(result, wanted)
+                    else:
+                        assert_near(result, _wide(wanted), case.tolerance)
             except AssertionError as error:
                 found.append(f"{case}: {other}, {one}: {error}")
     return found
