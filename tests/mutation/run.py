@@ -63,13 +63,13 @@ def draw(count: int, seed: int, folders: list[str]) -> Iterator[tuple[Path, Muta
         yield path, mutant(path.read_text(), number, kind)
 
 
-def groups(path: Path) -> list[list[str]]:
+def groups(path: Path) -> list[tuple[str, ...]]:
     """Tests that may notice a mistake in a module, those first that are the likeliest to."""
     folder = path.relative_to(ROOT / PACKAGE).parts[0]
     named = sorted((ROOT / "tests").rglob(f"test_{path.stem.strip('_')}.py"))
-    first = [str(p.relative_to(ROOT)) for p in named]
-    rest = [f"tests/{name}" for name in dict.fromkeys(TESTS[folder])]
-    return [first] * bool(first) + [[name] for name in rest if (ROOT / name).exists()]
+    first = tuple(str(p.relative_to(ROOT)) for p in named)
+    rest = [(f"tests/{name}",) for name in dict.fromkeys(TESTS[folder])]
+    return [first, *rest] if first else rest
 
 
 def copied(folder: Path) -> Path:
@@ -95,8 +95,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 def check_baseline(folder: Path, paths: Iterable[Path]) -> None:
     """Ends the program where a test fails without a mistake."""
-    for group in dict.fromkeys(tuple(g) for path in paths for g in groups(path)):
-        failed = failure_of(folder, list(group))
+    for group in dict.fromkeys(group for path in paths for group in groups(path)):
+        failed = failure_of(folder, group)
         if failed is not None:
             raise SystemExit(f"without a mistake: {failed}")
 
@@ -106,7 +106,7 @@ def first_failure(folder: Path, path: Path) -> str | None:
     return next(filter(None, (failure_of(folder, group) for group in groups(path))), None)
 
 
-def failure_of(folder: Path, group: list[str]) -> str | None:
+def failure_of(folder: Path, group: Iterable[str]) -> str | None:
     options = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
     command = [sys.executable, "-m", "pytest", *options, *group]
     try:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Buffer, Plan
-from tinygrad_mnist.graph.source import Origins, at
+from tinygrad_mnist.compile.plan import OUTPUT, TEMPORARY, Plan
+from tinygrad_mnist.graph.source import at
 
 try:
     import resource
@@ -35,27 +35,25 @@ def check_memory(plan: Plan, workspace: int, name: str, held: int = 0, steps: in
         return
     free = free_bytes()
     if free is not None and wanted > free:
-        raise too_large(plan, results + scratch, name, f"{amount(free)} are free")
+        raise MemoryError(
+            f"{name} takes {amount(results + scratch)} of memory, and {amount(free)} are free"
+            f"{_largest_array(plan)}"
+        )
 
 
-def too_large(plan: Plan, needed: int, name: str, why: str) -> MemoryError:
-    """The error: with the size of the whole, that of the largest array, and its lines."""
-    message = f"{name} takes {amount(needed)} of memory, and {why}"
-    arrays = [b for b in plan.buffers if b.kind in (OUTPUT, TEMPORARY)]
-    if not arrays:
-        return MemoryError(message)
-    largest = max(arrays, key=lambda b: b.nbytes)
-    shape = " x ".join(map(str, largest.shape))
-    array = f"its largest array is of {shape} {largest.dtype}, {amount(largest.nbytes)}"
-    return MemoryError(f"{message}; {array}{at(*_lines(plan, largest))}")
-
-
-def _lines(plan: Plan, buffer: Buffer) -> Origins:
-    """Those of the first call that writes to the buffer."""
-    number = next(i for i, b in enumerate(plan.buffers) if b is buffer)
+def _largest_array(plan: Plan) -> str:
+    """The largest array of a plan, and the lines of the first call that writes to it, as the tail
+    of a message; empty where a plan has none."""
+    own = [i for i, b in enumerate(plan.buffers) if b.kind in (OUTPUT, TEMPORARY)]
+    if not own:
+        return ""
+    number = max(own, key=lambda i: plan.buffers[i].nbytes)
+    largest = plan.buffers[number]
     writers = (c for c in plan.calls if any(v.buffer == number for v in c.outputs))
-    first = next(writers, None)
-    return first.origins if first is not None else ()
+    lines = next((call.origins for call in writers), ())
+    shape = " x ".join(map(str, largest.shape))
+    array = f"{shape} {largest.dtype}, {amount(largest.nbytes)}"
+    return f"; its largest array is of {array}{at(*lines)}"
 
 
 def amount(nbytes: int) -> str:
