@@ -107,7 +107,9 @@ def best_peer(
 
 def heading(report: dict[str, Any]) -> str:
     """What a report was measured on."""
-    on = f"{report['threads']} threads, {report['simd']}" if "threads" in report else ""
+    on = ""
+    if "threads" in report:
+        on = f"{report['processor']}, {report['threads']} threads, {report['simd']}"
     if "gpu" in report:
         on = (
             f"{report['gpu']}, driver {report['driver']} (CUDA {report['driver_cuda']}),"

@@ -155,7 +155,8 @@ def test_a_report_says_what_it_was_measured_on() -> None:
     gpu = {"gpu": "GPU", "driver": "580.1", "driver_cuda": "13.0", "multiprocessors": 132}
     text = heading({**common, **gpu, "peak_flops": 6.7e13})
     assert text.startswith("2026-01-01: GPU, driver 580.1 (CUDA 13.0), 132 multiprocessors")
-    assert "2 threads, avx2" in heading({**common, "threads": 2, "simd": "avx2"})
+    cpu = {"processor": "AMD EPYC", "threads": 2, "simd": "avx2"}
+    assert "AMD EPYC, 2 threads, avx2" in heading({**common, **cpu})
 
 
 # --- workers --------------------------------------------------------------------------------------
