@@ -1,4 +1,4 @@
-"""One, two or four threads of the team: the same bits."""
+"""One, two, four or eight threads of the team: the same bits."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_training_steps(name: str, target: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(config, "device", "cpu")
     costs, params = train(name, target, 1)
     assert len(set(costs.tolist())) == STEPS
-    for threads in (2, 4):
+    for threads in (2, 4, 8):
         again, moved = train(name, target, threads)
         np.testing.assert_array_equal(again, costs)
         for a, b in zip(moved, params, strict=True):

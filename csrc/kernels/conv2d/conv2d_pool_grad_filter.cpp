@@ -30,6 +30,9 @@ constexpr int64_t kBlockBytes = 20 * 1024;      // of a packed group that is wor
 constexpr int64_t kListBytes = 192 * 1024;      // of terms, one for each window
 constexpr int64_t kRoomBytes = 8 * kListBytes;  // for them, should all positions tie
 constexpr int64_t kFlopsPerWindow = 40;         // of listing a term, roughly
+constexpr int64_t kFarBytes = 1 << 20;          // of packed images: more leave the L2 cache
+constexpr int64_t kLineBytes = 64;              // of a cache line
+constexpr int64_t kImagesAhead = 8;   // whose gradients are requested while terms are listed
 constexpr int64_t kStripFlops = 128;  // of packing a strip's vector, and finding what is live
 
 ConvShape shape(const Args& args) { return conv_shape(args.in[0], args.out[0], args); }
@@ -93,6 +96,26 @@ struct TermWork {
   }
 };
 
+// Memory that is needed soon, requested a few cache lines at a time: all at once would wait for
+// each other, and patches are visited in an order that the processor can't foresee.
+class Ahead {
+ public:
+  Ahead() = default;
+  Ahead(const void* first, int64_t bytes)
+      : next_(static_cast<const char*>(first)), end_(next_ + bytes) {}
+
+  // A share of what is left, if `shares` are still to come.
+  void request(int64_t shares) {
+    const int64_t bytes = (end_ - next_) / shares;
+    for (const char* to = next_ + bytes; next_ < to; next_ += kLineBytes) {
+      __builtin_prefetch(next_, 0, 2);
+    }
+  }
+
+ private:
+  const char *next_ = nullptr, *end_ = nullptr;
+};
+
 template <class T>
 struct Work {
   WorkspaceLayout layout;
@@ -118,6 +141,15 @@ struct Work {
       images = layout.take<T>(packed.size(groups.count * s.N));
       by_term.emplace(s, blocks, filter_chunks(args), layout);
     }
+  }
+
+  // As much as the images of a block are, behind them: of the next block, if images aren't cut.
+  Ahead behind(const ConvShape& s, const WindowBlock& block, const T* images) const {
+    const int64_t n = block.images.last - block.images.first, size = n * packed.image;
+    const int64_t left = (s.N - block.images.last) * packed.image;
+    const bool far = groups.count * s.N * packed.image * sizeof(T) > kFarBytes;
+    if (!far || blocks.row_blocks > 1) return {};
+    return {images + size, std::min(size, left) * static_cast<int64_t>(sizeof(T))};
   }
 };
 
@@ -183,6 +215,8 @@ int64_t list_block(const Args& args, const ConvShape& s, const Work<T>& work,
                          columns.first * g.stride[3];
       const uint8_t* masks = winners.as<uint8_t>() + n * stride[0] + o * stride[1] + h * stride[2] +
                              columns.first * stride[3];
+      __builtin_prefetch(factors + kImagesAhead * g.stride[0]);
+      __builtin_prefetch(masks + kImagesAhead * stride[0]);
       const int64_t offset = (n - images.first) * work.packed.image +
                              h * s.pool_h * s.stride_h * work.packed.row + columns.first * step;
       for (int64_t byte = 0; byte < s.winner_bytes(); byte++) {
@@ -197,14 +231,15 @@ int64_t list_block(const Args& args, const ConvShape& s, const Work<T>& work,
 
 // Adds the lists of some filters for a block of windows, for one group of channels, to their sums.
 template <class T>
-void add_lists(const Work<T>& work, const T* images, int64_t first_list, int64_t n_filters,
-               T* sums) {
+void add_lists(const Work<T>& work, const T* images, int64_t first_list, int64_t n_filters, T* sums,
+               Ahead ahead) {
   const TermWork<T>& lists = *work.by_term;
   for (int64_t i = 0; i < work.rows.blocks(); i++) {
     const PatchBlock part = work.rows.block(i);
     const auto add = find_add_patch_block<T>(part);
     T* to = sums + part.row * work.sums.row + part.vector * kLanes<T>;
     for (int64_t f = 0; f < n_filters; f++, to += work.sums.filter) {
+      ahead.request((work.rows.blocks() - i) * n_filters - f);
       const int64_t list = first_list + f, n = lists.counts[list];
       if (n == 0) continue;
       add(images + work.packed.offset(part), work.packed.row, lists.terms + list * lists.max_terms,
@@ -231,9 +266,9 @@ void add_by_term(const Args& args, const ConvShape& s, const Work<T>& work, int6
     for (int64_t group = 0; group < work.groups.count; group++) {
       for (int64_t b = 0; b < n_blocks; b++) {
         const WindowBlock block = work.blocks.block(first + b);
-        const int64_t image = group * s.N + block.images.first;
-        add_lists(work, work.images + image * work.packed.image, lists.list(chunk, b, 0), n_filters,
-                  work.sums.of(filters.first, group));
+        const T* images = work.images + (group * s.N + block.images.first) * work.packed.image;
+        add_lists(work, images, lists.list(chunk, b, 0), n_filters,
+                  work.sums.of(filters.first, group), work.behind(s, block, images));
         if (block.ends_run) work.sums.end_run(filters, group);
       }
     }

@@ -29,8 +29,8 @@ struct WindowBlock {
 };
 
 // Windows, or positions where there is no pool, in blocks that see at most `bytes` of a group of
-// channels, or one row of windows: those of some images, or some rows of one image's. Of many
-// positions, a block has no more than a run (long_sum.hpp), and rows may be cut, too.
+// channels, or one window: those of some images, some rows of one image's, or a part of one row. Of
+// many positions, a block has no more than a run (long_sum.hpp).
 template <class T>
 struct WindowBlocks {
   int64_t images, rows, columns;  // of windows
@@ -47,13 +47,19 @@ struct WindowBlocks {
     const int64_t most = image_bytes <= bytes
                              ? s.PH
                              : std::clamp<int64_t>(fit / s.pool_h, 1, std::max<int64_t>(1, s.PH));
+    // Of a row's windows, those that see so much of the rows that they need.
+    const int64_t pixel_bytes = row_bytes / std::max<int64_t>(1, s.padded_w());
+    const int64_t column_bytes =
+        std::max<int64_t>(1, ((s.pool_h - 1) * s.stride_h + s.KH) * pixel_bytes);
+    const int64_t across = (bytes / column_bytes - s.KW) / s.stride_w + 1;  // positions
+    const int64_t widest = std::clamp<int64_t>(across / s.pool_w, 1, std::max<int64_t>(1, s.PW));
     const auto cut = [](int64_t n, int64_t size) {
       return ceil_div(n, std::max<int64_t>(1, size));
     };
     const int64_t line = std::max<int64_t>(1, s.PW), plane = std::max<int64_t>(1, s.PH * s.PW);
     image_blocks = cut(s.N, std::min(bytes / std::max<int64_t>(1, image_bytes), run / plane));
     row_blocks = cut(s.PH, std::min(most, run / line));
-    column_blocks = cut(s.PW, run);
+    column_blocks = cut(s.PW, most == 1 ? std::min(run, widest) : run);
     count = image_blocks * row_blocks * column_blocks;
     windows = count == 0 ? 0
                          : ceil_div(s.N, image_blocks) * ceil_div(s.PH, row_blocks) *

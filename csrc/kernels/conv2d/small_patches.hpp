@@ -56,9 +56,12 @@ struct Strips {
   }
 
   // Whether patches of this size are worked on so: their sums fit in registers, and strips, which
-  // have a pixel up to KW times, don't take too much memory.
+  // have a pixel up to KW times, don't take too much memory. It is faster where three filters or
+  // more share what is looked up of a window, or where rows of whole vectors are a third longer.
   bool fit(const ConvShape& s) const {
-    return s.PH * s.PW < kMaxWindows && s.pool_size() <= kMaxPositions && vectors >= 1 &&
+    const bool pays =
+        vectors <= kMaxPatchVectors / 3 || 4 * vectors <= 3 * s.KH * ceil_div(length, kLanes<T>);
+    return s.PH * s.PW < kMaxWindows && s.pool_size() <= kMaxPositions && vectors >= 1 && pays &&
            vectors <= kMaxPatchVectors && image <= INT32_MAX &&
            image <= kMaxCopies * PatchImages<T>(s).image;
   }
