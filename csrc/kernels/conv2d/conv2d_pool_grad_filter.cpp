@@ -30,8 +30,6 @@ constexpr int64_t kBlockBytes = 20 * 1024;      // of a packed group that is wor
 constexpr int64_t kListBytes = 192 * 1024;      // of terms, one for each window
 constexpr int64_t kRoomBytes = 8 * kListBytes;  // for them, should all positions tie
 constexpr int64_t kFlopsPerWindow = 40;         // of listing a term, roughly
-constexpr int64_t kFarBytes = 1 << 20;          // of packed images: more leave the L2 cache
-constexpr int64_t kLineBytes = 64;              // of a cache line
 constexpr int64_t kImagesAhead = 8;   // whose gradients are requested while terms are listed
 constexpr int64_t kStripFlops = 128;  // of packing a strip's vector, and finding what is live
 
@@ -96,26 +94,6 @@ struct TermWork {
   }
 };
 
-// Memory that is needed soon, requested a few cache lines at a time: all at once would wait for
-// each other, and patches are visited in an order that the processor can't foresee.
-class Ahead {
- public:
-  Ahead() = default;
-  Ahead(const void* first, int64_t bytes)
-      : next_(static_cast<const char*>(first)), end_(next_ + bytes) {}
-
-  // A share of what is left, if `shares` are still to come.
-  void request(int64_t shares) {
-    const int64_t bytes = (end_ - next_) / shares;
-    for (const char* to = next_ + bytes; next_ < to; next_ += kLineBytes) {
-      __builtin_prefetch(next_, 0, 2);
-    }
-  }
-
- private:
-  const char *next_ = nullptr, *end_ = nullptr;
-};
-
 template <class T>
 struct Work {
   WorkspaceLayout layout;
@@ -143,12 +121,13 @@ struct Work {
     }
   }
 
+  bool far(const ConvShape& s) const { return are_far<T>(groups.count * s.N * packed.image); }
+
   // As much as the images of a block are, behind them: of the next block, if images aren't cut.
   Ahead behind(const ConvShape& s, const WindowBlock& block, const T* images) const {
     const int64_t n = block.images.last - block.images.first, size = n * packed.image;
     const int64_t left = (s.N - block.images.last) * packed.image;
-    const bool far = groups.count * s.N * packed.image * sizeof(T) > kFarBytes;
-    if (!far || blocks.row_blocks > 1) return {};
+    if (!far(s) || blocks.row_blocks > 1) return {};
     return {images + size, std::min(size, left) * static_cast<int64_t>(sizeof(T))};
   }
 };
@@ -208,6 +187,7 @@ int64_t list_block(const Args& args, const ConvShape& s, const Work<T>& work,
   const Span images = block.images, rows = block.rows, columns = block.columns;
   const Tensor &g = args.in[1], &winners = args.in[2];
   const int64_t *stride = winners.stride, step = s.pool_w * s.stride_w * work.groups.part.C;
+  const bool far = work.far(s);
   Term<T>* next = terms;
   for (int64_t n = images.first; n < images.last; n++) {
     for (int64_t h = rows.first; h < rows.last; h++) {
@@ -215,8 +195,10 @@ int64_t list_block(const Args& args, const ConvShape& s, const Work<T>& work,
                          columns.first * g.stride[3];
       const uint8_t* masks = winners.as<uint8_t>() + n * stride[0] + o * stride[1] + h * stride[2] +
                              columns.first * stride[3];
-      __builtin_prefetch(factors + kImagesAhead * g.stride[0]);
-      __builtin_prefetch(masks + kImagesAhead * stride[0]);
+      if (far) {
+        __builtin_prefetch(factors + kImagesAhead * g.stride[0]);
+        __builtin_prefetch(masks + kImagesAhead * stride[0]);
+      }
       const int64_t offset = (n - images.first) * work.packed.image +
                              h * s.pool_h * s.stride_h * work.packed.row + columns.first * step;
       for (int64_t byte = 0; byte < s.winner_bytes(); byte++) {

@@ -151,6 +151,34 @@ void fill_single_winner(const ConvShape& s, int32_t* table, Value value) {
   }
 }
 
+// Whether so many packed elements leave the L2 cache.
+template <class T>
+constexpr bool are_far(int64_t elements) {
+  return elements * static_cast<int64_t>(sizeof(T)) > 1 << 20;
+}
+
+// Memory that is needed soon, requested a few cache lines at a time: all at once would wait for
+// each other, and patches are visited in an order that the processor can't foresee.
+class Ahead {
+  static constexpr int64_t kLineBytes = 64;
+
+ public:
+  Ahead() = default;
+  Ahead(const void* first, int64_t bytes)
+      : next_(static_cast<const char*>(first)), end_(next_ + bytes) {}
+
+  // A share of what is left, if `shares` are still to come.
+  void request(int64_t shares) {
+    const int64_t bytes = (end_ - next_) / shares;
+    for (const char* to = next_ + bytes; next_ < to; next_ += kLineBytes) {
+      __builtin_prefetch(next_, 0, 2);
+    }
+  }
+
+ private:
+  const char *next_ = nullptr, *end_ = nullptr;
+};
+
 // A factor, and the offset of the patch that it multiplies.
 template <class T>
 struct Term {

@@ -11,6 +11,8 @@
 //   positions tie besides, and many more have some positions there.
 #pragma once
 
+#include <array>
+
 #include "kernels/conv2d/patches.hpp"
 #include "kernels/core/long_sum.hpp"
 #include "kernels/core/row_copies.hpp"
@@ -37,6 +39,7 @@ class Window {
 constexpr int64_t kMaxWindows = 1 << 24;
 constexpr int kMaxPositions = 4;   // of a window: a 2 x 2 pool
 constexpr int64_t kMaxCopies = 8;  // of an image, in its strips
+constexpr int64_t kPiece = 32;     // windows between requests for what the next image needs
 
 // An image as strips, with room behind for the last vector of the last patch.
 template <class T>
@@ -197,8 +200,10 @@ class SmallPatches {
           }
           planes.winners = winners_ + buffer;
         }
+        const auto ahead = behind(
+            n, g, winners, {filters.first + span.first, filters.first + span.last}, group, groups);
         const bool ends_run = (n + 1) % images == 0 || n + 1 == s_.N;
-        add_image(n, planes, count, run, [&](bool is_last) {
+        add_image(n, planes, count, run, ahead, [&](bool is_last) {
           if (is_last && !ends_run) return;
           end_run({filters.first + span.first, filters.first + span.last});
         });
@@ -293,10 +298,27 @@ class SmallPatches {
     return buffer;
   }
 
+  // What the image behind n has for some filters, and a share of its strips: nothing where all
+  // images fit the L2 cache.
+  std::array<Ahead, 3> behind(int64_t n, const Tensor& g, const Tensor& winners, Span filters,
+                              int64_t share, int64_t shares) const {
+    if (!are_far<T>(s_.N * strips_.image) || n + 1 == s_.N) return {};
+    const auto planes = [&]<class Value>(const Tensor& tensor, Value) {
+      const Value* first = tensor.as<Value>() + (n + 1) * tensor.stride[0];
+      return Ahead(first + filters.first * tensor.stride[1],
+                   (filters.last - filters.first) * plane_ * int64_t{sizeof(Value)});
+    };
+    const Span part = span_of(strips_.image, share, shares);
+    return {planes(g, T{}), planes(winners, uint8_t{}),
+            Ahead(strip_images_ + (n + 1) * strips_.image + part.first,
+                  (part.last - part.first) * int64_t{sizeof(T)})};
+  }
+
   // Adds an image to the sums of `count` filters, up to shared_filters. Calls after(is_last) for
-  // every `run` windows.
+  // every `run` windows. `ahead` is requested piece by piece.
   template <class After>
-  void add_image(int64_t n, WindowPlanes<T> planes, int64_t count, int64_t run, After after) const {
+  void add_image(int64_t n, WindowPlanes<T> planes, int64_t count, int64_t run,
+                 std::array<Ahead, 3> ahead, After after) const {
     // What is not live matters to gradients that are NaN or inf.
     const bool all_count = !all_finite(planes.g, count * plane_);
     const T* image = strip_images_ + n * strips_.image;
@@ -313,12 +335,16 @@ class SmallPatches {
       with_width<kMost - kLess>(std::max<int64_t>(1, count - kLess),
                                 [&]<int W>() { add = add_windows<T, V, W + kLess>; });
     });
+    const int64_t piece = are_far<T>(s_.N * strips_.image) ? kPiece : n_windows;
     int64_t first = 0, last = 0;
     do {
       last = std::min(n_windows, first + run);
-      add(image, planes, offsets, always, windows + first, last - first);
+      for (int64_t end = 0; first < last; first = end) {
+        end = std::min(last, first + piece);
+        for (Ahead& part : ahead) part.request(ceil_div(n_windows - first, piece));
+        add(image, planes, offsets, always, windows + first, end - first);
+      }
       after(last == n_windows);
-      first = last;
     } while (last < n_windows);
   }
 
