@@ -7,22 +7,25 @@ import os
 import re
 import struct
 import zlib
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_mnist.errors import ArgumentError, GraphTypeError
+from tinygrad_mnist.errors import ArgumentError, GraphTypeError, in_short
+from tinygrad_mnist.files import open_regular
 from tinygrad_mnist.graph.values import shown
 from tinygrad_mnist.keras.datasets import mnist
 from tinygrad_mnist.keras.tensors import dtype_of, tensor
+from tinygrad_mnist.limits import limits
 from tinygrad_mnist.tf.operation import operation
 from tinygrad_mnist.tf.stack import Stack
 
 #: The four files of MNIST in the public bucket that the codelab reads.
 _BUCKET = re.compile(r"gs://mnist-public/(train|t10k)-(images-idx3|labels-idx1)-ubyte")
 _GZIP = b"\x1f\x8b"
+_PART = 1 << 20  # bytes that are read at a time
 
 
 def _values(data: NDArray[Any], dtype: Any, little_endian: bool) -> NDArray[Any]:
@@ -79,20 +82,46 @@ def read_bytes(name: Any, compression: str = "") -> bytes:
     The codelab's names gs://mnist-public/train-images-idx3-ubyte and the like mean the MNIST that
     `keras.datasets.mnist` finds.
 
-    Raises FileNotFoundError, and ArgumentError for contents that aren't packed in that way.
+    Raises FileNotFoundError; OSError for what is no regular file; ArgumentError for contents that
+    aren't packed in that way, or are more than `limits.unpacked_bytes`.
     """
     name = file_name(name)
     if found := _BUCKET.fullmatch(name):
         return _mnist(*found.groups())
     if "://" in name:
         raise ArgumentError(f"{name}: only files of this machine can be read; download it first")
-    data = Path(name).read_bytes()
-    try:
-        if compression == "GZIP":
-            return gzip.decompress(data)
-        return zlib.decompress(data) if compression == "ZLIB" else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise ArgumentError(f"{name}: no whole {compression} file: {error}") from error
+    with open_regular(name) as file:
+        try:
+            return _read(name, _unpacked(file, compression))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            what = f"no whole {compression} file: {in_short(error)}"
+            raise ArgumentError(f"{name}: {what}") from error
+
+
+def _unpacked(file: BinaryIO, compression: str) -> Iterator[bytes]:
+    """A file's contents, unpacked, in parts of about a megabyte."""
+    if compression != "ZLIB":
+        source: Any = gzip.GzipFile(fileobj=file) if compression == "GZIP" else file
+        while part := source.read(_PART):
+            yield part
+        return
+    unpacker = zlib.decompressobj()
+    while not unpacker.eof:
+        packed = unpacker.unconsumed_tail or file.read(_PART)
+        if not packed:
+            raise EOFError("it ends too early")
+        yield unpacker.decompress(packed, _PART)
+
+
+def _read(name: str, parts: Iterator[bytes]) -> bytes:
+    """The parts in one. Raises ArgumentError for more than the limit allows."""
+    contents = bytearray()
+    for part in parts:
+        contents += part
+        if len(contents) > limits.unpacked_bytes:
+            most = f"more than {limits.unpacked_bytes:,} bytes, the limit `unpacked_bytes`"
+            raise ArgumentError(f"{name}: {most}")
+    return bytes(contents)
 
 
 def is_gzipped(data: bytes) -> bool:
