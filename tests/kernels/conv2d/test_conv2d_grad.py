@@ -63,7 +63,8 @@ def test_any_convolution(data, which, pooled, target, kind, strided, seed):
     assert_near(result, exact, 32 * float(np.finfo(case.dtype).eps) * max(1.0, cancelled))
 
 
-# Wide rows of patches, many filters at a time, large images, windows of many positions.
+# Wide rows of patches, many filters at a time, large images, windows of many positions; rows that
+# are cut; packed images, as strips too, of more than a megabyte.
 LARGE = [
     Case(2, 40, (8, 8), 300, (3, 3), pool=(2, 2)),
     Case(1, 3, (90, 90), 5, (3, 3), padding=(1, 1), pool=(40, 44)),
@@ -72,6 +73,11 @@ LARGE = [
     Case(1, 2, (4, 5000), 3, (2, 3), pool=(2, 2)),
     Case(1, 2, (6, 4200), 12, (3, 2), stride=(2, 2)),
     Case(60, 16, (12, 12), 8, (3, 3), padding=(1, 1)),
+    Case(1, 16, (8, 700), 5, (3, 3), padding=(1, 1), pool=(2, 2)),
+    Case(2, 20, (7, 300), 4, (3, 5), stride=(1, 2), pool=(3, 2), flip=1),
+    Case(1, 64, (6, 300), 5, (3, 3), padding=(0, 1)),
+    Case(151, 20, (12, 12), 6, (5, 5), pool=(2, 2)),
+    Case(121, 1, (28, 28), 7, (5, 5), pool=(2, 2)),
 ]
 
 
