@@ -10,7 +10,7 @@ from tinygrad_mnist.compile.listing import counted
 from tinygrad_mnist.plots import figures
 
 WIDTH, HEIGHT = 4.2, 3.4  # of a panel, in inches
-TICKS = [m * 10.0**e for e in range(-1, 6) for m in (1, 2, 5)]  # of ps per FLOP
+TICKS = [m * 10.0**e for e in range(-1, 6) for m in (1, 2, 3, 5, 7)]  # of ps per FLOP
 LABELS = {
     "batch": "mini-batch; 20 maps of 12 x 12, 40 filters of 5 x 5",
     "image": "side of the images; 4 of 16 maps, 32 filters of 3 x 3",
