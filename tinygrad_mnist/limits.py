@@ -13,8 +13,8 @@ from tinygrad_mnist.errors import ArgumentError
 class Limits:
     """The limits of the process. Each is a positive integer, and checked when it is set.
 
-    unpacked_bytes: of one data file, after gzip, xz or bzip2; of a pickle, what its values take,
-        64 bytes for each beside its contents.
+    unpacked_bytes: of one data file, after gzip, xz, bzip2 or zlib; of a pickle, what its values
+        take, 64 bytes for each beside its contents.
     array_bytes: of one array of a data file: images (n, 28, 28) of bytes have 784 each.
     line_bytes: of a row of a table in text.
     nesting: of a pickle: how many marks are open at one time.

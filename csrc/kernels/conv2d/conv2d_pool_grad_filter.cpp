@@ -127,7 +127,7 @@ struct Work {
   Ahead behind(const ConvShape& s, const WindowBlock& block, const T* images) const {
     const int64_t n = block.images.last - block.images.first, size = n * packed.image;
     const int64_t left = (s.N - block.images.last) * packed.image;
-    if (!far(s) || blocks.row_blocks > 1) return {};
+    if (!far(s) || blocks.row_blocks * blocks.column_blocks > 1) return {};
     return {images + size, std::min(size, left) * static_cast<int64_t>(sizeof(T))};
   }
 };

@@ -28,9 +28,11 @@ struct WindowBlock {
   bool ends_run;
 };
 
+constexpr int64_t kFewestWindows = 24;  // of a row that is cut
+
 // Windows, or positions where there is no pool, in blocks that see at most `bytes` of a group of
-// channels, or one window: those of some images, some rows of one image's, or a part of one row. Of
-// many positions, a block has no more than a run (long_sum.hpp).
+// channels, or a few windows: those of some images, some rows of one image's, or a part of one row.
+// Of many positions, a block has no more than a run (long_sum.hpp).
 template <class T>
 struct WindowBlocks {
   int64_t images, rows, columns;  // of windows
@@ -47,12 +49,12 @@ struct WindowBlocks {
     const int64_t most = image_bytes <= bytes
                              ? s.PH
                              : std::clamp<int64_t>(fit / s.pool_h, 1, std::max<int64_t>(1, s.PH));
-    // Of a row's windows, those that see so much of the rows that they need.
-    const int64_t pixel_bytes = row_bytes / std::max<int64_t>(1, s.padded_w());
-    const int64_t column_bytes =
-        std::max<int64_t>(1, ((s.pool_h - 1) * s.stride_h + s.KH) * pixel_bytes);
-    const int64_t across = (bytes / column_bytes - s.KW) / s.stride_w + 1;  // positions
-    const int64_t widest = std::clamp<int64_t>(across / s.pool_w, 1, std::max<int64_t>(1, s.PW));
+    // Of a row's windows, those that see so much of the rows that they need; but each block loads
+    // and stores all sums, so there are more than a few.
+    const int64_t height = std::min((s.pool_h - 1) * s.stride_h + s.KH, s.padded_h());
+    const int64_t column_bytes = height * row_bytes / std::max<int64_t>(1, s.padded_w());
+    const int64_t across = (bytes / std::max<int64_t>(1, column_bytes) - s.KW) / s.stride_w + 1;
+    const int64_t widest = std::max(across / s.pool_w, kFewestWindows);
     const auto cut = [](int64_t n, int64_t size) {
       return ceil_div(n, std::max<int64_t>(1, size));
     };

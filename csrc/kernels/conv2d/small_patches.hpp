@@ -59,8 +59,9 @@ struct Strips {
   }
 
   // Whether patches of this size are worked on so: their sums fit in registers, and strips, which
-  // have a pixel up to KW times, don't take too much memory. It is faster where three filters or
-  // more share what is looked up of a window, or where rows of whole vectors are a third longer.
+  // have a pixel up to KW times, don't take too much memory. It is faster where up to
+  // three filters share what is looked up of a window, or where rows of whole vectors are a third
+  // longer.
   bool fit(const ConvShape& s) const {
     const bool pays =
         vectors <= kMaxPatchVectors / 3 || 4 * vectors <= 3 * s.KH * ceil_div(length, kLanes<T>);
