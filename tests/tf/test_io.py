@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,14 +21,6 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "GZIP": gzip.compress,
     "ZLIB": zlib.compress,
 }
-
-
-@pytest.fixture
-def small() -> Iterator[None]:
-    before = limits.unpacked_bytes
-    limits.unpacked_bytes = 1 << 20
-    yield
-    limits.unpacked_bytes = before
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1, len(DATA)])
@@ -58,9 +50,11 @@ def test_cut_and_changed_files(tmp_path: Path, packing: str) -> None:
             read_bytes(path, packing)
 
 
-@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("packing", PACK)
-def test_small_files_that_become_large(tmp_path: Path, packing: str) -> None:
+def test_small_files_that_become_large(
+    packing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "unpacked_bytes", 1 << 20)
     path = tmp_path / "file"
     path.write_bytes(PACK[packing](bytes(64 << 20)))
     with pytest.raises(ArgumentError, match="file: more than 1,048,576 bytes, the limit"):
