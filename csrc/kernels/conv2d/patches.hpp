@@ -167,6 +167,8 @@ class Ahead {
   Ahead(const void* first, int64_t bytes)
       : next_(static_cast<const char*>(first)), end_(next_ + bytes) {}
 
+  bool is_empty() const { return next_ == end_; }
+
   // A share of what is left, if `shares` are still to come.
   void request(int64_t shares) {
     const int64_t bytes = (end_ - next_) / shares;

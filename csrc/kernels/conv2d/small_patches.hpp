@@ -336,7 +336,7 @@ class SmallPatches {
       with_width<kMost - kLess>(std::max<int64_t>(1, count - kLess),
                                 [&]<int W>() { add = add_windows<T, V, W + kLess>; });
     });
-    const int64_t piece = are_far<T>(s_.N * strips_.image) ? kPiece : n_windows;
+    const int64_t piece = ahead.back().is_empty() ? n_windows : kPiece;
     int64_t first = 0, last = 0;
     do {
       last = std::min(n_windows, first + run);
