@@ -243,7 +243,8 @@ class Workload:
 
 
 def parse(text: str) -> Workload:
-    """The workload of a name such as W3, W5-relu-pool, W3@128, W3-infer@10. Raises ValueError for others."""
+    """The workload of a name such as W3, W5-relu-pool, W3@128, W3-infer@10. Raises ValueError for
+    others."""
     name, at, batch = text.partition("@")
     kind = next((k for k in (INFER, NO_DROPOUT) if name.endswith(k)), "")
     net = name.removesuffix(kind)

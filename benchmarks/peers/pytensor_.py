@@ -53,8 +53,8 @@ def convolve(x: Any, w: Any, batch: int, before: Shape, layer: Conv) -> Any:
 
 
 def max_pool(x: Any, size: int, side: int) -> Any:
-    """The maximum of a window's pixels, each a slice; faster than that of a reshaped array. x itself
-    where a window is one pixel."""
+    """The maximum of a window's pixels, each a slice; faster than that of a reshaped array. x
+    itself where a window is one pixel."""
     if size == 1:
         return x
     end = size * side
