@@ -239,7 +239,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def scale(options: argparse.Namespace) -> dict[str, Any]:
+def scale(options: argparse.Namespace) -> None:
     """Curves over sizes, and on paper more threads; the report is written before pictures are
     drawn. Where pictures are wanted, raises ImportError without matplotlib and OSError without a
     folder for them, before anything is measured."""
@@ -258,7 +258,6 @@ def scale(options: argparse.Namespace) -> dict[str, Any]:
     write(report, options)
     for path in pictures.draw(curves, options.pictures) if options.pictures is not None else ():
         say(f"written: {path}")
-    return report
 
 
 def start_cold(options: argparse.Namespace) -> dict[str, Any]:
@@ -322,13 +321,15 @@ def main() -> None:
                 f"us with one thread, {c['two_threads_s'] * 1e6:.0f} us with two; ratio "
                 f"{c['ratio']:.2f}, upper quartile {c['ratio_upper_quartile']:.2f}"
             )
+            write(report, options)
         elif options.scaling:
-            report = scale(options)
+            scale(options)
+        elif options.cold:
+            write(start_cold(options), options)
         else:
-            report = start_cold(options) if options.cold else compare(options)
-            if not options.cold:
-                print(summary(report["workloads"]))
-        write(report, options)
+            report = compare(options)
+            print(summary(report["workloads"]))
+            write(report, options)
     except (DatasetError, DeviceError, ImportError, OSError, RuntimeError, ValueError) as error:
         raise SystemExit(f"python -m benchmarks: {error}") from error
     if options.output:

@@ -58,6 +58,11 @@ def adam_updates(adam: Adam, rate: float, gradients: Updates) -> Updates:
     return updates
 
 
+def max_pool(x: T.Variable, size: int) -> T.Variable:
+    """The maximum of each window; x itself where a window is one pixel."""
+    return pool.pool_2d(x, ws=(size, size), ignore_border=True) if size > 1 else x
+
+
 class Steps:
     """Steps of one workload; mode: call or loop (sweep). dtype: that it computes in."""
 
@@ -109,14 +114,12 @@ class Steps:
             variable.set_value(value)
 
     def _multiply(self, layer: Layer, x: T.Variable, w: T.Variable, before: Shape) -> T.Variable:
-        """A convolution with its max-pool, or a product with dropout before it."""
+        """A convolution with a max-pool behind it, or a product with dropout before it."""
         if isinstance(layer, Conv):
             images = x.reshape((self._workload.batch, *before))
             steps = (layer.stride, layer.stride)
             maps = conv2d(images, w, None, None, layer.padding, steps, filter_flip=False)
-            if layer.pool == 1:
-                return maps
-            return pool.pool_2d(maps, ws=(layer.pool, layer.pool), ignore_border=True)
+            return max_pool(maps, layer.first_pool)
         x = x.reshape((self._workload.batch, before[0]))
         if layer.dropout and self._workload.is_random:
             keep = 1 - layer.dropout
@@ -140,6 +143,8 @@ class Steps:
             else:
                 x = x + (b.dimshuffle("x", 0, "x", "x") if isinstance(layer, Conv) else b)
             x = ACTIVATIONS[layer.activation](x)
+            if isinstance(layer, Conv):
+                x = max_pool(x, layer.last_pool)
         return x, updates
 
     def _batch(self, data: T.Variable, i: T.Variable) -> T.Variable:

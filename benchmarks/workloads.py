@@ -27,10 +27,9 @@ class Conv:
 
     padding: zeros on each of the four sides. For 28, 14 or 7 pixels, filters of 3 x 3 with one and
     filters of 6 x 6 at stride 2 with two are what TensorFlow calls SAME. An incomplete last window
-    of the pool is dropped. normalise: as `Dense` has it; never together with a pool here.
-
-    Bias and activation may also come before the pooling: both are increasing, so the values are
-    the same, and each framework takes the order that it is faster in.
+    of the pool is dropped. pools_last: bias and activation come before the pooling, as tutorials
+    have it; else each framework takes the order that it is faster in: both are increasing, so the
+    values are the same. normalise: as `Dense` has it; never together with a pool here.
     """
 
     maps: int
@@ -40,6 +39,17 @@ class Conv:
     stride: int = 1
     padding: int = 0
     normalise: bool = False
+    pools_last: bool = False
+
+    @property
+    def first_pool(self) -> int:
+        """The pool right behind the convolution; 1: there is none."""
+        return 1 if self.pools_last else self.pool
+
+    @property
+    def last_pool(self) -> int:
+        """The pool behind the activation; 1: there is none."""
+        return self.pool if self.pools_last else 1
 
     def places(self, side: int) -> int:
         """Positions of the filter along a side of so many pixels."""
@@ -109,6 +119,11 @@ def _conv2(*dense: Dense) -> tuple[Layer, ...]:
     return (Conv(20, 5, "relu"), Conv(40, 5, "relu"), *dense)
 
 
+def _two_64(pools_last: bool) -> tuple[Layer, ...]:
+    conv = Conv(64, 3, "relu", pools_last=pools_last)
+    return (conv, conv, Dense(128, "relu"), Dense(10))
+
+
 def _same(maps: int, pool: int = 1) -> Conv:
     return Conv(maps, 3, "relu", pool, padding=1)
 
@@ -134,8 +149,11 @@ NETS = {
         0.03,
     ),
     "W5": Net(
-        "conv 64, conv 64, 128, ReLU, Adam",
-        (Conv(64, 3, "relu"), Conv(64, 3, "relu"), Dense(128, "relu"), Dense(10)),
+        "conv 64, conv 64, 128, ReLU, Adam", _two_64(pools_last=False), 32, 0.001, adam=Adam()
+    ),
+    "W5-relu-pool": Net(
+        "conv 64, conv 64, each with ReLU, then a pool, 128, Adam",
+        _two_64(pools_last=True),
         32,
         0.001,
         adam=Adam(),
@@ -166,7 +184,7 @@ NETS = {
 }
 
 DEFAULT = (
-    *("W1", "W2", "W3", "W4", "W3@128", "W3@1000", "W5", "W6", "W7"),
+    *("W1", "W2", "W3", "W4", "W3@128", "W3@1000", "W5", "W5-relu-pool", "W6", "W7"),
     *("W3-infer@1", "W3-infer@10", "W3-infer@1000"),
 )
 #: On a GPU, the first first: what time does not suffice for is left out.
@@ -225,7 +243,8 @@ class Workload:
 
 
 def parse(text: str) -> Workload:
-    """The workload of a name such as W3, W3@128, W3-infer@10. Raises ValueError for others."""
+    """The workload of a name such as W3, W5-relu-pool, W3@128, W3-infer@10. Raises ValueError for
+    others."""
     name, at, batch = text.partition("@")
     kind = next((k for k in (INFER, NO_DROPOUT) if name.endswith(k)), "")
     net = name.removesuffix(kind)

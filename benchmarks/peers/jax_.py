@@ -66,7 +66,10 @@ def multiply_patches(x: jax.Array, w: jax.Array, layer: Conv) -> jax.Array:
 
 
 def max_pool(x: jax.Array, size: int) -> jax.Array:
-    """The maximum of a reshaped array: its gradient is faster than that of lax.reduce_window."""
+    """The maximum of each window; x itself where a window is one pixel. It is that of a reshaped
+    array: its gradient is faster than that of lax.reduce_window."""
+    if size == 1:
+        return x
     n, height, width, maps = x.shape
     rows, columns = height // size, width // size
     x = x[:, : rows * size, : columns * size]
@@ -92,7 +95,7 @@ def forward(
     for layer, (w, *b), average in zip(net.layers, weights, averages, strict=True):
         if isinstance(layer, Conv):
             x = convolution(x, w, layer)
-            x = max_pool(x, layer.pool) if layer.pool > 1 else x
+            x = max_pool(x, layer.first_pool)
         else:
             x = x.reshape(len(x), -1)
             if layer.dropout and key is not None:
@@ -103,6 +106,8 @@ def forward(
         x, average = shift(x, layer, b, average)
         updated.append(average)
         x = ACTIVATIONS[layer.activation](x)
+        if isinstance(layer, Conv):
+            x = max_pool(x, layer.last_pool)
     return x, updated
 
 

@@ -53,7 +53,10 @@ def convolve(x: Any, w: Any, batch: int, before: Shape, layer: Conv) -> Any:
 
 
 def max_pool(x: Any, size: int, side: int) -> Any:
-    """The maximum of a window's pixels, each a slice; faster than that of a reshaped array."""
+    """The maximum of a window's pixels, each a slice; faster than that of a reshaped array. x
+    itself where a window is one pixel."""
+    if size == 1:
+        return x
     end = size * side
     corners = [(i, j) for i in range(size) for j in range(size)]
     return functools.reduce(pt.maximum, [x[:, i:end:size, j:end:size] for i, j in corners])
@@ -122,7 +125,7 @@ class Steps:
         for (layer, before, after), (w, b, *scale), averages in layers:
             if isinstance(layer, Conv):
                 x = convolve(x, w, batch, before, layer)
-                x = max_pool(x, layer.pool, after[1])
+                x = max_pool(x, layer.first_pool, after[1])
             else:
                 x = x.reshape((batch, before[0]))
                 if layer.dropout and self._workload.is_random:
@@ -136,6 +139,8 @@ class Steps:
             else:
                 x = x + b
             x = ACTIVATIONS[layer.activation](x)
+            if isinstance(layer, Conv):
+                x = max_pool(x, layer.last_pool, after[1])
         return x, updates
 
     def _descend(self, cost: Any) -> dict[Any, Any]:

@@ -32,6 +32,11 @@ def border(layer: Conv) -> str:
     return "SAME" if layer.padding else "VALID"
 
 
+def max_pool(x: Any, size: int) -> Any:
+    """The maximum of each window; x itself where a window is one pixel."""
+    return tf.nn.max_pool2d(x, size, size, "VALID") if size > 1 else x
+
+
 def normalise(x: Any, shift: Any, scale: Any, averages: Any) -> Any:
     """By the batch's statistics, which also move the running averages."""
     images = x if x.shape.rank == 4 else x[:, None, None, :]
@@ -101,9 +106,11 @@ class Steps:
         for layer, (w, b, *scale), averages in layers:
             x = self._multiply(layer, x, w)
             x = normalise(x, b, scale[0], averages) if scale else tf.nn.bias_add(x, b)
-            if isinstance(layer, Conv) and layer.pool > 1:
-                x = tf.nn.max_pool2d(x, layer.pool, layer.pool, "VALID")
+            if isinstance(layer, Conv):
+                x = max_pool(x, layer.first_pool)
             x = ACTIVATIONS[layer.activation](x)
+            if isinstance(layer, Conv):
+                x = max_pool(x, layer.last_pool)
         return x
 
     def _slice(self, x: Any, y: Any) -> tuple[Any, Any]:

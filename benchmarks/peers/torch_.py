@@ -43,11 +43,15 @@ class State(NamedTuple):
     t: torch.Tensor
 
 
+def max_pool(x: torch.Tensor, size: int) -> torch.Tensor:
+    """The maximum of each window; x itself where a window is one pixel."""
+    return F.max_pool2d(x, size) if size > 1 else x
+
+
 def multiply(layer: Layer, x: torch.Tensor, w: torch.Tensor, b: Any, dropout: bool) -> torch.Tensor:
     """What a layer does before its activation, apart from normalising."""
     if isinstance(layer, Conv):
-        x = F.conv2d(x, w, b, layer.stride, layer.padding)
-        return F.max_pool2d(x, layer.pool) if layer.pool > 1 else x
+        return max_pool(F.conv2d(x, w, b, layer.stride, layer.padding), layer.first_pool)
     x = x.flatten(1)
     if layer.dropout and dropout:
         x = F.dropout(x, layer.dropout)
@@ -65,6 +69,8 @@ def forward(
         else:
             x = multiply(layer, x, w, b, dropout)
         x = ACTIVATIONS[layer.activation](x)
+        if isinstance(layer, Conv):
+            x = max_pool(x, layer.last_pool)
     return x
 
 

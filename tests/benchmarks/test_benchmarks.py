@@ -50,7 +50,7 @@ def noise(tmp_path: Path) -> str:
     ("name", "mflop"),
     [
         *[("W1", 3.2), ("W2", 28.9), ("W3", 92.2), ("W4", 187), ("W3@128", 1180)],
-        *[("W5", 946), ("W6", 1440), ("W7", 89_970), ("W3-infer@1", 3.27)],
+        *[("W5", 946), ("W5-relu-pool", 946), ("W6", 1440), ("W7", 89_970), ("W3-infer@1", 3.27)],
     ],
 )
 def test_dense_flops_of_a_step(name: str, mflop: float) -> None:
@@ -61,6 +61,7 @@ def test_names_of_workloads() -> None:
     assert parse("W3@10").name == "W3"
     assert parse("W3-infer@1").infer
     assert parse("W4@20").without_dropout.name == "W4-nodrop@20"
+    assert parse("W5-relu-pool-infer@4").name == "W5-relu-pool-infer@4"
     for wrong in ("W9", "W3@", "W3@x", "W3@0", "w3", "W6-infer"):
         with pytest.raises(ValueError, match="no workload"):
             parse(wrong)
@@ -206,7 +207,9 @@ def test_starts(noise: str) -> None:
     assert "| ours, call | 0." in table("W1", [row])
 
 
-@pytest.mark.parametrize("name", ["W5@2", "W6@2", "W6-nodrop@2", "W4@2", "W3-infer@2"])
+@pytest.mark.parametrize(
+    "name", ["W5@2", "W5-relu-pool@2", "W6@2", "W6-nodrop@2", "W4@2", "W3-infer@2"]
+)
 def test_our_nets_take_steps(name: str) -> None:
     """From the initial values again after a reset, running averages and moments too."""
     rng = np.random.default_rng(0)
@@ -222,6 +225,23 @@ def test_our_nets_take_steps(name: str) -> None:
     executed = steps.details["executed_flops"]
     # Pooled gradients execute a quarter; a first layer's and the elementwise work is on top.
     assert 0.4 * parse(name).flops < executed < 1.2 * parse(name).flops
+
+
+def test_the_order_of_tutorials_is_the_same_net(noise: str) -> None:
+    """Without ties the costs are those of the other order, and the kernels pool, too."""
+    costs, kernels = [], []
+    for name in ("W5@4", "W5-relu-pool@4"):
+        steps = Steps(Job("ours", "call", 1, name))
+        with np.load(noise) as data:
+            steps.load(data["images"], data["labels"])
+        costs.append([steps.run(1) for _ in range(4)])
+        kernels.append([call.kernel for call in steps.plan.calls])
+    np.testing.assert_allclose(costs[0], costs[1], rtol=1e-5)
+    biased = [k.replace("conv2d_pool", "conv2d_bias_pool") for k in kernels[0] if "grad" not in k]
+    assert [k for k in kernels[1] if "grad" not in k] == biased
+    assert [k for k in kernels[1] if "conv2d" in k and "grad" in k] == [
+        k for k in kernels[0] if "conv2d" in k and "grad" in k
+    ]
 
 
 def test_adam_takes_the_steps_of_its_paper() -> None:

@@ -145,6 +145,13 @@ def test_a_report_outlives_its_pictures(
     assert report["seconds"] >= 0
 
 
+def test_a_report_is_written_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    written: list[object] = []
+    monkeypatch.setattr(command, "write", lambda report, _: written.append(report))
+    run(monkeypatch, "--scaling", "--output", str(tmp_path / "report"))
+    assert len(written) == 1
+
+
 def test_pictures_are_for_scaling(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -188,10 +188,12 @@ class Network:
         """
         check_last_layer(self.layers[-1])
         check_settings(epochs, mini_batch_size, self.mini_batch_size, eta, lmbda)
-        self._check_data("training_data", training_data)
-        self._check_data("validation_data", validation_data)
-        if test_data is not None:
-            self._check_data("test_data", test_data)
+        data = {
+            "training_data": training_data,
+            "validation_data": validation_data,
+            "test_data": test_data,
+        }
+        self._check_all(data)
         patience = as_patience(early_stopping)
         acts = [partial(callback, self) for callback in functions_of(callbacks, "callbacks")]
         place = as_checkpoint(checkpoint)
@@ -202,27 +204,19 @@ class Network:
             before.append(orders.draw)
         self.history = History()
         start = time.perf_counter()
-        self.train_mb = self.training_function(orders.data if orders else training_data, eta, lmbda)
-        training = self._batches(self.train_mb, training_data)
+        shuffled = None if orders is None else orders.data
+        training = self._training(shuffled or training_data, eta, lmbda)
         validation, test = self._measurements(validation_data, test_data)
-        data = {
-            "training_data": training_data,
-            "validation_data": validation_data,
-            "test_data": test_data,
-        }
-        measured = [validation] if test is None else [validation, test]
+        steps = [training, validation] if test is None else [training, validation, test]
         state = None
         if place is not None:
             seed = None if orders is None else orders.seed
             settings = run_settings(data, eta, lmbda, seed, before_epoch is not None)
-            read = [pair for pair in data.values() if pair is not None]
-            read += [orders.data] if orders else []
-            functions = [batches.of for batches in (training, *measured)]
-            state = RunState(place, self, functions, read, settings)
-        if state is not None and saved is not None:
-            state.read(saved, training.count)
+            state = self._state(place, steps, [*data.values(), shuffled], settings)
+            if saved is not None:
+                state.read(saved, training.count)
         start -= self.history.seconds
-        prepare((batches.of, [0]) for batches in (training, *measured))
+        prepare((batches.of, [0]) for batches in steps)
         check = partial(check_costs, batches=training.count, eta=eta, layers=self.layers)
         try:
             with Reporter(epochs * training.count, mini_batch_size, progress, quiet) as report:
@@ -363,6 +357,11 @@ class Network:
             return None
         return Shuffled(data, None if saved is None else shuffle_seed(saved))
 
+    def _training(self, data: Data, eta: float | Variable, lmbda: float | Variable) -> Batches:
+        """The steps on data, whose function is also the network's attribute."""
+        self.train_mb = self.training_function(data, eta, lmbda)
+        return self._batches(self.train_mb, data)
+
     def _measurements(
         self, validation_data: Data, test_data: Data | None
     ) -> tuple[Batches, Batches | None]:
@@ -378,6 +377,23 @@ class Network:
 
     def _batches(self, of: Function, data: Data) -> Batches:
         return Batches(of, size(data) // self.mini_batch_size)
+
+    def _state(
+        self,
+        place: Checkpoint,
+        steps: Sequence[Batches],
+        data: Sequence[Data | None],
+        settings: dict[str, Any],
+    ) -> RunState:
+        """The state of a run, for its checkpoint. data: what the steps read."""
+        read = [pair for pair in data if pair is not None]
+        return RunState(place, self, [batches.of for batches in steps], read, settings)
+
+    def _check_all(self, data: Mapping[str, Data | None]) -> None:
+        """Checks SGD's data, by the names of its arguments."""
+        for name, pair in data.items():
+            if pair is not None or name != "test_data":
+                self._check_data(name, pair)
 
     def _check_data(self, name: str, data: Any) -> None:
         check_data(name, data, self.mini_batch_size, self._pixels, self._classes)
