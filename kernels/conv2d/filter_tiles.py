@@ -1,6 +1,7 @@
 """The cut of conv2d_grad_filter into tiles of dw and pieces of the positions.
 
-grad_staging.py describes the layout of a piece in shared memory.
+A piece is in shared memory as x, [image][channel][row][column], and behind it g, unpooled:
+[image][filter][line][position].
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
 """The tiled forward convolution, with a pool or without.
 
-Pixels and weights of a block are in shared memory (staging.py). A thread adds up all positions of a
-few windows for a few filters in registers (tiling.py), in the same order for every position of the
-call: channels, rows of the filter, columns. If several threads share a position, each adds its
-channels in this order, and their sums are added in the order of the channels. The order is the same
-for all positions, and each product is added by one multiply-add, so equal patches give equal bits.
+Pixels and weights of a block are in shared memory (shared_layout.py). A thread adds up all
+positions of a few windows for a few filters in registers (tiling.py), in the same order for every
+position of the call: channels, rows of the filter, columns. If several threads share a position,
+each adds its channels in this order, and their sums are added in the order of the channels. The
+order is the same for all positions, and each product is added by one multiply-add, so equal patches
+give equal bits.
 
 Launch: a block per filters, windows and images of a tiling. Reference: contracts/conv2d/conv2d.py.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launch, grid_1d
 from ..core.device import (
@@ -24,17 +25,36 @@ from ..core.device import (
     shared_array,
     uint64,
 )
-from ..core.index import block_index, ravel, thread_index, u32, unravel
+from ..core.index import block_index, ravel, thread_index, u32, unravel, wrapped
 from .geometry import Convolution
 from .outputs import outputs
-from .staging import SharedLayout, staging
+from .shared_layout import SharedLayout, shared_layout
+from .staging import Box, Part, elements, stager
 from .tiling import Tiling
+
+# Registers for values that a thread has loaded and not yet stored to shared memory, in one round or
+# in several. With few sums there are some to spare.
+ROOMS, ROOMS_BESIDE_SUMS = (48, 24), (12, 6)
+FEW_SUMS = 16
+
+
+class Origin(NamedTuple):
+    """Where a block's work begins: its first image and filter, row and column of windows."""
+
+    image: Any
+    filter: Any
+    row: Any
+    column: Any
 
 
 def tiled(call: Call, tiling: Tiling) -> Launch:
     """The kernel of a call with this tiling."""
     conv = tiling.conv
-    layout, first, stage = staging(tiling)
+    layout, first = shared_layout(tiling), _first_of_block(tiling)
+    n_registers = tiling.positions[0] * tiling.positions[1] * tiling.filters * conv.words
+    rooms = ROOMS if n_registers <= FEW_SUMS else ROOMS_BESIDE_SUMS
+    weights, pixels = _weights(tiling, layout), _pixels(tiling, layout)
+    stage = stager(conv.dtype, tiling.threads, rooms, weights, pixels)
     add_channels = _sums(tiling, layout)
     put_results, fetch, finish = outputs(call, tiling)
     thread_origin = _thread_origin(tiling, layout)
@@ -56,7 +76,7 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
         for c in range(0, n_channels, staged):
             if c > 0:
                 cuda.syncthreads()  # the previous stage has been read
-            stage(tile, thread, origin, u32(c), p)
+            stage(p, tile, (origin, u32(c)), thread)
             cuda.syncthreads()
             add_channels(tile, sums, pixel, weight, c)
         cuda.syncthreads()
@@ -65,6 +85,68 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
         finish(tile, thread, fetched, origin, p)
 
     return Launch(body, grid_1d(tiling.blocks, tiling.threads))
+
+
+def _first_of_block(tiling: Tiling) -> Function:
+    """`first(block)`: its origin. Blocks that read the same pixels have consecutive numbers."""
+    filters, (rows, columns) = tiling.block_filters, tiling.block_windows
+    images, split = tiling.images, unravel(*tiling.regions, tiling.filter_blocks)
+
+    @device
+    def first(block: Any) -> Any:
+        n, y, x, o = split(block)
+        return Origin(n * images, o * filters, y * rows, x * columns)
+
+    return first
+
+
+def _pixels(tiling: Tiling, layout: SharedLayout) -> Part:
+    """The block's pixels in some channels: a region of images, or whole channels of contiguous
+    images, in groups of 16 bytes if they are aligned."""
+    conv, channels = tiling.conv, tiling.channels
+    if layout.whole:
+        run, stride = channels * conv.image[0] * conv.image[1], conv.x.strides
+        lanes = 4 // conv.words
+        steps = (run, conv.x.base, stride[0], stride[1] * channels)
+        if conv.x.alignment % 16 != 0 or any(n % lanes for n in steps):
+            lanes = 1
+        x = conv.x._replace(
+            shape=(conv.images, conv.channels, 1, run // lanes),
+            strides=(stride[0], stride[1], 0, lanes),
+        )
+
+        @device
+        def channel(where: Any) -> Any:
+            origin, c = where
+            return origin.image, c, u32(0), u32(0)
+
+        box = Box((tiling.images, 1, 1, run // lanes), channel, along=1)
+        return elements(0, x, box, ravel(run, 0, 0, lanes), False, lanes)
+    step_y, step_x = conv.pool[0] * conv.stride[0], conv.pool[1] * conv.stride[1]
+    before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
+
+    @device
+    def corner(where: Any) -> Any:
+        origin, c = where
+        return origin.image, c, origin.row * step_y + before_y, origin.column * step_x + before_x
+
+    box = Box((tiling.images, channels, layout.rows, layout.columns), corner, along=2)
+    place = ravel(layout.image_pitch, layout.channel_pitch, layout.pitch, 1)
+    return elements(0, conv.x, box, place, conv.padding != (0, 0))
+
+
+def _weights(tiling: Tiling, layout: SharedLayout) -> Part:
+    """The weights of the block's filters in some channels."""
+    conv, pitch = tiling.conv, layout.filter_pitch
+
+    @device
+    def first(where: Any) -> Any:
+        origin, c = where
+        return origin.filter, c, u32(0), u32(0)
+
+    box = Box((tiling.block_filters, tiling.channels, *conv.kernel), first, along=3, whole=2)
+    place = ravel(1, conv.taps * pitch, conv.kernel[1] * pitch, pitch, base=layout.weights)
+    return elements(1, conv.w, box, place, False)
 
 
 def _thread_origin(tiling: Tiling, layout: SharedLayout) -> Function:
