@@ -22,7 +22,6 @@ They differ from filter to filter, so that each would need a load from shared me
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
@@ -101,8 +100,7 @@ def pixels(conv: Convolution, tiles: FilterTiles) -> Part:
         return piece // bands * images, c, piece % bands * step + before_h, u32(before_w)
 
     lengths = images, tiles.channels, tiles.image_rows, tiles.image_pitch
-    place = ravel(*(prod(lengths[k:]) for k in (1, 2, 3, 4)))
-    return elements(0, conv.x, Box(lengths, device(origin)), place, True)
+    return elements(0, conv.x, Box(lengths, device(origin)), ravel(0, 1), True)
 
 
 def windows(conv: Convolution, tiles: FilterTiles) -> Part:

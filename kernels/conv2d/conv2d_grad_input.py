@@ -106,11 +106,14 @@ def weights(conv: Convolution, tiles: InputTiles) -> Part:
         tile, step = where
         return step * filters, tile * n_channels, u32(0), u32(0)
 
-    def place(o: Any, c: Any, kh: Any, kw: Any) -> Any:
+    box = Box((filters, n_channels, *conv.kernel), device(origin), whole=2)
+    coordinates = box.coordinates()
+
+    def place(j: Any, i: Any) -> Any:
+        o, c, kh, kw = coordinates(j, i)
         to = ((o * kernel_h + kh) * groups + c // channels) * row
         return to + kw * channels + c % channels
 
-    box = Box((filters, n_channels, *conv.kernel), device(origin), whole=2)
     return elements(0, conv.w, box, device(place), True)
 
 

@@ -121,7 +121,7 @@ def _pixels(tiling: Tiling, layout: SharedLayout) -> Part:
             return origin.image, c, u32(0), u32(0)
 
         box = Box((tiling.images, 1, 1, run // lanes), channel, along=1)
-        return elements(0, x, box, ravel(run, 0, 0, lanes), False, lanes)
+        return elements(0, x, box, ravel(run, lanes), False, lanes)
     step_y, step_x = conv.pool[0] * conv.stride[0], conv.pool[1] * conv.stride[1]
     before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
 
@@ -131,7 +131,14 @@ def _pixels(tiling: Tiling, layout: SharedLayout) -> Part:
         return origin.image, c, origin.row * step_y + before_y, origin.column * step_x + before_x
 
     box = Box((tiling.images, channels, layout.rows, layout.columns), corner, along=2)
-    place = ravel(layout.image_pitch, layout.channel_pitch, layout.pitch, 1)
+    pitch, channel_pitch, image_pitch = layout.pitch, layout.channel_pitch, layout.image_pitch
+    coordinates = box.coordinates()
+
+    @device
+    def place(j: Any, i: Any) -> Any:
+        n, c, y, x = coordinates(j, i)
+        return (x + y * pitch) + (c * channel_pitch + n * image_pitch)
+
     return elements(0, conv.x, box, place, conv.padding != (0, 0))
 
 
@@ -145,8 +152,7 @@ def _weights(tiling: Tiling, layout: SharedLayout) -> Part:
         return origin.filter, c, u32(0), u32(0)
 
     box = Box((tiling.block_filters, tiling.channels, *conv.kernel), first, along=3, whole=2)
-    place = ravel(1, conv.taps * pitch, conv.kernel[1] * pitch, pitch, base=layout.weights)
-    return elements(1, conv.w, box, place, False)
+    return elements(1, conv.w, box, ravel(1, pitch, base=layout.weights), False)
 
 
 def _thread_origin(tiling: Tiling, layout: SharedLayout) -> Function:

@@ -24,10 +24,11 @@ class Box(NamedTuple):
 
     lengths: along each axis. origin: `origin(where)` is the index of the first one along each axis,
     modulo 2**32; `where` is what the kernel gives to the stage. along: how many of the last axes
-    the threads are laid along first. With 4 they take consecutive elements, and none is idle. With
-    fewer, the index of an element is the sum of one along these axes and one along the others; a
-    thread computes few of both. whole: how many of the last axes, fewer than `along`, are as long
-    as the operand's, so that no element is outside of it along them.
+    the threads are laid along first; an element has a number i along these and a number j along the
+    others. With 4, j is always 0, and no thread is idle. With fewer, the index of an element is the
+    sum of one that depends on i and one that depends on j; a thread computes few of both. whole:
+    how many of the last axes, fewer than `along`, are as long as the operand's, so that no element
+    is outside of it along them.
     """
 
     lengths: tuple[int, int, int, int]
@@ -35,13 +36,30 @@ class Box(NamedTuple):
     along: int = 4
     whole: int = 0
 
+    @property
+    def inner(self) -> tuple[int, ...]:
+        """The axes that threads are laid along first."""
+        return self.lengths[4 - self.along :]
+
+    @property
+    def outer(self) -> tuple[int, ...]:
+        """The other axes."""
+        return self.lengths[: 4 - self.along]
+
+    def coordinates(self) -> Function:
+        """`coordinates(j, i)`: the index of an element along each axis."""
+        inner, outer = unravel(*self.inner[1:]), unravel(*self.outer[1:])
+        if self.along == 4:
+            return device(lambda j, i: inner(i))
+        return device(lambda j, i: outer(j) + inner(i))
+
 
 class Part(NamedTuple):
     """Part of an operand in a stage.
 
     box: its elements. registers: for one of them. load: `load(p, where, e, values, masks, k)` loads
-    the element with coordinates e in the box to the local arrays, as their element k. put:
-    `put(memory, e, values, masks, k)` stores it to shared memory. lanes: values of an element.
+    the element e = (j, i) of the box to the local arrays, as their element k. put: `put(memory, e,
+    values, masks, k)` stores it to shared memory. lanes: values of an element.
     """
 
     box: Box
@@ -91,8 +109,8 @@ def stager(dtype_name: str, threads: int, rooms: Pair, first: Part, second: Part
 
 class Share(NamedTuple):
     """The elements of a box that a thread copies: counts[0] of them along the axes that threads are
-    laid along, counts[1] along the others. element: `element(t, a, b)` is the coordinates of thread
-    t's element (a, b), and whether the box has it."""
+    laid along, counts[1] along the others. element: `element(t, a, b)` is (j, i) of thread t's
+    element (a, b), and whether the box has it."""
 
     counts: Pair
     element: Function
@@ -100,14 +118,12 @@ class Share(NamedTuple):
 
 def _share(box: Box, threads: int) -> Share:
     """How the threads divide a box."""
-    cut = 4 - box.along
-    inner, outer = unravel(*box.lengths[cut + 1 :]), unravel(*box.lengths[1:cut])
-    n_inner, n_outer = prod(box.lengths[cut:]), prod(box.lengths[:cut])
-    if cut == 0:
+    n_inner, n_outer = prod(box.inner), prod(box.outer)
+    if box.along == 4:
 
         def numbered(t: Any, a: Any, b: Any) -> Any:
             i = t + a * threads
-            return inner(i), i < n_inner
+            return (u32(0), i), i < n_inner
 
         return Share((ceil_div(n_inner, threads), 1), device(numbered))
     along = min(n_inner, threads)
@@ -116,8 +132,7 @@ def _share(box: Box, threads: int) -> Share:
 
     def element(t: Any, a: Any, b: Any) -> Any:
         i, j = t % along + a * along, t // along + b * across
-        exists = (i < n_inner) & (j < n_outer) & (is_full or t < along * across)
-        return outer(j) + inner(i), exists
+        return (j, i), (i < n_inner) & (j < n_outer) & (is_full or t < along * across)
 
     return Share((ceil_div(n_inner, along), ceil_div(n_outer, across)), device(element))
 
@@ -157,17 +172,18 @@ def elements(
 ) -> Part:
     """The elements of operand `number`, each with `lanes` - 1 neighbours.
 
-    place: `place(a, b, c, d)` is where an element goes in shared memory. zeros: whether there are
+    place: `place(j, i)` is where an element goes in shared memory. zeros: whether there are
     zeros for those outside of the operand; otherwise these are undefined, and not used.
     """
     (n_a, n_b, n_c, n_d), at_operand, origin = operand.shape, at(operand), box.origin
+    coordinates = box.coordinates()
     zero, words = TYPES[operand.dtype](0), 2 if operand.dtype == "float64" else 1
     any_c, any_d = box.whole > 1, box.whole > 0
     move_in, move_out = _moves(lanes)
 
     def load(p: Any, where: Any, e: Any, values: Any, masks: Any, k: Any) -> None:
-        a0, b0, c0, d0 = origin(where)
-        a, b, c, d = a0 + e[0], b0 + e[1], c0 + e[2], d0 + e[3]
+        (a0, b0, c0, d0), (a, b, c, d) = origin(where), coordinates(e[0], e[1])
+        a, b, c, d = a + a0, b + b0, c + c0, d + d0
         # Rows and columns before the image wrap around to numbers above its size.
         inside = (a < n_a) & (b < n_b) & (any_c or c < n_c) & (any_d or d < n_d)
         # Loads without a condition can run concurrently.
@@ -176,7 +192,7 @@ def elements(
             values[uint64(k)] = zero
 
     def put(memory: Any, e: Any, values: Any, masks: Any, k: Any) -> None:
-        move_out(memory, place(e[0], e[1], e[2], e[3]), values, k)
+        move_out(memory, place(e[0], e[1]), values, k)
 
     return Part(box, lanes * words, device(load), device(put), lanes)
 
@@ -233,6 +249,7 @@ def gradients(conv: Convolution, box: Box, lines: Lines) -> Part:
     """Windows of g, axes (image, filter, row, column), unpooled to lines of positions."""
     begin, n_lines, pitch, gap, border, spacing = lines
     window, zero, origin = window_reader(conv), TYPES[conv.dtype](0), box.origin
+    coordinates = box.coordinates()
     filters = box.lengths[1]
     n_images, all_filters, all_rows, all_columns = conv.y.shape
     (pool_h, pool_w), words = conv.pool, conv.words
@@ -241,14 +258,14 @@ def gradients(conv: Convolution, box: Box, lines: Lines) -> Part:
     fits = border >= 0 and border + (all_columns * pool_w - 1) * spacing < pitch
 
     def load(p: Any, where: Any, e: Any, values: Any, masks: Any, k: Any) -> None:
-        n0, o0, h0, w0 = origin(where)
-        n, o, h, w = n0 + e[0], o0 + e[1], h0 + e[2], w0 + e[3]
+        (n0, o0, h0, w0), (n, o, h, w) = origin(where), coordinates(e[0], e[1])
+        n, o, h, w = n + n0, o + o0, h + h0, w + w0
         exists = (n < n_images) & (o < all_filters) & (h < all_rows)
         values[uint64(k)], masks[uint64(k)] = window(p, n, o, h, w, exists)
 
     def put(memory: Any, e: Any, values: Any, masks: Any, k: Any) -> None:
         value, mask = values[uint64(k)], u32(masks[uint64(k)])
-        n, o, h, w = e
+        n, o, h, w = coordinates(e[0], e[1])
         column = w * apart + first_column
         to = ((n * filters + o) * n_lines + h * pool_h) * pitch + n * gap + begin + column
         for bit in range(n_bits):
