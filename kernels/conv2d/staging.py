@@ -12,7 +12,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..core.call import Function, Operand
-from ..core.device import TYPES, cuda, device, load16, store16, uint32, uint64
+from ..core.device import TYPES, cuda, device, load16, loads_started, store16, uint32, uint64
 from ..core.index import at, u32, unravel, wrapped
 from ..core.integers import ceil_div
 from .geometry import Convolution, Pair
@@ -100,6 +100,7 @@ def stager(dtype_name: str, threads: int, rooms: Pair, first: Part, second: Part
         for r in range(rounds):
             load_first(p, where, a, masks, t, r)
             load_second(p, where, b, masks, t, r)
+            loads_started()
             finite = put_first(memory, a, masks, t, r) and finite
             put_second(memory, b, masks, t, r)
         return finite
