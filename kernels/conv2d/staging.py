@@ -58,13 +58,15 @@ class Part(NamedTuple):
     """Part of an operand in a stage.
 
     box: its elements. registers: for one of them. load: `load(p, where, e, values, masks, k)` loads
-    the element e = (j, i) of the box to the local arrays, as their element k. put: `put(memory, e,
-    values, masks, k)` stores it to shared memory. lanes: values of an element.
+    the element e = (j, i) of the box to the local arrays, as their element k. place: `place(e)` is
+    where it goes. put: `put(memory, to, values, masks, k)` stores it to this place in shared memory.
+    lanes: values of an element.
     """
 
     box: Box
     registers: int
     load: Function
+    place: Function
     put: Function
     lanes: int = 1
 
@@ -141,7 +143,7 @@ def _share(box: Box, threads: int) -> Share:
 def _batch(part: Part, share: Share, rounds: int) -> tuple[Function, Function]:
     """`load(p, where, values, masks, t, r)` and `put(memory, values, masks, t, r)`: copies of
     thread t's elements of round r. `put` returns whether they are finite."""
-    load_one, put_one, lanes = part.load, part.put, part.lanes
+    load_one, place, put_one, lanes = part.load, part.place, part.put, part.lanes
     (n_a, n_b), element = share
     # Rounds divide the longer of a thread's axes.
     step_a, step_b = (ceil_div(n_a, rounds), 0) if n_a > n_b else (0, ceil_div(n_b, rounds))
@@ -159,8 +161,9 @@ def _batch(part: Part, share: Share, rounds: int) -> tuple[Function, Function]:
             for b in range(n_b):
                 k = a * n_b + b
                 e, exists = element(t, a + r * step_a, b + r * step_b)
+                to = place(e)
                 if exists:
-                    put_one(memory, e, values, masks, k)
+                    put_one(memory, to, values, masks, k)
                     value = values[uint64(k * lanes)]
                     finite = finite and value - value == 0
         return finite
@@ -192,10 +195,11 @@ def elements(
         if zeros and not inside:
             values[uint64(k)] = zero
 
-    def put(memory: Any, e: Any, values: Any, masks: Any, k: Any) -> None:
-        move_out(memory, place(e[0], e[1]), values, k)
+    def put(memory: Any, to: Any, values: Any, masks: Any, k: Any) -> None:
+        move_out(memory, to, values, k)
 
-    return Part(box, lanes * words, device(load), device(put), lanes)
+    to = device(lambda e: place(e[0], e[1]))
+    return Part(box, lanes * words, device(load), to, device(put), lanes)
 
 
 def _moves(lanes: int) -> tuple[Function, Function]:
@@ -264,6 +268,9 @@ def gradients(conv: Convolution, box: Box, lines: Lines) -> Part:
         exists = (n < n_images) & (o < all_filters) & (h < all_rows)
         values[uint64(k)], masks[uint64(k)] = window(p, n, o, h, w, exists)
 
+    def place(e: Any) -> Any:
+        return e  # computed in `put`, one by one: with a pool a thread has many sums in registers
+
     def put(memory: Any, e: Any, values: Any, masks: Any, k: Any) -> None:
         value, mask = values[uint64(k)], u32(masks[uint64(k)])
         n, o, h, w = coordinates(e[0], e[1])
@@ -277,4 +284,4 @@ def gradients(conv: Convolution, box: Box, lines: Lines) -> Part:
             elif column + shift < pitch:
                 memory[to + further] = value if mask >> bit & 1 != 0 else zero
 
-    return Part(box, words + 1, device(load), device(put))
+    return Part(box, words + 1, device(load), device(place), device(put))
