@@ -59,8 +59,8 @@ class Part(NamedTuple):
 
     box: its elements. registers: for one of them. load: `load(p, where, e, values, masks, k)` loads
     the element e = (j, i) of the box to the local arrays, as their element k. place: `place(e)` is
-    where it goes. put: `put(memory, to, values, masks, k)` stores it to this place in shared memory.
-    lanes: values of an element.
+    where it goes; it is computed for all threads, so that it can share arithmetic with the load.
+    put: `put(memory, to, values, masks, k)` stores it there. lanes: values of an element.
     """
 
     box: Box
@@ -164,8 +164,8 @@ def _batch(part: Part, share: Share, rounds: int) -> tuple[Function, Function]:
                 to = place(e)
                 if exists:
                     put_one(memory, to, values, masks, k)
-                    value = values[uint64(k * lanes)]
-                    finite = finite and value - value == 0
+                    nothing = values[uint64(k * lanes)] - values[uint64(k * lanes)]
+                    finite = finite and nothing == nothing  # inf - inf is NaN
         return finite
 
     return device(load), device(put)
@@ -176,8 +176,8 @@ def elements(
 ) -> Part:
     """The elements of operand `number`, each with `lanes` - 1 neighbours.
 
-    place: `place(j, i)` is where an element goes in shared memory. zeros: whether there are
-    zeros for those outside of the operand; otherwise these are undefined, and not used.
+    place: `place(j, i)` is where an element goes in shared memory. zeros: whether there are zeros
+    for those outside of the operand; otherwise these are undefined, and not used.
     """
     (n_a, n_b, n_c, n_d), at_operand, origin = operand.shape, at(operand), box.origin
     coordinates = box.coordinates()
