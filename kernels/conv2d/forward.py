@@ -12,6 +12,7 @@ Launch: a block per filters, windows and images of a tiling. Reference: contract
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launch, grid_1d
@@ -51,15 +52,15 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
     """The kernel of a call with this tiling."""
     conv = tiling.conv
     layout, first = shared_layout(tiling), _first_of_block(tiling)
-    n_registers = tiling.positions[0] * tiling.positions[1] * tiling.filters * conv.words
-    rooms = ROOMS if n_registers <= FEW_SUMS else ROOMS_BESIDE_SUMS
-    weights, pixels = _weights(tiling, layout), _pixels(tiling, layout)
+    rows, columns = tiling.positions
+    n_sums = rows * columns * tiling.filters
+    rooms = ROOMS if n_sums * conv.words <= FEW_SUMS else ROOMS_BESIDE_SUMS
+    weights = _weights(tiling, layout)
+    pixels = _whole_channels(tiling) if layout.whole else _region(tiling, layout)
     stage = stager(conv.dtype, tiling.threads, rooms, weights, pixels)
     add_channels = _sums(tiling, layout)
     put_results, fetch, finish = outputs(call, tiling)
     thread_origin = _thread_origin(tiling, layout)
-    rows, columns = tiling.positions
-    n_sums = rows * columns * tiling.filters
     n_channels, staged = conv.channels, tiling.channels
     dtype = TYPES[conv.dtype]
     size = max(layout.size, tiling.result_elements)
@@ -100,28 +101,28 @@ def _first_of_block(tiling: Tiling) -> Function:
     return first
 
 
-def _pixels(tiling: Tiling, layout: SharedLayout) -> Part:
-    """The block's pixels in some channels: a region of images, or whole channels of contiguous
-    images, in groups of 16 bytes if they are aligned."""
-    conv, channels = tiling.conv, tiling.channels
-    if layout.whole:
-        run, stride = channels * conv.image[0] * conv.image[1], conv.x.strides
-        lanes = 4 // conv.words
-        steps = (run, conv.x.base, stride[0], stride[1] * channels)
-        if conv.x.alignment % 16 != 0 or any(n % lanes for n in steps):
-            lanes = 1
-        x = conv.x._replace(
-            shape=(conv.images, conv.channels, 1, run // lanes),
-            strides=(stride[0], stride[1], 0, lanes),
-        )
+def _whole_channels(tiling: Tiling) -> Part:
+    """The pixels of some channels of contiguous images, by 16 bytes if they are aligned."""
+    conv, lanes = tiling.conv, 4 // tiling.conv.words
+    run, (per_image, per_channel, _, _) = tiling.channels * prod(conv.image), conv.x.strides
+    steps = (run, conv.x.base, per_image, per_channel * tiling.channels)
+    if conv.x.alignment % 16 != 0 or any(n % lanes for n in steps):
+        lanes = 1
+    shape = conv.images, conv.channels, 1, run // lanes
+    x = conv.x._replace(shape=shape, strides=(per_image, per_channel, 0, lanes))
 
-        @device
-        def channel(where: Any) -> Any:
-            origin, c = where
-            return origin.image, c, u32(0), u32(0)
+    @device
+    def first(where: Any) -> Any:
+        origin, c = where
+        return origin.image, c, u32(0), u32(0)
 
-        box = Box((tiling.images, 1, 1, run // lanes), channel, along=1)
-        return elements(0, x, box, ravel(run, lanes), False, lanes)
+    box = Box((tiling.images, 1, 1, run // lanes), first, along=1)
+    return elements(0, x, box, ravel(run, lanes), False, lanes)
+
+
+def _region(tiling: Tiling, layout: SharedLayout) -> Part:
+    """The pixels of some channels in a region of images, zeros around the image."""
+    conv = tiling.conv
     step_y, step_x = conv.pool[0] * conv.stride[0], conv.pool[1] * conv.stride[1]
     before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
 
@@ -130,7 +131,7 @@ def _pixels(tiling: Tiling, layout: SharedLayout) -> Part:
         origin, c = where
         return origin.image, c, origin.row * step_y + before_y, origin.column * step_x + before_x
 
-    box = Box((tiling.images, channels, layout.rows, layout.columns), corner, along=2)
+    box = Box((tiling.images, tiling.channels, layout.rows, layout.columns), corner, along=2)
     pitch, channel_pitch, image_pitch = layout.pitch, layout.channel_pitch, layout.image_pitch
     coordinates = box.coordinates()
 
