@@ -29,12 +29,12 @@ from ..core.device import TYPES, cuda, device, quad_loader, uint64
 from ..core.index import at, block_index, ravel, thread_index, u32, unravel, wrapped
 from ..core.integers import blocks_for, ceil_div
 from ..core.sums import longest_run
-from .filter_tiles import FilterTiles, filter_tiles
+from .filter_tiles import FilterTiles, filter_tiles, resident
 from .geometry import Convolution, gradient_convolution
 from .grad_limits import QUAD
 from .pooling import unpooled
 from .staging import Box, Lines, Part, elements, gradients
-from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body
+from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body, tile_launch
 
 THREADS = 128
 LEAST = 8  # positions that make a thread worthwhile
@@ -54,7 +54,7 @@ def grad_filter(call: Call) -> Launches:
     if tiles is None:
         return by_element(call, conv)
     shape = LaunchShape((tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
-    first = Launch(by_tile(call, conv, tiles), shape)
+    first = tile_launch(by_tile(call, conv, tiles), shape, resident(conv, tiles))
     if tiles.ranges == 1:
         return Launches((first,))
     return Launches((first, add_partials(call, conv, tiles.ranges)), (conv.dtype, tiles.ranges * n))

@@ -31,10 +31,10 @@ from ..core.index import at, block_index, grid_index, ravel, u32
 from ..core.integers import blocks_for, ceil_div
 from .geometry import Convolution, gradient_convolution
 from .grad_limits import QUAD
-from .input_tiles import InputTiles, input_tiles
+from .input_tiles import InputTiles, input_tiles, resident
 from .pooling import unpooled
 from .staging import Box, Lines, Part, elements, gradients
-from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body
+from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body, tile_launch
 
 THREADS = 128
 
@@ -51,7 +51,8 @@ def grad_input(call: Call) -> Launches:
         return gather(call, conv)
     grid = (tiles.image_groups * tiles.bands, tiles.channel_tiles, 1)
     shape = LaunchShape(grid, (tiles.threads, 1, 1))
-    return Launches((Launch(by_tile(call, conv, tiles), shape),))
+    launch = tile_launch(by_tile(call, conv, tiles), shape, resident(conv, tiles))
+    return Launches((launch,))
 
 
 def by_tile(call: Call, conv: Convolution, tiles: InputTiles) -> Function:

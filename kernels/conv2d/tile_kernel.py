@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..core.call import Function
+from ..core.call import Function, Launch, LaunchShape
 from ..core.device import TYPES, cuda, device, quad_loader, shared_array, uint32, uint64
 from ..core.index import thread_index, u32
 from ..core.integers import ceil_div
@@ -20,6 +20,7 @@ from .staging import Part, stager
 # there are fewer; then there is enough arithmetic to wait twice.
 ROOM, ROOM_BESIDE_SUMS = 20, 10
 MANY_SUMS = 40
+UNKNOWN_SIZE = 256  # threads of a block whose size the assembler needn't know
 
 
 class TileKernel(NamedTuple):
@@ -79,6 +80,15 @@ def tile_body(conv: Convolution, kernel: TileKernel) -> Function:
         store(p, memory, sums, tile, t)
 
     return body
+
+
+def tile_launch(body: Function, shape: LaunchShape, resident: int) -> Launch:
+    """The launch of a kernel; resident: blocks that run at once on a multiprocessor by the model.
+
+    Where the assembler must know the size of a block, it would take all registers that a single one
+    may have. It is told to leave some to a second block, which works while the first one waits.
+    """
+    return Launch(body, shape, resident=min(2, resident) if shape.threads > UNKNOWN_SIZE else 0)
 
 
 def _step(conv: Convolution, kernel: TileKernel) -> Function:
