@@ -26,15 +26,15 @@ from typing import Any
 
 from ..core.call import Call, Function, Launch, Launches, LaunchShape, factory, grid_1d
 from ..core.device import TYPES, cuda, device, quad_loader, uint64
-from ..core.index import at, block_index, ravel, thread_index, u32, unravel
+from ..core.index import at, block_index, ravel, thread_index, u32, unravel, wrapped
 from ..core.integers import blocks_for, ceil_div
 from ..core.sums import longest_run
-from .filter_tiles import FilterTiles, filter_tiles
+from .filter_tiles import FilterTiles, filter_tiles, resident
 from .geometry import Convolution, gradient_convolution
 from .grad_limits import QUAD
-from .grad_staging import Windows, gradients, pixels
 from .pooling import unpooled
-from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body
+from .staging import Box, Lines, Part, elements, gradients
+from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body, tile_launch
 
 THREADS = 128
 LEAST = 8  # positions that make a thread worthwhile
@@ -54,7 +54,7 @@ def grad_filter(call: Call) -> Launches:
     if tiles is None:
         return by_element(call, conv)
     shape = LaunchShape((tiles.ranges, tiles.tiles, 1), (tiles.threads, 1, 1))
-    first = Launch(by_tile(call, conv, tiles), shape)
+    first = tile_launch(by_tile(call, conv, tiles), shape, resident(conv, tiles))
     if tiles.ranges == 1:
         return Launches((first,))
     return Launches((first, add_partials(call, conv, tiles.ranges)), (conv.dtype, tiles.ranges * n))
@@ -64,7 +64,7 @@ def by_tile(call: Call, conv: Convolution, tiles: FilterTiles) -> Function:
     """The body of the kernel whose threads move along lines."""
     kernel = TileKernel(
         factors=pixels(conv, tiles),
-        gradients=gradients(conv, windows_of(conv, tiles)),
+        gradients=windows(conv, tiles),
         zeros=(0, 0),
         first=first_piece(tiles),
         steps=tiles.pieces_per_block,
@@ -88,26 +88,33 @@ def first_piece(tiles: FilterTiles) -> Function:
     return device(first)
 
 
-def windows_of(conv: Convolution, tiles: FilterTiles) -> Windows:
-    """The windows of a piece, for the tile's filters."""
+def pixels(conv: Convolution, tiles: FilterTiles) -> Part:
+    """The pixels of a tile's channels, for a piece of the positions; zeros for the padding."""
+    row_tiles, rows, kernel_h = tiles.row_tiles, tiles.rows, conv.kernel[0]
+    bands, images, step = tiles.bands, tiles.images, tiles.lines * conv.stride[0]
+    before_h, before_w = map(wrapped, (-conv.padding[0], -conv.padding[1]))
+
+    def origin(where: Any) -> Any:
+        tile, piece = where
+        c = tile % row_tiles * rows // kernel_h
+        return piece // bands * images, c, piece % bands * step + before_h, u32(before_w)
+
+    lengths = images, tiles.channels, tiles.image_rows, tiles.image_pitch
+    return elements(0, conv.x, Box(lengths, device(origin)), ravel(0, 1), True)
+
+
+def windows(conv: Convolution, tiles: FilterTiles) -> Part:
+    """The windows of g of a piece, for the tile's filters."""
     n_filters, n_rows = tiles.filters * tiles.groups, tiles.lines // conv.pool[0]
     row_tiles, bands, images = tiles.row_tiles, tiles.bands, tiles.images
 
-    def origin(tile: Any, piece: Any) -> Any:
-        return piece // bands * images, tile // row_tiles * n_filters, piece % bands * n_rows
+    def origin(where: Any) -> Any:
+        tile, piece = where
+        o = tile // row_tiles * n_filters
+        return piece // bands * images, o, piece % bands * n_rows, u32(0)
 
-    return Windows(
-        images,
-        n_filters,
-        n_rows,
-        begin=tiles.gradients,
-        lines=tiles.lines,
-        pitch=tiles.line_pitch,
-        gap=0,
-        border=0,
-        spacing=1,
-        origin=device(origin),
-    )
+    box = Box((images, n_filters, n_rows, conv.pooled[1]), device(origin))
+    return gradients(conv, box, Lines(tiles.gradients, tiles.lines, tiles.line_pitch))
 
 
 def make_accumulate(conv: Convolution, tiles: FilterTiles) -> Function:

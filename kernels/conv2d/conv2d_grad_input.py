@@ -31,10 +31,10 @@ from ..core.index import at, block_index, grid_index, ravel, u32
 from ..core.integers import blocks_for, ceil_div
 from .geometry import Convolution, gradient_convolution
 from .grad_limits import QUAD
-from .grad_staging import Windows, gradients, weights
-from .input_tiles import InputTiles, input_tiles
+from .input_tiles import InputTiles, input_tiles, resident
 from .pooling import unpooled
-from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body
+from .staging import Box, Lines, Part, elements, gradients
+from .tile_kernel import Destination, TileKernel, combiner, quad_reader, tile_body, tile_launch
 
 THREADS = 128
 
@@ -51,7 +51,8 @@ def grad_input(call: Call) -> Launches:
         return gather(call, conv)
     grid = (tiles.image_groups * tiles.bands, tiles.channel_tiles, 1)
     shape = LaunchShape(grid, (tiles.threads, 1, 1))
-    return Launches((Launch(by_tile(call, conv, tiles), shape),))
+    launch = tile_launch(by_tile(call, conv, tiles), shape, resident(conv, tiles))
+    return Launches((launch,))
 
 
 def by_tile(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
@@ -65,7 +66,7 @@ def by_tile(call: Call, conv: Convolution, tiles: InputTiles) -> Function:
     n_zeros = tiles.images * tiles.image_pitch if tiles.segments > 1 else 0
     kernel = TileKernel(
         factors=weights(conv, tiles),
-        gradients=gradients(conv, windows_of(conv, tiles, first_row)),
+        gradients=windows(conv, tiles, first_row),
         zeros=(tiles.gradients, n_zeros),
         first=device(first),
         steps=tiles.steps,
@@ -96,25 +97,40 @@ def first_window_row(conv: Convolution, tiles: InputTiles) -> Function:
     return device(first)
 
 
-def windows_of(conv: Convolution, tiles: InputTiles, first_row: Function) -> Windows:
-    """The windows of a step's filters that the block's rows need."""
+def weights(conv: Convolution, tiles: InputTiles) -> Part:
+    """The weights of a step's filters."""
+    kernel_h, filters = conv.kernel[0], tiles.filters
+    channels, groups, row = tiles.channels, tiles.groups, tiles.row_weights
+    n_channels = groups * channels
+
+    def origin(where: Any) -> Any:
+        tile, step = where
+        return step * filters, tile * n_channels, u32(0), u32(0)
+
+    box = Box((filters, n_channels, *conv.kernel), device(origin), whole=2)
+    coordinates = box.coordinates()
+
+    def place(j: Any, i: Any) -> Any:
+        o, c, kh, kw = coordinates(j, i)
+        to = ((o * kernel_h + kh) * groups + c // channels) * row
+        return to + kw * channels + c % channels
+
+    return elements(0, conv.w, box, device(place), True)
+
+
+def windows(conv: Convolution, tiles: InputTiles, first_row: Function) -> Part:
+    """The windows of g of a step's filters that the block's rows need."""
     filters, images, bands = tiles.filters, tiles.images, tiles.bands
 
-    def origin(tile: Any, step: Any) -> Any:
-        return block_index() // bands * images, step * filters, first_row()
+    def origin(where: Any) -> Any:
+        _, step = where
+        return block_index() // bands * images, step * filters, first_row(), u32(0)
 
-    return Windows(
-        images,
-        filters,
-        tiles.window_rows,
-        begin=tiles.gradients,
-        lines=tiles.gradient_rows,
-        pitch=tiles.pitch,
-        gap=tiles.image_pitch - filters * tiles.gradient_rows * tiles.pitch,
-        border=tiles.border,
-        spacing=conv.stride[1],
-        origin=device(origin),
-    )
+    lines, pitch = tiles.gradient_rows, tiles.pitch
+    gap = tiles.image_pitch - filters * lines * pitch
+    box = Box((images, filters, tiles.window_rows, conv.pooled[1]), device(origin))
+    lines_of_g = Lines(tiles.gradients, lines, pitch, gap, tiles.border, conv.stride[1])
+    return gradients(conv, box, lines_of_g)
 
 
 def make_accumulate(conv: Convolution, tiles: InputTiles, first_row: Function) -> Function:

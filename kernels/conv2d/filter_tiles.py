@@ -1,6 +1,7 @@
 """The cut of conv2d_grad_filter into tiles of dw and pieces of the positions.
 
-grad_staging.py describes the layout of a piece in shared memory.
+A piece is in shared memory as x, [image][channel][row][column], and behind it g, unpooled:
+[image][filter][line][position].
 """
 
 from __future__ import annotations
@@ -183,11 +184,15 @@ def _cost(conv: Convolution, c: FilterTiles) -> float:
     warps = ceil_div(c.threads, WARP)
     issue = warps * (piece * c.pieces_per_block + end) / SCHEDULERS
     waves = ceil_div(c.tiles * c.ranges, MULTIPROCESSORS)
-    registers = c.threads * (2 * c.filters * conv.kernel[1] + 48)
-    resident = min(8, SHARED_BYTES // (c.shared * conv.itemsize), REGISTERS // registers)
     alone = (LATENCY + quads * (instructions + WAIT) + staging) * c.pieces_per_block + 2 * end
-    time = max(waves * issue, alone * ceil_div(waves, max(1, resident)))
+    time = max(waves * issue, alone * ceil_div(waves, resident(conv, c)))
     if c.ranges > 1:
         partial = c.ranges * conv.weight_bytes
         time += SECOND_KERNEL + partial / BYTES_PER_CYCLE
     return time
+
+
+def resident(conv: Convolution, c: FilterTiles) -> int:
+    """Blocks that run at once on a multiprocessor."""
+    registers = c.threads * (2 * c.filters * conv.kernel[1] + 48)
+    return max(1, min(8, SHARED_BYTES // (c.shared * conv.itemsize), REGISTERS // registers))

@@ -1,17 +1,19 @@
 """The tiled forward convolution, with a pool or without.
 
-Pixels and weights of a block are in shared memory (staging.py). A thread adds up all positions of a
-few windows for a few filters in registers (tiling.py), in the same order for every position of the
-call: channels, rows of the filter, columns. If several threads share a position, each adds its
-channels in this order, and their sums are added in the order of the channels. The order is the same
-for all positions, and each product is added by one multiply-add, so equal patches give equal bits.
+Pixels and weights of a block are in shared memory (shared_layout.py). A thread adds up all
+positions of a few windows for a few filters in registers (tiling.py), in the same order for every
+position of the call: channels, rows of the filter, columns. If several threads share a position,
+each adds its channels in this order, and their sums are added in the order of the channels. The
+order is the same for all positions, and each product is added by one multiply-add, so equal patches
+give equal bits.
 
 Launch: a block per filters, windows and images of a tiling. Reference: contracts/conv2d/conv2d.py.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 from ..core.call import Call, Function, Launch, grid_1d
 from ..core.device import (
@@ -24,22 +26,41 @@ from ..core.device import (
     shared_array,
     uint64,
 )
-from ..core.index import block_index, ravel, thread_index, u32, unravel
+from ..core.index import block_index, ravel, thread_index, u32, unravel, wrapped
 from .geometry import Convolution
 from .outputs import outputs
-from .staging import SharedLayout, staging
+from .shared_layout import SharedLayout, shared_layout
+from .staging import Box, Part, elements, stager
 from .tiling import Tiling
+
+# Registers for values that a thread has loaded and not yet stored to shared memory, in one round or
+# in several. With few sums there are some to spare.
+ROOMS, ROOMS_BESIDE_SUMS = (48, 24), (12, 6)
+FEW_SUMS = 16
+
+
+class Origin(NamedTuple):
+    """Where a block's work begins: its first image and filter, row and column of windows."""
+
+    image: Any
+    filter: Any
+    row: Any
+    column: Any
 
 
 def tiled(call: Call, tiling: Tiling) -> Launch:
     """The kernel of a call with this tiling."""
     conv = tiling.conv
-    layout, first, stage = staging(tiling)
+    layout, first = shared_layout(tiling), _first_of_block(tiling)
+    rows, columns = tiling.positions
+    n_sums = rows * columns * tiling.filters
+    rooms = ROOMS if n_sums * conv.words <= FEW_SUMS else ROOMS_BESIDE_SUMS
+    weights = _weights(tiling, layout)
+    pixels = _whole_channels(tiling) if layout.whole else _region(tiling, layout)
+    stage = stager(conv.dtype, tiling.threads, rooms, weights, pixels)
     add_channels = _sums(tiling, layout)
     put_results, fetch, finish = outputs(call, tiling)
     thread_origin = _thread_origin(tiling, layout)
-    rows, columns = tiling.positions
-    n_sums = rows * columns * tiling.filters
     n_channels, staged = conv.channels, tiling.channels
     dtype = TYPES[conv.dtype]
     size = max(layout.size, tiling.result_elements)
@@ -56,7 +77,7 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
         for c in range(0, n_channels, staged):
             if c > 0:
                 cuda.syncthreads()  # the previous stage has been read
-            stage(tile, thread, origin, u32(c), p)
+            stage(p, tile, (origin, u32(c)), thread)
             cuda.syncthreads()
             add_channels(tile, sums, pixel, weight, c)
         cuda.syncthreads()
@@ -65,6 +86,74 @@ def tiled(call: Call, tiling: Tiling) -> Launch:
         finish(tile, thread, fetched, origin, p)
 
     return Launch(body, grid_1d(tiling.blocks, tiling.threads))
+
+
+def _first_of_block(tiling: Tiling) -> Function:
+    """`first(block)`: its origin. Blocks that read the same pixels have consecutive numbers."""
+    filters, (rows, columns) = tiling.block_filters, tiling.block_windows
+    images, split = tiling.images, unravel(*tiling.regions, tiling.filter_blocks)
+
+    @device
+    def first(block: Any) -> Any:
+        n, y, x, o = split(block)
+        return Origin(n * images, o * filters, y * rows, x * columns)
+
+    return first
+
+
+def _whole_channels(tiling: Tiling) -> Part:
+    """The pixels of some channels of contiguous images, by 16 bytes if they are aligned."""
+    conv, lanes = tiling.conv, 4 // tiling.conv.words
+    run, (per_image, per_channel, _, _) = tiling.channels * prod(conv.image), conv.x.strides
+    steps = (run, conv.x.base, per_image, per_channel * tiling.channels)
+    if conv.x.alignment % 16 != 0 or any(n % lanes for n in steps):
+        lanes = 1
+    shape = conv.images, conv.channels, 1, run // lanes
+    x = conv.x._replace(shape=shape, strides=(per_image, per_channel, 0, lanes))
+
+    @device
+    def first(where: Any) -> Any:
+        origin, c = where
+        return origin.image, c, u32(0), u32(0)
+
+    box = Box((tiling.images, 1, 1, run // lanes), first, along=1)
+    return elements(0, x, box, ravel(run, lanes), False, lanes)
+
+
+def _region(tiling: Tiling, layout: SharedLayout) -> Part:
+    """The pixels of some channels in a region of images, zeros around the image."""
+    conv = tiling.conv
+    step_y, step_x = conv.pool[0] * conv.stride[0], conv.pool[1] * conv.stride[1]
+    before_y, before_x = map(wrapped, (-conv.padding[0], -conv.padding[1]))
+
+    @device
+    def corner(where: Any) -> Any:
+        origin, c = where
+        return origin.image, c, origin.row * step_y + before_y, origin.column * step_x + before_x
+
+    box = Box((tiling.images, tiling.channels, layout.rows, layout.columns), corner, along=2)
+    pitch, channel_pitch, image_pitch = layout.pitch, layout.channel_pitch, layout.image_pitch
+    coordinates = box.coordinates()
+
+    @device
+    def place(j: Any, i: Any) -> Any:
+        n, c, y, x = coordinates(j, i)
+        return (x + y * pitch) + (c * channel_pitch + n * image_pitch)
+
+    return elements(0, conv.x, box, place, conv.padding != (0, 0))
+
+
+def _weights(tiling: Tiling, layout: SharedLayout) -> Part:
+    """The weights of the block's filters in some channels."""
+    conv, pitch = tiling.conv, layout.filter_pitch
+
+    @device
+    def first(where: Any) -> Any:
+        origin, c = where
+        return origin.filter, c, u32(0), u32(0)
+
+    box = Box((tiling.block_filters, tiling.channels, *conv.kernel), first, along=3, whole=2)
+    return elements(1, conv.w, box, ravel(1, pitch, base=layout.weights), False)
 
 
 def _thread_origin(tiling: Tiling, layout: SharedLayout) -> Function:

@@ -106,7 +106,7 @@ def _spaced(conv: Convolution, c: InputTiles) -> InputTiles:
     together are in different banks; where that leaves room for as many blocks."""
     spaced = c._replace(pitch=c.pitch | QUAD)
     fits = spaced.shared * conv.itemsize <= STAGED_BYTES
-    return spaced if fits and _resident(conv, spaced) == _resident(conv, c) else c
+    return spaced if fits and resident(conv, spaced) == resident(conv, c) else c
 
 
 def candidates(conv: Convolution) -> Iterator[InputTiles]:
@@ -204,10 +204,10 @@ def _cost(conv: Convolution, c: InputTiles) -> float:
     blocks = c.image_groups * c.bands * c.channel_tiles
     waves = ceil_div(blocks, MULTIPROCESSORS)
     alone = (LATENCY + rounds * height * (instructions + WAIT) + staged / c.threads) * c.steps
-    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, _resident(conv, c)))
+    return max(waves * issue, (alone + 2 * end) * ceil_div(waves, resident(conv, c)))
 
 
-def _resident(conv: Convolution, c: InputTiles) -> int:
+def resident(conv: Convolution, c: InputTiles) -> int:
     """Blocks that run at once on a multiprocessor."""
     registers = c.threads * (c.pixels * c.channels + 64)
     return max(1, min(8, SHARED_BYTES // (c.shared * conv.itemsize), REGISTERS // registers))

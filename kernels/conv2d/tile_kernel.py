@@ -8,28 +8,34 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..core.call import Function
+from ..core.call import Function, Launch, LaunchShape
 from ..core.device import TYPES, cuda, device, quad_loader, shared_array, uint32, uint64
 from ..core.index import thread_index, u32
 from ..core.integers import ceil_div
 from .geometry import Convolution
 from .grad_limits import QUAD
-from .grad_staging import Staged, stager
+from .staging import Part, stager
+
+# Registers for values that a thread has loaded and not yet stored to shared memory. With many sums
+# there are fewer; then there is enough arithmetic to wait twice.
+ROOM, ROOM_BESIDE_SUMS = 20, 10
+MANY_SUMS = 40
+UNKNOWN_SIZE = 256  # threads of a block whose size the assembler needn't know
 
 
 class TileKernel(NamedTuple):
     """The parts in which the kernels of the two gradients differ.
 
-    factors, gradients: what a step stages. zeros: where elements of shared memory begin that are
-    set to zero before the first step, and how many there are. first: `first()`: the block's first
-    step. steps: of a block; there are no more than all_steps. accumulate: `accumulate(memory, sums,
-    tile, step, t, has_nonfinite)` adds what a step has staged to a thread's n_sums sums. store:
-    `store(p, memory, sums, tile, t)`; it starts with a barrier. shared: elements of shared memory.
-    threads: of the block.
+    factors, gradients: what a step stages; `where` is (tile, step). zeros: where elements of shared
+    memory begin that are set to zero before the first step, and how many there are. first:
+    `first()`: the block's first step. steps: of a block; there are no more than all_steps.
+    accumulate: `accumulate(memory, sums, tile, step, t, has_nonfinite)` adds what a step has staged
+    to a thread's n_sums sums. store: `store(p, memory, sums, tile, t)`; it starts with a barrier.
+    shared: elements of shared memory. threads: of the block.
     """
 
-    factors: Staged
-    gradients: Staged
+    factors: Part
+    gradients: Part
     zeros: tuple[int, int]
     first: Function
     steps: int
@@ -76,9 +82,19 @@ def tile_body(conv: Convolution, kernel: TileKernel) -> Function:
     return body
 
 
+def tile_launch(body: Function, shape: LaunchShape, resident: int) -> Launch:
+    """The launch of a kernel; resident: blocks that run at once on a multiprocessor by the model.
+
+    Where the assembler must know the size of a block, it would take all registers that a single one
+    may have. It is told to leave some to a second block, which works while the first one waits.
+    """
+    return Launch(body, shape, resident=min(2, resident) if shape.threads > UNKNOWN_SIZE else 0)
+
+
 def _step(conv: Convolution, kernel: TileKernel) -> Function:
     """`add(p, memory, nonfinite, sums, tile, step, t)`: stages a step, and adds it to the sums."""
-    stage = stager(conv.dtype, kernel.threads, kernel.n_sums, kernel.factors, kernel.gradients)
+    room = ROOM_BESIDE_SUMS if conv.words * kernel.n_sums >= MANY_SUMS else ROOM
+    stage = stager(conv.dtype, kernel.threads, (room, room), kernel.factors, kernel.gradients)
     accumulate, pooled = kernel.accumulate, conv.has_pool
     # All threads must have finished the previous step, or the zeros.
     in_order = kernel.steps > 1 or kernel.zeros[1] > 0 or pooled
@@ -86,7 +102,7 @@ def _step(conv: Convolution, kernel: TileKernel) -> Function:
     def add(p: Any, memory: Any, nonfinite: Any, sums: Any, tile: Any, step: Any, t: Any) -> None:
         if in_order:
             cuda.syncthreads()
-        finite = stage(p, memory, tile, step, t)
+        finite = stage(p, memory, (tile, step), t)
         if pooled and not finite:
             nonfinite[0] = u32(1)
         cuda.syncthreads()

@@ -100,6 +100,9 @@ if SIMULATED:
         assert len(values) == n, "16 bytes are 4 float32 or 2 float64"
         p[i : i + n] = values
 
+    def loads_started() -> None:
+        """Marks a place behind which the compiler moves no load that stands before it."""
+
     def fused(x: Any, y: Any, z: Any) -> Any:
         """x * y + z of float32, rounded once (twice in rare halfway cases)."""
         return np.float32(np.float64(x) * np.float64(y) + np.float64(z))
@@ -226,6 +229,17 @@ else:
 
         return types.void(p, types.uint64, given), generate
 
+    @intrinsic  # type: ignore[untyped-decorator]
+    def loads_started(typing: Any) -> Any:
+        """Marks a place behind which the compiler moves no load that stands before it. Otherwise
+        one whose value is used in a branch alone may come to stand there, and starts late."""
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
+            return context.get_dummy_value()
+
+        return types.void(), generate
+
     _python: Any = math
     fused, divided_roughly = libdevice.fmaf, libdevice.fast_fdividef
     float_bits = libdevice.float_as_int
@@ -316,6 +330,7 @@ __all__ = [
     "int32",
     "int64",
     "load16",
+    "loads_started",
     "log",
     "log1p",
     "log2",

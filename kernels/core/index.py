@@ -142,23 +142,17 @@ def wrapped(n: int) -> int:
 @cache
 def unravel(*lengths: int) -> Function:
     """`coordinates(i)`: for element i, in C order, of an array (n, *lengths) its index along n and
-    along each of `lengths`, of which there is one at least; as a tuple."""
+    along each of `lengths`; as a tuple."""
+    if not lengths:
+        return device(lambda i: (i,))
     length = max(lengths[-1], 1)  # where one is 0, there is no element
-
-    if len(lengths) == 1:
-
-        def two(i: Any) -> Any:
-            rest = i // length
-            return rest, i - rest * length
-
-        return device(two)
     outer = unravel(*lengths[:-1])
 
-    def several(i: Any) -> Any:
+    def coordinates(i: Any) -> Any:
         rest = i // length
         return outer(rest) + (i - rest * length,)  # noqa: RUF005
 
-    return device(several)
+    return device(coordinates)
 
 
 @cache
