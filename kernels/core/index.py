@@ -93,6 +93,11 @@ else:
     def _comparison(symbol: str) -> Any:
         return lambda builder, x, y: [builder.icmp_unsigned(symbol, x, y)]
 
+    def _quotient_and_rest(builder: Any, x: Any, y: Any) -> Any:
+        # Not urem: from it and x, LLVM makes quotient * y, of which it then knows no range.
+        quotient = builder.udiv(x, y)
+        return [quotient, builder.sub(x, builder.mul(quotient, y))]
+
     _ARITHMETIC = {
         "add": "add",
         "sub": "sub",
@@ -113,7 +118,7 @@ else:
         )  # as in x += y
     for _name, _text in _COMPARISONS.items():
         _define(getattr(operator, _name), types.boolean, _comparison(_text))
-    _define(divmod, types.UniTuple(u32, 2), lambda b, x, y: [b.udiv(x, y), b.urem(x, y)])
+    _define(divmod, types.UniTuple(u32, 2), _quotient_and_rest)
 
 
 @device
