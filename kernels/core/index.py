@@ -11,8 +11,8 @@ subscript would cost a test for negative values.
 * `p[k][i]` takes a `u32` as it is. A sum with a constant may be written in 64 bits, of `uint64`:
   the constant then becomes part of the instruction that loads.
 * A Python integer is from 0 to 2**32 - 1, also in a comparison: outside of these a device and the
-  simulator differ. A negative stride or shift is a constant modulo 2**32: see `wrapped`. A number
-  of 64 bits, such as int64(x), becomes an index by u32(x).
+  simulator differ. A negative stride or distance is a constant modulo 2**32: see `wrapped`. A
+  number of 64 bits, such as int64(x), becomes an index by u32(x). A shift is by less than 32 bits.
 
 In the simulator a `u32` is NumPy's uint32, which follows the same rule.
 
@@ -64,9 +64,9 @@ else:
     # What an operator takes beside a u32. Python integers are int64 on a device.
     _OPERANDS = (u32, types.uint32, types.int64)
 
-    def _define(operation: Any, result: Any, write: Any) -> None:
-        """An operator of two u32: write(builder, x, y) writes its instructions, and returns the
-        results."""
+    def _define(operation: Any, result: Any, write: Any, width: Any = _WIDE) -> None:
+        """An operator of two u32: write(builder, x, y) writes its instructions for numbers of this
+        width, and returns the results."""
 
         class Template(AbstractTemplate):  # type: ignore[misc]
             key = operation
@@ -78,7 +78,7 @@ else:
         def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             # In 64 bits, then cut, as Numba does for its own types: the compiler makes 32 of them
             # again, but learns which bits of an address are zero, and joins adjacent loads.
-            values = write(builder, *(builder.zext(x, _WIDE) for x in args))
+            values = write(builder, *(builder.zext(x, width) for x in args))
             if result == types.boolean:
                 return values[0]
             cut = [builder.trunc(value, _NARROW) for value in values]
@@ -112,10 +112,10 @@ else:
     }
     _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
     for _name, _text in _ARITHMETIC.items():
-        _define(getattr(operator, _name), u32, _instruction(_text))
-        _define(
-            getattr(operator, f"i{_name.rstrip('_')}"), u32, _instruction(_text)
-        )  # as in x += y
+        # Bits that a mask shifts by a variable number stay in 64 bits if they are there.
+        _width = _NARROW if "shift" in _name else _WIDE
+        for _operator in _name, f"i{_name.rstrip('_')}":  # as in x + y, x += y
+            _define(getattr(operator, _operator), u32, _instruction(_text), _width)
     for _name, _text in _COMPARISONS.items():
         _define(getattr(operator, _name), types.boolean, _comparison(_text))
     _define(divmod, types.UniTuple(u32, 2), _quotient_and_rest)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..core.axes import merged
 from ..core.call import Call, Function, Operand
-from ..core.device import device
+from ..core.device import device, uint64
 from ..core.index import ravel, strided, u32, unravel
 from ..core.integers import ceil_div
 from ..core.sums import FEW_TERMS, run_length
@@ -65,6 +65,23 @@ def index_of(operand: Operand) -> Function:
     return device(lambda plane, row, column: in_plane(plane_of(plane), row, column))
 
 
+def pixel_of(x: Operand, axes: tuple[Axis, Axis]) -> Function:
+    """`index(window, r, c)`: the index of pixel (r, c) of a window in an image x, if it exists."""
+    place, (first_row, first_column) = index_of(x), map(corner, axes)
+    row_step, column_step = x.strides[2:4]
+    further = ravel(row_step, column_step)
+
+    def first(window: Any) -> Any:
+        plane, row, column = window
+        return place(plane, first_row(row), first_column(column))
+
+    first = device(first)
+    if min(row_step, column_step) < 0 or not all(axis.is_inside for axis in axes):
+        return device(lambda window, r, c: first(window) + further(r, c))
+    # Sums of 64 bits, which become part of the loads.
+    return device(lambda window, r, c: uint64(first(window)) + uint64(further(r, c)))
+
+
 def corner(axis: Axis) -> Function:
     """`first(k)`: the first pixel of window k. In the padding it is below 0, modulo 2**32."""
     return ravel(axis.stride, base=-axis.padding)
@@ -94,7 +111,11 @@ def windows_of(axis: Axis) -> tuple[Function, Function]:
     def tap(k: Any, window: Any) -> Any:
         return k + padding - window * stride if window < windows else u32(size)
 
-    return device(first), device(tap)
+    def tap_of_only(k: Any, window: Any) -> Any:
+        return (k + padding) % stride
+
+    has_one = before == 0 and (axis.pixels - 1 + padding) // stride < windows  # each pixel
+    return device(first), device(tap_of_only if has_one else tap)
 
 
 def over_window(
@@ -110,13 +131,11 @@ def over_window(
     height, width = axes[0].size, axes[1].size
     first_row, first_column = corner(axes[0]), corner(axes[1])
     has_row, has_column = inside(axes[0]), inside(axes[1])
-    place, take_one = index_of(x), device(take)
+    pixel, take_one = pixel_of(x, axes), device(take)
 
     def visit(total: Any, window: Any, r: Any, c: Any, p: Any) -> Any:
-        plane, row, column = window
-        h, w = first_row(row) + r, first_column(column) + c
-        if has_row(h) and has_column(w):
-            return take_one(total, place(plane, h, w), window, r * width + c, p)
+        if has_row(first_row(window[1]) + r) and has_column(first_column(window[2]) + c):
+            return take_one(total, pixel(window, r, c), window, r * width + c, p)
         return total
 
     return _walk(height, width, visit, start, join)
