@@ -35,10 +35,15 @@ from .device import SIMULATED, cuda, device, np
 if SIMULATED:
     u32: Any = np.uint32
 
+    def counted(i: Any) -> Any:
+        """i, the variable of a loop; see below."""
+        return i
+
 else:
     from llvmlite import ir
     from numba import types
     from numba.core.typeconv import Conversion
+    from numba.cuda.extending import intrinsic
     from numba.cuda.cudadecl import registry as declarations
     from numba.cuda.cudaimpl import registry as implementations
     from numba.cuda.datamodel.models import IntegerModel
@@ -119,6 +124,20 @@ else:
     for _name, _text in _COMPARISONS.items():
         _define(getattr(operator, _name), types.boolean, _comparison(_text))
     _define(divmod, types.UniTuple(u32, 2), _quotient_and_rest)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def counted(typing: Any, i: Any) -> Any:
+        """i, the variable of a loop, as a number of which LLVM doesn't know that it grows.
+
+        Otherwise LLVM counts in 64 bits, divides in 64 bits too, and keeps an address for each
+        array, to which it adds.
+        """
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.FunctionType(_NARROW, [_NARROW])
+            return builder.call(ir.InlineAsm(kind, "mov.u32 $0, $1;", "=r,r", False), args)
+
+        return u32(u32), generate
 
 
 @device
