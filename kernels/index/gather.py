@@ -16,7 +16,7 @@ from typing import Any
 from ..core.call import Call, Function, Launches, factory
 from ..core.device import device, load16, store16
 from ..core.each import each
-from ..core.index import ravel, unravel
+from ..core.index import u32, unravel
 from .rows import IndexedAxes, indexed_axes
 
 LANES = {"float32": 4, "float64": 2}  # of 16 bytes
@@ -28,12 +28,13 @@ def gather(call: Call) -> Launches:
     axes = indexed_axes(call, 1)
     lanes = _lanes(call, axes)
     move = _move_one(call) if lanes == 1 else _move_several(call, lanes)
-    rest, place = axes.rest // lanes, axes.place
-    split, element_of = unravel(axes.n, rest), ravel(axes.places * rest, rest, 1)
+    rest, place, places = axes.rest // lanes, axes.place, axes.places
+    split = unravel(axes.n, rest)
 
     def element(i: Any, p: Any) -> None:
         outer, row, column = split(i)
-        move(element_of(outer, place(row, p), column), i, p)
+        indexed = outer * places + u32(place(row, p))
+        move(indexed * rest + column, i, p)
 
     return Launches((each(call.outputs[0].size // lanes, element),))
 
