@@ -226,21 +226,21 @@ def strided(*axes: tuple[int, int], base: int = 0) -> Function:
     """`place(i)`: base + the distance from element 0 to element i, in C order, of axes (length,
     stride)."""
     length, stride = axes[-1] if axes else (1, 0)
-    length = max(length, 1)  # if 0: no element
-    if stride < 0:  # from the end on, so that no number is below 0
-        base += (length - 1) * stride
-    first, step, last = wrapped(base), abs(stride), length - 1 if stride < 0 else 0
+    length, first, step = max(length, 1), wrapped(base), wrapped(stride)  # if 0: no element
+    lowest, last = wrapped(base + (length - 1) * stride), length - 1
 
     def along_one(i: Any) -> Any:
-        return first + (last - u32(i) if last else u32(i)) * step
+        return first + u32(i) * step
+
+    def backwards(i: Any) -> Any:
+        return lowest + (last - u32(i)) * -stride  # no number is below 0
 
     if len(axes) < 2:
-        return device(along_one)
+        return device(backwards if stride < 0 else along_one)
     outer = strided(*axes[:-1], base=base)
 
     def along_several(i: Any) -> Any:
         rest = u32(i) // length
-        k = u32(i) - rest * length
-        return outer(rest) + (last - k if last else k) * step
+        return outer(rest) + (u32(i) - rest * length) * step
 
     return device(along_several)
