@@ -16,7 +16,7 @@ from typing import Any
 from ..core.call import Call, Function, Launches, factory
 from ..core.device import device, load16, store16
 from ..core.each import each
-from ..core.index import u32, unravel
+from ..core.index import ravel, unravel
 from .rows import IndexedAxes, indexed_axes
 
 LANES = {"float32": 4, "float64": 2}  # of 16 bytes
@@ -28,13 +28,12 @@ def gather(call: Call) -> Launches:
     axes = indexed_axes(call, 1)
     lanes = _lanes(call, axes)
     move = _move_one(call) if lanes == 1 else _move_several(call, lanes)
-    rest, place, places = axes.rest // lanes, axes.place, axes.places
+    rest, place, row_of = axes.rest // lanes, axes.place, ravel(axes.places, 1)
     split = unravel(axes.n, rest)
 
     def element(i: Any, p: Any) -> None:
         outer, row, column = split(i)
-        indexed = outer * places + u32(place(row, p))
-        move(indexed * rest + column, i, p)
+        move(row_of(outer, place(row, p)) * rest + column, i, p)
 
     return Launches((each(call.outputs[0].size // lanes, element),))
 
