@@ -263,7 +263,7 @@ def quad_loader(dtype: str) -> Function:
 
     def load(p: Any, i: Any) -> Any:
         x, y = load16(p, i)
-        z, w = load16(p, i + 2)
+        z, w = load16(p, uint64(i) + uint64(2))  # of 64 bits: part of the instruction
         return x, y, z, w
 
     return device(load)
