@@ -196,7 +196,7 @@ def ravel(*strides: int, base: int = 0) -> Function:
     """
     if not 1 <= len(strides) <= 4:
         raise ValueError(f"ravel takes one to four strides, not {len(strides)}")
-    unit = gcd(base, *strides) or 1
+    unit = gcd(base, *strides) or 1 if min(strides) >= 0 else 1
     s0, s1, s2, s3 = (wrapped(s // unit) for s in (*strides, *[0] * (4 - len(strides))))
     first = wrapped(base // unit)
 
