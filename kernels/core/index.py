@@ -241,6 +241,6 @@ def strided(*axes: tuple[int, int], base: int = 0) -> Function:
 
     def along_several(i: Any) -> Any:
         rest = u32(i) // length
-        return outer(rest) + (u32(i) - rest * length) * step
+        return outer(rest) + u32(i) % length * step
 
     return device(along_several)
