@@ -222,9 +222,13 @@ def at(operand: Operand, axes: int | None = None) -> Function:
 
 
 @cache
-def strided(*axes: tuple[int, int], base: int = 0) -> Function:
+def strided(*axes: tuple[int, int], base: int = 0, by_remainder: bool = False) -> Function:
     """`place(i)`: base + the distance from element 0 to element i, in C order, of axes (length,
-    stride)."""
+    stride).
+
+    by_remainder: whether the index along an axis is a remainder, of which the compiler knows the
+    range; otherwise it comes from the quotient, which is shorter where a thread has many i.
+    """
     length, stride = axes[-1] if axes else (1, 0)
     length, first, step = max(length, 1), wrapped(base), wrapped(stride)  # if 0: no element
     lowest, last = wrapped(base + (length - 1) * stride), length - 1
@@ -237,10 +241,11 @@ def strided(*axes: tuple[int, int], base: int = 0) -> Function:
 
     if len(axes) < 2:
         return device(backwards if stride < 0 else along_one)
-    outer = strided(*axes[:-1], base=base)
+    outer = strided(*axes[:-1], base=base, by_remainder=by_remainder)
 
     def along_several(i: Any) -> Any:
         rest = u32(i) // length
-        return outer(rest) + u32(i) % length * step
+        k = u32(i) % length if by_remainder else u32(i) - rest * length
+        return outer(rest) + k * step
 
     return device(along_several)
