@@ -43,10 +43,10 @@ else:
     from llvmlite import ir
     from numba import types
     from numba.core.typeconv import Conversion
-    from numba.cuda.extending import intrinsic
     from numba.cuda.cudadecl import registry as declarations
     from numba.cuda.cudaimpl import registry as implementations
     from numba.cuda.datamodel.models import IntegerModel
+    from numba.cuda.extending import intrinsic
     from numba.cuda.models import register_model
     from numba.cuda.typing.templates import AbstractTemplate, signature
 

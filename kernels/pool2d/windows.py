@@ -68,18 +68,19 @@ def index_of(operand: Operand) -> Function:
 def pixel_of(x: Operand, axes: tuple[Axis, Axis]) -> Function:
     """`index(window, r, c)`: the index of pixel (r, c) of a window in an image x, if it exists."""
     place, (first_row, first_column) = index_of(x), map(corner, axes)
-    row_step, column_step = x.strides[2:4]
-    further = ravel(row_step, column_step)
+    further = ravel(*x.strides[2:4])
 
-    def first(window: Any) -> Any:
+    def of_any(window: Any, r: Any, c: Any) -> Any:
         plane, row, column = window
-        return place(plane, first_row(row), first_column(column))
+        return place(plane, first_row(row) + r, first_column(column) + c)
 
-    first = device(first)
-    if min(row_step, column_step) < 0 or not all(axis.is_inside for axis in axes):
-        return device(lambda window, r, c: first(window) + further(r, c))
-    # Sums of 64 bits, which become part of the loads.
-    return device(lambda window, r, c: uint64(first(window)) + uint64(further(r, c)))
+    def near(window: Any, r: Any, c: Any) -> Any:
+        plane, row, column = window
+        first = place(plane, first_row(row), first_column(column))
+        return uint64(first) + uint64(further(r, c))  # of 64 bits: part of the instruction
+
+    is_near = min(x.strides[2:4]) >= 0 and all(axis.is_inside for axis in axes)
+    return device(near if is_near else of_any)
 
 
 def corner(axis: Axis) -> Function:
@@ -134,7 +135,9 @@ def over_window(
     pixel, take_one = pixel_of(x, axes), device(take)
 
     def visit(total: Any, window: Any, r: Any, c: Any, p: Any) -> Any:
-        if has_row(first_row(window[1]) + r) and has_column(first_column(window[2]) + c):
+        _, row, column = window
+        h, w = first_row(row) + r, first_column(column) + c
+        if has_row(h) and has_column(w):
             return take_one(total, pixel(window, r, c), window, r * width + c, p)
         return total
 
