@@ -75,7 +75,7 @@ def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
     pixel = pixel_of(call.inputs[0], axes)
 
     def mark(i: Any, top: Any, window: Any, p: Any) -> None:
-        h, w = first_row(window[1]), first_column(window[2])
+        top_row, left = first_row(window[1]), first_column(window[2])
         found = False
         for byte in range(n_bytes):
             bits = u32(0)
@@ -83,8 +83,9 @@ def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
                 tap = byte * 8 + bit
                 if tap < n_pixels:
                     r, c = tap // width, tap % width
-                    if has_row(h + r) and has_column(w + c):
-                        value = p[0][pixel(window, r, c)]
+                    h, w = top_row + r, left + c
+                    if has_row(h) and has_column(w):
+                        value = p[0][pixel(window, h, w, r, c)]
                         wins = value == top or value != value
                         if wins and not (first_only and found):
                             bits = bits | 1 << bit

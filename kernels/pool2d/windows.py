@@ -66,15 +66,14 @@ def index_of(operand: Operand) -> Function:
 
 
 def pixel_of(x: Operand, axes: tuple[Axis, Axis]) -> Function:
-    """`index(window, r, c)`: the index of pixel (r, c) of a window in an image x, if it exists."""
+    """`index(window, h, w, r, c)`: the index of an image's pixel (h, w), (r, c) of a window."""
     place, (first_row, first_column) = index_of(x), map(corner, axes)
     further = ravel(*x.strides[2:4])
 
-    def of_any(window: Any, r: Any, c: Any) -> Any:
-        plane, row, column = window
-        return place(plane, first_row(row) + r, first_column(column) + c)
+    def of_any(window: Any, h: Any, w: Any, r: Any, c: Any) -> Any:
+        return place(window[0], h, w)
 
-    def near(window: Any, r: Any, c: Any) -> Any:
+    def near(window: Any, h: Any, w: Any, r: Any, c: Any) -> Any:
         plane, row, column = window
         first = place(plane, first_row(row), first_column(column))
         return uint64(first) + uint64(further(r, c))  # of 64 bits: part of the instruction
@@ -135,10 +134,9 @@ def over_window(
     pixel, take_one = pixel_of(x, axes), device(take)
 
     def visit(total: Any, window: Any, r: Any, c: Any, p: Any) -> Any:
-        _, row, column = window
-        h, w = first_row(row) + r, first_column(column) + c
+        h, w = first_row(window[1]) + r, first_column(window[2]) + c
         if has_row(h) and has_column(w):
-            return take_one(total, pixel(window, r, c), window, r * width + c, p)
+            return take_one(total, pixel(window, h, w, r, c), window, r * width + c, p)
         return total
 
     return _walk(height, width, visit, start, join)
