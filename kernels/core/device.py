@@ -28,7 +28,6 @@ from numba import (
 from numba.cuda.core import config
 
 from .call import Function
-from .integers import round_up
 
 SIMULATED: bool = bool(config.ENABLE_CUDASIM)
 
@@ -167,13 +166,13 @@ else:
         """A pointer to n elements of the block's shared memory, aligned to 16 bytes.
 
         n: a constant; all arrays of a kernel have at most 48 KB. A line of source has one call at
-        most, which each thread reaches once: the simulator identifies arrays by the line.
+        most, which each thread reaches once: the simulator identifies arrays by the line. Where
+        elements 0 to n - 1 are read one by one, with constants as subscripts, n is a multiple of 16
+        bytes: the compiler reads them by 16 bytes, and so what is behind the last one, too.
         """
         if not isinstance(n, types.IntegerLiteral):
             return None  # tried again with the literal
-        kind = dtype.dtype
-        # The compiler may read the last elements by 16 bytes, which then have to be there.
-        length = round_up(n.literal_value, 128 // kind.bitwidth)
+        length, kind = n.literal_value, dtype.dtype
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             array = ir.ArrayType(context.get_data_type(kind), length)
@@ -278,7 +277,7 @@ def quad_loader(dtype: str) -> Function:
 
     def load(p: Any, i: Any) -> Any:
         x, y = load16(p, i)
-        z, w = load16(p, i + 2)
+        z, w = load16(p, uint64(i) + uint64(2))  # of 64 bits: part of the instruction
         return x, y, z, w
 
     return device(load)

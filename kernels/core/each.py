@@ -11,7 +11,7 @@ from typing import Any
 
 from .call import Function, Launch, grid_1d
 from .device import device
-from .index import block_index, grid_index, thread_index
+from .index import block_index, counted, grid_index, thread_index
 from .integers import blocks_for
 
 MAX_BLOCKS = 8192
@@ -43,7 +43,7 @@ def each(n: int, element: Function) -> Launch:
         def body(p: Any) -> None:
             i = block_index() * threads + thread_index()
             while i < n:
-                compute(i, p)
+                compute(counted(i), p)
                 i = i + width
 
     return Launch(body, grid_1d(n_blocks, threads))
@@ -57,7 +57,7 @@ def each_strided(n: int, element: Function) -> Launch:
     def body(p: Any) -> None:
         i = grid_index()
         while i < n:
-            compute(i, p)
+            compute(counted(i), p)
             i = i + step
 
     return Launch(body, grid_1d(n_blocks, min(STRIDED_THREADS, n)))

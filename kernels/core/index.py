@@ -11,8 +11,8 @@ subscript would cost a test for negative values.
 * `p[k][i]` takes a `u32` as it is. A sum with a constant may be written in 64 bits, of `uint64`:
   the constant then becomes part of the instruction that loads.
 * A Python integer is from 0 to 2**32 - 1, also in a comparison: outside of these a device and the
-  simulator differ. A negative stride or shift is a constant modulo 2**32: see `wrapped`. A number
-  of 64 bits, such as int64(x), becomes an index by u32(x).
+  simulator differ. A negative stride or distance is a constant modulo 2**32: see `wrapped`. A
+  number of 64 bits, such as int64(x), becomes an index by u32(x). A shift is by less than 32 bits.
 
 In the simulator a `u32` is NumPy's uint32, which follows the same rule.
 
@@ -35,6 +35,10 @@ from .device import SIMULATED, cuda, device, np
 if SIMULATED:
     u32: Any = np.uint32
 
+    def counted(i: Any) -> Any:
+        """i, the variable of a loop; see below."""
+        return i
+
 else:
     from llvmlite import ir
     from numba import types
@@ -42,6 +46,7 @@ else:
     from numba.cuda.cudadecl import registry as declarations
     from numba.cuda.cudaimpl import registry as implementations
     from numba.cuda.datamodel.models import IntegerModel
+    from numba.cuda.extending import intrinsic
     from numba.cuda.models import register_model
     from numba.cuda.typing.templates import AbstractTemplate, signature
 
@@ -64,9 +69,9 @@ else:
     # What an operator takes beside a u32. Python integers are int64 on a device.
     _OPERANDS = (u32, types.uint32, types.int64)
 
-    def _define(operation: Any, result: Any, write: Any) -> None:
-        """An operator of two u32: write(builder, x, y) writes its instructions, and returns the
-        results."""
+    def _define(operation: Any, result: Any, write: Any, width: Any = _WIDE) -> None:
+        """An operator of two u32: write(builder, x, y) writes its instructions for numbers of this
+        width, and returns the results."""
 
         class Template(AbstractTemplate):  # type: ignore[misc]
             key = operation
@@ -78,7 +83,7 @@ else:
         def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             # In 64 bits, then cut, as Numba does for its own types: the compiler makes 32 of them
             # again, but learns which bits of an address are zero, and joins adjacent loads.
-            values = write(builder, *(builder.zext(x, _WIDE) for x in args))
+            values = write(builder, *(builder.zext(x, width) for x in args))
             if result == types.boolean:
                 return values[0]
             cut = [builder.trunc(value, _NARROW) for value in values]
@@ -92,6 +97,11 @@ else:
 
     def _comparison(symbol: str) -> Any:
         return lambda builder, x, y: [builder.icmp_unsigned(symbol, x, y)]
+
+    def _quotient_and_rest(builder: Any, x: Any, y: Any) -> Any:
+        # Not urem: from it and x, LLVM makes quotient * y, of which it then knows no range.
+        quotient = builder.udiv(x, y)
+        return [quotient, builder.sub(x, builder.mul(quotient, y))]
 
     _ARITHMETIC = {
         "add": "add",
@@ -107,13 +117,27 @@ else:
     }
     _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
     for _name, _text in _ARITHMETIC.items():
-        _define(getattr(operator, _name), u32, _instruction(_text))
-        _define(
-            getattr(operator, f"i{_name.rstrip('_')}"), u32, _instruction(_text)
-        )  # as in x += y
+        # Bits that a mask shifts by a variable number stay in 64 bits if they are there.
+        _width = _NARROW if "shift" in _name else _WIDE
+        for _operator in _name, f"i{_name.rstrip('_')}":  # as in x + y, x += y
+            _define(getattr(operator, _operator), u32, _instruction(_text), _width)
     for _name, _text in _COMPARISONS.items():
         _define(getattr(operator, _name), types.boolean, _comparison(_text))
-    _define(divmod, types.UniTuple(u32, 2), lambda b, x, y: [b.udiv(x, y), b.urem(x, y)])
+    _define(divmod, types.UniTuple(u32, 2), _quotient_and_rest)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def counted(typing: Any, i: Any) -> Any:
+        """i, the variable of a loop, as a number of which LLVM doesn't know that it grows.
+
+        Otherwise LLVM counts in 64 bits, divides in 64 bits too, and keeps an address for each
+        array, to which it adds.
+        """
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.FunctionType(_NARROW, [_NARROW])
+            return builder.call(ir.InlineAsm(kind, "mov.u32 $0, $1;", "=r,r", False), args)
+
+        return u32(u32), generate
 
 
 @device
@@ -166,7 +190,7 @@ def ravel(*strides: int, base: int = 0) -> Function:
     """
     if not 1 <= len(strides) <= 4:
         raise ValueError(f"ravel takes one to four strides, not {len(strides)}")
-    unit = gcd(base, *strides) or 1
+    unit = gcd(base, *strides) or 1 if min(strides) >= 0 else 1
     s0, s1, s2, s3 = (wrapped(s // unit) for s in (*strides, *[0] * (4 - len(strides))))
     first = wrapped(base // unit)
 
@@ -192,21 +216,30 @@ def at(operand: Operand, axes: int | None = None) -> Function:
 
 
 @cache
-def strided(*axes: tuple[int, int], base: int = 0) -> Function:
+def strided(*axes: tuple[int, int], base: int = 0, by_remainder: bool = False) -> Function:
     """`place(i)`: base + the distance from element 0 to element i, in C order, of axes (length,
-    stride)."""
+    stride).
+
+    by_remainder: whether the index along an axis is a remainder, of which the compiler knows the
+    range; otherwise it comes from the quotient, which is shorter where a thread has many i.
+    """
     length, stride = axes[-1] if axes else (1, 0)
     length, first, step = max(length, 1), wrapped(base), wrapped(stride)  # if 0: no element
+    lowest, last = wrapped(base + (length - 1) * stride), length - 1
 
     def along_one(i: Any) -> Any:
         return first + u32(i) * step
 
+    def backwards(i: Any) -> Any:
+        return lowest + (last - u32(i)) * -stride  # no number is below 0
+
     if len(axes) < 2:
-        return device(along_one)
-    outer = strided(*axes[:-1], base=base)
+        return device(backwards if stride < 0 else along_one)
+    outer = strided(*axes[:-1], base=base, by_remainder=by_remainder)
 
     def along_several(i: Any) -> Any:
         rest = u32(i) // length
-        return outer(rest) + (u32(i) - rest * length) * step
+        k = u32(i) % length if by_remainder else u32(i) - rest * length
+        return outer(rest) + k * step
 
     return device(along_several)

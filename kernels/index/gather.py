@@ -28,12 +28,12 @@ def gather(call: Call) -> Launches:
     axes = indexed_axes(call, 1)
     lanes = _lanes(call, axes)
     move = _move_one(call) if lanes == 1 else _move_several(call, lanes)
-    rest, place = axes.rest // lanes, axes.place
-    split, element_of = unravel(axes.n, rest), ravel(axes.places * rest, rest, 1)
+    rest, place, row_of = axes.rest // lanes, axes.place, ravel(axes.places, 1)
+    split = unravel(axes.n, rest)
 
     def element(i: Any, p: Any) -> None:
         outer, row, column = split(i)
-        move(element_of(outer, place(row, p), column), i, p)
+        move(row_of(outer, place(row, p)) * rest + column, i, p)
 
     return Launches((each(call.outputs[0].size // lanes, element),))
 

@@ -55,8 +55,12 @@ def _places(axes: IndexedAxes) -> tuple[Function, Function]:
     `split(i)`: (outer, row, column) of element i of the rows. `element_of(outer, place, column)`:
     number of an element of x.
     """
-    rest, element_of = axes.rest, ravel(axes.places * axes.rest, axes.rest, 1)
-    return unravel(axes.n, rest), element_of
+    rest, row_of = axes.rest, ravel(axes.places, 1)
+
+    def element_of(outer: Any, place: Any, column: Any) -> Any:
+        return row_of(outer, place) * rest + column
+
+    return unravel(axes.n, rest), device(element_of)
 
 
 def _sum(dtype: str) -> Function:

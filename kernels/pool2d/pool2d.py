@@ -31,6 +31,7 @@ from .windows import (
     inside,
     over_window,
     over_windows,
+    pixel_of,
     pool_axes,
 )
 
@@ -71,19 +72,20 @@ def _mark(call: Call, axes: tuple[Axis, Axis]) -> Function:
     width, n_pixels = axes[1].size, axes[0].size * axes[1].size
     first_row, first_column = corner(axes[0]), corner(axes[1])
     has_row, has_column = inside(axes[0]), inside(axes[1])
-    place = index_of(call.inputs[0])
+    pixel = pixel_of(call.inputs[0], axes)
 
     def mark(i: Any, top: Any, window: Any, p: Any) -> None:
-        plane, h, w = window[0], first_row(window[1]), first_column(window[2])
+        top_row, left = first_row(window[1]), first_column(window[2])
         found = False
         for byte in range(n_bytes):
             bits = u32(0)
             for bit in range(8):
                 tap = byte * 8 + bit
                 if tap < n_pixels:
-                    row, column = h + tap // width, w + tap % width
-                    if has_row(row) and has_column(column):
-                        value = p[0][place(plane, row, column)]
+                    r, c = tap // width, tap % width
+                    h, w = top_row + r, left + c
+                    if has_row(h) and has_column(w):
+                        value = p[0][pixel(window, h, w, r, c)]
                         wins = value == top or value != value
                         if wins and not (first_only and found):
                             bits = bits | 1 << bit

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..core.axes import merged
 from ..core.call import Call, Function, Operand
-from ..core.device import device
+from ..core.device import device, uint64
 from ..core.index import ravel, strided, u32, unravel
 from ..core.integers import ceil_div
 from ..core.sums import FEW_TERMS, run_length
@@ -65,6 +65,23 @@ def index_of(operand: Operand) -> Function:
     return device(lambda plane, row, column: in_plane(plane_of(plane), row, column))
 
 
+def pixel_of(x: Operand, axes: tuple[Axis, Axis]) -> Function:
+    """`index(window, h, w, r, c)`: the index of an image's pixel (h, w), (r, c) of a window."""
+    place, (first_row, first_column) = index_of(x), map(corner, axes)
+    further = ravel(*x.strides[2:4])
+
+    def of_any(window: Any, h: Any, w: Any, r: Any, c: Any) -> Any:
+        return place(window[0], h, w)
+
+    def near(window: Any, h: Any, w: Any, r: Any, c: Any) -> Any:
+        plane, row, column = window
+        first = place(plane, first_row(row), first_column(column))
+        return uint64(first) + uint64(further(r, c))  # of 64 bits: part of the instruction
+
+    is_near = min(x.strides[2:4]) >= 0 and all(axis.is_inside for axis in axes)
+    return device(near if is_near else of_any)
+
+
 def corner(axis: Axis) -> Function:
     """`first(k)`: the first pixel of window k. In the padding it is below 0, modulo 2**32."""
     return ravel(axis.stride, base=-axis.padding)
@@ -94,7 +111,11 @@ def windows_of(axis: Axis) -> tuple[Function, Function]:
     def tap(k: Any, window: Any) -> Any:
         return k + padding - window * stride if window < windows else u32(size)
 
-    return device(first), device(tap)
+    def tap_of_only(k: Any, window: Any) -> Any:
+        return (k + padding) % stride
+
+    has_one = before == 0 and (axis.pixels - 1 + padding) // stride < windows  # each pixel
+    return device(first), device(tap_of_only if has_one else tap)
 
 
 def over_window(
@@ -110,13 +131,12 @@ def over_window(
     height, width = axes[0].size, axes[1].size
     first_row, first_column = corner(axes[0]), corner(axes[1])
     has_row, has_column = inside(axes[0]), inside(axes[1])
-    place, take_one = index_of(x), device(take)
+    pixel, take_one = pixel_of(x, axes), device(take)
 
     def visit(total: Any, window: Any, r: Any, c: Any, p: Any) -> Any:
-        plane, row, column = window
-        h, w = first_row(row) + r, first_column(column) + c
+        h, w = first_row(window[1]) + r, first_column(window[2]) + c
         if has_row(h) and has_column(w):
-            return take_one(total, place(plane, h, w), window, r * width + c, p)
+            return take_one(total, pixel(window, h, w, r, c), window, r * width + c, p)
         return total
 
     return _walk(height, width, visit, start, join)

@@ -25,13 +25,14 @@ from typing import Any, NamedTuple
 from ..core.call import Call, Function, Launch, Launches, factory, grid_1d
 from ..core.device import TYPES, cuda, device, exp, log, shared_array
 from ..core.index import block_index, thread_index
-from ..core.integers import ceil_div, power_of_two
+from ..core.integers import ceil_div, power_of_two, round_up
 from ..core.lanes import tree
 from ..core.sums import adder
 from .softmax import label_of
 
 MOST_THREADS = 1024  # of a block
 FEW = 4  # terms of a lane if there are enough threads
+VECTOR = 4  # elements that the compiler may read together
 
 
 class Element(NamedTuple):
@@ -61,13 +62,15 @@ def _layer(call: Call, k: int, c: int, lanes: int) -> Function:
     add_lanes, label = tree(adder(call.inputs[0].dtype), lanes, c), label_of(call, 3, c)
     fetch, settle = call.fetches[0], call.settles[0]
     at_bias, at_g, zero = call.at[2], call.at[4], kind(0)
-    n_sums, pitch, n_weights = lanes * c, c | 1, k * (c | 1)
+    pitch = c | 1
+    # Whole vectors, by which the compiler reads the classes of a row; see `shared_array`.
+    n_weights, n_sums, n_classes = (round_up(n, VECTOR) for n in (k * pitch, lanes * c, c))
 
     def body(p: Any) -> None:
         weights = shared_array(n_weights, kind)
         sums = shared_array(n_sums, kind)
-        powers = shared_array(c, kind)
-        slopes = shared_array(c, kind)
+        powers = shared_array(n_classes, kind)
+        slopes = shared_array(n_classes, kind)
         t, row = thread_index(), block_index()
         lane, column = divmod(t, c)
         i = row * k + min(t, k - 1)

@@ -116,7 +116,7 @@ class _Writer:
         """`at<k>(i)`: the index of element i of operand k."""
         operand = self._operands[k]
         axes = merged(operand.shape, operand.strides)
-        self.line(f"at{k} = strided(*{axes}, base={operand.base})")
+        self.line(f"at{k} = strided(*{axes}, base={operand.base}, by_remainder=True)")
 
     def store(self, k: int) -> None:
         """`store<k>(value, i, p)`."""
