@@ -64,7 +64,8 @@ class KernelCheck(NamedTuple):
         e = self.error
         return (
             f"{name} output {self.output}, {r.dtype}, {r.layout}, of {shapes_text(self.shapes)}: "
-            f"{e.ulp:.1f} ulp, {e.norm:.1e} of at most {e.bound:.1e}, {e.used:.1%} of its bound"
+            f"{e.ulp:.1f} ulp, {e.norm:.1e} of at most {e.bound:.1e}"
+            f"{'' if math.isnan(e.used) else f', {e.used:.1%} of the bound of an element'}"
             f"{'' if self.error.passes else ': WRONG'}{''.join(f'; {f}' for f in self.faults)}"
         )
 
