@@ -66,6 +66,11 @@ std::pair<int64_t, int64_t> allowed_offsets(const ViewSpec& view, int64_t buffer
   return {-low * item, buffer_bytes - (high + 1) * item};
 }
 
+// Whether elements of a size, a power of two, may begin at an address.
+bool is_aligned(int64_t address, size_t item) {
+  return (static_cast<uint64_t>(address) & (item - 1)) == 0;
+}
+
 // Checks where a buffer is.
 void check_buffer(const BufferSpec& buffer, int64_t arena_bytes) {
   const bool is_arena = buffer.kind == BufferSpec::Kind::Arena;
@@ -104,6 +109,9 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   }
   const BufferSpec& buffer = buffers[view.buffer];
   const bool is_arena = buffer.kind == BufferSpec::Kind::Arena;
+  if (buffer.kind != BufferSpec::Kind::Bind && !is_aligned(buffer.value, item_size(view.dtype))) {
+    refuse(call.kernel, operand + " begins at no multiple of its elements' size");
+  }
   const auto [first, last] = allowed_offsets(view, bytes_of(buffer, arena_bytes));
   const int64_t offset = view.offset * static_cast<int64_t>(item_size(view.dtype));
   // Slots are known when the program runs; but they can't make room for the view.
@@ -220,6 +228,7 @@ void Program::add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec&
   moving.bind = is_bound ? static_cast<int32_t>(buffer.value) : is_fixed ? kFixed : kInArena;
   moving.base = base;
   moving.offset = offset;
+  moving.item = item_size(view.dtype);
   std::tie(moving.first_offset, moving.last_offset) =
       allowed_offsets(view, bytes_of(buffer, arena_bytes_));
   if (moving.bind == kInArena && moving.first_offset != INT64_MIN) {
@@ -267,6 +276,9 @@ void Program::resolve(const int64_t* addresses, const int64_t* slots) {
     char* base = view.bind >= 0          ? reinterpret_cast<char*>(addresses[view.bind])
                  : view.bind == kInArena ? memory_
                                          : view.base;
+    if (!is_aligned(reinterpret_cast<int64_t>(base), view.item)) {
+      throw std::invalid_argument("a buffer begins at no multiple of its elements' size");
+    }
     view.tensor->data = base + moved_offset(view, slots);
   }
 }

@@ -34,12 +34,13 @@ def written_whole(path: str | os.PathLike[str], durable: bool = True) -> Iterato
     Raises OSError, with the name `path`, if it can't be written.
     """
     target = Path(os.path.realpath(path))
-    mode = target.stat().st_mode if target.exists() else None
+    found = target.stat() if target.exists() else None
+    mode = None if found is None else found.st_mode
     if mode is not None and not stat.S_ISREG(mode):
         with _naming(path, None), open(path, "wb") as file:
             yield file
         return
-    if mode is not None and not os.access(target, os.W_OK):
+    if found is not None and not _may_replace(target, found):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
     part = target.with_name(f".{target.name[:_LONGEST]}.{os.urandom(4).hex()}.part")
     with _naming(path, part):
@@ -55,6 +56,33 @@ def written_whole(path: str | os.PathLike[str], durable: bool = True) -> Iterato
         except BaseException:
             with suppress(OSError):
                 part.unlink()
+            raise
+
+
+def _may_replace(target: Path, found: os.stat_result) -> bool:
+    """Whether a file may be written, and another one take its place: in a folder with the sticky
+    bit, such as /tmp, that is the right of the owner of the file or the folder."""
+    if not os.access(target, os.W_OK):
+        return False
+    folder = target.parent.stat()
+    is_sticky = os.name == "posix" and folder.st_mode & stat.S_ISVTX
+    return not is_sticky or os.geteuid() in (0, found.st_uid, folder.st_uid)
+
+
+def append_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Adds to the end of a file, or makes it; after an error it is as long as it was.
+
+    Raises OSError, with the name `path`, if it can't be written.
+    """
+    with _naming(path, None), open(path, "ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[file.write(rest) :]
+        except BaseException:
+            with suppress(OSError):
+                file.truncate(size)
             raise
 
 
@@ -115,7 +143,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     if target.parent.is_dir() and len(target.name) <= _LONGEST:
         for part in target.parent.iterdir():
             if _is_part(part.name, target):
-                part.unlink(missing_ok=True)
+                with suppress(OSError):  # another user's may have to stay
+                    part.unlink()
     with suppress(_Unwanted), written_whole(path, durable=False):
         raise _Unwanted
 

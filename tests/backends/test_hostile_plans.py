@@ -12,6 +12,7 @@ from helpers.native import addresses_of, tape_of
 from helpers.programs import IDENTITY, elementwise, native_program, sum_all, view
 
 from tinygrad_mnist import _native
+from tinygrad_mnist.contracts.core.tape import Tape
 
 LARGE = [2**k + d for k in (31, 32, 33, 60, 61, 62, 63) for d in (-1, 0, 1)]
 SIGNED = [sign * n for n in LARGE for sign in (1, -1) if -(2**63) <= sign * n < 2**63]
@@ -88,6 +89,33 @@ def test_views_are_compared_with_their_buffer(
     )
     with pytest.raises(ValueError, match="input 0 reaches out of its buffer"):
         _native.Program([(kind, place, x.nbytes), ("bind", 1)], [call], [()], 0)
+
+
+@pytest.mark.parametrize("extra", range(9))
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+@pytest.mark.parametrize("kind", ["bind", "fixed", "arena"])
+def test_buffers_begin_at_a_multiple_of_their_elements_size(
+    kind: str, dtype: str, extra: int
+) -> None:
+    x, y = np.zeros(64, np.float64), np.zeros(2, np.float64)
+    place, out = addresses_of([x, y])
+    buffers = {
+        "bind": ("bind", 0, 64),
+        "fixed": ("fixed", place + extra, 64),
+        "arena": ("arena", extra),
+    }
+    views = [(k, d, [2], [1], 0, []) for k, d in enumerate((dtype, "float64"))]
+    call = ("elementwise", views[:1], views[1:], [], [tape_of(Tape.identity("float64"))])
+
+    def run() -> None:
+        program = _native.Program([buffers[kind], ("bind", 1, 16)], [call], [()], 128)
+        assert program.run([place + extra, out], []) == 0
+
+    if extra % np.dtype(dtype).itemsize == 0:
+        run()
+        return
+    with pytest.raises(ValueError, match="at no multiple of its elements' size"):
+        run()
 
 
 @pytest.mark.parametrize("kind", ["bind", "fixed", "arena"])

@@ -121,7 +121,17 @@ def test_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLUMNS", "140")
     assert command("conv2d", "--shape", "2,1,28,28", "--filters", "4,1,5,5", "--threads", "1") == 0
     head, row, last = capsys.readouterr().out.splitlines()
-    assert head.split() == ["kernel", "out", "dtype", "layout", "ulp", "error", "bound", "shapes"]
+    assert head.split() == [
+        "kernel",
+        "out",
+        "dtype",
+        "layout",
+        "ulp",
+        "error",
+        "bound",
+        "used",
+        "shapes",
+    ]
     assert row.split()[:4] == ["conv2d", "0", "float32", "contiguous"]
     assert row.endswith("ok  2x1x28x28 4x1x5x5")
     assert last == "1 result, all right"

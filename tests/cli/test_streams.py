@@ -43,6 +43,23 @@ def test_closed_and_full_streams(redirection: str, code: int, words: str) -> Non
     assert (done.returncode, done.stderr) == (code, words)
 
 
+@pytest.mark.parametrize("redirection", [">&-", ">&- 2>&-", ">/dev/full"])
+def test_a_command_that_prints_nothing_needs_no_standard_output(
+    tmp_path: Path, redirection: str
+) -> None:
+    pytest.importorskip("matplotlib")
+    run, picture = tmp_path / "a.csv", tmp_path / "a.png"
+    run.write_text("epoch,loss\n0,1.0\n1,0.5\n")
+    done = in_shell(["plot", str(run), "--quiet", "--output", str(picture)], redirection)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert picture.stat().st_size
+
+
+def test_help_where_standard_output_is_closed() -> None:
+    done = in_shell(["--help"], ">&-")
+    assert (done.returncode, done.stderr) == (1, "tinygrad-mnist: standard output is closed\n")
+
+
 def test_errors_where_standard_error_is_closed() -> None:
     done = in_shell(["info", "--data", ""], "2>&-")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")

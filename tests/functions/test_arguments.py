@@ -28,6 +28,13 @@ def test_any_layout_and_byte_order(device: str) -> None:
     wide = np.arange(24.0).reshape(4, 6)
     for value in (wide[::2, ::-1], wide.T, np.asfortranarray(wide), wide.astype(">f8")):
         np.testing.assert_array_equal(function(value), value * 2)
+    for begin in range(1, 8):  # at any byte
+        value = np.zeros(wide.nbytes + begin, np.uint8)[begin:].view(np.float64).reshape(4, 6)
+        value[...] = wide
+        np.testing.assert_array_equal(function(value), wide * 2)
+    packed = np.zeros((4, 6), np.dtype([("a", "u1"), ("b", "f8")]))
+    packed["b"] = wide
+    np.testing.assert_array_equal(function(packed["b"]), wide * 2)
     read_only = wide.copy()
     read_only.flags.writeable = False
     np.testing.assert_array_equal(function(read_only), wide * 2)

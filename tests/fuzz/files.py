@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", help="kinds of files")
     parser.add_argument("--megabytes", type=int, default=3000)
     options = parser.parse_args()
-    is_good = True
+    is_good, files, kinds = True, 0, 0
     with tempfile.TemporaryDirectory() as temporary:
         for kind, reader in readers(Path(temporary)).items():
             if options.only and kind not in options.only:
@@ -38,6 +38,9 @@ def main() -> int:
             for what, seed in wrong.items():
                 print(f"  seed {seed}: {what}")
             is_good &= not wrong and peak_megabytes() < options.megabytes
+            files, kinds = files + options.count, kinds + 1
+    found = "all read or refused" if is_good else "NOT ALL WELL"
+    print(f"{files:,} files of {kinds} kinds, at most {peak_megabytes():,} MiB: {found}")
     return 0 if is_good else 1
 
 

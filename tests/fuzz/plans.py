@@ -27,8 +27,11 @@ def main() -> int:
     options = parser.parse_args()
     specs = plans()
     result = run_seeds(specs, options.first, options.count)
-    print(f"{options.count} plans, made of {len(specs)}: {result}")
-    return 1 if result["crashes"] else 0
+    crashes = result.pop("crashes")
+    counts = ", ".join(f"{n:,} {what}" for what, n in result.items())
+    found = f"left their buffers: (seed, status) {crashes}" if crashes else "none left its buffers"
+    print(f"{options.count:,} plans, made of {len(specs)}: {counts}; {found}")
+    return 1 if crashes else 0
 
 
 if __name__ == "__main__":

@@ -214,7 +214,7 @@ def stand_in(folder: Path, script: str) -> None:
 def test_graphviz_gets_the_text_and_the_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_in(tmp_path, 'echo "$1" > "$3"; /bin/cat >> "$3"')
+    stand_in(tmp_path, 'echo "$1"; /bin/cat')
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     _, output = layer()

@@ -62,8 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         restore_interrupts()
         open_streams()
-        if sys.stdout is None:
-            raise OSError("standard output is closed")
         code = _run(arguments)
         sys.stdout.flush()
         return code

@@ -25,8 +25,8 @@ from tinygrad_mnist.config import config
 PASSED, WRONG = 0, 1
 # Columns with their widths. A narrow terminal loses the first ones of _DROPPED first.
 _COLUMNS = {"shapes": 34, "layout": 13, "dtype": 8, "out": 3, "kernel": 26}
-_FIGURES = {"ulp": 9, "error": 8, "bound": 8, "": 5}
-_DROPPED = ("shapes", "layout", "bound", "dtype", "out")
+_FIGURES = {"ulp": 9, "error": 8, "bound": 8, "used": 6, "": 5}
+_DROPPED = ("shapes", "layout", "bound", "dtype", "out", "used")
 
 
 def add_parser(commands: Any) -> None:
@@ -36,7 +36,8 @@ def add_parser(commands: Any) -> None:
         help="compare a kernel with NumPy in float64, for shapes of your own",
         description="Run a kernel on random numbers and compare it with NumPy in float64. ulp: of"
         " the element with the largest error, in units of its last place. error: norm of the"
-        " difference divided by the norm of the exact result. On ptx also races, accesses"
+        " difference divided by the norm of the exact result. used: the error of an element, as a"
+        " share of the bound that docs/accuracy.md states, on the CPU. On ptx also races, accesses"
         " outside of arrays and the like are found. The exit code is 1 if an error is above its"
         " bound, or anything else is wrong. A gradient takes the shapes of its convolution or pool."
         f" Kernels: {', '.join(KERNELS)}.",
@@ -163,6 +164,7 @@ def _cells(check: KernelCheck) -> dict[str, str]:
         "ulp": "" if error.ulp != error.ulp else f"{error.ulp:,.1f}",
         "error": f"{error.norm:.1e}",
         "bound": f"{error.bound:.1e}",
+        "used": "" if error.used != error.used else f"{error.used:.1%}",
         "": "ok" if check.passes else "FAULT" if error.passes else "WRONG",
         "shapes": shapes_text(check.shapes),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -9,9 +10,27 @@ from contextlib import suppress
 from tinygrad_mnist.errors import printable
 
 
+class ClosedOutput(io.TextIOBase):
+    """Stands for a standard output that is closed: what is printed on it is an error, then and when
+    it is flushed."""
+
+    _lost = False
+
+    def write(self, text: str) -> int:
+        """Raises OSError."""
+        self._lost = True
+        raise OSError("standard output is closed")
+
+    def flush(self) -> None:
+        """Raises OSError where something was printed."""
+        if self._lost:
+            raise OSError("standard output is closed")
+
+
 def open_streams() -> None:
     """Opens the null device in place of streams that are closed: else the next file that is opened
-    takes their number, and what is printed goes into it. `sys.stdout` stays None where it is."""
+    takes their number, and what is printed goes into it. For a closed standard output, which a
+    command that prints nothing doesn't need, stands a `ClosedOutput`."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -19,6 +38,8 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
     if sys.stderr is None:  # `print` would take standard output
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = ClosedOutput()
 
 
 def report(text: str) -> None:
@@ -30,6 +51,8 @@ def report(text: str) -> None:
 def close_streams() -> None:
     """Flushes both streams. One that can't be written goes to the null device: Python flushes it
     again at its end, and would print what fails then."""
+    if isinstance(sys.stdout, ClosedOutput):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

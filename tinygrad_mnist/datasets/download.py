@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def download(original: Original, folder: Path) -> None:
         missing = "the package pooch is not installed (pip install pooch)"
         attempts = [Attempt(DOWNLOAD, missing, fault=True)]
     else:
-        attempts = []
+        attempts, is_new = [], not folder.exists()
         for mirror, problem in _answers(original):
             fault = False
             if problem is None:
@@ -136,6 +137,9 @@ def download(original: Original, folder: Path) -> None:
             if problem is None:
                 return
             attempts.append(Attempt(f"{DOWNLOAD} from {mirror}", problem, fault))
+        if is_new:
+            with suppress(OSError):  # it isn't there, or has files
+                folder.rmdir()
     headline = f"{original.title} can't be downloaded."
     raise DatasetNotFoundError(listing(headline, attempts), attempts)
 

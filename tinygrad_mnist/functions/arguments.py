@@ -51,6 +51,7 @@ class Parameter:
 def convert(value: Any, parameter: Parameter, stacked: bool = False) -> Array:
     """`value` as a C-contiguous array of the parameter's type, with a leading axis if `stacked`.
 
+    It is a copy where elements begin between two of their addresses, as in a view of any byte.
     Conversion to a dtype that holds every value of the given one is always allowed. For other
     dtypes it depends on `allow_downcast`: True allows all; None allows integers that fit, and
     Python's floats, rounded; False allows only Python's numbers and lists whose values are
@@ -79,7 +80,8 @@ def convert(value: Any, parameter: Parameter, stacked: bool = False) -> Array:
                 f"{label} broadcasts along axis {axis - stacked}; the value's shape is "
                 f"{array.shape}{at(variable.source)}"
             )
-    return np.ascontiguousarray(array).reshape(array.shape)
+    whole = np.ascontiguousarray(array).reshape(array.shape)
+    return whole if whole.flags.aligned else whole.copy()
 
 
 def _as_array(value: Any, parameter: Parameter) -> Array:

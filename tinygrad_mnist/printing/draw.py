@@ -46,12 +46,12 @@ def pydotprint(
     if chosen in _TEXT:
         write_whole(path, text.encode())
     else:
-        _lay_out(text, path, chosen)
+        write_whole(path, _laid_out(text, path, chosen))
     if print_output_file:
         print(f"The output file is available at {path}")
 
 
-def _lay_out(text: str, path: Path, format: str) -> None:
+def _laid_out(text: str, path: Path, format: str) -> bytes:
     import shutil  # here and not above: they take longer to load than most of the package
     import subprocess
 
@@ -63,11 +63,9 @@ def _lay_out(text: str, path: Path, format: str) -> None:
             "or write the text with format='dot'"
         )
     done = subprocess.run(
-        [command, f"-T{format}", "-o", os.fspath(path)],
-        input=text,
-        encoding="utf-8",
-        capture_output=True,
-        check=False,
+        [command, f"-T{format}"], input=text.encode(), capture_output=True, check=False
     )
     if done.returncode:
-        raise RuntimeError(f"Graphviz can't write {path}: {done.stderr.strip()}")
+        why = done.stderr.decode(errors="replace").strip()
+        raise RuntimeError(f"Graphviz can't write {path}: {why}")
+    return done.stdout

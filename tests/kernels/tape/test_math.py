@@ -7,11 +7,9 @@ import pytest
 from helpers.accuracy import FUNCTIONS, LONG_IS_WIDER, arguments, computed, errors_in_ulp, exact
 from helpers.native import TARGETS
 
+from tinygrad_mnist.checking.bounds import ULP
 from tinygrad_mnist.contracts.core.tape import OPCODES
 
-# What docs/accuracy.md promises.
-MOST_ULP = dict.fromkeys(FUNCTIONS, 1.0)
-MOST_ULP |= {"expm1": 1.25, "sigmoid": 1.5, "tanh": 1.5, "erfc": 1.5, "softplus": 1.75}
 # Operations that are one instruction, or exact.
 NO_FUNCTION = {"sqrt", "floor", "ceil", "round", "round_away", "trunc", "div", "isnan", "isinf"} | {
     "bit_count"
@@ -31,7 +29,7 @@ def test_error(name: str, dtype: str) -> None:
         worst = int(np.argmax(errors))
         where = ", ".join(repr(x[worst]) for x in arrays)
         message = f"{name}({where}) = {result[worst]!r}, not {wanted[worst]!r}, on {target}"
-        assert errors[worst] <= MOST_ULP[name], f"{message}: {errors[worst]} ulp"
+        assert errors[worst] <= ULP[name], f"{message}: {errors[worst]} ulp"
 
 
 def test_every_function_of_floats_alone_is_measured() -> None:
@@ -85,7 +83,7 @@ def test_quotients_of_all_sizes(dtype: str) -> None:
     wanted = exact("arctan2", arrays)
     for target in TARGETS:
         errors = errors_in_ulp(computed("arctan2", arrays, target), wanted)
-        assert np.max(errors) <= MOST_ULP["arctan2"], arrays[0][np.argmax(errors)]
+        assert np.max(errors) <= ULP["arctan2"], arrays[0][np.argmax(errors)]
 
 
 def test_the_measure_itself() -> None:

@@ -203,12 +203,12 @@ def tape_flops(tape: Tape) -> int:
 def compute_dtype(dtype: str, inputs: Sequence[Array]) -> np.dtype[np.generic]:
     """The dtype in which a reference computes for a tape of `dtype`.
 
-    That of the tape; but float64 where a test passes float64 for all float inputs of a float32
-    tape, to get a more exact answer.
+    That of the tape; but where a test passes all float inputs in a wider dtype, to get a more exact
+    answer, that one.
     """
-    floats = [x.dtype for x in inputs if x.dtype.kind == "f"]
-    if dtype == "float32" and floats and all(d == np.float64 for d in floats):
-        return np.dtype(np.float64)
+    floats = {x.dtype for x in inputs if x.dtype.kind == "f"}
+    if dtype in FLOATS and len(floats) == 1:
+        return np.promote_types(dtype, *floats)
     return np.dtype(dtype)
 
 

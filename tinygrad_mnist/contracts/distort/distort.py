@@ -69,13 +69,14 @@ def _smoothed(field: Floats, weights: Floats, axis: int) -> Floats:
 
 
 def _sampled(image: Array, source: Floats, fill: float) -> Array:
-    """The image, in its frame of `fill`, at fractional coordinates; in float64."""
+    """The image, in its frame of `fill`, at fractional coordinates; in float64, or wider."""
     height, width = image.shape
-    framed = np.pad(image.astype(np.float64), ((1, 2), (1, 2)), constant_values=fill)
+    wide = image.astype(np.promote_types(image.dtype, np.float64))
+    framed = np.pad(wide, ((1, 2), (1, 2)), constant_values=fill)
     limits = np.array([height + 1, width + 1], np.float32)[:, None, None]
     at = np.clip(np.nan_to_num(source, nan=0.0), 0, limits)
     y, x = corner = at.astype(np.int64)
-    part_y, part_x = (at - corner.astype(np.float32)).astype(np.float64)
+    part_y, part_x = (at - corner.astype(np.float32)).astype(wide.dtype)
     upper = framed[y, x] * (1 - part_x) + framed[y, x + 1] * part_x
     lower = framed[y + 1, x] * (1 - part_x) + framed[y + 1, x + 1] * part_x
     return np.asarray(upper * (1 - part_y) + lower * part_y)
@@ -86,7 +87,7 @@ def distort_reference(
 ) -> list[Array]:
     """Every image by itself: coordinates in float32 as in the kernel, pixels in float64."""
     images, amounts, weights = inputs
-    weights = weights.astype(np.float32)
+    amounts, weights = amounts.astype(np.float64), weights.astype(np.float32)
     _, height, width = images.shape
     pixels = height * width
     result = np.empty(images.shape, images.dtype)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_mnist.errors import ArgumentError
+from tinygrad_mnist.files import append_whole, write_whole
 from tinygrad_mnist.graph.values import flag, shown
 from tinygrad_mnist.keras.callbacks.callback import Callback, Logs
 
@@ -42,7 +43,7 @@ class CSVLogger(Callback):
         if self.append:
             self.keys = self._columns_of_file()
         else:
-            self._write([])
+            write_whole(self.filename, b"")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
@@ -53,11 +54,9 @@ class CSVLogger(Callback):
                 self.keys += [f"val_{key}" for key in self.keys]
             rows.append(["epoch", *self.keys])
         rows.append([epoch, *(_cell(logs.get(key, "NA")) for key in self.keys)])
-        self._write(rows, "a")
-
-    def _write(self, rows: Iterable[list[Any]], mode: str = "w") -> None:
-        with open(self.filename, mode, newline="", encoding="utf-8") as file:
-            csv.writer(file, delimiter=self.sep).writerows(rows)
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self.sep).writerows(rows)
+        append_whole(self.filename, text.getvalue().encode())
 
     def _columns_of_file(self) -> list[str] | None:
         """The names in the first row of the file, without the epoch's; None without a file."""
