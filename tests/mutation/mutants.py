@@ -35,17 +35,21 @@ SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Or: ast.And,
 }
 RENAMED = {"min": "max", "max": "min", "any": "all", "all": "any"}
+IN_ANY_ORDER = "min", "max", "gcd", "math.gcd"  # the order of their arguments is nothing
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one mistake. line, kind, before, after: where and what it is."""
+    """A module with one mistake. line, kind, before, after: where and what it is.
+
+    The tree keeps the line numbers of the module without the mistake.
+    """
 
     line: int
     kind: str
     before: str
     after: str
-    source: str
+    tree: ast.Module
 
 
 Change = Callable[[ast.AST], "ast.AST | None"]
@@ -97,6 +101,8 @@ def _without(node: ast.AST) -> ast.AST | None:
 def _arguments(node: ast.AST) -> ast.AST | None:
     if isinstance(node, ast.Call) and len(node.args) > 1:
         first, second, *rest = node.args
+        if ast.unparse(node.func) in IN_ANY_ORDER:
+            return None
         if ast.dump(first) == ast.dump(second) or isinstance(first, ast.Starred):
             return None
         node.args = [second, first, *rest]
@@ -165,8 +171,10 @@ def mutant(source: str, number: int, kind: str) -> Mutant:
     changed = KINDS[kind](copy.copy(node))
     assert changed is not None
     _replace(tree, node, changed)
-    text = ast.unparse(ast.fix_missing_locations(tree))
-    return Mutant(node.lineno, kind, _short(before), _short(ast.unparse(changed)), text)  # type: ignore[attr-defined]
+    # An operator has no line of its own.
+    after = _short(ast.unparse(changed))
+    ast.fix_missing_locations(tree)
+    return Mutant(node.lineno, kind, _short(before), after, tree)  # type: ignore[attr-defined]
 
 
 def _short(code: str) -> str:
