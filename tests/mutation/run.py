@@ -6,7 +6,7 @@
 Of each folder, `--count` mistakes are drawn at random (`--seed`). A map says which tests run which
 lines; it is made first where `--map` has none, which takes as long as these tests, and is to be
 made again when the code has changed. Of a mistake, only tests that run its line are tried, until
-one fails: as many as take `MOST_SECONDS`. A run that was stopped goes on.
+one fails: as many as take `--seconds`. A run that was stopped goes on.
 
 The kernels of CUDA run in Numba's simulator, which doesn't see races.
 tests/mutation/survivors.md has the last figures, and says why each mistake that isn't noticed is
@@ -99,7 +99,7 @@ def work(mode: str, options: argparse.Namespace) -> None:
 
     with tempfile.TemporaryDirectory() as examples:  # Hypothesis must not learn from mistakes
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = examples
-        trials = Trials(mistakes, CoverageMap(where), record, Path(examples))
+        trials = Trials(mistakes, CoverageMap(where), record, Path(examples), options.seconds)
         pytest.main([*OPTIONS, *tests], plugins=[trials])
 
 
@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="of each folder")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folders", nargs="+", choices=folders, default=folders)
+    parser.add_argument("--seconds", type=float, default=20, help="of tests, for each mistake")
     parser.add_argument("--output", type=Path, default=Path("mutants.jsonl"))
     parser.add_argument("--map", type=Path, default=ROOT / "build" / "mutation")
     parser.add_argument("--mode", choices=tuple(CODE), help=argparse.SUPPRESS)

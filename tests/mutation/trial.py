@@ -29,7 +29,6 @@ from mutants import Mutant, mutant
 with contextlib.suppress(ImportError):
     import resource
 
-MOST_SECONDS = 40.0  # of tests for a mistake, as the map measured them
 MOST_MEMORY = 10 << 30  # bytes; the simulator's thousand threads reserve 8 << 30
 OPTIONS = [
     "-q", "-n", "0", "-p", "no:cacheprovider", "-o", "timeout=0", "-m", "not slow",
@@ -52,17 +51,14 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def exchange(path: Path, made: Mutant) -> bool:
-    """Puts the mistake into the functions that exist; False where it is in none of them."""
+def exchange(functions: list[FunctionType], path: Path, made: Mutant) -> bool:
+    """Puts the mistake into these functions; False where it is in none of them."""
     old = list(_codes(compile(path.read_text(), path, "exec")))
     new = list(_codes(compile(made.tree, path, "exec")))
     if [code.co_qualname for code in old] != [code.co_qualname for code in new]:
         return False
     changed = {a: b for a, b in zip(old, new, strict=True) if a != b}
-    functions = [
-        f for f in gc.get_objects() if isinstance(f, FunctionType) and f.__code__ in changed
-    ]
-    pairs = [(f, changed[f.__code__]) for f in functions]
+    pairs = [(f, changed[f.__code__]) for f in functions if f.__code__ in changed]
     if any(f.__code__.co_freevars != code.co_freevars for f, code in pairs):
         return False
     for f, code in pairs:
@@ -127,22 +123,28 @@ class Trials:
         tests: CoverageMap,
         done: Callable[..., None],
         examples: Path,
+        most_seconds: float,
     ) -> None:
         self._mistakes = mistakes
         self._map = tests
         self._done = done
+        self._most_seconds = most_seconds
         self._examples = examples  # where Hypothesis keeps those that failed
         self._sound: dict[str, bool] = {}  # tests: whether each passes alone without a mistake
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
         gc.collect()
+        self._functions = [f for f in gc.get_objects() if isinstance(f, FunctionType)]
+        self._functions = [
+            f for f in self._functions if f.__code__.co_filename.startswith(str(ROOT))
+        ]
         gc.freeze()
         for path, number, kind in self._mistakes:
             shutil.rmtree(self._examples, ignore_errors=True)
             made = mutant(path.read_text(), number, kind)
             began = time.monotonic()
-            names = self._map.tests(path, made.line, MOST_SECONDS)
+            names = self._map.tests(path, made.line, self._most_seconds)
             names = [name for name in names if name in self._items]
             noticed = self._first_failure(path, number, made, names)
             seconds = round(time.monotonic() - began, 1)
@@ -175,7 +177,7 @@ class Trials:
         report, write = os.pipe()
         process = os.fork()
         if process == 0:
-            if path is not None and made is not None and not exchange(path, made):
+            if path is not None and made is not None and not exchange(self._functions, path, made):
                 os._exit(TOO_LATE)
             tests = Tests(write, self._map.seconds)
             items = [self._items[name] for name in names]
