@@ -73,6 +73,20 @@ def test_known_gradient_of_an_integer(device: str) -> None:
     assert evaluate(device, [i, g], through, 3, 0.6, on_unused_input="ignore") == 0
 
 
+@pytest.mark.parametrize("given", ["float32", "float64", None])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_the_dtype_of_a_known_gradient(device: str, dtype: str, given: str | None) -> None:
+    """A known gradient takes the dtype of the variable; that of an integer keeps its own."""
+    x = T.vector("x", dtype)
+    g: Any = 1 / 3 if given is None else T.vector("g", given)
+    by_x = T.grad(None, x, known_grads={x: g})
+    if dtype == "int32":
+        assert by_x.dtype == given or given is None
+    else:
+        assert by_x.dtype == dtype
+        assert T.grad(None, x, known_grads={x * x: g}).dtype == dtype
+
+
 def test_several_known_gradients_of_which_one_leads_to_another(device: str) -> None:
     x = T.dscalar("x")
     a = T.log(1 + T.exp(x))

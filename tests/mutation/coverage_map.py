@@ -68,12 +68,12 @@ class CoverageMap:
         """The tests that run a line, those first that are the likeliest to notice a mistake there:
         the module's own, then of each other file as many seconds as of any other, short ones first.
 
-        A line that runs at import alone, or in few tests, because what it computes is kept, has
-        after these the tests that run any line of the module.
+        Few tests run a line that runs at import alone, or whose result is kept, or that is not the
+        first of its statement. After these come the tests that run any line of the module.
         """
         running = set(self._lines(path).get(line, [])) & self.seconds.keys()
         names = set(running)
-        if len(running) < FEW and line in self._lines(path):
+        if len(running) < FEW:
             names |= {x for tests in self._lines(path).values() for x in tests}
             names &= self.seconds.keys()
         own = f"test_{path.stem.strip('_')}.py"

@@ -317,6 +317,23 @@ def test_results_that_join(results: list[Any], counts: list[int]) -> None:
         assert [len(call.outputs) for call in function.plan.calls] == counts
 
 
+@pytest.mark.parametrize("first", ["the gradient", "the tape"])
+def test_a_kernel_whose_other_result_is_read_before_its_tape(first: str) -> None:
+    """It computes its results once, though the winners of the pool are wanted before its values."""
+    values = pooled()
+    results = [T.grad(T.sum(values), X), T.tanh(values)][:: 1 if first == "the gradient" else -1]
+    inputs = [np.random.default_rng(7).normal(size=SHAPES[v]) for v in (X, W)]
+    with making_functions_for("fused"):
+        function = theano.function([X, W], results)
+        found = function(*inputs)
+    expected = evaluate("reference", [X, W], results, *inputs)
+    for got, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-12)
+    kernels = [call.kernel for call in function.plan.calls]
+    assert kernels.count("conv2d_pool") == 1
+    assert kernels.count("elementwise") == (first == "the gradient")
+
+
 def test_many_results_are_cut() -> None:
     """A tape takes in others up to its limits; what doesn't fit stays a call of its own."""
     inputs = [T.dvector(f"x{i}") for i in range(20)]
