@@ -71,6 +71,20 @@ def test_the_order(waits: list[set[int]], data: st.DataObject) -> None:
         assert calls.ancestors([number]) == before(waits, number) - dropped
 
 
+def longest(waits: list[set[int]], number: int) -> int:
+    """The length of the longest chain that ends with a call."""
+    return 1 + max((longest(waits, other) for other in waits[number]), default=0)
+
+
+@given(orders())
+def test_depths_and_heights(waits: list[set[int]]) -> None:
+    calls = graph_of(waits)
+    numbers = range(len(waits))
+    readers = [{later for later in numbers if number in waits[later]} for number in numbers]
+    assert calls.depths() == {number: longest(waits, number) for number in numbers}
+    assert calls.heights() == {number: longest(readers, number) for number in numbers}
+
+
 def test_the_order_of_calls_that_wait_for_later_ones() -> None:
     calls = graph_of([set(), set(), set(), set()])
     calls.wait(0, [2])
