@@ -8,7 +8,6 @@ lines; it is made first where `--map` has none, which takes as long as these tes
 made again when the code has changed. Of a mistake, only tests that run its line are tried, until
 one fails: as many as take `--seconds`. A run that was stopped goes on.
 
-The kernels of CUDA run in Numba's simulator, which doesn't see races.
 tests/mutation/survivors.md has the last figures, and says why each mistake that isn't noticed is
 none.
 """
@@ -35,8 +34,8 @@ from coverage_map import ROOT, CoverageMap, MapMaker
 from mutants import Mutant, possible
 from trial import OPTIONS, Trials
 
-# The folders whose code is tried, and their tests. What the tests of Numba's simulator don't notice is
-# tried again with the kernels' PTX, which shows races and wrong addresses, too.
+# The folders whose code is tried, and their tests. What the tests in Numba's simulator don't notice
+# is tried again with the kernels' PTX, which shows races and wrong addresses, too.
 CODE = {
     "cpu": [f"tinygrad_mnist/{x}" for x in ("rewrite", "compile", "functions", "autodiff", "ops")],
     "sim": ["kernels"],
