@@ -65,6 +65,26 @@ def test_known_gradients_take_the_place_of_computed_ones(device: str) -> None:
     np.testing.assert_allclose(evaluate(device, [x], scaled, values), 6 * np.exp(2 * values))
 
 
+COSTS: list[Any] = [
+    lambda x, y: x,
+    lambda x, y: 2 * x,
+    lambda x, y: x + y,
+    lambda x, y: T.sum(T.stack([x, y])),
+]
+
+
+@pytest.mark.parametrize("wrt", ["an input", "the cost"])
+@pytest.mark.parametrize("make", COSTS)
+def test_inputs_of_which_only_the_cost_was_made(device: str, make: Any, wrt: str) -> None:
+    """A gradient may need no value of them, but they are inputs of a function, as in Theano."""
+    x, y = T.dscalars("x", "y")
+    cost = make(x, y)
+    gradient = T.grad(cost, x if wrt == "an input" else cost)
+    inputs = [x] if make in COSTS[:2] else [x, y]
+    slope = 2 if make is COSTS[1] and wrt == "an input" else 1
+    assert theano.function(inputs, gradient)(*[3.0] * len(inputs)) == slope
+
+
 def test_known_gradient_of_an_integer(device: str) -> None:
     i, g = T.iscalar("i"), T.dscalar("g")
     by_i = T.grad(None, i, known_grads={i: g})
