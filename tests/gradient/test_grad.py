@@ -248,6 +248,16 @@ def test_a_cost_whose_gradient_is_undefined() -> None:
             T.grad(cost, x, known_grads=known)
 
 
+def test_types_of_gradients_that_are_no_values() -> None:
+    disconnected, undefined = gradient.DisconnectedType(), gradient.NullType("why")
+    assert str(disconnected) == disconnected.dtype == "disconnected"
+    assert str(undefined) == undefined.dtype == "undefined"
+    for type in (disconnected, undefined):
+        assert (type.ndim, type.shape, type.broadcastable) == (0, (), ())
+        assert not type.is_float
+    assert disconnected == gradient.DisconnectedType() != undefined
+
+
 def test_an_op_without_a_rule_has_no_gradient() -> None:
     """Unlike a step function, which says that its gradient is zero."""
     x = T.dscalar("x")
@@ -258,3 +268,17 @@ def test_an_op_without_a_rule_has_no_gradient() -> None:
     with pytest.raises(gradient.NullTypeGradError, match="rootless"):
         T.Rop(cost, x, T.dscalar("v"))
     assert T.grad(cost, T.dscalar("y"), disconnected_inputs="ignore").type.is_float
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gradients_of_any_op_broadcast_where_the_variable_does(device: str, axis: int) -> None:
+    """Also where the op's own rule forgets it."""
+
+    def vjp(node: Any, g: Any) -> list[Any]:
+        return [T.unbroadcast(g * 3, axis)]
+
+    op = Op("plain", lambda params, types: list(types), lambda node, values: [values[0]], vjp=vjp)
+    x = T.tensor("float64", [k == axis for k in range(2)])
+    y = op(x)
+    gradient = T.grad(T.sum(y * T.dmatrix("other")), x)
+    assert gradient.broadcastable == x.broadcastable
