@@ -35,7 +35,10 @@ SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Or: ast.And,
 }
 RENAMED = {"min": "max", "max": "min", "any": "all", "all": "any"}
-IN_ANY_ORDER = "min", "max", "gcd", "math.gcd"  # the order of their arguments is nothing
+# Functions for which the order of two arguments is nothing.
+IN_ANY_ORDER = {
+    "min", "max", "gcd", "add", "mul", "eq", "neq", "and_", "or_", "maximum", "minimum",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def _without(node: ast.AST) -> ast.AST | None:
 def _arguments(node: ast.AST) -> ast.AST | None:
     if isinstance(node, ast.Call) and len(node.args) > 1:
         first, second, *rest = node.args
-        if ast.unparse(node.func) in IN_ANY_ORDER:
+        if ast.unparse(node.func).split(".")[-1] in IN_ANY_ORDER:
             return None
         if ast.dump(first) == ast.dump(second) or isinstance(first, ast.Starred):
             return None
@@ -154,10 +157,17 @@ def _replace(tree: ast.AST, old: ast.AST, new: ast.AST) -> None:
 
 
 def possible(source: str) -> list[tuple[int, str]]:
-    """What may be changed in a module: the number of the place, and the kind of the change."""
+    """What may be changed in a module: the number of the place, and the kind of the change.
+
+    zip's `strict` is left as it is: it only says what is so.
+    """
+    tree = ast.parse(source)
+    keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
+    strict = {keyword.value for keyword in keywords if keyword.arg == "strict"}
     return [
         (number, kind)
-        for number, node in enumerate(_places(ast.parse(source)))
+        for number, node in enumerate(_places(tree))
+        if node not in strict
         for kind, change in KINDS.items()
         if change(copy.copy(node)) is not None
     ]

@@ -240,14 +240,13 @@ TERMS: dict[str, tuple[Any, Any]] = {
 }
 
 
-@pytest.mark.parametrize("device", ["fused", "cpu"])
 @pytest.mark.parametrize(
-    "names", [*product(TERMS, repeat=2), *islice(product(TERMS, repeat=3), 0, None, 7)]
+    "names", [*product(TERMS, repeat=2), *islice(product(TERMS, repeat=3), 0, None, 17)]
 )
-def test_sums_of_parts_and_whole_arrays(device: str, names: tuple[str, ...]) -> None:
+def test_sums_of_parts_and_whole_arrays(names: tuple[str, ...]) -> None:
     x, a = T.dvectors("x", "a")
     values = np.linspace(-1, 1, 6), np.arange(6.0) + 1
     total = functools.reduce(operator.add, (TERMS[name][0](x, a) for name in names))
     expected = sum(TERMS[name][1](*values) for name in names)
-    found = evaluate(device, [x, a], total, *values, on_unused_input="ignore")
+    found = evaluate("fused", [x, a], total, *values, on_unused_input="ignore")
     np.testing.assert_allclose(found, expected, rtol=1e-14)
