@@ -263,7 +263,7 @@ def test_an_op_without_a_rule_has_no_gradient() -> None:
     x = T.dscalar("x")
     op = Op("rootless", lambda params, types: list(types), None)
     cost = op(x) * 2
-    with pytest.raises(gradient.NullTypeGradError, match="no gradient is implemented for"):
+    with pytest.raises(gradient.NullTypeGradError, match="for input 0 of rootless"):
         T.grad(cost, x)
     with pytest.raises(gradient.NullTypeGradError, match="rootless"):
         T.Rop(cost, x, T.dscalar("v"))
