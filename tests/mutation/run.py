@@ -8,8 +8,7 @@ lines; it is made first where `--map` has none, which takes as long as these tes
 made again when the code has changed. Of a mistake, only tests that run its line are tried, until
 one fails: as many as take `--seconds`. A run that was stopped goes on.
 
-tests/mutation/survivors.md has the last figures, and says why each mistake that isn't noticed is
-none.
+tests/mutation/survivors.md has the last figures, and says why mistakes aren't noticed.
 """
 
 from __future__ import annotations
