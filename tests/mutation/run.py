@@ -42,7 +42,8 @@ CODE = {
 }
 TESTS = {
     "cpu": [
-        "compile", "functions", "gradient", "ops", "rewrite", "stability", "tensor", "theano",
+        "compile", "functions", "gradient", "ops", "printing", "profiling", "rewrite", "stability",
+        "tensor", "theano",
         "test_autodiff.py", "test_ifelse.py", "test_sharedvalue.py", "test_tensor.py",
         "test_updates.py",
     ],
