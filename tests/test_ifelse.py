@@ -101,6 +101,17 @@ def test_gradients_of_both_branches(device: str) -> None:
     np.testing.assert_allclose(of_b, total**2 + 2 * 2 * total * 3)
 
 
+def test_several_known_gradients_behind_a_choice(device: str) -> None:
+    """The gradient is that of a weighted sum of the values whose gradients are known."""
+    c, w, g = T.dscalar("c"), T.dvector("w"), T.dvector("g")
+    values = [ifelse(c > 0, T.exp(w), w * 3), w**2, ifelse(c > 1, w, -w)]
+    known = dict(zip(values, (g, g + 1, g * 2), strict=True))
+    function = theano.function([c, w, g], T.grad(None, w, known_grads=known))
+    for chosen, first, last in ((2, np.exp(V), 1), (1, np.exp(V), -1), (0, 3, -1)):
+        expected = V * first + (V + 1) * 2 * V + 2 * V * last
+        np.testing.assert_allclose(function(chosen, V, V), expected)
+
+
 def test_gradients_of_gradients(device: str) -> None:
     c, x = T.dscalar("c"), T.dvector("x")
     slope = T.grad(ifelse(c > 0, T.sum(x**3), T.sum(x**2)), x)

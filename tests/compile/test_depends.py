@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.compile.depends import Range, Touched, dependencies, predecessors
+from tinygrad_mnist.compile.depends import (
+    Range,
+    Touched,
+    dependencies,
+    predecessors,
+    touched_memory,
+)
 from tinygrad_mnist.compile.plan import INPUT, OUTPUT, SHARED, TEMPORARY, Buffer, KernelCall, View
 from tinygrad_mnist.functions import Function
 from tinygrad_mnist.graph.layout import Layout, contiguous
@@ -121,6 +127,31 @@ def test_parts_of_a_buffer() -> None:
     assert waits(write, call("elementwise", [part(T0, 4, 3)], [])) == ((), (0,))
     assert waits(write, call("elementwise", [part(T1, 4)], [])) == ((), ())  # bytes 16 to 32
     assert waits(write, call("elementwise", [part(T0, 0)], [])) == ((), ())
+
+
+slices = st.builds(slice, *[st.integers(-7, 7) | st.none()] * 2, st.sampled_from([-3, -1, 1, 2]))
+
+
+@given(st.sampled_from(["int8", "float32", "float64"]), slices, slices, st.integers(0, 9))
+def test_the_bytes_that_a_call_touches(dtype: str, rows: slice, columns: slice, at: int) -> None:
+    """From the first to the last byte of the elements, as NumPy finds them."""
+    array = np.zeros((5, 6), dtype)
+    view = array[rows, columns]
+    steps = tuple(step // array.itemsize for step in view.strides)
+    begin = (view.ctypes.data - array.ctypes.data) // array.itemsize
+    layout = Layout(view.shape, steps, begin)
+    buffers = [
+        Buffer(OUTPUT, dtype, array.shape, "out"),
+        Buffer(TEMPORARY, dtype, array.shape, "t", offset=16 * at),
+    ]
+    operands = [View(0, dtype, layout), View(1, dtype, layout)]
+    bound, temporary = touched_memory(buffers, call("elementwise", [], operands)).writes
+    first, end = (n - array.ctypes.data for n in np.lib.array_utils.byte_bounds(view))
+    if view.size == 0:
+        assert bound.begin == bound.end
+    else:
+        assert (bound.begin, bound.end) == (first, end)
+        assert (temporary.begin, temporary.end) == (16 * at + first, 16 * at + end)
 
 
 def test_slots_move_a_view_anywhere_in_its_buffer() -> None:

@@ -18,6 +18,7 @@ import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
 from tinygrad_mnist.compile.call_graph import CallGraph
 from tinygrad_mnist.compile.group import MAX_ELEMENTS, MAX_MEMBERS, group_calls
+from tinygrad_mnist.compile.group import _independent as independent
 from tinygrad_mnist.compile.pipeline import compile_plan
 from tinygrad_mnist.compile.plan import KernelCall, Plan, View
 from tinygrad_mnist.contracts.core.tape import Tape
@@ -205,3 +206,19 @@ def test_plans_are_as_deep_as_without_groups(seed: int, n_steps: int, n_updates:
     joined, apart = plan(ALL_KERNELS), plan(ALL_KERNELS - {"grouped_reduce"})
     assert depth(joined.depends) == depth(apart.depends)
     assert len(joined.calls) <= len(apart.calls)
+
+
+@given(st.integers(1, 9), st.data())
+def test_calls_that_are_chosen_are_independent(n: int, data: st.DataObject) -> None:
+    waits = [
+        data.draw(st.sets(st.integers(0, i - 1), max_size=2)) if i else set() for i in range(n)
+    ]
+    graph = CallGraph()
+    for after in waits:
+        graph.add(KernelCall("reduce", (), (), {}), after)
+    candidates = data.draw(st.permutations(range(n)))
+    chosen, before = independent(graph, candidates, ())
+    assert chosen[0] == candidates[0]
+    assert before == graph.ancestors(chosen)
+    for number in chosen:
+        assert graph.ancestors([number]) & set(chosen) == {number}

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.graphs import ALL_KERNELS
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_mnist as theano
 import tinygrad_mnist.tensor as T  # noqa: N812
-from tinygrad_mnist.compile.listing import counted, scaled, short_names, show_origins
+from tinygrad_mnist.compile.listing import counted, scaled, short_names, show_origins, show_values
 from tinygrad_mnist.compile.pipeline import compile_plan
 from tinygrad_mnist.compile.plan import COLUMNS, Plan
 from tinygrad_mnist.graph.source import Origin
@@ -184,6 +186,28 @@ def test_lines_fit_a_wide_terminal() -> None:
 )
 def test_three_digits(value: float, text: str) -> None:
     assert scaled(value) == text
+
+
+@given(
+    st.sampled_from([9.995, 99.95, 999.5, 1.0, 10.0, 100.0]),
+    st.integers(1, 3),
+    st.sampled_from([-1e-6, -1e-15, 0.0, 1e-15, 1e-6]),
+)
+def test_three_digits_at_every_edge(edge: float, power: int, off: float) -> None:
+    value = edge * 1000.0**power * (1 + off)
+    number, prefix = scaled(value).split(" ")
+    assert len(number.replace(".", "")) == 3 or prefix == "T"
+    unit = 1000.0 ** ("", "k", "M", "G", "T").index(prefix)
+    assert abs(float(number) * unit - value) <= 0.0051 * value
+
+
+@pytest.mark.parametrize("n", range(10))
+def test_a_few_values_are_written_out(n: int) -> None:
+    values = np.arange(n) * 2
+    if n <= 6:
+        assert show_values(values) == (", ".join(map(str, values.tolist())) or "no elements")
+    else:
+        assert show_values(values) == f"{n} values from 0 to {2 * n - 2}"
 
 
 def test_plurals() -> None:

@@ -179,6 +179,16 @@ def test_offsets_never_overlap(items: list[tuple[int, int, int]]) -> None:
     assert total >= busiest
 
 
+def test_the_peak_is_temporaries_and_outputs() -> None:
+    x = T.dvector("x")
+    hidden = T.tanh(x[::-1])
+    outputs = [hidden, T.sum(hidden), T.cumsum(T.cumsum(x)[::-1])]
+    plan = compile_plan(outputs, {}, {x: (100,)}, {}, "any", ALL_KERNELS, True).plan
+    assert plan.output_bytes == 8 * (100 + 1 + 100)
+    assert plan.arena_bytes >= 8 * 100
+    assert plan.peak_bytes == plan.output_bytes + plan.arena_bytes
+
+
 def test_memory_is_used_again() -> None:
     chain = [Lifetime(640, position, position + 1) for position in range(10)]
     assert assign_offsets(chain) == 2 * 640

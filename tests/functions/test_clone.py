@@ -115,6 +115,14 @@ def test_collects_shared_variables_and_updates() -> None:
     assert (step(2), step(2), count.get_value()) == (2, 7, 2)
 
 
+@pytest.mark.parametrize("how", [{}, {"copy_inputs_over": True}, {"copy_inputs_over": False}])
+def test_whether_inputs_are_shared(how: dict[str, bool]) -> None:
+    x, y = T.dscalar("x"), T.dscalar("y")
+    inputs, output, _ = rebuild_collect_shared(x * y, [x], **how)  # type: ignore[arg-type]
+    assert (inputs[0] is x) == how.get("copy_inputs_over", True)
+    assert (y in leaves([output])) == how.get("copy_inputs_over", True)
+
+
 @pytest.mark.parametrize("refused", [True, "list"])
 def test_default_updates_that_are_refused(refused: Any) -> None:
     count = theano.shared(0, "count")

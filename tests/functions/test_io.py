@@ -226,6 +226,7 @@ def test_an_implicit_default_can_not_be_given() -> None:
     [
         ({"update": T.dscalar()}, "x needs a value to start from" + HERE),
         ({"implicit": True}, "x needs a value to start from"),
+        ({"name": 3}, "the name of an input is text, not 3"),
         ({"value": T.dscalar("y")}, "the value of the input x is y, which is symbolic"),
         ({"mutable": True, "borrow": False}, "x is mutable, but must not be borrowed"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ def test_calls_are_recorded(device: str) -> None:
     function: Any = theano.function([x], T.exp(x), updates=[(w, w + x.sum())], profile=True)
     recorded = function.profile
     assert (recorded.fct_callcount, recorded.fct_call_time, recorded.profiles) == (0, 0, [])
+    began = time.perf_counter()
     for n in (2, 3, 2):
         np.testing.assert_allclose(function(np.ones(n)), np.full(n, np.e))
     assert w.get_value() == 7
     assert recorded.fct_callcount == 3
-    assert recorded.fct_call_time > 0
+    assert 0 < recorded.fct_call_time < time.perf_counter() - began
     assert [profile.steps for profile in recorded.profiles] == [2, 1]
     assert recorded.profiles[0].plan is not recorded.profiles[1].plan
     text = io.StringIO()

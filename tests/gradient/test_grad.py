@@ -65,12 +65,46 @@ def test_known_gradients_take_the_place_of_computed_ones(device: str) -> None:
     np.testing.assert_allclose(evaluate(device, [x], scaled, values), 6 * np.exp(2 * values))
 
 
+COSTS: list[Any] = [
+    lambda x, y: x,
+    lambda x, y: 2 * x,
+    lambda x, y: x + y,
+    lambda x, y: T.sum(T.stack([x, y])),
+]
+
+
+@pytest.mark.parametrize("wrt", ["an input", "the cost"])
+@pytest.mark.parametrize("make", COSTS)
+def test_inputs_of_which_only_the_cost_was_made(device: str, make: Any, wrt: str) -> None:
+    """A gradient may need no value of them, but they are inputs of a function, as in Theano."""
+    x, y = T.dscalars("x", "y")
+    cost = make(x, y)
+    gradient = T.grad(cost, x if wrt == "an input" else cost)
+    inputs = [x] if make in COSTS[:2] else [x, y]
+    slope = 2 if make is COSTS[1] and wrt == "an input" else 1
+    assert theano.function(inputs, gradient)(*[3.0] * len(inputs)) == slope
+
+
 def test_known_gradient_of_an_integer(device: str) -> None:
     i, g = T.iscalar("i"), T.dscalar("g")
     by_i = T.grad(None, i, known_grads={i: g})
     assert evaluate(device, [g], by_i, 0.6) == 0.6
     through = T.grad(None, i, known_grads={i * 2: g})
     assert evaluate(device, [i, g], through, 3, 0.6, on_unused_input="ignore") == 0
+
+
+@pytest.mark.parametrize("given", ["float32", "float64", None])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_the_dtype_of_a_known_gradient(device: str, dtype: str, given: str | None) -> None:
+    """A known gradient takes the dtype of the variable; that of an integer keeps its own."""
+    x = T.vector("x", dtype)
+    g: Any = 1 / 3 if given is None else T.vector("g", given)
+    by_x = T.grad(None, x, known_grads={x: g})
+    if dtype == "int32":
+        assert by_x.dtype == given or given is None
+    else:
+        assert by_x.dtype == dtype
+        assert T.grad(None, x, known_grads={x * x: g}).dtype == dtype
 
 
 def test_several_known_gradients_of_which_one_leads_to_another(device: str) -> None:
@@ -214,13 +248,37 @@ def test_a_cost_whose_gradient_is_undefined() -> None:
             T.grad(cost, x, known_grads=known)
 
 
+def test_types_of_gradients_that_are_no_values() -> None:
+    disconnected, undefined = gradient.DisconnectedType(), gradient.NullType("why")
+    assert str(disconnected) == disconnected.dtype == "disconnected"
+    assert str(undefined) == undefined.dtype == "undefined"
+    for type in (disconnected, undefined):
+        assert (type.ndim, type.shape, type.broadcastable) == (0, (), ())
+        assert not type.is_float
+    assert disconnected == gradient.DisconnectedType() != undefined
+
+
 def test_an_op_without_a_rule_has_no_gradient() -> None:
     """Unlike a step function, which says that its gradient is zero."""
     x = T.dscalar("x")
     op = Op("rootless", lambda params, types: list(types), None)
     cost = op(x) * 2
-    with pytest.raises(gradient.NullTypeGradError, match="no gradient is implemented for"):
+    with pytest.raises(gradient.NullTypeGradError, match="for input 0 of rootless"):
         T.grad(cost, x)
     with pytest.raises(gradient.NullTypeGradError, match="rootless"):
         T.Rop(cost, x, T.dscalar("v"))
     assert T.grad(cost, T.dscalar("y"), disconnected_inputs="ignore").type.is_float
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gradients_of_any_op_broadcast_where_the_variable_does(device: str, axis: int) -> None:
+    """Also where the op's own rule forgets it."""
+
+    def vjp(node: Any, g: Any) -> list[Any]:
+        return [T.unbroadcast(g * 3, axis)]
+
+    op = Op("plain", lambda params, types: list(types), lambda node, values: [values[0]], vjp=vjp)
+    x = T.tensor("float64", [k == axis for k in range(2)])
+    y = op(x)
+    gradient = T.grad(T.sum(y * T.dmatrix("other")), x)
+    assert gradient.broadcastable == x.broadcastable

@@ -343,6 +343,16 @@ def test_too_many_rows_to_write_out() -> None:
         f(np.zeros((1, 10_001, 1)))
 
 
+def test_the_most_rows_that_are_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_rows, "MAX_ROWS", 3)
+    x = T.dtensor3("x")
+    f = theano.function([x], T.jacobian(x[[0], :, [0]].flatten(), x))
+    for n in range(4):
+        np.testing.assert_array_equal(f(np.ones((1, n, 1))).reshape(n, n), np.eye(n))
+    with pytest.raises(ShapeError, match="4 rows"):
+        f(np.ones((1, 4, 1)))
+
+
 OP_CASES = {
     name: case
     for name, case in cases_of_ops().items()

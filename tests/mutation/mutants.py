@@ -35,17 +35,24 @@ SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Or: ast.And,
 }
 RENAMED = {"min": "max", "max": "min", "any": "all", "all": "any"}
+# Functions for which the order of two arguments is nothing.
+IN_ANY_ORDER = {
+    "min", "max", "gcd", "add", "mul", "eq", "neq", "and_", "or_", "maximum", "minimum",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one mistake. line, kind, before, after: where and what it is."""
+    """A module with one mistake. line, kind, before, after: where and what it is.
+
+    The tree keeps the line numbers of the module without the mistake.
+    """
 
     line: int
     kind: str
     before: str
     after: str
-    source: str
+    tree: ast.Module
 
 
 Change = Callable[[ast.AST], "ast.AST | None"]
@@ -97,6 +104,8 @@ def _without(node: ast.AST) -> ast.AST | None:
 def _arguments(node: ast.AST) -> ast.AST | None:
     if isinstance(node, ast.Call) and len(node.args) > 1:
         first, second, *rest = node.args
+        if ast.unparse(node.func).split(".")[-1] in IN_ANY_ORDER:
+            return None
         if ast.dump(first) == ast.dump(second) or isinstance(first, ast.Starred):
             return None
         node.args = [second, first, *rest]
@@ -148,10 +157,17 @@ def _replace(tree: ast.AST, old: ast.AST, new: ast.AST) -> None:
 
 
 def possible(source: str) -> list[tuple[int, str]]:
-    """What may be changed in a module: the number of the place, and the kind of the change."""
+    """What may be changed in a module: the number of the place, and the kind of the change.
+
+    zip's `strict` is left as it is: it only says what is so.
+    """
+    tree = ast.parse(source)
+    keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
+    strict = {keyword.value for keyword in keywords if keyword.arg == "strict"}
     return [
         (number, kind)
-        for number, node in enumerate(_places(ast.parse(source)))
+        for number, node in enumerate(_places(tree))
+        if node not in strict
         for kind, change in KINDS.items()
         if change(copy.copy(node)) is not None
     ]
@@ -165,8 +181,10 @@ def mutant(source: str, number: int, kind: str) -> Mutant:
     changed = KINDS[kind](copy.copy(node))
     assert changed is not None
     _replace(tree, node, changed)
-    text = ast.unparse(ast.fix_missing_locations(tree))
-    return Mutant(node.lineno, kind, _short(before), _short(ast.unparse(changed)), text)  # type: ignore[attr-defined]
+    # An operator has no line of its own.
+    after = _short(ast.unparse(changed))
+    ast.fix_missing_locations(tree)
+    return Mutant(node.lineno, kind, _short(before), after, tree)  # type: ignore[attr-defined]
 
 
 def _short(code: str) -> str:

@@ -1,12 +1,14 @@
 """Puts mistakes into the Python code, one at a time, and counts those that the tests notice.
 
-    python tests/mutation/run.py --count 200 --output mutants.jsonl
+    pip install coverage
+    python tests/mutation/run.py --count 60 --output mutants.jsonl
 
-Mistakes are drawn at random (`--seed`) from the packages in `TESTS`. Each is made in a copy, and
-the tests run there group by group until one fails: first those of the module, then those of its
-package, then those of what is built on it. A run that was stopped goes on. docs/reliability.md has
-the last figures; a mistake that nothing can notice, because the code does the same, is not taken
-out of them by this program.
+Of each folder, `--count` mistakes are drawn at random (`--seed`). A map says which tests run which
+lines; it is made first where `--map` has none, which takes as long as these tests, and is to be
+made again when the code has changed. Of a mistake, only tests that run its line are tried, until
+one fails: as many as take `--seconds`. A run that was stopped goes on.
+
+tests/mutation/survivors.md has the last figures, and says why mistakes aren't noticed.
 """
 
 from __future__ import annotations
@@ -15,160 +17,134 @@ import argparse
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mutants import Mutant, mutant, possible
+import pytest
+from coverage_map import ROOT, CoverageMap, MapMaker
+from mutants import Mutant, possible
+from trial import OPTIONS, Trials
 
-import tinygrad_mnist
-
-ROOT = Path(__file__).parents[2]
-PACKAGE = "tinygrad_mnist"
-# The folders whose code is tried, and the tests of what is built on them.
-COMMON = ["test_autodiff.py", "test_tensor.py", "rewrite", "test_booknets.py"]
-TESTS = {
-    "rewrite": ["rewrite", "stability", "ops", *COMMON],
-    "compile": ["compile", "functions", "ops", *COMMON],
-    "functions": ["functions", "compile", "theano", *COMMON],
-    "autodiff": ["gradient", "test_autodiff.py", "ops", *COMMON],
-    "ops": ["ops", "tensor", "gradient", "theano", *COMMON],
+# The folders whose code is tried, and their tests. What the tests in Numba's simulator don't notice
+# is tried again with the kernels' PTX, which shows races and wrong addresses, too.
+CODE = {
+    "cpu": [f"tinygrad_mnist/{x}" for x in ("rewrite", "compile", "functions", "autodiff", "ops")],
+    "sim": ["kernels"],
+    "ptx": ["kernels"],
 }
-# `pip install -e` puts a finder before the path, which would find the original.
-WITHOUT_EDITABLE = """import sys
+TESTS = {
+    "cpu": [
+        "compile", "functions", "gradient", "ops", "printing", "profiling", "rewrite", "stability",
+        "tensor", "theano",
+        "test_autodiff.py", "test_ifelse.py", "test_sharedvalue.py", "test_tensor.py",
+        "test_updates.py",
+    ],
+    "sim": ["gpu"],
+    "ptx": ["gpu/test_ptx_cases.py", "gpu/test_scalar.py", "gpu/test_index.py"],
+}  # fmt: skip
 
-sys.meta_path = [f for f in sys.meta_path if "editable" not in type(f).__module__]
-"""
-LIMIT = 900  # seconds for a group of tests; more is a mistake that is noticed
 
-
-def modules(folders: list[str]) -> Iterator[Path]:
-    for folder in folders:
-        yield from sorted((ROOT / PACKAGE / folder).rglob("*.py"))
-
-
-def draw(count: int, seed: int, folders: list[str]) -> Iterator[tuple[Path, Mutant]]:
-    """Mistakes of all modules, each as likely as any other."""
-    every = [(path, *change) for path in modules(folders) for change in possible(path.read_text())]
+def draw(count: int, seed: int, folder: str) -> Iterator[tuple[Path, int, str]]:
+    """Mistakes of a folder, each as likely as any other: the module, and which it is there."""
+    modules = sorted((ROOT / folder).rglob("*.py"))
+    every = [(path, *change) for path in modules for change in possible(path.read_text())]
     random.Random(seed).shuffle(every)
-    for path, number, kind in every[:count]:
-        yield path, mutant(path.read_text(), number, kind)
-
-
-def groups(path: Path) -> list[tuple[str, ...]]:
-    """Tests that may notice a mistake in a module, those first that are the likeliest to."""
-    folder = path.relative_to(ROOT / PACKAGE).parts[0]
-    named = sorted((ROOT / "tests").rglob(f"test_{path.stem.strip('_')}.py"))
-    first = tuple(str(p.relative_to(ROOT)) for p in named)
-    rest = [(f"tests/{name}",) for name in dict.fromkeys(TESTS[folder])]
-    return [first, *rest] if first else rest
-
-
-def copied(folder: Path) -> Path:
-    """A copy of the package, its compiled module and its tests."""
-    native = Path(tinygrad_mnist._native.__file__)
-    ignored = shutil.ignore_patterns("__pycache__", "*.so")
-    shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=ignored)
-    shutil.copytree(ROOT / "kernels", folder / PACKAGE / "kernels", ignore=ignored)
-    shutil.copy(native, folder / PACKAGE)
-    for name in ("tests", "docs", "examples", "pyproject.toml", "README.md"):
-        (folder / name).symlink_to(ROOT / name)
-    (folder / "sitecustomize.py").write_text(WITHOUT_EDITABLE)
-    command = [sys.executable, "-c", f"import {PACKAGE}; print({PACKAGE}.__file__)"]
-    found = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True)
-    if not found.stdout.decode().startswith(str(folder)):
-        raise SystemExit(f"the copy isn't what is imported: {found.stdout!r} {found.stderr!r}")
-    return folder
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def check_baseline(folder: Path, paths: Iterable[Path]) -> None:
-    """Ends the program where a test fails without a mistake."""
-    for group in dict.fromkeys(group for path in paths for group in groups(path)):
-        failed = failure_of(folder, group)
-        if failed is not None:
-            raise SystemExit(f"without a mistake: {failed}")
-
-
-def first_failure(folder: Path, path: Path) -> str | None:
-    """The test that fails, or None."""
-    return next(filter(None, (failure_of(folder, group) for group in groups(path))), None)
-
-
-def failure_of(folder: Path, group: Iterable[str]) -> str | None:
-    options = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
-    command = [sys.executable, "-m", "pytest", *options, *group]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment(folder), capture_output=True, text=True,
-            timeout=LIMIT,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return f"{' '.join(group)}: no end after {LIMIT} s"
-    if done.returncode in (0, 5):  # passed, or no tests
-        return None
-    failed = [x for x in done.stdout.splitlines() if x.startswith(("FAILED", "ERROR"))]
-    return failed[0] if failed else f"{' '.join(group)}: exit status {done.returncode}"
-
-
-def attempt(folder: Path, path: Path, made: Mutant) -> dict[str, Any]:
-    name = path.relative_to(ROOT)
-    began = time.monotonic()
-    (folder / name).write_text(made.source)
-    try:
-        noticed = first_failure(folder, path)
-    finally:
-        shutil.copy(path, folder / name)
-    return {
-        "file": str(name), "line": made.line, "kind": made.kind, "before": made.before,
-        "after": made.after, "noticed": noticed, "seconds": round(time.monotonic() - began, 1),
-    }  # fmt: skip
+    yield from every[:count]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    tried = Counter(row["file"].split("/")[1] for row in rows)
-    seen = Counter(row["file"].split("/")[1] for row in rows if row["noticed"])
+    def folder(row: dict[str, Any]) -> str:
+        return row["file"].removeprefix("tinygrad_mnist/").split("/")[0]
+
+    tried = Counter(map(folder, rows))
+    seen = Counter(folder(row) for row in rows if row["noticed"])
     counts = [(name, seen[name], tried[name]) for name in sorted(tried)]
     counts.append(("all", seen.total(), tried.total()))
     return "\n".join(f"{name:10} {k:5} of {n:5} noticed, {k / n:.0%}" for name, k, n in counts)
 
 
+def work(mode: str, options: argparse.Namespace) -> None:
+    """Makes the map, or tries the mistakes that aren't in the output yet."""
+    where = options.map.resolve() / mode
+    tests = [str(ROOT / "tests" / name) for name in TESTS[mode]]
+    if options.make_map:
+        where.mkdir(parents=True, exist_ok=True)
+        maker = MapMaker(where, [str(ROOT / folder / "*") for folder in CODE[mode]])
+        pytest.main([*OPTIONS, *tests], plugins=[maker])
+        return
+    done = {key(row) for row in read(options.output) if row["noticed"] or row["mode"] == mode}
+    folders = [folder for folder in CODE[mode] if Path(folder).name in options.folders]
+    drawn = zip(*(draw(options.count, options.seed, folder) for folder in folders), strict=False)
+    mistakes = [
+        (path, number, kind)
+        for path, number, kind in chain.from_iterable(drawn)
+        if (str(path.relative_to(ROOT)), number, kind) not in done
+    ]
+    output = options.output.resolve()
+
+    def record(path: Path, number: int, made: Mutant, **found: Any) -> None:
+        row = {
+            "mode": mode,
+            "file": str(path.relative_to(ROOT)), "line": made.line, "number": number,
+            "kind": made.kind, "before": made.before, "after": made.after, **found,
+        }  # fmt: skip
+        with output.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    with tempfile.TemporaryDirectory() as examples:  # Hypothesis must not learn from mistakes
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = examples
+        os.environ["TINYGRAD_MNIST_CUDA_CACHE"] = str(Path(examples) / "cuda")
+        trials = Trials(mistakes, CoverageMap(where), record, Path(examples), options.seconds)
+        pytest.main([*OPTIONS, *tests], plugins=[trials])
+
+
+def key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["file"], row["number"], row["kind"]
+
+
+def read(output: Path) -> list[dict[str, Any]]:
+    return [json.loads(x) for x in output.read_text().splitlines()] if output.exists() else []
+
+
 def main() -> None:
     """Tries the mistakes, and prints a line for each that isn't noticed, and a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=200)
+    folders = list(dict.fromkeys(Path(x).name for mode in CODE for x in CODE[mode]))
+    parser.add_argument("--count", type=int, default=60, help="of each folder")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folders", nargs="+", choices=sorted(TESTS), default=sorted(TESTS))
+    parser.add_argument("--folders", nargs="+", choices=folders, default=folders)
+    parser.add_argument("--seconds", type=float, default=20, help="of tests, for each mistake")
     parser.add_argument("--output", type=Path, default=Path("mutants.jsonl"))
+    parser.add_argument("--map", type=Path, default=ROOT / "build" / "mutation")
+    parser.add_argument("--mode", choices=tuple(CODE), help=argparse.SUPPRESS)
+    parser.add_argument("--make-map", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    rows = []
-    if options.output.exists():
-        rows = [json.loads(line) for line in options.output.read_text().splitlines()]
-    done = {(row["file"], row["line"], row["kind"], row["before"], row["after"]) for row in rows}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = copied(Path(temporary))
-        drawn = list(draw(options.count, options.seed, options.folders))
-        check_baseline(folder, (path for path, _ in drawn))
-        for path, made in drawn:
-            key = str(path.relative_to(ROOT)), made.line, made.kind, made.before, made.after
-            if key in done:
-                continue
-            rows.append(attempt(folder, path, made))
-            with options.output.open("a") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
-            if not rows[-1]["noticed"]:
-                print(f"{key[0]}:{key[1]}: {made.before}  ->  {made.after}", flush=True)
+    if options.mode:
+        work(options.mode, options)
+        return
+    command = [sys.executable, *sys.argv]
+    for mode, code in CODE.items():
+        if not any(Path(folder).name in options.folders for folder in code):
+            continue
+        environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": str(int(mode == "sim"))}
+        if mode != "cpu":
+            environment["TINYGRAD_MNIST_GPU_TESTS"] = mode
+        if not (options.map / mode / "seconds.json").exists():
+            subprocess.run([*command, "--mode", mode, "--make-map"], env=environment)
+        subprocess.run([*command, "--mode", mode], env=environment)
+    # Of two rows for a mistake the second counts: it was tried again.
+    rows = list({key(row): row for row in read(options.output)}.values())
+    for row in rows:
+        if not row["noticed"]:
+            print(f"{row['file']}:{row['line']}: {row['before']}  ->  {row['after']}")
     print(table(rows))
 
 

@@ -238,3 +238,10 @@ def test_gradients_broadcast_where_the_operands_do(
     # Every element of an operand is 0.25, the square of 0.5, and has the slope 2 * 0.5.
     for gradient, shape, n in zip(gradients, shapes, terms, strict=True):
         np.testing.assert_allclose(gradient, np.full(shape, 0.25 * n))
+
+
+@pytest.mark.parametrize("flags", range(64))
+def test_where_products_of_batches_broadcast(flags: int) -> None:
+    bits = [bool(flags >> k & 1) for k in range(6)]
+    a, b = (T.TensorType("float64", bits[k : k + 3])() for k in (0, 3))
+    assert T.batched_dot(a, b).broadcastable == (bits[0] and bits[3], bits[1], bits[5])

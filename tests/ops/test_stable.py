@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from helpers.expressions import Case, make_tests
 
+import tinygrad_mnist as theano
+import tinygrad_mnist.tensor as T  # noqa: N812
+from tinygrad_mnist.contracts import ArraySpec
+from tinygrad_mnist.graph.variables import Op
 from tinygrad_mnist.ops.elementwise import eq, log
 from tinygrad_mnist.ops.share import LARGEST, LOG_REST, LOG_SHARE, LOG_SUM_EXP, REST, SHARE
 from tinygrad_mnist.ops.stable import (
@@ -80,3 +85,17 @@ CASES = [
 ]  # fmt: skip
 
 test_value, test_gradient = make_tests(CASES)
+
+
+@pytest.mark.parametrize("op", [LARGEST, LOG_SUM_EXP], ids=lambda op: op.name)
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_what_ops_state_and_what_they_become(op: Op, axes: tuple[int, ...]) -> None:
+    """Backends compute what an op is lowered to; its own definition in NumPy is the same."""
+    for values in (X, np.round(X)):  # with ties
+        arrays = [values, values.max(axis=axes, keepdims=True)][: 1 if op is LARGEST else 2]
+        inputs = [T.tensor("float64", [n == 1 for n in a.shape]) for a in arrays]
+        result = op(*inputs, axes=axes)
+        found = theano.function(inputs, result)(*arrays)
+        assert op.reference is not None
+        (stated,) = op.reference({"axes": axes}, arrays, [ArraySpec("float64", found.shape)])
+        np.testing.assert_allclose(stated, found, rtol=1e-14, atol=1e-14)

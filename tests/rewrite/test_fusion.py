@@ -180,6 +180,7 @@ def test_plan(make: Callable[[], Any], expected: list[str]) -> None:
     outputs = made if isinstance(made, list) else [made]
     plan = compile_plan(outputs, {}, SHAPES, {}, "fused", ALL_KERNELS, True).plan
     assert ["  ".join(show_call(plan, call)) for call in plan.calls] == expected
+    assert all(count > 0 for count in plan.rewrites.values())
 
 
 @pytest.mark.parametrize("make", [p[1] for p in PLANS], ids=[name for name, *_ in PLANS])
@@ -315,6 +316,25 @@ def test_results_that_join(results: list[Any], counts: list[int]) -> None:
         for got, right in zip(found, expected, strict=True):
             np.testing.assert_allclose(got, right, rtol=1e-12)
         assert [len(call.outputs) for call in function.plan.calls] == counts
+        joined = function.plan.rewrites.get("result of another tape", 0)
+        assert joined == sum(count - 1 for count in counts)
+
+
+@pytest.mark.parametrize("first", ["the gradient", "the tape"])
+def test_a_kernel_whose_other_result_is_read_before_its_tape(first: str) -> None:
+    """It computes its results once, though the winners of the pool are wanted before its values."""
+    values = pooled()
+    results = [T.grad(T.sum(values), X), T.tanh(values)][:: 1 if first == "the gradient" else -1]
+    inputs = [np.random.default_rng(7).normal(size=SHAPES[v]) for v in (X, W)]
+    with making_functions_for("fused"):
+        function = theano.function([X, W], results)
+        found = function(*inputs)
+    expected = evaluate("reference", [X, W], results, *inputs)
+    for got, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-12)
+    kernels = [call.kernel for call in function.plan.calls]
+    assert kernels.count("conv2d_pool") == 1
+    assert kernels.count("elementwise") == (first == "the gradient")
 
 
 def test_many_results_are_cut() -> None:

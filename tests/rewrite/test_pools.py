@@ -83,7 +83,9 @@ def outcome(
         np.random.default_rng(9),
         *evaluate("reference", [X, W, B], y, *values, on_unused_input="ignore").shape,
     )
-    return function(*values, r), [call.kernel for call in function.plan.calls]
+    results = function(*values, r)
+    assert all(count > 0 for count in function.plan.rewrites.values())
+    return results, [call.kernel for call in function.plan.calls]
 
 
 def assert_exact(order: Expression, values: Sequence[AnyArray]) -> dict[str, list[str]]:
@@ -114,6 +116,16 @@ def test_equal_to_the_graph_as_written(activation: str, window: tuple[int, int],
         used = set(kernels[device])
         assert {"conv2d_bias_pool", "conv2d_pool_grad_input", "conv2d_pool_grad_filter"} <= used
         assert not used & {"conv2d", "pool2d", "pool2d_grad"}
+
+
+@pytest.mark.parametrize("activation", MOVED)
+def test_one_bias_for_all_channels(activation: str) -> None:
+    def order(x: theano.Variable) -> theano.Variable:
+        return pooled(ACTIVATIONS[activation](conv2d(x, W) + T.sum(B).dimshuffle(*"xxxx")), (2, 2))
+
+    kernels = assert_exact(order, drawn(10, BIASES["whole"]))
+    for device in ("fused", "cpu"):
+        assert not set(kernels[device]) & {"conv2d", "pool2d", "pool2d_grad"}
 
 
 @pytest.mark.parametrize("activation", ["relu", "zero second"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -210,3 +213,40 @@ def test_the_gradient_of_many_elements(device: str, n: int) -> None:
         total = total + (k + 1) * x[k]
     gradient = evaluate(device, [x], T.grad(total, x), np.ones(50))
     np.testing.assert_array_equal(gradient, np.r_[np.arange(1.0, n + 1), np.zeros(50 - n)])
+
+
+# Terms of sums over six elements, and what they are in NumPy: of parts, of whole arrays, and both.
+def _part(low: int, high: int) -> tuple[Any, Any]:
+    def expected(x: Any, a: Any) -> Any:
+        whole = np.zeros(6)
+        whole[low:high] = a[low:high]
+        return whole
+
+    return lambda x, a: T.set_subtensor(T.zeros_like(x)[low:high], a[low:high]), expected
+
+
+TERMS: dict[str, tuple[Any, Any]] = {
+    "whole": (lambda x, a: x, lambda x, a: x),
+    "computed": (lambda x, a: T.exp(x), lambda x, a: np.exp(x)),
+    "first": _part(0, 2),
+    "middle": _part(2, 4),
+    "last": _part(4, 6),
+    "over both": _part(1, 4),
+    "over all": _part(0, 6),
+    "whole and first": (
+        lambda x, a: x + TERMS["first"][0](x, a),
+        lambda x, a: x + TERMS["first"][1](x, a),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "names", [*product(TERMS, repeat=2), *islice(product(TERMS, repeat=3), 0, None, 17)]
+)
+def test_sums_of_parts_and_whole_arrays(names: tuple[str, ...]) -> None:
+    x, a = T.dvectors("x", "a")
+    values = np.linspace(-1, 1, 6), np.arange(6.0) + 1
+    total = functools.reduce(operator.add, (TERMS[name][0](x, a) for name in names))
+    expected = sum(TERMS[name][1](*values) for name in names)
+    found = evaluate("fused", [x, a], total, *values, on_unused_input="ignore")
+    np.testing.assert_allclose(found, expected, rtol=1e-14)

@@ -108,8 +108,8 @@ class KernelCall:
     outputs: tuple[View, ...]
     params: Mapping[str, Any]
     origins: Origins = field(default=(), compare=False)
-    label: str = field(default="", compare=False)
-    condition: str = field(default="", compare=False)
+    label: str = ""
+    condition: str = ""
 
     def with_buffers(self, number: Callable[[int], int]) -> KernelCall:
         """The same call on other buffers: `number` gives the new number of each."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from tinygrad_mnist.contracts import CONTRACTS
 from tinygrad_mnist.contracts.core.tape import Tape
 from tinygrad_mnist.graph.traversal import toposort
-from tinygrad_mnist.graph.variables import Constant, Node, Variable
+from tinygrad_mnist.graph.variables import Node, Variable
 from tinygrad_mnist.ops.kernels import REDUCE, TAPE, full_type
 from tinygrad_mnist.ops.shape import dimshuffle, static_reshape
 from tinygrad_mnist.rewrite.engine import Context, copied, rebuild, uses
@@ -98,8 +98,6 @@ def _inverse_view(v: Variable, view: Node, source: Variable) -> Variable | None:
         )
     if v.type.shape == view.outputs[0].type.shape:
         return static_reshape(v, source.type.static_shape, source.broadcastable)
-    if isinstance(v, Constant) and v.value.size == 1:
-        return static_reshape(v, (1,) * source.ndim, (True,) * source.ndim)
     return None
 
 

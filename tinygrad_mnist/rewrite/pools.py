@@ -257,7 +257,7 @@ def _slopes(pool: Node, z: Variable, readers: Readers, context: Context) -> tupl
     """The nodes that multiply the pool's gradients by ReLU's slope; None where a gradient, or who
     wins, is used in another way."""
     slopes: list[Node] = []
-    for unpool in readers[pool.outputs[1]] if len(pool.outputs) > 1 else ():
+    for unpool in readers[pool.outputs[1]]:
         if unpool is None or unpool.op is not POOL2D_GRAD:
             return None
         for slope in readers[unpool.outputs[0]]:
@@ -317,7 +317,7 @@ def fuse_pools(outputs: Sequence[Variable], context: Context) -> list[Variable]:
 def _fuse_forward(
     node: Node, inputs: list[Variable], readers: Readers, context: Context
 ) -> Sequence[Variable]:
-    winners = len(node.outputs) > 1 and len(readers[node.outputs[1]]) > 0
+    winners = len(readers[node.outputs[1]]) > 0
     types = tuple(v.type for v in node.outputs[: 1 + winners])
     first = {"first": 1} if winners and _keeps_first(node) else {}
     alone = len(readers[node.inputs[0]]) == 1
