@@ -36,7 +36,7 @@ def enable_simulator() -> None:
     except ModuleNotFoundError as error:
         raise DeviceError(
             "the CUDA simulator needs the packages numba and numba-cuda: install them with"
-            " pip install 'numba>=0.66' 'numba-cuda>=0.30,<0.31'"
+            " pip install 'numba>=0.66' 'numba-cuda>=0.30.4,<0.31'"
         ) from error
     finally:  # Numba has read it; child processes must not
         if before is None:
