@@ -126,9 +126,10 @@ _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 class _Guarded:
-    """Zeros that end where a page begins that can't be touched; so does the page before them."""
+    """Zeros, or any bits, that end where a page begins that can't be touched; so does the page
+    before them."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, rng: random.Random) -> None:
         page = mmap.PAGESIZE
         inner = -(-max(n, 1) // page) * page
         self._length = inner + 2 * page
@@ -137,6 +138,8 @@ class _Guarded:
         for at in (self._start, self._start + page + inner):
             _libc.mprotect(at, page, 0)
         self.address = self._start + page + inner - n
+        if n > 0 and rng.random() < 0.5:
+            ctypes.memmove(self.address, rng.randbytes(n), n)
 
     def free(self) -> None:
         _libc.munmap(self._start, self._length)
@@ -157,7 +160,7 @@ def build_and_run(spec: Spec, rng: random.Random) -> str:
     try:
         complete = all(b[0] == "arena" or len(b) > 2 for b in buffers)
         if complete and isinstance(buffers, list):
-            buffers = [_placed(list(b), memory, addresses) for b in buffers]
+            buffers = [_placed(list(b), rng, memory, addresses) for b in buffers]
         program = _native.Program(buffers, calls, depends, arena_bytes)
         if not complete or not _is_small(spec) or arena_bytes > _MOST_BYTES:
             return "built"
@@ -173,7 +176,7 @@ def build_and_run(spec: Spec, rng: random.Random) -> str:
 
 
 def _placed(
-    buffer: list[Any], memory: list[_Guarded], addresses: dict[int, int]
+    buffer: list[Any], rng: random.Random, memory: list[_Guarded], addresses: dict[int, int]
 ) -> tuple[Any, ...]:
     """The buffer as the native module takes it, with memory of its own."""
     kind, value, *rest = buffer
@@ -181,7 +184,7 @@ def _placed(
         return tuple(buffer)
     if kind == "bind" and value in addresses:
         raise ValueError("two buffers of one number")
-    memory.append(_Guarded(rest[0]))
+    memory.append(_Guarded(rest[0], rng))
     if kind == "fixed":
         return (kind, memory[-1].address, *rest)
     addresses[value] = memory[-1].address

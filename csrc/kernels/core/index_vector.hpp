@@ -30,11 +30,14 @@ TGM_INLINE int64_t read_integer(const char* p, DType dtype) {
   }
 }
 
-// Element i of an index vector into `size` elements; negative ones count from the end.
+// Element i of an index vector into `size` elements; negative ones count from the end. A
+// check_range before has refused others; in a plan that lacks it they are 0, so that it stays in
+// its buffers.
 TGM_INLINE int64_t read_index(const Tensor& index, int64_t i, int64_t size) {
   const auto item = static_cast<int64_t>(item_size(index.dtype));
   const int64_t value = read_integer(index.data + i * index.stride[0] * item, index.dtype);
-  return value < 0 ? value + size : value;
+  const int64_t from_start = value < 0 ? value + size : value;
+  return static_cast<uint64_t>(from_start) < static_cast<uint64_t>(size) ? from_start : 0;
 }
 
 }  // namespace tgm::TGM_TARGET

@@ -25,6 +25,7 @@ void list(const Args& args, int64_t chunk, int64_t) {
 }
 
 int64_t chunks(const Args& args) {
+  if (element_count(args.in[0]) == 0) return 0;
   const IndexedAxes axes = axes_of(args);
   const int64_t rows = axes.outer.size * axes.n;
   const int64_t wanted = ceil_div(rows * axes.rest.size, kChunkElements);

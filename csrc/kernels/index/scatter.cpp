@@ -108,6 +108,7 @@ void run_set(const Args& args, int64_t chunk, int64_t n_chunks) {
 }
 
 int64_t chunks(const Args& args) {
+  if (element_count(args.out[0]) == 0) return 0;
   const IndexedAxes axes = axes_of(args);
   const int64_t work = axes.outer.size * axes.n * axes.rest.size;
   const int64_t wanted = ceil_div(work, kChunkElements);
