@@ -18,7 +18,8 @@ from typing import Any
 from benchmarks.job import Job
 from benchmarks.ours import Steps
 from tinygrad_mnist import _native
-from tinygrad_mnist.backends.cpu import CpuProgram, Phase
+from tinygrad_mnist.backends.base import Phase
+from tinygrad_mnist.backends.cpu import CpuProgram
 from tinygrad_mnist.compile.plan import KernelCall, Plan
 
 WORKLOADS = ("W3", "W3@128", "W3@1000", "W7")

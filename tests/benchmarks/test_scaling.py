@@ -26,7 +26,7 @@ from benchmarks.scaling import (  # noqa: E402
     step_of_w3,
 )
 from benchmarks.spread import Cut, alone, cut, figures, longest_chain, markdown, stops_at  # noqa: E402
-from tinygrad_mnist.backends.cpu import Phase  # noqa: E402
+from tinygrad_mnist.backends.base import Phase  # noqa: E402
 
 
 def curve(*costs: float) -> Curve:
