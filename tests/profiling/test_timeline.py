@@ -69,11 +69,12 @@ def test_a_profile_prints_the_time_of_the_threads() -> None:
     step = [(begin * 1e-6, end * 1e-6, member) for begin, end, member in STEP]
     profile = dataclasses.replace(small_profile(), timeline=timeline(step, after=2.5e-6), threads=2)
     lines = str(profile).splitlines()
-    assert lines[14:16] == [
+    assert lines[14:18] == [
         "a step, chunk by chunk: 12.5 us of 2 threads, 56.0% in chunks, 24.0% waiting "
         "between them, 20.0% around them",
-        "waiting for others, of the same time: call 1 (reduce) 8.0%, call 0 (gemm) 4.0%, "
-        "call 2 (reduce) 4.0%",
+        "waiting while others run:  8.0% call 1, reduce",
+        "                           4.0% call 0, gemm",
+        "                           4.0% call 2, reduce",
     ]
     assert not any("chunk" in line for line in str(small_profile()).splitlines())
 

@@ -88,18 +88,15 @@ def _waits_for(begins: Floats, ends: Floats, threads: int) -> Floats:
 
 
 def time_lines(time: ThreadTime, plan: Plan) -> list[str]:
-    """Two lines for a profile: how the threads spend a step, and the calls that they wait for."""
+    """For a profile: how the threads spend a step, and a line for each call that they wait for."""
     lines = [
         f"a step, chunk by chunk: {time.seconds * 1e6:.1f} us of {counted(time.threads, 'thread')},"
         f" {time.in_chunks:.1%} in chunks, {time.waiting:.1%} waiting between them, "
         f"{time.around:.1%} around them"
     ]
     worst = sorted(range(len(time.waits)), key=lambda call: -time.waits[call])[:_LISTED]
-    listed = [
-        f"call {call} ({plan.calls[call].kernel}) {time.waits[call]:.1%}"
-        for call in worst
-        if time.waits[call] >= _LEAST
-    ]
-    if listed:
-        lines.append(f"waiting for others, of the same time: {', '.join(listed)}")
+    head = "waiting while others run: "
+    for call in (call for call in worst if time.waits[call] >= _LEAST):
+        lines.append(f"{head}{time.waits[call]:5.1%} call {call}, {plan.calls[call].kernel}")
+        head = " " * len(head)
     return lines

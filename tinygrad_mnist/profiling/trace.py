@@ -74,7 +74,8 @@ def timeline_events(
     spans, begins, ends = (_nanoseconds(a - zero) for a in of_steps)
     members = timeline.members.tolist()
     for step, (begin, end) in enumerate(spans):
-        yield _complete(f"step {step}", "step", _OVERLAPPING, _STEPS, begin, end, {})
+        name = f"step {step}"
+        yield _complete(name, "overlapping step", _OVERLAPPING, _STEPS, begin, end, {})
         for i in sorted(range(len(chunks)), key=lambda i: (begins[step][i], ends[step][i])):
             name, args = chunks[i]
             lane = _STEPS + 1 + members[step][i]
