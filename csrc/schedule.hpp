@@ -111,7 +111,7 @@ class Schedule {
   std::unique_ptr<Chunks[]> chunks_;  // of each phase
   int64_t n_chunks_ = 0;
   bool is_parallel_ = false;
-  // Read only by who holds a chunk of the run, which ends after that: no write comes later.
+  // Read only while a chunk is held. A run ends after its chunks, so nothing is written later.
   ChunkTime* chunk_times_ = nullptr;
 };
 
