@@ -1,11 +1,9 @@
 """How the chunks of a step would spread over more threads than the machine has: on paper, from the
-schedule. Nothing runs.
+schedule and a timeline.
 
-The schedule gives the chunks of each phase and what a phase waits for. The time of a chunk is
-estimated. The phase that computes takes as long as the call's arithmetic or its bytes, whichever is
-more. Phases before it pack the operands, or if they have one chunk, the smaller operand; those
-behind it join sums. Caches, and the cost of taking a chunk, are left out, so the speed-ups are
-upper bounds.
+The schedule gives the chunks of each phase and what a phase waits for. Their times are those of one
+thread, recorded. What the caches of several cores change, and the cost of taking a chunk and of
+waiting for one, are left out, so the speed-ups are upper bounds.
 """
 
 from __future__ import annotations
@@ -15,31 +13,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from benchmarks.job import Job
 from benchmarks.ours import Steps
+from benchmarks.scaling import steps_of
+from benchmarks.workloads import parse
 from tinygrad_mnist import _native
-from tinygrad_mnist.backends.cpu import CpuProgram, Phase
-from tinygrad_mnist.compile.plan import KernelCall, Plan
+from tinygrad_mnist.backends.base import Phase, Timeline
+from tinygrad_mnist.datasets import draw_digits
+from tinygrad_mnist.profiling.watch import RecordedChunks, recording_chunks
 
-WORKLOADS = ("W3", "W3@128", "W3@1000", "W7")
-THREADS = (4, 8, 16)
+WORKLOADS = ("W1", "W3", "W3@128", "W3@1000", "W7")
+THREADS = (2, 4, 8, 16)
 MOST_THREADS = 256
 WORTH = 1.1  # times as fast: what twice as many threads must bring
-FLOPS_PER_S = 80e9  # of a thread: 400,000 FLOPs, a usual chunk, in 5 us
-#: Behind a pool, gradients add scattered winners: at half of that speed, measured roughly.
-SCATTERED = ("conv2d_pool_grad_filter", "conv2d_pool_grad_input")
-BYTES_PER_S = 20e9  # of a thread
+LEAST_STEPS = 9  # that are recorded; more of small workloads
 LISTED = 0.03  # share of the step from which on a phase is listed
 WELL = 0.75  # of the ideal speed-up: phases that reach less are in the table
-#: Numbers of the phases that compute, of kernels that pack before; 0 for the others.
-COMPUTING = dict.fromkeys(
-    (
-        *("gemm", "conv2d", "conv2d_pool", "conv2d_bias_pool", "conv2d_grad_filter"),
-        *("conv2d_grad_input", "conv2d_pool_grad_filter", "conv2d_pool_grad_input"),
-        *("gather", "scatter_add", "scatter_set"),
-    ),
-    1,
-)
 #: kWindow of csrc/schedule.cpp: phases, from the first unfinished one on, where a thread looks for
 #: work.
 WINDOW = 16
@@ -47,33 +38,36 @@ WINDOW = 16
 
 @dataclass(frozen=True)
 class Cut:
-    """A step as the schedule cuts it: its phases, and the seconds of a chunk of each."""
+    """A step as the schedule cuts it: its phases, and the seconds of each chunk of each phase."""
 
     phases: Sequence[Phase]
-    seconds: Sequence[float]
+    seconds: Sequence[Sequence[float]]
 
     @property
     def one_thread(self) -> float:
         """Seconds of all chunks one after the other."""
-        return sum(p.chunks * s for p, s in zip(self.phases, self.seconds, strict=True))
+        return sum(map(sum, self.seconds))
 
 
-def cut(plan: Plan) -> Cut:
-    """The phases of a plan on the present target, with the estimated seconds of their chunks."""
-    phases = CpuProgram(plan, _native.Arena()).phases
-    seconds = [phase_seconds(plan.calls[p.call], p) / p.chunks for p in phases]
-    return Cut(phases, seconds)
+def recorded(name: str, steps: int) -> RecordedChunks:
+    """So many steps of a workload in one thread, on generated digits."""
+    runner = Steps(Job("ours", "loop", 1, name))
+    batch = parse(name).batch
+    pixels, labels = draw_digits(batch, seed=1)
+    runner.load(np.divide(pixels.reshape(batch, -1), 256, dtype=np.float32), labels)
+    runner.quantum = steps
+    runner.run(steps)  # makes the plan
+    with recording_chunks() as records:
+        runner.run(steps)
+    (record,) = records
+    return record
 
 
-def phase_seconds(call: KernelCall, phase: Phase) -> float:
-    """An estimate of all chunks of a phase together."""
-    computing = COMPUTING.get(call.kernel, 0)
-    if phase.number == computing:
-        speed = FLOPS_PER_S / 2 if call.kernel in SCATTERED else FLOPS_PER_S
-        return max(call.least_flops / speed, call.nbytes / BYTES_PER_S)
-    views = call.outputs if phase.number > computing else call.inputs[:2]
-    sizes = [view.spec.size * view.spec.itemsize for view in views]
-    return (min(sizes) if phase.chunks == 1 else sum(sizes)) / BYTES_PER_S
+def cut(timeline: Timeline) -> Cut:
+    """The phases of a timeline of one thread, with the lower quartiles of their chunks' times."""
+    seconds = np.quantile(timeline.ends - timeline.begins, 0.25, axis=0)
+    ends = np.cumsum([phase.chunks for phase in timeline.phases])
+    return Cut(timeline.phases, [part.tolist() for part in np.split(seconds, ends[:-1])])
 
 
 def longest_chain(step: Cut) -> float:
@@ -81,7 +75,7 @@ def longest_chain(step: Cut) -> float:
     wait for each other."""
     ends: list[float] = []
     for phase, seconds in zip(step.phases, step.seconds, strict=True):
-        ends.append(seconds + max((ends[p] for p in phase.after), default=0.0))
+        ends.append(max(seconds) + max((ends[p] for p in phase.after), default=0.0))
     return max(ends, default=0.0)
 
 
@@ -89,8 +83,8 @@ def spread(step: Cut, threads: int) -> float:
     """Seconds with so many threads. As in csrc/schedule.cpp, a free thread takes a chunk of the
     first phase that is ready and has chunks left, among the first unfinished one and the 15 behind
     it."""
-    left = [phase.chunks for phase in step.phases]  # not yet taken
-    undone = list(left)
+    left = [list(reversed(seconds)) for seconds in step.seconds]  # not yet taken
+    undone = [phase.chunks for phase in step.phases]
     running: list[tuple[float, int]] = []  # when a chunk ends, and its phase
     now, first = 0.0, 0
     while first < len(left):
@@ -98,8 +92,7 @@ def spread(step: Cut, threads: int) -> float:
             if any(undone[p] for p in step.phases[number].after):
                 continue
             while left[number] and len(running) < threads:
-                left[number] -= 1
-                heapq.heappush(running, (now + step.seconds[number], number))
+                heapq.heappush(running, (now + left[number].pop(), number))
         now, number = heapq.heappop(running)
         undone[number] -= 1
         while first < len(left) and not undone[first]:
@@ -120,12 +113,12 @@ def stops_at(step: Cut) -> int:
 
 def figures(name: str) -> dict[str, Any]:
     """A workload's speed-ups, and its phases that take longest."""
-    plan = Steps(Job("ours", "call", 1, name)).plan
-    step = cut(plan)
+    plan, timeline = recorded(name, max(LEAST_STEPS, steps_of(parse(name).flops)))
+    step = cut(timeline)
     one = step.one_thread
     rows = []
     for phase, seconds in zip(step.phases, step.seconds, strict=True):
-        share = phase.chunks * seconds / one
+        share = sum(seconds) / one
         if share >= LISTED:
             call = plan.calls[phase.call]
             rows.append(
@@ -136,7 +129,7 @@ def figures(name: str) -> dict[str, Any]:
                     "phase": phase.number,
                     "chunks": phase.chunks,
                     "share": share,
-                    "speed_up": {str(n): alone(phase.chunks, n) for n in THREADS},
+                    "speed_up": {str(n): alone(seconds, n) for n in THREADS},
                 }
             )
     return {
@@ -154,21 +147,24 @@ def figures(name: str) -> dict[str, Any]:
     }
 
 
-def alone(chunks: int, threads: int) -> float:
-    """The speed-up of a phase by itself, of so many equal chunks."""
-    return chunks / -(-chunks // threads)
+def alone(seconds: Sequence[float], threads: int) -> float:
+    """The speed-up of a phase by itself, whose chunks take so long."""
+    step = Cut([Phase(0, 0, len(seconds), [])], [seconds])
+    return step.one_thread / spread(step, threads)
 
 
 def markdown(parts: Sequence[dict[str, Any]]) -> str:
     """A table of the workloads, and one of the long phases that don't fill the most threads."""
     numbers = " | ".join(f"{n} threads" for n in THREADS)
-    head = f"| | calls | phases (of one chunk) | chunks | {numbers} | at most | scales to |"
-    lines = [head, "| --- |" + " ---: |" * (len(THREADS) + 5)]
+    head = "| | calls | phases (of one chunk) | chunks | 1 thread, µs"
+    lines = [f"{head} | {numbers} | at most | scales to |"]
+    lines += ["| --- |" + " ---: |" * (len(THREADS) + 6)]
     for part in parts:
         speeds = " | ".join(f"{part['speed_up'][str(n)]:.1f}" for n in THREADS)
         lines.append(
             f"| {part['workload']} | {part['calls']} | {part['phases']} ({part['single_chunks']})"
-            f" | {part['chunks']:,} | {speeds} | {part['limit']:.0f} | {part['stops_at']} |"
+            f" | {part['chunks']:,} | {part['one_thread_s'] * 1e6:,.0f} | {speeds}"
+            f" | {part['limit']:.0f} | {part['stops_at']} |"
         )
     lines += ["", f"| | call | phase | share | chunks | {numbers} |"]
     lines += ["| --- | --- |" + " ---: |" * (len(THREADS) + 3)]

@@ -229,6 +229,23 @@ class PyProgram {
     return {failed, std::move(times)};
   }
 
+  // A sweep that records its chunks. Also returns an array (steps, chunks + 1, 3): when each chunk
+  // began and ended and which thread ran it, in the order of the phases; then the same of the step.
+  std::pair<int64_t, py::array_t<double>> timeline(const py::handle& addresses,
+                                                   const py::handle& step_bytes, const Slots& slots,
+                                                   Progress& progress) {
+    const py::ssize_t n = program_->n_chunks() + 1;
+    py::array_t<double> times({slots.ndim() == 2 ? slots.shape(0) : 0, n, py::ssize_t{3}});
+    static_assert(sizeof(ChunkTime) == 3 * sizeof(double));
+    auto* first = reinterpret_cast<ChunkTime*>(times.mutable_data());
+    const int64_t failed =
+        run_steps(addresses, step_bytes, slots, progress,
+                  [&](int64_t step, const int64_t* current, const int64_t* row) {
+                    return program_->run_recorded(current, row, first + step * n);
+                  });
+    return {failed, std::move(times)};
+  }
+
   int64_t arena_bytes() const { return program_->arena_bytes(); }
   int64_t workspace_bytes() const { return program_->workspace_bytes(); }
 
@@ -388,6 +405,8 @@ PYBIND11_MODULE(_native, module) {
       .def("sweep", &PyProgram::sweep, py::arg("addresses"), py::arg("step_bytes"),
            py::arg("slots"), py::arg("progress").noconvert())
       .def("profile", &PyProgram::profile, py::arg("addresses"), py::arg("step_bytes"),
+           py::arg("slots"), py::arg("progress").noconvert())
+      .def("timeline", &PyProgram::timeline, py::arg("addresses"), py::arg("step_bytes"),
            py::arg("slots"), py::arg("progress").noconvert())
       .def_property_readonly("phases", &PyProgram::phases)
       .def_property_readonly("arena_bytes", &PyProgram::arena_bytes)

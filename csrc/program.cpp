@@ -301,29 +301,38 @@ int64_t Program::moved_offset(const MovingView& view, const int64_t* slots) cons
 }
 
 int64_t Program::run(const int64_t* addresses, const int64_t* slots) {
-  return run(addresses, slots, nullptr);
+  return run(addresses, slots, nullptr, nullptr);
 }
 
 int64_t Program::run_timed(const int64_t* addresses, const int64_t* slots, double* times) {
   CallTimes call_times(times, n_calls());
-  const int64_t error = run(addresses, slots, &call_times);
+  const int64_t error = run(addresses, slots, &call_times, nullptr);
   call_times.end();
   return error;
 }
 
-int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* times) {
+int64_t Program::run_recorded(const int64_t* addresses, const int64_t* slots, ChunkTime* times) {
+  const double begin = steady_seconds();
+  const int64_t error = run(addresses, slots, nullptr, times);
+  times[n_chunks()] = {begin, steady_seconds(), 0.0};
+  return error;
+}
+
+int64_t Program::run(const int64_t* addresses, const int64_t* slots, CallTimes* call_times,
+                     ChunkTime* chunk_times) {
   follow_arena();
   failure_.call.store(0);
   resolve(addresses, slots);
   // A late worker of the last run may see the new value: it finds no chunk left.
-  one_by_one_.store(times != nullptr);
-  if (times != nullptr) times->begin();
+  one_by_one_.store(call_times != nullptr);
+  schedule_.record_chunks(chunk_times);
+  if (call_times != nullptr) call_times->begin();
   const uint64_t ticket = ++last_ticket_;
   if (schedule_.is_parallel() && enter_team(this, ticket)) {
-    schedule_.run_share(ticket, 0, times != nullptr, failure_.call, times);
+    schedule_.run_share(ticket, 0, call_times != nullptr, failure_.call, call_times);
     leave_team();
   } else {
-    schedule_.run_alone(failure_.call, times);
+    schedule_.run_alone(failure_.call, call_times);
   }
   return failure_.call.load(std::memory_order_relaxed);
 }

@@ -37,25 +37,25 @@ int64_t add(std::atomic<uint64_t>& counter, uint64_t ticket, int64_t n, int64_t 
   return count;
 }
 
-double now() {
+}  // namespace
+
+double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
-
-}  // namespace
 
 CallTimes::CallTimes(double* times, int64_t n_calls) : times_(times), n_calls_(n_calls) {
   std::fill_n(times, n_calls + 2, 0.0);
 }
 
-void CallTimes::begin() { times_[0] = last_ = now(); }
+void CallTimes::begin() { times_[0] = last_ = steady_seconds(); }
 
 void CallTimes::record(int64_t call) {
-  const double time = now();
+  const double time = steady_seconds();
   times_[1 + call] += time - last_;
   last_ = time;
 }
 
-void CallTimes::end() { times_[1 + n_calls_] = now(); }
+void CallTimes::end() { times_[1 + n_calls_] = steady_seconds(); }
 
 void Schedule::add_call(const Kernel& kernel, const Args& args, const std::vector<int32_t>& after) {
   std::vector<int32_t> waits_for;
@@ -69,7 +69,9 @@ void Schedule::add_call(const Kernel& kernel, const Args& args, const std::vecto
       throw std::invalid_argument(std::string(kernel.name) + ": too many chunks");
     }
     const auto number = static_cast<int32_t>(phases_.size());
-    phases_.push_back({kernel.phases[p].run, &args, n_chunks, args.call, p, std::move(waits_for)});
+    phases_.push_back(
+        {kernel.phases[p].run, &args, n_chunks, args.call, p, n_chunks_, std::move(waits_for)});
+    n_chunks_ += n_chunks;
     waits_for = {number};
     is_parallel_ = is_parallel_ || n_chunks > 1;
   }
@@ -81,9 +83,7 @@ void Schedule::finish() { chunks_ = std::make_unique<Chunks[]>(phases_.size()); 
 
 void Schedule::run_alone(const std::atomic<int64_t>& error, CallTimes* times) const {
   for (const Phase& phase : phases_) {
-    for (int64_t chunk = 0; chunk < phase.n_chunks; chunk++) {
-      phase.run(*phase.args, chunk, phase.n_chunks);
-    }
+    for (int64_t chunk = 0; chunk < phase.n_chunks; chunk++) run_chunk(phase, chunk, 0);
     if (times != nullptr) times->record(phase.call);
     if (error.load(std::memory_order_relaxed) != 0) return;
   }
@@ -155,12 +155,22 @@ int64_t Schedule::run_chunks(size_t number, uint64_t ticket, int member, bool al
     const int64_t chunk = take_chunk(number, ticket, member);
     if (chunk < 0) break;
     // After a failed check what is left counts as done, so that all threads finish.
-    if (error.load() == 0) phase.run(*phase.args, chunk, phase.n_chunks);
+    if (error.load() == 0) run_chunk(phase, chunk, member);
     ran++;
   } while (all);
   // Only holders of chunks of this run write here, and the run waits for them.
   if (ran > 0) add(chunks_[number].done, ticket, ran, phase.n_chunks);
   return ran;
+}
+
+void Schedule::run_chunk(const Phase& phase, int64_t chunk, int member) const {
+  if (chunk_times_ == nullptr) {
+    phase.run(*phase.args, chunk, phase.n_chunks);
+    return;
+  }
+  const double begin = steady_seconds();
+  phase.run(*phase.args, chunk, phase.n_chunks);
+  chunk_times_[phase.first_chunk + chunk] = {begin, steady_seconds(), static_cast<double>(member)};
 }
 
 }  // namespace tgm

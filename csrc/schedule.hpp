@@ -29,16 +29,27 @@ class CallTimes {
   double last_ = 0;
 };
 
+// When a chunk, or a whole run, began and ended, in seconds of the steady clock, and which member
+// of the team ran it. All are doubles, so that many make an array.
+struct ChunkTime {
+  double begin;
+  double end;
+  double member;
+};
+
+double steady_seconds();
+
 class Schedule {
  public:
   // A phase that has chunks, how many, and the phases that it waits for. number: among those of its
-  // kernel.
+  // kernel. first_chunk: how many chunks all phases before it have.
   struct Phase {
     void (*run)(const Args& args, int64_t chunk, int64_t n_chunks);
     const Args* args;
     int64_t n_chunks;
     int64_t call;
     int32_t number;
+    int64_t first_chunk;
     std::vector<int32_t> after;
   };
 
@@ -49,6 +60,13 @@ class Schedule {
 
   // In the order in which threads come to them.
   const std::vector<Phase>& phases() const { return phases_; }
+
+  // Of all phases.
+  int64_t n_chunks() const { return n_chunks_; }
+
+  // Between two runs: whether those that follow write when each of the n_chunks() chunks ran. A
+  // chunk is skipped, and its time not written, where `error` is set.
+  void record_chunks(ChunkTime* times) { chunk_times_ = times; }
 
   // Whether some phase has several chunks.
   bool is_parallel() const { return is_parallel_; }
@@ -85,12 +103,16 @@ class Schedule {
   int64_t take_chunk(size_t phase, uint64_t ticket, int member);
   int64_t run_chunks(size_t phase, uint64_t ticket, int member, bool all,
                      const std::atomic<int64_t>& error);
+  void run_chunk(const Phase& phase, int64_t chunk, int member) const;
 
   std::vector<Phase> phases_;
   std::vector<std::vector<int32_t>>
       last_phases_;                   // of each call: what waits for it waits for these
   std::unique_ptr<Chunks[]> chunks_;  // of each phase
+  int64_t n_chunks_ = 0;
   bool is_parallel_ = false;
+  // Read only while a chunk is held. A run ends after its chunks, so nothing is written later.
+  ChunkTime* chunk_times_ = nullptr;
 };
 
 }  // namespace tgm

@@ -106,6 +106,9 @@ def test_profile_prints_a_row_per_call(
     events = json.loads(trace.read_text())["traceEvents"]
     assert len([e for e in events if e.get("cat") == "kernel"]) == 30 * len(rows)
     assert len([e for e in events if e.get("cat") == "step"]) == 30
+    assert len([e for e in events if e.get("cat") == "overlapping step"]) == 30
+    assert len([e for e in events if e.get("cat") == "chunk"]) >= 30 * len(rows)
+    assert "a step, chunk by chunk: " in out
 
 
 @pytest.mark.parametrize("columns", [80, 40])
@@ -141,6 +144,7 @@ def test_profile_without_data_takes_generated_digits(
     out, err = capsys.readouterr()
     assert out.startswith("train_mb on reference (NumPy, 1 thread): medians of 2 steps")
     assert "this machine" not in out
+    assert "chunk" not in out
     assert err == "tinygrad-mnist: no MNIST found, the images are generated digits\n"
     assert cli.main([*arguments, "--batch", "2", "--data", "digits"]) == 0
     assert capsys.readouterr().err == ""

@@ -50,6 +50,13 @@ class Program:
         slots: np.ndarray[Any, np.dtype[np.int64]],
         progress: np.ndarray[Any, np.dtype[np.int64]],
     ) -> tuple[int, np.ndarray[Any, np.dtype[np.float64]]]: ...
+    def timeline(
+        self,
+        addresses: Sequence[_Address],
+        step_bytes: Sequence[int],
+        slots: np.ndarray[Any, np.dtype[np.int64]],
+        progress: np.ndarray[Any, np.dtype[np.int64]],
+    ) -> tuple[int, np.ndarray[Any, np.dtype[np.float64]]]: ...
     @property
     def arena_bytes(self) -> int: ...
     @property

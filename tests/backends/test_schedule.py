@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers.native import addresses_of, binary, settings
 from helpers.programs import check_range, elementwise, native_program, sum_all, view
+from helpers.timelines import check_timeline
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -75,6 +76,11 @@ def test_any_calls_have_the_numbers_of_one_thread(seed: int, n_calls: int) -> No
             arrays = [a.copy() for a in start]
             for _ in range(2):
                 assert program.run(addresses_of(arrays), [3]) == 0
+            answers.append(arrays)
+            arrays = [a.copy() for a in start]
+            table, progress = np.full((2, 1), 3), np.zeros(1, np.int64)
+            _, times = program.timeline(addresses_of(arrays), [0] * BOUND, table, progress)
+            check_timeline(program, times, threads)
             answers.append(arrays)
     for other in answers[1:]:
         for a, b in zip(answers[0], other, strict=True):

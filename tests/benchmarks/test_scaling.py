@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +15,6 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is not installed
 from benchmarks import __main__ as command  # noqa: E402
 from benchmarks import spread  # noqa: E402
 from benchmarks.job import Job  # noqa: E402
-from benchmarks.ours import Steps  # noqa: E402
 from benchmarks.scaling import (  # noqa: E402
     STEP,
     Axis,
@@ -25,8 +25,17 @@ from benchmarks.scaling import (  # noqa: E402
     describe,
     step_of_w3,
 )
-from benchmarks.spread import Cut, alone, cut, figures, longest_chain, markdown, stops_at  # noqa: E402
-from tinygrad_mnist.backends.cpu import Phase  # noqa: E402
+from benchmarks.spread import (  # noqa: E402
+    Cut,
+    alone,
+    cut,
+    figures,
+    longest_chain,
+    markdown,
+    recorded,
+    stops_at,
+)
+from tinygrad_mnist.backends.base import Phase, Timeline  # noqa: E402
 
 
 def curve(*costs: float) -> Curve:
@@ -166,7 +175,8 @@ def test_pictures_are_for_scaling(
 def step(*phases: tuple[int, list[int]], seconds: tuple[float, ...] = ()) -> Cut:
     """Phases of so many chunks that wait for others; chunks of one second, if none are given."""
     cuts = [Phase(i, 0, chunks, after) for i, (chunks, after) in enumerate(phases)]
-    return Cut(cuts, seconds or (1.0,) * len(phases))
+    of_chunks = seconds or (1.0,) * len(phases)
+    return Cut(cuts, [[s] * phase.chunks for phase, s in zip(cuts, of_chunks, strict=True)])
 
 
 @pytest.mark.parametrize(
@@ -202,7 +212,20 @@ def test_where_a_cut_stops_scaling(chunks: int, threads: int) -> None:
 
 
 def test_a_phase_alone() -> None:
-    assert [alone(4, n) for n in (1, 2, 3, 4, 16)] == [1, 2, 2, 4, 4]
+    assert [alone([2.0] * 4, n) for n in (1, 2, 3, 4, 16)] == [1, 2, 2, 4, 4]
+    uneven = [1.0, 1.0, 1.0, 3.0]  # the longest comes last
+    assert [alone(uneven, n) for n in (1, 2, 4, 16)] == pytest.approx([1, 6 / 4, 2, 2])
+
+
+def test_chunks_of_a_timeline_have_lower_quartiles() -> None:
+    phases = [Phase(0, 0, 2, []), Phase(1, 0, 1, [0])]
+    begins = np.arange(15.0).reshape(5, 3)
+    lengths = np.array([[1, 2, 3], [5, 6, 7], [1, 2, 3], [9, 9, 9], [2, 3, 4]]) / 10
+    members = np.zeros((5, 3), np.int64)
+    timeline = Timeline(phases, begins, begins + lengths, members, np.zeros((5, 2)))
+    made = cut(timeline)
+    assert made.phases == phases
+    assert [pytest.approx(s) for s in made.seconds] == [[0.1, 0.2], [0.3]]
 
 
 def test_seconds_and_the_longest_chain_of_a_cut() -> None:
@@ -222,8 +245,9 @@ def test_figures_of_a_step() -> None:
 
 def test_the_plan_says_what_the_schedule_does() -> None:
     """The phases of each call follow one another, and wait for those that the plan names."""
-    plan = Steps(Job("ours", "call", 1, "W1")).plan
-    made = cut(plan)
+    plan, timeline = recorded("W1", 3)
+    assert not timeline.members.any()
+    made = cut(timeline)
     last: dict[int, int] = {}
     for number, phase in enumerate(made.phases):
         if phase.call in last:
@@ -233,4 +257,5 @@ def test_the_plan_says_what_the_schedule_does() -> None:
         last[phase.call] = number
     assert set(last) == set(range(len(plan.calls)))
     assert all(phase.chunks >= 1 for phase in made.phases)
-    assert min(made.seconds) > 0
+    assert [len(seconds) for seconds in made.seconds] == [phase.chunks for phase in made.phases]
+    assert min(map(min, made.seconds)) > 0

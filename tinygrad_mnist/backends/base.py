@@ -26,6 +26,34 @@ class Timings(NamedTuple):
     ends: Array
 
 
+class Phase(NamedTuple):
+    """A part of a call that is cut into chunks, which threads run at the same time.
+
+    call: its number in the plan. number: of the phase, among those of the call's kernel. after: the
+    phases, by their place in the program's list, that are done before it starts.
+    """
+
+    call: int
+    number: int
+    chunks: int
+    after: list[int]
+
+
+class Timeline(NamedTuple):
+    """When each chunk of runs began and ended, in seconds by the clock of `Timings`.
+
+    phases: of the plan. begins, ends: (runs, chunks), chunks in the order of the phases. members:
+    (runs, chunks) int64, the thread that ran each: 0 is the caller. spans: (runs, 2), when each run
+    began and ended.
+    """
+
+    phases: list[Phase]
+    begins: Array
+    ends: Array
+    members: Array
+    spans: Array
+
+
 class Program(Protocol):
     """A plan made ready to run."""
 
@@ -57,6 +85,18 @@ class Program(Protocol):
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed. Returns the timings of the steps that ran whole, and the
         error of the one that did not.
+        """
+
+
+@runtime_checkable
+class ChunkProgram(Protocol):
+    """A program whose threads share out the chunks of its calls."""
+
+    def timeline(
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
+    ) -> tuple[Timeline, IndexOutOfRangeError | None]:
+        """A sweep, with its calls side by side as usual, that records when each chunk ran. Returns
+        what it recorded of the steps that ran whole, and the error of the one that did not.
         """
 
 

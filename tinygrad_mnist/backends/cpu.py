@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinygrad_mnist.backends.base import (
     Arena,
     Operand,
+    Phase,
     Program,
+    Timeline,
     Timings,
     bound_buffers,
     range_error,
@@ -66,19 +68,6 @@ def native_kernels() -> frozenset[str]:
 
 # The kind; the offset in the arena, the address, or the number of the bound address; the bytes.
 NativeBuffer = tuple[str, int] | tuple[str, int, int]
-
-
-class Phase(NamedTuple):
-    """A part of a call that is cut into chunks, which threads run at the same time.
-
-    call: its number in the plan. number: of the phase, among those of the call's kernel. after: the
-    phases, by their place in the program's list, that are done before it starts.
-    """
-
-    call: int
-    number: int
-    chunks: int
-    after: list[int]
 
 
 class CpuProgram:
@@ -138,6 +127,18 @@ class CpuProgram:
         failed, times = self._native.profile(arrays, _step_bytes(arrays, stacked), slots, progress)
         whole = times[: int(progress[0]) - before]
         return Timings(whole[:, 0], whole[:, 1:-1], whole[:, -1]), self._error(failed)
+
+    def timeline(
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
+    ) -> tuple[Timeline, IndexOutOfRangeError | None]:
+        """A sweep that records when each chunk ran; see `ChunkProgram`."""
+        apply_threads()
+        before = int(progress[0])
+        failed, times = self._native.timeline(arrays, _step_bytes(arrays, stacked), slots, progress)
+        whole = times[: int(progress[0]) - before]
+        begins, ends, members = np.moveaxis(whole[:, :-1], 2, 0)
+        timeline = Timeline(self.phases, begins, ends, members.astype(np.int64), whole[:, -1, :2])
+        return timeline, self._error(failed)
 
     @property
     def phases(self) -> list[Phase]:

@@ -77,7 +77,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--trace",
         metavar="FILE",
-        help="also write every call of the timed steps as a Chrome trace (JSON)",
+        help="also write every call of the timed steps, and the chunks of each thread, as a Chrome"
+        " trace (JSON)",
     )
     parser.add_argument(
         "--data",
@@ -104,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     book = book_net(options.net, options.batch, seed=1)
     step = book.network.training_function(share_data([data])[0], book.recipe.eta, book.recipe.lmbda)
     repeats = -(-options.steps // steps)
-    profile = step.profile(range(steps), sweep=True, repeats=repeats, roofline=True)
+    profile = step.profile(range(steps), sweep=True, repeats=repeats, roofline=True, timeline=True)
     assert isinstance(profile, Profile)  # no network is cut
     _show(profile)
     if options.trace is not None:

@@ -161,6 +161,7 @@ class Function:
         repeats: int = 20,
         sweep: bool = False,
         roofline: bool = False,
+        timeline: bool = False,
         **kwargs: Any,
     ) -> Profile | SegmentedProfile:
         """Times every kernel call of `fn(...)`, or of `fn.sweep(...)`: prints as a table.
@@ -168,7 +169,9 @@ class Function:
         The calls are carried out, updates included: once to make the plan, then `repeats` times as
         they are and as often with each kernel call timed, in turn. roofline: also measure that of
         the machine, which takes a second; the table then shows the share of it that each call
-        reaches. Of a function that is cut, each plan has a table.
+        reaches. timeline: run the calls `repeats` times more, and record when each chunk of work
+        ran and on which thread; only the device cpu has chunks. Of a function that is cut, each
+        plan has a table.
 
         Raises ValueError where the steps of a sweep need several plans.
         """
@@ -179,6 +182,7 @@ class Function:
             lambda: run(*args, **kwargs),
             repeats,
             roofline,
+            timeline,
             lambda: self._cache.segments is not None,
         )
 

@@ -7,7 +7,8 @@ from tinygrad_mnist.profiling.measure import profile_runs
 from tinygrad_mnist.profiling.records import CallProfile, KernelProfile, Profile
 from tinygrad_mnist.profiling.roofline import Roofline, measure_roofline
 from tinygrad_mnist.profiling.segmented import SegmentedProfile
-from tinygrad_mnist.profiling.watch import recording, watched
+from tinygrad_mnist.profiling.timeline import ThreadTime
+from tinygrad_mnist.profiling.watch import recording, recording_chunks, watched
 
 __all__ = [
     "CallProfile",
@@ -15,8 +16,10 @@ __all__ = [
     "Profile",
     "Roofline",
     "SegmentedProfile",
+    "ThreadTime",
     "measure_roofline",
     "profile_runs",
     "recording",
+    "recording_chunks",
     "watched",
 ]

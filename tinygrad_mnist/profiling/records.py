@@ -6,16 +6,18 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
 from tinygrad_mnist.backends import GPUS
-from tinygrad_mnist.backends.base import Timings
+from tinygrad_mnist.backends.base import Timeline, Timings
 from tinygrad_mnist.compile.listing import counted, show_origins, wrapped_origins
 from tinygrad_mnist.compile.plan import KernelCall, Plan
 from tinygrad_mnist.profiling.columns import aligned, cut, terminal_width
 from tinygrad_mnist.profiling.roofline import Roofline
-from tinygrad_mnist.profiling.trace import trace_events, write_trace
+from tinygrad_mnist.profiling.timeline import ThreadTime, thread_time, time_lines
+from tinygrad_mnist.profiling.trace import timeline_events, trace_events, write_trace
 
 _SHAPES = 42  # characters
 COSTS = ("us", "share", "GFLOP/s", "GB/s", "roofline")
@@ -79,7 +81,8 @@ class Profile:
     name: of the function. plan: the plan that ran. timings: of every step that was timed.
     step_seconds: time of a step that was not timed call by call, Python included: the median over
     the repeats; None for a segment of a function that is cut. backend, target, threads: where it
-    ran. roofline: of the machine, or None.
+    ran. roofline: of the machine, or None. timeline: when each chunk ran, in other runs than those
+    that were timed call by call; None where it wasn't recorded.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Profile:
     target: str
     threads: int
     roofline: Roofline | None = None
+    timeline: Timeline | None = None
 
     @property
     def steps(self) -> int:
@@ -143,6 +147,13 @@ class Profile:
         """The part of `timed_seconds` that the calls take; at most 1."""
         return self.total.seconds / self.timed_seconds if self.timed_seconds else 0.0
 
+    @cached_property
+    def thread_time(self) -> ThreadTime | None:
+        """How the threads spend a step, by the timeline; None without one."""
+        if self.timeline is None:
+            return None
+        return thread_time(self.timeline, len(self.plan.calls), self.threads)
+
     def share(self, cost: _Cost) -> float:
         """The part of all calls' time that one call or kernel takes."""
         return cost.seconds / self.total.seconds if self.total.seconds else 0.0
@@ -152,9 +163,14 @@ class Profile:
 
     def to_chrome_trace(self, path: str | os.PathLike[str]) -> None:
         """Writes every call of every timed step as a Chrome trace, which https://ui.perfetto.dev
-        and chrome://tracing open."""
+        and chrome://tracing open; and the chunks of the timeline, if there is one."""
         title, lane = f"{self.name} on {self.backend}", ", ".join(["kernel calls", *self.team])
-        write_trace(path, trace_events(self.plan, self.timings, title, lane))
+        events = trace_events(self.plan, self.timings, title, lane)
+        if self.timeline is not None:
+            zero = float(self.timings.begins[0])
+            chunks = timeline_events(self.plan, self.timeline, self.threads, zero, title)
+            events = chain(events, chunks)
+        write_trace(path, events)
 
 
 def _sums(kernel: str, calls: Iterable[CallProfile]) -> tuple[str, float, int, int, float | None]:
@@ -240,6 +256,8 @@ def summary(profile: Profile) -> list[str]:
     ]
     if profile.step_seconds is not None:
         lines.append(f"a step, not timed call by call: {profile.step_seconds * 1e6:.1f} us")
+    if profile.thread_time is not None:
+        lines += time_lines(profile.thread_time, profile.plan)
     if profile.roofline is not None:
         peaks = ", ".join(
             f"{peak / 1e9:.1f} GFLOP/s in {dtype}" for dtype, peak in profile.roofline.peaks.items()

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_mnist.backends.base import Operand, Program, Timings
+from tinygrad_mnist.backends.base import ChunkProgram, Operand, Program, Timeline, Timings
 from tinygrad_mnist.compile.listing import counted, scaled
 from tinygrad_mnist.compile.plan import Plan
 from tinygrad_mnist.compile.report import RUNS
@@ -31,28 +31,61 @@ class Recorded(NamedTuple):
     timings: Timings
 
 
-_records: ContextVar[list[Recorded] | None] = ContextVar("records", default=None)
-_recorders: list[object] = []  # one for each `recording` in any thread; quicker to check
+class RecordedChunks(NamedTuple):
+    """Consecutive runs of one plan, chunk by chunk."""
+
+    plan: Plan
+    timeline: Timeline
+
+
+class _Records(NamedTuple):
+    """What one `recording`, or one `recording_chunks`, has recorded."""
+
+    runs: list[Recorded] | None = None
+    chunks: list[RecordedChunks] | None = None
+
+
+_records: ContextVar[_Records] = ContextVar("records", default=_Records())  # noqa: B039
+_recorders: list[object] = []  # one for each recording in any thread; quicker to check
 
 
 @contextmanager
 def recording() -> Iterator[list[Recorded]]:
     """Times every run of a function in this thread and adds it to the list that it yields."""
-    records: list[Recorded] = []
+    runs: list[Recorded] = []
+    with _installed(_Records(runs=runs)):
+        yield runs
+
+
+@contextmanager
+def recording_chunks() -> Iterator[list[RecordedChunks]]:
+    """Records when each chunk runs, in every run of a function in this thread whose device has
+    chunks, and adds it to the list that it yields. Calls run side by side as usual."""
+    chunks: list[RecordedChunks] = []
+    with _installed(_Records(chunks=chunks)):
+        yield chunks
+
+
+@contextmanager
+def _installed(records: _Records) -> Iterator[None]:
     token = _records.set(records)
     _recorders.append(token)
     try:
-        yield records
+        yield
     finally:
         _recorders.remove(token)
         _records.reset(token)
 
 
 def watched(program: Program, name: str, plan: Plan) -> Program:
-    """`program` itself, or one that times its runs if a profile or `config.debug` needs times."""
-    if (_recorders and _records.get() is not None) or config.debug >= RUNS:
-        return TimedProgram(program, name, plan)
-    return program
+    """`program` itself, or one that records its runs if a profile or `config.debug` needs it."""
+    if _recorders:
+        runs, chunks = _records.get()
+        if chunks is not None and isinstance(program, ChunkProgram):
+            return ChunkRecorder(program, name, plan)
+        if runs is not None:
+            return TimedProgram(program, name, plan)
+    return TimedProgram(program, name, plan) if config.debug >= RUNS else program
 
 
 class TimedProgram:
@@ -70,7 +103,7 @@ class TimedProgram:
     def run(self, arrays: Sequence[Operand], slots: Sequence[int]) -> None:
         row = np.array(slots, dtype=np.int64).reshape(1, -1)
         progress = np.zeros(1, dtype=np.int64)
-        _, error = self.profile(arrays, [False] * len(arrays), row, progress)
+        error = self.sweep(arrays, [False] * len(arrays), row, progress)
         if error is not None:
             raise error
 
@@ -84,12 +117,29 @@ class TimedProgram:
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         timings, error = self._program.profile(arrays, stacked, slots, progress)
         if len(timings.begins):
-            records = _records.get()
-            if records is not None:
-                records.append(Recorded(self._name, self._plan, timings))
+            runs = _records.get().runs
+            if runs is not None:
+                runs.append(Recorded(self._name, self._plan, timings))
             if config.debug >= RUNS:
                 _print_runs(self._name, self._plan, timings)
         return timings, error
+
+
+class ChunkRecorder(TimedProgram):
+    """A program that records the chunks of each of its runs."""
+
+    def __init__(self, program: Any, name: str, plan: Plan) -> None:
+        super().__init__(program, name, plan)
+        self._chunk_program: ChunkProgram = program
+
+    def sweep(
+        self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
+    ) -> IndexOutOfRangeError | None:
+        timeline, error = self._chunk_program.timeline(arrays, stacked, slots, progress)
+        chunks = _records.get().chunks
+        if chunks is not None and len(timeline.begins):
+            chunks.append(RecordedChunks(self._plan, timeline))
+        return error
 
 
 # --- reports on standard error ------------------------------------------------------------------
