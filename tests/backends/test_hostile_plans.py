@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import random
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers.hostile_plans import plans, run_seeds
+from helpers.hostile_plans import Spec, plans, run_seeds
 from helpers.native import addresses_of, tape_of
 from helpers.programs import IDENTITY, elementwise, native_program, sum_all, view
 
@@ -28,6 +31,65 @@ def test_mutated_plans(first: int) -> None:
     assert result.pop("crashes") == []
     assert sum(result.values()) == 600
     assert min(result["refused"], result["ran"]) > 50  # the mistakes matter, and not all are seen
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process of its own runs the plans")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_plans_without_a_check_of_what_they_read() -> None:
+    """Indices, labels and winners of any bits stay within the buffers, also those of an empty
+    axis."""
+
+    def unchecked(spec: Spec, rng: random.Random) -> Spec:
+        spec = copy.deepcopy(spec)
+        spec[1] = [call for call in spec[1] if call[0] != "check_range"]
+        spec[2] = [[] for _ in spec[1]]  # one thread runs them in order
+        return spec
+
+    specs = plans()
+    result = run_seeds(specs, 0, 30 * len(specs), unchecked)
+    assert result["crashes"] == []
+    assert result["ran"] >= 30 * (len(specs) - 1)  # a slot may move the last one's views too far
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process of its own runs the plans")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("index", ["int8", "uint8", "int32", "uint32", "int64"])
+def test_indices_into_an_empty_axis(index: str) -> None:
+    empty = [0, "float32", [0, 2], [2, 1], 0, []]
+    vector, rows = [1, index, [3], [1], 0, []], [2, "float32", [3, 2], [2, 1], 0, []]
+    buffers = [["bind", 0, 0], ["bind", 1, 24], ["bind", 2, 24]]
+    calls = [
+        ["gather", [empty, vector], [rows], [1, 0], []],
+        ["scatter_add", [empty, rows, vector], [empty], [1, 0], []],
+    ]
+    specs: list[Spec] = [[buffers, [call], [[]], 0] for call in calls]
+    result = run_seeds(specs, 0, 40, lambda spec, rng: copy.deepcopy(spec))
+    assert result == {"refused": 0, "built": 0, "ran": 40, "slow": 0, "crashes": []}
+
+
+@cache
+def _calls() -> dict[str, Spec]:
+    """A call of each kernel."""
+    return {call[0]: call for spec in plans() for call in spec[1]}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kept"),
+    [
+        (kernel, kept)
+        for kernel in _native.kernels()
+        for kept in ("inputs", "outputs", "nothing")
+        if (kernel, kept) != ("check_range", "inputs")  # it has no output
+    ],
+)
+def test_calls_without_operands(kernel: str, kept: str) -> None:
+    _, inputs, outputs, params, tapes = _calls()[kernel]
+    inputs = inputs if kept == "inputs" else []
+    outputs = outputs if kept == "outputs" else []
+    numbers = [view[0] for view in (*inputs, *outputs)]
+    buffers = [("bind", k, 1 << 20) for k in range(1 + max(numbers, default=0))]
+    with pytest.raises(REFUSED):
+        _native.Program(buffers, [(kernel, inputs, outputs, params, tapes)], [[]], 0)
 
 
 @pytest.mark.parametrize("n", SIGNED)

@@ -8,7 +8,7 @@ import mmap
 import os
 import random
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from tinygrad_mnist.checking import kernels_of, problems
 from tinygrad_mnist.checking.one_call import OneCall
 
 Spec = list[Any]  # buffers, calls, what each call waits for, bytes of the arena
+Change = Callable[[Spec, random.Random], Spec]  # makes a mistake in a copy
 
 #: What the native program raises for a plan that it refuses.
 REFUSED = (ValueError, TypeError, IndexError, OverflowError, RuntimeError, MemoryError)
@@ -191,7 +192,9 @@ def _placed(
     return tuple(buffer)
 
 
-def run_seeds(specs: Sequence[Spec], first: int, count: int) -> dict[str, int]:
+def run_seeds(
+    specs: Sequence[Spec], first: int, count: int, change: Change = mutated
+) -> dict[str, int]:
     """How many plans were refused, built and run; how many were slow, such as windows of 30,000 x
     30,000; and `crashes`, with the seeds in the order found.
 
@@ -204,7 +207,7 @@ def run_seeds(specs: Sequence[Spec], first: int, count: int) -> dict[str, int]:
         child = os.fork()
         if child == 0:
             os.close(reader)
-            _serve(specs, seed, first + count, writer)
+            _serve(specs, seed, first + count, change, writer)
         os.close(writer)
         with os.fdopen(reader, "rb") as answers:
             answered = answers.read().decode()
@@ -221,14 +224,14 @@ def run_seeds(specs: Sequence[Spec], first: int, count: int) -> dict[str, int]:
     return result
 
 
-def _serve(specs: Sequence[Spec], first: int, last: int, writer: int) -> None:
+def _serve(specs: Sequence[Spec], first: int, last: int, change: Change, writer: int) -> None:
     letters = {"refused": b"r", "built": b"b", "ran": b"x"}
     try:
         _native.set_threads(1)
         for seed in range(first, last):
             rng = random.Random(seed)
             signal.alarm(_SECONDS)
-            outcome = build_and_run(mutated(specs[seed % len(specs)], rng), rng)
+            outcome = build_and_run(change(specs[seed % len(specs)], rng), rng)
             os.write(writer, letters[outcome])
         os._exit(0)
     except BaseException:

@@ -167,7 +167,8 @@ TGM_NOINLINE Term<T>* list_row(const int32_t* single_winner, const T* factors, i
     *next = {factor, static_cast<int32_t>(offset + inside)};
     if (inside < 0) [[unlikely]] {
       for (; mask != 0 && is_not_zero(factor); mask &= mask - 1) {
-        *next++ = {factor, static_cast<int32_t>(offset + single_winner[mask & -mask])};
+        const int32_t winner = single_winner[mask & -mask];
+        if (winner >= 0) *next++ = {factor, static_cast<int32_t>(offset + winner)};
       }
     } else {
       next += is_not_zero(factor);

@@ -200,8 +200,10 @@ class ImageSum {
         *ends[position] = term;  // no branch on what can't be foreseen: kept if it counts
         ends[position] += factor != T(0);
       } else if (factor != T(0)) {
-        for (unsigned mask = *masks; mask != 0; mask &= mask - 1)
-          *ends[single_winner[mask & -mask]]++ = term;
+        for (unsigned mask = *masks; mask != 0; mask &= mask - 1) {
+          const int winner = single_winner[mask & -mask];
+          if (winner >= 0) *ends[winner]++ = term;
+        }
       }
     }
     nonfinite_ = nonfinite;

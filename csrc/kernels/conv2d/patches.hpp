@@ -142,7 +142,7 @@ void copy_taps(const ConvShape& s, const T* from, int64_t from_row, T* to, int64
 }
 
 // By byte of a window's winners and its value: value(p) where p is the window's only winner, and
-// its bit is the byte's only one; else -1.
+// its bit is the byte's only one; else -1, also for bits behind the window's, which no pool writes.
 template <class Value>
 void fill_single_winner(const ConvShape& s, int32_t* table, Value value) {
   std::fill_n(table, 256 * s.winner_bytes(), -1);
