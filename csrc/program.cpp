@@ -66,6 +66,11 @@ std::pair<int64_t, int64_t> allowed_offsets(const ViewSpec& view, int64_t buffer
   return {-low * item, buffer_bytes - (high + 1) * item};
 }
 
+// Nothing is read or written where the view has no element, wherever its buffer begins.
+bool is_empty(const ViewSpec& view) {
+  return std::find(view.shape.begin(), view.shape.end(), 0) != view.shape.end();
+}
+
 // Whether elements of a size, a power of two, may begin at an address.
 bool is_aligned(int64_t address, size_t item) {
   return (static_cast<uint64_t>(address) & (item - 1)) == 0;
@@ -109,8 +114,9 @@ void check_view(const CallSpec& call, const std::string& operand, const ViewSpec
   }
   const BufferSpec& buffer = buffers[view.buffer];
   const bool is_arena = buffer.kind == BufferSpec::Kind::Arena;
-  if (buffer.kind != BufferSpec::Kind::Bind && !is_aligned(buffer.value, item_size(view.dtype))) {
-    refuse(call.kernel, operand + " begins at no multiple of its elements' size");
+  if (buffer.kind != BufferSpec::Kind::Bind && !is_empty(view) &&
+      !is_aligned(buffer.value, item_size(view.dtype))) {
+    refuse(call.kernel, operand + " does not begin at a multiple of its elements' size");
   }
   const auto [first, last] = allowed_offsets(view, bytes_of(buffer, arena_bytes));
   const int64_t offset = view.offset * static_cast<int64_t>(item_size(view.dtype));
@@ -228,7 +234,7 @@ void Program::add_tensor(const std::vector<BufferSpec>& buffers, const ViewSpec&
   moving.bind = is_bound ? static_cast<int32_t>(buffer.value) : is_fixed ? kFixed : kInArena;
   moving.base = base;
   moving.offset = offset;
-  moving.item = item_size(view.dtype);
+  moving.item = is_empty(view) ? 1 : item_size(view.dtype);
   std::tie(moving.first_offset, moving.last_offset) =
       allowed_offsets(view, bytes_of(buffer, arena_bytes_));
   if (moving.bind == kInArena && moving.first_offset != INT64_MIN) {
@@ -277,7 +283,7 @@ void Program::resolve(const int64_t* addresses, const int64_t* slots) {
                  : view.bind == kInArena ? memory_
                                          : view.base;
     if (!is_aligned(reinterpret_cast<int64_t>(base), view.item)) {
-      throw std::invalid_argument("a buffer begins at no multiple of its elements' size");
+      throw std::invalid_argument("a buffer does not begin at a multiple of its elements' size");
     }
     view.tensor->data = base + moved_offset(view, slots);
   }

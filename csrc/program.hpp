@@ -99,7 +99,7 @@ class Program final : public Job {
     int32_t n_terms;
     char* base;      // where bind is kFixed
     int64_t offset;  // bytes
-    size_t item;     // bytes of an element
+    size_t item;     // bytes of an element; 1 if there is none
     // The offsets in bytes, slots included, with which all elements are in the buffer.
     int64_t first_offset;
     int64_t last_offset;

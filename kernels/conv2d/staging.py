@@ -22,13 +22,16 @@ from .pooling import window_reader
 class Box(NamedTuple):
     """Elements of an array of four axes.
 
-    lengths: along each axis. origin: `origin(where)` is the index of the first one along each axis,
-    modulo 2**32; `where` is what the kernel gives to the stage. along: how many of the last axes
-    the threads are laid along first; an element has a number i along these and a number j along the
-    others. With 4, j is always 0, and no thread is idle. With fewer, the index of an element is the
-    sum of one that depends on i and one that depends on j; a thread computes few of both. whole:
-    how many of the last axes, fewer than `along`, are as long as the operand's, so that no element
-    is outside of it along them.
+    * lengths: along each axis.
+    * origin: `origin(where)` is the index of the first element along each axis, modulo 2**32;
+      `where` is what the kernel gives to the stage.
+    * along: how many of the last axes the threads are laid along first. An element has a number i
+      along these and a number j along the others. With 4, j is always 0, and few threads are idle.
+      With fewer, the index of an element is the sum of one that depends on i and one that depends
+      on j; a thread computes few of both.
+    * whole: how many of the last axes are as long as the operand's, so that no element is outside
+      of it along them. Fewer than `along`: threads behind the box leave it along the first axis
+      that they are laid along, which is tested.
     """
 
     lengths: tuple[int, int, int, int]
@@ -59,7 +62,8 @@ class Part(NamedTuple):
 
     box: its elements. registers: for one of them. load: `load(p, where, e, values, masks, k)` loads
     the element e = (j, i) of the box to the local arrays, as their element k. place: `place(e)` is
-    where it goes; it is computed for all threads, so that it can share arithmetic with the load.
+    where it goes, or e if `put` computes that; all threads compute it, so that it can share
+    arithmetic with the load.
     put: `put(memory, to, values, masks, k)` stores it there. lanes: values of an element.
     """
 
@@ -74,8 +78,10 @@ class Part(NamedTuple):
 def stager(dtype_name: str, threads: int, rooms: Pair, first: Part, second: Part) -> Function:
     """`stage(p, memory, where, t)`: copies both parts; returns whether all elements of the first
     one that thread t copies are finite. rooms: registers for values that are loaded and not stored,
-    if that is all in one round, and if there are several.
+    if that is all in one round, and if there are several. Only the second part may have several
+    lanes, or be windows of g.
     """
+    assert first.lanes == 1, "only an element's first lane is tested"
     dtype, parts = TYPES[dtype_name], (first, second)
     shares = [_share(part.box, threads) for part in parts]
 
@@ -145,8 +151,8 @@ def _batch(part: Part, share: Share, rounds: int) -> tuple[Function, Function]:
     thread t's elements of round r. `put` returns whether they are finite."""
     load_one, place, put_one, lanes = part.load, part.place, part.put, part.lanes
     (n_a, n_b), element = share
-    # Rounds divide the longer of a thread's axes.
-    step_a, step_b = (ceil_div(n_a, rounds), 0) if n_a > n_b else (0, ceil_div(n_b, rounds))
+    # Rounds divide the longer of a thread's axes. One of a single element is copied in the first.
+    step_a, step_b = (ceil_div(n_a, rounds), 0) if n_a >= n_b else (0, ceil_div(n_b, rounds))
     n_a, n_b = step_a or n_a, step_b or n_b
 
     def load(p: Any, where: Any, values: Any, masks: Any, t: Any, r: Any) -> None:
@@ -164,8 +170,8 @@ def _batch(part: Part, share: Share, rounds: int) -> tuple[Function, Function]:
                 to = place(e)
                 if exists:
                     put_one(memory, to, values, masks, k)
-                    nothing = values[uint64(k * lanes)] - values[uint64(k * lanes)]
-                    finite = finite and nothing == nothing  # inf - inf is NaN
+                    difference = values[uint64(k * lanes)] - values[uint64(k * lanes)]
+                    finite = finite and difference == difference  # inf - inf is NaN
         return finite
 
     return device(load), device(put)
@@ -177,8 +183,9 @@ def elements(
     """The elements of operand `number`, each with `lanes` - 1 neighbours.
 
     place: `place(j, i)` is where an element goes in shared memory. zeros: whether there are zeros
-    for those outside of the operand; otherwise these are undefined, and not used.
+    for those outside of the operand; otherwise these are undefined, and not used. Only for one lane.
     """
+    assert lanes == 1 or not zeros, "neighbours outside of the operand would not become zeros"
     (n_a, n_b, n_c, n_d), at_operand, origin = operand.shape, at(operand), box.origin
     coordinates = box.coordinates()
     zero, words = TYPES[operand.dtype](0), 2 if operand.dtype == "float64" else 1
@@ -269,7 +276,7 @@ def gradients(conv: Convolution, box: Box, lines: Lines) -> Part:
         values[uint64(k)], masks[uint64(k)] = window(p, n, o, h, w, exists)
 
     def place(e: Any) -> Any:
-        return e  # computed in `put`, one by one: with a pool a thread has many sums in registers
+        return e  # the places of a window's positions would need many registers
 
     def put(memory: Any, e: Any, values: Any, masks: Any, k: Any) -> None:
         value, mask = values[uint64(k)], u32(masks[uint64(k)])

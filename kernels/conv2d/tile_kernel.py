@@ -20,7 +20,7 @@ from .staging import Part, stager
 # there are fewer; then there is enough arithmetic to wait twice.
 ROOM, ROOM_BESIDE_SUMS = 20, 10
 MANY_SUMS = 40
-UNKNOWN_SIZE = 256  # threads of a block whose size the assembler needn't know
+MOST_UNBOUNDED = 256  # threads of a block whose size the assembler needn't know; see compiler.py
 
 
 class TileKernel(NamedTuple):
@@ -85,10 +85,10 @@ def tile_body(conv: Convolution, kernel: TileKernel) -> Function:
 def tile_launch(body: Function, shape: LaunchShape, resident: int) -> Launch:
     """The launch of a kernel; resident: blocks that run at once on a multiprocessor by the model.
 
-    Where the assembler must know the size of a block, it would take all registers that a single one
-    may have. It is told to leave some to a second block, which works while the first one waits.
+    Where the assembler must know the size of a block, it takes all registers that a single one may
+    have. A bound leaves some for a second block, which works while the first one waits.
     """
-    return Launch(body, shape, resident=min(2, resident) if shape.threads > UNKNOWN_SIZE else 0)
+    return Launch(body, shape, resident=min(2, resident) if shape.threads > MOST_UNBOUNDED else 0)
 
 
 def _step(conv: Convolution, kernel: TileKernel) -> Function:

@@ -100,7 +100,7 @@ if SIMULATED:
         p[i : i + n] = values
 
     def loads_started() -> None:
-        """Marks a place behind which the compiler moves no load that stands before it."""
+        """The compiler moves no load past this point."""
 
     def fused(x: Any, y: Any, z: Any) -> Any:
         """x * y + z of float32, rounded once (twice in rare halfway cases)."""
@@ -166,9 +166,9 @@ else:
         """A pointer to n elements of the block's shared memory, aligned to 16 bytes.
 
         n: a constant; all arrays of a kernel have at most 48 KB. A line of source has one call at
-        most, which each thread reaches once: the simulator identifies arrays by the line. Where
-        elements 0 to n - 1 are read one by one, with constants as subscripts, n is a multiple of 16
-        bytes: the compiler reads them by 16 bytes, and so what is behind the last one, too.
+        most, which each thread reaches once: the simulator identifies arrays by the line. If
+        elements are read one by one with constant subscripts, the caller must make n a multiple of
+        16 bytes: the compiler may join the last ones to a read of 16 bytes.
         """
         if not isinstance(n, types.IntegerLiteral):
             return None  # tried again with the literal
@@ -230,8 +230,8 @@ else:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def loads_started(typing: Any) -> Any:
-        """Marks a place behind which the compiler moves no load that stands before it. Otherwise
-        one whose value is used in a branch alone may come to stand there, and starts late."""
+        """The compiler moves no load past this point. Without it, a load whose value is used only
+        in a branch may move into the branch, and start late."""
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)

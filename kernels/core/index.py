@@ -36,7 +36,7 @@ if SIMULATED:
     u32: Any = np.uint32
 
     def counted(i: Any) -> Any:
-        """i, the variable of a loop; see below."""
+        """i, the variable of a loop. On a device the compiler doesn't see that it is counted up."""
         return i
 
 else:
@@ -117,7 +117,7 @@ else:
     }
     _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
     for _name, _text in _ARITHMETIC.items():
-        # Bits that a mask shifts by a variable number stay in 64 bits if they are there.
+        # The compiler doesn't narrow a shift of 64 bits by a variable number.
         _width = _NARROW if "shift" in _name else _WIDE
         for _operator in _name, f"i{_name.rstrip('_')}":  # as in x + y, x += y
             _define(getattr(operator, _operator), u32, _instruction(_text), _width)
@@ -184,13 +184,12 @@ def ravel(*strides: int, base: int = 0) -> Function:
     """`place(i, j, ...)`: base + i * strides[0] + j * strides[1] + ..., of up to four axes.
 
     Strides may be negative; a negative result is a number modulo 2**32. ValueError for more axes,
-    or none. A factor of all of them is multiplied last, so that
-    the compiler sees the alignment. The innermost axis comes first: what the outer ones add may
-    depend on a loop.
+    or none. If none is negative, their common factor is multiplied last: from it the compiler sees
+    the alignment. The innermost axis comes first: what the outer ones add may depend on a loop.
     """
     if not 1 <= len(strides) <= 4:
         raise ValueError(f"ravel takes one to four strides, not {len(strides)}")
-    unit = gcd(base, *strides) or 1 if min(strides) >= 0 else 1
+    unit = (gcd(base, *strides) or 1) if min(strides) >= 0 else 1
     s0, s1, s2, s3 = (wrapped(s // unit) for s in (*strides, *[0] * (4 - len(strides))))
     first = wrapped(base // unit)
 
@@ -231,7 +230,7 @@ def strided(*axes: tuple[int, int], base: int = 0, by_remainder: bool = False) -
         return first + u32(i) * step
 
     def backwards(i: Any) -> Any:
-        return lowest + (last - u32(i)) * -stride  # no number is below 0
+        return lowest + (last - u32(i)) * -stride  # nothing wraps: the compiler knows the range
 
     if len(axes) < 2:
         return device(backwards if stride < 0 else along_one)

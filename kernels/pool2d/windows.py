@@ -66,7 +66,8 @@ def index_of(operand: Operand) -> Function:
 
 
 def pixel_of(x: Operand, axes: tuple[Axis, Axis]) -> Function:
-    """`index(window, h, w, r, c)`: the index of an image's pixel (h, w), (r, c) of a window."""
+    """`index(window, h, w, r, c)`: the index of pixel (h, w) of the image, which is pixel (r, c) of
+    the window."""
     place, (first_row, first_column) = index_of(x), map(corner, axes)
     further = ravel(*x.strides[2:4])
 
@@ -114,7 +115,7 @@ def windows_of(axis: Axis) -> tuple[Function, Function]:
     def tap_of_only(k: Any, window: Any) -> Any:
         return (k + padding) % stride
 
-    has_one = before == 0 and (axis.pixels - 1 + padding) // stride < windows  # each pixel
+    has_one = before == 0 and (axis.pixels - 1 + padding) // stride < windows  # for every pixel
     return device(first), device(tap_of_only if has_one else tap)
 
 

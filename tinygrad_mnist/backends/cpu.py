@@ -224,7 +224,8 @@ def run_kernel(
 ) -> None:
     """One call of a kernel on arrays of any strides, without a plan: it writes the outputs.
 
-    Raises ValueError where the operands don't fit the kernel.
+    Raises ValueError where the operands don't fit the kernel, or an array begins between two
+    elements.
     """
     apply_threads()
     arrays = [*inputs, *outputs]

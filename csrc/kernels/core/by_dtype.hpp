@@ -13,7 +13,7 @@ struct ByDtype;
 template <auto kFloat, auto kDouble, class Result, class... Rest>
 struct ByDtype<kFloat, kDouble, Result (*)(const Args&, Rest...)> {
   static Result call(const Args& args, Rest... rest) {
-    // Without an input there is nothing but the refusal of the call.
+    // A call without inputs is refused; the type doesn't matter.
     const bool is_float = args.n_in == 0 || args.in[0].dtype == DType::Float32;
     return is_float ? kFloat(args, rest...) : kDouble(args, rest...);
   }

@@ -30,9 +30,9 @@ TGM_INLINE int64_t read_integer(const char* p, DType dtype) {
   }
 }
 
-// Element i of an index vector into `size` elements; negative ones count from the end. A
-// check_range before has refused others; in a plan that lacks it they are 0, so that it stays in
-// its buffers.
+// Element i of an index vector into `size` elements; negative ones count from the end. check_range
+// has refused what is out of range. In a plan without it such an index counts as 0, so that no
+// access leaves a buffer; callers don't read an empty axis.
 TGM_INLINE int64_t read_index(const Tensor& index, int64_t i, int64_t size) {
   const auto item = static_cast<int64_t>(item_size(index.dtype));
   const int64_t value = read_integer(index.data + i * index.stride[0] * item, index.dtype);
