@@ -114,7 +114,8 @@ class Steps:
             variable.set_value(value)
 
     def _multiply(self, layer: Layer, x: T.Variable, w: T.Variable, before: Shape) -> T.Variable:
-        """A convolution with a max-pool behind it, or a product with dropout before it."""
+        """A convolution, with the pool that comes right behind it, or a product with dropout before
+        it."""
         if isinstance(layer, Conv):
             images = x.reshape((self._workload.batch, *before))
             steps = (layer.stride, layer.stride)

@@ -130,13 +130,15 @@ def wheel_python(folder: Path) -> Path:
 
 
 def commands(promise: Promise) -> Iterator[tuple[list[str | Path], dict[str, str]]]:
-    """The commands that try a promise, and their environments."""
+    """The commands that try a promise, and their environments: the package is the installed one,
+    not the clone's."""
+    installed = {**os.environ, "PYTHONSAFEPATH": "1"}
     if promise.tests:
-        yield [sys.executable, *PYTEST, *(f"tests/{t}" for t in promise.tests)], dict(os.environ)
+        yield [sys.executable, *PYTEST, *(f"tests/{t}" for t in promise.tests)], installed
     for script in promise.scripts:
         name, *options = script.split()
         if name != "try_wheel.py":
-            yield [sys.executable, f"tests/{name}", *options], dict(os.environ)
+            yield [sys.executable, f"tests/{name}", *options], installed
             continue
         with tempfile.TemporaryDirectory() as folder:
             python = wheel_python(Path(folder))
@@ -171,7 +173,8 @@ def tried(promise: Promise) -> tuple[str, bool]:
     except subprocess.CalledProcessError as error:
         kept = False
         figures.append("the wheel could not be built or installed")
-        print((error.stdout + error.stderr).decode(errors="replace")[-20_000:], flush=True)
+        output = (error.stdout or b"") + (error.stderr or b"")
+        print(output.decode(errors="replace")[-20_000:], flush=True)
     names = [f"`tests/{t}`" for t in (*promise.tests, *promise.scripts)]
     seconds = round(time.perf_counter() - start)
     cells = [promise.words, ", ".join(names), ("" if kept else "FAILED: ") + "; ".join(figures)]

@@ -112,7 +112,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", choices=sorted(SANITIZERS), metavar="SANITIZER")
     parser.add_argument("--folder", type=Path, help="for the environments; kept")
-    parser.add_argument("--only", nargs="+", choices=sorted(CHECKS), default=list(CHECKS)[:3])
+    parser.add_argument(
+        "--only", nargs="+", choices=sorted(CHECKS), default=["kernels", "nets", "plans"]
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)

@@ -70,19 +70,21 @@ def _may_replace(target: Path, found: os.stat_result) -> bool:
 
 
 def append_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Adds to the end of a file, or makes it; after an error it is as long as it was.
+    """Adds to the end of a file, or makes it; after an error it is as long as it was. A pipe or a
+    device takes what it can.
 
     Raises OSError, with the name `path`, if it can't be written.
     """
     with _naming(path, None), open(path, "ab", buffering=0) as file:
-        size = file.tell()
+        found = os.fstat(file.fileno())
         try:
             rest = memoryview(content)
             while rest:
                 rest = rest[file.write(rest) :]
         except BaseException:
-            with suppress(OSError):
-                file.truncate(size)
+            if stat.S_ISREG(found.st_mode):
+                with suppress(OSError):
+                    file.truncate(found.st_size)
             raise
 
 

@@ -183,7 +183,8 @@ def elements(
     """The elements of operand `number`, each with `lanes` - 1 neighbours.
 
     place: `place(j, i)` is where an element goes in shared memory. zeros: whether there are zeros
-    for those outside of the operand; otherwise these are undefined, and not used. Only for one lane.
+    for those outside of the operand; otherwise these are undefined, and not used. With several
+    lanes there are none.
     """
     assert lanes == 1 or not zeros, "neighbours outside of the operand would not become zeros"
     (n_a, n_b, n_c, n_d), at_operand, origin = operand.shape, at(operand), box.origin

@@ -11,13 +11,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import io
 import json
 import os
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -157,13 +158,16 @@ def main() -> None:
                 write(folder / name)
             except (OSError, DatasetError) as caught:
                 error = caught
-            is_named = name in str(error) or "images.gz" in str(error)
+            named = "images.gz" if name == "downloaded" else str(folder / name)
+            is_named = named in str(error)
             new = sorted(set(left_in(folder)) ^ set(before))
             print(json.dumps([name, type(error).__name__, is_named, new]), flush=True)
     if condition == "read-only":
         for name, arguments in COMMANDS.items():
-            code = cli.main([*arguments, str(folder / name)])
-            print(json.dumps([" ".join(arguments), code, "", left_in(folder)]), flush=True)
+            with redirect_stderr(io.StringIO()) as errors:
+                code = cli.main([*arguments, str(folder / name)])
+            is_named = str(folder / name) in errors.getvalue()
+            print(json.dumps([" ".join(arguments), code, is_named, left_in(folder)]), flush=True)
 
 
 if __name__ == "__main__":

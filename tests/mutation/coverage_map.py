@@ -18,7 +18,7 @@ FEW = 3  # tests
 
 
 class MapMaker:
-    """A plugin of pytest that writes the map. Tests that fail are left out of it."""
+    """A plugin of pytest that writes the map. Tests that fail or are skipped are left out of it."""
 
     def __init__(self, folder: Path, modules: list[str]) -> None:
         self._times_file = folder / "seconds.json"

@@ -7,11 +7,11 @@ imported, a new process imports the module with the mistake.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import itertools
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -25,9 +25,6 @@ from types import CodeType, FunctionType
 import pytest
 from coverage_map import ROOT, CoverageMap
 from mutants import Mutant, mutant
-
-with contextlib.suppress(ImportError):
-    import resource
 
 MOST_MEMORY = 10 << 30  # bytes; the simulator's thousand threads reserve 8 << 30
 OPTIONS = [

@@ -29,8 +29,8 @@ class ClosedOutput(io.TextIOBase):
 
 def open_streams() -> None:
     """Opens the null device in place of streams that are closed: else the next file that is opened
-    takes their number, and what is printed goes into it. For a closed standard output, which a
-    command that prints nothing doesn't need, stands a `ClosedOutput`."""
+    takes their number, and what is printed goes into it. A closed standard output becomes a
+    `ClosedOutput`: a command that prints nothing doesn't need it."""
     for number in range(3):
         try:
             os.fstat(number)
