@@ -3,7 +3,8 @@
 `BOUNDS` has an entry per kernel. u is the rounding of the dtype, half its eps: 2**-24 or 2**-53.
 The bounds are to the first order in u; in all of them each rounding counts for its worst case, and
 every denormal product for half the smallest number. They hold for kernels whose tapes change
-nothing, and for `elementwise` with one instruction.
+nothing, for `elementwise` with one instruction, and for products of `reduce` none of whose partial
+products underflows.
 
 Sums are bounded by |error| <= c(k) u * (the sum of the magnitudes of the k terms), where c(k)
 counts the roundings on a term's longest way into the sum: it follows from the order of the
@@ -28,7 +29,7 @@ from tinygrad_mnist.contracts.pool2d.average_pool2d import SUM
 from tinygrad_mnist.contracts.reduce.reduce import PROD
 from tinygrad_mnist.contracts.reduce.reduce import SUM as REDUCE_SUM
 
-#: The machine's long double; where it isn't wider than float64, that is used.
+#: The machine's long double. It may be no wider than float64.
 LONG = np.dtype(np.longdouble)
 _DOUBLE = 2.0**-53  # the rounding of what kernels compute in double
 
@@ -124,8 +125,9 @@ def in_order(k: float) -> float:
 
 
 def in_tree(k: float) -> float:
-    """Those of gemm: runs of 256, and above them a tree of two and four levels of 16."""
-    return k if k < 1024 else min(k, 256 + 4 * 16 + 1)
+    """Those of gemm: runs of 256, and above them a tree of two and four levels of 16: enough for k
+    of up to 2**25."""
+    return k if k < 1024 else 256 + 4 * 16 + 1
 
 
 def in_runs(k: float) -> float:
@@ -155,16 +157,27 @@ def in_norm_blocks(k: float) -> float:
     return min(k, 2048 + 3 + 4)
 
 
-def _linear(roundings: Callable[[float], float], **count: Any) -> Errors:
-    """Of a kernel whose results are sums of products. count: parameters with which the kernel of
-    ones counts the terms."""
+def _linear(roundings: Callable[[float], float], **ones_params: Any) -> Errors:
+    """Of a kernel whose results are sums of products. ones_params: parameters with which the kernel
+    of ones counts the terms."""
 
     def errors(call: ExactCall) -> list[Array]:
-        terms = call.changed(np.ones_like, **count)[0]
+        terms = call.changed(np.ones_like, **ones_params)[0]
         bound = np.vectorize(roundings, otypes=[float])(terms) if terms.size else terms
         return [call.u * (bound * call.changed(np.abs)[0] + np.maximum(terms, 1) * call.tiny)]
 
     return errors
+
+
+def _recurrence(call: ExactCall) -> list[Array]:
+    """What a denormal product lost is multiplied by the factors behind it, as the terms are."""
+    x, a = call.inputs
+    contract = CONTRACTS["recurrence"]
+    size, lost = (
+        contract.reference(call.params, [y, np.abs(a)], call.outputs)[0]
+        for y in (np.abs(x), np.ones_like(x))
+    )
+    return [call.u * (2 * call.changed(np.ones_like)[0] * size + lost * call.tiny)]
 
 
 def _reduce(call: ExactCall) -> list[Array]:
@@ -242,8 +255,9 @@ def _per_channel(v: Array) -> Array:
 
 def _statistics(call: ExactCall) -> tuple[Array, Array, Array]:
     """The errors of mean, variance and invstd. A block subtracts its own mean, as rounded, and
-    keeps the sum of what is left, so the mean errs by what its deviations do; blocks are combined
-    in double."""
+    keeps the sum of what is left, so the mean errs by what its deviations do. Blocks of at least
+    64 values are combined in double: k / 64 roundings, which count in float64. The error of the
+    mean is in the variance too: of the first order, as a block's differences don't add up to 0."""
     x, epsilon = call.inputs[0], call.inputs[3]
     _, mean, invstd, variance = call.exact
     k = x.shape[0] * x.shape[2]
@@ -272,15 +286,22 @@ def _batch_norm(call: ExactCall) -> list[Array]:
 def _batch_norm_grad(call: ExactCall) -> list[Array]:
     x, g, gamma, mean, invstd = call.inputs
     k = max(1, x.shape[0] * x.shape[2])
-    c = in_norm_blocks(k) + k / 64 * _DOUBLE / call.u
+    c = in_norm_blocks(k) + k / 64 * _DOUBLE / call.u  # the blocks are combined in double
+    inverse, scale = np.abs(invstd), np.abs(gamma * invstd)
     distance = np.abs(x - _per_channel(mean))
     sums, products = np.abs(g).sum((0, 2)), (np.abs(g) * distance).sum((0, 2))
-    scale = np.abs(gamma * invstd)
-    slope = _per_channel(scale * invstd**2 * products / k)
-    terms = 3 * np.abs(g) * _per_channel(scale) + (c + 7) * distance * slope
-    terms += (c + 3) * _per_channel(scale * sums / k) + 4 * call.tiny
-    of_sums = [(c + 3) * (products * np.abs(invstd)), (c + 1) * sums]
-    return [call.u * (e + k * call.tiny) for e in (terms, *of_sums)]
+    slope = scale * inverse**2 * products / k
+    terms = 3 * np.abs(g) * _per_channel(scale) + (c + 7) * distance * _per_channel(slope)
+    terms += (c + 3) * _per_channel(scale * sums / k)
+    # What is lost where scale, slope, the products or a term of dx are denormal.
+    of_slope = 2 + scale * inverse**2 + (1 + inverse) ** 2 * products / k
+    lost = 4 + np.abs(g) + _per_channel(sums / k) + distance * _per_channel(of_slope)
+    of_sums = [(c + 3) * products * inverse, (c + 1) * sums]
+    lost_of_sums = [1 + k * inverse, np.ones_like(sums)]
+    return [
+        call.u * (e + of * call.tiny)
+        for e, of in zip((terms, *of_sums), (lost, *lost_of_sums), strict=True)
+    ]
 
 
 def _distort(call: ExactCall) -> list[Array]:
@@ -316,8 +337,9 @@ def _exact(call: ExactCall) -> list[Array]:
 
 _SUMS = "u c(k) Σ\\|terms\\|"
 _CHOSEN = Bound(_exact, "0", "elements are compared, counted or moved")
+_INTEGERS = Bound(_exact, "0", "integers alone")
 _PRODUCTS = Bound(
-    _linear(in_tree), f"{_SUMS}, c = k; 321 from k = 1024 on", "runs of 256, added as a tree"
+    _linear(in_tree), f"{_SUMS}, c = k; 321 from k = 1024 to 2²⁵", "runs of 256, added as a tree"
 )
 _TAPS = Bound(
     _linear(in_runs),
@@ -339,12 +361,14 @@ BOUNDS: dict[str, Bound] = {
     "gemm": _PRODUCTS,
     **dict.fromkeys(("conv2d", "conv2d_pool", "conv2d_bias_pool"), _TAPS),
     **dict.fromkeys(("conv2d_grad_input", "conv2d_grad_filter", "conv2d_pool_grad_filter"), _TAPS),
-    "conv2d_pool_grad_input": _IN_ORDER,
+    "conv2d_pool_grad_input": Bound(
+        _linear(in_order), f"{_SUMS}, c = k", "in order, or in runs above 2048: never more than k"
+    ),
     **dict.fromkeys(("average_pool2d", "pool2d_gather", "pool2d_grad"), _WINDOWS),
     "average_pool2d_grad": _WINDOWS,
     **dict.fromkeys(("cumsum", "scatter_add"), _IN_ORDER),
     "recurrence": Bound(
-        _linear(lambda k: 2 * k),
+        _recurrence,
         "2 u k y', where y' is the recurrence of \\|x\\| and \\|a\\|",
         "a product and a sum per step, in order",
     ),
@@ -360,13 +384,16 @@ BOUNDS: dict[str, Bound] = {
     "softmax_xent_grad": Bound(_relative(2), "2 u \\|result\\|", "a difference and a product"),
     "batch_norm": Bound(
         _batch_norm,
-        "mean: u (\\|mean\\| + 2 c avg\\|x - mean\\|), variance: u (4 c + 8) variance, c ="
-        " min(k, 2055); invstd and y: what follows of these, and 4 u of each product",
-        "blocks of 4096 that subtract their own mean; in rows of 2, a vector adds 2048 times",
+        "mean: e + u \\|mean\\|, e = 2 u c avg\\|x - mean\\| + 2⁻⁵³ (k/64 + 4) avg\\|x\\|;"
+        " variance: u (4 c + 8) variance + 2 e √variance: up to u (8 c + 8) variance and the 2⁻⁵³"
+        " of e; c = min(k, 2055); invstd and y: what follows of these, and 4 u of each product",
+        "blocks of 4096 that subtract their own mean, in rows of 2 a vector adds 2048 times; blocks"
+        " of 64 or more are combined in double: its roundings count in float64",
     ),
     "batch_norm_grad": Bound(
         _batch_norm_grad,
-        "sums: u (c + 3) Σ\\|terms\\|; dx: u (3, c + 7, c + 3) times its three terms",
+        "sums: u (c + 3) Σ\\|terms\\|; dx: u (3, c + 7, c + 3) times its three terms; c as in"
+        " `batch_norm`, and k/64 more in float64",
         "the same blocks; one rounding per operation",
     ),
     "distort": Bound(
@@ -378,5 +405,5 @@ BOUNDS: dict[str, Bound] = {
         _elementwise, "0 to 1.75 ulp: see above", "correctly rounded, or measured (see above)"
     ),
     **dict.fromkeys(("argmax", "argmin", "argsort", "gather", "scatter_set", "pool2d"), _CHOSEN),
-    **dict.fromkeys(("integer_gemm", "check_range"), _CHOSEN),
+    **dict.fromkeys(("integer_gemm", "check_range"), _INTEGERS),
 }

@@ -37,11 +37,13 @@ class Error(NamedTuple):
 
 def share_of(result: Array, exact: Array, largest: Array) -> float:
     """The largest |result - exact|, as a share of the largest error that an element may have, among
-    the elements that are finite; infinite where it may have none."""
+    the elements that are finite; infinite where it may have none, or where that is NaN."""
     with np.errstate(all="ignore"):
         finite = np.isfinite(exact.astype(result.dtype)) & np.isfinite(result)
         error = np.abs(result[finite].astype(exact.dtype) - exact[finite])
-        share = np.where(error > 0, error / np.broadcast_to(largest, exact.shape)[finite], 0)
+        allowed = np.broadcast_to(largest, exact.shape)[finite]
+        share = np.where(error > 0, error / allowed, 0)
+        share[np.isnan(allowed)] = np.inf
     return float(np.max(share, initial=0))
 
 
