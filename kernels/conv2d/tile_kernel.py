@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..core.call import Function, Launch, LaunchShape
+from ..core.call import UNBOUNDED_THREADS, Function, Launch, LaunchShape
 from ..core.device import TYPES, cuda, device, quad_loader, shared_array, uint32, uint64
 from ..core.index import thread_index, u32
 from ..core.integers import ceil_div
@@ -20,7 +20,6 @@ from .staging import Part, stager
 # there are fewer; then there is enough arithmetic to wait twice.
 ROOM, ROOM_BESIDE_SUMS = 20, 10
 MANY_SUMS = 40
-MOST_UNBOUNDED = 256  # threads of a block whose size the assembler needn't know; see compiler.py
 
 
 class TileKernel(NamedTuple):
@@ -88,7 +87,8 @@ def tile_launch(body: Function, shape: LaunchShape, resident: int) -> Launch:
     Where the assembler must know the size of a block, it takes all registers that a single one may
     have. A bound leaves some for a second block, which works while the first one waits.
     """
-    return Launch(body, shape, resident=min(2, resident) if shape.threads > MOST_UNBOUNDED else 0)
+    is_bounded = shape.threads > UNBOUNDED_THREADS
+    return Launch(body, shape, resident=min(2, resident) if is_bounded else 0)
 
 
 def _step(conv: Convolution, kernel: TileKernel) -> Function:

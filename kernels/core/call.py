@@ -132,6 +132,11 @@ def grid_1d(n_blocks: int, threads: int) -> LaunchShape:
     return LaunchShape((n_blocks, 1, 1), (threads, 1, 1))
 
 
+# Threads of a block whose size the assembler needn't know: each may have 255 registers, the most
+# there are. It must know the size of larger blocks, or the driver would refuse the launch.
+UNBOUNDED_THREADS = 256
+
+
 class Launch(NamedTuple):
     """One kernel of a call.
 

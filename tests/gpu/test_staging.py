@@ -31,7 +31,7 @@ def expected(x: Any, lengths: tuple[int, ...], first: tuple[int, ...]) -> Any:
 @pytest.mark.parametrize("along", [(4, 4), (3, 2), (2, 1), (1, 3)], ids=str)
 @pytest.mark.parametrize(("threads", "rooms"), [(7, (100, 100)), (7, (9, 4)), (20, (2, 2))])
 def test_boxes(box: Any, along: Any, threads: int, rooms: Any) -> None:
-    """Both parts are copied whole, and each thread tells whether its elements are finite."""
+    """Both parts are copied whole, and each thread returns whether its elements are finite."""
     backends.backend("cudasim")
     from tinygrad_mnist.kernels.conv2d.staging import Box, elements, stager
     from tinygrad_mnist.kernels.core.call import Operand
@@ -75,6 +75,6 @@ def test_boxes(box: Any, along: Any, threads: int, rooms: Any) -> None:
     assert finite.all()
 
     last = tuple(min(f + n, m) - 1 for f, n, m in zip(box[1], box[0], SHAPE, strict=True))
-    x[last], y[...] = np.inf, np.nan  # of the second part, nothing is told
+    x[last], y[...] = np.inf, np.nan  # the second part isn't tested
     _, finite = staged(y)
     assert finite.sum() == threads - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import product
@@ -122,23 +122,31 @@ class CpuProgram:
         self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timings, IndexOutOfRangeError | None]:
         """A sweep with every call timed; see `Program`."""
-        apply_threads()
-        before = int(progress[0])
-        failed, times = self._native.profile(arrays, _step_bytes(arrays, stacked), slots, progress)
-        whole = times[: int(progress[0]) - before]
-        return Timings(whole[:, 0], whole[:, 1:-1], whole[:, -1]), self._error(failed)
+        times, error = self._timed(self._native.profile, arrays, stacked, slots, progress)
+        return Timings(times[:, 0], times[:, 1:-1], times[:, -1]), error
 
     def timeline(
         self, arrays: Sequence[Operand], stacked: Sequence[bool], slots: Array, progress: Array
     ) -> tuple[Timeline, IndexOutOfRangeError | None]:
         """A sweep that records when each chunk ran; see `ChunkProgram`."""
+        times, error = self._timed(self._native.timeline, arrays, stacked, slots, progress)
+        begins, ends, members = np.moveaxis(times[:, :-1], 2, 0)
+        timeline = Timeline(self.phases, begins, ends, members.astype(np.int64), times[:, -1, :2])
+        return timeline, error
+
+    def _timed(
+        self,
+        sweep: Callable[..., tuple[int, Array]],
+        arrays: Sequence[Operand],
+        stacked: Sequence[bool],
+        slots: Array,
+        progress: Array,
+    ) -> tuple[Array, IndexOutOfRangeError | None]:
+        """A native sweep that returns times: those of the steps that it did, and its error."""
         apply_threads()
         before = int(progress[0])
-        failed, times = self._native.timeline(arrays, _step_bytes(arrays, stacked), slots, progress)
-        whole = times[: int(progress[0]) - before]
-        begins, ends, members = np.moveaxis(whole[:, :-1], 2, 0)
-        timeline = Timeline(self.phases, begins, ends, members.astype(np.int64), whole[:, -1, :2])
-        return timeline, self._error(failed)
+        failed, times = sweep(arrays, _step_bytes(arrays, stacked), slots, progress)
+        return times[: int(progress[0]) - before], self._error(failed)
 
     @property
     def phases(self) -> list[Phase]:

@@ -14,6 +14,7 @@ from tinygrad_mnist.backends.cuda.design import Capability
 from tinygrad_mnist.backends.cuda.make import Kernel
 from tinygrad_mnist.graph.access import ForkSafeLock
 from tinygrad_mnist.graph.collection import collection_paused
+from tinygrad_mnist.kernels.core.call import UNBOUNDED_THREADS
 
 _compiling = ForkSafeLock()
 _BRANCH = re.compile(r"\bbra(?:\.uni)?\s+(\$?\w+)\s*;")
@@ -71,9 +72,8 @@ def has_its_labels(ptx: str) -> bool:
 def _linker(kernel: Kernel, capability: Capability, lines: bool = False, **options: Any) -> Any:
     """A linker that has all parts of a kernel."""
     threads = kernel.shape.threads
-    # With up to 256 threads each may have 255 registers, the maximum. The assembler must know the
-    # size of larger blocks, or the driver would refuse the launch.
-    bounds = (threads, kernel.resident or 1) if kernel.resident or threads > 256 else None
+    is_bounded = kernel.resident > 0 or threads > UNBOUNDED_THREADS
+    bounds = (threads, kernel.resident or 1) if is_bounded else None
     cuda = import_module("numba.cuda")
     core = import_module("cuda.core")
     with _compiling_for(capability, lines), collection_paused():  # Numba's objects stay, too
